@@ -1,0 +1,39 @@
+//! What may leave towards an agent, a screen or a log, and in what form?
+//!
+//! Text goes in; cleaned text and findings come out. Nothing in this crate reads a file, opens a socket, starts
+//! a thread or looks at a clock, so the same input always gives the same output.
+//!
+//! The way out has three steps here, in this order:
+//!
+//! 1. [`Redactor`] replaces secret values by labels such as `[REDACTED:anthropic-key:3f9a]`: every value the
+//!    session has resolved, in every encoding it could be echoed in, and unknown values of vendors' shapes.
+//! 2. [`sanitise`] makes what could trick a terminal or an approver's eye visible: escapes, controls,
+//!    bidirectional overrides, zero-width and tag characters.
+//! 3. [`Frame`] puts untrusted content between markers that the content cannot forge.
+//!
+//! Redaction acts on what *returns* only. Never call it on bytes on their way to a file or a command: an agent
+//! would find its own file changed behind its back.
+#![forbid(unsafe_code)]
+
+mod encode;
+mod finding;
+mod frame;
+mod key;
+mod known;
+mod label;
+mod offsets;
+mod prefix;
+mod redact;
+mod rules;
+mod sanitise;
+mod shapes;
+mod stream;
+mod verify;
+
+pub use finding::{Confidence, Finding, Kind};
+pub use frame::{FRAME_NOTE, Frame, Trust};
+pub use key::ScanKey;
+pub use known::{KnownSecret, MAX_SECRET_BYTES, MIN_SECRET_BYTES};
+pub use redact::{Redacted, Redactor, ScanError};
+pub use sanitise::{Mode, display_line, sanitise};
+pub use stream::RedactStream;

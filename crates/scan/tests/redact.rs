@@ -1,0 +1,292 @@
+//! What does a redactor hide, and what does it leave alone?
+#![expect(clippy::string_slice, reason = "a test may panic")]
+
+use bartizan_scan::{Confidence, Redactor, ScanError, ScanKey};
+use serde_json::json;
+use std::collections::BTreeSet;
+
+mod fakes;
+use fakes::{known, redactor};
+
+#[test]
+fn every_vendor_shape_is_hidden_whole() {
+    let redactor = redactor(&[]);
+    for (kind, secret) in fakes::vendor_shapes() {
+        for (before, after) in
+            [("", ""), ("key=", "\n"), ("{\"k\":\"", "\"}"), ("(", "), next"), ("token: '", "'")]
+        {
+            let text = format!("{before}{secret}{after}");
+            let redacted = redactor.redact(&text);
+            assert!(!redacted.text.contains(&secret), "{kind}: {}", redacted.text);
+            assert_eq!(redacted.findings.len(), 1, "{kind} in {before:?}: {:?}", redacted.findings);
+            assert_eq!(redacted.findings[0].kind.as_str(), kind);
+            assert_eq!(
+                redacted.findings[0].span,
+                before.len()..before.len() + secret.len(),
+                "{kind}"
+            );
+            assert!(
+                redacted.text.starts_with(&format!("{before}[REDACTED:{kind}:")),
+                "{}",
+                redacted.text
+            );
+            assert!(redacted.text.ends_with(after));
+        }
+    }
+}
+
+#[test]
+fn secrets_that_only_their_place_gives_away_are_hidden() {
+    let redactor = redactor(&[]);
+    let opaque = format!("{}{}", "kV9pQ2zLr7XwB4nT", "6mYcH1sD8fGj3aZe5");
+    let forty = format!("{}{}", "kV9pQ2zLr7XwB4nT6mYc", "H1sD8fGj3aZe5uR0iK+o");
+    for text in [
+        format!("Authorization: Bearer {opaque}"),
+        format!("{{\"Authorization\": \"Basic {opaque}==\"}}"),
+        format!("> authorization: token {opaque}\r\n"),
+        format!("curl -H 'X-Api-Key: {opaque}' https://example.com"),
+        format!("postgres://app:{opaque}@db.internal:5432/app"),
+        format!("AWS_SECRET_ACCESS_KEY={forty}"),
+        format!("aws_secret_access_key = {forty}\n"),
+        format!("\"SecretAccessKey\": \"{forty}\","),
+        format!("<SecretAccessKey>{forty}</SecretAccessKey>"),
+        format!("{{\\\"Authorization\\\":\\\"Bearer {opaque}\\\"}}"),
+    ] {
+        let redacted = redactor.redact(&text);
+        assert_eq!(redacted.findings.len(), 1, "{text} -> {}", redacted.text);
+        assert!(
+            !redacted.text.contains(&opaque) && !redacted.text.contains(&forty),
+            "{}",
+            redacted.text
+        );
+    }
+}
+
+#[test]
+fn what_only_looks_like_a_secret_is_left_alone() {
+    let redactor = redactor(&[]);
+    for text in fakes::harmless() {
+        let redacted = redactor.redact(&text);
+        assert_eq!(redacted.text, text, "{:?}", redacted.findings);
+        assert_eq!(redacted.note(), None);
+    }
+}
+
+#[test]
+fn a_checksum_that_holds_makes_a_finding_certain() {
+    let redactor = redactor(&[]);
+    let token = fakes::github_token();
+    assert_eq!(redactor.redact(&token).findings[0].confidence, Confidence::Certain);
+    let broken =
+        format!("{}{}", &token[..token.len() - 1], if token.ends_with('a') { 'b' } else { 'a' });
+    assert_eq!(redactor.redact(&broken).findings[0].confidence, Confidence::High);
+}
+
+#[test]
+fn a_private_key_is_hidden_with_its_body_even_when_its_end_is_missing() {
+    let redactor = redactor(&[]);
+    let body = "MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQC7\nVJTUt9Us8cKjMzEfYyjiWA4R4ypbHqG3Jqv5Qzv7\n";
+    let head = format!("-----BEGIN {} KEY-----", "RSA PRIVATE");
+    let tail = format!("-----END {} KEY-----", "RSA PRIVATE");
+    let whole = format!("before\n{head}\n{body}{tail}\nafter");
+    let redacted = redactor.redact(&whole).text;
+    assert!(
+        redacted.starts_with("before\n[REDACTED:private-key:") && redacted.ends_with("]\nafter"),
+        "{redacted}"
+    );
+    let escaped = format!("{{\"key\": \"{}\"}}", whole.replace('\n', "\\n"));
+    assert!(!redactor.redact(&escaped).text.contains("MIIE"));
+    let cut = redactor.redact(&format!("{head}\n{body}")).text;
+    assert!(!cut.contains("MIIE") && !cut.contains("VJTU"), "{cut}");
+    let encrypted =
+        format!("{head}\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-128-CBC,0A1B\n\n{body}{tail}");
+    assert!(!redactor.redact(&encrypted).text.contains("MIIE"));
+}
+
+#[test]
+fn a_secret_longer_than_any_window_is_swallowed_whole() {
+    let redactor = redactor(&[]);
+    let long = "Ab3dE6gH".repeat(8000);
+    let text = format!("a sk-ant-{}-{long} b", "api03");
+    let redacted = redactor.redact(&text);
+    assert!(
+        redacted.text.starts_with("a [REDACTED:anthropic-key:") && redacted.text.ends_with("] b")
+    );
+    assert_eq!(redacted.findings.len(), 1);
+    let jwt = format!("eyJhbGciOiJIUzI1NiJ9.eyJ{long}.{long} b");
+    assert!(redactor.redact(&jwt).text.ends_with("] b"));
+}
+
+#[test]
+fn a_known_value_is_hidden_in_every_listed_encoding() {
+    let value = "p@ss/w\"ört+<3>&'k~!";
+    let redactor = redactor(&[("db password", value)]);
+    for (name, text) in fakes::encodings(value) {
+        let redacted = redactor.redact(&format!("x {text} y"));
+        assert!(redacted.text.contains("[REDACTED:db-password:"), "{name}: {}", redacted.text);
+        assert!(redacted.text.starts_with("x ") && redacted.text.ends_with(" y"), "{name}");
+        assert_eq!(redacted.findings[0].confidence, Confidence::Certain);
+    }
+}
+
+#[test]
+fn the_same_value_has_the_same_label_in_every_encoding() {
+    let value = "correct-horse-battery";
+    let redactor = redactor(&[("k", value)]);
+    let label = |text: &str| text.find('[').map(|at| text[at..at + 17].to_owned());
+    let labels: BTreeSet<_> = fakes::encodings(value)
+        .iter()
+        .map(|(_, text)| label(&redactor.redact(text).text))
+        .collect();
+    assert_eq!(labels.len(), 1, "{labels:?}");
+}
+
+#[test]
+fn overlapping_known_values_leave_nothing_of_either() {
+    let redactor =
+        redactor(&[("one", "abcdefghij"), ("two", "ghijklmnop"), ("three", "zzabcdefghijkl99")]);
+    let out = redactor.redact("..abcdefghijklmnop..").text;
+    assert!(out.starts_with("..[REDACTED:one:") && out.ends_with("].."), "{out}");
+    assert_eq!(out.matches('[').count(), 1);
+    let out = redactor.redact("zzabcdefghijkl99").text;
+    assert!(out.starts_with("[REDACTED:three:"), "{out}");
+}
+
+#[test]
+fn a_known_value_inside_a_shape_does_not_break_the_shape() {
+    let redactor = redactor(&[("mine", "kV9pQ2zLr7XwB4nT")]);
+    let redacted = redactor.redact("x postgres://u:abckV9pQ2zLr7XwB4nTdef@db/app y");
+    assert_eq!(redacted.findings.len(), 1, "{}", redacted.text);
+    assert_eq!(redacted.findings[0].span, 15..37);
+    assert!(
+        redacted.text.starts_with("x postgres://u:[REDACTED:url-password:"),
+        "{}",
+        redacted.text
+    );
+    assert!(redacted.text.ends_with("]@db/app y"));
+}
+
+#[test]
+fn a_value_that_cannot_be_hidden_safely_is_refused_without_being_shown() {
+    let try_one = |name: &str, value: &str| {
+        Redactor::new(ScanKey::new([1; 32]), [known(name, value)]).map(drop)
+    };
+    assert!(matches!(try_one("a", "1234567"), Err(ScanError::TooShort { .. })));
+    assert!(matches!(try_one("a", "  1234567\n"), Err(ScanError::TooShort { .. })));
+    assert!(matches!(try_one("a", "aaaaaaaaaaaa"), Err(ScanError::Repetitive { .. })));
+    assert!(matches!(try_one("a", "PassWord"), Err(ScanError::TooCommon { .. })));
+    assert!(matches!(try_one("a", "REDACTED:"), Err(ScanError::TooCommon { .. })));
+    assert!(matches!(try_one("a", "anthropic-key"), Err(ScanError::TooCommon { .. })));
+    assert!(matches!(
+        try_one("my hunter22 key", "hunter22"),
+        Err(ScanError::NameHoldsValue { .. })
+    ));
+    assert!(matches!(try_one("a", &"x1".repeat(20_000)), Err(ScanError::TooLong { .. })));
+    let value = "q7-z!";
+    for error in [try_one("name q7-z! here", value), try_one("q7-z!", value)] {
+        let shown = format!(
+            "{error:?} {}",
+            error.as_ref().err().map(ToString::to_string).unwrap_or_default()
+        );
+        assert!(!shown.contains(value), "{shown}");
+    }
+}
+
+#[test]
+fn nothing_that_debugs_shows_a_value() {
+    let value = "very-secret-9f8e7d";
+    let redactor = redactor(&[("name", value)]);
+    let mut stream = redactor.stream();
+    let mut out = Vec::new();
+    stream.push(b"very-secret-9f8", &mut out);
+    let shown = format!("{redactor:?} {:?} {:?}", known("name", value), redactor.redact(value));
+    assert!(!shown.contains("very-secret"), "{shown}");
+}
+
+#[test]
+fn json_is_redacted_in_strings_keys_and_numbers() {
+    let redactor = redactor(&[("pin", "4815162342"), ("key", "abc\"def\"ghi")]);
+    let mut value = json!({
+        "list": ["abc\"def\"ghi", {"abc\"def\"ghi": 1, "plain": true}],
+        "number": 4_815_162_342_u64,
+        "deep": "{\"inner\":\"abc\\\"def\\\"ghi\"}",
+        "safe": 7,
+    });
+    let findings = redactor.redact_json(&mut value);
+    let text = value.to_string();
+    assert!(!text.contains("4815162342") && !text.contains("def"), "{text}");
+    assert_eq!(findings.len(), 4, "{findings:?}");
+    assert_eq!(value["safe"], 7);
+    let before = value.clone();
+    assert!(redactor.redact_json(&mut value).is_empty());
+    assert_eq!(value, before);
+}
+
+#[test]
+fn json_nested_without_end_is_withheld() {
+    let redactor = redactor(&[]);
+    let mut value = json!("leaf");
+    for _ in 0..200 {
+        value = json!([value]);
+    }
+    redactor.redact_json(&mut value);
+    let text = value.to_string();
+    assert!(text.contains("[REDACTED:too-deep:") && !text.contains("leaf"), "{text}");
+}
+
+#[test]
+fn the_note_tells_the_agent_how_many_values_are_hidden() {
+    let redactor = redactor(&[("k", "0123-4567-89")]);
+    let redacted = redactor.redact("0123-4567-89 0123-4567-89");
+    assert!(redacted.note().is_some_and(|n| n.starts_with("[2 secret values were hidden")));
+}
+
+#[test]
+fn a_stream_never_lets_the_beginning_of_a_secret_go() {
+    let token = fakes::github_token();
+    let redactor = redactor(&[("mine", "correct-horse-battery")]);
+    for secret in [token.as_str(), "correct-horse-battery"] {
+        let mut stream = redactor.stream();
+        let mut out = Vec::new();
+        stream.push(b"text ", &mut out);
+        for byte in secret.bytes() {
+            stream.push(&[byte], &mut out);
+            assert_eq!(out, b"text ", "after {}", secret.len());
+        }
+        stream.push(b" more", &mut out);
+        let findings = stream.finish(&mut out);
+        assert_eq!(findings.len(), 1);
+        assert_eq!(findings[0].span, 5..5 + secret.len());
+    }
+}
+
+#[test]
+fn ordinary_text_is_not_held_back() {
+    let redactor = redactor(&[("mine", "correct-horse-battery")]);
+    let mut stream = redactor.stream();
+    let mut out = Vec::new();
+    stream.push(b"hello, world\n", &mut out);
+    assert_eq!(out, b"hello, world\n");
+    assert_eq!(stream.held(), 0);
+}
+
+#[test]
+fn an_endless_candidate_does_not_grow_memory() {
+    let redactor = redactor(&[("odd", "abababab")]);
+    for piece in
+        ["ab".repeat(5000), "A".repeat(10_000), "-----BEGIN ".repeat(1000), "eyJ.".repeat(2500)]
+    {
+        let mut stream = redactor.stream();
+        let mut out = Vec::new();
+        stream.push(b" sk-ant-api03-", &mut out);
+        for _ in 0..40 {
+            stream.push(piece.as_bytes(), &mut out);
+            assert!(stream.held() <= bartizan_scan::RedactStream::MAX_HELD_BYTES);
+        }
+        let held = stream.held();
+        let length = out.len();
+        let _findings = stream.finish(&mut out);
+        assert!(out.len() <= length + held + 64);
+        assert!(!String::from_utf8_lossy(&out).contains("ababab"));
+    }
+}
