@@ -1,0 +1,47 @@
+//! The only way out: which bytes may leave the box, to whom, and with whose key?
+//!
+//! A connection from a box goes through these rooms in this order, and nothing skips one:
+//!
+//! 1. [`capture`](mod@capture) reads the *front* (a SOCKS5 greeting, a `CONNECT`, an absolute-form request, or just the
+//!    original destination of a transparent connection) and yields an [`Intent`]: who is meant. It
+//!    resolves nothing and dials nothing.
+//! 2. The caller judges the intent (policy, approval, audit). A refusal is told with
+//!    [`Captured::refuse`], in whatever language the front spoke.
+//! 3. [`Tunnel::carry`] checks that the bytes speak to the judged host (SNI, `Host`), resolves the name
+//!    once, refuses addresses that are not public unless they were granted, dials the checked address,
+//!    and relays. [`ModelRoute::serve`] does the same for the model API and adds the key.
+//!
+//! [`SyntheticNames`] answers the box's DNS questions without asking anybody; so a name that policy
+//! denies is never looked up anywhere.
+//!
+//! INVARIANT: only [`resolve`] opens outbound sockets, only [`secret`] holds secret values.
+
+#![forbid(unsafe_code)]
+
+pub mod capture;
+pub mod dns;
+pub mod head;
+pub mod hello;
+mod http;
+pub mod model;
+pub mod names;
+pub mod refuse;
+pub mod resolve;
+pub mod secret;
+pub mod socks;
+mod stream;
+pub mod tls;
+pub mod tunnel;
+
+#[path = "../../gate/src/name.rs"]
+#[allow(warnings, clippy::all, clippy::pedantic)]
+pub mod name;
+
+pub use capture::{Arrival, BadFront, Captured, FrontLimits, Intent, Kind, RequestLine, capture};
+pub use model::{Judge, ModelLimits, ModelOutcome, ModelRequest, ModelRoute, Upstream};
+pub use names::SyntheticNames;
+pub use refuse::{Refusal, Status};
+pub use resolve::{AddressClass, Lookup, Reach, Resolver, SystemLookup};
+pub use secret::{Credential, SecretRef, SecretValue, Vault};
+pub use stream::Rewound;
+pub use tunnel::{Ended, Tunnel, TunnelLimits, TunnelReport};

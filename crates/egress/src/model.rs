@@ -1,0 +1,490 @@
+//! How does the model's API get its requests without the box ever holding a key?
+//!
+//! In the box the client is told that the API lives at `http://model.bartizan` and that some placeholder is
+//! its key. Each request that arrives here is offered to a [`Judge`], stripped of every credential it brought,
+//! given the real one, and sent to the configured upstream; bodies stream through both ways as they come.
+
+mod body;
+mod link;
+mod upstream;
+
+pub use body::Filter;
+pub use upstream::{Upstream, UpstreamError};
+
+use crate::capture::Captured;
+use crate::head::HEAD_LIMIT;
+use crate::http;
+use crate::name::HostPort;
+use crate::refuse::{REASON_HEADER, Refusal, Status};
+use crate::resolve::Resolver;
+use crate::secret::Credential;
+use crate::tls::{self, TlsError};
+use crate::tunnel::Ended;
+use body::{Outgoing, Returning};
+use bytes::Bytes;
+use http_body_util::{Either, Full};
+use hyper::body::Incoming;
+use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
+use hyper::service::service_fn;
+use hyper::{Request, Response, StatusCode, Uri, server};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use link::Link;
+use std::future::Future;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::Instant;
+
+/// Bounds on the model route.
+#[derive(Debug, Clone)]
+pub struct ModelLimits {
+    /// Bytes of one request's body.
+    pub request: u64,
+    /// For resolving, dialling and the TLS handshake with the upstream.
+    pub connect: Duration,
+    /// From sending a request to the first byte of its answer; a model may think for minutes.
+    pub first_byte: Duration,
+    /// Between two chunks of an answer.
+    pub idle: Duration,
+    /// Between two requests on one connection of the box.
+    pub keep_alive: Duration,
+}
+
+impl Default for ModelLimits {
+    fn default() -> Self {
+        Self {
+            request: 64 << 20,
+            connect: Duration::from_secs(15),
+            first_byte: Duration::from_secs(600),
+            idle: Duration::from_secs(300),
+            keep_alive: Duration::from_secs(75),
+        }
+    }
+}
+
+/// A request as the judge sees it: without body and without any credential.
+#[derive(Debug, Clone)]
+pub struct ModelRequest {
+    method: String,
+    path: String,
+    query: Option<String>,
+    headers: HeaderMap,
+    content_length: Option<u64>,
+}
+
+impl ModelRequest {
+    /// The method.
+    pub fn method(&self) -> &str {
+        &self.method
+    }
+
+    /// The canonical path; it begins with `/v1/`.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// The query, as sent.
+    pub fn query(&self) -> Option<&str> {
+        self.query.as_deref()
+    }
+
+    /// A header that is forwarded, by its lower-case name: such as `x-claude-code-agent-id`.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).and_then(|value| value.to_str().ok())
+    }
+
+    /// The announced length of the body in bytes.
+    pub fn content_length(&self) -> Option<u64> {
+        self.content_length
+    }
+}
+
+/// What came of one request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ModelOutcome {
+    /// The upstream's status, when it answered.
+    pub status: Option<u16>,
+    /// The upstream's `request-id`, cut to 128 visible characters.
+    pub request_id: Option<String>,
+    /// Bytes of the request's body that were sent.
+    pub bytes_out: u64,
+    /// Bytes of the answer's body that were received.
+    pub bytes_in: u64,
+    /// From the verdict to the head of the answer.
+    pub first_byte: Option<Duration>,
+    /// From the verdict to the end.
+    pub took: Duration,
+    /// How it ended.
+    pub ended: ModelEnded,
+}
+
+/// How a model request ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ModelEnded {
+    /// The box went away, or the session ended, in mid-request.
+    Abandoned,
+    /// The upstream failed in mid-answer.
+    Broken,
+    /// The answer passed whole.
+    Finished,
+    /// No answer came; the box was told this.
+    Refused(Refusal),
+}
+
+/// Judges each request, and learns what came of it.
+pub trait Judge: Send + Sync + 'static {
+    /// What the judge wants back in [`Judge::after`].
+    type Ticket: Send + Sync + 'static;
+
+    /// Decides before anything of the request leaves; a refusal becomes an error that the client shows
+    /// (403 is not retried by Claude Code; see [`Status`]).
+    fn before(&self, request: &ModelRequest) -> impl Future<Output = Result<Self::Ticket, Refusal>> + Send;
+
+    /// Told exactly once for each allowed request, also when it is cut off. Called from within I/O and from
+    /// `drop`: it must not block.
+    fn after(&self, ticket: Self::Ticket, outcome: ModelOutcome);
+
+    /// What the answer's body passes through on its way to the box: the place for redaction. With a filter, an
+    /// answer in an encoding that could not be looked into is withheld.
+    fn filter(&self, ticket: &Self::Ticket, status: u16) -> Option<Box<dyn Filter>> {
+        let _ = (ticket, status);
+        None
+    }
+}
+
+/// The way from the box to the model's API.
+#[expect(missing_debug_implementations, reason = "it holds the credential")]
+pub struct ModelRoute {
+    link: Link,
+    credential: Credential,
+    limits: ModelLimits,
+}
+
+impl ModelRoute {
+    /// A route to `upstream` that adds `credential`; an https upstream is checked against the system's roots.
+    pub fn new(
+        upstream: Upstream,
+        credential: Credential,
+        resolver: Resolver,
+        limits: ModelLimits,
+    ) -> Result<Self, TlsError> {
+        let tls = if upstream.is_secure() { Some(tls::system()?) } else { None };
+        Ok(Self { link: Link::new(upstream, resolver, tls, limits.connect), credential, limits })
+    }
+
+    /// As [`ModelRoute::new`], over a TLS configuration of one's own.
+    pub fn with_tls(
+        upstream: Upstream,
+        credential: Credential,
+        resolver: Resolver,
+        limits: ModelLimits,
+        tls: Arc<rustls::ClientConfig>,
+    ) -> Self {
+        Self { link: Link::new(upstream, resolver, Some(tls), limits.connect), credential, limits }
+    }
+
+    /// Serves one connection of the box, which the door has recognised as meant for the model.
+    ///
+    /// Runs until the box closes it or a limit does. Dropping the future closes everything and reports the
+    /// requests under way as abandoned.
+    pub async fn serve<S, J>(&self, captured: Captured<S>, judge: Arc<J>) -> Ended
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+        J: Judge,
+    {
+        let (intent, stream) = captured.into_parts();
+        let target = intent.target().clone();
+        let service = service_fn(|request| self.answer(request, &target, &judge));
+        let served = server::conn::http1::Builder::new()
+            .half_close(true)
+            .max_buf_size(HEAD_LIMIT * 4)
+            .max_header_size(HEAD_LIMIT)
+            .timer(TokioTimer::new())
+            .header_read_timeout(self.limits.keep_alive)
+            .serve_connection(TokioIo::new(stream), service)
+            .await;
+        match served {
+            Ok(()) => Ended::Finished,
+            Err(error) if error.is_timeout() => Ended::Idle,
+            Err(error) if error.is_parse() => {
+                Ended::Refused(Refusal::new(Status::BadRequest, "malformed-request", "a request could not be parsed"))
+            }
+            Err(_) => Ended::Broken(io::ErrorKind::ConnectionReset),
+        }
+    }
+
+    async fn answer<J: Judge>(
+        &self,
+        request: Request<Incoming>,
+        target: &HostPort,
+        judge: &Arc<J>,
+    ) -> Result<Answer<J>, hyper::Error> {
+        let (seen, outgoing) = match self.prepare(request, target) {
+            Ok(prepared) => prepared,
+            Err(refusal) => return Ok(refuse(&refusal)),
+        };
+        let ticket = match judge.before(&seen).await {
+            Ok(ticket) => ticket,
+            Err(refusal) => return Ok(refuse(&refusal)),
+        };
+        let mut case = Case::open(Arc::clone(judge), ticket);
+        let answered = match self.forward(outgoing, &mut case).await {
+            Ok(response) => self.hand_back(response, case),
+            Err(refusal) => Err((refusal, case)),
+        };
+        Ok(answered.unwrap_or_else(|(refusal, mut case)| {
+            let answer = refuse(&refusal);
+            case.close(ModelEnded::Refused(refusal));
+            answer
+        }))
+    }
+
+    /// Checks a request and makes of it what the judge sees and what is sent.
+    fn prepare(
+        &self,
+        request: Request<Incoming>,
+        target: &HostPort,
+    ) -> Result<(ModelRequest, Request<Incoming>), Refusal> {
+        let (mut parts, body) = request.into_parts();
+        http::check(&parts.method, &parts.uri, &parts.headers, target)?;
+        let path = canonical(parts.uri.path())?;
+        let query = parts.uri.query().map(str::to_owned);
+        let content_length = number(&parts.headers, &header::CONTENT_LENGTH);
+        if content_length.is_some_and(|length| length > self.limits.request) {
+            return Err(too_large());
+        }
+        http::strip_hop_by_hop(&mut parts.headers);
+        strip_credentials(&mut parts.headers);
+        let seen = ModelRequest {
+            method: parts.method.as_str().to_owned(),
+            path: path.clone(),
+            query: query.clone(),
+            headers: parts.headers.clone(),
+            content_length,
+        };
+        let upstream = self.link.upstream();
+        let full = format!("{}{path}{}", upstream.prefix(), query.map(|query| format!("?{query}")).unwrap_or_default());
+        parts.uri = full.parse::<Uri>().map_err(|_| bad_path())?;
+        parts.version = hyper::Version::HTTP_11;
+        let host = HeaderValue::from_str(&upstream.host_value()).map_err(|_| bad_path())?;
+        parts.headers.insert(header::HOST, host);
+        let (name, value) = self.credential.header().map_err(|error| error.refusal())?;
+        parts.headers.insert(name, value);
+        Ok((seen, Request::from_parts(parts, body)))
+    }
+
+    async fn forward<J: Judge>(
+        &self,
+        request: Request<Incoming>,
+        case: &mut Case<J>,
+    ) -> Result<link::Reply, Refusal> {
+        let counts = Arc::clone(&case.counts);
+        let limit = self.limits.request;
+        let request = request.map(|body| Outgoing::new(body, limit, Arc::clone(&counts)));
+        let sent = self.link.send(request, self.limits.first_byte).await;
+        let reply = sent.map_err(|refusal| if counts.over.load(Ordering::Relaxed) { too_large() } else { refusal })?;
+        case.outcome.first_byte = Some(case.started.elapsed());
+        case.outcome.status = Some(reply.response.status().as_u16());
+        case.outcome.request_id = request_id(reply.response.headers());
+        Ok(reply)
+    }
+
+    /// Makes of the upstream's answer what the box gets.
+    fn hand_back<J: Judge>(&self, reply: link::Reply, case: Case<J>) -> Result<Answer<J>, (Refusal, Case<J>)> {
+        let (mut parts, body) = reply.response.into_parts();
+        http::strip_hop_by_hop(&mut parts.headers);
+        for name in ["alt-svc", "set-cookie", REASON_HEADER] {
+            parts.headers.remove(name);
+        }
+        let echoing: Vec<HeaderName> = parts
+            .headers
+            .iter()
+            .filter(|(_, value)| self.credential.is_echoed_in(value.as_bytes()))
+            .map(|(name, _)| name.clone())
+            .collect();
+        for name in echoing {
+            parts.headers.remove(name);
+        }
+        let filter = case.ticket.as_ref().and_then(|ticket| case.judge.filter(ticket, parts.status.as_u16()));
+        if filter.is_some() {
+            let plain = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"identity");
+            if !parts.headers.get_all(header::CONTENT_ENCODING).iter().all(plain) {
+                let text = "the answer came in an encoding that cannot be looked into, and is withheld";
+                return Err((Refusal::new(Status::BadGateway, "unscannable", text), case));
+            }
+            parts.headers.remove(header::CONTENT_LENGTH);
+        }
+        let body = Returning::new(body, reply.seat, filter, case, self.limits.idle);
+        Ok(Response::from_parts(parts, Either::Left(body)))
+    }
+}
+
+type Answer<J> = Response<Either<Returning<J>, Full<Bytes>>>;
+
+/// One allowed request: whatever happens to it, the judge hears of it once.
+struct Case<J: Judge> {
+    judge: Arc<J>,
+    ticket: Option<J::Ticket>,
+    outcome: ModelOutcome,
+    counts: Arc<Counts>,
+    started: Instant,
+}
+
+#[derive(Debug, Default)]
+struct Counts {
+    out: AtomicU64,
+    over: AtomicBool,
+}
+
+impl<J: Judge> Case<J> {
+    fn open(judge: Arc<J>, ticket: J::Ticket) -> Self {
+        let outcome = ModelOutcome {
+            status: None,
+            request_id: None,
+            bytes_out: 0,
+            bytes_in: 0,
+            first_byte: None,
+            took: Duration::ZERO,
+            ended: ModelEnded::Abandoned,
+        };
+        Self { judge, ticket: Some(ticket), outcome, counts: Arc::default(), started: Instant::now() }
+    }
+
+    fn close(&mut self, ended: ModelEnded) {
+        let Some(ticket) = self.ticket.take() else { return };
+        let mut outcome = self.outcome.clone();
+        outcome.ended = ended;
+        outcome.took = self.started.elapsed();
+        outcome.bytes_out = self.counts.out.load(Ordering::Relaxed);
+        self.judge.after(ticket, outcome);
+    }
+}
+
+impl<J: Judge> Drop for Case<J> {
+    fn drop(&mut self) {
+        self.close(ModelEnded::Abandoned);
+    }
+}
+
+/// A refusal in the shape of the API's own errors (CONTRACTS section 6).
+fn refuse<J: Judge>(refusal: &Refusal) -> Answer<J> {
+    let kind = match refusal.status() {
+        Status::Forbidden => "permission_error",
+        Status::BodyTooLarge => "request_too_large",
+        Status::BadGateway | Status::GatewayTimeout => "api_error",
+        Status::BadRequest
+        | Status::HeadTooLarge
+        | Status::MethodNotAllowed
+        | Status::Misdirected
+        | Status::RequestTimeout => "invalid_request_error",
+    };
+    // A refusal is printable ASCII: these two are all that JSON wants escaped.
+    let sentence = refusal.sentence().replace('\\', "\\\\").replace('"', "\\\"");
+    let code = refusal.code().replace('\\', "\\\\").replace('"', "\\\"");
+    let text = format!(
+        "{{\"type\":\"error\",\"error\":{{\"type\":\"{kind}\",\"message\":\"bartizan: {sentence} [{code}]\"}}}}"
+    );
+    let mut response = Response::new(Either::Right(Full::new(Bytes::from(text))));
+    *response.status_mut() = StatusCode::from_u16(refusal.status().code()).unwrap_or(StatusCode::FORBIDDEN);
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    if let Ok(code) = HeaderValue::from_str(refusal.code()) {
+        response.headers_mut().insert(REASON_HEADER, code);
+    }
+    response
+}
+
+/// The path, when it has one reading only and lies under `/v1/`.
+fn canonical(path: &str) -> Result<String, Refusal> {
+    // No `%`, `;` or `\`: the API needs none, and each is read differently by some server.
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"-._~:@!$&'()*+,=/".contains(&b);
+    let mut segments = path.strip_prefix("/v1/").unwrap_or_default().split('/');
+    if path.len() <= 1024
+        && path.bytes().all(plain)
+        && segments.all(|segment| !segment.is_empty() && segment.bytes().any(|b| b != b'.'))
+    {
+        Ok(path.to_owned())
+    } else {
+        Err(bad_path())
+    }
+}
+
+fn bad_path() -> Refusal {
+    Refusal::new(Status::Forbidden, "path-refused", "only canonical paths under /v1/ pass to the model API")
+}
+
+fn too_large() -> Refusal {
+    Refusal::new(Status::BodyTooLarge, "request-too-large", "the request body is over the limit")
+}
+
+/// Removes every way to bring a credential, to override the method, or to tell who is behind us.
+fn strip_credentials(headers: &mut HeaderMap) {
+    let stripped: Vec<HeaderName> = headers
+        .keys()
+        .filter(|name| {
+            STRIPPED.contains(&name.as_str()) || STRIPPED_PREFIXES.iter().any(|prefix| name.as_str().starts_with(prefix))
+        })
+        .cloned()
+        .collect();
+    for name in stripped {
+        headers.remove(name);
+    }
+}
+
+/// `accept-encoding` too: what comes back must be readable by the filter. `expect` is answered by us.
+const STRIPPED: [&str; 12] = [
+    "accept-encoding",
+    "api-key",
+    "authorization",
+    "cookie",
+    "cookie2",
+    "expect",
+    "forwarded",
+    "host",
+    "via",
+    "x-api-key",
+    "x-method-override",
+    "x-real-ip",
+];
+const STRIPPED_PREFIXES: [&str; 5] = ["proxy-", "x-amz-", "x-forwarded-", "x-goog-", "x-http-method"];
+
+fn request_id(headers: &HeaderMap) -> Option<String> {
+    let value = headers.get("request-id").or_else(|| headers.get("x-request-id"))?;
+    let visible = value.as_bytes().iter().filter(|b| b.is_ascii_graphic()).take(128);
+    Some(visible.map(|&b| char::from(b)).collect())
+}
+
+fn number(headers: &HeaderMap, name: &HeaderName) -> Option<u64> {
+    headers.get(name).and_then(|value| value.to_str().ok()).and_then(|text| text.parse().ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_paths_with_one_reading_pass() {
+        for path in ["/v1/messages", "/v1/messages/count_tokens", "/v1/models/claude-x:1"] {
+            assert!(canonical(path).is_ok(), "{path}");
+        }
+        for path in [
+            "/", "/v1", "/v1/", "/v2/messages", "/v1/../admin", "/v1/./a", "/v1//a", "/v1/a/", "/v1/%2e%2e/a", "/v1/a%2fb",
+            "/v1/a;b", "/v1/a\\b", "/v1/...", "/V1/messages", "//v1/messages",
+        ] {
+            assert_eq!(canonical(path).unwrap_err().code(), "path-refused", "{path}");
+        }
+    }
+
+    #[test]
+    fn no_credential_of_the_client_remains() {
+        let mut headers = HeaderMap::new();
+        for name in ["authorization", "x-api-key", "cookie", "proxy-authorization", "x-amz-security-token", "x-goog-api-key", "x-http-method-override"] {
+            headers.append(HeaderName::from_static(name), HeaderValue::from_static("v"));
+            headers.append(HeaderName::from_static(name), HeaderValue::from_static("w"));
+        }
+        headers.append("anthropic-version", HeaderValue::from_static("2023-06-01"));
+        strip_credentials(&mut headers);
+        assert_eq!(headers.keys().collect::<Vec<_>>(), ["anthropic-version"]);
+    }
+}

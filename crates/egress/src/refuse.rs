@@ -1,0 +1,226 @@
+//! How is the box told that something does not go out?
+//!
+//! The agent gets a stable code and one sentence it can act on, in the language its connection speaks:
+//! an HTTP answer, a SOCKS5 reply, or a TLS alert.
+
+use crate::capture::Kind;
+use crate::stream::Rewound;
+use crate::{head, socks};
+use std::borrow::Cow;
+use std::time::Duration;
+use thiserror::Error;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::time::{sleep, timeout};
+
+/// The header that carries a refusal's code.
+pub const REASON_HEADER: &str = "bartizan-reason";
+
+/// Why something does not go out: a status, a stable code, and one safe sentence.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("{sentence} [{code}]")]
+pub struct Refusal {
+    status: Status,
+    code: Cow<'static, str>,
+    sentence: Cow<'static, str>,
+}
+
+/// What kind of refusal it is; each maps to an HTTP status and a SOCKS5 reply.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Status {
+    /// 502: allowed, but the other side could not be reached.
+    BadGateway,
+    /// 400: the request cannot be understood in one way only.
+    BadRequest,
+    /// 413: the body is over the limit.
+    BodyTooLarge,
+    /// 403: policy, or a wall that no policy opens.
+    Forbidden,
+    /// 504: the other side did not answer in time.
+    GatewayTimeout,
+    /// 431: the head is over the limit.
+    HeadTooLarge,
+    /// 405: a method that never passes.
+    MethodNotAllowed,
+    /// 421: the bytes speak to another host than the one that was judged.
+    Misdirected,
+    /// 408: the box did not finish its request in time.
+    RequestTimeout,
+}
+
+impl Refusal {
+    /// A refusal; anything but printable ASCII in `code` and `sentence` is dropped, and both are cut (64 and
+    /// 400 bytes), so that neither can carry a header line or a terminal sequence.
+    pub fn new(status: Status, code: impl Into<Cow<'static, str>>, sentence: impl Into<Cow<'static, str>>) -> Self {
+        Self { status, code: tame(code.into(), 64), sentence: tame(sentence.into(), 400) }
+    }
+
+    /// What kind of refusal it is.
+    pub fn status(&self) -> Status {
+        self.status
+    }
+
+    /// The stable code.
+    pub fn code(&self) -> &str {
+        &self.code
+    }
+
+    /// The sentence for the agent.
+    pub fn sentence(&self) -> &str {
+        &self.sentence
+    }
+
+    /// The refusal as a whole HTTP/1.1 response that closes the connection.
+    pub fn to_http(&self) -> Vec<u8> {
+        let body = format!("bartizan: {} [{}]\n", self.sentence, self.code);
+        format!(
+            "HTTP/1.1 {}\r\nBartizan-Reason: {}\r\nContent-Type: text/plain; charset=utf-8\r\n\
+             Content-Length: {}\r\nConnection: close\r\n\r\n{body}",
+            self.status.line(),
+            self.code,
+            body.len()
+        )
+        .into_bytes()
+    }
+}
+
+impl Status {
+    /// The HTTP status code.
+    pub fn code(self) -> u16 {
+        match self {
+            Self::BadRequest => 400,
+            Self::Forbidden => 403,
+            Self::MethodNotAllowed => 405,
+            Self::RequestTimeout => 408,
+            Self::BodyTooLarge => 413,
+            Self::Misdirected => 421,
+            Self::HeadTooLarge => 431,
+            Self::BadGateway => 502,
+            Self::GatewayTimeout => 504,
+        }
+    }
+
+    fn line(self) -> &'static str {
+        match self {
+            Self::BadRequest => "400 Bad Request",
+            Self::Forbidden => "403 Forbidden",
+            Self::MethodNotAllowed => "405 Method Not Allowed",
+            Self::RequestTimeout => "408 Request Timeout",
+            Self::BodyTooLarge => "413 Content Too Large",
+            Self::Misdirected => "421 Misdirected Request",
+            Self::HeadTooLarge => "431 Request Header Fields Too Large",
+            Self::BadGateway => "502 Bad Gateway",
+            Self::GatewayTimeout => "504 Gateway Timeout",
+        }
+    }
+
+    /// The SOCKS5 reply field (RFC 1928 section 6).
+    fn socks(self) -> u8 {
+        match self {
+            Self::Forbidden | Self::Misdirected | Self::MethodNotAllowed => socks::NOT_ALLOWED,
+            Self::BadGateway | Self::GatewayTimeout => socks::HOST_UNREACHABLE,
+            Self::BadRequest | Self::BodyTooLarge | Self::HeadTooLarge | Self::RequestTimeout => socks::GENERAL_FAILURE,
+        }
+    }
+}
+
+/// Tells the client that its connection is refused, and closes it.
+///
+/// Bounded in time; a client that does not read its answer does not get one.
+pub async fn refuse<S>(mut stream: Rewound<S>, kind: Kind, refusal: &Refusal)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let answer = match kind {
+        Kind::Absolute | Kind::Connect => refusal.to_http(),
+        Kind::Socks => socks::reply(refusal.status.socks()).to_vec(),
+        Kind::Transparent => match spoken(&mut stream).await {
+            Speech::Http => refusal.to_http(),
+            Speech::Tls => ACCESS_DENIED.to_vec(),
+            Speech::Other => Vec::new(),
+        },
+    };
+    hang_up(&mut stream, &answer).await;
+}
+
+/// Writes a last answer and closes.
+///
+/// What the client still has on its way is read and dropped for a moment: closing a socket with unread
+/// data resets the connection, and the reset can overtake the answer.
+pub(crate) async fn hang_up<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S, answer: &[u8]) {
+    let told = timeout(TELL, async {
+        stream.write_all(answer).await?;
+        stream.shutdown().await
+    });
+    if !matches!(told.await, Ok(Ok(()))) || answer.is_empty() {
+        return;
+    }
+    let mut sink = [0u8; 4096];
+    let mut left = 64usize;
+    let drained = async {
+        while left > 0 && stream.read(&mut sink).await.is_ok_and(|n| n > 0) {
+            left -= 1;
+        }
+    };
+    tokio::select! { () = drained => {}, () = sleep(LINGER) => {} }
+}
+
+/// A fatal TLS alert `access_denied` in a record of its own (RFC 8446 section 6.2).
+pub(crate) const ACCESS_DENIED: [u8; 7] = [0x15, 0x03, 0x03, 0x00, 0x02, 0x02, 0x31];
+
+enum Speech {
+    Http,
+    Tls,
+    Other,
+}
+
+/// What the client of a transparent connection speaks, by what it says first; silence is `Other`.
+async fn spoken<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut Rewound<S>) -> Speech {
+    let mut said: Vec<u8> = Vec::new();
+    let listen = async {
+        loop {
+            match said.first() {
+                Some(0x16) => return Speech::Tls,
+                Some(byte) if !byte.is_ascii_alphabetic() => return Speech::Other,
+                _ => {}
+            }
+            match head::parse(&said) {
+                Ok(Some(_)) => return Speech::Http,
+                // It does not matter to a refusal whether the request was well formed.
+                Err(_) if said.windows(7).any(|w| w == b" HTTP/1") => return Speech::Http,
+                Err(_) => return Speech::Other,
+                Ok(None) => {}
+            }
+            let mut chunk = [0u8; 2048];
+            match stream.read(&mut chunk).await {
+                Ok(n) if n > 0 => said.extend_from_slice(chunk.get(..n).unwrap_or_default()),
+                _ => return Speech::Other,
+            }
+        }
+    };
+    tokio::select! { speech = listen => speech, () = sleep(LISTEN) => Speech::Other }
+}
+
+fn tame(text: Cow<'static, str>, limit: usize) -> Cow<'static, str> {
+    if text.len() <= limit && text.bytes().all(|b| (0x20..0x7f).contains(&b)) {
+        return text;
+    }
+    text.chars().filter(|c| (' '..='~').contains(c)).take(limit).collect::<String>().into()
+}
+
+const TELL: Duration = Duration::from_secs(5);
+const LINGER: Duration = Duration::from_millis(500);
+const LISTEN: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_cannot_carry_a_header_or_a_terminal_sequence() {
+        let refusal = Refusal::new(Status::Forbidden, "x\r\nSet-Cookie: a", "host \u{1b}[31m\u{202e}`evil`\r\n\r\n");
+        assert_eq!(refusal.code(), "xSet-Cookie: a");
+        let text = String::from_utf8(refusal.to_http()).unwrap();
+        assert!(text.starts_with("HTTP/1.1 403 Forbidden\r\nBartizan-Reason: xSet-Cookie: a\r\n"), "{text}");
+        assert!(text.ends_with("bartizan: host [31m`evil` [xSet-Cookie: a]\n"), "{text}");
+    }
+}
