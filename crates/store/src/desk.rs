@@ -1,0 +1,211 @@
+//! Did a person say yes to exactly this call, under exactly this policy, in time, and has it been used?
+use crate::StoreError;
+use crate::digest::Digest;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::time::Duration;
+
+/// Where questions wait for people. The store cannot tell who asks: that an agent never reaches
+/// [`Desk::answer`] is for the doors to see to.
+pub trait Desk: Send + Sync {
+    /// Puts a question. The same call under the same policy in the same session is one question for as long as it is
+    /// neither used nor expired, so asking again gives the one there is, a denied one too.
+    fn ask(&self, new: NewQuestion) -> Result<Question, StoreError>;
+
+    /// The questions that fit the filter, newest first, at most 1000.
+    fn questions(&self, filter: &QuestionFilter) -> Result<Vec<Question>, StoreError>;
+
+    /// The question whose id is, or begins with, `id`; refused when several do.
+    fn question(&self, id: &str) -> Result<Question, StoreError>;
+
+    /// Answers a question that is neither used, denied nor expired. One answer for each approver; one *deny* is enough
+    /// to deny. `id` may be a unique beginning.
+    fn answer(&self, id: &str, answer: Answer) -> Result<Question, StoreError>;
+
+    /// What has been answered for this key, as far as it is unexpired and unused. Nothing asked reads as nothing given.
+    fn given(&self, key: &ApprovalKey) -> Result<Given, StoreError>;
+
+    /// Uses up an approval, if enough have approved and nobody has denied. Of any number of callers, in any number of
+    /// processes, exactly one gets it.
+    fn consume(&self, key: &ApprovalKey) -> Result<Consumed, StoreError>;
+}
+
+/// What an approval is bound to.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct ApprovalKey {
+    /// The session that asked.
+    pub session: String,
+    /// The exact canonical call.
+    pub digest: Digest,
+    /// The policy version under which it was judged.
+    pub policy: Digest,
+}
+
+/// A question to put.
+#[derive(Debug, Clone)]
+pub struct NewQuestion {
+    /// The session that asks.
+    pub session: String,
+    /// The agent in it.
+    pub agent: String,
+    /// The tool it wants to use.
+    pub tool: String,
+    /// The exact canonical call.
+    pub digest: Digest,
+    /// The policy version.
+    pub policy: Digest,
+    /// How many different people have to approve: 1 to 16.
+    pub quorum: u32,
+    /// What an approver sees; at most 256 KiB as JSON.
+    pub shown: Value,
+    /// For how long the question and the approval are good: at most 7 days.
+    pub expires_in: Duration,
+}
+
+/// A question as it stands.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Question {
+    /// 16 hexadecimal digits.
+    pub id: String,
+    /// The session that asked.
+    pub session: String,
+    /// The agent in it.
+    pub agent: String,
+    /// The tool it wants to use.
+    pub tool: String,
+    /// The exact canonical call.
+    pub digest: Digest,
+    /// The policy version.
+    pub policy: Digest,
+    /// How many different people have to approve.
+    pub quorum: u32,
+    /// What an approver sees.
+    pub shown: Value,
+    /// When it was asked, in milliseconds since 1970.
+    pub asked_ms: u64,
+    /// When it expires, in milliseconds since 1970.
+    pub expires_ms: u64,
+    /// Where it stands now.
+    pub state: QuestionState,
+    /// What was answered, in order.
+    pub answers: Vec<Answered>,
+}
+
+impl Question {
+    /// Those who approved, in order.
+    pub fn approvers(&self) -> Vec<String> {
+        let approved = self.answers.iter().filter(|answer| answer.verdict == Verdict::Approve);
+        approved.map(|answer| answer.approver.clone()).collect()
+    }
+
+    /// The answer that denied it, if one did.
+    pub fn denial(&self) -> Option<&Answered> {
+        self.answers.iter().find(|answer| answer.verdict == Verdict::Deny)
+    }
+}
+
+/// Where a question stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum QuestionState {
+    /// Enough have approved; the call may be made once.
+    Approved,
+    /// Somebody has denied.
+    Denied,
+    /// Its time is over.
+    Expired,
+    /// It waits for answers.
+    Pending,
+    /// The approval was used.
+    Used,
+}
+
+/// Which questions are wanted; each field that is set narrows the choice.
+#[derive(Debug, Clone, Default)]
+pub struct QuestionFilter {
+    /// Of this session.
+    pub session: Option<String>,
+    /// That stand like this.
+    pub state: Option<QuestionState>,
+}
+
+/// An approver's word.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// Who says it: 1 to 128 bytes of printable text.
+    pub approver: String,
+    /// Yes or no.
+    pub verdict: Verdict,
+    /// Why; may be empty, at most 2048 bytes.
+    pub reason: String,
+}
+
+/// An approver's word that was taken down.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Answered {
+    /// Who said it.
+    pub approver: String,
+    /// Yes or no.
+    pub verdict: Verdict,
+    /// Why.
+    pub reason: String,
+    /// When, in milliseconds since 1970.
+    pub answered_ms: u64,
+}
+
+/// Yes or no.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// The call may be made, once.
+    Approve,
+    /// It may not.
+    Deny,
+}
+
+impl Verdict {
+    /// The name on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Approve => "approve",
+            Self::Deny => "deny",
+        }
+    }
+}
+
+/// What has been answered, unexpired and unused.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Given {
+    /// The question, if there is a live one.
+    pub question: Option<String>,
+    /// Those who approved, in order, each once.
+    pub approvers: Vec<String>,
+    /// The reason that came with a denial; may be empty.
+    pub denied: Option<String>,
+}
+
+/// The proof that an approval was there and is used up. Only this crate can make one.
+#[must_use = "it stands for one act, and is gone"]
+#[derive(Debug, PartialEq, Eq)]
+pub struct Consumed {
+    pub(crate) key: ApprovalKey,
+    pub(crate) question: String,
+    pub(crate) approvers: Vec<String>,
+}
+
+impl Consumed {
+    /// What was approved.
+    pub fn key(&self) -> &ApprovalKey {
+        &self.key
+    }
+
+    /// The question's id.
+    pub fn question(&self) -> &str {
+        &self.question
+    }
+
+    /// Those who approved, in order.
+    pub fn approvers(&self) -> &[String] {
+        &self.approvers
+    }
+}

@@ -1,0 +1,224 @@
+//! What does the log say? Its records, line by line, as they were hashed.
+use crate::StoreError;
+use crate::database;
+use crate::digest::Digest;
+use crate::dir::StateDir;
+use crate::entry::Event;
+use crate::note::PublicKey;
+use rusqlite::types::Value as Sql;
+use rusqlite::{Connection, OptionalExtension as _, Row};
+use std::fmt;
+use std::io::{self, Write};
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// Which records are wanted; each field that is set narrows the choice.
+#[derive(Debug, Clone, Default)]
+pub struct Filter {
+    /// Of this session.
+    pub session: Option<String>,
+    /// Of this call.
+    pub call: Option<String>,
+    /// Of this kind.
+    pub event: Option<Event>,
+    /// Not older than this, in milliseconds since 1970.
+    pub since_ms: Option<u64>,
+    /// Holding this text anywhere; ASCII letters match in either case.
+    pub text: Option<String>,
+    /// At this place on the log or after it.
+    pub from_seq: Option<u64>,
+}
+
+/// A record as it stands on the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Record {
+    /// Its place, from 0.
+    pub seq: u64,
+    /// Its canonical JSON, on one line without the line's end; the very bytes that were hashed.
+    pub json: String,
+    /// Its leaf hash, as stored.
+    pub leaf: Digest,
+}
+
+impl Record {
+    /// The record as a JSON value; `Null` when somebody has damaged it.
+    pub fn value(&self) -> serde_json::Value {
+        serde_json::from_str(&self.json).unwrap_or_default()
+    }
+}
+
+/// Reads a store without being able to change it, beside any number of writers.
+pub struct Reader {
+    connection: Mutex<Connection>,
+    path: PathBuf,
+}
+
+impl Reader {
+    /// Opens the database in `dir` for reading. Who owns the directory does not matter here: what a reader believes is
+    /// what [`crate::verify`] has verified.
+    pub fn open(dir: &Path) -> Result<Self, StoreError> {
+        let path = StateDir::unchecked(dir).database();
+        let connection = Mutex::new(database::open_reader(&path)?);
+        Ok(Self { connection, path })
+    }
+
+    /// How many records there are.
+    pub fn size(&self) -> Result<u64, StoreError> {
+        self.read(|db| db.query_row("SELECT size FROM log", [], |row| row.get(0)))
+    }
+
+    /// Up to `limit` records, oldest first. For the next page set `from_seq` to one more than the last `seq`.
+    pub fn page(&self, filter: &Filter, limit: usize) -> Result<Vec<Record>, StoreError> {
+        self.select(filter, "ASC", limit)
+    }
+
+    /// The last `limit` records, oldest first.
+    pub fn tail(&self, filter: &Filter, limit: usize) -> Result<Vec<Record>, StoreError> {
+        let mut records = self.select(filter, "DESC", limit)?;
+        records.reverse();
+        Ok(records)
+    }
+
+    /// Shows every record to `see`, oldest first, until it breaks off. The log may grow meanwhile.
+    pub fn each<F>(&self, filter: &Filter, mut see: F) -> Result<(), StoreError>
+    where
+        F: FnMut(Record) -> ControlFlow<()>,
+    {
+        let mut filter = filter.clone();
+        loop {
+            let page = self.page(&filter, PAGE)?;
+            let Some(last) = page.last() else { return Ok(()) };
+            filter.from_seq = Some(last.seq + 1);
+            if page.into_iter().try_for_each(&mut see).is_break() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Writes the whole log so that it can be verified elsewhere: each record on its line, and after the last record that
+    /// a checkpoint covers a line `{"checkpoint":"…"}`. Give the public key by another way.
+    pub fn export(&self, out: &mut dyn Write) -> Result<(), ExportError> {
+        let db = self.lock();
+        let read = |error| ExportError::Store(database::explain(&self.path, &error));
+        let snapshot = db.unchecked_transaction().map_err(read)?;
+        let mut records =
+            snapshot.prepare("SELECT seq, record FROM records ORDER BY seq").map_err(read)?;
+        let mut notes =
+            snapshot.prepare("SELECT size, note FROM checkpoints ORDER BY size").map_err(read)?;
+        let mut records = records.query([]).map_err(read)?;
+        let mut notes = notes.query([]).map_err(read)?;
+        let mut note = next_note(&mut notes).map_err(read)?;
+        while let Some(row) = records.next().map_err(read)? {
+            let seq: u64 = row.get(0).map_err(read)?;
+            let record = row.get_ref(1).map_err(read)?;
+            out.write_all(record.as_bytes().unwrap_or_default())?;
+            out.write_all(b"\n")?;
+            while let Some((_, text)) = note.take_if(|(size, _)| *size <= seq + 1) {
+                writeln!(out, "{}", serde_json::json!({ "checkpoint": text }))?;
+                note = next_note(&mut notes).map_err(read)?;
+            }
+        }
+        // Checkpoints of more than there is are evidence of a cut-off end.
+        while let Some((_, text)) = note {
+            writeln!(out, "{}", serde_json::json!({ "checkpoint": text }))?;
+            note = next_note(&mut notes).map_err(read)?;
+        }
+        Ok(out.flush()?)
+    }
+
+    /// The public key that lies beside the database.
+    pub fn public_key(&self) -> Result<PublicKey, StoreError> {
+        StateDir::unchecked(self.path.parent().unwrap_or(Path::new("."))).public()
+    }
+
+    /// The newest signed checkpoint; `None` while there is none.
+    pub fn newest_checkpoint(&self) -> Result<Option<String>, StoreError> {
+        let newest = "SELECT note FROM checkpoints ORDER BY size DESC LIMIT 1";
+        self.read(|db| db.query_row(newest, [], |row| row.get(0)).optional())
+    }
+
+    /// One question to the database.
+    pub(crate) fn read<T>(
+        &self,
+        ask: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+    ) -> Result<T, StoreError> {
+        ask(&self.lock()).map_err(|error| database::explain(&self.path, &error))
+    }
+
+    fn select(
+        &self,
+        filter: &Filter,
+        order: &str,
+        limit: usize,
+    ) -> Result<Vec<Record>, StoreError> {
+        let (conditions, mut values) = filter.to_sql();
+        values.push(Sql::from(i64::try_from(limit).unwrap_or(i64::MAX)));
+        let sql = format!(
+            "SELECT seq, record, leaf FROM records{conditions} ORDER BY seq {order} LIMIT ?"
+        );
+        self.read(|db| {
+            let mut statement = db.prepare_cached(&sql)?;
+            statement.query_map(rusqlite::params_from_iter(values), record)?.collect()
+        })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Connection> {
+        self.connection.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Reader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reader").field("path", &self.path).finish_non_exhaustive()
+    }
+}
+
+impl Filter {
+    /// The conditions with a placeholder for each value: nothing of the filter's own text becomes SQL.
+    fn to_sql(&self) -> (String, Vec<Sql>) {
+        let number = |value: u64| Sql::from(i64::try_from(value).unwrap_or(i64::MAX));
+        let parts = [
+            ("session = ?", self.session.clone().map(Sql::from)),
+            (
+                "json_valid(record) AND json_extract(record, '$.call') = ?",
+                self.call.clone().map(Sql::from),
+            ),
+            ("event = ?", self.event.map(|event| Sql::from(event.as_str().to_owned()))),
+            ("time_ms >= ?", self.since_ms.map(number)),
+            ("instr(lower(record), lower(?)) > 0", self.text.clone().map(Sql::from)),
+            ("seq >= ?", self.from_seq.map(number)),
+        ];
+        let (mut sql, mut values) = (String::new(), Vec::new());
+        for (condition, value) in parts {
+            let Some(value) = value else { continue };
+            sql.push_str(if values.is_empty() { " WHERE " } else { " AND " });
+            sql.push_str(condition);
+            values.push(value);
+        }
+        (sql, values)
+    }
+}
+
+fn record(row: &Row<'_>) -> rusqlite::Result<Record> {
+    let json = String::from_utf8_lossy(row.get_ref(1)?.as_bytes()?).into_owned();
+    let leaf = Digest::try_from(row.get_ref(2)?.as_bytes()?).unwrap_or(Digest::ZERO);
+    Ok(Record { seq: row.get(0)?, json, leaf })
+}
+
+fn next_note(rows: &mut rusqlite::Rows<'_>) -> rusqlite::Result<Option<(u64, String)>> {
+    rows.next()?.map(|row| Ok((row.get(0)?, row.get(1)?))).transpose()
+}
+
+/// Why an export ended early.
+#[derive(Debug, thiserror::Error)]
+pub enum ExportError {
+    /// The log could not be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The lines could not be written.
+    #[error("the export cannot be written: {0}")]
+    Write(#[from] io::Error),
+}
+
+const PAGE: usize = 512;

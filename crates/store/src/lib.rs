@@ -1,0 +1,50 @@
+//! What must survive a crash? The audit log, the approvals and the sessions; this crate is the only mint of receipts.
+//!
+//! A [`Store`] in a state directory promises, through three traits:
+//!
+//! - [`Ledger`]: an entry that was acknowledged as durable is on the log after `kill -9` at any point, and the log can
+//!   always be verified. An entry that was not acknowledged may be on it or not. After a failed commit nothing more
+//!   is taken.
+//! - [`Desk`]: a question is put once, answered at most once by each approver, and an approval is used at most once,
+//!   in however many processes.
+//! - [`Sessions`]: what was started, what has ended, and what died without ending.
+//!
+//! Each change at the desk or to a session is committed in one transaction with its audit record, so neither is ever
+//! there without the other.
+//!
+//! It does not promise that the log cannot be changed by who owns the directory and the key. [`verify`] finds every
+//! change to what a checkpoint signed; a cut-off tail is found only against a checkpoint that was kept elsewhere.
+//!
+//! Time stamps are the host's clock. The records' form is in `docs/audit-record.md`.
+#![forbid(unsafe_code)]
+
+mod clock;
+mod database;
+mod desk;
+mod digest;
+mod dir;
+mod entry;
+mod error;
+mod export;
+mod ledger;
+mod merkle;
+mod note;
+mod questions;
+mod queue;
+mod sessions;
+mod store;
+pub mod verify;
+mod writer;
+
+pub use desk::{
+    Answer, Answered, ApprovalKey, Consumed, Desk, Given, NewQuestion, Question, QuestionFilter,
+    QuestionState, Verdict,
+};
+pub use digest::{BadDigest, Digest};
+pub use entry::{Entry, Event, MAX_RECORD_BYTES, UnknownEvent};
+pub use error::StoreError;
+pub use export::{ExportError, Filter, Reader, Record};
+pub use ledger::{Durability, Ledger, LedgerError, Receipt};
+pub use note::{Checkpoint, NoteError, PublicKey};
+pub use sessions::{Ending, NewSession, Session, SessionFilter, Sessions};
+pub use store::Store;

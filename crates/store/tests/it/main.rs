@@ -1,0 +1,17 @@
+//! Does the store keep what it promises, whatever happens to its process, its files and its disk?
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stderr,
+    clippy::string_slice,
+    reason = "clippy knows the tests by their attribute, but not what they call"
+)]
+mod crash;
+mod desk;
+mod dirs;
+mod ledger;
+mod second;
+mod sessions;
+mod tamper;
+mod util;

@@ -1,0 +1,139 @@
+#!/usr/bin/env python3
+"""A second verifier for exported audit logs, written from docs/audit-record.md with the standard library alone.
+
+usage: verify.py LOG.jsonl VKEY
+exit:  0 whole, 1 broken, 3 whole with an unanchored end
+"""
+import base64
+import hashlib
+import json
+import sys
+
+# Ed25519 (RFC 8032), slow and plain.
+P = 2**255 - 19
+L = 2**252 + 27742317777372353535851937790883648493
+D = -121665 * pow(121666, P - 2, P) % P
+ROOT = pow(2, (P - 1) // 4, P)
+
+
+def point(data):
+    y = int.from_bytes(data, "little")
+    sign, y = y >> 255, y & (2**255 - 1)
+    if y >= P:
+        raise ValueError("no point")
+    xx = (y * y - 1) * pow(D * y * y + 1, P - 2, P) % P
+    x = pow(xx, (P + 3) // 8, P)
+    if (x * x - xx) % P:
+        x = x * ROOT % P
+    if (x * x - xx) % P or (x == 0 and sign):
+        raise ValueError("no point")
+    if x & 1 != sign:
+        x = P - x
+    return (x, y, 1, x * y % P)
+
+
+def add(p, q):
+    a, b = (p[1] - p[0]) * (q[1] - q[0]) % P, (p[1] + p[0]) * (q[1] + q[0]) % P
+    c, d = 2 * p[3] * q[3] * D % P, 2 * p[2] * q[2] % P
+    e, f, g, h = b - a, d - c, d + c, b + a
+    return (e * f % P, g * h % P, f * g % P, e * h % P)
+
+
+def times(n, p):
+    out = (0, 1, 1, 0)
+    while n:
+        if n & 1:
+            out = add(out, p)
+        p, n = add(p, p), n >> 1
+    return out
+
+
+GY = 4 * pow(5, P - 2, P) % P
+G = point(GY.to_bytes(32, "little"))
+
+
+def signed(key, message, signature):
+    r, s = point(signature[:32]), int.from_bytes(signature[32:], "little")
+    h = int.from_bytes(hashlib.sha512(signature[:32] + key + message).digest(), "little") % L
+    left, right = times(s, G), add(r, times(h, point(key)))
+    return s < L and all((left[i] * right[2] - right[i] * left[2]) % P == 0 for i in (0, 1))
+
+
+def sha(*parts):
+    return hashlib.sha256(b"".join(parts)).digest()
+
+
+def canonical(value):
+    """RFC 8785 for values without floating-point numbers."""
+    if isinstance(value, dict):
+        keys = sorted(value, key=lambda key: key.encode("utf-16-be"))
+        return "{" + ",".join(canonical(key) + ":" + canonical(value[key]) for key in keys) + "}"
+    if isinstance(value, list):
+        return "[" + ",".join(map(canonical, value)) + "]"
+    if isinstance(value, float) or (type(value) is int and abs(value) >= 2**53):
+        raise ValueError("a number that is no safe integer")
+    return json.dumps(value, ensure_ascii=False)
+
+
+class Log:
+    def __init__(self, vkey):
+        self.origin, key_id, key = vkey.split("+", 2)
+        self.key_id, key = bytes.fromhex(key_id), base64.b64decode(key)
+        assert key[0] == 1 and sha(self.origin.encode(), b"\n", key)[:4] == self.key_id, "bad key"
+        self.key = key[1:]
+        self.size, self.last, self.peaks, self.anchored, self.notes = 0, bytes(32), [], 0, 0
+
+    def root(self):
+        peaks = list(self.peaks)
+        if not peaks:
+            return sha(b"")
+        node = peaks.pop()
+        while peaks:
+            node = sha(b"\1", peaks.pop(), node)
+        return node
+
+    def record(self, line):
+        record = json.loads(line)
+        assert canonical(record).encode() == line, "not canonical"
+        assert record["v"] == 1 and record["seq"] == self.size, "missing or moved"
+        assert record["prev"] == self.last.hex(), "does not hang on the record before it"
+        assert self.origin.endswith("/" + record["log_id"]), "of another log"
+        node = self.last = sha(b"\0", line)
+        rest = self.size
+        while rest & 1:
+            node, rest = sha(b"\1", self.peaks.pop(), node), rest >> 1
+        self.peaks.append(node)
+        self.size += 1
+
+    def checkpoint(self, note):
+        text, signatures = note.rsplit("\n\n", 1)
+        origin, size, root = text.split("\n")[:3]
+        assert origin == self.origin, "a checkpoint of another log"
+        assert int(size) == self.size and base64.b64decode(root) == self.root(), "not what was signed"
+        mark, name, value = signatures.strip().split(" ")
+        value = base64.b64decode(value)
+        assert mark == "\u2014" and name == self.origin and value[:4] == self.key_id, "not signed by the key"
+        assert signed(self.key, (text + "\n").encode(), value[4:]), "the signature does not verify"
+        self.anchored, self.notes = self.size, self.notes + 1
+
+
+def main():
+    log = Log(sys.argv[2])
+    with open(sys.argv[1], "rb") as file:
+        for line in file:
+            try:
+                assert line.endswith(b"\n"), "cut off"
+                line = line[:-1]
+                if line.startswith(b'{"checkpoint":'):
+                    log.checkpoint(json.loads(line)["checkpoint"])
+                else:
+                    log.record(line)
+            except (AssertionError, ValueError, KeyError, TypeError) as error:
+                print(f"broken at record {log.size}: {error}")
+                return 1
+    bare = log.size - log.anchored
+    print(f"whole: {log.size} records, root {log.root().hex()}, {log.notes} checkpoints, {bare} unanchored")
+    return 3 if bare else 0
+
+
+sys.exit(main())
