@@ -1,0 +1,134 @@
+//! Does policy permit it, and did a person say yes where one must? Judged for the agent and for every
+//! ancestor; an approval is used up by the call that it was given for.
+
+use crate::gates::identity::Principal;
+use crate::gates::{Identified, Listed, Scoped};
+use crate::policy::{Judgement, Policy, PolicyRef, Query, Verdict};
+use crate::refusal::Refusal;
+use bartizan_store::{ApprovalKey, Consumed, Desk};
+
+/// Proof that policy permits the call with the approvals that it carries.
+#[derive(Debug)]
+pub(crate) struct Cleared {
+    policies: Vec<PolicyRef>,
+    approvers: Vec<String>,
+    /// Held so that the approval cannot be used for a second call.
+    _consumed: Option<Consumed>,
+}
+
+impl Cleared {
+    pub(crate) fn policies(&self) -> &[PolicyRef] {
+        &self.policies
+    }
+
+    pub(crate) fn approvers(&self) -> &[String] {
+        &self.approvers
+    }
+}
+
+/// The gate's answer short of a refusal.
+#[derive(Debug)]
+pub(crate) enum Clearance {
+    Clear(Cleared),
+    Wait { quorum: u32 },
+}
+
+/// The verdict over a whole chain of ancestors: the strictest wins.
+#[derive(Debug)]
+pub(crate) struct ChainVerdict {
+    pub(crate) verdict: Verdict,
+    pub(crate) policies: Vec<PolicyRef>,
+    pub(crate) errors: Vec<String>,
+}
+
+pub(crate) fn clear(
+    policy: &Policy,
+    desk: &dyn Desk,
+    who: &Identified,
+    listed: &Listed,
+    scoped: &Scoped,
+) -> Result<Clearance, Refusal> {
+    let judged = judge(policy, who, listed, scoped, &[]);
+    let quorum = match judged.verdict {
+        Verdict::Allow => return Ok(clearance(judged, Vec::new(), None)),
+        Verdict::Deny => return Err(denied(listed, scoped, judged)),
+        Verdict::Ask { quorum } => quorum,
+    };
+    let key = ApprovalKey {
+        session: who.session().to_string(),
+        digest: scoped.digest(),
+        policy: policy.digest(),
+    };
+    let given = desk.given(&key).map_err(|error| Refusal::DeskUnavailable { cause: error.to_string() })?;
+    if let Some(reason) = given.denied {
+        return Err(Refusal::ApprovalDenied { reason: bartizan_scan::display_line(&reason, 300) });
+    }
+    if given.approvers.is_empty() {
+        return Ok(Clearance::Wait { quorum });
+    }
+    let judged = judge(policy, who, listed, scoped, &given.approvers);
+    match judged.verdict {
+        Verdict::Deny => Err(denied(listed, scoped, judged)),
+        Verdict::Ask { .. } => Ok(Clearance::Wait { quorum }),
+        Verdict::Allow => {
+            let consumed =
+                desk.consume(&key).map_err(|error| Refusal::DeskUnavailable { cause: error.to_string() })?;
+            Ok(clearance(judged, given.approvers, Some(consumed)))
+        }
+    }
+}
+
+/// Judges for every ancestor and takes the strictest verdict.
+pub(crate) fn judge(
+    policy: &Policy,
+    who: &Identified,
+    listed: &Listed,
+    scoped: &Scoped,
+    approvers: &[String],
+) -> ChainVerdict {
+    let mut whole = ChainVerdict { verdict: Verdict::Allow, policies: Vec::new(), errors: Vec::new() };
+    for (depth, Principal { agent, role }) in who.chain().iter().enumerate() {
+        let depth = u32::try_from(depth).unwrap_or(u32::MAX);
+        let query = Query {
+            role,
+            agent,
+            depth,
+            tool: listed.tool(),
+            input: scoped.checked(),
+            facts: scoped.facts(),
+            approvers,
+        };
+        merge(&mut whole, policy.evaluate(&query));
+    }
+    whole
+}
+
+fn merge(whole: &mut ChainVerdict, one: Judgement) {
+    let stricter = match (&whole.verdict, &one.verdict) {
+        (Verdict::Deny, _) | (_, Verdict::Allow) => false,
+        (Verdict::Allow, _) | (Verdict::Ask { .. }, Verdict::Deny) => true,
+        (Verdict::Ask { quorum: held }, Verdict::Ask { quorum: new }) => new > held,
+    };
+    if stricter || whole.policies.is_empty() {
+        whole.verdict = if stricter { one.verdict } else { whole.verdict };
+        whole.policies = one.policies;
+    }
+    whole.errors.extend(one.errors);
+}
+
+fn clearance(judged: ChainVerdict, approvers: Vec<String>, consumed: Option<Consumed>) -> Clearance {
+    Clearance::Clear(Cleared { policies: judged.policies, approvers, _consumed: consumed })
+}
+
+fn denied(listed: &Listed, scoped: &Scoped, judged: ChainVerdict) -> Refusal {
+    if let Some(path) = scoped.facts().path.as_ref().filter(|path| !path.visible) {
+        return Refusal::PathOutOfScope { path: path.path.clone(), policies: judged.policies };
+    }
+    let target = scoped.target().map(|target| format!(" on {}", bartizan_scan::display_line(target, 120)));
+    Refusal::PolicyDenied {
+        tool: listed.tool().name().to_string(),
+        target: target.unwrap_or_default(),
+        policies: judged.policies,
+        errors: judged.errors,
+    }
+}

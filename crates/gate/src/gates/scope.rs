@@ -1,0 +1,227 @@
+//! Are the arguments what the tool takes, and what do they point at? Typed, canonical, and turned
+//! into the facts that policies read.
+
+use crate::gates::{Identified, Listed};
+use crate::name::{Host, HostPort};
+use crate::policy::{CommandFact, Facts, HostFact, PathFact};
+use crate::refusal::Refusal;
+use crate::seat::Seat;
+use crate::shape::Checked;
+use crate::tool::TargetKind;
+use bartizan_store::Digest;
+use serde_json::{Value, json};
+use std::path::Path;
+
+/// Proof that the arguments fit the tool; the act reads its arguments from here.
+#[derive(Debug)]
+pub(crate) struct Scoped {
+    arguments: Value,
+    checked: Checked,
+    facts: Facts,
+    host: Option<HostPort>,
+    target: Option<String>,
+    digest: Digest,
+}
+
+impl Scoped {
+    pub(crate) fn arguments(&self) -> &Value {
+        &self.arguments
+    }
+
+    pub(crate) fn checked(&self) -> &Checked {
+        &self.checked
+    }
+
+    pub(crate) fn facts(&self) -> &Facts {
+        &self.facts
+    }
+
+    pub(crate) fn host(&self) -> Option<&HostPort> {
+        self.host.as_ref()
+    }
+
+    /// What the call acts on, in one line: a path, `host:port`, a command.
+    pub(crate) fn target(&self) -> Option<&str> {
+        self.target.as_deref()
+    }
+
+    /// The digest of the exact canonical call (RFC 8785 bytes of agent, tool and arguments): what an
+    /// approval is bound to, so that neither a sibling nor other arguments can use it.
+    pub(crate) fn digest(&self) -> Digest {
+        self.digest
+    }
+}
+
+pub(crate) fn check(who: &Identified, listed: &Listed, seat: &Seat, arguments: Value) -> Result<Scoped, Refusal> {
+    let tool = listed.tool();
+    let invalid = |what: String| Refusal::ArgumentsInvalid { tool: tool.name().to_string(), what };
+    let checked = tool.shape().check(&arguments).map_err(|error| invalid(error.to_string()))?;
+    let mut scoped = Scoped {
+        digest: digest(who.agent().as_str(), tool.name().as_str(), &arguments).map_err(invalid)?,
+        arguments,
+        checked,
+        facts: Facts::default(),
+        host: None,
+        target: None,
+    };
+    for target in tool.targets() {
+        let text = scoped.arguments.get(target.field()).and_then(Value::as_str).map(str::to_owned);
+        match target.kind() {
+            TargetKind::Path => scoped.path(seat, text.as_deref().unwrap_or("."))?,
+            TargetKind::Command => scoped.command(seat, text.as_deref().unwrap_or_default()),
+            TargetKind::Host => scoped.connection(seat, text.as_deref().unwrap_or_default())?,
+            TargetKind::Url => scoped.url(seat, text.as_deref().unwrap_or_default())?,
+        }
+    }
+    Ok(scoped)
+}
+
+impl Scoped {
+    fn path(&mut self, seat: &Seat, text: &str) -> Result<(), Refusal> {
+        let path = seat.path(text).map_err(|source| Refusal::PathInvalid { source })?;
+        let below = path.below(&seat.workspace);
+        let fact = PathFact {
+            in_workspace: below.is_some(),
+            visible: below.is_some() || seat.shows(&path),
+            guarded: below.as_deref().is_some_and(is_guarded),
+            path: below.unwrap_or_else(|| path.to_string()),
+        };
+        self.target = Some(fact.path.clone());
+        self.facts.path = Some(fact);
+        Ok(())
+    }
+
+    fn command(&mut self, seat: &Seat, text: &str) {
+        let credentials = names_credentials(text, &seat.home);
+        self.target = Some(text.to_owned());
+        self.facts.command = Some(CommandFact { command: text.to_owned(), credentials });
+    }
+
+    fn connection(&mut self, seat: &Seat, text: &str) -> Result<(), Refusal> {
+        let host = Host::parse(text).map_err(|source| Refusal::HostInvalid { source })?;
+        let port = self.arguments.get("port").and_then(Value::as_u64).and_then(|port| u16::try_from(port).ok());
+        let target =
+            HostPort::new(host, port.unwrap_or(443)).map_err(|source| Refusal::HostInvalid { source })?;
+        self.reach(seat, target)
+    }
+
+    fn url(&mut self, seat: &Seat, text: &str) -> Result<(), Refusal> {
+        let target = url_target(text).map_err(|what| Refusal::ArgumentsInvalid { tool: "url".to_owned(), what })?;
+        self.reach(seat, target)
+    }
+
+    /// A private address is refused here, before any policy, unless the configuration declares it.
+    fn reach(&mut self, seat: &Seat, target: HostPort) -> Result<(), Refusal> {
+        let private = target.host().is_private();
+        if private && !seat.declares(&target) {
+            return Err(Refusal::HostPrivate { host: target.host().to_string() });
+        }
+        self.facts.host = Some(HostFact { host: target.host().to_string(), port: target.port(), private });
+        self.target = Some(target.to_string());
+        self.host = Some(target);
+        Ok(())
+    }
+}
+
+/// SHA-256 of the canonical call. Numbers that RFC 8785 cannot write exactly are refused.
+fn digest(agent: &str, tool: &str, arguments: &Value) -> Result<Digest, String> {
+    let call = json!({ "agent": agent, "tool": tool, "arguments": arguments });
+    let bytes = serde_json_canonicalizer::to_vec(&call).map_err(|error| error.to_string())?;
+    Ok(Digest::of(&bytes))
+}
+
+/// Host and port of an absolute `http` or `https` URL. Whatever WHATWG and RFC 3986 parsers read
+/// differently (user info, backslash, control, a missing host) is refused.
+fn url_target(url: &str) -> Result<HostPort, String> {
+    let (scheme, rest) = url.split_once("://").ok_or("the URL has no `scheme://`")?;
+    let default_port = match scheme.to_ascii_lowercase().as_str() {
+        "http" => 80,
+        "https" => 443,
+        _ => return Err("the URL is neither http nor https".to_owned()),
+    };
+    if url.chars().any(|c| c.is_control() || c.is_whitespace() || c == '\\') {
+        return Err("the URL has a control character, a space or a backslash".to_owned());
+    }
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    if authority.contains(['@', '%']) {
+        return Err("the URL's host part has user info or an escape".to_owned());
+    }
+    let parsed = match HostPort::parse(authority) {
+        Ok(target) => Ok(target),
+        Err(_) => Host::parse(authority).and_then(|host| HostPort::new(host, default_port)),
+    };
+    parsed.map_err(|error| error.to_string())
+}
+
+/// Whether a host tool would later execute or obey a file of this workspace path. The write-back
+/// gate decides; this early answer lets the agent read why.
+fn is_guarded(path: &str) -> bool {
+    let folded = path.to_lowercase();
+    let parts: Vec<&str> = folded.split('/').collect();
+    parts.iter().enumerate().any(|(at, part)| {
+        let next = parts.get(at + 1).copied();
+        match *part {
+            ".git" => matches!(next, None | Some("config" | "config.worktree" | "hooks" | "info" | "modules")),
+            ".claude" => matches!(next, Some("settings.json" | "settings.local.json" | "hooks")),
+            ".vscode" => matches!(next, Some("tasks.json" | "launch.json" | "settings.json")),
+            ".mcp.json" | ".envrc" | ".husky" | ".codex" | ".cursor" | ".gemini" | ".idea" | ".devcontainer"
+            | ".bartizan" => true,
+            _ => false,
+        }
+    })
+}
+
+/// Whether a command's own words name a place where credentials live. The box has none of them; this
+/// early answer puts the attempt on the log and tells the agent why nothing is there.
+fn names_credentials(command: &str, home: &Path) -> bool {
+    let home = home.to_string_lossy();
+    let bases = ["~/", "$HOME/", "${HOME}/", "/root/", "/home/", &format!("{}/", home.trim_end_matches('/'))];
+    let named = |place: &str| command.contains(place);
+    CREDENTIAL_PLACES.iter().any(|place| {
+        named(place) && bases.iter().any(|base| named(base)) || command.split_whitespace().any(|w| w == *place)
+    }) || named("/etc/shadow")
+}
+
+const CREDENTIAL_PLACES: [&str; 12] = [
+    ".ssh/", ".aws/", ".netrc", ".gnupg/", ".kube/", ".docker/config.json", ".config/gcloud", ".config/gh",
+    ".git-credentials", ".npmrc", ".pypirc", ".cargo/credentials",
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_has_one_host() {
+        let target = |url: &str| url_target(url).map(|target| target.to_string());
+        assert_eq!(target("https://OK.com/a?b").unwrap(), "ok.com:443");
+        assert_eq!(target("http://ok.com:8080").unwrap(), "ok.com:8080");
+        for url in [
+            "https://ok.com@evil.com/", "https://evil.com\\@ok.com", "ftp://ok.com", "ok.com", "https:///x",
+            "https://ok%2ecom/", "https://0x7f.1/", "https://ok.com:0/", "https://ok.com:99999/", "https:// ok.com",
+        ] {
+            assert!(url_target(url).is_err(), "{url}");
+        }
+    }
+
+    #[test]
+    fn files_that_host_tools_obey_are_guarded() {
+        for path in [".git/hooks/pre-commit", "sub/.GIT/config", ".claude/settings.local.json", ".mcp.json", ".git"] {
+            assert!(is_guarded(path), "{path}");
+        }
+        for path in ["src/main.rs", ".gitignore", ".git/objects/ab/cd", ".github/x", "claude/settings.json"] {
+            assert!(!is_guarded(path), "{path}");
+        }
+    }
+
+    #[test]
+    fn a_command_that_names_credentials_is_seen() {
+        let home = Path::new("/home/anna");
+        for command in ["cat ~/.ssh/id_rsa", "cat /home/anna/.aws/credentials", "tar c $HOME/.gnupg/", "cat /etc/shadow"] {
+            assert!(names_credentials(command, home), "{command}");
+        }
+        for command in ["npm ci", "grep -r ssh src", "cat .npmrc.example", "ls ~/project"] {
+            assert!(!names_credentials(command, home), "{command}");
+        }
+    }
+}

@@ -1,0 +1,291 @@
+//! How does a proposal travel? `decide`, `ask`, `perform` or `delegate`, `release`: read this file first.
+
+use crate::call::{
+    Authorized, CheckedCall, Decision, Delegated, Door, Ended, Executed, Outcome, Pending, Proposed, Released,
+};
+use crate::effect::{Content, Effector, Warrant};
+use crate::gates::approval::{self, Clearance, Cleared};
+use crate::gates::{grant, identity, list, risk, scope};
+use crate::name::{CallId, SessionId};
+use crate::policy::{Policy, Verdict};
+use crate::record::{self, Known};
+use crate::refusal::Refusal;
+use crate::seat::{Caller, Seat};
+use crate::tool::{Catalogue, Effect};
+use bartizan_scan::Redactor;
+use bartizan_store::{
+    Desk, Durability, Ending, Event, Ledger, NewQuestion, NewSession, Receipt, Sessions, StoreError,
+};
+use serde_json::{Map, Value, json};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+/// Everything the gate stands on; put together once, by the application.
+#[derive(Clone)]
+pub struct Parts {
+    /// The tools that are defined.
+    pub catalogue: Arc<Catalogue>,
+    /// What is allowed.
+    pub policy: Arc<Policy>,
+    /// The audit log.
+    pub ledger: Arc<dyn Ledger>,
+    /// Where people answer.
+    pub desk: Arc<dyn Desk>,
+    /// Where sessions begin and end.
+    pub sessions: Arc<dyn Sessions>,
+    /// Hides secrets in whatever is recorded or returned.
+    pub redactor: Arc<Redactor>,
+    /// How long a question stays open.
+    pub question_lifetime: Duration,
+}
+
+impl std::fmt::Debug for Parts {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Parts").finish_non_exhaustive()
+    }
+}
+
+/// The gate.
+#[derive(Debug)]
+pub struct Pipeline {
+    parts: Parts,
+    calls: AtomicU64,
+    /// Tells this process's call ids from those of others that write the same log.
+    run: String,
+}
+
+impl Pipeline {
+    /// Builds the gate; `run` is unique to this process in its log.
+    pub fn new(parts: Parts, run: String) -> Self {
+        Self { parts, calls: AtomicU64::new(0), run }
+    }
+
+    /// Gives a session its seat, once its start is on the log. `facts` goes into that record.
+    pub fn admit(&self, seat: Seat, argv: &[String], facts: Map<String, Value>) -> Result<Caller, Refusal> {
+        let facts = match self.redacted(Value::Object(facts)) {
+            Value::Object(facts) => facts,
+            _ => Map::new(),
+        };
+        let begun = self.parts.sessions.begin(NewSession {
+            id: seat.session.to_string(),
+            agent: seat.role.to_string(),
+            workspace: seat.workspace.to_string(),
+            argv: argv.iter().map(|word| self.parts.redactor.redact(word).text).collect(),
+            facts,
+        });
+        match begun {
+            Ok(_) => Ok(Caller::new(seat)),
+            Err(error) => Err(Refusal::LedgerUnavailable { cause: error.to_string() }),
+        }
+    }
+
+    /// Puts a session's end on the log; `report` is the summary that is kept with it.
+    pub fn dismiss(&self, caller: &Caller, exit: Option<i32>, report: Value) -> Result<(), Refusal> {
+        let ending = Ending { exit, report: self.redacted(report) };
+        match self.parts.sessions.end(caller.seat().session.as_str(), ending) {
+            Ok(_) => Ok(()),
+            Err(error) => Err(Refusal::LedgerUnavailable { cause: error.to_string() }),
+        }
+    }
+
+    /// Leads a proposal through every gate, in order. A refusal is on the log before it is returned;
+    /// an `Allow` is durable on the log before it exists.
+    pub fn decide(&self, proposed: Proposed) -> Result<Decision, Refusal> {
+        let session = proposed.caller.seat().session.clone();
+        let id = self.next_call()?;
+        let mut known =
+            Known::proposal(&proposed.door, &proposed.tool, &proposed.arguments, proposed.reference.as_deref());
+        let cleared = self.check(proposed, &mut known).and_then(|(call, clearance)| match clearance {
+            Clearance::Clear(cleared) => self.authorize(&id, call, cleared).map(Decision::Allow),
+            Clearance::Wait { quorum } => {
+                Ok(Decision::Ask(Pending { call: id.clone(), checked: call, quorum }))
+            }
+        });
+        cleared.map_err(|refused| self.refuse(&session, &id, known, refused))
+    }
+
+    /// Refuses a request that could not be read as a proposal, and puts the attempt on the log.
+    pub fn unreadable(&self, caller: &Caller, door: Door, code: &str, what: &str) -> Refusal {
+        let refused = Refusal::RequestUnreadable { code: code.to_owned(), what: what.to_owned() };
+        let known = Known::proposal(&door, "unreadable", &json!({ "code": code }), None);
+        match self.next_call() {
+            Ok(id) => self.refuse(&caller.seat().session, &id, known, refused),
+            Err(refused) => refused,
+        }
+    }
+
+    /// What the gate would say, without a record and without an act: for `policy explain`.
+    pub fn explain(&self, proposed: Proposed) -> Result<(Verdict, Vec<crate::policy::PolicyRef>), Refusal> {
+        let who = identity::check(&proposed.caller, proposed.subagent.as_ref())?;
+        let listed = list::check(&self.parts.catalogue, &self.parts.policy, &who, &proposed.tool)?;
+        let scoped = scope::check(&who, &listed, proposed.caller.seat(), proposed.arguments)?;
+        let judged = approval::judge(&self.parts.policy, &who, &listed, &scoped, &[]);
+        Ok((judged.verdict, judged.policies))
+    }
+
+    /// Puts the question to people and says which one it is: the refusal that the agent gets until
+    /// they have answered. The same call asked twice is one question.
+    pub fn ask(&self, pending: Pending) -> Refusal {
+        let Pending { call, checked, quorum } = pending;
+        let session = checked.identified.session().clone();
+        match self.question(&call, &checked, quorum) {
+            Ok(question) => {
+                let judged =
+                    approval::judge(&self.parts.policy, &checked.identified, &checked.listed, &checked.scoped, &[]);
+                Refusal::ApprovalRequired { question, quorum, policies: judged.policies }
+            }
+            Err(refused) => self.refuse(&session, &call, Known::default(), refused),
+        }
+    }
+
+    /// Performs an authorised call. If the returned future is dropped in mid-effect, the log says so.
+    pub async fn perform<E: Effector>(&self, authorized: Authorized, effector: E) -> Executed<E::Output> {
+        let mut guard = AbandonGuard { pipeline: self, authorized: Some(&authorized) };
+        let (outcome, output) = effector.run(&Warrant::new(&authorized)).await;
+        guard.authorized = None;
+        drop(guard);
+        Executed { session: authorized.session().clone(), call: authorized.call, outcome, output }
+    }
+
+    /// Hands the call to the client, which acts in our stead.
+    pub fn delegate(&self, authorized: Authorized) -> Delegated {
+        Delegated { authorized }
+    }
+
+    /// What the client says came of a delegated call.
+    pub fn returned(&self, delegated: Delegated, outcome: Outcome, output: String) -> Executed<String> {
+        let authorized = delegated.authorized;
+        Executed { session: authorized.session().clone(), call: authorized.call, outcome, output }
+    }
+
+    /// The way out: the outcome goes on the log, the output is scrubbed, and only then can it be read.
+    pub fn release<T: Content>(&self, executed: Executed<T>) -> Result<Released<T>, Refusal> {
+        let Executed { call, session, outcome, output } = executed;
+        let entry = record::outcome(&self.parts.redactor, &session, &call, &outcome);
+        let redactor = &self.parts.redactor;
+        let scrubbed = output.scrub(&|text| redactor.redact(text).text);
+        self.append(entry, Durability::Soon).map(|_receipt| Released { output: scrubbed, outcome })
+    }
+
+    /// Writes a record that is not about a call.
+    pub fn note(&self, caller: &Caller, event: Event, about: Map<String, Value>) -> Result<Receipt, Refusal> {
+        let entry = record::plain(&self.parts.redactor, event, &caller.seat().session, about);
+        self.append(entry, Durability::Soon)
+    }
+
+    /// The policy in force.
+    pub fn policy(&self) -> &Policy {
+        &self.parts.policy
+    }
+
+    fn check(&self, proposed: Proposed, known: &mut Known) -> Result<(CheckedCall, Clearance), Refusal> {
+        let Proposed { caller, door, subagent, tool, arguments, reference } = proposed;
+        let Parts { catalogue, policy, desk, .. } = &self.parts;
+        let seat = caller.seat();
+        let identified = identity::check(&caller, subagent.as_ref())?;
+        known.agent(identified.agent().as_str(), identified.role().as_str());
+        let listed = list::check(catalogue, policy, &identified, &tool)?;
+        let scoped = scope::check(&identified, &listed, seat, arguments)?;
+        let rated = risk::rate(&listed, &scoped);
+        let granted = grant::compute(&listed, &scoped, seat);
+        let clearance = approval::clear(policy, desk.as_ref(), &identified, &listed, &scoped)?;
+        Ok((CheckedCall { door, reference, identified, listed, scoped, rated, granted }, clearance))
+    }
+
+    fn authorize(&self, id: &CallId, call: CheckedCall, cleared: Cleared) -> Result<Authorized, Refusal> {
+        let durability = durability(&call, &cleared);
+        let entry = record::intent(&self.parts.redactor, id, &call, &cleared);
+        let receipt = self.append(entry, durability)?;
+        let CheckedCall { door, reference, identified, listed, scoped, rated, granted } = call;
+        let call = id.clone();
+        Ok(Authorized { call, door, reference, identified, listed, scoped, rated, cleared, granted, receipt })
+    }
+
+    fn question(&self, id: &CallId, call: &CheckedCall, quorum: u32) -> Result<String, Refusal> {
+        let shown = json!({
+            "agent": call.identified.agent(),
+            "role": call.identified.role(),
+            "tool": call.listed.tool().name(),
+            "effect": call.rated.effect(),
+            "arguments": record::bounded(call.scoped.arguments()),
+            "target": call.scoped.target(),
+            "host": call.granted.host().map(ToString::to_string),
+            "secret": call.granted.secret(),
+        });
+        let asked = self.parts.desk.ask(NewQuestion {
+            session: call.identified.session().to_string(),
+            agent: call.identified.agent().to_string(),
+            tool: call.listed.tool().name().to_string(),
+            digest: call.scoped.digest(),
+            policy: self.parts.policy.digest(),
+            quorum,
+            shown: self.redacted(shown),
+            expires_in: self.parts.question_lifetime,
+        });
+        let question = asked.map_err(|error| match error {
+            StoreError::TooManyPending { .. } => Refusal::DeskFull,
+            error => Refusal::DeskUnavailable { cause: error.to_string() },
+        })?;
+        let short = question.id.chars().take(SHORT_ID).collect::<String>();
+        let entry = record::pending(&self.parts.redactor, id, call, &short, quorum);
+        self.append(entry, Durability::Durable).map(|_receipt| short)
+    }
+
+    fn redacted(&self, mut value: Value) -> Value {
+        self.parts.redactor.redact_json(&mut value);
+        value
+    }
+
+    /// Records a refusal. When even that fails, the answer is that the log is gone: still a refusal.
+    fn refuse(&self, session: &SessionId, id: &CallId, known: Known, refused: Refusal) -> Refusal {
+        let entry = record::refusal(&self.parts.redactor, session, id, known, &refused);
+        match self.append(entry, Durability::Durable) {
+            Ok(_) => refused,
+            Err(ledger) => ledger,
+        }
+    }
+
+    fn append(&self, entry: bartizan_store::Entry, durability: Durability) -> Result<Receipt, Refusal> {
+        let written = self.parts.ledger.append(entry, durability);
+        written.map_err(|error| Refusal::LedgerUnavailable { cause: error.to_string() })
+    }
+
+    fn next_call(&self) -> Result<CallId, Refusal> {
+        let number = self.calls.fetch_add(1, Ordering::Relaxed);
+        CallId::parse(&format!("{}.{number}", self.run)).map_err(|_| Refusal::AgentUnknown)
+    }
+}
+
+/// Everything but a read that nobody had to approve is on the disk before it happens; so is each new
+/// process, connection and use of a secret, whatever its effect.
+fn durability(call: &CheckedCall, cleared: &Cleared) -> Durability {
+    let read = call.rated.effect() == Effect::Read;
+    let quiet = cleared.approvers().is_empty() && call.granted.secret().is_none();
+    match call.door {
+        Door::Hook if read && quiet => Durability::Soon,
+        Door::Explain | Door::Hook | Door::Model | Door::Net | Door::Run => Durability::Durable,
+    }
+}
+
+/// Writes "abandoned" when an effect's future is dropped before it ended.
+struct AbandonGuard<'a> {
+    pipeline: &'a Pipeline,
+    authorized: Option<&'a Authorized>,
+}
+
+impl Drop for AbandonGuard<'_> {
+    fn drop(&mut self) {
+        if let Some(authorized) = self.authorized {
+            let outcome = Outcome { ended: Ended::Abandoned, code: None, details: json!({}) };
+            let redactor = &self.pipeline.parts.redactor;
+            let entry = record::outcome(redactor, authorized.session(), &authorized.call, &outcome);
+            // A log that cannot take this has already stopped the session; an intent without an
+            // outcome reads "unknown", which is what this is.
+            drop(self.pipeline.append(entry, Durability::Soon));
+        }
+    }
+}
+
+/// How much of a question's id people type; the desk takes any unique beginning.
+const SHORT_ID: usize = 8;

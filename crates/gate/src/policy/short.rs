@@ -1,0 +1,386 @@
+//! What does `Read(src/*)` mean? Short forms of the configuration become Cedar text.
+
+use super::load::nearest;
+use super::schema::server_group;
+use super::source::{RuleVerdict, ShortForm};
+use crate::name::Host;
+use crate::tool::{Catalogue, Effect, Fact, ToolDef};
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+/// A short form as Cedar.
+pub(crate) struct Drafted {
+    pub(crate) permit: Option<String>,
+    pub(crate) forbid: Option<String>,
+    /// The one target that the form can match, when it has no wildcard.
+    pub(crate) literal: Option<String>,
+}
+
+/// What is wrong with a short form, and what to write instead.
+pub(crate) struct Flaw {
+    pub(crate) message: String,
+    pub(crate) remedy: String,
+}
+
+/// Writes a short form as Cedar. `narrow` leaves the permit out: a project may only narrow.
+pub(crate) fn draft(form: &ShortForm, catalogue: &Catalogue, narrow: bool) -> Result<Drafted, Flaw> {
+    let (name, pattern) = split(&form.pattern)?;
+    let tools = matching(name, catalogue)?;
+    let target = pattern.map(|pattern| target(name, pattern, &tools, form.verdict)).transpose()?;
+    let scope = scope(form, name, &tools, pattern.is_some());
+    let (condition, literal) = match target {
+        Some(Target { condition, literal }) => (Some(condition), literal),
+        None => (None, None),
+    };
+    let write = |effect: &str, approvals: Option<String>| {
+        let conditions: Vec<String> = condition.iter().cloned().chain(approvals).collect();
+        match conditions.is_empty() {
+            true => format!("{effect}({scope});"),
+            false => format!("{effect}({scope}) when {{ {} }};", conditions.join(" && ")),
+        }
+    };
+    let (permit, forbid) = match form.verdict {
+        RuleVerdict::Allow => (Some(write("permit", None)), None),
+        RuleVerdict::Deny => (None, Some(write("forbid", None))),
+        RuleVerdict::Ask { quorum } => {
+            if !(1..=super::QUORUM_MAX).contains(&quorum) {
+                return Err(flaw(
+                    format!("a quorum of {quorum} people"),
+                    format!("write a quorum of 1 to {}", super::QUORUM_MAX),
+                ));
+            }
+            let permit = write("permit", Some(format!("context.approvals >= {quorum}")));
+            (Some(permit), Some(write("forbid", Some(format!("context.approvals < {quorum}")))))
+        }
+    };
+    Ok(Drafted { permit: permit.filter(|_| !narrow), forbid, literal })
+}
+
+fn scope(form: &ShortForm, name: &str, tools: &[&Arc<ToolDef>], targeted: bool) -> String {
+    let principal = match &form.role {
+        Some(role) => format!("principal in Role::{}", quote(role.as_str())),
+        None => "principal".to_owned(),
+    };
+    let group = |name: &str| format!("action in Action::{}", quote(name));
+    let action = match (name, name.strip_prefix("effect:")) {
+        ("*", _) if !targeted => "action".to_owned(),
+        (_, Some(effect)) if !targeted => group(effect),
+        _ if name.starts_with("server:") && !targeted => group(name),
+        _ => {
+            let names: Vec<String> =
+                tools.iter().map(|tool| format!("Action::{}", quote(tool.name().as_str()))).collect();
+            match names.as_slice() {
+                [one] => format!("action == {one}"),
+                _ => format!("action in [{}]", names.join(", ")),
+            }
+        }
+    };
+    format!("{principal}, {action}, resource")
+}
+
+/// `Read(src/*)` → `Read`, `src/*`.
+fn split(form: &str) -> Result<(&str, Option<&str>), Flaw> {
+    let form = form.trim();
+    let (name, pattern) = match form.split_once('(') {
+        None => (form, None),
+        Some((name, rest)) => match rest.strip_suffix(')') {
+            Some(pattern) => (name.trim_end(), Some(pattern.trim())),
+            None => return Err(flaw(format!("`{}` has no closing parenthesis", tame(form)), "add `)` at its end")),
+        },
+    };
+    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | '*' | ':');
+    if name.is_empty() || name.len() > 200 || !name.chars().all(fits) {
+        return Err(flaw(format!("`{}` does not begin with a tool's name", tame(form)), "write `Tool` or `Tool(pattern)`"));
+    }
+    if pattern.is_some_and(|pattern| pattern.is_empty() || pattern.len() > 4096) {
+        return Err(flaw(format!("`{}` has an empty or endless pattern", tame(form)), "write `Tool(pattern)`, or `Tool` for every call"));
+    }
+    Ok((if name == "net" { "net.connect" } else { name }, pattern))
+}
+
+fn matching<'a>(name: &str, catalogue: &'a Catalogue) -> Result<Vec<&'a Arc<ToolDef>>, Flaw> {
+    let group = name.contains(':');
+    let fits = |tool: &ToolDef| match (name.strip_prefix("effect:"), group) {
+        (Some(effect), _) => tool.effect().as_str() == effect,
+        (None, true) => server_group(tool) == name,
+        (None, false) => glob(name, tool.name().as_str()),
+    };
+    let tools: Vec<_> = catalogue.iter().filter(|tool| fits(tool)).collect();
+    if tools.is_empty() && !Effect::ALL.iter().any(|effect| name.strip_prefix("effect:") == Some(effect.as_str())) {
+        let known = catalogue.iter().flat_map(|tool| [tool.name().to_string(), server_group(tool)]);
+        let remedy = match nearest(name, known) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => "define the tool first; `bartizan policy show --tools` lists those that are".to_owned(),
+        };
+        return Err(flaw(format!("no tool is called `{}`", tame(name)), remedy));
+    }
+    Ok(tools)
+}
+
+struct Target {
+    condition: String,
+    literal: Option<String>,
+}
+
+fn target(name: &str, pattern: &str, tools: &[&Arc<ToolDef>], verdict: RuleVerdict) -> Result<Target, Flaw> {
+    let facts: Option<Vec<Fact>> = tools.iter().map(|tool| tool.primary()).collect();
+    let fact = match facts.as_deref() {
+        Some([first, rest @ ..]) if rest.iter().all(|fact| fact == first) => *first,
+        Some(_) => {
+            return Err(flaw(
+                format!("the tools that `{}` stands for point at different things", tame(name)),
+                "name them one by one",
+            ));
+        }
+        None => {
+            return Err(flaw(
+                format!("`{}` takes no path, host or command to match `{}` with", tame(name), tame(pattern)),
+                format!("write `{}` alone, or a Cedar policy over `context.input`", tame(name)),
+            ));
+        }
+    };
+    match fact {
+        Fact::Command => command(pattern),
+        Fact::Host => host(pattern, verdict),
+        Fact::Path => path(pattern),
+    }
+}
+
+fn command(pattern: &str) -> Result<Target, Flaw> {
+    if let Some(prefix) = pattern.strip_suffix(":*") {
+        return Err(flaw(format!("`:*` in `{}` would match a colon", tame(pattern)), format!("write `{}*`", tame(prefix))));
+    }
+    Ok(compare("command", pattern))
+}
+
+fn path(pattern: &str) -> Result<Target, Flaw> {
+    let pattern = pattern.strip_prefix("./").unwrap_or(pattern);
+    let says = |why: &str| format!("`{}` {why}", tame(pattern));
+    if pattern.starts_with('~') {
+        return Err(flaw(says("begins with a home directory, which differs from box to box"), "write the absolute path"));
+    }
+    if pattern.contains("**") {
+        return Err(flaw(says("has `**`"), "write `*`, which crosses directories already: `*.rs`, `src/*`"));
+    }
+    if pattern.len() > 1 && pattern.ends_with('/') {
+        return Err(flaw(says("ends with `/`, as no path does"), format!("write `{}*` for what is below it", tame(pattern))));
+    }
+    let odd = |part: &str| matches!(part, "" | "." | "..");
+    let relative = pattern.strip_prefix('/').unwrap_or(pattern);
+    if pattern != "/" && pattern != "." && relative.split('/').any(odd) {
+        return Err(flaw(
+            says("is not canonical"),
+            "write it without `.`, `..` and doubled `/`, relative to the workspace or absolute",
+        ));
+    }
+    Ok(compare("path", pattern))
+}
+
+fn host(pattern: &str, verdict: RuleVerdict) -> Result<Target, Flaw> {
+    let (name, port) = port(pattern)?;
+    let lower = name.to_ascii_lowercase();
+    let port = port.map(|port| format!(" && context.port == {port}")).unwrap_or_default();
+    if !lower.contains('*') {
+        let canonical = Host::parse(&lower).map_err(|error| {
+            flaw(error.to_string(), "write a host, `*.domain` or `*`, with `:port` if only one port is meant")
+        })?;
+        let mut target = compare("host", &canonical.to_string());
+        target.condition.push_str(&port);
+        return Ok(target);
+    }
+    let name = lower.strip_suffix('.').unwrap_or(&lower);
+    let whole_labels = name == "*" || name.strip_prefix("*.").is_some_and(|domain| Host::parse(domain).is_ok());
+    if !whole_labels && verdict != RuleVerdict::Deny {
+        return Err(flaw(
+            format!("`{}` also matches hosts that are not meant, such as `evil-{}`", tame(pattern), tame(name.trim_matches('*'))),
+            "write `*.domain` for the hosts below a domain, and the domain itself beside it",
+        ));
+    }
+    if !name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_' | b'*' | b':')) {
+        return Err(flaw(format!("`{}` is no pattern for a host", tame(pattern)), "write `*.domain` or `*`"));
+    }
+    let mut target = compare("host", name);
+    target.condition.push_str(&port);
+    Ok(target)
+}
+
+/// `host:443` → `host`, 443; `host`, `host:*` → any port.
+fn port(pattern: &str) -> Result<(&str, Option<u16>), Flaw> {
+    let bracketed = pattern.starts_with('[');
+    let split = match pattern.rsplit_once(':') {
+        Some((host, _)) if bracketed && !host.ends_with(']') => None,
+        // Several colons without brackets are an IPv6 address.
+        Some((host, _)) if !bracketed && host.contains(':') => None,
+        other => other,
+    };
+    match split {
+        None => Ok((pattern, None)),
+        Some((host, "*")) => Ok((host, None)),
+        Some((host, port)) => match port.parse::<u16>() {
+            Ok(number) if number > 0 && port.bytes().all(|b| b.is_ascii_digit()) => Ok((host, Some(number))),
+            _ => Err(flaw(format!("`{}` is no port", tame(port)), "write the host alone, or `host:443`")),
+        },
+    }
+}
+
+fn compare(attribute: &str, pattern: &str) -> Target {
+    let segments = segments(pattern);
+    match segments.as_slice() {
+        [one] => {
+            let condition = format!("context.{attribute} == {}", quote(one));
+            Target { condition, literal: Some(one.clone()) }
+        }
+        _ => {
+            let parts: Vec<String> = segments.iter().map(|part| escape(part)).collect();
+            Target { condition: format!("context.{attribute} like \"{}\"", parts.join("*")), literal: None }
+        }
+    }
+}
+
+/// The literal parts between the wildcards; `\*` is a literal star.
+fn segments(pattern: &str) -> Vec<String> {
+    let mut done = Vec::new();
+    let mut part = String::new();
+    let mut chars = pattern.chars().peekable();
+    while let Some(c) = chars.next() {
+        match c {
+            '\\' if chars.peek() == Some(&'*') => part.extend(chars.next()),
+            '*' => done.push(std::mem::take(&mut part)),
+            other => part.push(other),
+        }
+    }
+    done.push(part);
+    done
+}
+
+/// A Cedar string literal.
+pub(crate) fn quote(text: &str) -> String {
+    format!("\"{}\"", escape(text).replace("\\*", "*"))
+}
+
+/// The inside of a Cedar string or pattern. Everything that is not plainly harmless becomes a
+/// `\u{…}` escape, so no text can end the literal it stands in.
+fn escape(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '*' => out.push_str("\\*"),
+            '"' | '\\' => drop(write!(out, "\\{c}")),
+            ' '..='~' => out.push(c),
+            _ => drop(write!(out, "\\u{{{:x}}}", u32::from(c))),
+        }
+    }
+    out
+}
+
+/// Whether `name` matches a pattern in which `*` stands for any run of characters.
+fn glob(pattern: &str, name: &str) -> bool {
+    match pattern.split_once('*') {
+        None => pattern == name,
+        Some((head, tail)) => match name.strip_prefix(head) {
+            None => false,
+            Some(rest) if tail.is_empty() => rest.len() <= name.len(),
+            Some(rest) => (0..=rest.len()).filter_map(|at| rest.get(at..)).any(|rest| glob(tail, rest)),
+        },
+    }
+}
+
+fn flaw(message: impl Into<String>, remedy: impl Into<String>) -> Flaw {
+    Flaw { message: message.into(), remedy: remedy.into() }
+}
+
+/// Text of a file, harmless on any terminal.
+fn tame(text: &str) -> String {
+    text.chars().take(80).flat_map(char::escape_debug).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::name::RoleName;
+    use crate::policy::source::{Layer, Place};
+    use proptest::prelude::*;
+
+    fn form(verdict: RuleVerdict, pattern: &str) -> ShortForm {
+        let place = Place { file: "t.toml".to_owned(), line: 1 };
+        let role = Some(RoleName::parse("coder").unwrap());
+        ShortForm { layer: Layer::User, role, verdict, pattern: pattern.to_owned(), place }
+    }
+
+    fn cedar(verdict: RuleVerdict, pattern: &str) -> String {
+        match draft(&form(verdict, pattern), &Catalogue::builtin().unwrap(), false) {
+            Ok(Drafted { permit, forbid, literal }) => {
+                let literal = literal.map(|literal| format!("only {literal}"));
+                [permit, forbid, literal].into_iter().flatten().collect::<Vec<_>>().join("\n")
+            }
+            Err(Flaw { message, remedy }) => format!("error: {message}\n  hint: {remedy}"),
+        }
+    }
+
+    #[test]
+    fn short_forms_become_cedar() {
+        let cases = [
+            "Read", "Read(src/*)", "Read(./a.txt)", "Read(/usr/share/*)", "net(github.com:443)", "net(*.GitHub.com)",
+            "net([2606:4700::1111]:443)", "net(2606:4700::1111)", "net(*)", "WebFetch(docs.rs)", "Bash(git *)",
+            "Bash(echo \\* \"a\" \\ b)", "*", "server:net", "effect:irreversible", "Task*", "*(x)", "Task*(x)", "Read(",
+            "Read()", "", "Raed", "bash", "server:nett", "effect:none", "Read(~/x)", "Read(src/**)", "Read(src/)",
+            "Read(../x)", "Read(a//b)", "net(*github.com)", "net(git*)", "net(github.com:0)", "net(github.com:https)",
+            "net(https://github.com)", "net(10.0.0.1/8)", "Bash(npm run:*)", "Agent(x)", "mcp__none__*", "R\u{202e}ead",
+        ];
+        let all: Vec<String> =
+            cases.iter().map(|case| format!("{case:?}\n{}\n", cedar(RuleVerdict::Allow, case))).collect();
+        insta::assert_snapshot!(all.join("\n"));
+    }
+
+    #[test]
+    fn ask_permits_with_approval_and_forbids_without() {
+        insta::assert_snapshot!(cedar(RuleVerdict::Ask { quorum: 2 }, "Bash(git push*)"), @r#"
+        permit(principal in Role::"coder", action == Action::"Bash", resource) when { context.command like "git push*" && context.approvals >= 2 };
+        forbid(principal in Role::"coder", action == Action::"Bash", resource) when { context.command like "git push*" && context.approvals < 2 };
+        "#);
+        for quorum in [0, 6, u32::MAX] {
+            assert!(cedar(RuleVerdict::Ask { quorum }, "Bash").starts_with("error"));
+        }
+    }
+
+    #[test]
+    fn a_broad_host_pattern_may_deny_and_may_not_allow() {
+        assert!(cedar(RuleVerdict::Deny, "net(*evil*)").starts_with("forbid"));
+        assert!(cedar(RuleVerdict::Allow, "net(*evil*)").starts_with("error"));
+        assert!(cedar(RuleVerdict::Ask { quorum: 1 }, "net(*evil*)").starts_with("error"));
+    }
+
+    proptest! {
+        #[test]
+        fn no_pattern_breaks_out_of_its_literal(pattern in "\\PC{1,40}|[\"\\\\*)}{; a-z&|]{1,40}") {
+            if let Ok(Drafted { permit: Some(text), .. }) =
+                draft(&form(RuleVerdict::Allow, &format!("Bash({pattern})")), &Catalogue::builtin().unwrap(), false)
+            {
+                let policy = cedar_policy::Policy::parse(None, &text).unwrap();
+                prop_assert_eq!(policy.effect(), cedar_policy::Effect::Permit);
+                let json = policy.to_json().unwrap();
+                // One condition, one comparison: nothing that was in the pattern became syntax.
+                let body = &json["conditions"][0]["body"];
+                prop_assert!(body.get("==").is_some() || body.get("like").is_some(), "{}", text);
+                prop_assert_eq!(json["conditions"].as_array().unwrap().len(), 1);
+            }
+        }
+
+        #[test]
+        fn a_quoted_text_reads_back_as_itself(text in "\\PC{0,40}|[\\x00-\\x7f]{0,40}") {
+            let policy = format!("permit(principal, action, resource == Server::{});", quote(&text));
+            let policy = cedar_policy::Policy::parse(None, policy).unwrap();
+            let cedar_policy::ResourceConstraint::Eq(server) = policy.resource_constraint() else { panic!() };
+            prop_assert_eq!(server.id().unescaped(), text);
+        }
+
+        #[test]
+        fn a_glob_matches_what_its_parts_surround(head in "[a-z]{0,4}", middle in "[a-z]{0,6}", tail in "[a-z]{0,4}") {
+            let pattern = format!("{head}*{tail}");
+            let name = format!("{head}{middle}{tail}");
+            prop_assert!(glob(&pattern, &name));
+            let longer = format!("{}Z", name);
+            prop_assert!(!glob(&pattern, &longer) || tail.is_empty());
+        }
+    }
+}

@@ -1,0 +1,200 @@
+//! Why not? One variant per reason, each with a stable code and a sentence the agent can act on.
+
+use crate::name::NameError;
+use crate::policy::PolicyRef;
+use thiserror::Error;
+
+/// Why a proposal does not happen.
+///
+/// The `Display` form is the one safe sentence that an agent may read: it names neither a path of
+/// ours nor a policy's text. [`Refusal::hint`] is for the person.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// The agent's own name is malformed.
+    #[error("this request does not say which agent makes it")]
+    AgentUnknown,
+    /// A person said no.
+    #[error("a person refused this call: {reason}")]
+    ApprovalDenied {
+        /// The approver's words.
+        reason: String,
+    },
+    /// A person must say yes first; the question stands.
+    #[error(
+        "a person must approve this first; the question is {question}. Ask for `bartizan approvals approve {question}`, \
+         then make exactly the same call again"
+    )]
+    ApprovalRequired {
+        /// The question's short id.
+        question: String,
+        /// How many different people.
+        quorum: u32,
+        /// Why it is asked.
+        policies: Vec<PolicyRef>,
+    },
+    /// The arguments are not what the tool takes.
+    #[error("the arguments of `{tool}` are not what it takes: {what}")]
+    ArgumentsInvalid {
+        /// The tool.
+        tool: String,
+        /// Which argument, and what is wrong with it.
+        what: String,
+    },
+    /// The desk cannot be reached, so nobody can be asked.
+    #[error("nobody can be asked just now, so this does not happen")]
+    DeskUnavailable {
+        /// The cause, for the person.
+        cause: String,
+    },
+    /// The session has too many open questions.
+    #[error("too many questions of this session wait for an answer; wait until some are answered")]
+    DeskFull,
+    /// A host or port that has more than one reading, or none.
+    #[error("{source}; write the plain host name")]
+    HostInvalid {
+        /// What is wrong with it.
+        #[source]
+        source: NameError,
+    },
+    /// An address of this machine, a private network, or a cloud's metadata service.
+    #[error("`{host}` is not on the public internet, and no rule declares it")]
+    HostPrivate {
+        /// The host as it was judged.
+        host: String,
+    },
+    /// The audit log did not take the record: no record, no act.
+    #[error("the audit log cannot be written, so nothing may happen until it can")]
+    LedgerUnavailable {
+        /// The cause, for the person.
+        cause: String,
+    },
+    /// A path that is not one.
+    #[error("{source}")]
+    PathInvalid {
+        /// What is wrong with it.
+        #[source]
+        source: NameError,
+    },
+    /// A path that is neither in the workspace nor shown in the box.
+    #[error("path `{path}` is outside the workspace; work with files inside it")]
+    PathOutOfScope {
+        /// The path as it was judged.
+        path: String,
+        /// The policies that decided, if any did.
+        policies: Vec<PolicyRef>,
+    },
+    /// Policy says no, whoever is asked.
+    #[error("policy does not allow `{tool}`{target}; do it another way or leave it out")]
+    PolicyDenied {
+        /// The tool.
+        tool: String,
+        /// ` on X`, or empty.
+        target: String,
+        /// The forbids that decided; empty = nothing permits it.
+        policies: Vec<PolicyRef>,
+        /// Evaluation errors, which deny by themselves.
+        errors: Vec<String>,
+    },
+    /// A request on a box's socket that has no single reading, so nobody knows what was wanted.
+    #[error("{what}")]
+    RequestUnreadable {
+        /// The reader's own code.
+        code: String,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// No policy could ever let this role use the tool.
+    #[error("`{tool}` is not on the list of role `{role}`; use another tool")]
+    ToolNotListed {
+        /// The tool.
+        tool: String,
+        /// The role.
+        role: String,
+    },
+    /// No definition of such a tool.
+    #[error("there is no tool `{tool}` here; use one that is listed")]
+    ToolUnknown {
+        /// The name as it was given, made safe.
+        tool: String,
+    },
+}
+
+impl Refusal {
+    /// The stable code, the same in logs, messages and documentation.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::AgentUnknown => "agent-unknown",
+            Self::ApprovalDenied { .. } => "approval-denied",
+            Self::ApprovalRequired { .. } => "approval-required",
+            Self::ArgumentsInvalid { .. } => "arguments-invalid",
+            Self::DeskUnavailable { .. } => "desk-unavailable",
+            Self::DeskFull => "desk-full",
+            Self::HostInvalid { .. } => "host-invalid",
+            Self::HostPrivate { .. } => "host-private",
+            Self::LedgerUnavailable { .. } => "ledger-unavailable",
+            Self::PathInvalid { .. } => "path-invalid",
+            Self::PathOutOfScope { .. } => "path-out-of-scope",
+            Self::PolicyDenied { .. } => "policy-denied",
+            Self::RequestUnreadable { .. } => "request-unreadable",
+            Self::ToolNotListed { .. } => "tool-not-listed",
+            Self::ToolUnknown { .. } => "tool-unknown",
+        }
+    }
+
+    /// The policies that decided, for the person and the log.
+    pub fn policies(&self) -> &[PolicyRef] {
+        match self {
+            Self::ApprovalRequired { policies, .. }
+            | Self::PathOutOfScope { policies, .. }
+            | Self::PolicyDenied { policies, .. } => policies,
+            Self::AgentUnknown
+            | Self::ApprovalDenied { .. }
+            | Self::ArgumentsInvalid { .. }
+            | Self::DeskUnavailable { .. }
+            | Self::DeskFull
+            | Self::HostInvalid { .. }
+            | Self::HostPrivate { .. }
+            | Self::LedgerUnavailable { .. }
+            | Self::PathInvalid { .. }
+            | Self::RequestUnreadable { .. }
+            | Self::ToolNotListed { .. }
+            | Self::ToolUnknown { .. } => &[],
+        }
+    }
+
+    /// What a person can do about it; never shown to an agent.
+    pub fn hint(&self) -> String {
+        match self {
+            Self::AgentUnknown => "the client sent a malformed agent id; see the record".to_owned(),
+            Self::ApprovalDenied { .. } => "the same call may be proposed again and is then a new question".to_owned(),
+            Self::ApprovalRequired { question, .. } => {
+                format!("`bartizan approvals show {question}`, then `approve` or `deny`")
+            }
+            Self::ArgumentsInvalid { tool, .. } => format!("compare with `bartizan policy show --tool {tool}`"),
+            Self::DeskUnavailable { cause } | Self::LedgerUnavailable { cause } => {
+                format!("{cause}; `bartizan doctor` says what to mend")
+            }
+            Self::DeskFull => "answer some: `bartizan approvals list`".to_owned(),
+            Self::RequestUnreadable { code, .. } => format!("the request was malformed ({code}); see the record"),
+            Self::HostInvalid { .. } | Self::PathInvalid { .. } => "no rule can allow an ambiguous name".to_owned(),
+            Self::HostPrivate { host } => format!("declare it: `[hosts.\"{host}:PORT\"]` with `private = true`"),
+            Self::PathOutOfScope { path, .. } => {
+                format!("show it in the box: `readable = [\"{path}\"]` under `[roles.NAME.box]`")
+            }
+            Self::PolicyDenied { policies, errors, .. } => denied_hint(policies, errors),
+            Self::ToolNotListed { tool, role } => format!("add `allow = [\"{tool}\"]` under `[roles.{role}]`"),
+            Self::ToolUnknown { .. } => "a tool must be defined before a policy can allow it".to_owned(),
+        }
+    }
+}
+
+fn denied_hint(policies: &[PolicyRef], errors: &[String]) -> String {
+    if let Some(error) = errors.first() {
+        return format!("a policy failed to evaluate, which denies: {error}");
+    }
+    match policies.first() {
+        Some(policy) => format!("policy `{}` ({}) forbids it; change it there", policy.id, policy.place()),
+        None => "nothing permits it; add an `allow` or `ask` to the role, and try `bartizan policy explain`".to_owned(),
+    }
+}

@@ -1,0 +1,61 @@
+//! Who sits behind this socket? A session's seat is taken once, by the application, and every
+//! connection that arrives on the session's own sockets carries it.
+
+use crate::name::{CanonicalPath, HostPort, NameError, RoleName, SecretName, SessionId};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// What the gate must know of a session to judge its calls.
+#[derive(Debug, Clone)]
+pub struct Seat {
+    /// The session's id, unique in the log.
+    pub session: SessionId,
+    /// The role of the session's main agent.
+    pub role: RoleName,
+    /// The folder it works in.
+    pub workspace: CanonicalPath,
+    /// The home directory inside the box.
+    pub home: PathBuf,
+    /// Directories outside the workspace that the box shows, read-only.
+    pub visible: Vec<CanonicalPath>,
+    /// Which role a subagent of a kind has: `(parent role, kind) → role`; absent = the parent's.
+    pub subagents: BTreeMap<(RoleName, String), RoleName>,
+    /// Addresses that are not public and may be reached all the same, when policy allows it.
+    pub private: Vec<HostPort>,
+    /// The secret that is added to model requests.
+    pub model_secret: Option<SecretName>,
+}
+
+/// Proof that a request came in on a session's own socket. Cheap to clone; made by
+/// [`Pipeline::admit`](crate::pipeline::Pipeline::admit) alone.
+#[derive(Debug, Clone)]
+pub struct Caller(Arc<Seat>);
+
+impl Caller {
+    pub(crate) fn new(seat: Seat) -> Self {
+        Self(Arc::new(seat))
+    }
+
+    /// The seat behind the socket.
+    pub fn seat(&self) -> &Seat {
+        &self.0
+    }
+}
+
+impl Seat {
+    /// Resolves a path that an agent named, against its working directory.
+    pub(crate) fn path(&self, text: &str) -> Result<CanonicalPath, NameError> {
+        CanonicalPath::resolve(text, &self.workspace, &self.home)
+    }
+
+    /// Whether the box shows `path` outside the workspace.
+    pub(crate) fn shows(&self, path: &CanonicalPath) -> bool {
+        self.visible.iter().any(|root| path.below(root).is_some())
+    }
+
+    /// Whether the configuration names this private address.
+    pub(crate) fn declares(&self, target: &HostPort) -> bool {
+        self.private.contains(target)
+    }
+}

@@ -1,0 +1,10 @@
+//! An effector's caller edits the arguments inside an authorised call.
+use bartizan_gate::call::Authorized;
+
+fn edit(mut call: Authorized) {
+    call.scoped = todo!();
+}
+
+fn main() {
+    let _ = edit;
+}

@@ -1,0 +1,11 @@
+//! Somebody calls an effector with a warrant of their own making.
+use bartizan_gate::call::Authorized;
+use bartizan_gate::effect::Warrant;
+
+fn forge(call: &Authorized) -> Warrant<'_> {
+    Warrant { authorized: call }
+}
+
+fn main() {
+    let _ = forge;
+}

@@ -1,0 +1,15 @@
+//! An effector keeps its warrant for later.
+use bartizan_gate::call::Outcome;
+use bartizan_gate::effect::{Effector, Warrant};
+
+struct Hoard(&'static std::sync::Mutex<Option<Warrant<'static>>>);
+
+impl Effector for Hoard {
+    type Output = ();
+    async fn run(self, warrant: &Warrant<'_>) -> (Outcome, ()) {
+        *self.0.lock().unwrap() = Some(*warrant);
+        std::process::abort()
+    }
+}
+
+fn main() {}

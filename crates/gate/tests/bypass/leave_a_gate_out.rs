@@ -1,0 +1,11 @@
+//! Code outside the gate builds the value field by field and leaves gates out.
+use bartizan_gate::call::Authorized;
+use bartizan_store::Receipt;
+
+fn forge(receipt: Receipt) -> Authorized {
+    Authorized { receipt }
+}
+
+fn main() {
+    let _ = forge;
+}

@@ -1,0 +1,10 @@
+//! A door reads what an effector returned before it went the way out.
+use bartizan_gate::call::Executed;
+
+fn peek(executed: Executed<String>) -> String {
+    executed.output
+}
+
+fn main() {
+    let _ = peek;
+}

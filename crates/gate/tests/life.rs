@@ -1,0 +1,173 @@
+//! Does a call live its life as the types say? Proposals through the real gate, on a real store.
+
+mod support;
+
+use bartizan_gate::call::{Decision, Door, Outcome, Proposed};
+use bartizan_gate::policy::Verdict;
+use bartizan_gate::refusal::Refusal;
+use bartizan_store::{Answer, Desk, Verdict as Word};
+use proptest::prelude::*;
+use serde_json::{Value, json};
+use support::{Fixture, rules};
+
+fn read(path: &str) -> (&'static str, Value) {
+    ("Read", json!({ "file_path": path }))
+}
+
+#[test]
+fn an_allowed_call_is_on_the_log_before_it_exists() {
+    let fixture = Fixture::new(&rules("allow", &["Read"]));
+    let Decision::Allow(call) = fixture.decide(read("src/a.rs")).unwrap() else { panic!("not allowed") };
+    let record = fixture.record(call.call().as_str(), "call");
+    assert_eq!(record["tool"], "Read");
+    assert_eq!(record["target"], "src/a.rs");
+    assert_eq!(record["arguments"]["file_path"], "src/a.rs");
+}
+
+#[test]
+fn a_refusal_says_why_and_is_on_the_log() {
+    let fixture = Fixture::new(&rules("allow", &["Read"]));
+    let cases = [
+        (("Write", json!({ "file_path": "a", "content": "b" })), "tool-not-listed"),
+        (("Frobnicate", json!({})), "tool-unknown"),
+        (("Read", json!({ "file_path": 7 })), "arguments-invalid"),
+        (("Read", json!({ "file_path": "a", "sudo": true })), "arguments-invalid"),
+        (("Read", json!({ "file_path": "../../../../../../../../etc/shadow" })), "path-invalid"),
+        (("Read", json!({ "file_path": "a\u{0}b" })), "path-invalid"),
+    ];
+    for ((tool, arguments), code) in cases {
+        let refused = fixture.decide((tool, arguments.clone())).unwrap_err();
+        assert_eq!(refused.code(), code, "{tool} {arguments}");
+        let record = fixture.last("refusal");
+        assert_eq!(record["code"], code);
+        assert_eq!(record["verdict"], "deny");
+    }
+}
+
+#[test]
+fn a_path_outside_the_workspace_is_refused_by_name() {
+    let fixture = Fixture::builtin();
+    for path in ["~/.ssh/id_rsa", "/etc/shadow", "../other/.env"] {
+        let refused = fixture.decide(read(path)).unwrap_err();
+        assert_eq!(refused.code(), "path-out-of-scope", "{path}: {refused}");
+    }
+}
+
+#[test]
+fn a_private_host_is_refused_whatever_policy_says() {
+    let fixture = Fixture::new(&rules("allow", &["*"]));
+    for host in ["127.0.0.1", "localhost", "169.254.169.254", "[::1]", "10.0.0.1", "metadata.google.internal"] {
+        let call = ("net.connect", json!({ "host": host, "port": 80, "protocol": "tcp" }));
+        assert_eq!(fixture.decide(call).unwrap_err().code(), "host-private", "{host}");
+    }
+    for host in ["ok.com\u{0}.evil.com", "0x7f.1", "2130706433", "user@ok.com", "ok.com%00"] {
+        let call = ("net.connect", json!({ "host": host, "port": 80, "protocol": "tcp" }));
+        assert_eq!(fixture.decide(call).unwrap_err().code(), "host-invalid", "{host}");
+    }
+}
+
+#[test]
+fn an_approval_is_for_exactly_one_call() {
+    let fixture = Fixture::new(&rules("ask", &["Read"]));
+    let asked = fixture.asked(read("a.txt"));
+    fixture.approve(&asked, "local:anna");
+    assert_eq!(fixture.outcome_code(read("b.txt")), "approval-required", "other arguments used it");
+    assert_eq!(fixture.outcome_code(read("a.txt")), "allowed");
+    assert_eq!(fixture.outcome_code(read("a.txt")), "approval-required", "it was used twice");
+}
+
+#[test]
+fn a_subagent_cannot_use_its_parents_approval() {
+    let fixture = Fixture::new(&rules("ask", &["Read"]));
+    let asked = fixture.asked(read("a.txt"));
+    fixture.approve(&asked, "local:anna");
+    let (tool, arguments) = read("a.txt");
+    let child = Proposed::new(&fixture.caller, Door::Hook, tool, arguments).by_subagent("Explore", "a1");
+    assert!(matches!(fixture.pipeline.decide(child).unwrap(), Decision::Ask(_)));
+}
+
+#[test]
+fn a_denial_reaches_the_agent_with_its_reason() {
+    let fixture = Fixture::new(&rules("ask", &["Read"]));
+    let asked = fixture.asked(read("a.txt"));
+    let answer =
+        Answer { approver: "local:anna".into(), verdict: Word::Deny, reason: "not today".into() };
+    fixture.store.answer(&asked, answer).unwrap();
+    let refused = fixture.decide(read("a.txt")).unwrap_err();
+    assert_eq!(refused.code(), "approval-denied");
+    assert!(refused.to_string().contains("not today"));
+}
+
+#[test]
+fn two_people_means_two_different_people() {
+    let fixture = Fixture::new(&[support::ask_of("Read", 2)]);
+    let asked = fixture.asked(read("a.txt"));
+    fixture.approve(&asked, "local:anna");
+    assert_eq!(fixture.outcome_code(read("a.txt")), "approval-required");
+    let again = Answer { approver: "local:anna".into(), verdict: Word::Approve, reason: String::new() };
+    assert!(fixture.store.answer(&asked, again).is_err(), "one person counted twice");
+    fixture.approve(&asked, "local:ben");
+    assert_eq!(fixture.outcome_code(read("a.txt")), "allowed");
+}
+
+#[test]
+fn no_log_means_no_act() {
+    let fixture = Fixture::new(&rules("allow", &["Read", "Bash"]));
+    fixture.break_log();
+    let bash = ("Bash", json!({ "command": "true" }));
+    assert_eq!(fixture.decide(bash).unwrap_err().code(), "ledger-unavailable");
+}
+
+#[test]
+fn what_a_client_returns_is_scrubbed() {
+    let fixture = Fixture::new(&rules("allow", &["Bash"]));
+    let Decision::Allow(call) = fixture.decide(("Bash", json!({ "command": "env" }))).unwrap() else { panic!() };
+    let delegated = fixture.pipeline.delegate(call);
+    let raw = format!("KEY={}", support::SECRET);
+    let executed = fixture.pipeline.returned(delegated, Outcome::succeeded(json!({})), raw);
+    let released = fixture.pipeline.release(executed).unwrap();
+    assert!(!released.output().contains(support::SECRET), "{}", released.output());
+}
+
+#[test]
+fn a_secret_in_the_arguments_does_not_reach_the_log() {
+    let fixture = Fixture::new(&rules("allow", &["Bash"]));
+    let command = format!("curl -H 'x-api-key: {}' https://x.example", support::SECRET);
+    let Decision::Allow(_call) = fixture.decide(("Bash", json!({ "command": command }))).unwrap() else { panic!() };
+    assert!(!fixture.whole_log().contains(support::SECRET));
+    assert!(fixture.whole_log().contains("curl -H"));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    /// Whatever the rules of the two roles are, a subagent is never allowed what its parent is not.
+    #[test]
+    fn a_subagent_is_never_allowed_what_its_parent_is_not(
+        parent in support::any_rules("parent"),
+        child in support::any_rules("child"),
+        call in support::any_call(),
+    ) {
+        let mut rules = parent;
+        rules.extend(child);
+        let fixture = Fixture::with_roles(&rules, "parent", "child");
+        let (tool, arguments) = call;
+        let ask = |subagent: bool| {
+            let mut proposed = Proposed::new(&fixture.caller, Door::Explain, tool, arguments.clone());
+            if subagent {
+                proposed = proposed.by_subagent("Explore", "a1");
+            }
+            strictness(fixture.pipeline.explain(proposed).map(|(verdict, _)| verdict))
+        };
+        prop_assert!(ask(true) >= ask(false));
+    }
+}
+
+/// Allow < ask(1) < ask(2) < … < deny.
+fn strictness(verdict: Result<Verdict, Refusal>) -> u32 {
+    match verdict {
+        Ok(Verdict::Allow) => 0,
+        Ok(Verdict::Ask { quorum }) => quorum,
+        Ok(Verdict::Deny) | Err(_) => u32::MAX,
+    }
+}

@@ -1,0 +1,193 @@
+//! A real gate on a real store, for tests that send proposals through it.
+#![expect(dead_code, reason = "each test binary uses its own part of this module")]
+
+use bartizan_gate::call::{Decision, Door, Proposed};
+use bartizan_gate::name::{CanonicalPath, RoleName, SessionId};
+use bartizan_gate::pipeline::{Parts, Pipeline};
+use bartizan_gate::policy::{Layer, Place, Policy, Roles, RuleVerdict, ShortForm};
+use bartizan_gate::refusal::Refusal;
+use bartizan_gate::seat::{Caller, Seat};
+use bartizan_gate::tool::Catalogue;
+use bartizan_scan::{KnownSecret, Redactor, ScanKey};
+use bartizan_store::{Answer, Desk, Filter, Store, Verdict};
+use proptest::prelude::*;
+use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+use tempfile::TempDir;
+
+/// A secret that the session has resolved; built here so that no scanner trips on the repository.
+pub const SECRET: &str = "correct-horse-battery-staple-0123456789";
+
+pub struct Fixture {
+    pub pipeline: Pipeline,
+    pub caller: Caller,
+    pub store: Store,
+    dir: TempDir,
+}
+
+impl Fixture {
+    /// One role, `coder`, with these rules and nothing built in.
+    pub fn new(rules: &[ShortForm]) -> Self {
+        Self::with_roles(rules, "coder", "coder")
+    }
+
+    /// The built-in policy alone.
+    pub fn builtin() -> Self {
+        let roles = Roles::new([(role("coder"), vec![role("default")])]).unwrap();
+        let catalogue = Catalogue::builtin().unwrap();
+        let policy = Policy::load(&Policy::builtin_sources(), &[], &roles, &catalogue, &[]).unwrap();
+        Self::on(catalogue, policy, "coder", "coder")
+    }
+
+    /// Rules for two roles; `Explore` subagents have the second.
+    pub fn with_roles(rules: &[ShortForm], parent: &str, child: &str) -> Self {
+        let names = if parent == child { vec![parent] } else { vec![parent, child] };
+        let roles = Roles::new(names.into_iter().map(|name| (role(name), Vec::new()))).unwrap();
+        let catalogue = Catalogue::builtin().unwrap();
+        let policy = Policy::load(&[], rules, &roles, &catalogue, &[]).unwrap();
+        Self::on(catalogue, policy, parent, child)
+    }
+
+    fn on(catalogue: Catalogue, policy: Policy, parent: &str, child: &str) -> Self {
+        let dir = TempDir::new().unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        let known = KnownSecret { name: "test".to_owned(), value: SECRET.to_owned().into() };
+        let parts = Parts {
+            catalogue: Arc::new(catalogue),
+            policy: Arc::new(policy),
+            ledger: Arc::new(store.clone()),
+            desk: Arc::new(store.clone()),
+            sessions: Arc::new(store.clone()),
+            redactor: Arc::new(Redactor::new(ScanKey::new([7; 32]), [known]).unwrap()),
+            question_lifetime: Duration::from_secs(600),
+        };
+        let pipeline = Pipeline::new(parts, "test".to_owned());
+        let seat = Seat {
+            session: SessionId::parse("s1").unwrap(),
+            role: role(parent),
+            workspace: path("/home/anna/project"),
+            home: "/home/anna".into(),
+            visible: vec![path("/usr")],
+            subagents: BTreeMap::from([((role(parent), "Explore".to_owned()), role(child))]),
+            private: Vec::new(),
+            model_secret: None,
+        };
+        let caller = pipeline.admit(seat, &[], Map::new()).unwrap();
+        Self { pipeline, caller, store, dir }
+    }
+
+    pub fn decide(&self, (tool, arguments): (&str, Value)) -> Result<Decision, Refusal> {
+        self.pipeline.decide(Proposed::new(&self.caller, Door::Hook, tool, arguments))
+    }
+
+    /// Proposes a call that must be asked, and returns the question's id.
+    pub fn asked(&self, call: (&str, Value)) -> String {
+        match self.decide(call).unwrap() {
+            Decision::Ask(pending) => match self.pipeline.ask(pending) {
+                Refusal::ApprovalRequired { question, .. } => question,
+                other => panic!("not asked: {other}"),
+            },
+            Decision::Allow(_) => panic!("allowed without a question"),
+        }
+    }
+
+    pub fn approve(&self, question: &str, approver: &str) {
+        let answer = Answer { approver: approver.into(), verdict: Verdict::Approve, reason: String::new() };
+        self.store.answer(question, answer).unwrap();
+    }
+
+    /// `allowed`, or the code of the refusal.
+    pub fn outcome_code(&self, call: (&str, Value)) -> &'static str {
+        match self.decide(call) {
+            Ok(Decision::Allow(_)) => "allowed",
+            Ok(Decision::Ask(pending)) => self.pipeline.ask(pending).code(),
+            Err(refused) => refused.code(),
+        }
+    }
+
+    /// Breaks the log under the gate: another table stands where the records were.
+    pub fn break_log(&self) {
+        let files = std::fs::read_dir(self.dir.path()).unwrap().filter_map(Result::ok);
+        let database = files.map(|file| file.path()).find(|path| path.extension().is_some_and(|e| e == "db")).unwrap();
+        let db = rusqlite::Connection::open(database).unwrap();
+        db.execute_batch("ALTER TABLE records RENAME TO gone").unwrap();
+    }
+
+    pub fn records(&self) -> Vec<Value> {
+        self.whole_log().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    pub fn whole_log(&self) -> String {
+        let mut log = String::new();
+        let seen = self.store.reader().each(&Filter::default(), |record| {
+            log.push_str(&record.value().to_string());
+            log.push('\n');
+            std::ops::ControlFlow::Continue(())
+        });
+        seen.unwrap();
+        log
+    }
+
+    pub fn record(&self, call: &str, event: &str) -> Value {
+        let found = self.records().into_iter().find(|r| r["call"] == call && r["event"] == event);
+        found.unwrap_or_else(|| panic!("no {event} of {call}"))
+    }
+
+    pub fn last(&self, event: &str) -> Value {
+        self.records().into_iter().rfind(|record| record["event"] == event).unwrap()
+    }
+}
+
+fn role(name: &str) -> RoleName {
+    RoleName::parse(name).unwrap()
+}
+
+fn path(text: &str) -> CanonicalPath {
+    CanonicalPath::absolute(Path::new(text)).unwrap()
+}
+
+/// Rules for role `coder`.
+pub fn rules(verdict: &str, patterns: &[&str]) -> Vec<ShortForm> {
+    let verdict = match verdict {
+        "allow" => RuleVerdict::Allow,
+        "ask" => RuleVerdict::Ask { quorum: 1 },
+        "deny" => RuleVerdict::Deny,
+        other => panic!("no such verdict: {other}"),
+    };
+    patterns.iter().enumerate().map(|(line, pattern)| rule("coder", verdict, pattern, line)).collect()
+}
+
+pub fn ask_of(pattern: &str, quorum: u32) -> ShortForm {
+    rule("coder", RuleVerdict::Ask { quorum }, pattern, 0)
+}
+
+fn rule(name: &str, verdict: RuleVerdict, pattern: &str, line: usize) -> ShortForm {
+    let place = Place { file: "test.toml".to_owned(), line: u32::try_from(line).unwrap() + 1 };
+    ShortForm { layer: Layer::User, role: Some(role(name)), verdict, pattern: pattern.to_owned(), place }
+}
+
+/// Up to six rules of any kind for one role.
+pub fn any_rules(name: &'static str) -> impl Strategy<Value = Vec<ShortForm>> {
+    let verdict = prop_oneof![
+        3 => Just(RuleVerdict::Allow),
+        1 => (1u32..4).prop_map(|quorum| RuleVerdict::Ask { quorum }),
+        1 => Just(RuleVerdict::Deny),
+    ];
+    let pattern = prop::sample::select(vec!["*", "Read", "Read(src/*)", "Bash", "Bash(git *)", "Write(src/*)", "Write"]);
+    let one = (verdict, pattern);
+    prop::collection::vec(one, 0..6).prop_map(move |rules| {
+        rules.into_iter().enumerate().map(|(line, (verdict, pattern))| rule(name, verdict, pattern, line)).collect()
+    })
+}
+
+pub fn any_call() -> impl Strategy<Value = (&'static str, Value)> {
+    prop_oneof![
+        prop::sample::select(vec!["src/a", "b", "~/.ssh/id", "/usr/x"]).prop_map(|p| ("Read", json!({ "file_path": p }))),
+        prop::sample::select(vec!["src/a", ".git/config"])
+            .prop_map(|p| ("Write", json!({ "file_path": p, "content": "x" }))),
+        prop::sample::select(vec!["git status", "cat ~/.ssh/id_rsa", "ls"]).prop_map(|c| ("Bash", json!({ "command": c }))),
+    ]
+}
