@@ -1,0 +1,517 @@
+//! How does a freshly cloned process turn itself into the box, act by act, and then keep it?
+//!
+//! The clone copies one thread of a process that has many, so whatever lock another thread held stays locked here for
+//! ever. INVARIANT: until the exec, nothing here allocates, frees, panics or takes a lock. It reads what the supervisor
+//! laid out before the clone and makes system calls.
+use crate::op::{Bind, Listen, Netlink, Op, Source, Subsystem, Tag, When};
+use crate::reaper;
+use crate::sys::{self, Image};
+use crate::wire::{MAX_DESCRIPTORS, Message};
+use rustix::fs::{CWD, Mode, OFlags, ResolveFlags};
+use rustix::io::{Errno, IoSlice};
+use rustix::mount::{MountFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags};
+use rustix::net::{
+    AddressFamily, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketFlags,
+    SocketType, netlink, sockopt,
+};
+use rustix::process::{DumpableBehavior, Rlimit, Signal};
+use rustix::thread::{CapabilitiesSecureBits, CapabilitySet, CapabilitySets};
+use std::ffi::CStr;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
+use std::time::Duration;
+
+/// What the supervisor laid out before the clone.
+pub(crate) struct Setup<'a> {
+    pub(crate) ops: &'a [Op],
+    /// For each act, the number of a mount tree that the supervisor opened for it, or -1.
+    pub(crate) trees: &'a [RawFd],
+    /// Our end of the socket pair.
+    pub(crate) socket: RawFd,
+    /// Every descriptor to keep, in rising order, none below 3.
+    pub(crate) keep: &'a [RawFd],
+    /// The box's ends of its standard streams; -1 stands for the terminal.
+    pub(crate) stdio: [RawFd; 3],
+    pub(crate) image: &'a Image,
+    pub(crate) program: &'a CStr,
+    pub(crate) cwd: &'a CStr,
+    pub(crate) wall: Option<Duration>,
+}
+
+/// Becomes pid 1 of the box.
+pub(crate) fn run(setup: &Setup<'_>) -> ! {
+    sys::default_signals();
+    let socket = sys::inherited(setup.socket);
+    let mut builder = Builder::new(setup, socket);
+    if let Err(errno) = begin(setup, socket) {
+        say(socket, Message::Fault { step: u32::MAX, errno: errno.raw_os_error() });
+        sys::exit(1);
+    }
+    for (step, op) in (0..).zip(setup.ops) {
+        if let Err(errno) = builder.act(step, op) {
+            say(socket, Message::Fault { step, errno: errno.raw_os_error() });
+            sys::exit(1);
+        }
+    }
+    match start(setup, builder.slave.as_ref().map(AsFd::as_fd)) {
+        Ok(program) => {
+            drop(builder.slave.take());
+            reaper::keep(setup.socket, program, setup.wall)
+        }
+        Err(errno) => {
+            say(socket, Message::ExecFault { errno: errno.raw_os_error() });
+            sys::exit(1)
+        }
+    }
+}
+
+/// Leaves every descriptor of the supervisor behind and waits until it has done its part.
+fn begin(setup: &Setup<'_>, socket: BorrowedFd<'_>) -> Result<(), Errno> {
+    let mut first = 3_u32;
+    for &kept in setup.keep {
+        let kept = kept.cast_unsigned();
+        if kept > first {
+            sys::close_range(first, kept - 1)?;
+        }
+        first = kept + 1;
+    }
+    sys::close_range(first, u32::MAX)?;
+    // Keeps 0 to 2 taken, so that nothing opened later lands there, and the caller's terminal out.
+    let null = rustix::fs::open(c"/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())?;
+    rustix::stdio::dup2_stdin(&null)?;
+    rustix::stdio::dup2_stdout(&null)?;
+    rustix::stdio::dup2_stderr(&null)?;
+    rustix::process::umask(Mode::empty());
+    let mut go = [0_u8; 1];
+    match rustix::net::recv(socket, &mut go, RecvFlags::empty())?.0 {
+        0 => Err(Errno::CONNRESET),
+        _ => Ok(()),
+    }
+}
+
+/// Starts the program and returns its number once it has been executed.
+fn start(setup: &Setup<'_>, slave: Option<BorrowedFd<'_>>) -> Result<i32, Errno> {
+    let (reader, writer) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
+    let Some(program) = sys::fork()? else {
+        let errno = execute(setup, slave);
+        // If even this fails, the reaper sees the pipe close and then the exit code.
+        rustix::io::write(&writer, &errno.raw_os_error().to_ne_bytes()).ok();
+        sys::exit(127);
+    };
+    drop(writer);
+    let mut errno = [0; 4];
+    match rustix::io::retry_on_intr(|| rustix::io::read(&reader, &mut errno))? {
+        0 => Ok(program),
+        _ => Err(Errno::from_raw_os_error(i32::from_ne_bytes(errno))),
+    }
+}
+
+/// Becomes the program; returns why not.
+fn execute(setup: &Setup<'_>, slave: Option<BorrowedFd<'_>>) -> Errno {
+    match prepare(setup, slave) {
+        Ok(()) => setup.image.exec(setup.program),
+        Err(errno) => errno,
+    }
+}
+
+fn prepare(setup: &Setup<'_>, slave: Option<BorrowedFd<'_>>) -> Result<(), Errno> {
+    rustix::process::setsid()?;
+    if let Some(slave) = slave {
+        rustix::process::ioctl_tiocsctty(slave)?;
+    }
+    let [stdin, stdout, stderr] = setup.stdio;
+    let end = |fd: RawFd| if fd < 0 { slave } else { Some(sys::inherited(fd)) };
+    rustix::stdio::dup2_stdin(end(stdin).ok_or(Errno::BADF)?)?;
+    rustix::stdio::dup2_stdout(end(stdout).ok_or(Errno::BADF)?)?;
+    rustix::stdio::dup2_stderr(end(stderr).ok_or(Errno::BADF)?)?;
+    sys::close_range_on_exec(3)?;
+    rustix::process::umask(Mode::from_raw_mode(0o022));
+    rustix::process::chdir(setup.cwd)?;
+    sys::unblock_signals();
+    Ok(())
+}
+
+/// Tells the supervisor; there is nobody else to tell when that fails.
+pub(crate) fn say(socket: BorrowedFd<'_>, message: Message) {
+    rustix::net::send(socket, &message.encode(), SendFlags::NOSIGNAL).ok();
+}
+
+/// The acts, and what they leave for later ones.
+struct Builder<'a> {
+    trees: &'a [RawFd],
+    socket: BorrowedFd<'a>,
+    root: Option<OwnedFd>,
+    slave: Option<OwnedFd>,
+    redirect: bool,
+    handed: [Option<OwnedFd>; MAX_DESCRIPTORS],
+    tags: [u8; MAX_DESCRIPTORS],
+}
+
+impl<'a> Builder<'a> {
+    fn new(setup: &Setup<'a>, socket: BorrowedFd<'a>) -> Self {
+        Self {
+            trees: setup.trees,
+            socket,
+            root: None,
+            slave: None,
+            redirect: true,
+            handed: [const { None }; MAX_DESCRIPTORS],
+            tags: [0; MAX_DESCRIPTORS],
+        }
+    }
+
+    fn act(&mut self, step: u32, op: &Op) -> Result<(), Errno> {
+        match op {
+            Op::OfferToOom => {
+                // Where it may not be written, the host's own choice stands.
+                write_file(c"/proc/self/oom_score_adj", b"500").ok();
+                Ok(())
+            }
+            Op::MapSelf { uid_map, gid_map } => map_self(uid_map, gid_map),
+            Op::Become { uid, gid } => become_user(*uid, *gid),
+            Op::BindLife => bind_life(),
+            Op::HostName(name) => rustix::system::sethostname(name.to_bytes()),
+            Op::Netlink(request) => self.netlink(request),
+            Op::Listen(listen) => self.listen(listen),
+            Op::Terminal { rows, cols } => self.terminal(*rows, *cols),
+            Op::SessionKeyring => sys::new_session_keyring().or_else(|errno| match errno {
+                // A kernel without keyrings has none to share.
+                Errno::NOSYS => Ok(()),
+                errno => Err(errno),
+            }),
+            Op::Limit { resource, value, .. } => limit(*resource, *value),
+            Op::HandOver => self.hand_over(),
+            Op::NoNewPrivileges => rustix::thread::set_no_new_privs(true),
+            Op::Landlock { rights, scoped, rules } => {
+                let ruleset = sys::landlock_ruleset(*rights, *scoped)?;
+                for rule in rules {
+                    let parent = rustix::fs::open(rule.path.as_c_str(), PATH_ONLY, Mode::empty())?;
+                    sys::landlock_allow(ruleset.as_fd(), parent.as_fd(), rule.rights)?;
+                }
+                sys::landlock_restrict(ruleset.as_fd())
+            }
+            Op::DropCapabilities => drop_capabilities(),
+            Op::Filter(program) => sys::seccomp(program),
+            mounting => self.mount(step, mounting),
+        }
+    }
+
+    fn mount(&mut self, step: u32, op: &Op) -> Result<(), Errno> {
+        match op {
+            Op::PrivateMounts => rustix::mount::mount_change(
+                c"/",
+                rustix::mount::MountPropagationFlags::PRIVATE | rustix::mount::MountPropagationFlags::REC,
+            ),
+            Op::NewRoot { options } => self.new_root(options),
+            Op::Dir { path, mode } => rustix::fs::mkdir(path.as_c_str(), Mode::from_raw_mode(*mode)),
+            Op::File { path, contents, mode } => make_file(path, contents, *mode),
+            Op::Link { path, target } => rustix::fs::symlink(target.as_c_str(), path.as_c_str()),
+            Op::Tmpfs { path, options } => rustix::mount::mount(
+                c"tmpfs",
+                path.as_c_str(),
+                c"tmpfs",
+                MountFlags::NOSUID | MountFlags::NODEV,
+                options.as_c_str(),
+            ),
+            Op::Bind(bind) => self.bind(step, bind),
+            Op::Overlay { path, options } => rustix::mount::mount(
+                c"overlay",
+                path.as_c_str(),
+                c"overlay",
+                MountFlags::NOSUID | MountFlags::NODEV,
+                options.as_c_str(),
+            ),
+            Op::Proc => rustix::mount::mount(
+                c"proc",
+                c"proc",
+                c"proc",
+                MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC,
+                c"hidepid=2",
+            ),
+            Op::NoUserNamespaces => write_file(c"proc/sys/user/max_user_namespaces", b"0"),
+            Op::ReadOnly { path } => {
+                let at = rustix::fs::open(path.as_c_str(), PATH_ONLY, Mode::empty())?;
+                sys::mount_attributes(at.as_fd(), false, crate::op::RDONLY, None)
+            }
+            Op::Pts => rustix::mount::mount(
+                c"devpts",
+                c"dev/pts",
+                c"devpts",
+                MountFlags::NOSUID | MountFlags::NOEXEC,
+                c"newinstance,ptmxmode=0666,mode=620",
+            ),
+            Op::HoldUpper { path } => {
+                let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+                let upper = rustix::fs::open(path.as_c_str(), flags, Mode::empty())?;
+                self.hand(Tag::Upper, upper)
+            }
+            Op::DropStage { path } => {
+                rustix::mount::unmount(path.as_c_str(), UnmountFlags::DETACH)?;
+                rustix::fs::rmdir(path.as_c_str())
+            }
+            Op::SealRoot => {
+                let root = self.root.take().ok_or(Errno::BADF)?;
+                sys::mount_attributes(root.as_fd(), false, crate::op::RDONLY, None)
+            }
+            Op::Pivot => {
+                rustix::process::pivot_root(c".", c".")?;
+                rustix::mount::unmount(c".", UnmountFlags::DETACH)?;
+                rustix::process::chdir(c"/")
+            }
+            // Every other act is carried out by `act`.
+            _ => Err(Errno::NOSYS),
+        }
+    }
+
+    /// Lays the new root over the old one and goes there; absolute paths still lead through the old one.
+    fn new_root(&mut self, options: &CStr) -> Result<(), Errno> {
+        rustix::mount::mount(
+            c"tmpfs",
+            c"/",
+            c"tmpfs",
+            MountFlags::NOSUID | MountFlags::NODEV,
+            options,
+        )?;
+        // `..` of the root crosses onto what is mounted over it; a plain `/` would not.
+        let root = rustix::fs::open(c"/..", PATH_ONLY | OFlags::DIRECTORY, Mode::empty())?;
+        rustix::process::fchdir(&root)?;
+        self.root = Some(root);
+        Ok(())
+    }
+
+    fn bind(&self, step: u32, bind: &Bind) -> Result<(), Errno> {
+        let path = bind.path.as_c_str();
+        let given = usize::try_from(step).ok().and_then(|step| self.trees.get(step)).copied();
+        let tree = match (given, &bind.source) {
+            (Some(tree), _) if tree >= 0 => return place(sys::inherited(tree), path),
+            (_, Source::Host { path, identity, .. }) => open_tree(path, *identity)?,
+            (_, Source::Inside(path)) => {
+                let at = rustix::fs::open(path.as_c_str(), PATH_ONLY, Mode::empty())?;
+                rustix::mount::open_tree(at.as_fd(), c"", CLONE_TREE)?
+            }
+        };
+        sys::mount_attributes(tree.as_fd(), true, bind.attributes, None)?;
+        place(tree.as_fd(), path)
+    }
+
+    fn netlink(&mut self, request: &Netlink) -> Result<(), Errno> {
+        match (converse(request), request.to) {
+            (Ok(()), _) | (Err(_), Subsystem::RouteV6) => Ok(()),
+            (Err(_), Subsystem::Filter) => {
+                self.redirect = false;
+                Ok(())
+            }
+            (Err(errno), Subsystem::Route) => Err(errno),
+        }
+    }
+
+    fn listen(&mut self, listen: &Listen) -> Result<(), Errno> {
+        if listen.when == When::WithoutRedirect && self.redirect {
+            return Ok(());
+        }
+        match open_listener(listen) {
+            Ok(socket) => self.hand(listen.tag, socket),
+            // A network without IPv6 reaches nothing by IPv6.
+            Err(Errno::ADDRNOTAVAIL | Errno::AFNOSUPPORT) if listen.address.is_ipv6() => Ok(()),
+            Err(errno) => Err(errno),
+        }
+    }
+
+    fn terminal(&mut self, rows: u16, cols: u16) -> Result<(), Errno> {
+        let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
+        let master = rustix::fs::open(c"dev/pts/ptmx", flags, Mode::empty())?;
+        rustix::pty::unlockpt(&master)?;
+        let flags = rustix::pty::OpenptFlags::RDWR | rustix::pty::OpenptFlags::NOCTTY | rustix::pty::OpenptFlags::CLOEXEC;
+        self.slave = Some(rustix::pty::ioctl_tiocgptpeer(&master, flags)?);
+        let size = rustix::termios::Winsize { ws_row: rows, ws_col: cols, ws_xpixel: 0, ws_ypixel: 0 };
+        rustix::termios::tcsetwinsize(&master, size)?;
+        self.hand(Tag::Terminal, master)
+    }
+
+    fn hand(&mut self, tag: Tag, fd: OwnedFd) -> Result<(), Errno> {
+        let mut free = self.handed.iter_mut().zip(&mut self.tags).filter(|(slot, _)| slot.is_none());
+        let (slot, place) = free.next().ok_or(Errno::MFILE)?;
+        *slot = Some(fd);
+        *place = tag as u8;
+        Ok(())
+    }
+
+    fn hand_over(&mut self) -> Result<(), Errno> {
+        // Unused slots repeat the socket itself; only the first ones, up to the count, are sent.
+        let mut fds = [self.socket; MAX_DESCRIPTORS];
+        let held = self.handed.iter().map_while(Option::as_ref);
+        let count = fds.iter_mut().zip(held).map(|(slot, fd)| *slot = fd.as_fd()).count();
+        let sent = fds.get(..count).ok_or(Errno::MFILE)?;
+        let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS))];
+        let mut control = SendAncillaryBuffer::new(&mut space);
+        if count > 0 && !control.push(SendAncillaryMessage::ScmRights(sent)) {
+            return Err(Errno::MSGSIZE);
+        }
+        let message = Message::Descriptors { tags: self.tags, redirect: self.redirect }.encode();
+        rustix::net::sendmsg(self.socket, &[IoSlice::new(&message)], &mut control, SendFlags::NOSIGNAL)?;
+        for slot in &mut self.handed {
+            drop(slot.take());
+        }
+        Ok(())
+    }
+}
+
+/// Opens a host path without following a symlink anywhere and clones the mounts from there down.
+pub(crate) fn open_tree(path: &CStr, identity: Option<(u64, u64)>) -> Result<OwnedFd, Errno> {
+    let at = rustix::fs::openat2(
+        CWD,
+        path,
+        PATH_ONLY,
+        Mode::empty(),
+        ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS,
+    )?;
+    if let Some(expected) = identity {
+        let stat = rustix::fs::fstat(&at)?;
+        if (stat.st_dev, stat.st_ino) != expected {
+            return Err(Errno::STALE);
+        }
+    }
+    rustix::mount::open_tree(at.as_fd(), c"", CLONE_TREE)
+}
+
+fn place(tree: BorrowedFd<'_>, path: &CStr) -> Result<(), Errno> {
+    rustix::mount::move_mount(tree, c"", CWD, path, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)
+}
+
+fn map_self(uid_map: &[u8], gid_map: &[u8]) -> Result<(), Errno> {
+    write_file(c"/proc/self/setgroups", b"deny")?;
+    write_file(c"/proc/self/uid_map", uid_map)?;
+    write_file(c"/proc/self/gid_map", gid_map)
+}
+
+fn become_user(uid: u32, gid: u32) -> Result<(), Errno> {
+    let gid = rustix::process::Gid::from_raw(gid);
+    rustix::thread::set_thread_res_gid(gid, gid, gid)?;
+    let uid = rustix::process::Uid::from_raw(uid);
+    rustix::thread::set_thread_res_uid(uid, uid, uid)
+}
+
+fn bind_life() -> Result<(), Errno> {
+    // After the change of user, which clears it. The socket closing is the other sign of the supervisor's death.
+    rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
+    rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)
+}
+
+fn write_file(path: &CStr, contents: &[u8]) -> Result<(), Errno> {
+    let file = rustix::fs::open(path, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())?;
+    let written = rustix::io::write(&file, contents)?;
+    if written == contents.len() { Ok(()) } else { Err(Errno::IO) }
+}
+
+fn make_file(path: &CStr, contents: &[u8], mode: u32) -> Result<(), Errno> {
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let file = rustix::fs::open(path, flags, Mode::from_raw_mode(mode))?;
+    let mut rest = contents;
+    while !rest.is_empty() {
+        let written = rustix::io::write(&file, rest)?;
+        rest = rest.get(written..).ok_or(Errno::IO)?;
+    }
+    Ok(())
+}
+
+fn limit(resource: crate::op::Resource, value: u64) -> Result<(), Errno> {
+    let hard = rustix::process::getrlimit(resource).maximum.unwrap_or(u64::MAX);
+    let value = Some(value.min(hard));
+    rustix::process::setrlimit(resource, Rlimit { current: value, maximum: value })
+}
+
+fn drop_capabilities() -> Result<(), Errno> {
+    let locked = CapabilitiesSecureBits::NO_ROOT
+        | CapabilitiesSecureBits::NO_ROOT_LOCKED
+        | CapabilitiesSecureBits::NO_SETUID_FIXUP
+        | CapabilitiesSecureBits::NO_SETUID_FIXUP_LOCKED
+        | CapabilitiesSecureBits::KEEP_CAPS_LOCKED
+        | CapabilitiesSecureBits::NO_CAP_AMBIENT_RAISE
+        | CapabilitiesSecureBits::NO_CAP_AMBIENT_RAISE_LOCKED;
+    rustix::thread::set_capabilities_secure_bits(locked)?;
+    for number in 0..64 {
+        let one = CapabilitySet::from_bits_retain(1 << number);
+        match rustix::thread::remove_capability_from_bounding_set(one) {
+            Ok(()) => {}
+            Err(Errno::INVAL) => break,
+            Err(errno) => return Err(errno),
+        }
+    }
+    let none = CapabilitySet::empty();
+    rustix::thread::clear_ambient_capability_set()?;
+    rustix::thread::set_capabilities(
+        None,
+        CapabilitySets { effective: none, permitted: none, inheritable: none },
+    )?;
+    let left = rustix::thread::capabilities(None)?;
+    if (left.effective | left.permitted | left.inheritable).is_empty() {
+        Ok(())
+    } else {
+        Err(Errno::PERM)
+    }
+}
+
+fn open_listener(listen: &Listen) -> Result<OwnedFd, Errno> {
+    let udp = listen.tag == Tag::DnsUdp;
+    let kind = if udp { SocketType::DGRAM } else { SocketType::STREAM };
+    let family = if listen.address.is_ipv6() { AddressFamily::INET6 } else { AddressFamily::INET };
+    let socket = rustix::net::socket_with(family, kind, SocketFlags::CLOEXEC, None)?;
+    sockopt::set_socket_reuseaddr(&socket, true)?;
+    if listen.address.is_ipv6() {
+        sockopt::set_ipv6_v6only(&socket, true)?;
+    }
+    rustix::net::bind(&socket, &listen.address)?;
+    if !udp {
+        rustix::net::listen(&socket, BACKLOG)?;
+    }
+    Ok(socket)
+}
+
+/// Sends a request and reads until every acknowledgement is in; the first error ends it.
+fn converse(request: &Netlink) -> Result<(), Errno> {
+    let protocol = match request.to {
+        Subsystem::Filter => Some(netlink::NETFILTER),
+        // Protocol 0, which is what no protocol means.
+        Subsystem::Route | Subsystem::RouteV6 => None,
+    };
+    let socket = rustix::net::socket_with(AddressFamily::NETLINK, SocketType::RAW, SocketFlags::CLOEXEC, protocol)?;
+    sockopt::set_socket_timeout(&socket, sockopt::Timeout::Recv, Some(ANSWER_TIME))?;
+    rustix::net::send(&socket, &request.message, SendFlags::empty())?;
+    let mut wanted = request.acknowledgements;
+    let mut buffer = [0_u8; 8192];
+    while wanted > 0 {
+        let length = rustix::net::recv(&socket, &mut buffer, RecvFlags::empty())?.0;
+        let mut rest = buffer.get(..length).unwrap_or_default();
+        while let Some((message, after)) = next_message(rest) {
+            if let Some(errno) = verdict(message) {
+                if errno != 0 {
+                    return Err(Errno::from_raw_os_error(-errno));
+                }
+                wanted = wanted.saturating_sub(1);
+            }
+            rest = after;
+        }
+    }
+    Ok(())
+}
+
+fn next_message(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let length = usize::try_from(u32::from_ne_bytes(*bytes.first_chunk()?)).ok()?;
+    let message = bytes.get(..length.max(16))?;
+    Some((message, bytes.get(length.next_multiple_of(4)..).unwrap_or_default()))
+}
+
+/// The error number of an acknowledgement (0 or negative), if the message is one.
+fn verdict(message: &[u8]) -> Option<i32> {
+    let kind = u16::from_ne_bytes(*message.get(4..6)?.first_chunk()?);
+    let errno = i32::from_ne_bytes(*message.get(16..20)?.first_chunk()?);
+    (kind == NLMSG_ERROR).then_some(errno)
+}
+
+const PATH_ONLY: OFlags = OFlags::PATH.union(OFlags::CLOEXEC);
+const CLONE_TREE: OpenTreeFlags = OpenTreeFlags::OPEN_TREE_CLONE
+    .union(OpenTreeFlags::OPEN_TREE_CLOEXEC)
+    .union(OpenTreeFlags::AT_RECURSIVE)
+    .union(OpenTreeFlags::AT_EMPTY_PATH);
+const BACKLOG: i32 = 256;
+const NLMSG_ERROR: u16 = 2;
+const ANSWER_TIME: Duration = Duration::from_secs(5);

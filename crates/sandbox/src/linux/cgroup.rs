@@ -1,0 +1,309 @@
+//! Which control groups can hold a box here, and how is one made, filled, read and removed?
+//!
+//! Version 2 where a directory above us is delegated to this user, version 1 as root, or none: then `setrlimit` bounds each
+//! process and a watchdog the whole. Only files are written; the kernel's groups need no library.
+use crate::spec::Limits;
+use rustix::io::Errno;
+use std::fs;
+use std::io;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+/// Where a box's groups can be made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// Nowhere; the words say why.
+    None(&'static str),
+    /// Version 1: the directories of the controllers, each a parent for ours.
+    V1 { memory: Option<PathBuf>, pids: Option<PathBuf>, cpu: Option<PathBuf> },
+    /// Version 2: a directory that hands its children memory and pids, and perhaps cpu.
+    V2 { parent: PathBuf, cpu: bool },
+}
+
+impl Place {
+    /// Looks where we are.
+    pub(crate) fn find() -> Self {
+        let (Ok(own), Ok(mounts)) =
+            (fs::read_to_string("/proc/self/cgroup"), fs::read_to_string("/proc/self/mountinfo"))
+        else {
+            return Self::None("/proc/self/cgroup cannot be read");
+        };
+        let found = Found::parse(&own, &mounts);
+        if let Some(place) = found.unified.as_deref().and_then(delegated) {
+            return place;
+        }
+        let writable = |path: Option<PathBuf>| path.filter(|path| may_write(path));
+        let (memory, pids, cpu) =
+            (writable(found.memory), writable(found.pids), writable(found.cpu));
+        if memory.is_none() && pids.is_none() {
+            return Self::None("no control group is delegated to this user");
+        }
+        Self::V1 { memory, pids, cpu }
+    }
+
+    /// Whether the memory of a whole box is counted by the kernel.
+    pub(crate) const fn counts_memory(&self) -> bool {
+        matches!(self, Self::V2 { .. } | Self::V1 { memory: Some(_), .. })
+    }
+
+    /// Whether its processes are.
+    pub(crate) const fn counts_pids(&self) -> bool {
+        matches!(self, Self::V2 { .. } | Self::V1 { pids: Some(_), .. })
+    }
+
+    /// Whether its CPU time is.
+    pub(crate) const fn counts_cpu(&self) -> bool {
+        matches!(self, Self::V2 { cpu: true, .. } | Self::V1 { cpu: Some(_), .. })
+    }
+}
+
+/// The groups of one box, removed when dropped.
+#[derive(Debug, Default)]
+pub(crate) struct Groups {
+    version2: bool,
+    memory: Option<PathBuf>,
+    directories: Vec<PathBuf>,
+}
+
+impl Groups {
+    /// Makes the groups, with limits set and nothing inside. Clears away what boxes of ended supervisors have left.
+    pub(crate) fn make(place: &Place, name: &str, limits: &Limits) -> io::Result<Self> {
+        let mut groups = Self::default();
+        match place {
+            Place::None(_) => {}
+            Place::V2 { parent, cpu } => groups.make_v2(parent, *cpu, name, limits)?,
+            Place::V1 { memory, pids, cpu } => {
+                groups.make_v1([memory.as_ref(), pids.as_ref(), cpu.as_ref()], name, limits)?;
+            }
+        }
+        Ok(groups)
+    }
+
+    fn make_v2(&mut self, parent: &Path, cpu: bool, name: &str, limits: &Limits) -> io::Result<()> {
+        let own = self.directory(parent, name)?;
+        self.version2 = true;
+        write(&own, "memory.max", &limits.memory_bytes.to_string())?;
+        write_if_there(&own, "memory.swap.max", "0")?;
+        write_if_there(&own, "memory.oom.group", "1")?;
+        write(&own, "pids.max", &limits.pids.saturating_add(1).to_string())?;
+        if let Some(percent) = limits.cpu_percent.filter(|_| cpu) {
+            write(&own, "cpu.max", &format!("{} {PERIOD_US}", quota_us(percent)))?;
+        }
+        self.memory = Some(own);
+        Ok(())
+    }
+
+    fn make_v1(
+        &mut self,
+        [memory, pids, cpu]: [Option<&PathBuf>; 3],
+        name: &str,
+        limits: &Limits,
+    ) -> io::Result<()> {
+        if let Some(parent) = memory {
+            let own = self.directory(parent, name)?;
+            let bytes = limits.memory_bytes.to_string();
+            write(&own, "memory.limit_in_bytes", &bytes)?;
+            write_if_there(&own, "memory.memsw.limit_in_bytes", &bytes)?;
+            self.memory = Some(own);
+        }
+        if let Some(parent) = pids {
+            let own = self.directory(parent, name)?;
+            write(&own, "pids.max", &limits.pids.saturating_add(1).to_string())?;
+        }
+        if let (Some(parent), Some(percent)) = (cpu, limits.cpu_percent) {
+            let own = self.directory(parent, name)?;
+            write(&own, "cpu.cfs_period_us", &PERIOD_US.to_string())?;
+            write(&own, "cpu.cfs_quota_us", &quota_us(percent).to_string())?;
+        }
+        Ok(())
+    }
+
+    fn directory(&mut self, parent: &Path, name: &str) -> io::Result<PathBuf> {
+        sweep(parent);
+        let own = parent.join(format!("{PREFIX}{}-{name}", std::process::id()));
+        fs::create_dir(&own).map_err(|e| at(&own, &e))?;
+        self.directories.push(own.clone());
+        Ok(own)
+    }
+
+    /// Moves a process in.
+    pub(crate) fn admit(&self, pid: i32) -> io::Result<()> {
+        self.directories
+            .iter()
+            .try_for_each(|directory| write(directory, "cgroup.procs", &pid.to_string()))
+    }
+
+    /// Most bytes used at once.
+    pub(crate) fn peak_bytes(&self) -> Option<u64> {
+        let file = if self.version2 { "memory.peak" } else { "memory.max_usage_in_bytes" };
+        fs::read_to_string(self.memory.as_ref()?.join(file)).ok()?.trim().parse().ok()
+    }
+
+    /// Processes killed for want of memory.
+    pub(crate) fn oom_kills(&self) -> Option<u64> {
+        let file = if self.version2 { "memory.events" } else { "memory.oom_control" };
+        let events = fs::read_to_string(self.memory.as_ref()?.join(file)).ok()?;
+        events.lines().find_map(|line| line.strip_prefix("oom_kill ")?.trim().parse().ok())
+    }
+}
+
+impl Drop for Groups {
+    fn drop(&mut self) {
+        for directory in &self.directories {
+            // A group is busy for a moment after its last process has gone; the next start sweeps what stays.
+            for _ in 0..50 {
+                match rustix::fs::rmdir(directory) {
+                    Err(Errno::BUSY) => std::thread::sleep(std::time::Duration::from_millis(1)),
+                    _ => break,
+                }
+            }
+        }
+    }
+}
+
+/// Removes empty groups of supervisors that are gone. The kernel refuses for any that still holds a process.
+fn sweep(parent: &Path) {
+    let Ok(entries) = fs::read_dir(parent) else { return };
+    for entry in entries.flatten() {
+        let name = entry.file_name();
+        let owner = name.to_str().and_then(|name| name.strip_prefix(PREFIX)?.split('-').next());
+        if owner.is_some_and(|pid| !Path::new("/proc").join(pid).exists()) {
+            // Busy or gone already: somebody else's next start tries again.
+            drop(fs::remove_dir(entry.path()));
+        }
+    }
+}
+
+/// The highest directory from our own upwards that is ours to make groups in and hands on memory and pids.
+fn delegated(own: &Path) -> Option<Place> {
+    own.ancestors().take_while(|path| may_write(path)).filter_map(|path| {
+        let handed = fs::read_to_string(path.join("cgroup.subtree_control")).ok()?;
+        let has = |name| handed.split_whitespace().any(|controller| controller == name);
+        (has("memory") && has("pids"))
+            .then(|| Place::V2 { parent: path.to_owned(), cpu: has("cpu") })
+    })
+    .last()
+}
+
+fn may_write(directory: &Path) -> bool {
+    [directory.to_owned(), directory.join("cgroup.procs")]
+        .iter()
+        .all(|path| rustix::fs::access(path, rustix::fs::Access::WRITE_OK).is_ok())
+}
+
+fn quota_us(percent: u32) -> u64 {
+    u64::from(percent).saturating_mul(PERIOD_US) / 100
+}
+
+fn write(directory: &Path, file: &str, value: &str) -> io::Result<()> {
+    let path = directory.join(file);
+    let opened = fs::OpenOptions::new().write(true).custom_flags(libc::O_CLOEXEC).open(&path);
+    opened
+        .and_then(|mut file| io::Write::write_all(&mut file, value.as_bytes()))
+        .map_err(|e| at(&path, &e))
+}
+
+fn write_if_there(directory: &Path, file: &str, value: &str) -> io::Result<()> {
+    if directory.join(file).exists() { write(directory, file, value) } else { Ok(()) }
+}
+
+fn at(path: &Path, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("`{}`: {error}", path.display()))
+}
+
+/// Where this process stands in each hierarchy, as host paths.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Found {
+    unified: Option<PathBuf>,
+    memory: Option<PathBuf>,
+    pids: Option<PathBuf>,
+    cpu: Option<PathBuf>,
+}
+
+impl Found {
+    fn parse(own: &str, mountinfo: &str) -> Self {
+        let mut found = Self::default();
+        for line in own.lines() {
+            let mut fields = line.splitn(3, ':').skip(1);
+            let (Some(controllers), Some(path)) = (fields.next(), fields.next()) else { continue };
+            for controller in controllers.split(',') {
+                let slot = match controller {
+                    "" => &mut found.unified,
+                    "memory" => &mut found.memory,
+                    "pids" => &mut found.pids,
+                    "cpu" => &mut found.cpu,
+                    _ => continue,
+                };
+                *slot = mount_point(mountinfo, controller).map(|point| {
+                    let below = path.trim_start_matches('/');
+                    if below.is_empty() { point } else { point.join(below) }
+                });
+            }
+        }
+        found
+    }
+}
+
+/// Where the hierarchy of `controller` (empty: version 2) is mounted from its root.
+fn mount_point(mountinfo: &str, controller: &str) -> Option<PathBuf> {
+    mountinfo.lines().find_map(|line| {
+        let (mount, file_system) = line.split_once(" - ")?;
+        let mut mount = mount.split(' ').skip(3);
+        let (root, point) = (mount.next()?, mount.next()?);
+        let mut kind = file_system.split(' ');
+        let (name, options) = (kind.next()?, kind.nth(1)?);
+        let fits = match controller {
+            "" => name == "cgroup2",
+            wanted => name == "cgroup" && options.split(',').any(|option| option == wanted),
+        };
+        (fits && root == "/").then(|| PathBuf::from(point))
+    })
+}
+
+const PREFIX: &str = "bartizan-";
+const PERIOD_US: u64 = 100_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MOUNTS: &str = "\
+30 1 0:26 / /sys/fs/cgroup/cpu,cpuacct rw - cgroup cgroup rw,cpu,cpuacct
+31 1 0:27 / /sys/fs/cgroup/memory rw,relatime shared:9 - cgroup cgroup rw,memory
+32 1 0:28 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw
+33 1 0:29 /deep /elsewhere rw - cgroup cgroup rw,pids
+";
+
+    #[test]
+    fn a_controller_is_found_where_it_is_mounted() {
+        let found = Found::parse("4:memory:/user/7\n3:cpu,cpuacct:/\n8:pids:/x\n0::/init\n", MOUNTS);
+        let path = |path: &str| Some(PathBuf::from(path));
+        assert_eq!(found.memory, path("/sys/fs/cgroup/memory/user/7"));
+        assert_eq!(found.cpu, path("/sys/fs/cgroup/cpu,cpuacct"));
+        assert_eq!(found.unified, path("/sys/fs/cgroup/unified/init"));
+        assert_eq!(found.pids, None, "a hierarchy that shows only a part of itself is no use");
+    }
+
+    #[test]
+    fn garbage_in_proc_finds_nothing() {
+        for own in ["", ":::", "nonsense", "1:memory", "0:"] {
+            assert_eq!(Found::parse(own, "x - y\n - \n1 2 3 4"), Found::default(), "{own}");
+        }
+    }
+
+    #[test]
+    fn a_directory_without_the_controllers_is_not_delegated() {
+        let directory = tempfile::tempdir().unwrap();
+        let own = directory.path().join("a/b");
+        fs::create_dir_all(&own).unwrap();
+        for path in [&own, &directory.path().join("a")] {
+            fs::write(path.join("cgroup.procs"), "").unwrap();
+        }
+        assert_eq!(delegated(&own), None);
+        fs::write(own.join("cgroup.subtree_control"), "memory").unwrap();
+        assert_eq!(delegated(&own), None);
+        fs::write(directory.path().join("a/cgroup.subtree_control"), "cpu memory pids").unwrap();
+        let parent = directory.path().join("a");
+        assert_eq!(delegated(&own), Some(Place::V2 { parent, cpu: true }));
+    }
+}

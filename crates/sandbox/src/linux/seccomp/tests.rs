@@ -1,0 +1,171 @@
+//! Does the filter answer as the list says? Run through an interpreter of the few instructions it uses.
+use super::*;
+
+const ALLOWED: u32 = SECCOMP_RET_ALLOW;
+const REFUSED: u32 = SECCOMP_RET_ERRNO | EPERM;
+const MISSING: u32 = SECCOMP_RET_ERRNO | ENOSYS;
+const PRETENDED: u32 = SECCOMP_RET_ERRNO;
+
+fn run(arch: u32, number: u32, arguments: [u64; 6]) -> u32 {
+    let program = program();
+    let mut data = vec![0_u8; 64];
+    data[0..4].copy_from_slice(&number.to_le_bytes());
+    data[4..8].copy_from_slice(&arch.to_le_bytes());
+    for (place, value) in arguments.iter().enumerate() {
+        data[16 + 8 * place..24 + 8 * place].copy_from_slice(&value.to_le_bytes());
+    }
+    let (mut at, mut a) = (0, 0_u32);
+    loop {
+        let i = program[at];
+        at += 1;
+        let skip = |truth| usize::from(if truth { i.jt } else { i.jf });
+        match i.code {
+            BPF_LD_W_ABS => {
+                let offset = i.k as usize;
+                a = u32::from_le_bytes(data[offset..offset + 4].try_into().unwrap());
+            }
+            BPF_JA => at += i.k as usize,
+            BPF_JEQ => at += skip(a == i.k),
+            BPF_JGE => at += skip(a >= i.k),
+            BPF_JSET => at += skip(a & i.k != 0),
+            BPF_AND => a &= i.k,
+            BPF_RET => return i.k,
+            other => panic!("instruction {other:#x}"),
+        }
+    }
+}
+
+fn call(number: libc::c_long, arguments: &[u64]) -> u32 {
+    let mut all = [0xdead_beef_0000_0000; 6];
+    all[..arguments.len()].copy_from_slice(arguments);
+    run(AUDIT_ARCH, u32::try_from(number).unwrap(), all)
+}
+
+#[test]
+fn every_listed_call_gets_its_answer_and_every_other_is_missing() {
+    let mut listed = BTreeMap::new();
+    for entry in ENTRIES {
+        assert!(!entry.reason.is_empty() && !entry.calls.is_empty());
+        for &number in entry.calls {
+            listed.insert(number, entry.answer);
+        }
+    }
+    for number in 0..1024 {
+        let got = call(number, &[]);
+        match listed.get(&number) {
+            Some(Answer::Allow) => assert_eq!(got, ALLOWED, "call {number}"),
+            Some(Answer::Refuse) => assert_eq!(got, REFUSED, "call {number}"),
+            Some(Answer::Check(_)) => {}
+            Some(Answer::Absent) | None => assert_eq!(got, MISSING, "call {number}"),
+        }
+    }
+    assert_eq!(call(i64::from(X32_BIT) - 1, &[]), MISSING);
+}
+
+#[test]
+fn a_call_listed_twice_has_one_answer() {
+    let mut seen: BTreeMap<i64, Answer> = BTreeMap::new();
+    for entry in ENTRIES {
+        for &number in entry.calls {
+            if let Some(before) = seen.insert(number, entry.answer) {
+                assert_eq!(before, entry.answer, "call {number}");
+            }
+        }
+    }
+}
+
+#[test]
+fn another_architecture_is_killed_and_x32_does_not_exist() {
+    for arch in [0x4000_0003, 0xc000_00b8, 0] {
+        assert_eq!(run(arch, 0, [0; 6]), SECCOMP_RET_KILL_PROCESS);
+    }
+    for entry in ENTRIES {
+        for &number in entry.calls {
+            let number = u32::try_from(number).unwrap() | X32_BIT;
+            assert_eq!(run(AUDIT_ARCH, number, [0; 6]), MISSING);
+        }
+    }
+}
+
+#[test]
+fn clone_makes_threads_but_no_namespace() {
+    assert_eq!(call(libc::SYS_clone, &[0x003d_0f00]), ALLOWED);
+    for flag in [0x2_0000, 0x200_0000, 0x400_0000, 0x800_0000, 0x1000_0000, 0x2000_0000, 0x4000_0000] {
+        assert_eq!(call(libc::SYS_clone, &[flag | 17]), REFUSED, "{flag:#x}");
+        assert_eq!(call(libc::SYS_unshare, &[flag]), REFUSED, "{flag:#x}");
+    }
+    assert_eq!(call(libc::SYS_unshare, &[0x80]), REFUSED);
+    assert_eq!(call(libc::SYS_unshare, &[0x400]), ALLOWED);
+}
+
+#[test]
+fn only_ordinary_sockets_are_made() {
+    for (family, kind, protocol) in
+        [(1, 1, 0), (1, 2, 0), (1, 5, 0), (2, 1, 0), (2, 1, 6), (2, 0x8_0802, 17), (10, 1, 6), (10, 2, 0), (16, 3, 0)]
+    {
+        assert_eq!(call(libc::SYS_socket, &[family, kind, protocol]), ALLOWED, "{family} {kind} {protocol}");
+    }
+    for family in [0, 3, 4, 9, 17, 21, 29, 31, 38, 40, 41, 44, u64::from(u32::MAX)] {
+        assert_eq!(call(libc::SYS_socket, &[family, 1, 0]), SECCOMP_RET_ERRNO | EAFNOSUPPORT, "{family}");
+    }
+    for (family, kind, protocol) in [(2, 3, 1), (10, 3, 58), (2, 5, 132), (2, 10, 3), (16, 3, 12), (16, 3, 9), (16, 2, 15)] {
+        assert_eq!(call(libc::SYS_socket, &[family, kind, protocol]), REFUSED, "{family} {kind} {protocol}");
+    }
+    for protocol in [1, 33, 58, 132, 136, 262] {
+        assert_eq!(call(libc::SYS_socket, &[2, 1, protocol]), SECCOMP_RET_ERRNO | EPROTONOSUPPORT);
+    }
+    assert_eq!(call(libc::SYS_socketpair, &[1]), ALLOWED);
+    assert_eq!(call(libc::SYS_socketpair, &[30]), SECCOMP_RET_ERRNO | EAFNOSUPPORT);
+}
+
+#[test]
+fn typing_into_a_terminal_is_refused_however_the_high_half_looks() {
+    for high in [0, 1 << 32, u64::MAX << 32] {
+        for request in [0x5412, 0x541c, 0x541d, 0x5423] {
+            assert_eq!(call(libc::SYS_ioctl, &[0, high | request]), REFUSED);
+        }
+        assert_eq!(call(libc::SYS_ioctl, &[0, high | 0x5413]), ALLOWED);
+    }
+}
+
+#[test]
+fn no_file_becomes_setuid() {
+    for (plain, set) in [(0o755, 0o4755), (0o1777, 0o2755), (0, 0o6000)] {
+        assert_eq!(call(libc::SYS_fchmod, &[3, plain]), ALLOWED);
+        assert_eq!(call(libc::SYS_fchmod, &[3, set]), REFUSED);
+        assert_eq!(call(libc::SYS_fchmodat, &[3, 0, set]), REFUSED);
+        assert_eq!(call(452, &[3, 0, set]), REFUSED);
+        assert_eq!(call(libc::SYS_openat, &[3, 0, 0o101, plain]), ALLOWED);
+        assert_eq!(call(libc::SYS_openat, &[3, 0, 0o101, set]), REFUSED);
+        assert_eq!(call(libc::SYS_openat, &[3, 0, 0o20_200_002, set]), REFUSED);
+        // Without O_CREAT the mode is whatever lay in the register.
+        assert_eq!(call(libc::SYS_openat, &[3, 0, 0o200_000, set]), ALLOWED);
+        assert_eq!(call(libc::SYS_mknodat, &[3, 0, 0o010_000 | plain]), ALLOWED);
+        assert_eq!(call(libc::SYS_mknodat, &[3, 0, 0o100_000 | set]), REFUSED);
+    }
+    assert_eq!(call(libc::SYS_mknodat, &[3, 0, 0o020_666]), REFUSED);
+    assert_eq!(call(libc::SYS_mknodat, &[3, 0, 0o060_666]), REFUSED);
+    assert_eq!(call(libc::SYS_mknodat, &[3, 0, 0o140_666]), ALLOWED);
+}
+
+#[test]
+fn the_core_limit_can_be_read_but_not_changed() {
+    assert_eq!(call(libc::SYS_prlimit64, &[0, 4, 0]), ALLOWED);
+    assert_eq!(call(libc::SYS_prlimit64, &[0, 4, 0x7f00_0000_0000]), PRETENDED);
+    assert_eq!(call(libc::SYS_prlimit64, &[0, 4, 0x7000]), PRETENDED);
+    assert_eq!(call(libc::SYS_prlimit64, &[0, 7, 0x7000]), ALLOWED);
+    assert_eq!(call(libc::SYS_setrlimit, &[4, 0x7000]), PRETENDED);
+    assert_eq!(call(libc::SYS_setrlimit, &[7, 0x7000]), ALLOWED);
+}
+
+#[test]
+fn the_personality_is_plain() {
+    assert_eq!(call(libc::SYS_personality, &[0]), ALLOWED);
+    assert_eq!(call(libc::SYS_personality, &[0xffff_ffff]), ALLOWED);
+    assert_eq!(call(libc::SYS_personality, &[0x0004_0000]), REFUSED);
+}
+
+#[test]
+fn the_filter_fits_the_kernel() {
+    assert!(program().len() < 4096, "{}", program().len());
+}

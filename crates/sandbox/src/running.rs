@@ -1,0 +1,240 @@
+//! What does the supervisor hold of a box that runs, and what does it learn when the box has ended?
+use crate::linux::cgroup::Groups;
+use crate::plan::Plan;
+use crate::status::Enforcement;
+use crate::sys;
+use crate::watch::Watch;
+use crate::wire::{LENGTH, Message};
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, sockopt};
+use rustix::process::Signal;
+use std::io;
+use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+/// A box that runs. The parts are separate so that each can be given to the task that serves it.
+#[derive(Debug)]
+pub struct Running {
+    /// The supervisor's ends of the standard streams.
+    pub stdio: StdioEnds,
+    /// The listening sockets inside the box's network.
+    pub capture: Capture,
+    /// The overlay's upper directory, when the workspace is one; stays readable after the box has ended.
+    pub upper: Option<OwnedFd>,
+    /// The host's workspace directory, as it was bound.
+    pub workspace: OwnedFd,
+    /// What the kernel enforces.
+    pub report: Enforcement,
+    /// The box's life: end it, wait for it. Dropping it ends the box.
+    pub life: Life,
+}
+
+/// The supervisor's ends of the box's standard streams. What the box writes is bounded by whoever reads.
+#[derive(Debug, Default)]
+pub struct StdioEnds {
+    /// The terminal's controlling side, when any stream is a terminal.
+    pub pty: Option<OwnedFd>,
+    /// Write end of standard input, when piped.
+    pub stdin: Option<OwnedFd>,
+    /// Read end of standard output, when piped.
+    pub stdout: Option<OwnedFd>,
+    /// Read end of standard error, when piped.
+    pub stderr: Option<OwnedFd>,
+}
+
+/// Sockets that listen in the box's private network and are served by the supervisor. The box a connection comes from is
+/// told by the socket it arrives on, never by anything the connection says.
+#[derive(Debug, Default)]
+pub struct Capture {
+    /// Every TCP connection to an address that is not the box's loopback arrives here; see [`original_destination`].
+    pub tcp: Vec<TcpListener>,
+    /// Every DNS query over UDP.
+    pub dns_udp: Vec<UdpSocket>,
+    /// Every DNS query over TCP.
+    pub dns_tcp: Vec<TcpListener>,
+    /// An HTTP proxy at `127.0.0.1:3128` for programs that want one.
+    pub http_proxy: Option<TcpListener>,
+    /// A SOCKS5 proxy at `127.0.0.1:1080`.
+    pub socks: Option<TcpListener>,
+}
+
+/// How a box ended, and what it used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Exit {
+    /// Why it ended.
+    pub reason: Reason,
+    /// What it used at most.
+    pub peak: Peak,
+}
+
+/// Why a box ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Reason {
+    /// The program ended with this exit code.
+    Exited(i32),
+    /// The supervisor ended the box.
+    Killed,
+    /// The box's memory limit; a process of the box was killed for it.
+    MemoryLimit,
+    /// The program was ended by this signal.
+    Signalled(i32),
+    /// The box's time was up.
+    WallClock,
+}
+
+/// What a box used at most; `None` where nothing measures it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Peak {
+    /// Bytes of memory, all processes together.
+    pub memory_bytes: Option<u64>,
+    /// Processes killed because the box was out of memory.
+    pub oom_kills: Option<u64>,
+    /// CPU time, all processes together.
+    pub cpu: Option<Duration>,
+}
+
+impl Exit {
+    /// The exit code a shell would show: the program's own, or 128 + signal (137 when the box was ended).
+    pub fn code(&self) -> i32 {
+        match self.reason {
+            Reason::Exited(code) => code,
+            Reason::Signalled(signal) => 128 + signal,
+            Reason::Killed | Reason::MemoryLimit | Reason::WallClock => 137,
+        }
+    }
+}
+
+/// The life of one box.
+#[derive(Debug)]
+pub struct Life {
+    pidfd: OwnedFd,
+    socket: OwnedFd,
+    groups: Groups,
+    pid: i32,
+    killed: AtomicBool,
+    watch: Option<Watch>,
+    exit: Option<Exit>,
+}
+
+impl Life {
+    pub(crate) fn new(pidfd: OwnedFd, socket: OwnedFd, groups: Groups, pid: i32) -> Self {
+        Self { pidfd, socket, groups, pid, killed: AtomicBool::new(false), watch: None, exit: None }
+    }
+
+    /// Ends the box at once: every process in it. Harmless when it has ended.
+    pub fn kill(&self) -> io::Result<()> {
+        self.killed.store(true, Ordering::SeqCst);
+        match rustix::process::pidfd_send_signal(&self.pidfd, Signal::KILL) {
+            Ok(()) | Err(Errno::SRCH) => Ok(()),
+            Err(errno) => Err(errno.into()),
+        }
+    }
+
+    /// Waits for the end of the box and tells how it was. Returns at once when [`Life::pidfd`] is readable.
+    pub fn wait(&mut self) -> io::Result<Exit> {
+        if let Some(exit) = &self.exit {
+            return Ok(exit.clone());
+        }
+        let usage = rustix::io::retry_on_intr(|| sys::reap(self.pidfd.as_fd()))?;
+        let watched = self.watch.take().map(Watch::stop);
+        let oom_kills = self.groups.oom_kills();
+        let peak = Peak {
+            memory_bytes: self.groups.peak_bytes().or(watched.map(|watched| watched.peak_bytes)),
+            oom_kills,
+            cpu: Some(usage.cpu),
+        };
+        let over = watched.is_some_and(|watched| watched.over) || oom_kills.is_some_and(|kills| kills > 0);
+        let exit = Exit { reason: self.reason(usage.status, over), peak };
+        self.groups = Groups::default();
+        self.exit = Some(exit.clone());
+        Ok(exit)
+    }
+
+    /// A descriptor that becomes readable when every process of the box is gone.
+    pub fn pidfd(&self) -> BorrowedFd<'_> {
+        self.pidfd.as_fd()
+    }
+
+    /// The box's first process, as the host numbers it.
+    pub const fn host_pid(&self) -> i32 {
+        self.pid
+    }
+
+    pub(crate) const fn groups(&self) -> &Groups {
+        &self.groups
+    }
+
+    pub(crate) const fn socket(&self) -> &OwnedFd {
+        &self.socket
+    }
+
+    /// Watches what the kernel does not limit here.
+    pub(crate) fn watch(&mut self, plan: &Plan) {
+        if !plan.cgroup.counts_memory() {
+            self.watch = Watch::start(&self.pidfd, self.pid, plan.limits.memory_bytes).ok();
+        }
+    }
+
+    /// The last thing pid 1 said, and what its own end adds to it.
+    fn reason(&self, status: i32, over_memory: bool) -> Reason {
+        let mut bytes = [0; LENGTH];
+        let said = rustix::net::recv(&self.socket, &mut bytes, RecvFlags::DONTWAIT)
+            .ok()
+            .and_then(|(_, length)| Message::decode(bytes.get(..length)?));
+        match said {
+            Some(Message::TimeUp) => Reason::WallClock,
+            Some(Message::Ended { status }) if libc::WIFEXITED(status) => {
+                Reason::Exited(libc::WEXITSTATUS(status))
+            }
+            Some(Message::Ended { status }) => match libc::WTERMSIG(status) {
+                libc::SIGKILL if over_memory => Reason::MemoryLimit,
+                signal => Reason::Signalled(signal),
+            },
+            _ if over_memory => Reason::MemoryLimit,
+            _ if self.killed.load(Ordering::SeqCst) => Reason::Killed,
+            _ => Reason::Signalled(status.saturating_neg().max(0)),
+        }
+    }
+}
+
+impl Drop for Life {
+    fn drop(&mut self) {
+        if self.exit.is_none() && self.kill().is_ok() {
+            // Killed as a whole by the kernel, so this wait is short.
+            drop(self.wait());
+        }
+    }
+}
+
+impl StdioEnds {
+    /// Tells the box's terminal its new size. Nothing happens when there is none.
+    pub fn resize(&self, rows: u16, cols: u16) -> io::Result<()> {
+        let Some(pty) = &self.pty else { return Ok(()) };
+        resize(pty.as_fd(), rows, cols)
+    }
+}
+
+/// Tells a box's terminal, by its controlling side, its new size in characters.
+pub fn resize(pty: BorrowedFd<'_>, rows: u16, cols: u16) -> io::Result<()> {
+    let size = rustix::termios::Winsize { ws_row: rows, ws_col: cols, ws_xpixel: 0, ws_ypixel: 0 };
+    Ok(rustix::termios::tcsetwinsize(pty, size)?)
+}
+
+/// Where a connection accepted from [`Capture::tcp`] was really meant to go. A loopback answer means that the program
+/// called the listener itself.
+pub fn original_destination(stream: &TcpStream) -> io::Result<SocketAddr> {
+    let local = stream.local_addr()?;
+    let original = match local {
+        SocketAddr::V4(_) => sockopt::ip_original_dst(stream).map(SocketAddr::V4),
+        SocketAddr::V6(_) => sockopt::ipv6_original_dst(stream).map(SocketAddr::V6),
+    };
+    match original {
+        Ok(original) => Ok(original),
+        // Not redirected: where every address is local, the connection's own end is where it was meant to go.
+        Err(Errno::NOENT | Errno::NOPROTOOPT | Errno::OPNOTSUPP) => Ok(local),
+        Err(errno) => Err(errno.into()),
+    }
+}

@@ -1,0 +1,385 @@
+//! How does a plan become a running box?
+//!
+//! One thread, which lives as long as the process, makes every clone: the kernel ends a box when the *thread* that cloned it
+//! ends, and threads of a runtime come and go.
+use crate::child::{self, Setup};
+use crate::error::{Fault, Mechanism, SpawnError};
+use crate::host::Obstacle;
+use crate::linux::cgroup::Groups;
+use crate::op::{Bind, Op, Source, Tag};
+use crate::plan::Plan;
+use crate::running::{Capture, Life, Running, StdioEnds};
+use crate::spec::Stream;
+use crate::status;
+use crate::sys::{self, Image, Side};
+use crate::wire::{LENGTH, MAX_DESCRIPTORS, Message};
+use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::fs::{CWD, Mode, OFlags, ResolveFlags};
+use rustix::io::{Errno, IoSliceMut};
+use rustix::net::{
+    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendFlags, SocketFlags,
+    SocketType,
+};
+use rustix::pipe::PipeFlags;
+use std::ffi::CString;
+use std::fs;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd, RawFd};
+use std::os::unix::ffi::OsStrExt;
+use std::sync::OnceLock;
+use std::sync::mpsc::{Sender, channel};
+
+/// Starts the box. Returns once the program has been executed, or with nothing left running.
+pub fn spawn(plan: &Plan) -> Result<Running, SpawnError> {
+    static CLONER: OnceLock<Result<Sender<Job>, io::ErrorKind>> = OnceLock::new();
+    let lost = |what| move |source| SpawnError::Supervisor { what, source };
+    let cloner = CLONER
+        .get_or_init(|| start_cloner().map_err(|e| e.kind()))
+        .as_ref()
+        .map_err(|kind| lost("starting the thread that makes boxes")((*kind).into()))?;
+    let (answer, reply) = channel();
+    let gone = || lost("asking the thread that makes boxes")(io::ErrorKind::BrokenPipe.into());
+    cloner.send(Job { plan: plan.clone(), answer }).map_err(|_| gone())?;
+    reply.recv().map_err(|_| gone())?
+}
+
+struct Job {
+    plan: Plan,
+    answer: Sender<Result<Running, SpawnError>>,
+}
+
+fn start_cloner() -> io::Result<Sender<Job>> {
+    let (sender, jobs) = channel::<Job>();
+    std::thread::Builder::new().name("bartizan-boxes".into()).spawn(move || {
+        // This thread's groups, and no other's: a box made by root must not carry root's supplementary groups. An
+        // ordinary user may not change them and keeps them.
+        rustix::thread::set_thread_groups(&[]).ok();
+        for Job { plan, answer } in jobs {
+            // A caller that no longer waits gets nothing, and the box ends as it is dropped.
+            drop(answer.send(start(&plan)));
+        }
+    })?;
+    Ok(sender)
+}
+
+fn start(plan: &Plan) -> Result<Running, SpawnError> {
+    let workspace = open_workspace(plan)?;
+    let trees = open_trees(plan)?;
+    let groups = Groups::make(&plan.cgroup, &plan.name, &plan.limits)
+        .map_err(|source| refused(plan, Mechanism::Cgroup, "making the control groups".into(), source))?;
+    let (ours, theirs) = supervisor("making a socket pair", socket_pair())?;
+    let streams = supervisor("making pipes", Streams::make(plan))?;
+    let life = {
+        let image = Image::new(plan.argv.clone(), plan.env.clone());
+        let program = CString::new(plan.program.as_os_str().as_bytes()).unwrap_or_default();
+        let theirs = supervisor("copying a descriptor", high(theirs))?;
+        let inner = streams.numbers();
+        let numbers: Vec<RawFd> = trees.iter().map(|tree| tree.as_ref().map_or(-1, sys::number)).collect();
+        let mut keep: Vec<RawFd> = numbers.iter().chain(&inner).copied().chain([sys::number(&theirs)]).collect();
+        keep.retain(|fd| *fd >= 0);
+        keep.sort_unstable();
+        keep.dedup();
+        let setup = Setup {
+            ops: &plan.ops,
+            trees: &numbers,
+            socket: sys::number(&theirs),
+            keep: &keep,
+            stdio: inner,
+            image: &image,
+            program: &program,
+            cwd: &plan.cwd,
+            wall: plan.limits.wall,
+        };
+        clone_box(plan, &setup, ours, groups)?
+    };
+    let ends = streams.outer;
+    drop((streams.inner, trees));
+    finish(plan, life, workspace, ends)
+}
+
+/// Clones, does the supervisor's part for the new process, and lets it go on.
+fn clone_box(
+    plan: &Plan,
+    setup: &Setup<'_>,
+    socket: OwnedFd,
+    groups: Groups,
+) -> Result<Life, SpawnError> {
+    let blocked = sys::block_signals();
+    let side = sys::clone_into(NAMESPACES, None);
+    if let Ok(Side::Child) = side {
+        child::run(setup)
+    }
+    drop(blocked);
+    let (pid, pidfd) = match side {
+        Ok(Side::Parent { pid, pidfd }) => (pid, pidfd),
+        Ok(Side::Child) => sys::exit(1),
+        Err(errno) => {
+            return Err(refused(plan, Mechanism::Namespaces, "making the namespaces".into(), errno.into()));
+        }
+    };
+    // From here on an early return drops it, which ends and reaps the new process.
+    let life = Life::new(pidfd, socket, groups, pid);
+    if let Some(outer) = plan.private_uid {
+        map_users(pid, [(1000, outer), (1000, outer)])
+            .map_err(|source| refused(plan, Mechanism::UserMapping, format!("mapping user {outer}"), source))?;
+    }
+    life.groups()
+        .admit(pid)
+        .map_err(|source| refused(plan, Mechanism::Cgroup, "moving the box into its control groups".into(), source))?;
+    rustix::net::send(life.socket(), b"g", SendFlags::NOSIGNAL)
+        .map_err(|e| SpawnError::Supervisor { what: "letting the box go on", source: e.into() })?;
+    Ok(life)
+}
+
+/// Hears the box out until the program runs.
+fn finish(
+    plan: &Plan,
+    mut life: Life,
+    workspace: OwnedFd,
+    mut stdio: StdioEnds,
+) -> Result<Running, SpawnError> {
+    let mut capture = Capture::default();
+    let mut upper = None;
+    let mut redirect = false;
+    loop {
+        let (message, fds) = hear(&life)
+            .map_err(|source| SpawnError::Supervisor { what: "hearing from the new box", source })?;
+        match message {
+            Message::Descriptors { tags, redirect: redirects } => {
+                redirect = redirects;
+                for (tag, fd) in tags.into_iter().zip(fds) {
+                    sort(tag, fd, &mut capture, &mut upper, &mut stdio);
+                }
+            }
+            Message::ExecFault { errno } => {
+                let source = io::Error::from_raw_os_error(errno);
+                return Err(SpawnError::Exec { program: plan.program.clone(), source });
+            }
+            Message::Fault { step, errno } => return Err(fault(plan, step, errno)),
+            Message::Started => break,
+            Message::Ended { .. } | Message::TimeUp => {
+                let source = io::Error::other("the box ended before it began");
+                return Err(SpawnError::Supervisor { what: "starting the program", source });
+            }
+        }
+    }
+    let report = status::report(plan, redirect);
+    life.watch(plan);
+    Ok(Running { stdio, capture, upper, workspace, report, life })
+}
+
+fn sort(tag: u8, fd: OwnedFd, capture: &mut Capture, upper: &mut Option<OwnedFd>, stdio: &mut StdioEnds) {
+    match tag {
+        t if t == Tag::Upper as u8 => *upper = Some(fd),
+        t if t == Tag::Terminal as u8 => stdio.pty = Some(fd),
+        t if t == Tag::Tcp as u8 => capture.tcp.push(fd.into()),
+        t if t == Tag::DnsUdp as u8 => capture.dns_udp.push(fd.into()),
+        t if t == Tag::DnsTcp as u8 => capture.dns_tcp.push(fd.into()),
+        t if t == Tag::HttpProxy as u8 => capture.http_proxy = Some(fd.into()),
+        t if t == Tag::Socks as u8 => capture.socks = Some(fd.into()),
+        _ => {}
+    }
+}
+
+/// The next message, within the time a start may take.
+fn hear(life: &Life) -> io::Result<(Message, Vec<OwnedFd>)> {
+    let mut ready = [PollFd::new(life.socket(), PollFlags::IN)];
+    if rustix::io::retry_on_intr(|| rustix::event::poll(&mut ready, Some(&START_TIME)))? == 0 {
+        return Err(io::ErrorKind::TimedOut.into());
+    }
+    let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS))];
+    let mut control = RecvAncillaryBuffer::new(&mut space);
+    let mut bytes = [0; LENGTH];
+    let received = rustix::net::recvmsg(
+        life.socket(),
+        &mut [IoSliceMut::new(&mut bytes)],
+        &mut control,
+        RecvFlags::CMSG_CLOEXEC,
+    )?;
+    let mut fds = Vec::new();
+    for message in control.drain() {
+        if let RecvAncillaryMessage::ScmRights(rights) = message {
+            fds.extend(rights);
+        }
+    }
+    let message = bytes.get(..received.bytes).and_then(Message::decode);
+    Ok((message.ok_or_else(|| io::Error::from(io::ErrorKind::UnexpectedEof))?, fds))
+}
+
+/// The supervisor's and the box's ends of the standard streams.
+struct Streams {
+    inner: [Option<OwnedFd>; 3],
+    outer: StdioEnds,
+}
+
+impl Streams {
+    fn make(plan: &Plan) -> io::Result<Self> {
+        let mut outer = StdioEnds::default();
+        let pipe = || -> io::Result<(OwnedFd, OwnedFd)> {
+            let (reader, writer) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)?;
+            Ok((high(reader)?, high(writer)?))
+        };
+        let mut inner = [const { None }; 3];
+        let [stdin, stdout, stderr] = &mut inner;
+        if plan.stdio.stdin == Stream::Piped {
+            let (reader, writer) = pipe()?;
+            (*stdin, outer.stdin) = (Some(reader), Some(writer));
+        }
+        if plan.stdio.stdout == Stream::Piped {
+            let (reader, writer) = pipe()?;
+            (*stdout, outer.stdout) = (Some(writer), Some(reader));
+        }
+        if plan.stdio.stderr == Stream::Piped {
+            let (reader, writer) = pipe()?;
+            (*stderr, outer.stderr) = (Some(writer), Some(reader));
+        }
+        Ok(Self { inner, outer })
+    }
+
+    fn numbers(&self) -> [RawFd; 3] {
+        self.inner.each_ref().map(|fd| fd.as_ref().map_or(-1, sys::number))
+    }
+}
+
+fn socket_pair() -> io::Result<(OwnedFd, OwnedFd)> {
+    Ok(rustix::net::socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?)
+}
+
+/// The same descriptor under a number that is not a standard stream's.
+fn high(fd: OwnedFd) -> io::Result<OwnedFd> {
+    if sys::number(&fd) > 2 { Ok(fd) } else { Ok(rustix::io::fcntl_dupfd_cloexec(&fd, 3)?) }
+}
+
+fn open_workspace(plan: &Plan) -> Result<OwnedFd, SpawnError> {
+    let opened = rustix::fs::openat2(
+        CWD,
+        &plan.workspace,
+        OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC,
+        Mode::empty(),
+        ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS,
+    );
+    let checked = opened.and_then(|fd| {
+        let stat = rustix::fs::fstat(&fd)?;
+        if (stat.st_dev, stat.st_ino) == plan.workspace_identity { Ok(fd) } else { Err(Errno::STALE) }
+    });
+    supervisor("opening the workspace", checked.map_err(io::Error::from).and_then(high))
+}
+
+/// For a box with a private user: every host path is opened here, with the rights of root, and what shall look like the
+/// box's own is mapped. An ordinary user may not do so outside the new namespace; its box opens them itself.
+fn open_trees(plan: &Plan) -> Result<Vec<Option<OwnedFd>>, SpawnError> {
+    let mut trees = Vec::new();
+    let mut mapped: Vec<((u32, u32), OwnedFd)> = Vec::new();
+    for op in &plan.ops {
+        let (Op::Bind(Bind { source: Source::Host { path, identity, owner }, attributes, .. }), Some(outer)) =
+            (op, plan.private_uid)
+        else {
+            trees.push(None);
+            continue;
+        };
+        let refuse = |mechanism: Mechanism| {
+            move |errno: Errno| refused(plan, mechanism, op.to_string(), errno.into())
+        };
+        let tree = child::open_tree(path, *identity).map_err(refuse(Mechanism::Mounts))?;
+        if let Some(owner) = owner {
+            if !mapped.iter().any(|(known, _)| known == owner) {
+                let namespace = id_map(*owner, outer).map_err(|source| {
+                    refused(plan, Mechanism::IdMappedMount, "making the id map".into(), source)
+                })?;
+                mapped.push((*owner, namespace));
+            }
+            let namespace = mapped.iter().find(|(known, _)| known == owner).map(|(_, fd)| fd.as_fd());
+            sys::mount_attributes(tree.as_fd(), true, *attributes, namespace)
+                .map_err(refuse(Mechanism::IdMappedMount))?;
+        } else {
+            sys::mount_attributes(tree.as_fd(), true, *attributes, None).map_err(refuse(Mechanism::Mounts))?;
+        }
+        trees.push(Some(supervisor("copying a descriptor", high(tree))?));
+    }
+    Ok(trees)
+}
+
+/// A user namespace that maps the owner of some files to the box's user; only its map is used.
+fn id_map((uid, gid): (u32, u32), outer: u32) -> io::Result<OwnedFd> {
+    let blocked = sys::block_signals();
+    let side = sys::clone_into(libc::CLONE_NEWUSER, None);
+    if let Ok(Side::Child) = side {
+        // Waits to be ended; every signal but KILL is blocked. Dies with this thread, should that end first.
+        rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL)).ok();
+        loop {
+            rustix::event::poll(&mut [], None).ok();
+        }
+    }
+    drop(blocked);
+    let Side::Parent { pid, pidfd } = side? else { return Err(io::ErrorKind::Other.into()) };
+    let namespace = map_users(pid, [(uid, outer), (gid, outer)])
+        .and_then(|()| Ok(OwnedFd::from(fs::File::open(format!("/proc/{pid}/ns/user"))?)));
+    let ended = rustix::process::pidfd_send_signal(&pidfd, rustix::process::Signal::KILL)
+        .and_then(|()| sys::reap(pidfd.as_fd()).map(drop));
+    ended?;
+    namespace
+}
+
+fn map_users(pid: i32, [(uid, outer_uid), (gid, outer_gid)]: [(u32, u32); 2]) -> io::Result<()> {
+    fs::write(format!("/proc/{pid}/setgroups"), "deny")?;
+    fs::write(format!("/proc/{pid}/uid_map"), format!("{uid} {outer_uid} 1\n"))?;
+    fs::write(format!("/proc/{pid}/gid_map"), format!("{gid} {outer_gid} 1\n"))
+}
+
+fn supervisor<T>(what: &'static str, result: io::Result<T>) -> Result<T, SpawnError> {
+    result.map_err(|source| SpawnError::Supervisor { what, source })
+}
+
+fn fault(plan: &Plan, step: u32, errno: i32) -> SpawnError {
+    let source = io::Error::from_raw_os_error(errno);
+    let op = usize::try_from(step).ok().and_then(|step| plan.ops.get(step));
+    match op {
+        Some(op) => refused(plan, op.mechanism(), op.to_string(), source),
+        None => refused(plan, Mechanism::Namespaces, "leaving the supervisor behind".into(), source),
+    }
+}
+
+fn refused(plan: &Plan, mechanism: Mechanism, step: String, source: io::Error) -> SpawnError {
+    let remedy = remedy(plan, mechanism, source.raw_os_error());
+    SpawnError::Refused { mechanism, fault: Fault { step, source }, remedy }
+}
+
+/// What a person can do about a wall that could not be raised.
+fn remedy(plan: &Plan, mechanism: Mechanism, errno: Option<i32>) -> String {
+    let denied = matches!(errno, Some(libc::EPERM | libc::EACCES));
+    match (mechanism, plan.obstacle) {
+        (Mechanism::Mounts | Mechanism::Namespaces | Mechanism::UserMapping | Mechanism::Network, Some(obstacle)) => {
+            match obstacle {
+                Obstacle::AppArmor => "this system's AppArmor withholds user namespaces; load an AppArmor profile for this \
+                    program that grants `userns,` (see `bartizan doctor`), or set the sysctl kernel.apparmor_restrict_unprivileged_userns to 0",
+                Obstacle::Debian => "set the sysctl kernel.unprivileged_userns_clone to 1",
+                Obstacle::MaxUserNamespaces => "set the sysctl user.max_user_namespaces above 0 (for example 15000)",
+            }
+            .into()
+        }
+        (Mechanism::Namespaces, None) if errno == Some(libc::ENOSPC) || errno == Some(libc::EUSERS) => {
+            "this system's limit of namespaces is reached; raise the sysctls user.max_*_namespaces or run outside another box".into()
+        }
+        (Mechanism::Namespaces | Mechanism::UserMapping, None) if denied => {
+            "user namespaces are refused here, perhaps by a container; run outside it, or allow unshare, mount and clone in its profile".into()
+        }
+        (Mechanism::Mounts, None) if denied => {
+            "mounting is refused here, perhaps by a container that hides parts of /proc; run outside it, or give the container an unmasked /proc".into()
+        }
+        (Mechanism::Mounts, None) if errno == Some(libc::ESTALE) => "a path changed while the box was being made; try again".into(),
+        (Mechanism::IdMappedMount, _) => {
+            "the workspace's file system cannot be mapped to the box's own user; run as an ordinary user instead of root".into()
+        }
+        _ if errno == Some(libc::ENOSYS) => "this kernel is too old: Linux 5.14 or newer is needed".into(),
+        _ => "run `bartizan doctor`".into(),
+    }
+}
+
+const NAMESPACES: i32 = libc::CLONE_NEWUSER
+    | libc::CLONE_NEWNS
+    | libc::CLONE_NEWPID
+    | libc::CLONE_NEWNET
+    | libc::CLONE_NEWIPC
+    | libc::CLONE_NEWUTS
+    | libc::CLONE_NEWCGROUP;
+const START_TIME: Timespec = Timespec { tv_sec: 20, tv_nsec: 0 };

@@ -1,0 +1,216 @@
+//! What is about to be done to the host, so that a crash in the middle can be finished?
+
+use super::WritebackError;
+use super::change::{Change, Digest, Kind};
+use super::held::replace_file;
+use super::host::{Print, Shape};
+use super::path::{RelPath, escape, unescape};
+use rustix::fs::{FlockOperation, flock};
+use serde::{Deserialize, Serialize};
+use std::ffi::OsString;
+use std::fs::{DirBuilder, File};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+
+/// One entry of the host and what it is to become. Carrying it out twice comes to the same as once, so recovery needs no record of how far it got:
+/// what already is as it should be is done, what still is as it was is to do, and anything else was changed by someone else.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Step {
+    pub(crate) path: RelPath,
+    pub(crate) before: Option<Print>,
+    pub(crate) after: After,
+    /// What a report calls it; `None` for what goes with a directory.
+    pub(crate) kind: Option<Kind>,
+}
+
+/// What a path is to become.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) enum After {
+    Absent,
+    Dir { mode: u32 },
+    File { data: u64, digest: Digest, size: u64, mode: u32, mtime: (i64, i64) },
+    Link { target: String },
+    Mode { mode: u32 },
+}
+
+/// Everything one write-back does.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Plan {
+    version: u32,
+    /// Random, in the names of our temporary files: nobody can have put anything there.
+    pub(crate) tag: String,
+    pub(crate) workspace: String,
+    pub(crate) inode: u64,
+    pub(crate) owner: Option<(u32, u32)>,
+    held: String,
+    pub(crate) steps: Vec<Step>,
+}
+
+impl Plan {
+    pub(crate) fn new(
+        tag: String,
+        workspace: &Path,
+        inode: u64,
+        owner: Option<(u32, u32)>,
+        held: &Path,
+        steps: Vec<Step>,
+    ) -> Self {
+        let text = |path: &Path| escape(path.as_os_str().as_bytes());
+        Self {
+            version: VERSION,
+            tag,
+            workspace: text(workspace),
+            inode,
+            owner,
+            held: text(held),
+            steps,
+        }
+    }
+
+    pub(crate) fn workspace(&self) -> Option<PathBuf> {
+        unescape(&self.workspace).map(|bytes| OsString::from_vec(bytes).into())
+    }
+
+    pub(crate) fn held(&self) -> Option<PathBuf> {
+        unescape(&self.held).map(|bytes| OsString::from_vec(bytes).into())
+    }
+}
+
+/// The directory in the state directory that belongs to one write-back, locked while a process works on it.
+#[derive(Debug)]
+pub(crate) struct Journal {
+    dir: PathBuf,
+    _lock: File,
+}
+
+impl Journal {
+    /// Opens the journal, or `None` when another process works on it.
+    pub(crate) fn open(dir: &Path, create: bool) -> Result<Option<Self>, WritebackError> {
+        let failed = |e| WritebackError::state("open the journal", dir, e);
+        if create {
+            DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(failed)?;
+        }
+        let lock = File::open(dir).map_err(failed)?;
+        match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(Some(Self { dir: dir.to_owned(), _lock: lock })),
+            Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
+            Err(e) => Err(failed(e.into())),
+        }
+    }
+
+    pub(crate) fn is_empty(&self) -> Result<bool, WritebackError> {
+        let mut entries = std::fs::read_dir(&self.dir)
+            .map_err(|e| WritebackError::state("read the journal", &self.dir, e))?;
+        Ok(entries.next().is_none())
+    }
+
+    /// Makes the place for staged contents and notes, for a person who finds it after a crash, which number is which file.
+    pub(crate) fn begin(&self, names: &[(u64, &RelPath)]) -> Result<(), WritebackError> {
+        let failed = |e| WritebackError::state("write to the journal", &self.dir, e);
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(self.dir.join("data"))
+            .map_err(failed)?;
+        let lines: String =
+            names.iter().map(|(number, path)| format!("{number:06} {path}\n")).collect();
+        std::fs::write(self.dir.join("names.txt"), lines).map_err(failed)
+    }
+
+    pub(crate) fn data(&self, number: u64) -> PathBuf {
+        self.dir.join(format!("data/{number:06}"))
+    }
+
+    /// From here on the write-back will be finished, now or by recovery.
+    pub(crate) fn commit(&self, plan: &Plan) -> Result<(), WritebackError> {
+        let bytes = serde_json::to_vec(plan).map_err(|e| WritebackError::Corrupt {
+            path: self.dir.join(PLAN),
+            why: e.to_string(),
+        })?;
+        replace_file(&self.dir, PLAN, &bytes)
+    }
+
+    pub(crate) fn plan(&self) -> Result<Option<Plan>, WritebackError> {
+        let path = self.dir.join(PLAN);
+        let bytes = match std::fs::read(&path) {
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            result => {
+                result.map_err(|e| WritebackError::state("read the journal", &self.dir, e))?
+            }
+        };
+        let plan: Plan = serde_json::from_slice(&bytes)
+            .map_err(|e| WritebackError::Corrupt { path: path.clone(), why: e.to_string() })?;
+        if plan.version == VERSION {
+            Ok(Some(plan))
+        } else {
+            Err(WritebackError::Corrupt { path, why: format!("unknown version {}", plan.version) })
+        }
+    }
+
+    /// Forgets it all. The plan goes first: without it nothing is resumed.
+    pub(crate) fn remove(self) -> Result<(), WritebackError> {
+        let failed = |e| WritebackError::state("remove the journal", &self.dir, e);
+        match std::fs::remove_file(self.dir.join(PLAN)) {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(failed(e)),
+            _ => {}
+        }
+        std::fs::remove_dir_all(&self.dir).map_err(failed)
+    }
+}
+
+/// The steps that carry out the changes that land, in the order in which any prefix of them leaves the workspace usable: room is made,
+/// then directories, then git objects before what refers to them, then removals, children before parents.
+pub(crate) fn steps(items: &[Change]) -> Vec<Step> {
+    let mut ordered: Vec<(u8, Step)> = Vec::new();
+    let mut data = 0;
+    for item in items.iter().filter(|item| item.lands()) {
+        let replaces_dir = item.before.is_some_and(|print| print.shape == Shape::Dir)
+            && matches!(item.kind, Kind::Created | Kind::Symlink { .. });
+        let clearing = if replaces_dir { 0 } else { 4 };
+        let gone = |path: &RelPath, print| Step {
+            path: path.clone(),
+            before: Some(print),
+            after: After::Absent,
+            kind: None,
+        };
+        ordered.extend(item.clear.iter().map(|(path, print)| (clearing, gone(path, *print))));
+        let (phase, after) = match &item.kind {
+            Kind::CreatedDir => (1, After::Dir { mode: item.mode | 0o700 }),
+            Kind::Created | Kind::Modified => {
+                data += 1;
+                let after = After::File {
+                    data,
+                    digest: [0; 32],
+                    size: item.size,
+                    mode: item.mode,
+                    mtime: item.mtime,
+                };
+                (if item.path.names().any(|name| name == b"objects") { 2 } else { 3 }, after)
+            }
+            Kind::Symlink { target } => (3, After::Link { target: target.clone() }),
+            Kind::ModeChanged => {
+                (if item.mode & 0o300 == 0o300 { 1 } else { 5 }, After::Mode { mode: item.mode })
+            }
+            Kind::Deleted | Kind::DeletedDir => (4, After::Absent),
+            Kind::ReplacedDir | Kind::Special => continue,
+        };
+        ordered.push((
+            phase,
+            Step {
+                path: item.path.clone(),
+                before: item.before,
+                after,
+                kind: Some(item.kind.clone()),
+            },
+        ));
+    }
+    ordered.sort_by_key(|(phase, _)| *phase);
+    ordered.into_iter().map(|(_, step)| step).collect()
+}
+
+const PLAN: &str = "plan.json";
+const VERSION: u32 = 1;

@@ -1,0 +1,184 @@
+//! What does every test of the box need?
+#![allow(dead_code, clippy::allow_attributes, reason = "each test binary uses a part of it")]
+use bartizan_sandbox::{
+    BoxSpec, Exit, HostFacts, Limits, Plan, Running, SpawnError, Stdio, WorkspaceMode, spawn,
+};
+use std::ffi::OsString;
+use std::io::{Read, Write};
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+/// A directory of this test alone, with a workspace in it; gone when dropped.
+pub(crate) struct Place {
+    pub(crate) directory: tempfile::TempDir,
+    pub(crate) workspace: PathBuf,
+}
+
+impl Place {
+    pub(crate) fn new() -> Self {
+        let directory = tempfile::Builder::new().prefix("box-").tempdir().unwrap();
+        let workspace = directory.path().canonicalize().unwrap().join("project");
+        std::fs::create_dir(&workspace).unwrap();
+        std::fs::write(workspace.join("readme.txt"), "hello from the host\n").unwrap();
+        Self { directory, workspace }
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().canonicalize().unwrap().join(name)
+    }
+
+    /// A box that runs `script` in bash.
+    pub(crate) fn spec(&self, script: &str) -> BoxSpec {
+        BoxSpec {
+            workspace: self.workspace.clone(),
+            workspace_mode: WorkspaceMode::Overlay { size_bytes: 64 << 20, inodes: 10_000 },
+            program: "/bin/bash".into(),
+            argv: ["bash", "-c", script].map(OsString::from).to_vec(),
+            env: [("PATH", "/usr/bin:/bin:/usr/sbin:/sbin"), ("HOME", HOME), ("LANG", "C")]
+                .map(|(name, value)| (name.into(), value.into()))
+                .to_vec(),
+            cwd: self.workspace.clone(),
+            home: HOME.into(),
+            readable: Vec::new(),
+            synthetic: Vec::new(),
+            sockets: Vec::new(),
+            never_visible: vec![self.path("state")],
+            limits: Limits {
+                memory_bytes: 512 << 20,
+                pids: 128,
+                scratch_bytes: 64 << 20,
+                file_size: 256 << 20,
+                wall: Some(Duration::from_secs(60)),
+                ..Limits::ordinary()
+            },
+            user: "agent".into(),
+            stdio: Stdio::piped(),
+        }
+    }
+
+    pub(crate) fn run(&self, script: &str) -> Outcome {
+        run(&self.spec(script))
+    }
+
+    /// A box that runs `script` in python.
+    pub(crate) fn python(&self, script: &str) -> BoxSpec {
+        let mut spec = self.spec("");
+        spec.program = "/usr/bin/python3".into();
+        spec.argv = ["python3", "-c", script].map(OsString::from).to_vec();
+        spec
+    }
+}
+
+/// How a box ended and what it wrote.
+#[derive(Debug)]
+pub(crate) struct Outcome {
+    pub(crate) exit: Exit,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+    pub(crate) took: Duration,
+}
+
+impl Outcome {
+    #[track_caller]
+    pub(crate) fn succeeded(self) -> Self {
+        assert_eq!(self.exit.code(), 0, "{self:#?}");
+        self
+    }
+}
+
+pub(crate) fn plan(spec: &BoxSpec) -> Plan {
+    Plan::from_spec(spec, &HostFacts::gather(spec).unwrap()).unwrap()
+}
+
+pub(crate) fn start(spec: &BoxSpec) -> Result<Running, SpawnError> {
+    spawn(&plan(spec))
+}
+
+#[track_caller]
+pub(crate) fn run(spec: &BoxSpec) -> Outcome {
+    let mut running = match start(spec) {
+        Ok(running) => running,
+        Err(e) => panic!("{e}"),
+    };
+    drain(&mut running)
+}
+
+/// Reads everything the box writes and waits for its end.
+pub(crate) fn drain(running: &mut Running) -> Outcome {
+    let began = Instant::now();
+    drop(running.stdio.stdin.take());
+    let stdout = reader(running.stdio.stdout.take());
+    let stderr = reader(running.stdio.stderr.take());
+    let exit = running.life.wait().unwrap();
+    let took = began.elapsed();
+    Outcome { exit, stdout: stdout.join().unwrap(), stderr: stderr.join().unwrap(), took }
+}
+
+fn reader(fd: Option<OwnedFd>) -> std::thread::JoinHandle<String> {
+    std::thread::spawn(move || {
+        let mut bytes = Vec::new();
+        if let Some(fd) = fd {
+            std::fs::File::from(fd).take(1 << 20).read_to_end(&mut bytes).unwrap();
+        }
+        String::from_utf8_lossy(&bytes).into_owned()
+    })
+}
+
+pub(crate) fn write_to(fd: OwnedFd, text: &str) {
+    std::fs::File::from(fd).write_all(text.as_bytes()).unwrap();
+}
+
+/// Runs `body` as who we are, and, when that is root, the test called `name` once more as an ordinary user.
+#[expect(clippy::disallowed_methods, reason = "the test starts itself as another user")]
+pub(crate) fn everyone(name: &str, body: fn()) {
+    body();
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let home = tempfile::Builder::new().prefix("home-").tempdir().unwrap();
+    std::os::unix::fs::chown(home.path(), Some(ORDINARY), Some(ORDINARY)).unwrap();
+    let output = Command::new("setpriv")
+        .args([format!("--reuid={ORDINARY}"), format!("--regid={ORDINARY}"), "--clear-groups".into()])
+        .arg(std::env::current_exe().unwrap())
+        .args(["--exact", name, "--nocapture", "--test-threads=1"])
+        .env("TMPDIR", home.path())
+        .env("HOME", home.path())
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        output.status.success() && text.contains("1 passed"),
+        "as an ordinary user:\n{text}\n{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
+
+/// Waits for something that must come about soon.
+#[track_caller]
+pub(crate) fn soon(what: &str, mut holds: impl FnMut() -> bool) {
+    let until = Instant::now() + Duration::from_secs(5);
+    while !holds() {
+        assert!(Instant::now() < until, "{what} did not come about");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+pub(crate) fn exists(path: &Path) -> bool {
+    path.symlink_metadata().is_ok()
+}
+
+/// A test that holds for root and for an ordinary user.
+#[macro_export]
+macro_rules! for_everyone {
+    ($($(#[$attribute:meta])* fn $name:ident() $body:block)*) => {
+        $($(#[$attribute])* #[test] fn $name() {
+            fn body() $body
+            support::everyone(stringify!($name), body);
+        })*
+    };
+}
+
+pub(crate) const HOME: &str = "/home/agent";
+const ORDINARY: u32 = 54_321;
