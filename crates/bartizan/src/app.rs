@@ -1,0 +1,108 @@
+//! How do the floors fit together? The only place that builds a pipeline.
+
+use crate::report;
+use bartizan_gate::call::{Authorized, Decision, Door, Proposed};
+use bartizan_gate::pipeline::{Parts, Pipeline};
+use bartizan_gate::refusal::Refusal;
+use bartizan_gate::seat::Caller;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+/// The gate of one run, and what the person will want to know of it at the end.
+#[derive(Debug)]
+pub(crate) struct Gate {
+    pipeline: Pipeline,
+    tally: Tally,
+    refused: Mutex<Vec<Refused>>,
+    aloud: bool,
+}
+
+/// How many proposals had which answer.
+#[derive(Debug, Default)]
+pub(crate) struct Tally {
+    allowed: AtomicU64,
+    asked: AtomicU64,
+    denied: AtomicU64,
+}
+
+/// A refusal in the words for a person.
+#[derive(Debug, Clone)]
+pub(crate) struct Refused {
+    /// The stable code.
+    pub(crate) code: &'static str,
+    /// What the agent was told.
+    pub(crate) sentence: String,
+    /// What the person can do.
+    pub(crate) hint: String,
+    /// How often the same was refused.
+    pub(crate) times: u64,
+}
+
+impl Gate {
+    /// Wires the gate. `run` is unique to this process in its log; `aloud` says each new refusal on
+    /// standard error as it happens, for runs that do not own the terminal's screen.
+    pub(crate) fn new(parts: Parts, run: String, aloud: bool) -> Self {
+        let pipeline = Pipeline::new(parts, run);
+        Self { pipeline, tally: Tally::default(), refused: Mutex::default(), aloud }
+    }
+
+    /// The gate itself.
+    pub(crate) fn pipeline(&self) -> &Pipeline {
+        &self.pipeline
+    }
+
+    /// Leads a proposal through the gate; a call that must be asked is a refusal until people have
+    /// answered.
+    pub(crate) fn decide(&self, proposed: Proposed) -> Result<Authorized, Refusal> {
+        let refused = match self.pipeline.decide(proposed) {
+            Ok(Decision::Allow(authorized)) => {
+                self.tally.allowed.fetch_add(1, Ordering::Relaxed);
+                return Ok(authorized);
+            }
+            Ok(Decision::Ask(pending)) => self.pipeline.ask(pending),
+            Err(refused) => refused,
+        };
+        let asked = matches!(refused, Refusal::ApprovalRequired { .. });
+        let count = if asked { &self.tally.asked } else { &self.tally.denied };
+        count.fetch_add(1, Ordering::Relaxed);
+        self.tell(&refused);
+        Err(refused)
+    }
+
+    /// Refuses a request that could not be read, and counts it.
+    pub(crate) fn unreadable(&self, caller: &Caller, door: Door, code: &str, what: &str) {
+        let refused = self.pipeline.unreadable(caller, door, code, what);
+        self.tally.denied.fetch_add(1, Ordering::Relaxed);
+        self.tell(&refused);
+    }
+
+    /// Counts of allowed, asked and denied proposals.
+    pub(crate) fn tally(&self) -> (u64, u64, u64) {
+        let Tally { allowed, asked, denied } = &self.tally;
+        (allowed.load(Ordering::Relaxed), asked.load(Ordering::Relaxed), denied.load(Ordering::Relaxed))
+    }
+
+    /// The refusals so far, each kind once.
+    pub(crate) fn refused(&self) -> Vec<Refused> {
+        self.refused.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn tell(&self, refusal: &Refusal) {
+        let (code, sentence) = (refusal.code(), refusal.to_string());
+        let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(same) = refused.iter_mut().find(|same| same.code == code && same.sentence == sentence) {
+            same.times += 1;
+            return;
+        }
+        let new = Refused { code, sentence, hint: refusal.hint(), times: 1 };
+        if self.aloud {
+            report::refusal(&new);
+        }
+        if refused.len() < REMEMBERED {
+            refused.push(new);
+        }
+    }
+}
+
+/// Most kinds of refusals kept for the summary; all of them are on the log.
+const REMEMBERED: usize = 200;

@@ -1,0 +1,430 @@
+//! What was typed? One definition from which the parser, help, man pages and completions all come.
+
+use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
+use clap_complete::Shell;
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+/// What the process exits with, apart from `run`, which exits as its command did.
+pub(crate) mod exit {
+    /// Done.
+    pub(crate) const DONE: u8 = 0;
+    /// No: refused, broken, or not found. For `doctor`: no box can be built here.
+    pub(crate) const NO: u8 = 1;
+    /// The command line was not understood.
+    pub(crate) const USAGE: u8 = 2;
+    /// `policy explain`: a person would be asked.
+    pub(crate) const ASK: u8 = 3;
+    /// What was needed cannot be had here, such as any of these commands inside a box.
+    pub(crate) const UNAVAILABLE: u8 = 69;
+    /// The state directory or another file could not be read or written.
+    pub(crate) const STATE: u8 = 74;
+    /// The configuration or a policy cannot be used as it stands.
+    pub(crate) const CONFIG: u8 = 78;
+    /// `run`: Bartizan failed before the command started.
+    pub(crate) const NOT_STARTED: u8 = 125;
+    /// `run`: the command was refused.
+    pub(crate) const REFUSED: u8 = 126;
+    /// `run`: there is no such command.
+    pub(crate) const NOT_FOUND: u8 = 127;
+}
+
+/// The one table of exit codes; `docs/cli.md` carries the same lines.
+pub(crate) const EXIT_CODES: &str = "\
+Exit codes:
+  0    done
+  1    no: refused, broken or not found; doctor: no box can be built here
+  2    the command line was not understood
+  69   not possible here, such as answering approvals from inside a box
+  74   the state directory or another file could not be read or written
+  78   the configuration or a policy cannot be used as it stands
+
+  audit verify: 0 whole, 1 broken, 2 truncated, 3 whole but for a tail
+  that no signed checkpoint covers yet
+  policy explain: 0 allow, 1 deny, 3 ask
+
+  run: the command's own exit code (128+N when signal N ended it); 125 when
+  Bartizan failed before the command started, 126 when the command was
+  refused, 127 when there is no such command";
+
+/// Stands between an AI agent and everything it can touch: one gate, one box, one log.
+#[derive(Debug, Parser)]
+#[command(name = "bartizan", version, after_help = EXIT_CODES, propagate_version = true)]
+#[command(disable_help_subcommand = true, max_term_width = 100)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Options that every command takes.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Global {
+    /// Read the user's configuration from DIR instead of ~/.config/bartizan
+    #[arg(long, global = true, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub(crate) config: Option<PathBuf>,
+    /// Keep the log, approvals and sessions in DIR instead of ~/.local/state/bartizan
+    #[arg(long, global = true, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub(crate) state: Option<PathBuf>,
+    /// When to use colour; NO_COLOR in the environment means never
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    pub(crate) color: Color,
+}
+
+/// When to use colour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Color {
+    /// On a terminal only.
+    Auto,
+    /// Also into files and pipes.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run an agent, or any command, in a box behind the gate
+    Run(RunArgs),
+    /// Write a commented starter configuration; never overwrites
+    Init(InitArgs),
+    /// Check, show and explain the policy
+    #[command(subcommand)]
+    Policy(PolicyCommand),
+    /// Read and verify the audit log
+    #[command(subcommand)]
+    Audit(AuditCommand),
+    /// See and answer what agents ask for
+    #[command(subcommand)]
+    Approvals(ApprovalsCommand),
+    /// Tell what this machine can enforce, and how to make it enforce more
+    Doctor(DoctorArgs),
+    /// Record that a project's .bartizan directory may narrow the policy
+    Trust(TrustArgs),
+    /// Answer a client's hook from inside the box
+    #[command(subcommand, hide = true)]
+    Hook(HookCommand),
+    /// Print a completion script
+    Completions(CompletionsArgs),
+    /// Print the manual page, or write all of them into a directory
+    Man(ManArgs),
+}
+
+/// `bartizan run`.
+#[derive(Debug, Args)]
+#[command(after_help = "Exits as the command did; 125, 126 and 127 are Bartizan's own (see `bartizan --help`).")]
+pub(crate) struct RunArgs {
+    /// The role the agent plays; without it, the configuration's default
+    #[arg(long, value_name = "ROLE")]
+    pub(crate) agent: Option<String>,
+    /// Which client the command is; `auto` goes by the program's name
+    #[arg(long, value_name = "NAME", default_value = "auto")]
+    pub(crate) client: ClientChoice,
+    /// Let the command write the workspace itself: no overlay, nothing held back at the end
+    #[arg(long, conflicts_with = "read_only")]
+    pub(crate) direct: bool,
+    /// Let the command read the workspace only
+    #[arg(long)]
+    pub(crate) read_only: bool,
+    /// Print the summary as JSON, on standard error
+    #[arg(long, conflicts_with = "no_summary")]
+    pub(crate) json: bool,
+    /// Print no summary at the end
+    #[arg(long)]
+    pub(crate) no_summary: bool,
+    /// The command and its arguments
+    #[arg(value_name = "CMD", required = true, num_args = 1.., trailing_var_arg = true, allow_hyphen_values = true)]
+    #[arg(value_hint = ValueHint::CommandWithArguments)]
+    pub(crate) command: Vec<OsString>,
+}
+
+/// How a command's client is chosen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ClientChoice {
+    /// By the program's file name.
+    Auto,
+    /// Claude Code, whatever the program is called.
+    ClaudeCode,
+    /// No client: a plain command.
+    None,
+}
+
+/// `bartizan init`.
+#[derive(Debug, Args)]
+pub(crate) struct InitArgs {
+    /// Print the starter configuration instead of writing it
+    #[arg(long)]
+    pub(crate) print: bool,
+}
+
+/// `bartizan policy …`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum PolicyCommand {
+    /// Load everything as `run` would, and say what is wrong
+    Check(PolicyCheckArgs),
+    /// Print all policies as Cedar, with the place each comes from
+    Show,
+    /// Tell what the policy says of one call, and why
+    Explain(ExplainArgs),
+}
+
+/// `bartizan policy check`.
+#[derive(Debug, Args)]
+pub(crate) struct PolicyCheckArgs {
+    /// Print the result as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// `bartizan policy explain`.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  bartizan policy explain --role coder Read '{\"file_path\":\"/etc/passwd\"}'\n\n\
+                        Exit codes: 0 allow, 1 deny, 3 ask.")]
+pub(crate) struct ExplainArgs {
+    /// The role that would make the call; without it, the configuration's default
+    #[arg(long, value_name = "ROLE")]
+    pub(crate) role: Option<String>,
+    /// The kind of subagent that would make the call, such as Explore
+    #[arg(long, value_name = "KIND")]
+    pub(crate) subagent: Option<String>,
+    /// Print the result as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// The tool, as its definition spells it: Read, net.connect, mcp__github__create_issue
+    #[arg(value_name = "TOOL")]
+    pub(crate) tool: String,
+    /// The tool's arguments as a JSON object
+    #[arg(value_name = "JSON", default_value = "{}")]
+    pub(crate) input: String,
+}
+
+/// `bartizan audit …`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum AuditCommand {
+    /// List records, oldest first
+    List(AuditListArgs),
+    /// Show one record in full
+    Show(AuditShowArgs),
+    /// Show the newest records, and follow as they come
+    Tail(AuditTailArgs),
+    /// Prove the log whole, or name the first broken record
+    Verify(AuditVerifyArgs),
+    /// Write the whole log with its checkpoints, for verifying elsewhere
+    Export,
+}
+
+/// Which audit records are meant.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct AuditFilter {
+    /// Only this session
+    #[arg(long, value_name = "ID")]
+    pub(crate) session: Option<String>,
+    /// Only records of this event, such as refusal
+    #[arg(long, value_name = "EVENT")]
+    pub(crate) event: Option<String>,
+    /// Only records that are younger than this: 10m, 2h, 7d
+    #[arg(long, value_name = "AGE")]
+    pub(crate) since: Option<String>,
+    /// Only records whose text contains this
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) text: Option<String>,
+}
+
+/// `bartizan audit list`.
+#[derive(Debug, Args)]
+pub(crate) struct AuditListArgs {
+    #[command(flatten)]
+    pub(crate) filter: AuditFilter,
+    /// At most this many, counted from the newest
+    #[arg(long, short = 'n', value_name = "N")]
+    pub(crate) limit: Option<usize>,
+    /// Print each record as it stands in the log: one line of canonical JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// `bartizan audit show`.
+#[derive(Debug, Args)]
+pub(crate) struct AuditShowArgs {
+    /// The record's number, or a call id to see all of that call's records
+    #[arg(value_name = "SEQ|CALL")]
+    pub(crate) which: String,
+    /// Print each record as it stands in the log: one line of canonical JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// `bartizan audit tail`.
+#[derive(Debug, Args)]
+pub(crate) struct AuditTailArgs {
+    #[command(flatten)]
+    pub(crate) filter: AuditFilter,
+    /// How many records to begin with
+    #[arg(long, short = 'n', value_name = "N", default_value_t = 20)]
+    pub(crate) lines: usize,
+    /// Go on as records come, until interrupted
+    #[arg(long, short = 'f')]
+    pub(crate) follow: bool,
+    /// Print each record as it stands in the log: one line of canonical JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// `bartizan audit verify`.
+#[derive(Debug, Args)]
+#[command(after_help = "Exit codes: 0 whole, 1 broken, 2 truncated, 3 whole but for a tail that no signed checkpoint covers yet.")]
+pub(crate) struct AuditVerifyArgs {
+    /// Verify this exported log instead of the one in the state directory
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) file: Option<PathBuf>,
+    /// The log's public key, as `audit verify` printed it where the log is written
+    #[arg(long, value_name = "VKEY")]
+    pub(crate) key: Option<String>,
+    /// A checkpoint that was kept elsewhere, so that a missing tail shows (repeatable)
+    #[arg(long = "anchor", value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) anchors: Vec<PathBuf>,
+    /// Print the result as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// `bartizan approvals …`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ApprovalsCommand {
+    /// List what waits for an answer
+    List(ApprovalsListArgs),
+    /// Show exactly what one question asks for
+    Show(ApprovalsShowArgs),
+    /// Say yes, once, to exactly this call
+    Approve(AnswerArgs),
+    /// Say no
+    Deny(AnswerArgs),
+}
+
+/// `bartizan approvals list`.
+#[derive(Debug, Args)]
+pub(crate) struct ApprovalsListArgs {
+    /// Also the answered, used and expired ones
+    #[arg(long)]
+    pub(crate) all: bool,
+    /// Print the questions as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// `bartizan approvals show`.
+#[derive(Debug, Args)]
+pub(crate) struct ApprovalsShowArgs {
+    /// The question's id; a unique prefix is enough
+    #[arg(value_name = "ID")]
+    pub(crate) id: String,
+    /// Print the question as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// `bartizan approvals approve` and `deny`.
+#[derive(Debug, Args)]
+pub(crate) struct AnswerArgs {
+    /// The question's id; a unique prefix is enough
+    #[arg(value_name = "ID")]
+    pub(crate) id: String,
+    /// Why; it goes into the log, and a denial's reason to the agent
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) reason: Option<String>,
+    /// Do not ask on the terminal
+    #[arg(long, short = 'y')]
+    pub(crate) yes: bool,
+    /// Print the question as JSON afterwards
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// `bartizan doctor`.
+#[derive(Debug, Args)]
+pub(crate) struct DoctorArgs {
+    /// Print the findings as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// `bartizan trust`.
+#[derive(Debug, Args)]
+pub(crate) struct TrustArgs {
+    /// The project; without it, the current directory
+    #[arg(value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub(crate) project: Option<PathBuf>,
+    /// Do not ask on the terminal
+    #[arg(long, short = 'y')]
+    pub(crate) yes: bool,
+    /// Forget the project instead
+    #[arg(long, conflicts_with = "list")]
+    pub(crate) forget: bool,
+    /// List the projects that are trusted, and whether they are still as they were
+    #[arg(long, conflicts_with = "project")]
+    pub(crate) list: bool,
+    /// Print the list as JSON
+    #[arg(long, requires = "list")]
+    pub(crate) json: bool,
+}
+
+/// `bartizan hook …`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum HookCommand {
+    /// Answer a Claude Code hook: event on standard input, exit 2 is a denial
+    ClaudeCode,
+}
+
+/// `bartizan completions`.
+#[derive(Debug, Args)]
+pub(crate) struct CompletionsArgs {
+    /// The shell to complete for
+    pub(crate) shell: Shell,
+}
+
+/// `bartizan man`.
+#[derive(Debug, Args)]
+pub(crate) struct ManArgs {
+    /// Write one page per command into DIR
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub(crate) dir: Option<PathBuf>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_definition_holds_together() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn what_follows_the_command_belongs_to_it() {
+        let cli = Cli::try_parse_from(["bartizan", "run", "--agent", "coder", "--", "ls", "--json", "--config", "x"]).unwrap();
+        let Command::Run(run) = cli.command else { panic!("not a run") };
+        assert_eq!(run.command, ["ls", "--json", "--config", "x"]);
+        assert!(!run.json && cli.global.config.is_none());
+    }
+
+    #[test]
+    fn a_command_without_dashes_keeps_its_own_options() {
+        let cli = Cli::try_parse_from(["bartizan", "run", "ls", "-la", "--direct"]).unwrap();
+        let Command::Run(run) = cli.command else { panic!("not a run") };
+        assert_eq!(run.command, ["ls", "-la", "--direct"]);
+        assert!(!run.direct);
+    }
+
+    #[test]
+    fn a_run_without_a_command_is_a_usage_error() {
+        assert_eq!(Cli::try_parse_from(["bartizan", "run", "--"]).unwrap_err().exit_code(), i32::from(exit::USAGE));
+    }
+
+    #[test]
+    fn direct_and_read_only_exclude_each_other() {
+        assert!(Cli::try_parse_from(["bartizan", "run", "--direct", "--read-only", "--", "ls"]).is_err());
+    }
+}

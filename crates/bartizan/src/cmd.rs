@@ -1,0 +1,107 @@
+//! What did the person ask for? One room per subcommand; each reads, writes and reports, and none judges an agent's call.
+
+mod approvals;
+mod audit;
+mod clock;
+mod doctor;
+mod init;
+mod pages;
+mod policy;
+pub(crate) mod run;
+mod trust;
+
+use crate::cli::{Cli, Command, HookCommand, exit};
+use crate::config::Places;
+use crate::doors::hook;
+use crate::report::{Failure, Problem, Voice};
+use bartizan_store::StoreError;
+use std::env;
+use std::io::{self, BufRead, IsTerminal};
+use std::path::{Path, PathBuf};
+
+/// What every command stands on.
+#[derive(Debug)]
+struct Desk<'a> {
+    /// Where configuration and state are.
+    places: Places,
+    /// Where data and messages go.
+    voice: &'a mut Voice,
+}
+
+impl Desk<'_> {
+    /// Asks on the terminal; without one, typing the command was the answer.
+    fn confirms(&mut self, question: &str) -> Result<bool, Failure> {
+        let stdin = io::stdin();
+        if !stdin.is_terminal() {
+            return Ok(true);
+        }
+        self.voice.say(&format!("{question} [y/N]"))?;
+        let mut answer = String::new();
+        stdin.lock().read_line(&mut answer)?;
+        Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+    }
+}
+
+/// Carries out a command, and says what to exit with.
+pub(crate) fn dispatch(cli: &Cli, voice: &mut Voice) -> Result<u8, Failure> {
+    let mut desk = match &cli.command {
+        Command::Run(args) => return run::run(&cli.global, args, voice).map_err(before_start),
+        Command::Hook(HookCommand::ClaudeCode) => return hook(voice),
+        _ => Desk { places: Places::find(&cli.global)?, voice },
+    };
+    let desk = &mut desk;
+    match &cli.command {
+        Command::Init(args) => init::run(args, desk),
+        Command::Policy(command) => policy::run(command, desk),
+        Command::Audit(command) => audit::run(command, desk),
+        Command::Approvals(command) => approvals::run(command, desk),
+        Command::Doctor(args) => doctor::run(args, desk),
+        Command::Trust(args) => trust::run(args, desk),
+        Command::Completions(args) => pages::completions(args, desk),
+        Command::Man(args) => pages::man(args, desk),
+        Command::Run(_) | Command::Hook(_) => Ok(exit::DONE),
+    }
+}
+
+/// Whatever stops a run before its command starts has one code, so that a script can tell it from
+/// the command's own.
+fn before_start(failure: Failure) -> Failure {
+    let own = [exit::NOT_STARTED, exit::REFUSED, exit::NOT_FOUND, exit::USAGE];
+    let code = if own.contains(&failure.code) { failure.code } else { exit::NOT_STARTED };
+    Failure { code, ..failure }
+}
+
+/// The client in the box reads the exit code and one line of standard error.
+fn hook(voice: &mut Voice) -> Result<u8, Failure> {
+    let (code, sentence) = hook::ask(Path::new(hook::SOCKET));
+    if let Some(sentence) = sentence {
+        voice.say(&sentence)?;
+    }
+    Ok(code)
+}
+
+/// Refuses what only a person outside may do. The state directory is absent in a box anyway; this
+/// says why.
+fn outside_a_box(what: &str) -> Result<(), Failure> {
+    if env::var_os("BARTIZAN_BOX").is_none() {
+        return Ok(());
+    }
+    let problem = Problem::new(format!("{what} is not possible from inside a box"));
+    Err(Failure::new(exit::UNAVAILABLE, problem.hint("a person does this in a terminal of their own")))
+}
+
+/// The current directory, with every symlink followed.
+fn here() -> Result<PathBuf, Failure> {
+    let found = env::current_dir().and_then(|dir| dir.canonicalize());
+    found.map_err(|error| Failure::file("find", ".".as_ref(), &error))
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        let code = match error {
+            StoreError::Directory { .. } | StoreError::Database { .. } | StoreError::Ledger(_) => exit::STATE,
+            _ => exit::NO,
+        };
+        Self::new(code, Problem::from_text(&error.to_string()))
+    }
+}

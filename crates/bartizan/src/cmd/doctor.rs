@@ -1,0 +1,140 @@
+//! What can this machine enforce, and what would make it enforce more? Each finding names its remedy.
+
+mod probe;
+
+use super::{Desk, here};
+use crate::cli::{DoctorArgs, exit};
+use crate::config::{self, Purpose, quoted, units};
+use crate::report::{Failure, Paint, safe};
+use bartizan_gate::tool::Catalogue;
+use serde::Serialize;
+use serde_json::json;
+use std::io::Write;
+use std::path::Path;
+
+/// How a thing stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Standing {
+    /// As it should be.
+    Ok,
+    /// A box is possible, and weaker for it.
+    Weak,
+    /// No box, or no run, is possible.
+    Missing,
+}
+
+/// One thing that was looked at.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+struct Finding {
+    /// The thing.
+    name: &'static str,
+    /// How it stands.
+    standing: Standing,
+    /// What was found.
+    found: String,
+    /// What would make it better.
+    remedy: Option<String>,
+}
+
+impl Finding {
+    fn ok(name: &'static str, found: impl Into<String>) -> Self {
+        Self { name, standing: Standing::Ok, found: found.into(), remedy: None }
+    }
+
+    fn weak(name: &'static str, found: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self { name, standing: Standing::Weak, found: found.into(), remedy: Some(remedy.into()) }
+    }
+
+    fn missing(name: &'static str, found: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self { name, standing: Standing::Missing, found: found.into(), remedy: Some(remedy.into()) }
+    }
+}
+
+/// `bartizan doctor`.
+pub(super) fn run(args: &DoctorArgs, desk: &mut Desk<'_>) -> Result<u8, Failure> {
+    let host = Path::new("/");
+    let findings = vec![
+        probe::kernel(host),
+        probe::user_namespaces(host),
+        probe::overlay(host),
+        probe::packet_filter(host),
+        probe::landlock(host),
+        probe::seccomp(host),
+        probe::cgroups(host),
+        state(desk),
+        space(&desk.places.state),
+        configuration(desk),
+    ];
+    let whole = findings.iter().all(|finding| finding.standing != Standing::Missing);
+    if args.json {
+        writeln!(desk.voice.out(), "{}", json!({ "box": whole, "findings": findings }))?;
+    } else {
+        print(desk, &findings, whole)?;
+    }
+    Ok(if whole { exit::DONE } else { exit::NO })
+}
+
+fn print(desk: &mut Desk<'_>, findings: &[Finding], whole: bool) -> Result<(), Failure> {
+    for Finding { name, standing, found, remedy } in findings {
+        let (paint, word) = match standing {
+            Standing::Ok => (Paint::Green, "ok"),
+            Standing::Weak => (Paint::Yellow, "weak"),
+            Standing::Missing => (Paint::Red, "missing"),
+        };
+        let word = desk.voice.paint(paint, &format!("{word:<8}"));
+        writeln!(desk.voice.out(), "{word} {name:<16} {}", safe(found))?;
+        for line in remedy.iter().flat_map(|remedy| remedy.lines()) {
+            writeln!(desk.voice.out(), "{:<26}hint: {}", "", safe(line))?;
+        }
+    }
+    let verdict = if whole { "a box can be built here" } else { "no box can be built here; `bartizan run` will refuse" };
+    desk.voice.say(verdict)?;
+    Ok(())
+}
+
+/// The state directory: made at the first run, so its absence is in order.
+fn state(desk: &Desk<'_>) -> Finding {
+    let dir = &desk.places.state;
+    if !dir.exists() {
+        return Finding::ok("state", format!("{} will be made at the first run", dir.display()));
+    }
+    match bartizan_store::Store::open(dir) {
+        Ok(_) => Finding::ok("state", dir.display().to_string()),
+        Err(error) => {
+            let text = error.to_string();
+            let (what, remedy) = text.split_once("\n  hint: ").unwrap_or((&text, "choose another directory with --state"));
+            Finding::missing("state", what, remedy)
+        }
+    }
+}
+
+/// A log that cannot grow stops every run.
+fn space(state: &Path) -> Finding {
+    const LEAST: u64 = 256 << 20;
+    let Some(there) = state.ancestors().find(|dir| dir.exists()) else {
+        return Finding::missing("disk space", "no directory to ask about", "choose another directory with --state");
+    };
+    let Ok(about) = rustix::fs::statvfs(there) else {
+        return Finding::weak("disk space", "the file system does not say", "look at it with df");
+    };
+    let free = about.f_bavail.saturating_mul(about.f_frsize);
+    let found = format!("{} free for the log in {}", units::show_size(free), there.display());
+    match free {
+        0 => Finding::missing("disk space", found, "free some: without a log nothing may happen"),
+        ..LEAST => Finding::weak("disk space", found, format!("free some: df -h {}", quoted(there))),
+        _ => Finding::ok("disk space", found),
+    }
+}
+
+fn configuration(desk: &Desk<'_>) -> Finding {
+    let checked = here().and_then(|here| {
+        let config = config::load(&desk.places, &here, Purpose::Look)?;
+        let policy = config.policy(&Catalogue::builtin())?;
+        Ok(format!("{} files, {} policies", config.files.len(), policy.len()))
+    });
+    match checked {
+        Ok(found) => Finding::ok("configuration", found),
+        Err(failure) => Finding::missing("configuration", format!("{} errors", failure.problems.len()), "bartizan policy check"),
+    }
+}

@@ -1,0 +1,144 @@
+//! What does the policy say, and why? Checks it, shows it as Cedar, and explains one call.
+
+mod judge;
+
+use super::{Desk, here};
+use crate::cli::{ExplainArgs, PolicyCheckArgs, PolicyCommand, exit};
+use crate::config::{self, Config, Purpose};
+use crate::report::{Failure, Paint, Problem, Voice, did_you_mean, safe};
+use bartizan_gate::name::RoleName;
+use bartizan_gate::policy::{Judgement, Layer, Policy, Verdict};
+use bartizan_gate::refusal::Refusal;
+use bartizan_gate::tool::Catalogue;
+use serde_json::{Value, json};
+use std::io::{self, Write};
+
+/// `bartizan policy …`.
+pub(super) fn run(command: &PolicyCommand, desk: &mut Desk<'_>) -> Result<u8, Failure> {
+    let config = config::load(&desk.places, &here()?, Purpose::Look)?;
+    for warning in &config.warnings {
+        desk.voice.warn(warning)?;
+    }
+    let catalogue = Catalogue::builtin();
+    let policy = config.policy(&catalogue)?;
+    match command {
+        PolicyCommand::Check(args) => check(args, &config, &policy, desk.voice),
+        PolicyCommand::Show => show(&policy, desk.voice),
+        PolicyCommand::Explain(args) => explain(args, &config, catalogue, policy, desk),
+    }
+}
+
+fn check(args: &PolicyCheckArgs, config: &Config, policy: &Policy, voice: &mut Voice) -> Result<u8, Failure> {
+    if args.json {
+        let files: Vec<Value> = config.files.iter().map(|(layer, path)| json!({ "layer": layer, "path": path })).collect();
+        let found = json!({
+            "policies": policy.len(),
+            "digest": policy.digest().to_string(),
+            "roles": config.roles.keys().collect::<Vec<_>>(),
+            "default_role": config.default_role,
+            "files": files,
+        });
+        writeln!(voice.out(), "{found}")?;
+        return Ok(exit::DONE);
+    }
+    for (layer, path) in &config.files {
+        writeln!(voice.out(), "{:<8} {}", layer.to_string(), safe(&path.display().to_string()))?;
+    }
+    if config.files.is_empty() {
+        writeln!(voice.out(), "{:<8} the built-in policy alone; nothing is configured", Layer::Builtin.to_string())?;
+    }
+    let roles: Vec<&str> = config.roles.keys().map(RoleName::as_str).collect();
+    writeln!(voice.out(), "{:<8} {}", "roles", roles.join(", "))?;
+    let ok = voice.paint(Paint::Green, "ok");
+    writeln!(voice.out(), "{ok}: {} policies, sha256:{}", policy.len(), policy.digest())?;
+    Ok(exit::DONE)
+}
+
+fn show(policy: &Policy, voice: &mut Voice) -> Result<u8, Failure> {
+    for line in policy.show().lines() {
+        writeln!(voice.out(), "{}", safe(line))?;
+    }
+    Ok(exit::DONE)
+}
+
+fn explain(args: &ExplainArgs, config: &Config, catalogue: Catalogue, policy: Policy, desk: &mut Desk<'_>) -> Result<u8, Failure> {
+    let role = config.role(args.role.as_deref())?;
+    let arguments: Value = serde_json::from_str(&args.input).map_err(|error| {
+        let problem = Problem::new(format!("the arguments are not JSON: {error}"));
+        Failure::new(exit::USAGE, problem.hint("write them in single quotes: '{\"file_path\":\"src/main.rs\"}'"))
+    })?;
+    let Some(tool) = catalogue.get(&args.tool) else {
+        let problem = Problem::new(format!("there is no tool `{}`", args.tool));
+        let likely = did_you_mean(&args.tool, catalogue.iter().map(|tool| tool.name().as_str()));
+        let hint = likely.map_or_else(|| "an unknown tool is always refused".to_owned(), |likely| format!("did you mean `{likely}`?"));
+        return Err(Failure::new(exit::NO, problem.hint(hint)));
+    };
+    let tool = tool.clone();
+    let question = Question { config, role: &role, tool: &args.tool, arguments, subagent: args.subagent.as_deref() };
+    match judge::ask(question, catalogue, policy, desk)? {
+        judge::Answer::Judged(policy, judgement) => {
+            if args.json {
+                print_json(&judgement, None, desk.voice)?;
+            } else {
+                for line in policy.explain(&role, &tool, &judgement).lines() {
+                    writeln!(desk.voice.out(), "{}", safe(line))?;
+                }
+            }
+            Ok(code(judgement.verdict))
+        }
+        judge::Answer::Refused(refusal) => {
+            refused(args, &refusal, desk.voice)?;
+            Ok(exit::NO)
+        }
+    }
+}
+
+/// A call that an earlier gate refuses never reaches the policies.
+fn refused(args: &ExplainArgs, refusal: &Refusal, voice: &mut Voice) -> io::Result<()> {
+    if args.json {
+        let policies = refusal.policies();
+        let judgement = Judgement { verdict: Verdict::Deny, policies: policies.to_vec(), errors: Vec::new() };
+        return print_json(&judgement, Some(refusal), voice);
+    }
+    let verdict = voice.paint(Paint::Red, "deny");
+    writeln!(voice.out(), "{verdict}: {} [{}]", safe(&refusal.to_string()), refusal.code())?;
+    writeln!(voice.out(), "to change it: {}", safe(&refusal.hint()))
+}
+
+fn print_json(judgement: &Judgement, refusal: Option<&Refusal>, voice: &mut Voice) -> io::Result<()> {
+    let quorum = match judgement.verdict {
+        Verdict::Ask { quorum } => Some(quorum),
+        Verdict::Allow | Verdict::Deny => None,
+    };
+    let verdict = match judgement.verdict {
+        Verdict::Allow => "allow",
+        Verdict::Ask { .. } => "ask",
+        Verdict::Deny => "deny",
+    };
+    let found = json!({
+        "verdict": verdict,
+        "quorum": quorum,
+        "policies": judgement.policies,
+        "errors": judgement.errors,
+        "code": refusal.map(Refusal::code),
+        "reason": refusal.map(ToString::to_string),
+    });
+    writeln!(voice.out(), "{found}")
+}
+
+fn code(verdict: Verdict) -> u8 {
+    match verdict {
+        Verdict::Allow => exit::DONE,
+        Verdict::Ask { .. } => exit::ASK,
+        Verdict::Deny => exit::NO,
+    }
+}
+
+/// One call to be explained.
+struct Question<'a> {
+    config: &'a Config,
+    role: &'a RoleName,
+    tool: &'a str,
+    arguments: Value,
+    subagent: Option<&'a str>,
+}

@@ -1,0 +1,153 @@
+//! What would the gate say of this call? Asked of the gate itself, with nothing behind it that could act or record.
+
+use super::Question;
+use crate::app::Gate;
+use crate::cli::exit;
+use crate::cmd::{Desk, here};
+use crate::report::{Failure, Problem};
+use bartizan_gate::call::{Door, Proposed};
+use bartizan_gate::name::{CanonicalPath, SessionId};
+use bartizan_gate::pipeline::Parts;
+use bartizan_gate::policy::{Judgement, Policy};
+use bartizan_gate::refusal::Refusal;
+use bartizan_gate::seat::{Caller, Seat};
+use bartizan_gate::tool::Catalogue;
+use bartizan_scan::{Redactor, ScanKey};
+use bartizan_store as store;
+use bartizan_store::{LedgerError, StoreError};
+use serde_json::Map;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The gate's answer.
+pub(super) enum Answer {
+    /// The policies judged the call.
+    Judged(Arc<Policy>, Judgement),
+    /// An earlier gate refused it.
+    Refused(Refusal),
+}
+
+/// Asks the gate.
+pub(super) fn ask(question: Question<'_>, catalogue: Catalogue, policy: Policy, desk: &Desk<'_>) -> Result<Answer, Failure> {
+    let impossible = |what: String| Failure::new(exit::UNAVAILABLE, Problem::new(what));
+    let redactor = Redactor::new(ScanKey::new([0; 32]), []).map_err(|error| impossible(error.to_string()))?;
+    let policy = Arc::new(policy);
+    let parts = Parts {
+        catalogue: Arc::new(catalogue),
+        policy: Arc::clone(&policy),
+        ledger: Arc::new(Nowhere),
+        desk: Arc::new(Nowhere),
+        sessions: Arc::new(Nowhere),
+        redactor: Arc::new(redactor),
+        question_lifetime: Duration::ZERO,
+    };
+    let gate = Gate::new(parts, "explain".to_owned(), false);
+    let seat = seat(&question, desk)?;
+    let admitted = gate.pipeline().admit(seat, &[], Map::new());
+    let caller: Caller = admitted.map_err(|refusal| impossible(refusal.hint()))?;
+    let proposed = Proposed::new(&caller, Door::Explain, question.tool, question.arguments);
+    let proposed = match question.subagent {
+        Some(kind) => proposed.by_subagent(kind, "explained"),
+        None => proposed,
+    };
+    Ok(match gate.pipeline().explain(proposed) {
+        Ok((verdict, policies)) => Answer::Judged(policy, Judgement { verdict, policies, errors: Vec::new() }),
+        Err(refusal) => Answer::Refused(refusal),
+    })
+}
+
+/// A seat like the one that `run` would give here, but for the folders that a program brings along.
+fn seat(question: &Question<'_>, desk: &Desk<'_>) -> Result<Seat, Failure> {
+    let unusable = |what: &str| Failure::new(exit::UNAVAILABLE, Problem::new(what));
+    let config = question.config;
+    let workspace = CanonicalPath::absolute(&here()?).ok_or_else(|| unusable("the current folder has no absolute path"))?;
+    let session = SessionId::parse("explain").map_err(|error| unusable(&error.to_string()))?;
+    let subagents = config.roles.iter().flat_map(|(parent, role)| {
+        role.subagents.iter().map(|(kind, role)| ((parent.clone(), kind.clone()), role.clone()))
+    });
+    let readable = config.roles.get(question.role).map(|role| role.enclosure.readable.clone()).unwrap_or_default();
+    let shown = ["/usr", "/bin", "/lib", "/lib64", "/sbin", "/tmp"].map(PathBuf::from).into_iter().chain(readable);
+    Ok(Seat {
+        session,
+        role: question.role.clone(),
+        workspace,
+        home: desk.places.home.clone(),
+        visible: shown.filter_map(|path| CanonicalPath::absolute(&path)).collect(),
+        subagents: subagents.collect(),
+        private: config.private_hosts.clone(),
+        model_secret: None,
+    })
+}
+
+/// A log, a desk and a register that take nothing: explaining leaves no trace and lets nothing happen.
+struct Nowhere;
+
+const NOTHING: &str = "explaining records nothing";
+
+fn nothing() -> StoreError {
+    StoreError::Ledger(LedgerError::Unrecordable { why: NOTHING.to_owned() })
+}
+
+impl store::Ledger for Nowhere {
+    fn append(&self, _: store::Entry, _: store::Durability) -> Result<store::Receipt, LedgerError> {
+        Err(LedgerError::Unrecordable { why: NOTHING.to_owned() })
+    }
+}
+
+impl store::Desk for Nowhere {
+    fn ask(&self, _: store::NewQuestion) -> Result<store::Question, StoreError> {
+        Err(nothing())
+    }
+
+    fn questions(&self, _: &store::QuestionFilter) -> Result<Vec<store::Question>, StoreError> {
+        Err(nothing())
+    }
+
+    fn question(&self, _: &str) -> Result<store::Question, StoreError> {
+        Err(nothing())
+    }
+
+    fn answer(&self, _: &str, _: store::Answer) -> Result<store::Question, StoreError> {
+        Err(nothing())
+    }
+
+    fn given(&self, _: &store::ApprovalKey) -> Result<store::Given, StoreError> {
+        Err(nothing())
+    }
+
+    fn consume(&self, _: &store::ApprovalKey) -> Result<store::Consumed, StoreError> {
+        Err(nothing())
+    }
+}
+
+impl store::Sessions for Nowhere {
+    /// The one thing that is granted, since a caller without a session cannot be explained anything.
+    fn begin(&self, new: store::NewSession) -> Result<store::Session, StoreError> {
+        Ok(store::Session {
+            id: new.id,
+            agent: new.agent,
+            pid: std::process::id(),
+            started_ticks: 0,
+            boot_id: String::new(),
+            workspace: new.workspace,
+            argv: new.argv,
+            started_ms: 0,
+            ended_ms: None,
+            exit: None,
+            report: None,
+        })
+    }
+
+    fn end(&self, _: &str, _: store::Ending) -> Result<store::Session, StoreError> {
+        Err(nothing())
+    }
+
+    fn session(&self, _: &str) -> Result<store::Session, StoreError> {
+        Err(nothing())
+    }
+
+    fn sessions(&self, _: store::SessionFilter) -> Result<Vec<store::Session>, StoreError> {
+        Err(nothing())
+    }
+}

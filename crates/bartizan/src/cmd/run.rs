@@ -1,0 +1,367 @@
+//! `bartizan run`: how does one agent get its gate, its box and its log?
+
+mod enclosure;
+mod model;
+mod summary;
+mod surroundings;
+
+use crate::app::Gate;
+use crate::cli::{Global, RunArgs, exit};
+use crate::client::{Client, claude_code};
+use crate::config::{self, Config, Places, Purpose};
+use crate::doors::model::ModelDoor;
+use crate::doors::net::{MODEL_HOST, NetDoor};
+use crate::doors::run::{BoxRun, RunReport};
+use crate::report::{Failure, Problem, Voice};
+use bartizan_egress::{Resolver, Tunnel, TunnelLimits};
+use bartizan_gate::call::{Door, Proposed};
+use bartizan_gate::name::{CanonicalPath, RoleName, SecretName, SessionId};
+use bartizan_gate::pipeline::Parts;
+use bartizan_gate::policy::{Policy, Roles};
+use bartizan_gate::seat::{Caller, Seat};
+use bartizan_gate::tool::Catalogue;
+use bartizan_sandbox::writeback;
+use bartizan_scan::{KnownSecret, Redactor, ScanKey};
+use bartizan_store::{Session, SessionFilter, Sessions, Store};
+use enclosure::Hidden;
+use model::ModelAccess;
+use serde_json::{Map, Value, json};
+use std::ffi::OsString;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use surroundings::Surroundings;
+use tokio::net::UnixListener;
+
+/// Runs the command and returns the exit code to pass on.
+pub(crate) fn run(global: &Global, args: &RunArgs, voice: &mut Voice) -> Result<u8, Failure> {
+    let begun = Instant::now();
+    let places = Places::find(global)?;
+    let around = surroundings(&places)?;
+    let config = config::load(&places, &around.workspace, Purpose::Run)?;
+    for warning in &config.warnings {
+        voice.warn(warning).map_err(|error| not_started(format!("cannot write to standard error: {error}")))?;
+    }
+    let role = config.role(args.agent.as_deref())?;
+    let program = program(&around, args)?;
+    let argv = words(args)?;
+    let client = Client::choose(args.client, &program);
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let runtime = runtime.map_err(|error| not_started(format!("cannot start the runtime: {error}")))?;
+    let access = runtime.block_on(model::access(&config, &around, client.is_some()))?;
+    let store = Store::open(&places.state).map_err(|error| state_failure(&error.to_string()))?;
+    tidy(&store, &places, voice)?;
+    let session = session_id()?;
+    let keep = session_folder(&places, &session)?;
+    let known = access.as_ref().and_then(ModelAccess::known);
+    let policy = policy(&config)?;
+    let aloud = !args.no_summary && crate::doors::run::terminal::terminals() == [false; 3];
+    let gate = Arc::new(gate(&store, policy, known, &session, aloud)?);
+    let seat = seat(&config, &role, &around, &session, &program, access.as_ref())?;
+    let facts = facts(&config, &gate, client, args);
+    let caller = gate.pipeline().admit(seat, &argv, facts).map_err(|refused| state_failure(&refused.hint()))?;
+    let mut run = Run { gate: Arc::clone(&gate), caller: caller.clone(), around, config, role, client, keep, places };
+    let report = runtime.block_on(run.perform(args, &program, &argv, access));
+    let ended = finish(&gate, &caller, &report, begun);
+    let code = summary::tell(voice, args, &gate, &caller, &report, begun)?;
+    run.clean();
+    drop(store);
+    // Threads that still carry a stream, and connections of a box that is gone, end with the process.
+    runtime.shutdown_timeout(Duration::from_millis(100));
+    ended?;
+    Ok(code)
+}
+
+/// What one run is made of, once it has its seat.
+struct Run {
+    gate: Arc<Gate>,
+    caller: Caller,
+    around: Surroundings,
+    config: Config,
+    role: RoleName,
+    client: Option<Client>,
+    keep: PathBuf,
+    places: Places,
+}
+
+impl Run {
+    async fn perform(
+        &mut self,
+        args: &RunArgs,
+        program: &Path,
+        argv: &[String],
+        access: Option<ModelAccess>,
+    ) -> Result<RunReport, Failure> {
+        let arguments = json!({
+            "program": program.to_string_lossy(),
+            "argv": argv,
+            "cwd": self.around.workspace.to_string_lossy(),
+        });
+        let proposed = Proposed::new(&self.caller, Door::Run, "process.start", arguments);
+        let effector = self.effector(args, program, access)?;
+        let authorized = self.gate.decide(proposed).map_err(|refused| {
+            let problem = Problem::new(format!("{refused} [{}]", refused.code())).hint(refused.hint());
+            Failure::new(exit::REFUSED, problem)
+        })?;
+        let executed = self.gate.pipeline().perform(authorized, effector).await;
+        let released = self.gate.pipeline().release(executed);
+        released.map(bartizan_gate::call::Released::into_output).map_err(|refused| state_failure(&refused.hint()))
+    }
+
+    fn effector(&self, args: &RunArgs, program: &Path, access: Option<ModelAccess>) -> Result<BoxRun, Failure> {
+        let settings = self.settings()?;
+        let bartizan = std::env::current_exe()
+            .map_err(|error| not_started(format!("cannot tell where bartizan itself is: {error}")))?;
+        let hook_socket = self.keep.join("hook.sock");
+        let outfit = self.client.map(|client| self.outfit(client, &bartizan)).transpose()?;
+        let hook = outfit.as_ref().map(|_| listen(&hook_socket)).transpose()?;
+        let hidden = Hidden {
+            state: &self.places.state,
+            config: &self.places.user,
+            hook_socket: &hook_socket,
+            bartizan: &bartizan,
+            session: self.caller.seat().session.as_str(),
+        };
+        let spec = enclosure::specify(&self.around, settings, args, outfit, hidden, program);
+        let tunnel = Tunnel::new(Resolver::system(), TunnelLimits::default());
+        let door = access.map(|access| {
+            let ModelAccess { route, upstream, .. } = access;
+            ModelDoor::new(Arc::clone(&self.gate), self.caller.clone(), route, &upstream)
+        });
+        let net = NetDoor::new(Arc::clone(&self.gate), self.caller.clone(), tunnel, door);
+        Ok(BoxRun {
+            gate: Arc::clone(&self.gate),
+            caller: self.caller.clone(),
+            spec,
+            net,
+            hook,
+            keep: self.keep.clone(),
+            owner: owner(&self.around.workspace),
+        })
+    }
+
+    fn settings(&self) -> Result<&config::BoxSettings, Failure> {
+        let role = self.config.roles.get(&self.role);
+        role.map(|role| &role.enclosure).ok_or_else(|| not_started("the role is not configured".to_owned()))
+    }
+
+    fn outfit(&self, client: Client, bartizan: &Path) -> Result<crate::client::Outfit, Failure> {
+        let entropy = random::<36>()?;
+        match client {
+            Client::ClaudeCode => claude_code::outfit(&claude_code::Setup {
+                bartizan,
+                model_url: &format!("http://{MODEL_HOST}"),
+                home: &self.around.home,
+                workspace: &self.around.workspace,
+                entropy,
+            })
+            .map_err(|error| not_started(error.to_string())),
+        }
+    }
+
+    /// Removes the session's folder when it holds nothing that a person may still want.
+    fn clean(&self) {
+        drop(std::fs::remove_file(self.keep.join("hook.sock")));
+        // Fails, as it should, when something is kept in there.
+        drop(std::fs::remove_dir(&self.keep));
+    }
+}
+
+fn surroundings(places: &Places) -> Result<Surroundings, Failure> {
+    let here = std::env::current_dir();
+    let workspace = here.map_err(|error| not_started(format!("cannot tell the current folder: {error}")))?;
+    Ok(Surroundings::new(workspace, places.home.clone(), std::env::vars_os().collect()))
+}
+
+fn program(around: &Surroundings, args: &RunArgs) -> Result<PathBuf, Failure> {
+    let name = args.command.first().map_or(std::ffi::OsStr::new(""), OsString::as_os_str);
+    around.find(name).ok_or_else(|| {
+        let what = format!("there is no program `{}` on the search path", name.to_string_lossy());
+        Failure::new(exit::NOT_FOUND, Problem::new(what).hint("give its path, or install it first"))
+    })
+}
+
+/// The command as text: the gate judges text, and two byte strings must not read as one.
+fn words(args: &RunArgs) -> Result<Vec<String>, Failure> {
+    let word = |word: &OsString| {
+        word.to_str().map(str::to_owned).ok_or_else(|| {
+            let what = format!("argument `{}` is not UTF-8", word.to_string_lossy());
+            Failure::new(exit::USAGE, Problem::new(what).hint("put it into a file or a script of its own"))
+        })
+    };
+    args.command.iter().map(word).collect()
+}
+
+pub(crate) fn policy(config: &Config) -> Result<Policy, Failure> {
+    let catalogue = catalogue()?;
+    let roles = config.roles.iter().map(|(name, role)| (name.clone(), role.parents.clone()));
+    let problem = |text: String| Failure::new(exit::CONFIG, Problem::from_text(&text));
+    let roles = Roles::new(roles).map_err(|error| problem(error.to_string()))?;
+    let approvers: Vec<String> = config.approvers.iter().map(ToString::to_string).collect();
+    Policy::load(&config.policies, &config.rules, &roles, &catalogue, &approvers)
+        .map_err(|errors| Failure { code: exit::CONFIG, problems: errors.iter().map(|e| Problem::from_text(&e.to_string())).collect() })
+}
+
+fn catalogue() -> Result<Catalogue, Failure> {
+    Catalogue::builtin().map_err(|error| not_started(error.to_string()))
+}
+
+fn gate(
+    store: &Store,
+    policy: Policy,
+    known: Option<KnownSecret>,
+    session: &SessionId,
+    aloud: bool,
+) -> Result<Gate, Failure> {
+    let redactor = Redactor::new(ScanKey::new(random()?), known).map_err(|error| {
+        let problem = Problem::new(format!("the model credential cannot be kept out of the log: {error}"));
+        Failure::new(exit::CONFIG, problem.hint("use a real key; a test needs one of at least 8 different characters"))
+    })?;
+    let parts = Parts {
+        catalogue: Arc::new(catalogue()?),
+        policy: Arc::new(policy),
+        ledger: Arc::new(store.clone()),
+        desk: Arc::new(store.clone()),
+        sessions: Arc::new(store.clone()),
+        redactor: Arc::new(redactor),
+        question_lifetime: QUESTION_LIFETIME,
+    };
+    Ok(Gate::new(parts, session.to_string(), aloud))
+}
+
+fn seat(
+    config: &Config,
+    role: &RoleName,
+    around: &Surroundings,
+    session: &SessionId,
+    program: &Path,
+    access: Option<&ModelAccess>,
+) -> Result<Seat, Failure> {
+    let canonical = |path: &Path| CanonicalPath::absolute(path);
+    let workspace = canonical(&around.workspace);
+    let mut subagents = std::collections::BTreeMap::new();
+    for (parent, settings) in &config.roles {
+        for (kind, role) in &settings.subagents {
+            subagents.insert((parent.clone(), kind.clone()), role.clone());
+        }
+    }
+    let settings = config.roles.get(role).map(|role| role.enclosure.readable.clone()).unwrap_or_default();
+    let shown = ["/usr", "/bin", "/lib", "/lib64", "/sbin", "/tmp"].map(PathBuf::from);
+    let shown = shown.into_iter().chain(around.readable(program)).chain(settings);
+    let mut private = config.private_hosts.clone();
+    private.extend(access.map(|access| access.upstream.target().clone()));
+    Ok(Seat {
+        session: session.clone(),
+        role: role.clone(),
+        workspace: workspace.ok_or_else(|| not_started("the current folder has no absolute path".to_owned()))?,
+        home: around.home.clone(),
+        visible: shown.filter_map(|path| canonical(&path)).collect(),
+        subagents,
+        private,
+        model_secret: access.map(|_| SecretName::parse("model")).transpose().ok().flatten(),
+    })
+}
+
+fn facts(config: &Config, gate: &Gate, client: Option<Client>, args: &RunArgs) -> Map<String, Value> {
+    let mut facts = Map::new();
+    let mut add = |key: &str, value: Value| facts.insert(key.to_owned(), value);
+    add("version", json!(env!("CARGO_PKG_VERSION")));
+    add("policy_digest", json!(gate.pipeline().policy().digest().to_string()));
+    add("configuration", config.files.iter().map(|(_, path)| path.to_string_lossy()).collect());
+    add("client", json!(client.map(|client| format!("{client:?}"))));
+    add("direct", json!(args.direct));
+    add("read_only", json!(args.read_only));
+    facts
+}
+
+/// Ends what other runs left behind when they were killed, and finishes their interrupted write-backs.
+fn tidy(store: &Store, places: &Places, voice: &mut Voice) -> Result<(), Failure> {
+    let failed = |error: &dyn std::error::Error| state_failure(&error.to_string());
+    let left = store.sessions(SessionFilter::Leftover).map_err(|error| failed(&error))?;
+    for Session { id, .. } in left {
+        let report = json!({ "leftover": "its supervisor died; the box died with it" });
+        store.end(&id, bartizan_store::Ending { exit: None, report }).map_err(|error| failed(&error))?;
+        let journal = places.state.join("sessions").join(&id).join("journal");
+        if journal.exists() {
+            let recovered = writeback::recover(&journal, &mut |_, _| {});
+            let said = match recovered {
+                Ok(recovery) => format!("an interrupted write-back of session {id} was looked after: {recovery:?}"),
+                Err(error) => format!("the write-back of session {id} was interrupted and cannot be finished: {error}"),
+            };
+            voice.say(&said).map_err(|error| failed(&error))?;
+        }
+    }
+    Ok(())
+}
+
+fn finish(
+    gate: &Gate,
+    caller: &Caller,
+    report: &Result<RunReport, Failure>,
+    begun: Instant,
+) -> Result<(), Failure> {
+    let (allowed, asked, denied) = gate.tally();
+    let exit = report.as_ref().ok().and_then(|report| report.end.as_ref().ok()).map(bartizan_sandbox::Exit::code);
+    let took_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+    let enforced = report.as_ref().ok().and_then(|report| report.enforcement.as_ref()).map(|enforcement| {
+        let items = enforcement.items().iter();
+        let items: Vec<Value> =
+            items.map(|item| json!({ "name": item.name, "by": item.strength.to_string(), "detail": item.detail })).collect();
+        json!({ "tier": enforcement.tier(), "items": items })
+    });
+    let about = json!({ "allowed": allowed, "asked": asked, "denied": denied, "took_ms": took_ms, "enforcement": enforced });
+    gate.pipeline().dismiss(caller, exit, about).map_err(|refused| state_failure(&refused.hint()))
+}
+
+fn session_id() -> Result<SessionId, Failure> {
+    let bytes = random::<6>()?;
+    let text: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    SessionId::parse(&text).map_err(|error| not_started(error.to_string()))
+}
+
+fn random<const N: usize>() -> Result<[u8; N], Failure> {
+    let mut bytes = [0u8; N];
+    let mut filled = 0;
+    while filled < N {
+        let rest = bytes.get_mut(filled..).unwrap_or_default();
+        filled += rustix::rand::getrandom(rest, rustix::rand::GetRandomFlags::empty())
+            .map_err(|error| not_started(format!("the kernel gives no random bytes: {error}")))?;
+    }
+    Ok(bytes)
+}
+
+fn session_folder(places: &Places, session: &SessionId) -> Result<PathBuf, Failure> {
+    let folder = places.state.join("sessions").join(session.as_str());
+    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder);
+    made.map_err(|error| Failure::file("make", &folder, &error))?;
+    Ok(folder)
+}
+
+/// A socket that only the box reaches: the folder is ours alone, and the socket is bound into the box.
+fn listen(socket: &Path) -> Result<UnixListener, Failure> {
+    let listener = UnixListener::bind(socket).map_err(|error| Failure::file("listen at", socket, &error))?;
+    // The box's uid may be another than ours.
+    let open = std::fs::Permissions::from_mode(0o666);
+    std::fs::set_permissions(socket, open).map_err(|error| Failure::file("open", socket, &error))?;
+    Ok(listener)
+}
+
+/// As root, what write-back creates belongs to whoever owns the workspace.
+fn owner(workspace: &Path) -> Option<(u32, u32)> {
+    if !rustix::process::geteuid().is_root() {
+        return None;
+    }
+    std::fs::metadata(workspace).ok().map(|meta| (meta.uid(), meta.gid()))
+}
+
+fn not_started(what: String) -> Failure {
+    Failure::new(exit::NOT_STARTED, Problem::from_text(&what))
+}
+
+fn state_failure(what: &str) -> Failure {
+    Failure::new(exit::NOT_STARTED, Problem::from_text(what))
+}
+
+/// How long a question, and an approval given to it, is good.
+const QUESTION_LIFETIME: Duration = Duration::from_secs(60 * 60);

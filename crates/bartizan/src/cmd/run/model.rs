@@ -1,0 +1,95 @@
+//! With which key, and to where, does the agent reach its model? Settled before the box exists, outside it.
+
+use crate::cli::exit;
+use crate::cmd::run::surroundings::Surroundings;
+use crate::config::{Config, CredentialHeader};
+use crate::report::{Failure, Problem};
+use bartizan_egress::{Credential, ModelLimits, ModelRoute, Resolver, SecretRef, SecretValue, Upstream, Vault};
+use bartizan_scan::KnownSecret;
+use std::sync::Arc;
+
+/// The way to the model, its key inside.
+pub(crate) struct ModelAccess {
+    /// The route; it alone holds the key in usable form.
+    pub(crate) route: ModelRoute,
+    /// Where it leads.
+    pub(crate) upstream: Upstream,
+    known: Option<KnownSecret>,
+}
+
+impl ModelAccess {
+    /// The key as the redactor needs it, once.
+    pub(crate) fn known(&self) -> Option<KnownSecret> {
+        self.known.clone()
+    }
+}
+
+/// Resolves the model's credential. Without one a client that needs a model is refused; any other
+/// command runs without a model.
+pub(crate) async fn access(
+    config: &Config,
+    around: &Surroundings,
+    needed: bool,
+) -> Result<Option<ModelAccess>, Failure> {
+    let Some((reference, header)) = credential(config, around) else {
+        return if needed { Err(missing(config)) } else { Ok(None) };
+    };
+    let upstream = upstream(config, around)?;
+    let reference = SecretRef::parse(&reference).map_err(|error| unusable(&error.to_string()))?;
+    let value = Vault::system().resolve(&reference).await.map_err(|error| unusable(&error.to_string()))?;
+    let value = Arc::new(value);
+    let known = known(&value);
+    let credential = match header {
+        CredentialHeader::XApiKey => Credential::api_key(value),
+        CredentialHeader::Bearer => Credential::bearer(value),
+    };
+    let credential = credential.map_err(|error| unusable(&error.to_string()))?;
+    let route = ModelRoute::new(upstream.clone(), credential, Resolver::system(), ModelLimits::default())
+        .map_err(|error| unusable(&error.to_string()))?;
+    Ok(Some(ModelAccess { route, upstream, known }))
+}
+
+/// Where the key is, and the header it goes in: the configured one, or, when the launching shell has
+/// only a bearer token, that.
+fn credential(config: &Config, around: &Surroundings) -> Option<(String, CredentialHeader)> {
+    let configured = config.model.credential.as_str().to_owned();
+    match config.model.credential.variable() {
+        Some(variable) if !around.has(variable) => {
+            around.has(BEARER_VARIABLE).then(|| (format!("env://{BEARER_VARIABLE}"), CredentialHeader::Bearer))
+        }
+        _ => Some((configured, config.model.header)),
+    }
+}
+
+fn upstream(config: &Config, around: &Surroundings) -> Result<Upstream, Failure> {
+    let text = match &config.model.upstream {
+        Some(configured) => configured.to_string(),
+        None => around.text("ANTHROPIC_BASE_URL").unwrap_or_else(|| VENDOR.to_owned()),
+    };
+    Upstream::parse(&text).map_err(|error| {
+        let problem = Problem::new(format!("the model's base URL cannot be used: {error}"));
+        Failure::new(exit::NOT_STARTED, problem.hint("set ANTHROPIC_BASE_URL, or `upstream` under `[model]`"))
+    })
+}
+
+fn known(value: &SecretValue) -> Option<KnownSecret> {
+    value.danger_expose(|bytes| {
+        let text = std::str::from_utf8(bytes).ok()?;
+        Some(KnownSecret { name: "model".to_owned(), value: text.to_owned().into() })
+    })
+}
+
+fn missing(config: &Config) -> Failure {
+    let variable = config.model.credential.variable().unwrap_or("ANTHROPIC_API_KEY");
+    let problem = Problem::new("this client needs its model API, and there is no key for it");
+    let hint = format!("set {variable} (or {BEARER_VARIABLE}) here, outside the box, or `credential` under `[model]`; the box never sees it");
+    Failure::new(exit::NOT_STARTED, problem.hint(hint))
+}
+
+fn unusable(why: &str) -> Failure {
+    let problem = Problem::new(format!("the model credential cannot be used: {why}"));
+    Failure::new(exit::NOT_STARTED, problem.hint("`credential` under `[model]` says where it comes from"))
+}
+
+const BEARER_VARIABLE: &str = "ANTHROPIC_AUTH_TOKEN";
+const VENDOR: &str = "https://api.anthropic.com";

@@ -1,0 +1,276 @@
+//! What exists here, and under which limits? Files as typed become a configuration as meant, or a list of errors.
+
+mod check;
+mod draft;
+mod enclosure;
+pub(crate) mod files;
+mod narrow;
+mod page;
+pub(crate) mod places;
+mod raw;
+pub(crate) mod trust;
+pub(crate) mod units;
+
+pub(crate) use check::{SecretRef, Upstream};
+pub(crate) use files::quoted;
+pub(crate) use places::Places;
+
+use crate::cli::exit;
+use crate::report::{Excerpt, Failure, Problem, did_you_mean};
+use bartizan_gate::name::{Approver, HostPort, RoleName, SecretName};
+use bartizan_gate::policy::{self, Layer, Policy, PolicyError, Roles, ShortForm};
+use bartizan_gate::tool::Catalogue;
+use draft::Draft;
+use files::{Guard, Source};
+use places::{CONFIG_FILE, POLICY_DIR};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use trust::Standing;
+
+/// Everything that was configured, from all layers.
+#[derive(Debug, Clone)]
+pub(crate) struct Config {
+    /// The role of a run that names none, if that is clear.
+    pub(crate) default_role: Option<RoleName>,
+    /// Every role, its box settings and parents resolved.
+    pub(crate) roles: BTreeMap<RoleName, Role>,
+    /// The model API.
+    pub(crate) model: Model,
+    /// Where secrets come from.
+    pub(crate) secrets: BTreeMap<SecretName, SecretRef>,
+    /// Who may answer questions; empty means whoever can write the state directory.
+    pub(crate) approvers: Vec<Approver>,
+    /// Addresses that are not public and may be reached, when policy allows it.
+    pub(crate) private_hosts: Vec<HostPort>,
+    /// The short forms, in the order of their places.
+    pub(crate) rules: Vec<ShortForm>,
+    /// The Cedar files, in the order of their layers and names.
+    pub(crate) policies: Vec<policy::Source>,
+    /// The files that were obeyed.
+    pub(crate) files: Vec<(Layer, PathBuf)>,
+    /// What a person should know, though it is no error.
+    pub(crate) warnings: Vec<Problem>,
+    /// The files' contents, so that an error found later can show its line.
+    pages: Vec<Source>,
+}
+
+/// What agents of one role are.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Role {
+    /// The roles it extends: it may do what they may, and must not what they must not.
+    pub(crate) parents: Vec<RoleName>,
+    /// Which role a subagent of a kind has; a kind that is not named keeps its parent's.
+    pub(crate) subagents: BTreeMap<String, RoleName>,
+    /// Its box.
+    pub(crate) enclosure: BoxSettings,
+}
+
+/// One box's view and limits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct BoxSettings {
+    /// How the workspace appears.
+    pub(crate) workspace: WorkspaceMode,
+    /// Paths outside the workspace that are shown, read-only.
+    pub(crate) readable: Vec<PathBuf>,
+    /// Variables of the launching shell that are passed on.
+    pub(crate) env: Vec<String>,
+    /// Memory, in bytes.
+    pub(crate) memory_bytes: u64,
+    /// Processes and threads.
+    pub(crate) pids: u64,
+    /// How long a run may take.
+    pub(crate) wall: Duration,
+    /// The longest file it may write, in bytes.
+    pub(crate) file_size_bytes: u64,
+    /// Open files per process.
+    pub(crate) open_files: u64,
+    /// How much it may write to the workspace before write-back, in bytes.
+    pub(crate) overlay_size_bytes: u64,
+}
+
+impl Default for BoxSettings {
+    /// Roomy enough for a build of a large project, small enough that a runaway agent is felt and not fatal.
+    fn default() -> Self {
+        Self {
+            workspace: WorkspaceMode::Overlay,
+            readable: Vec::new(),
+            env: Vec::new(),
+            memory_bytes: 8 << 30,
+            pids: 4096,
+            wall: Duration::from_secs(24 * 3600),
+            file_size_bytes: 4 << 30,
+            open_files: 16_384,
+            overlay_size_bytes: 2 << 30,
+        }
+    }
+}
+
+/// How a workspace appears in its box, the narrowest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum WorkspaceMode {
+    /// It can be read.
+    ReadOnly,
+    /// It can be written, into an overlay that passes the write-back gate at the end.
+    Overlay,
+    /// It can be written, at once and without a gate.
+    Direct,
+}
+
+/// The model API: where its requests go, and what is added to them outside the box.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Model {
+    /// Where they go; `None` leaves it to the launching environment, then to the vendor.
+    pub(crate) upstream: Option<Upstream>,
+    /// The credential.
+    pub(crate) credential: SecretRef,
+    /// The header it goes in.
+    pub(crate) header: CredentialHeader,
+}
+
+impl Default for Model {
+    /// The vendor's own API, with the key of the launching shell.
+    fn default() -> Self {
+        Self { upstream: None, credential: SecretRef::of_variable("ANTHROPIC_API_KEY"), header: CredentialHeader::XApiKey }
+    }
+}
+
+/// The header that carries the model credential.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum CredentialHeader {
+    /// `x-api-key: …`
+    XApiKey,
+    /// `authorization: Bearer …`
+    Bearer,
+}
+
+/// What the configuration is read for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// An agent will write the workspace, so nothing inside it may be obeyed.
+    Run,
+    /// Somebody wants to look, perhaps from inside the configuration directory itself.
+    Look,
+}
+
+/// Reads all layers for a workspace whose path has no symlinks left in it.
+pub(crate) fn load(places: &Places, workspace: &Path, purpose: Purpose) -> Result<Config, Failure> {
+    let mut config = load_own(places, workspace, purpose)?;
+    add_project(&mut config, places, workspace).map_err(|problems| Failure { code: exit::CONFIG, problems })?;
+    Ok(config)
+}
+
+/// Reads all layers as if `project` were trusted, to see what it would make of them.
+pub(crate) fn load_with(places: &Places, workspace: &Path, project: &trust::Project) -> Result<Config, Failure> {
+    let mut config = load_own(places, workspace, Purpose::Look)?;
+    narrow::apply(&mut config, places, project.clone()).map_err(|problems| Failure { code: exit::CONFIG, problems })?;
+    Ok(config)
+}
+
+/// The machine's and the user's layers.
+fn load_own(places: &Places, workspace: &Path, purpose: Purpose) -> Result<Config, Failure> {
+    let guard = Guard {
+        workspace: (purpose == Purpose::Run).then_some(workspace),
+        uid: rustix::process::geteuid().as_raw(),
+    };
+    let mut draft = Draft::new(places);
+    let mut problems = Vec::new();
+    for (layer, dir) in [(Layer::System, &places.system), (Layer::User, &places.user)] {
+        let must_exist = layer == Layer::User && places.user_is_given;
+        if let Err(found) = read_layer(&mut draft, guard, layer, dir, must_exist) {
+            problems.extend(found);
+        }
+    }
+    // A project is compared with what stands above it, so that must be whole first.
+    if !problems.is_empty() {
+        return Err(Failure { code: exit::CONFIG, problems });
+    }
+    draft.finish().map_err(|problems| Failure { code: exit::CONFIG, problems })
+}
+
+fn read_layer(draft: &mut Draft<'_>, guard: Guard<'_>, layer: Layer, dir: &Path, must_exist: bool) -> Result<(), Vec<Problem>> {
+    let Some(_) = guard.directory(dir).map_err(|problem| vec![problem])? else {
+        if must_exist {
+            let problem = Problem::new(format!("there is no directory `{}`", dir.display()));
+            return Err(vec![problem.hint("leave --config out to use the built-in configuration")]);
+        }
+        return Ok(());
+    };
+    let config = guard.read(&dir.join(CONFIG_FILE)).map_err(|problem| vec![problem])?;
+    let policies = guard.read_policies(&dir.join(POLICY_DIR)).map_err(|problem| vec![problem])?;
+    if let Some(source) = config {
+        let raw = raw::parse(&source.path, &source.text).map_err(|problem| vec![problem])?;
+        draft.add(layer, &source, raw)?;
+    }
+    for source in policies {
+        draft.add_policy(layer, source);
+    }
+    Ok(())
+}
+
+/// Adds the project's own word, when a person has looked at it.
+fn add_project(config: &mut Config, places: &Places, workspace: &Path) -> Result<(), Vec<Problem>> {
+    let shown = quoted(workspace);
+    match trust::standing(places, workspace).map_err(|problem| vec![problem])? {
+        Standing::Absent => Ok(()),
+        Standing::Trusted(project) => narrow::apply(config, places, project),
+        Standing::Unknown(_) => {
+            let what = format!("the project's own configuration `{}/.bartizan` is ignored, since nobody has trusted it", workspace.display());
+            config.warnings.push(Problem::new(what).hint(format!("read it, then: bartizan trust {shown}")));
+            Ok(())
+        }
+        Standing::Changed(_) => {
+            let what = format!("the project's configuration `{}/.bartizan` has changed since it was trusted", workspace.display());
+            Err(vec![Problem::new(what).hint(format!("read it, then: bartizan trust {shown}"))])
+        }
+        Standing::Gone => {
+            let what = format!("the project's configuration `{}/.bartizan` was trusted and is gone", workspace.display());
+            Err(vec![Problem::new(what).hint(format!("bring it back, or: bartizan trust --forget {shown}"))])
+        }
+    }
+}
+
+impl Config {
+    /// The role that `given` names, or the default one.
+    pub(crate) fn role(&self, given: Option<&str>) -> Result<RoleName, Failure> {
+        let known = || self.roles.keys().map(RoleName::as_str);
+        let listed = || known().collect::<Vec<_>>().join(", ");
+        let Some(given) = given else {
+            return self.default_role.clone().ok_or_else(|| {
+                let problem = Problem::new("several roles are configured, and none is the default");
+                Failure::new(exit::CONFIG, problem.hint(format!("name one with --agent, or set default_role: {}", listed())))
+            });
+        };
+        let role = RoleName::parse(given).ok().filter(|role| self.roles.contains_key(role));
+        role.ok_or_else(|| {
+            let problem = Problem::new(format!("there is no role `{given}`"));
+            let hint = match did_you_mean(given, known()) {
+                Some(likely) => format!("did you mean `{likely}`?"),
+                None => format!("known: {}", listed()),
+            };
+            Failure::new(exit::CONFIG, problem.hint(hint))
+        })
+    }
+
+    /// The policies in force over the tools of `catalogue`, the built-in ones included; or everything
+    /// that is wrong with them, each where it stands.
+    pub(crate) fn policy(&self, catalogue: &Catalogue) -> Result<Policy, Failure> {
+        let roles = self.roles.iter().map(|(name, role)| (name.clone(), role.parents.clone()));
+        let roles = Roles::new(roles).map_err(|error| Failure::new(exit::CONFIG, Problem::new(error.to_string())))?;
+        let sources: Vec<policy::Source> = Policy::builtin_sources().into_iter().chain(self.policies.iter().cloned()).collect();
+        let approvers: Vec<String> = self.approvers.iter().map(ToString::to_string).collect();
+        let loaded = Policy::load(&sources, &self.rules, &roles, catalogue, &approvers);
+        loaded.map_err(|errors| Failure {
+            code: exit::CONFIG,
+            problems: errors.iter().map(|error| self.problem(error)).collect(),
+        })
+    }
+
+    fn problem(&self, error: &PolicyError) -> Problem {
+        let problem = Problem::new(error.message.clone());
+        let problem = if error.remedy.is_empty() { problem } else { problem.hint(error.remedy.clone()) };
+        let page = self.pages.iter().find(|page| page.path.as_os_str() == error.file.as_str());
+        let text = page.map_or("", |page| page.text.as_str());
+        problem.at(Excerpt::of_line(&error.file, text, error.line, error.column))
+    }
+}

@@ -1,0 +1,246 @@
+//! What do the layers say together? The machine's and the user's words, added up, then resolved into roles.
+
+use super::check::{self, SecretRef, Upstream};
+use super::enclosure::BoxDraft;
+use super::files::Source;
+use super::page::{Page, name_flaw};
+use super::places::Places;
+use super::raw::{At, RawApprovers, RawConfig, RawHost, RawModel, RawRole, RawSecret, Table};
+use super::{Config, Model, Role};
+use crate::report::{Excerpt, Problem, did_you_mean};
+use bartizan_gate::name::{Approver, HostPort, RoleName, SecretName};
+use bartizan_gate::policy::{self, Layer, Roles, ShortForm};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+/// The layers so far.
+#[derive(Debug)]
+pub(super) struct Draft<'a> {
+    places: &'a Places,
+    default_role: Option<(String, Excerpt)>,
+    roles: BTreeMap<RoleName, RoleDraft>,
+    model: Model,
+    secrets: BTreeMap<SecretName, SecretRef>,
+    approvers: Vec<Approver>,
+    private_hosts: Vec<HostPort>,
+    rules: Vec<ShortForm>,
+    policies: Vec<policy::Source>,
+    files: Vec<(Layer, PathBuf)>,
+    pages: Vec<Source>,
+}
+
+#[derive(Debug, Default, Clone)]
+struct RoleDraft {
+    extends: Vec<(String, Excerpt)>,
+    subagents: BTreeMap<String, (String, Excerpt)>,
+    enclosure: BoxDraft,
+}
+
+impl<'a> Draft<'a> {
+    pub(super) fn new(places: &'a Places) -> Self {
+        Self {
+            places,
+            default_role: None,
+            roles: BTreeMap::new(),
+            model: Model::default(),
+            secrets: BTreeMap::new(),
+            approvers: Vec::new(),
+            private_hosts: Vec::new(),
+            rules: Vec::new(),
+            policies: Vec::new(),
+            files: Vec::new(),
+            pages: Vec::new(),
+        }
+    }
+
+    pub(super) fn add_policy(&mut self, layer: Layer, source: Source) {
+        self.obeyed(layer, &source);
+        self.policies.push(source.into_policy(layer));
+    }
+
+    fn obeyed(&mut self, layer: Layer, source: &Source) {
+        self.files.push((layer, source.path.clone()));
+        self.pages.push(source.clone());
+    }
+
+    /// Adds one layer's file; all that is wrong with it comes back at once.
+    pub(super) fn add(&mut self, layer: Layer, source: &Source, raw: RawConfig) -> Result<(), Vec<Problem>> {
+        let mut page = Page::new(source);
+        self.obeyed(layer, source);
+        let RawConfig { default_role, roles, model, secrets, approvers, hosts } = raw;
+        if let Some(name) = default_role {
+            self.default_role = Some((name.get_ref().clone(), page.at(name.span())));
+        }
+        for (name, role) in &roles {
+            self.role(&mut page, layer, name, role);
+        }
+        if let Some(model) = model {
+            self.model(&mut page, model.get_ref());
+        }
+        self.secrets(&mut page, &secrets);
+        self.approvers(&mut page, approvers.as_ref());
+        self.hosts(&mut page, &hosts);
+        if page.problems.is_empty() { Ok(()) } else { Err(page.problems) }
+    }
+
+    fn role(&mut self, page: &mut Page<'_>, layer: Layer, key: &At<String>, raw: &RawRole) {
+        let Some(name) = page.role_name(key) else { return };
+        for (list, entries) in [("allow", &raw.allow), ("ask", &raw.ask), ("deny", &raw.deny)] {
+            self.rules.extend(page.rules(layer, name.as_ref(), list, entries));
+        }
+        let enclosure = BoxDraft::read(page, &raw.enclosure, self.places);
+        let Some(name) = name else {
+            if raw.extends.is_some() || raw.subagents.is_some() || !enclosure.is_silent() {
+                let problem = Problem::new("`*` stands for every role, so it can hold only `allow`, `ask` and `deny`");
+                page.complain(key.span(), problem);
+            }
+            return;
+        };
+        let draft = self.roles.entry(name).or_default();
+        for parent in raw.extends.iter().flat_map(|list| list.get_ref()) {
+            draft.extends.push((parent.get_ref().clone(), page.at(parent.span())));
+        }
+        for (kind, role) in raw.subagents.iter().flat_map(|table| table.get_ref()) {
+            draft.subagents.insert(kind.get_ref().clone(), (role.get_ref().clone(), page.at(role.span())));
+        }
+        draft.enclosure.overlay(enclosure);
+    }
+
+    fn model(&mut self, page: &mut Page<'_>, raw: &RawModel) {
+        if let Some(upstream) = page.take_option(raw.upstream.as_ref(), |text| Upstream::parse(text)) {
+            self.model.upstream = Some(upstream);
+        }
+        if let Some(credential) = page.take_option(raw.credential.as_ref(), |text| SecretRef::parse(text)) {
+            self.model.credential = credential;
+        }
+        if let Some(header) = page.take_option(raw.header.as_ref(), |text| check::header(text)) {
+            self.model.header = header;
+        }
+    }
+
+    fn secrets(&mut self, page: &mut Page<'_>, raw: &Table<RawSecret>) {
+        for (name, secret) in raw {
+            let name = page.take(name, |text| SecretName::parse(text).map_err(name_flaw));
+            let from = page.take(&secret.from, |text| SecretRef::parse(text));
+            self.secrets.extend(name.zip(from));
+        }
+    }
+
+    fn approvers(&mut self, page: &mut Page<'_>, raw: Option<&At<RawApprovers>>) {
+        let Some(raw) = raw else { return };
+        let people = &raw.get_ref().people;
+        if people.is_empty() {
+            let problem = Problem::new("with nobody in `people`, nothing could ever be approved");
+            page.complain(raw.span(), problem.hint("name somebody, such as \"local:anna\", or leave [approvers] out"));
+        }
+        // A later layer's list takes the place of an earlier one: people leave, too.
+        self.approvers = people.iter().filter_map(|person| page.take(person, |text| check::approver(text))).collect();
+    }
+
+    fn hosts(&mut self, page: &mut Page<'_>, raw: &Table<RawHost>) {
+        for (name, host) in raw {
+            let target = page.take(name, |text| {
+                HostPort::parse(text).map_err(|error| (error.to_string(), Some("write [hosts.\"host:port\"]".to_owned())))
+            });
+            let Some(target) = target else { continue };
+            self.private_hosts.retain(|known| *known != target);
+            if *host.private.get_ref() {
+                self.private_hosts.push(target);
+            }
+        }
+    }
+
+    /// Resolves who extends whom, and what that means for each box.
+    pub(super) fn finish(mut self) -> Result<Config, Vec<Problem>> {
+        let mut problems = Vec::new();
+        let described: Vec<RoleName> = self.roles.keys().cloned().collect();
+        for builtin in [Roles::BASIC, Roles::DEFAULT] {
+            self.roles.extend(RoleName::parse(builtin).ok().filter(|name| !described.contains(name)).map(|name| (name, RoleDraft::default())));
+        }
+        let names: Vec<RoleName> = self.roles.keys().cloned().collect();
+        let mut resolver = Resolver { drafts: &self.roles, done: BTreeMap::new(), problems: &mut problems };
+        for name in &names {
+            resolver.resolve(name, &mut Vec::new());
+        }
+        let roles = resolver.done.into_iter().map(|(name, resolved)| (name, resolved.into())).collect();
+        let default_role = match &self.default_role {
+            Some((name, place)) => known_role(&self.roles, name, place, &mut problems),
+            None => match described.as_slice() {
+                [] => RoleName::parse(Roles::DEFAULT).ok(),
+                [only] => Some(only.clone()),
+                several => several.iter().find(|name| name.as_str() == Roles::DEFAULT).cloned(),
+            },
+        };
+        if !problems.is_empty() {
+            return Err(problems);
+        }
+        let Self { model, secrets, approvers, private_hosts, rules, policies, files, pages, .. } = self;
+        Ok(Config { default_role, roles, model, secrets, approvers, private_hosts, rules, policies, files, warnings: Vec::new(), pages })
+    }
+}
+
+/// Follows `extends`, parents first.
+struct Resolver<'a> {
+    drafts: &'a BTreeMap<RoleName, RoleDraft>,
+    done: BTreeMap<RoleName, Resolved>,
+    problems: &'a mut Vec<Problem>,
+}
+
+/// A role with what it inherits, and not yet with the defaults.
+struct Resolved {
+    parents: Vec<RoleName>,
+    subagents: BTreeMap<String, RoleName>,
+    enclosure: BoxDraft,
+}
+
+impl Resolver<'_> {
+    /// `path` is how we came here, so that a circle is noticed.
+    fn resolve(&mut self, name: &RoleName, path: &mut Vec<RoleName>) {
+        let Some(draft) = self.drafts.get(name).filter(|_| !self.done.contains_key(name)) else { return };
+        path.push(name.clone());
+        let mut resolved = Resolved { parents: Vec::new(), subagents: BTreeMap::new(), enclosure: draft.enclosure.clone() };
+        for (kind, (text, place)) in &draft.subagents {
+            if let Some(role) = known_role(self.drafts, text, place, self.problems) {
+                resolved.subagents.insert(kind.clone(), role);
+            }
+        }
+        for (text, place) in &draft.extends {
+            let Some(parent) = known_role(self.drafts, text, place, self.problems) else { continue };
+            if path.contains(&parent) {
+                let what = format!("role `{name}` extends `{parent}`, which extends it in turn");
+                self.problems.push(Problem::new(what).at(place.clone()));
+                continue;
+            }
+            self.resolve(&parent, path);
+            if let Some(above) = self.done.get(&parent) {
+                resolved.enclosure.inherit(&above.enclosure);
+                for (kind, role) in &above.subagents {
+                    resolved.subagents.entry(kind.clone()).or_insert_with(|| role.clone());
+                }
+                resolved.parents.push(parent);
+            }
+        }
+        path.pop();
+        self.done.insert(name.clone(), resolved);
+    }
+}
+
+impl From<Resolved> for Role {
+    fn from(resolved: Resolved) -> Self {
+        let Resolved { parents, subagents, enclosure } = resolved;
+        Self { parents, subagents, enclosure: enclosure.settings() }
+    }
+}
+
+fn known_role(drafts: &BTreeMap<RoleName, RoleDraft>, text: &str, place: &Excerpt, problems: &mut Vec<Problem>) -> Option<RoleName> {
+    let role = RoleName::parse(text).ok().filter(|role| drafts.contains_key(role));
+    if role.is_none() {
+        let problem = Problem::new(format!("there is no role `{text}`")).at(place.clone());
+        let likely = did_you_mean(text, drafts.keys().map(RoleName::as_str));
+        problems.push(match likely {
+            Some(likely) => problem.hint(format!("did you mean `{likely}`?")),
+            None => problem.hint(format!("define it: [roles.{text}]")),
+        });
+    }
+    role
+}

@@ -1,0 +1,218 @@
+//! What does the file say, word for word? TOML into the shape as typed, every value with its place.
+
+use crate::report::{Excerpt, Problem, did_you_mean};
+use serde::de::{self, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::Path;
+use toml::Spanned;
+
+/// A value and where it stands.
+pub(super) type At<T> = Spanned<T>;
+
+/// A table whose keys keep their places.
+pub(super) type Table<T> = BTreeMap<At<String>, T>;
+
+/// `bartizan.toml` as typed.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawConfig {
+    pub(super) default_role: Option<At<String>>,
+    #[serde(default)]
+    pub(super) roles: Table<RawRole>,
+    pub(super) model: Option<At<RawModel>>,
+    #[serde(default)]
+    pub(super) secrets: Table<RawSecret>,
+    pub(super) approvers: Option<At<RawApprovers>>,
+    #[serde(default)]
+    pub(super) hosts: Table<RawHost>,
+}
+
+/// `[roles.NAME]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawRole {
+    pub(super) extends: Option<At<Vec<At<String>>>>,
+    #[serde(default)]
+    pub(super) allow: Vec<At<RawRule>>,
+    #[serde(default)]
+    pub(super) ask: Vec<At<RawRule>>,
+    #[serde(default)]
+    pub(super) deny: Vec<At<RawRule>>,
+    pub(super) subagents: Option<At<Table<At<String>>>>,
+    #[serde(default, rename = "box")]
+    pub(super) enclosure: RawBox,
+}
+
+/// `[roles.NAME.box]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawBox {
+    pub(super) workspace: Option<At<String>>,
+    pub(super) readable: Option<At<Vec<At<String>>>>,
+    pub(super) env: Option<At<Vec<At<String>>>>,
+    pub(super) memory: Option<At<String>>,
+    pub(super) pids: Option<At<u64>>,
+    pub(super) wall: Option<At<String>>,
+    pub(super) file_size: Option<At<String>>,
+    pub(super) open_files: Option<At<u64>>,
+    pub(super) overlay_size: Option<At<String>>,
+}
+
+/// `[model]`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawModel {
+    pub(super) upstream: Option<At<String>>,
+    pub(super) credential: Option<At<String>>,
+    pub(super) header: Option<At<String>>,
+}
+
+/// `[secrets.NAME]`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawSecret {
+    pub(super) from: At<String>,
+}
+
+/// `[approvers]`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawApprovers {
+    pub(super) people: Vec<At<String>>,
+}
+
+/// `[hosts."host:port"]`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawHost {
+    pub(super) private: At<bool>,
+}
+
+/// One entry of `allow`, `ask` or `deny`: a pattern, or a table with a quorum.
+#[derive(Debug)]
+pub(super) struct RawRule {
+    pub(super) tool: String,
+    pub(super) quorum: Option<At<u64>>,
+}
+
+impl<'de> Deserialize<'de> for RawRule {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(RuleVisitor)
+    }
+}
+
+/// By hand, since an untagged enum would lose both the places and the reasons.
+struct RuleVisitor;
+
+impl<'de> Visitor<'de> for RuleVisitor {
+    type Value = RawRule;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a tool such as \"Read(src/*)\", or { tool = \"…\", quorum = 2 }")
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<RawRule, E> {
+        Ok(RawRule { tool: text.to_owned(), quorum: None })
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<RawRule, A::Error> {
+        #[derive(Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Full {
+            tool: String,
+            quorum: Option<At<u64>>,
+        }
+        let Full { tool, quorum } = Full::deserialize(de::value::MapAccessDeserializer::new(map))?;
+        Ok(RawRule { tool, quorum })
+    }
+}
+
+/// Reads `source`, the contents of `file`.
+pub(super) fn parse(file: &Path, source: &str) -> Result<RawConfig, Problem> {
+    toml::from_str(source).map_err(|error| explain(file, source, &error))
+}
+
+/// Turns the parser's words into ours, with the word that was probably meant.
+fn explain(file: &Path, source: &str, error: &toml::de::Error) -> Problem {
+    let span = error.span().unwrap_or(0..0);
+    let excerpt = Excerpt::new(file, source, span.start, span.end);
+    // The parser speaks Rust; a person does not have to.
+    let message = error.message().trim_end();
+    let message = message.replace("expected u64", "expected a whole number").replace("expected a sequence", "expected a list");
+    let message = message.replace("missing field", "missing key");
+    let message = message.as_str();
+    let Some((given, known)) = unknown_key(message) else {
+        let (what, rest) = message.split_once('\n').unwrap_or((message, ""));
+        let problem = Problem::new(first_lower(what)).at(excerpt);
+        return if rest.is_empty() { problem } else { problem.hint(rest.replace('\n', "; ")) };
+    };
+    let problem = Problem::new(format!("unknown key `{given}`")).at(excerpt);
+    let likely = did_you_mean(given, known.iter().copied());
+    match likely {
+        Some(likely) => problem.hint(format!("did you mean `{likely}`?")),
+        None => problem.hint(format!("known here: {}", known.join(", "))),
+    }
+}
+
+/// Takes serde's sentence about an unknown field apart: the field, and the known ones.
+fn unknown_key(message: &str) -> Option<(&str, Vec<&str>)> {
+    let rest = message.strip_prefix("unknown field `")?;
+    let (given, rest) = rest.split_once('`')?;
+    // Between back-ticks stand the known names; between those, words.
+    let known = rest.split('`').skip(1).step_by(2).collect();
+    Some((given, known))
+}
+
+fn first_lower(text: &str) -> String {
+    let mut chars = text.chars();
+    chars.next().map_or_else(String::new, |first| first.to_lowercase().chain(chars).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn problem(source: &str) -> String {
+        parse(Path::new("bartizan.toml"), source).unwrap_err().to_string()
+    }
+
+    fn all<const N: usize>(problems: [String; N]) -> String {
+        problems.concat()
+    }
+
+    #[test]
+    fn every_value_keeps_its_place() {
+        let source = "[roles.coder]\nallow = [\n  \"Read\",\n  { tool = \"Bash\", quorum = 2 },\n]\n";
+        let raw = parse(Path::new("f"), source).unwrap();
+        let (name, role) = raw.roles.first_key_value().unwrap();
+        assert_eq!(&source[name.span()], "coder");
+        assert_eq!(&source[role.allow[0].span()], "\"Read\"");
+        assert_eq!(source[..role.allow[1].span().start].lines().count(), 4);
+        assert_eq!(role.allow[1].get_ref().quorum.as_ref().map(|quorum| *quorum.get_ref()), Some(2));
+    }
+
+    #[test]
+    fn an_unknown_key_is_refused_with_the_likely_one() {
+        insta::assert_snapshot!(all([
+            problem("[roles.coder]\nalow = []\n"),
+            problem("[roles.coder.box]\nmemry = \"1GiB\"\n"),
+            problem("[role.coder]\n"),
+            problem("zebra = 1\n"),
+            problem("[roles.coder]\nask = [{ tool = \"Bash\", quorm = 2 }]\n"),
+        ]));
+    }
+
+    #[test]
+    fn broken_toml_and_wrong_types_are_refused_where_they_stand() {
+        insta::assert_snapshot!(all([
+            problem("[roles.coder\n"),
+            problem("[roles.coder]\nallow = \"Read\"\n"),
+            problem("[roles.coder]\nallow = [1]\n"),
+            problem("[roles.coder.box]\npids = -1\n"),
+            problem("[secrets.key]\n"),
+            problem("a = 1\na = 2\n"),
+        ]));
+    }
+}

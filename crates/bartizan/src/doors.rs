@@ -1,0 +1,7 @@
+//! Which ways lead to the gate? Each door turns its own wire into proposals, and what is released
+//! back into its own wire; none has any power of its own.
+
+pub(crate) mod hook;
+pub(crate) mod model;
+pub(crate) mod net;
+pub(crate) mod run;

@@ -1,0 +1,316 @@
+//! What does the client's own hook ask, and what does it hear? The courtesy door: early, readable
+//! refusals. No wall depends on it, because the client in the box is the attacker's too.
+//!
+//! Two halves share one frame format over a Unix socket that is bound into the box: [`ask`] runs in
+//! the box as `bartizan hook claude-code`, [`serve`] in the supervisor. The answer that every client
+//! understands (CONTRACTS §9): deny = exit code 2 and one line on stderr; no opinion = silence.
+
+use crate::app::Gate;
+use bartizan_gate::call::{Delegated, Door, Outcome, Proposed};
+use bartizan_gate::seat::Caller;
+use bartizan_scan::display_line;
+use bartizan_store::Event;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+use std::collections::HashMap;
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream as BlockingStream;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::Semaphore;
+
+/// Where the socket is inside the box.
+pub(crate) const SOCKET: &str = "/run/bartizan/hook.sock";
+
+/// The exit code that every client takes for "deny".
+pub(crate) const DENY: u8 = 2;
+
+/// The box's half: hands standard input to the supervisor and turns the answer into an exit code and
+/// at most one line for stderr. Whatever goes wrong is a denial.
+pub(crate) fn ask(socket: &Path) -> (u8, Option<String>) {
+    match exchange(socket) {
+        Ok(Answer { deny: None }) => (0, None),
+        Ok(Answer { deny: Some(sentence) }) => (DENY, Some(sentence)),
+        Err(error) => {
+            (DENY, Some(format!("hook-unavailable: the gate did not answer ({error}), so this does not happen")))
+        }
+    }
+}
+
+fn exchange(socket: &Path) -> std::io::Result<Answer> {
+    let mut payload = Vec::new();
+    std::io::stdin().lock().take(PAYLOAD_MAX + 1).read_to_end(&mut payload)?;
+    let mut stream = BlockingStream::connect(socket)?;
+    stream.set_read_timeout(Some(ANSWER_WITHIN))?;
+    stream.set_write_timeout(Some(ANSWER_WITHIN))?;
+    stream.write_all(&payload)?;
+    stream.shutdown(std::net::Shutdown::Write)?;
+    let mut answer = Vec::new();
+    stream.take(ANSWER_MAX).read_to_end(&mut answer)?;
+    serde_json::from_slice(&answer).map_err(std::io::Error::from)
+}
+
+/// What the supervisor says.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Answer {
+    /// One sentence, when the act must not happen.
+    deny: Option<String>,
+}
+
+/// What a client tells its hooks (CONTRACTS §2). Unknown fields are the client's business.
+#[derive(Debug, Deserialize)]
+struct Payload {
+    hook_event_name: String,
+    #[serde(default)]
+    tool_name: Option<String>,
+    #[serde(default)]
+    tool_input: Option<Value>,
+    #[serde(default)]
+    tool_use_id: Option<String>,
+    #[serde(default)]
+    tool_response: Option<Value>,
+    #[serde(default)]
+    error: Option<String>,
+    #[serde(default)]
+    agent_id: Option<String>,
+    #[serde(default)]
+    agent_type: Option<String>,
+    #[serde(default)]
+    prompt: Option<String>,
+    #[serde(default)]
+    source: Option<String>,
+    #[serde(default)]
+    file_path: Option<String>,
+}
+
+/// The supervisor's half: answers every connection on the session's own socket.
+pub(crate) async fn serve(listener: UnixListener, gate: Arc<Gate>, caller: Caller) {
+    let desk = Arc::new(Judge { gate, caller, delegated: Mutex::default() });
+    let places = Arc::new(Semaphore::new(AT_ONCE));
+    loop {
+        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
+        let Ok((stream, _)) = listener.accept().await else {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            continue;
+        };
+        let desk = Arc::clone(&desk);
+        tokio::spawn(async move {
+            // A client that does not listen to its answer has denied itself.
+            drop(tokio::time::timeout(ANSWER_WITHIN, one(stream, desk)).await);
+            drop(place);
+        });
+    }
+}
+
+async fn one(mut stream: UnixStream, desk: Arc<Judge>) -> std::io::Result<()> {
+    let mut payload = Vec::new();
+    (&mut stream).take(PAYLOAD_MAX + 1).read_to_end(&mut payload).await?;
+    let judged = tokio::task::spawn_blocking(move || desk.judge(&payload)).await;
+    let deny = judged.unwrap_or_else(|_| Some("hook-failed: the gate could not judge this".to_owned()));
+    let answer = serde_json::to_vec(&Answer { deny })?;
+    stream.write_all(&answer).await?;
+    stream.shutdown().await
+}
+
+/// One session's judge.
+#[derive(Debug)]
+struct Judge {
+    gate: Arc<Gate>,
+    caller: Caller,
+    /// Calls that the client is carrying out, by its own id of them.
+    delegated: Mutex<HashMap<String, Delegated>>,
+}
+
+impl Judge {
+    /// A sentence, when the act must not happen.
+    fn judge(&self, payload: &[u8]) -> Option<String> {
+        if payload.len() as u64 > PAYLOAD_MAX {
+            return Some("hook-payload: the call is larger than the gate reads".to_owned());
+        }
+        let payload: Payload = match serde_json::from_slice(payload) {
+            Ok(payload) => payload,
+            Err(_) => return Some("hook-payload: the client sent something that is no hook payload".to_owned()),
+        };
+        match payload.hook_event_name.as_str() {
+            "PreToolUse" => self.before(payload),
+            "PostToolUse" | "PostToolUseFailure" => self.after(payload),
+            "UserPromptSubmit" => self.prompt(&payload),
+            "ConfigChange" => Some(self.settings(&payload)),
+            _ => self.note(&payload),
+        }
+    }
+
+    fn before(&self, payload: Payload) -> Option<String> {
+        let Some(tool) = payload.tool_name else {
+            return Some("hook-payload: the call names no tool".to_owned());
+        };
+        let arguments = payload.tool_input.unwrap_or_else(|| json!({}));
+        let mut proposed = Proposed::new(&self.caller, Door::Hook, tool, arguments);
+        if let Some(id) = &payload.agent_id {
+            proposed = proposed.by_subagent(payload.agent_type.as_deref().unwrap_or("agent"), id);
+        }
+        if let Some(id) = &payload.tool_use_id {
+            proposed = proposed.referring_to(display_line(id, 128));
+        }
+        match self.decide(proposed) {
+            Ok(delegated) => {
+                self.remember(payload.tool_use_id, delegated);
+                None
+            }
+            Err(sentence) => Some(sentence),
+        }
+    }
+
+    fn decide(&self, proposed: Proposed) -> Result<Delegated, String> {
+        let decided = self.gate.decide(proposed);
+        let authorized = decided.map_err(|refused| format!("{}: {refused}", refused.code()))?;
+        Ok(self.gate.pipeline().delegate(authorized))
+    }
+
+    fn remember(&self, id: Option<String>, delegated: Delegated) {
+        let Some(id) = id else { return };
+        let mut open = self.delegated.lock().unwrap_or_else(PoisonError::into_inner);
+        // A client that never reports results must not grow us; a forgotten intent reads "unknown".
+        if open.len() >= OPEN_MAX {
+            open.clear();
+        }
+        open.insert(id, delegated);
+    }
+
+    fn after(&self, payload: Payload) -> Option<String> {
+        let id = payload.tool_use_id.as_deref().unwrap_or_default();
+        let found = self.delegated.lock().unwrap_or_else(PoisonError::into_inner).remove(id);
+        let Some(delegated) = found else {
+            return self.note(&payload);
+        };
+        let response = payload.tool_response.map(|value| value.to_string()).unwrap_or_default();
+        let outcome = match &payload.error {
+            None => Outcome::succeeded(json!({ "by": "client", "bytes": response.len() })),
+            Some(error) => {
+                Outcome::failed("tool-failed", json!({ "by": "client", "error": display_line(error, 500) }))
+            }
+        };
+        let pipeline = self.gate.pipeline();
+        let released = pipeline.release(pipeline.returned(delegated, outcome, response));
+        released.err().map(|refused| format!("{}: {refused}", refused.code()))
+    }
+
+    /// A prompt can carry `@path` mentions, which the client reads without any tool event
+    /// (CONTRACTS §4). Each one is proposed; one refusal stops the prompt.
+    fn prompt(&self, payload: &Payload) -> Option<String> {
+        let text = payload.prompt.as_deref().unwrap_or_default();
+        for path in mentions(text) {
+            let arguments = json!({ "path": path });
+            let proposed = Proposed::new(&self.caller, Door::Hook, "FileMention", arguments);
+            if let Err(sentence) = self.decide(proposed) {
+                return Some(sentence);
+            }
+        }
+        self.note(payload)
+    }
+
+    /// Settings that appear during a session come from the agent's side of the wall.
+    fn settings(&self, payload: &Payload) -> String {
+        let unwritten = self.note(payload);
+        unwritten.unwrap_or_else(|| {
+            "settings-fixed: settings cannot be changed while a session runs behind the gate".to_owned()
+        })
+    }
+
+    /// Puts an event that asks for nothing on the log.
+    fn note(&self, payload: &Payload) -> Option<String> {
+        let mut about = Map::new();
+        about.insert("hook".to_owned(), json!(display_line(&payload.hook_event_name, 64)));
+        let texts = [
+            ("tool", &payload.tool_name),
+            ("reference", &payload.tool_use_id),
+            ("subagent", &payload.agent_id),
+            ("subagent_kind", &payload.agent_type),
+            ("source", &payload.source),
+            ("path", &payload.file_path),
+            ("error", &payload.error),
+        ];
+        for (key, text) in texts {
+            if let Some(text) = text {
+                about.insert(key.to_owned(), json!(display_line(text, 500)));
+            }
+        }
+        if let Some(prompt) = &payload.prompt {
+            about.insert("prompt".to_owned(), json!(prompt));
+        }
+        let noted = self.gate.pipeline().note(&self.caller, Event::Client, about);
+        noted.err().map(|refused| format!("{}: {refused}", refused.code()))
+    }
+}
+
+/// The paths that a prompt mentions as the client reads them: `@` at the start of a word. Only those
+/// that could lead out of the workspace matter, so quoting and escapes are read generously.
+fn mentions(prompt: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut before = ' ';
+    let mut rest = prompt.chars();
+    while let Some(c) = rest.next() {
+        if c == '@' && !before.is_alphanumeric() {
+            let path = mention(rest.as_str());
+            let leads_out = path.starts_with(['/', '~']) || path.contains("..");
+            if leads_out && found.len() < MENTIONS_MAX {
+                found.push(path);
+            }
+        }
+        before = c;
+    }
+    found
+}
+
+/// The path right after an `@`, in quotes or up to the next space; sentence marks do not belong to it.
+fn mention(text: &str) -> String {
+    if let Some(quoted) = text.strip_prefix('"') {
+        return quoted.split('"').next().unwrap_or_default().to_owned();
+    }
+    let mut path = String::new();
+    let mut escaped = false;
+    for c in text.chars() {
+        match c {
+            '\\' if !escaped => escaped = true,
+            c if c.is_whitespace() && !escaped => break,
+            c => {
+                escaped = false;
+                path.push(c);
+            }
+        }
+    }
+    path.trim_end_matches([',', ';', ':', ')', ']', '}', '!', '?', '\'', '"']).to_owned()
+}
+
+/// Largest payload read from a hook, in bytes.
+const PAYLOAD_MAX: u64 = 16 * 1024 * 1024;
+/// Largest answer, in bytes.
+const ANSWER_MAX: u64 = 64 * 1024;
+/// How long either half waits for the other.
+const ANSWER_WITHIN: Duration = Duration::from_secs(8);
+/// Hook processes answered at the same time.
+const AT_ONCE: usize = 64;
+/// Delegated calls remembered for their result.
+const OPEN_MAX: usize = 4096;
+/// Mentions judged in one prompt.
+const MENTIONS_MAX: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mention_that_leads_out_is_found() {
+        let prompt = "see @~/.ssh/id_rsa, (@/etc/passwd) and @../x\nand @\"/a b/c\" @src/../../y but mail a@/b";
+        assert_eq!(mentions(prompt), ["~/.ssh/id_rsa", "/etc/passwd", "../x", "/a b/c", "src/../../y"]);
+    }
+
+    #[test]
+    fn a_mention_inside_the_workspace_is_left_alone() {
+        assert!(mentions("@src/main.rs @types/node hello@example.com/x").is_empty());
+    }
+}

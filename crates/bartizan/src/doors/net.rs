@@ -1,0 +1,249 @@
+//! What does the box want from the network? Each connection that leaves it is a proposal of its own.
+//!
+//! The listeners belong to one box, so whoever connects is that box's agent; nothing a connection
+//! says about itself is believed.
+
+use crate::app::Gate;
+use crate::doors::model::ModelDoor;
+use bartizan_egress::{
+    Arrival, Captured, Ended, FrontLimits, Kind, Reach, Refusal as Told, Status, SyntheticNames, Tunnel, TunnelReport, capture, dns,
+};
+use bartizan_gate::call::{Authorized, Door, Outcome, Proposed};
+use bartizan_gate::effect::{Content, Effector, Warrant};
+use bartizan_gate::refusal::Refusal;
+use bartizan_gate::seat::Caller;
+use bartizan_sandbox::{Capture, original_destination};
+use bartizan_store::Event;
+use serde_json::{Map, json};
+use std::io;
+use std::net::TcpListener as StdListener;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::{TcpListener, TcpStream, UdpSocket};
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+
+/// The host name under which the box finds the model API. It exists nowhere else: the name is ours,
+/// and nothing but the model door answers to it.
+pub(crate) const MODEL_HOST: &str = "model.bartizan";
+
+/// Serves one box's listeners until its tasks are dropped.
+#[derive(Debug)]
+pub(crate) struct NetDoor {
+    gate: Arc<Gate>,
+    caller: Caller,
+    names: Arc<SyntheticNames>,
+    tunnel: Tunnel,
+    model: Option<ModelDoor>,
+    places: Arc<Semaphore>,
+}
+
+impl NetDoor {
+    /// A door for the box of `caller`.
+    pub(crate) fn new(gate: Arc<Gate>, caller: Caller, tunnel: Tunnel, model: Option<ModelDoor>) -> Arc<Self> {
+        let log = (Arc::clone(&gate), caller.clone());
+        let names = SyntheticNames::new(move |new| {
+            let mut about = Map::new();
+            about.insert("name".to_owned(), json!(new.host.to_string()));
+            about.insert("unreported".to_owned(), json!(new.unreported));
+            // A log that cannot take this refuses the connection that follows.
+            drop(log.0.pipeline().note(&log.1, Event::Egress, about));
+        });
+        let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+        Arc::new(Self { gate, caller, names: Arc::new(names), tunnel, model, places })
+    }
+
+    /// Starts one task per listener. They end when the returned set is dropped.
+    pub(crate) fn open(self: &Arc<Self>, capture: Capture) -> io::Result<JoinSet<()>> {
+        let Capture { tcp, dns_udp, dns_tcp, http_proxy, socks } = capture;
+        let mut tasks = JoinSet::new();
+        for listener in tcp {
+            tasks.spawn(Arc::clone(self).accept(asynchronous(listener)?, Listener::Transparent));
+        }
+        for listener in http_proxy {
+            tasks.spawn(Arc::clone(self).accept(asynchronous(listener)?, Listener::HttpProxy));
+        }
+        for listener in socks {
+            tasks.spawn(Arc::clone(self).accept(asynchronous(listener)?, Listener::Socks));
+        }
+        for socket in dns_udp {
+            socket.set_nonblocking(true)?;
+            let (socket, names) = (UdpSocket::from_std(socket)?, Arc::clone(&self.names));
+            tasks.spawn(async move { drop(dns::serve_udp(socket, names).await) });
+        }
+        for listener in dns_tcp {
+            let (listener, names) = (asynchronous(listener)?, Arc::clone(&self.names));
+            tasks.spawn(async move { drop(dns::serve_tcp(listener, names).await) });
+        }
+        Ok(tasks)
+    }
+
+    async fn accept(self: Arc<Self>, listener: TcpListener, kind: Listener) {
+        let mut open = JoinSet::new();
+        loop {
+            let Ok(place) = Arc::clone(&self.places).acquire_owned().await else { return };
+            while open.try_join_next().is_some() {}
+            let Ok((stream, _)) = listener.accept().await else {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+                continue;
+            };
+            let door = Arc::clone(&self);
+            open.spawn(async move {
+                door.serve(stream, kind).await;
+                drop(place);
+            });
+        }
+    }
+
+    async fn serve(&self, stream: TcpStream, kind: Listener) {
+        let arrival = match kind {
+            Listener::HttpProxy => Arrival::HttpProxy,
+            Listener::Socks => Arrival::Socks,
+            Listener::Transparent => match original(stream) {
+                Ok((stream, original)) => {
+                    return self.read(stream, Arrival::Transparent { original }).await;
+                }
+                Err(_) => return,
+            },
+        };
+        self.read(stream, arrival).await;
+    }
+
+    async fn read(&self, stream: TcpStream, arrival: Arrival) {
+        // Small frames back and forth are what agents do; 40 ms of delayed ACK each is what they would get.
+        drop(stream.set_nodelay(true));
+        let captured = match capture(stream, arrival, &self.names, &FrontLimits::default()).await {
+            Ok(captured) => captured,
+            Err(bad) => {
+                let (gate, caller) = (Arc::clone(&self.gate), self.caller.clone());
+                let (code, what) = (bad.refusal().code().to_owned(), bad.refusal().sentence().to_owned());
+                let noted = tokio::task::spawn_blocking(move || gate.unreadable(&caller, Door::Net, &code, &what));
+                drop(noted.await);
+                return bad.answer().await;
+            }
+        };
+        if captured.intent().target().host().name() == Some(MODEL_HOST) {
+            return self.model(captured).await;
+        }
+        self.carry(captured).await;
+    }
+
+    async fn model(&self, captured: Captured<TcpStream>) {
+        match &self.model {
+            Some(model) => model.serve(captured).await,
+            None => {
+                let sentence = "this session has no model API; give it a key outside the box";
+                captured.refuse(&Told::new(Status::Forbidden, "no-model", sentence)).await;
+            }
+        }
+    }
+
+    async fn carry(&self, captured: Captured<TcpStream>) {
+        let intent = captured.intent();
+        let arguments = json!({
+            "host": intent.target().host().to_string(),
+            "port": intent.target().port(),
+            "protocol": protocol(intent.kind()),
+        });
+        let proposed = Proposed::new(&self.caller, Door::Net, "net.connect", arguments);
+        let gate = Arc::clone(&self.gate);
+        let decided = tokio::task::spawn_blocking(move || gate.decide(proposed)).await;
+        match decided {
+            Ok(Ok(authorized)) => self.perform(authorized, captured).await,
+            Ok(Err(refused)) => captured.refuse(&told(&refused)).await,
+            // The judge panicked: nobody said yes.
+            Err(_) => captured.refuse(&Told::new(Status::Forbidden, "gate-failed", "the gate failed")).await,
+        }
+    }
+
+    async fn perform(&self, authorized: Authorized, captured: Captured<TcpStream>) {
+        // Policy never opens a private address by itself: the configuration must have named this one.
+        let declared = self.caller.seat().private.contains(captured.intent().target());
+        let reach = if declared { Reach::public().and_network().and_this_host() } else { Reach::public() };
+        let dial = Dial { tunnel: &self.tunnel, captured, reach };
+        let executed = self.gate.pipeline().perform(authorized, dial).await;
+        // The tunnel is closed; all that is left is its record, and a log that fails stops the next act.
+        drop(self.gate.pipeline().release(executed));
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Listener {
+    HttpProxy,
+    Socks,
+    Transparent,
+}
+
+/// One tunnel, dialled under its warrant.
+struct Dial<'a> {
+    tunnel: &'a Tunnel,
+    captured: Captured<TcpStream>,
+    reach: Reach,
+}
+
+/// A tunnel's figures hold no text from outside.
+struct Carried;
+
+impl Content for Carried {
+    fn scrub(self, _: &dyn Fn(&str) -> String) -> Self {
+        self
+    }
+}
+
+impl Effector for Dial<'_> {
+    type Output = Carried;
+
+    async fn run(self, warrant: &Warrant<'_>) -> (Outcome, Carried) {
+        let judged = warrant.host();
+        if judged != Some(self.captured.intent().target()) {
+            let told = Told::new(Status::Forbidden, "warrant-mismatch", "this connection was not the one that was judged");
+            self.captured.refuse(&told).await;
+            return (Outcome::stopped("warrant-mismatch", json!({})), Carried);
+        }
+        let report = self.tunnel.carry(self.captured, self.reach).await;
+        (outcome(&report), Carried)
+    }
+}
+
+fn outcome(report: &TunnelReport) -> Outcome {
+    let details = json!({
+        "address": report.address.map(|address| address.to_string()),
+        "sni": report.sni.as_ref().map(ToString::to_string),
+        "bytes_out": report.bytes_out,
+        "bytes_in": report.bytes_in,
+    });
+    match &report.ended {
+        Ended::Finished => Outcome::succeeded(details),
+        Ended::Broken(_) => Outcome::failed("connection-broken", details),
+        Ended::Idle => Outcome::stopped("idle", details),
+        Ended::OverBudget => Outcome::stopped("over-budget", details),
+        Ended::Refused(refusal) => Outcome::stopped(refusal.code(), details),
+        Ended::TooLong => Outcome::stopped("too-long", details),
+    }
+}
+
+fn protocol(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Absolute => "http",
+        Kind::Connect | Kind::Socks | Kind::Transparent => "tcp",
+    }
+}
+
+/// A refusal of the gate in the egress's words.
+pub(crate) fn told(refused: &Refusal) -> Told {
+    Told::new(Status::Forbidden, refused.code(), refused.to_string())
+}
+
+fn original(stream: TcpStream) -> io::Result<(TcpStream, std::net::SocketAddr)> {
+    let stream = stream.into_std()?;
+    let original = original_destination(&stream)?;
+    Ok((TcpStream::from_std(stream)?, original))
+}
+
+fn asynchronous(listener: StdListener) -> io::Result<TcpListener> {
+    listener.set_nonblocking(true)?;
+    TcpListener::from_std(listener)
+}
+
+/// Connections of one box at the same time; more wait in the kernel's queue.
+const CONNECTIONS_MAX: usize = 512;

@@ -1,0 +1,273 @@
+//! What happens while the command runs? The box is started under its warrant, its sockets are served,
+//! its streams carried, its end awaited, and what it changed is led through the write-back gate.
+
+pub(crate) mod terminal;
+
+use crate::app::Gate;
+use crate::doors::hook;
+use crate::doors::net::NetDoor;
+use bartizan_gate::call::Outcome;
+use bartizan_gate::effect::{Content, Effector, Warrant};
+use bartizan_gate::seat::Caller;
+use bartizan_sandbox::writeback::{self, Applied};
+use bartizan_sandbox::{BoxSpec, Enforcement, Exit, HostFacts, Plan, Reason, Running, StdioEnds, spawn};
+use serde_json::{Value, json};
+use std::ffi::OsString;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{Duration, SystemTime};
+use terminal::Stream;
+use tokio::net::UnixListener;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+/// One boxed run, to be performed under its warrant.
+pub(crate) struct BoxRun {
+    /// The gate, for what the box will ask.
+    pub(crate) gate: Arc<Gate>,
+    /// Whose box it is.
+    pub(crate) caller: Caller,
+    /// Everything about the box but the command.
+    pub(crate) spec: BoxSpec,
+    /// Serves its connections.
+    pub(crate) net: Arc<NetDoor>,
+    /// Serves its client's hooks, if it has a client.
+    pub(crate) hook: Option<UnixListener>,
+    /// Where write-back keeps its journal and what it holds back.
+    pub(crate) keep: PathBuf,
+    /// Who owns what write-back creates, when we run as root.
+    pub(crate) owner: Option<(u32, u32)>,
+}
+
+/// How the run went.
+#[derive(Debug)]
+pub(crate) struct RunReport {
+    /// The exit code to pass on, or why there is none.
+    pub(crate) end: Result<Exit, NotStarted>,
+    /// What the kernel enforced.
+    pub(crate) enforcement: Option<Enforcement>,
+    /// What became of the box's changes.
+    pub(crate) changes: Option<Result<Applied, String>>,
+    /// Which signal ended the run, if we were told to stop.
+    pub(crate) interrupted: Option<i32>,
+}
+
+/// Why the box did not start, in words for the person.
+#[derive(Debug)]
+pub(crate) struct NotStarted(pub(crate) String);
+
+/// A report holds paths and figures of ours; the command's output went to the person, not to an agent.
+impl Content for RunReport {
+    fn scrub(self, _: &dyn Fn(&str) -> String) -> Self {
+        self
+    }
+}
+
+impl Effector for BoxRun {
+    type Output = RunReport;
+
+    async fn run(mut self, warrant: &Warrant<'_>) -> (Outcome, RunReport) {
+        let since = SystemTime::now();
+        let started = command(&mut self.spec, warrant).and_then(|()| start(&self.spec));
+        match started {
+            Ok(running) => self.attend(running, since).await,
+            Err(why) => {
+                let outcome = Outcome::failed("not-started", json!({ "why": why.0 }));
+                let report = RunReport { end: Err(why), enforcement: None, changes: None, interrupted: None };
+                (outcome, report)
+            }
+        }
+    }
+}
+
+/// Takes the command from the warrant: what was judged is what runs.
+fn command(spec: &mut BoxSpec, warrant: &Warrant<'_>) -> Result<(), NotStarted> {
+    let arguments = warrant.arguments();
+    let text = |value: Option<&Value>| value.and_then(Value::as_str).map(OsString::from);
+    let program = text(arguments.get("program"));
+    let argv = arguments.get("argv").and_then(Value::as_array);
+    let argv: Option<Vec<OsString>> = argv.map(|words| words.iter().filter_map(|word| text(Some(word))).collect());
+    match (program, argv) {
+        (Some(program), Some(argv)) => {
+            spec.program = program.into();
+            spec.argv = argv;
+            Ok(())
+        }
+        _ => Err(NotStarted("the warrant names no command".to_owned())),
+    }
+}
+
+fn start(spec: &BoxSpec) -> Result<Running, NotStarted> {
+    let words = |error: &dyn std::error::Error| NotStarted(error.to_string());
+    let facts = HostFacts::gather(spec).map_err(|error| words(&error))?;
+    let plan = Plan::from_spec(spec, &facts).map_err(|error| words(&error))?;
+    // The box dies with the thread that started it (PDEATHSIG): this runs on the main thread, which
+    // lives as long as the process.
+    spawn(&plan).map_err(|error| words(&error))
+}
+
+impl BoxRun {
+    async fn attend(self, running: Running, since: SystemTime) -> (Outcome, RunReport) {
+        let Running { stdio, capture, upper, workspace, report, mut life } = running;
+        let served = self.net.open(capture);
+        if let Some(listener) = self.hook {
+            tokio::spawn(hook::serve(listener, Arc::clone(&self.gate), self.caller.clone()));
+        }
+        let killer = life.killer();
+        let mut signals = match (served.as_ref(), Signals::new()) {
+            (Ok(_), Ok(signals)) => signals,
+            (Err(error), _) | (_, Err(error)) => {
+                drop(life);
+                let why = NotStarted(format!("the box's sockets cannot be served: {error}"));
+                let outcome = Outcome::failed("not-served", json!({}));
+                return (outcome, RunReport { end: Err(why), enforcement: Some(report), changes: None, interrupted: None });
+            }
+        };
+        let raw = terminal::Raw::enter();
+        let (streams, screen) = carry(stdio);
+        let mut ended = tokio::task::spawn_blocking(move || life.wait());
+        let mut interrupted = None;
+        let exit = loop {
+            tokio::select! {
+                exit = &mut ended => break exit,
+                signal = signals.next() => match signal {
+                    Heard::Resize => if let Some((rows, cols)) = terminal::size() {
+                        // A box that is just ending has no terminal left to tell.
+                        drop(screen.as_ref().map(|screen| screen.resize(rows, cols)));
+                    },
+                    Heard::Stop(number) => {
+                        interrupted = Some(number);
+                        // It is gone already when this fails.
+                        drop(killer.kill());
+                    }
+                },
+            }
+        };
+        finish(streams).await;
+        drop((raw, served));
+        let exit = match exit {
+            Ok(Ok(exit)) => Ok(exit),
+            Ok(Err(error)) => Err(NotStarted(format!("the box's end cannot be told: {error}"))),
+            Err(_) => Err(NotStarted("the thread that waited for the box failed".to_owned())),
+        };
+        let changes = upper.map(|upper| write_back(&upper, &workspace, since, &self.keep, self.owner));
+        let outcome = outcome(exit.as_ref().ok(), changes.as_ref());
+        (outcome, RunReport { end: exit, enforcement: Some(report), changes, interrupted })
+    }
+}
+
+/// Starts the threads that carry the streams; the terminal's controlling side is kept for its size.
+fn carry(stdio: StdioEnds) -> (Vec<JoinHandle<()>>, Option<Screen>) {
+    let mut draining = Vec::new();
+    let mut screen = None;
+    if let Some(pty) = stdio.pty {
+        let [input, output, _] = terminal::terminals();
+        if let (true, Ok(copy)) = (input, pty.try_clone()) {
+            terminal::feed(copy);
+        }
+        if let Ok(copy) = pty.try_clone() {
+            let stream = if output { Stream::Output } else { Stream::Error };
+            draining.push(terminal::drain(copy, stream));
+        }
+        screen = Some(Screen(pty));
+    }
+    if let Some(stdin) = stdio.stdin {
+        terminal::feed(stdin);
+    }
+    draining.extend(stdio.stdout.map(|end| terminal::drain(end, Stream::Output)));
+    draining.extend(stdio.stderr.map(|end| terminal::drain(end, Stream::Error)));
+    (draining, screen)
+}
+
+/// The box's terminal, from our side.
+struct Screen(OwnedFd);
+
+impl Screen {
+    fn resize(&self, rows: u16, cols: u16) -> std::io::Result<()> {
+        let size = rustix::termios::Winsize { ws_row: rows, ws_col: cols, ws_xpixel: 0, ws_ypixel: 0 };
+        Ok(rustix::termios::tcsetwinsize(&self.0, size)?)
+    }
+}
+
+/// Lets the last output through. Every writer is dead, so this ends; the bound is for a person's
+/// terminal that nobody reads.
+async fn finish(streams: Vec<JoinHandle<()>>) {
+    let all = tokio::task::spawn_blocking(move || {
+        for stream in streams {
+            drop(stream.join());
+        }
+    });
+    drop(tokio::time::timeout(LAST_OUTPUT, all).await);
+}
+
+fn write_back(
+    upper: &OwnedFd,
+    workspace: &OwnedFd,
+    since: SystemTime,
+    keep: &std::path::Path,
+    owner: Option<(u32, u32)>,
+) -> Result<Applied, String> {
+    let listed = writeback::list(upper.as_fd(), workspace.as_fd(), since).map_err(|error| error.to_string())?;
+    let (journal, held) = (keep.join("journal"), keep.join("held"));
+    let options = writeback::Options { owner, journal: &journal, held: &held, progress: &mut |_, _| {} };
+    writeback::apply(&listed, upper.as_fd(), workspace.as_fd(), options).map_err(|error| error.to_string())
+}
+
+fn outcome(exit: Option<&Exit>, changes: Option<&Result<Applied, String>>) -> Outcome {
+    let files = match changes {
+        Some(Ok(applied)) => json!({ "applied": applied.applied(), "held": applied.held().len() }),
+        Some(Err(error)) => json!({ "error": error }),
+        None => json!(null),
+    };
+    let Some(exit) = exit else { return Outcome::failed("wait-failed", json!({ "files": files })) };
+    let details = json!({
+        "exit": exit.code(),
+        "reason": format!("{:?}", exit.reason),
+        "peak_memory_bytes": exit.peak.memory_bytes,
+        "cpu_ms": exit.peak.cpu.map(|cpu| u64::try_from(cpu.as_millis()).unwrap_or(u64::MAX)),
+        "files": files,
+    });
+    match exit.reason {
+        Reason::Exited(0) => Outcome::succeeded(details),
+        Reason::MemoryLimit => Outcome::stopped("memory-limit", details),
+        Reason::WallClock => Outcome::stopped("wall-clock", details),
+        _ => Outcome::failed("exit", details),
+    }
+}
+
+/// The signals that a supervisor heeds.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+    hangup: Signal,
+    resize: Signal,
+}
+
+enum Heard {
+    Resize,
+    Stop(i32),
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+            hangup: signal(SignalKind::hangup())?,
+            resize: signal(SignalKind::window_change())?,
+        })
+    }
+
+    async fn next(&mut self) -> Heard {
+        tokio::select! {
+            _ = self.interrupt.recv() => Heard::Stop(2),
+            _ = self.terminate.recv() => Heard::Stop(15),
+            _ = self.hangup.recv() => Heard::Stop(1),
+            _ = self.resize.recv() => Heard::Resize,
+        }
+    }
+}
+
+/// How long the last output may take to reach whoever reads ours.
+const LAST_OUTPUT: Duration = Duration::from_secs(5);

@@ -1,0 +1,129 @@
+//! Does a run end cleanly whenever and however it ends: nothing lost, nothing left running, no ghost
+//! files?
+
+use crate::support::log::Log;
+use crate::support::project::{NOTES, Project, Started};
+use rustix::process::Signal;
+use std::fs;
+use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// Starts a command that says `ready` and then sleeps for `seconds`, a number that marks it among all
+/// processes of the machine.
+fn sleeper(project: &Project, seconds: u32) -> Started {
+    let script = format!("echo made > made.txt; echo ready; exec sleep {seconds}");
+    let started = project.bartizan(&["run", "--", "bash", "-c", &script]).start();
+    started.says("ready");
+    assert!(is_running(seconds), "it must be seen while it runs");
+    started
+}
+
+/// Whether `sleep SECONDS` runs anywhere on the machine.
+fn is_running(seconds: u32) -> bool {
+    let wanted = format!("sleep\0{seconds}\0");
+    let processes = fs::read_dir("/proc").unwrap().flatten();
+    processes
+        .map(|entry| entry.path().join("cmdline"))
+        .any(|path| fs::read(path).is_ok_and(|line| String::from_utf8_lossy(&line) == wanted))
+}
+
+/// The box is gone; the kernel needs a moment for it after a `SIGKILL` of the supervisor.
+fn ends(seconds: u32) {
+    let deadline = Instant::now() + Duration::from_secs(5);
+    while is_running(seconds) {
+        assert!(Instant::now() < deadline, "`sleep {seconds}` outlived its run");
+        thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// Names and contents of a folder's files.
+fn contents(folder: &Path) -> Vec<(String, String)> {
+    let mut found: Vec<_> = fs::read_dir(folder)
+        .unwrap()
+        .flatten()
+        .map(|entry| {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            (name, fs::read_to_string(entry.path()).unwrap_or_default())
+        })
+        .collect();
+    found.sort();
+    found
+}
+
+#[test]
+fn a_run_that_changes_nothing_leaves_nothing() {
+    let project = Project::new();
+    let before = contents(&project.workspace());
+    let ran = project.bartizan(&["run", "--", "true"]).finish();
+    assert_eq!(ran.status.code(), Some(0), "{ran:?}");
+    assert_eq!(contents(&project.workspace()), before);
+}
+
+#[test]
+fn killing_the_supervisor_kills_the_box() {
+    let project = Project::new();
+    let started = sleeper(&project, 918_273);
+    started.signal(Signal::KILL);
+    started.finish();
+    ends(918_273);
+    assert_eq!(project.file("made.txt"), None, "nothing is written behind the gate's back");
+    // What the dead run left behind is looked after by the next one.
+    let ran = project.bartizan(&["run", "--", "cat", "notes.txt"]).finish();
+    assert!(ran.stdout.contains(NOTES), "{ran:?}");
+    Log::read(&project).is_whole(&project);
+}
+
+#[test]
+fn an_interrupt_ends_the_run_with_its_changes_and_its_record() {
+    for (signal, seconds) in
+        [(Signal::INT, 817_263), (Signal::TERM, 716_253), (Signal::HUP, 615_243)]
+    {
+        let project = Project::new();
+        let started = sleeper(&project, seconds);
+        started.signal(signal);
+        let ran = started.finish();
+        ends(seconds);
+        assert!(!ran.status.success(), "{ran:?}");
+        assert_eq!(project.file("made.txt").as_deref(), Some("made\n"), "{ran:?}");
+        let log = Log::read(&project);
+        log.find("session_end", |_| true);
+        log.is_whole(&project);
+    }
+}
+
+#[test]
+fn what_a_command_leaves_running_ends_with_it() {
+    let project = Project::new();
+    let script = "setsid nohup sleep 514233 >/dev/null 2>&1 & disown; echo ready";
+    let ran = project.bartizan(&["run", "--", "bash", "-c", script]).finish();
+    assert_eq!(ran.status.code(), Some(0), "{ran:?}");
+    ends(514_233);
+}
+
+#[test]
+fn two_runs_in_one_folder_do_not_overwrite_each_other() {
+    let project = Project::new();
+    let slow = "echo slow > both.txt; echo slow > slow.txt; echo ready; sleep 3";
+    let first = project.bartizan(&["run", "--", "bash", "-c", slow]).start();
+    first.says("ready");
+    let second = "echo quick > both.txt; echo quick > quick.txt";
+    let second = project.bartizan(&["run", "--", "bash", "-c", second]).finish();
+    assert_eq!(second.status.code(), Some(0), "{second:?}");
+    let first = first.finish();
+    assert_eq!(project.file("quick.txt").as_deref(), Some("quick\n"));
+    assert_eq!(project.file("slow.txt").as_deref(), Some("slow\n"), "{first:?}");
+    assert_eq!(project.file("both.txt").as_deref(), Some("quick\n"), "the first to land stays");
+    assert!(first.stderr.contains("both.txt"), "the other is told: {first:?}");
+}
+
+#[test]
+fn a_folder_that_holds_too_much_is_refused() {
+    let project = Project::new();
+    for folder in [Path::new("/"), &project.home(), &project.state()] {
+        let ran = project.bartizan(&["run", "--", "touch", "ghost"]).within(folder).finish();
+        assert!(matches!(ran.status.code(), Some(125 | 126 | 78)), "{}: {ran:?}", folder.display());
+        assert!(ran.stderr.contains("error:"), "{ran:?}");
+        assert!(!folder.join("ghost").exists());
+    }
+}

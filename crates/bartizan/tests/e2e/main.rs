@@ -1,0 +1,16 @@
+//! What holds when the whole house stands: the built program, real processes, real sockets, and the
+//! real Claude Code client.
+
+#![forbid(unsafe_code)]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test ends at the first surprise"
+)]
+
+mod claude_code;
+mod endings;
+mod interactive;
+mod plain_box;
+mod support;

@@ -1,0 +1,8 @@
+//! What do the end-to-end tests share? A project with something worth stealing, the built program,
+//! a scripted model, and the log.
+
+pub(crate) mod api;
+pub(crate) mod log;
+pub(crate) mod project;
+pub(crate) mod sink;
+pub(crate) mod terminal;
