@@ -96,7 +96,7 @@ impl Gate {
         }
         let new = Refused { code, sentence, hint: refusal.hint(), times: 1 };
         if self.aloud {
-            report::refusal(&new);
+            report::aloud(&format!("bartizan: {} {}\n  hint: {}", new.code, new.sentence, new.hint));
         }
         if refused.len() < REMEMBERED {
             refused.push(new);

@@ -4,7 +4,7 @@ mod approvals;
 mod audit;
 mod clock;
 mod doctor;
-mod init;
+pub(crate) mod init;
 mod pages;
 mod policy;
 pub(crate) mod run;
@@ -14,6 +14,7 @@ use crate::cli::{Cli, Command, HookCommand, exit};
 use crate::config::Places;
 use crate::doors::hook;
 use crate::report::{Failure, Problem, Voice};
+use bartizan_gate::tool::Catalogue;
 use bartizan_store::StoreError;
 use std::env;
 use std::io::{self, BufRead, IsTerminal};
@@ -94,6 +95,11 @@ fn outside_a_box(what: &str) -> Result<(), Failure> {
 fn here() -> Result<PathBuf, Failure> {
     let found = env::current_dir().and_then(|dir| dir.canonicalize());
     found.map_err(|error| Failure::file("find", ".".as_ref(), &error))
+}
+
+/// The tools that Bartizan knows by itself.
+fn catalogue() -> Result<Catalogue, Failure> {
+    Catalogue::builtin().map_err(|error| Failure::new(exit::UNAVAILABLE, Problem::new(error.to_string())))
 }
 
 impl From<StoreError> for Failure {

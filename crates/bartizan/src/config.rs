@@ -8,6 +8,8 @@ mod narrow;
 mod page;
 pub(crate) mod places;
 mod raw;
+#[cfg(test)]
+mod tests;
 pub(crate) mod trust;
 pub(crate) mod units;
 
@@ -271,6 +273,14 @@ impl Config {
         let problem = if error.remedy.is_empty() { problem } else { problem.hint(error.remedy.clone()) };
         let page = self.pages.iter().find(|page| page.path.as_os_str() == error.file.as_str());
         let text = page.map_or("", |page| page.text.as_str());
-        problem.at(Excerpt::of_line(&error.file, text, error.line, error.column))
+        let excerpt = Excerpt::of_line(&error.file, text, error.line, error.column);
+        // A short form is known by its line; which of a line's entries is meant, its tool tells.
+        let here = |rule: &&ShortForm| rule.place.file == error.file && rule.place.line == error.line;
+        let tool = |rule: &ShortForm| rule.pattern.split('(').next().unwrap_or_default().to_owned();
+        let meant = self.rules.iter().filter(here).find(|rule| error.message.contains(&tool(rule)));
+        problem.at(match meant {
+            Some(rule) => excerpt.under(&rule.pattern),
+            None => excerpt,
+        })
     }
 }

@@ -1,1 +1,28 @@
-fn main() {}
+//! The model proposes; Bartizan disposes. Exit codes, and nothing else.
+#![forbid(unsafe_code)]
+
+mod app;
+mod cli;
+mod client;
+mod cmd;
+mod config;
+mod doors;
+mod report;
+
+use clap::Parser;
+use cli::Cli;
+use report::Voice;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let mut voice = Voice::standard(cli.global.color);
+    let code = cmd::dispatch(&cli, &mut voice).unwrap_or_else(|failure| {
+        let code = failure.code;
+        // Whoever closed our standard error does not want to hear of it.
+        drop(voice.fail(&failure));
+        code
+    });
+    drop(voice.flush());
+    ExitCode::from(code)
+}

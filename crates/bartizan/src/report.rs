@@ -2,7 +2,7 @@
 
 use crate::app::Refused;
 use crate::cli::{Color, exit};
-use bartizan_scan::sanitise::display_line;
+use bartizan_scan::display_line;
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write};
 use std::path::Path;
@@ -38,6 +38,13 @@ impl Problem {
     pub(crate) fn at(mut self, excerpt: Excerpt) -> Self {
         self.excerpt = Some(excerpt);
         self
+    }
+
+    /// Keeps the place and drops the line's text.
+    pub(crate) fn hide_text(&mut self) {
+        if let Some(excerpt) = &mut self.excerpt {
+            excerpt.text.clear();
+        }
     }
 
     /// The sentence alone.
@@ -140,6 +147,15 @@ impl Excerpt {
         Self { file: file.to_owned(), line, column, text: text.chars().take(SHOWN).collect(), width: 1 }
     }
 
+    /// Puts the caret under `word`, if the line has it.
+    pub(crate) fn under(mut self, word: &str) -> Self {
+        if let Some((before, _)) = self.text.split_once(word) {
+            self.column = before.chars().count() + 1;
+            self.width = word.chars().count().max(1);
+        }
+        self
+    }
+
     /// The line, counted from 1.
     pub(crate) fn line(&self) -> usize {
         self.line
@@ -158,6 +174,11 @@ pub(crate) fn safe(text: &str) -> String {
 
 /// A line of foreign text is shown up to here, in characters.
 const LINE: usize = 4096;
+
+/// A line for the person from a thread that has no [`Voice`]; a closed standard error hears nothing.
+pub(crate) fn aloud(message: &str) {
+    drop(io::stderr().write_all(format!("{message}\n").as_bytes()));
+}
 
 /// Where a command writes: data, messages, and whether in colour.
 pub(crate) struct Voice {
@@ -310,12 +331,12 @@ pub(crate) fn refusal(refused: &Refused) {
 /// The known word that was probably meant by `given`, for a hint.
 pub(crate) fn did_you_mean<'a>(given: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let given: Vec<char> = given.to_lowercase().chars().take(64).collect();
-    let limit = (given.len() / 3).max(1);
+    let limit = (given.len() / 3).max(if given.len() < 4 { 1 } else { 2 });
     let distances = known.into_iter().map(|word| (distance(&given, &word.to_lowercase()), word));
     distances.filter(|(far, _)| *far <= limit).min_by_key(|(far, _)| *far).map(|(_, word)| word)
 }
 
-/// Levenshtein's distance, a swap of neighbours counting as two.
+/// Levenshtein's distance; a swap of neighbours counts as two.
 fn distance(a: &[char], b: &str) -> usize {
     let mut row: Vec<usize> = (0..=a.len()).collect();
     for (i, y) in b.chars().enumerate() {
@@ -379,6 +400,7 @@ mod tests {
         assert_eq!(did_you_mean("alow", known), Some("allow"));
         assert_eq!(did_you_mean("Allow", known), Some("allow"));
         assert_eq!(did_you_mean("extend", known), Some("extends"));
+        assert_eq!(did_you_mean("dney", known), Some("deny"));
         assert_eq!(did_you_mean("permit", known), None);
         assert_eq!(did_you_mean("", known), None);
     }

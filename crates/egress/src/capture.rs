@@ -170,7 +170,11 @@ where
         }
     };
     let read = timeout(limits.front, reading).await.unwrap_or_else(|_| {
-        let refusal = Refusal::new(Status::RequestTimeout, "front-timeout", "the request did not arrive in time");
+        let refusal = Refusal::new(
+            Status::RequestTimeout,
+            "front-timeout",
+            "the request did not arrive in time",
+        );
         let answer = if arrival == Arrival::HttpProxy { refusal.to_http() } else { Vec::new() };
         Err(Flaw { refusal, answer })
     });
@@ -192,7 +196,11 @@ impl Flaw {
     }
 
     fn lost(_: io::Error) -> Self {
-        let refusal = Refusal::new(Status::BadRequest, "front-cut", "the connection ended before its request did");
+        let refusal = Refusal::new(
+            Status::BadRequest,
+            "front-cut",
+            "the connection ended before its request did",
+        );
         Self { refusal, answer: Vec::new() }
     }
 }
@@ -200,15 +208,19 @@ impl Flaw {
 type Front = Result<(Intent, Vec<u8>), Flaw>;
 
 fn transparent(original: SocketAddr, names: &SyntheticNames) -> Front {
-    let flaw = |code, sentence| Flaw { refusal: Refusal::new(Status::Forbidden, code, sentence), answer: Vec::new() };
+    let flaw = |code, sentence| Flaw {
+        refusal: Refusal::new(Status::Forbidden, code, sentence),
+        answer: Vec::new(),
+    };
     let host = if SyntheticNames::covers(original.ip()) {
-        names
-            .name_of(original.ip())
-            .ok_or_else(|| flaw("unknown-name", "the address stands for no name that this box has looked up"))?
+        names.name_of(original.ip()).ok_or_else(|| {
+            flaw("unknown-name", "the address stands for no name that this box has looked up")
+        })?
     } else {
         Host::from(original.ip())
     };
-    let target = HostPort::new(host, original.port()).map_err(|_| flaw("bad-port", "port 0 is no port"))?;
+    let target =
+        HostPort::new(host, original.port()).map_err(|_| flaw("bad-port", "port 0 is no port"))?;
     Ok((Intent { target, kind: Kind::Transparent, request: None }, Vec::new()))
 }
 
@@ -220,7 +232,8 @@ async fn read_http<S: AsyncRead + Unpin>(stream: &mut S) -> Front {
         }
         more(stream, &mut bytes, HEAD_LIMIT).await.map_err(Flaw::lost)?;
     };
-    let intent = if head.method() == "CONNECT" { connect(&head) } else { absolute(&head) }.map_err(Flaw::http)?;
+    let intent = if head.method() == "CONNECT" { connect(&head) } else { absolute(&head) }
+        .map_err(Flaw::http)?;
     if intent.kind == Kind::Connect {
         bytes.drain(..head.len());
     }
@@ -269,12 +282,20 @@ fn agree(head: &Head, target: &HostPort) -> Result<(), Refusal> {
     let Some(host) = head.only("host") else { return Ok(()) };
     match head::authority(host, target.port()) {
         Ok(named) if named == *target => Ok(()),
-        _ => Err(Refusal::new(Status::BadRequest, "host-mismatch", "Host names another target than the request line")),
+        _ => Err(Refusal::new(
+            Status::BadRequest,
+            "host-mismatch",
+            "Host names another target than the request line",
+        )),
     }
 }
 
 fn bad_host() -> Refusal {
-    Refusal::new(Status::BadRequest, "bad-host", "the host is not in canonical form; write a plain DNS name or address")
+    Refusal::new(
+        Status::BadRequest,
+        "bad-host",
+        "the host is not in canonical form; write a plain DNS name or address",
+    )
 }
 
 async fn read_socks<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S) -> Front {
@@ -290,8 +311,10 @@ async fn read_socks<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S) -> Front 
     bytes.drain(..greeting);
     stream.write_all(&socks::NO_AUTHENTICATION).await.map_err(Flaw::lost)?;
     loop {
-        let read = socks::request(&bytes)
-            .map_err(|flaw| Flaw { answer: socks::reply(flaw.reply).to_vec(), refusal: flaw.refusal })?;
+        let read = socks::request(&bytes).map_err(|flaw| Flaw {
+            answer: socks::reply(flaw.reply).to_vec(),
+            refusal: flaw.refusal,
+        })?;
         if let Some((target, length)) = read {
             bytes.drain(..length);
             return Ok((Intent { target, kind: Kind::Socks, request: None }, bytes));
@@ -301,7 +324,11 @@ async fn read_socks<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S) -> Front 
 }
 
 /// Reads once; the end of the stream and a full buffer are errors.
-pub(crate) async fn more<S: AsyncRead + Unpin>(stream: &mut S, bytes: &mut Vec<u8>, limit: usize) -> io::Result<()> {
+pub(crate) async fn more<S: AsyncRead + Unpin>(
+    stream: &mut S,
+    bytes: &mut Vec<u8>,
+    limit: usize,
+) -> io::Result<()> {
     let mut chunk = [0u8; 4096];
     let room = limit.saturating_sub(bytes.len()).min(chunk.len());
     let into = chunk.get_mut(..room).unwrap_or_default();

@@ -21,7 +21,8 @@ pub fn answer(message: &[u8], names: &SyntheticNames) -> Option<Vec<u8>> {
     if flags & QR != 0 {
         return None;
     }
-    let reply = |code, question: &[u8], address| Some(render([id0, id1], flags, code, question, address));
+    let reply =
+        |code, question: &[u8], address| Some(render([id0, id1], flags, code, question, address));
     if flags & OPCODE != 0 {
         return reply(NOT_IMPLEMENTED, &[], None);
     }
@@ -39,7 +40,10 @@ pub fn answer(message: &[u8], names: &SyntheticNames) -> Option<Vec<u8>> {
     if class != IN {
         return reply(REFUSED, question, None);
     }
-    let Some(host) = name.as_deref().and_then(|name| Host::parse(name).ok()).filter(|host| host.name().is_some())
+    let Some(host) = name
+        .as_deref()
+        .and_then(|name| Host::parse(name).ok())
+        .filter(|host| host.name().is_some())
     else {
         return reply(NAME_ERROR, question, None);
     };
@@ -146,15 +150,32 @@ fn parse_question(bytes: &[u8]) -> Option<Question<'_>> {
     }
     let [k0, k1, c0, c1, rest @ ..] = rest else { return None };
     let question = bytes.get(..bytes.len() - rest.len())?;
-    Some((String::from_utf8(name).ok(), u16::from_be_bytes([*k0, *k1]), u16::from_be_bytes([*c0, *c1]), question))
+    Some((
+        String::from_utf8(name).ok(),
+        u16::from_be_bytes([*k0, *k1]),
+        u16::from_be_bytes([*c0, *c1]),
+        question,
+    ))
 }
 
 fn render(id: [u8; 2], flags: u8, code: u8, question: &[u8], address: Option<Ipv4Addr>) -> Vec<u8> {
     let mut out = Vec::with_capacity(12 + question.len() + 16);
     out.extend_from_slice(&id);
     // Recursion desired comes back as it was; recursion is available, since stub resolvers want it so.
-    out.extend_from_slice(&[QR | AUTHORITATIVE | (flags & RECURSION_DESIRED), RECURSION_AVAILABLE | code]);
-    out.extend_from_slice(&[0, u8::from(!question.is_empty()), 0, u8::from(address.is_some()), 0, 0, 0, 0]);
+    out.extend_from_slice(&[
+        QR | AUTHORITATIVE | (flags & RECURSION_DESIRED),
+        RECURSION_AVAILABLE | code,
+    ]);
+    out.extend_from_slice(&[
+        0,
+        u8::from(!question.is_empty()),
+        0,
+        u8::from(address.is_some()),
+        0,
+        0,
+        0,
+        0,
+    ]);
     out.extend_from_slice(question);
     if let Some(address) = address {
         // The name is a pointer to the question, at offset 12.
@@ -220,9 +241,16 @@ mod tests {
         let query = query(&[b"oK", b"CoM"], A, IN);
         let reply = answer(&query, &names).unwrap();
         assert_eq!(&reply[..4], &[0xab, 0xcd, 0x85, 0x80]);
-        assert_eq!(&reply[12..query.len()], &query[12..], "the question comes back as it was spelled");
+        assert_eq!(
+            &reply[12..query.len()],
+            &query[12..],
+            "the question comes back as it was spelled"
+        );
         let address: [u8; 4] = reply[reply.len() - 4..].try_into().unwrap();
-        assert_eq!(names.name_of(Ipv4Addr::from(address).into()), Some(Host::parse("ok.com").unwrap()));
+        assert_eq!(
+            names.name_of(Ipv4Addr::from(address).into()),
+            Some(Host::parse("ok.com").unwrap())
+        );
     }
 
     #[test]
@@ -241,8 +269,14 @@ mod tests {
 
     #[test]
     fn a_name_that_is_no_host_does_not_exist() {
-        let labels: [&[&[u8]]; 6] =
-            [&[b"a.b", b"com"], &[b"a\0b"], &[b"127", b"0", b"0", b"1"], &[b"0x7f", b"1"], &[b"a b"], &[]];
+        let labels: [&[&[u8]]; 6] = [
+            &[b"a.b", b"com"],
+            &[b"a\0b"],
+            &[b"127", b"0", b"0", b"1"],
+            &[b"0x7f", b"1"],
+            &[b"a b"],
+            &[],
+        ];
         for name in labels {
             let reply = answer(&query(name, A, IN), &names()).unwrap();
             assert_eq!((code(&reply), reply[7]), (NAME_ERROR, 0), "{name:?}");

@@ -39,18 +39,27 @@ pub fn parse(bytes: &[u8]) -> Result<Option<Head>, Refusal> {
     let seen = bytes.get(..HEAD_LIMIT).unwrap_or(bytes);
     let Some(end) = find_end(seen)? else {
         return if bytes.len() >= HEAD_LIMIT {
-            Err(Refusal::new(Status::HeadTooLarge, "head-too-large", "the request head is over 16 KiB"))
+            Err(Refusal::new(
+                Status::HeadTooLarge,
+                "head-too-large",
+                "the request head is over 16 KiB",
+            ))
         } else {
             Ok(None)
         };
     };
     let text = seen.get(..end).unwrap_or_default();
-    let mut lines = text.split(|&b| b == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
+    let mut lines =
+        text.split(|&b| b == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
     let (method, target, minor) = request_line(lines.next().unwrap_or_default())?;
     let mut fields = Vec::new();
     for line in lines {
         if fields.len() == MAX_FIELDS {
-            return Err(Refusal::new(Status::HeadTooLarge, "head-too-large", "the request has over 100 header fields"));
+            return Err(Refusal::new(
+                Status::HeadTooLarge,
+                "head-too-large",
+                "the request has over 100 header fields",
+            ));
         }
         fields.push(field(line)?);
     }
@@ -80,7 +89,8 @@ impl Head {
 
     /// The value of a field by its lower-case name, when it occurs exactly once.
     pub fn only(&self, name: &str) -> Option<&str> {
-        let mut values = self.fields.iter().filter(|(field, _)| field == name).map(|(_, value)| value.as_str());
+        let mut values =
+            self.fields.iter().filter(|(field, _)| field == name).map(|(_, value)| value.as_str());
         let first = values.next();
         if values.next().is_none() { first } else { None }
     }
@@ -100,7 +110,11 @@ impl Head {
 /// Parses an authority, `host` or `host:port`, without user info.
 pub fn authority(text: &str, default_port: u16) -> Result<HostPort, NameError> {
     let tail = text.rsplit_once(']').map_or(text, |(_, tail)| tail);
-    if tail.contains(':') { HostPort::parse(text) } else { HostPort::new(Host::parse(text)?, default_port) }
+    if tail.contains(':') {
+        HostPort::parse(text)
+    } else {
+        HostPort::new(Host::parse(text)?, default_port)
+    }
 }
 
 /// Where the blank line begins; a line feed without its carriage return is refused as soon as it is seen.
@@ -130,7 +144,8 @@ fn find_end(bytes: &[u8]) -> Result<Option<usize>, Refusal> {
 fn request_line(line: &[u8]) -> Result<(String, String, u8), Refusal> {
     let line = std::str::from_utf8(line).map_err(|_| bad("the request line is not ASCII"))?;
     let mut parts = line.split(' ');
-    let (Some(method), Some(target), Some(version), None) = (parts.next(), parts.next(), parts.next(), parts.next())
+    let (Some(method), Some(target), Some(version), None) =
+        (parts.next(), parts.next(), parts.next(), parts.next())
     else {
         return Err(bad("the request line has not three parts"));
     };
@@ -149,8 +164,10 @@ fn request_line(line: &[u8]) -> Result<(String, String, u8), Refusal> {
 }
 
 fn field(line: &[u8]) -> Result<(String, String), Refusal> {
-    let colon = line.iter().position(|&b| b == b':').ok_or_else(|| bad("a header line has no colon"))?;
-    let (name, value) = line.split_at_checked(colon).ok_or_else(|| bad("a header line has no colon"))?;
+    let colon =
+        line.iter().position(|&b| b == b':').ok_or_else(|| bad("a header line has no colon"))?;
+    let (name, value) =
+        line.split_at_checked(colon).ok_or_else(|| bad("a header line has no colon"))?;
     // A space before the colon or at the start of a line (folding) is not a token character.
     if name.is_empty() || !name.iter().copied().all(is_token) {
         return Err(bad("a header name is not a token"));
@@ -166,7 +183,9 @@ fn framing(fields: &[(String, String)], minor: u8) -> Result<Body, Refusal> {
     for (name, value) in fields {
         match name.as_str() {
             "content-length" => {
-                let digits = !value.is_empty() && value.len() <= 18 && value.bytes().all(|b| b.is_ascii_digit());
+                let digits = !value.is_empty()
+                    && value.len() <= 18
+                    && value.bytes().all(|b| b.is_ascii_digit());
                 let parsed = digits.then(|| value.parse::<u64>().ok()).flatten();
                 if length.is_some() || parsed.is_none() {
                     return Err(bad("Content-Length is repeated or not a number"));
@@ -208,11 +227,16 @@ mod tests {
 
     #[test]
     fn an_ordinary_head_is_read_whole() {
-        let head = accept("POST http://ok.com/a?b HTTP/1.1\r\nHost:  ok.com \r\nContent-Length: 3\r\n\r\nabc");
+        let head = accept(
+            "POST http://ok.com/a?b HTTP/1.1\r\nHost:  ok.com \r\nContent-Length: 3\r\n\r\nabc",
+        );
         assert_eq!((head.method(), head.target(), head.minor()), ("POST", "http://ok.com/a?b", 1));
         assert_eq!(head.only("host"), Some("ok.com"));
         assert_eq!(head.body(), Body::Length(3));
-        assert_eq!(head.len(), "POST http://ok.com/a?b HTTP/1.1\r\nHost:  ok.com \r\nContent-Length: 3\r\n\r\n".len());
+        assert_eq!(
+            head.len(),
+            "POST http://ok.com/a?b HTTP/1.1\r\nHost:  ok.com \r\nContent-Length: 3\r\n\r\n".len()
+        );
     }
 
     #[test]
@@ -262,7 +286,17 @@ mod tests {
     fn an_authority_has_no_second_reading() {
         assert_eq!(authority("OK.com.", 80).unwrap().to_string(), "ok.com:80");
         assert_eq!(authority("[2606:4700::1]", 443).unwrap().to_string(), "[2606:4700::1]:443");
-        for text in ["u@ok.com", "ok.com:", "ok.com:0", "ok.com:99999", "::1", "ok.com:80:80", "ok.com:+1", "[::1]x", ""] {
+        for text in [
+            "u@ok.com",
+            "ok.com:",
+            "ok.com:0",
+            "ok.com:99999",
+            "::1",
+            "ok.com:80:80",
+            "ok.com:+1",
+            "[::1]x",
+            "",
+        ] {
             assert!(authority(text, 80).is_err(), "{text:?} passed");
         }
     }

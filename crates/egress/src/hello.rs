@@ -50,8 +50,8 @@ pub fn parse(bytes: &[u8]) -> Result<Option<Hello>, HelloError> {
 /// Takes one handshake record off `rest`; `None` when it is not complete yet.
 fn record<'a>(rest: &mut &'a [u8]) -> Result<Option<&'a [u8]>, HelloError> {
     match *rest {
-        [kind, ..] if *kind != 22 => return Err(HelloError::NotTls),
-        [_, major, ..] if *major != 3 => return Err(HelloError::NotTls),
+        [kind, ..] if *kind != 22 => Err(HelloError::NotTls),
+        [_, major, ..] if *major != 3 => Err(HelloError::NotTls),
         [_, _, _, high, low, after @ ..] => {
             let length = usize::from(u16::from_be_bytes([*high, *low]));
             if length == 0 || length > 1 << 14 {
@@ -68,7 +68,9 @@ fn record<'a>(rest: &mut &'a [u8]) -> Result<Option<&'a [u8]>, HelloError> {
 /// The body of the handshake message, once all of it is there.
 fn complete(message: &[u8]) -> Result<Option<&[u8]>, HelloError> {
     match message {
-        [kind, ..] if *kind != 1 => Err(HelloError::Malformed("the first handshake message is not a client hello")),
+        [kind, ..] if *kind != 1 => {
+            Err(HelloError::Malformed("the first handshake message is not a client hello"))
+        }
         [_, a, b, c, body @ ..] => {
             let length = usize::from(*a) << 16 | usize::from(*b) << 8 | usize::from(*c);
             if length > HELLO_LIMIT {
@@ -76,7 +78,9 @@ fn complete(message: &[u8]) -> Result<Option<&[u8]>, HelloError> {
             }
             if body.len() > length {
                 // What follows the hello in its record would be read by nobody here.
-                return Err(HelloError::Malformed("something follows the client hello in its record"));
+                return Err(HelloError::Malformed(
+                    "something follows the client hello in its record",
+                ));
             }
             Ok((body.len() == length).then_some(body))
         }
@@ -140,7 +144,8 @@ struct Cursor<'a>(&'a [u8]);
 
 impl<'a> Cursor<'a> {
     fn take(&mut self, count: usize) -> Result<&'a [u8], HelloError> {
-        let (taken, rest) = self.0.split_at_checked(count).ok_or(HelloError::Malformed("a field is cut short"))?;
+        let (taken, rest) =
+            self.0.split_at_checked(count).ok_or(HelloError::Malformed("a field is cut short"))?;
         self.0 = rest;
         Ok(taken)
     }
@@ -212,7 +217,11 @@ mod tests {
         for size in [1, 2, 3, 7, 50, 16384] {
             let bytes = records(&message, size);
             let found = parse(&bytes).unwrap().unwrap();
-            assert_eq!(found.server_name, Some(Host::parse("ok.com").unwrap()), "records of {size}");
+            assert_eq!(
+                found.server_name,
+                Some(Host::parse("ok.com").unwrap()),
+                "records of {size}"
+            );
             for cut in 0..bytes.len() {
                 assert_eq!(parse(&bytes[..cut]), Ok(None), "cut at {cut} of records of {size}");
             }
@@ -228,7 +237,15 @@ mod tests {
 
     #[test]
     fn a_name_with_a_second_reading_is_refused() {
-        for text in [&b"ok.com\0evil.com"[..], b"ok.com.", b"1.2.3.4", b"", b"[::1]", b"\xe9.com", b"ok.com:443"] {
+        for text in [
+            &b"ok.com\0evil.com"[..],
+            b"ok.com.",
+            b"1.2.3.4",
+            b"",
+            b"[::1]",
+            b"\xe9.com",
+            b"ok.com:443",
+        ] {
             assert!(parse(&records(&hello(&[name(text)]), 999)).is_err(), "{text:?}");
         }
         let twice = hello(&[name(b"ok.com"), name(b"evil.com")]);

@@ -41,26 +41,35 @@ pub(crate) enum Looks {
     Unclear,
 }
 
-/// Tells whether `bytes` begin an HTTP request: whether their first line ends with an HTTP version.
+/// Tells whether `bytes` begin an HTTP request: whether an HTTP version stands in their first line.
 ///
-/// Any method counts, in any spelling, since servers take what we would not know.
+/// Any method counts, and any bytes beside it, since servers take what we would not: what is taken for HTTP
+/// here must pass the strict parser next. What begins with no printable character, or has a NUL where a
+/// method would be, is another protocol.
 pub(crate) fn looks_like(bytes: &[u8]) -> Looks {
     // Servers skip empty lines before a request.
     let start = bytes.iter().position(|b| !matches!(b, b'\r' | b'\n')).unwrap_or(bytes.len());
     let rest = bytes.get(start..).unwrap_or_default();
-    let line = match rest.iter().position(|&b| b == b'\n' || !(b == b'\t' || b == b'\r' || (b' '..=b'~').contains(&b))) {
-        None if bytes.len() >= head::HEAD_LIMIT => return Looks::Other,
-        None => return Looks::Unclear,
-        Some(end) if rest.get(end) == Some(&b'\n') => rest.get(..end).unwrap_or_default(),
-        Some(_) => return Looks::Other,
-    };
-    let line = line.trim_ascii_end();
-    let version = line.rsplit(|&b| b == b' ' || b == b'\t').next().unwrap_or_default();
-    match version.strip_prefix(b"HTTP/") {
-        Some([b'2', ..]) => Looks::Http2,
-        Some(_) => Looks::Http1,
-        None => Looks::Other,
+    if rest.first().is_some_and(|first| !matches!(first, b'\t' | b' '..=b'~')) {
+        return Looks::Other;
     }
+    let end = rest.iter().position(|b| matches!(b, b'\n' | 0));
+    let line = end.and_then(|end| rest.get(..end)).unwrap_or(rest);
+    match end.and_then(|end| rest.get(end)) {
+        None if bytes.len() >= head::HEAD_LIMIT => Looks::Other,
+        None => Looks::Unclear,
+        Some(0) if begins_with_method(line) => Looks::Http1,
+        Some(0) => Looks::Other,
+        Some(_) if line.starts_with(b"PRI * HTTP/2") => Looks::Http2,
+        Some(_) if line.windows(5).any(|part| part.eq_ignore_ascii_case(b"HTTP/")) => Looks::Http1,
+        Some(_) => Looks::Other,
+    }
+}
+
+fn begins_with_method(line: &[u8]) -> bool {
+    line.iter()
+        .position(|b| !b.is_ascii_alphabetic())
+        .is_some_and(|at| at >= 3 && line.get(at) == Some(&b' '))
 }
 
 /// Relays requests from `client` to `upstream`, each of them held to `target`.
@@ -101,8 +110,13 @@ where
         return Err(Ended::Refused(refusal));
     }
     served.map_err(|error| {
-        let refusal = Refusal::new(Status::BadRequest, "malformed-request", "a request could not be parsed");
-        if error.is_parse() { Ended::Refused(refusal) } else { Ended::Broken(io::ErrorKind::ConnectionReset) }
+        let refusal =
+            Refusal::new(Status::BadRequest, "malformed-request", "a request could not be parsed");
+        if error.is_parse() {
+            Ended::Refused(refusal)
+        } else {
+            Ended::Broken(io::ErrorKind::ConnectionReset)
+        }
     })
 }
 
@@ -115,14 +129,17 @@ async fn check_first<S: AsyncRead + Unpin>(client: &mut Rewound<S>) -> Result<()
                 return Ok(());
             }
             let mut chunk = [0u8; 4096];
-            let count = client.read(&mut chunk).await.map_err(|error| Ended::Broken(error.kind()))?;
+            let count =
+                client.read(&mut chunk).await.map_err(|error| Ended::Broken(error.kind()))?;
             if count == 0 {
                 return Err(Ended::Broken(io::ErrorKind::UnexpectedEof));
             }
             bytes.extend_from_slice(chunk.get(..count).unwrap_or_default());
         }
     });
-    let slow = || Refusal::new(Status::RequestTimeout, "front-timeout", "the request did not arrive in time");
+    let slow = || {
+        Refusal::new(Status::RequestTimeout, "front-timeout", "the request did not arrive in time")
+    };
     let checked = read.await.unwrap_or_else(|_| Err(Ended::Refused(slow())));
     client.unread(bytes);
     checked
@@ -151,18 +168,14 @@ impl Link<'_> {
             sender.ready().await?;
             sender.send_request(request).await
         };
-        match sent.await {
-            Ok(response) => {
-                let (mut parts, body) = response.into_parts();
-                strip_hop_by_hop(&mut parts.headers);
-                parts.headers.remove(REASON_HEADER);
-                Ok(Response::from_parts(parts, Either::Left(body)))
-            }
-            Err(_) => {
-                let text = "the server closed the connection without an answer";
-                Ok(to_response(&Refusal::new(Status::BadGateway, "upstream-failed", text)))
-            }
-        }
+        let Ok(response) = sent.await else {
+            let text = "the server closed the connection without an answer";
+            return Ok(to_response(&Refusal::new(Status::BadGateway, "upstream-failed", text)));
+        };
+        let (mut parts, body) = response.into_parts();
+        strip_hop_by_hop(&mut parts.headers);
+        parts.headers.remove(REASON_HEADER);
+        Ok(Response::from_parts(parts, Either::Left(body)))
     }
 }
 
@@ -181,22 +194,46 @@ fn rewrite(request: Request<Incoming>, target: &HostPort) -> Result<Request<Inco
 }
 
 /// What no request may do, whatever the policy says.
-pub(crate) fn check(method: &Method, uri: &Uri, headers: &HeaderMap, target: &HostPort) -> Result<(), Refusal> {
+pub(crate) fn check(
+    method: &Method,
+    uri: &Uri,
+    headers: &HeaderMap,
+    target: &HostPort,
+) -> Result<(), Refusal> {
     if matches!(method.as_str(), "CONNECT" | "TRACE" | "TRACK") {
-        return Err(Refusal::new(Status::MethodNotAllowed, "method-refused", "this method never passes"));
+        return Err(Refusal::new(
+            Status::MethodNotAllowed,
+            "method-refused",
+            "this method never passes",
+        ));
     }
     // Any other offer, such as h2c, may be ignored (RFC 9110 section 7.8) and is stripped.
-    let is_websocket = |value: &HeaderValue| value.as_bytes().to_ascii_lowercase().starts_with(b"websocket");
+    let is_websocket =
+        |value: &HeaderValue| value.as_bytes().to_ascii_lowercase().starts_with(b"websocket");
     if headers.get_all(header::UPGRADE).iter().any(is_websocket) {
-        return Err(Refusal::new(Status::Forbidden, "upgrade-refused", "this connection carries plain HTTP requests only"));
+        return Err(Refusal::new(
+            Status::Forbidden,
+            "upgrade-refused",
+            "this connection carries plain HTTP requests only",
+        ));
     }
-    if headers.contains_key(header::TRANSFER_ENCODING) && headers.contains_key(header::CONTENT_LENGTH) {
-        return Err(Refusal::new(Status::BadRequest, "malformed-request", "the request has two lengths"));
+    if headers.contains_key(header::TRANSFER_ENCODING)
+        && headers.contains_key(header::CONTENT_LENGTH)
+    {
+        return Err(Refusal::new(
+            Status::BadRequest,
+            "malformed-request",
+            "the request has two lengths",
+        ));
     }
     let mut hosts = headers.get_all(header::HOST).iter();
     let named = hosts.next().and_then(|host| host.to_str().ok());
     if hosts.next().is_some() {
-        return Err(Refusal::new(Status::BadRequest, "malformed-request", "the request has more than one Host"));
+        return Err(Refusal::new(
+            Status::BadRequest,
+            "malformed-request",
+            "the request has more than one Host",
+        ));
     }
     let said = [uri.authority().map(hyper::http::uri::Authority::as_str), named];
     if said.iter().all(Option::is_none) {
@@ -244,12 +281,15 @@ pub(crate) fn strip_hop_by_hop(headers: &mut HeaderMap) {
 pub(crate) fn to_response(refusal: &Refusal) -> Answer {
     let text = format!("bartizan: {} [{}]\n", refusal.sentence(), refusal.code());
     let mut response = Response::new(Either::Right(Full::new(Bytes::from(text))));
-    *response.status_mut() = StatusCode::from_u16(refusal.status().code()).unwrap_or(StatusCode::FORBIDDEN);
+    *response.status_mut() =
+        StatusCode::from_u16(refusal.status().code()).unwrap_or(StatusCode::FORBIDDEN);
     if let Ok(code) = HeaderValue::from_str(refusal.code()) {
         response.headers_mut().insert(REASON_HEADER, code);
     }
     response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    response
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
     response
 }
 
@@ -277,14 +317,34 @@ mod tests {
 
     #[test]
     fn a_request_is_known_by_its_version_whatever_its_method() {
-        for bytes in [&b"GET / HTTP/1.1\r\n"[..], b"\r\n\r\nfoo bar HTTP/1.0\n", b"x HTTP/1.1 \r\n", b"a\tb\tHTTP/1.1\r\n", b"a HTTP/9.9\r\n"] {
+        let http: [&[u8]; 9] = [
+            b"GET / HTTP/1.1\r\n",
+            b"\r\n\r\nfoo bar HTTP/1.0\n",
+            b"x HTTP/1.1 \r\n",
+            b"a\tb\tHTTP/1.1\r\n",
+            b"a HTTP/9.9\r\n",
+            b"GET /\xc3\xa9 HTTP/1.1\r\n",
+            b"GET /\x01 HTTP/1.1\r\n",
+            b" GET / http/1.1\r\n",
+            b"GET /\0 HTTP/1.1\r\n",
+        ];
+        for bytes in http {
             assert_eq!(looks_like(bytes), Looks::Http1, "{bytes:?}");
         }
         assert_eq!(looks_like(b"PRI * HTTP/2.0\r\n"), Looks::Http2);
         for bytes in [&b""[..], b"\r\n", b"GET / HTTP/1.1", b"G", b"SSH-2.0"] {
             assert_eq!(looks_like(bytes), Looks::Unclear, "{bytes:?}");
         }
-        for bytes in [&b"SSH-2.0-x\r\n"[..], b"\0\0\0\x08", b"EHLO x\r\n", b"GET \xff", b"*1\r\n"] {
+        let other: [&[u8]; 7] = [
+            b"SSH-2.0-x\r\n",
+            b"\0\0\0\x08",
+            b"EHLO x\r\n",
+            b"\xffGET",
+            b"*1\r\n",
+            b"T\0\0\x01",
+            b"AMQP\0\0\x09\x01",
+        ];
+        for bytes in other {
             assert_eq!(looks_like(bytes), Looks::Other, "{bytes:?}");
         }
     }

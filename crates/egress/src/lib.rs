@@ -33,9 +33,7 @@ mod stream;
 pub mod tls;
 pub mod tunnel;
 
-#[path = "../../gate/src/name.rs"]
-#[allow(warnings, clippy::all, clippy::pedantic)]
-pub mod name;
+use bartizan_gate::name;
 
 pub use capture::{Arrival, BadFront, Captured, FrontLimits, Intent, Kind, RequestLine, capture};
 pub use model::{Judge, ModelLimits, ModelOutcome, ModelRequest, ModelRoute, Upstream};

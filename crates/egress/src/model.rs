@@ -57,8 +57,8 @@ impl Default for ModelLimits {
         Self {
             request: 64 << 20,
             connect: Duration::from_secs(15),
-            first_byte: Duration::from_secs(600),
-            idle: Duration::from_secs(300),
+            first_byte: Duration::from_mins(10),
+            idle: Duration::from_mins(5),
             keep_alive: Duration::from_secs(75),
         }
     }
@@ -140,7 +140,14 @@ pub trait Judge: Send + Sync + 'static {
 
     /// Decides before anything of the request leaves; a refusal becomes an error that the client shows
     /// (403 is not retried by Claude Code; see [`Status`]).
-    fn before(&self, request: &ModelRequest) -> impl Future<Output = Result<Self::Ticket, Refusal>> + Send;
+    fn before(
+        &self,
+        request: &ModelRequest,
+    ) -> impl Future<Output = Result<Self::Ticket, Refusal>> + Send;
+
+    /// Told of a request that a wall of this route stopped, so that the judge was not asked: another host, a
+    /// path outside the API, an oversized body. `path` is as sent and may hold anything printable.
+    fn stopped(&self, method: &str, path: &str, refusal: &Refusal);
 
     /// Told exactly once for each allowed request, also when it is cut off. Called from within I/O and from
     /// `drop`: it must not block.
@@ -198,7 +205,8 @@ impl ModelRoute {
         let target = intent.target().clone();
         let service = service_fn(|request| self.answer(request, &target, &judge));
         let served = server::conn::http1::Builder::new()
-            .half_close(true)
+            // An end of the client's side ends the request, also while the model still thinks.
+            .half_close(false)
             .max_buf_size(HEAD_LIMIT * 4)
             .max_header_size(HEAD_LIMIT)
             .timer(TokioTimer::new())
@@ -208,9 +216,11 @@ impl ModelRoute {
         match served {
             Ok(()) => Ended::Finished,
             Err(error) if error.is_timeout() => Ended::Idle,
-            Err(error) if error.is_parse() => {
-                Ended::Refused(Refusal::new(Status::BadRequest, "malformed-request", "a request could not be parsed"))
-            }
+            Err(error) if error.is_parse() => Ended::Refused(Refusal::new(
+                Status::BadRequest,
+                "malformed-request",
+                "a request could not be parsed",
+            )),
             Err(_) => Ended::Broken(io::ErrorKind::ConnectionReset),
         }
     }
@@ -221,24 +231,24 @@ impl ModelRoute {
         target: &HostPort,
         judge: &Arc<J>,
     ) -> Result<Answer<J>, hyper::Error> {
+        let (method, path) = (request.method().clone(), request.uri().path().to_owned());
         let (seen, outgoing) = match self.prepare(request, target) {
             Ok(prepared) => prepared,
-            Err(refusal) => return Ok(refuse(&refusal)),
+            Err(refusal) => {
+                judge.stopped(method.as_str(), &path, &refusal);
+                return Ok(refuse(&refusal));
+            }
         };
         let ticket = match judge.before(&seen).await {
             Ok(ticket) => ticket,
             Err(refusal) => return Ok(refuse(&refusal)),
         };
         let mut case = Case::open(Arc::clone(judge), ticket);
-        let answered = match self.forward(outgoing, &mut case).await {
-            Ok(response) => self.hand_back(response, case),
-            Err(refusal) => Err((refusal, case)),
+        let handed = match self.forward(outgoing, &mut case).await {
+            Ok(reply) => self.hand_back(reply, case),
+            Err(refusal) => Err(case.refuse(refusal)),
         };
-        Ok(answered.unwrap_or_else(|(refusal, mut case)| {
-            let answer = refuse(&refusal);
-            case.close(ModelEnded::Refused(refusal));
-            answer
-        }))
+        Ok(handed.unwrap_or_else(|refusal| refuse(&refusal)))
     }
 
     /// Checks a request and makes of it what the judge sees and what is sent.
@@ -265,7 +275,11 @@ impl ModelRoute {
             content_length,
         };
         let upstream = self.link.upstream();
-        let full = format!("{}{path}{}", upstream.prefix(), query.map(|query| format!("?{query}")).unwrap_or_default());
+        let full = format!(
+            "{}{path}{}",
+            upstream.prefix(),
+            query.map(|query| format!("?{query}")).unwrap_or_default()
+        );
         parts.uri = full.parse::<Uri>().map_err(|_| bad_path())?;
         parts.version = hyper::Version::HTTP_11;
         let host = HeaderValue::from_str(&upstream.host_value()).map_err(|_| bad_path())?;
@@ -284,7 +298,10 @@ impl ModelRoute {
         let limit = self.limits.request;
         let request = request.map(|body| Outgoing::new(body, limit, Arc::clone(&counts)));
         let sent = self.link.send(request, self.limits.first_byte).await;
-        let reply = sent.map_err(|refusal| if counts.over.load(Ordering::Relaxed) { too_large() } else { refusal })?;
+        let reply =
+            sent.map_err(
+                |refusal| if counts.over.load(Ordering::Relaxed) { too_large() } else { refusal },
+            )?;
         case.outcome.first_byte = Some(case.started.elapsed());
         case.outcome.status = Some(reply.response.status().as_u16());
         case.outcome.request_id = request_id(reply.response.headers());
@@ -292,7 +309,11 @@ impl ModelRoute {
     }
 
     /// Makes of the upstream's answer what the box gets.
-    fn hand_back<J: Judge>(&self, reply: link::Reply, case: Case<J>) -> Result<Answer<J>, (Refusal, Case<J>)> {
+    fn hand_back<J: Judge>(
+        &self,
+        reply: link::Reply,
+        case: Case<J>,
+    ) -> Result<Answer<J>, Refusal> {
         let (mut parts, body) = reply.response.into_parts();
         http::strip_hop_by_hop(&mut parts.headers);
         for name in ["alt-svc", "set-cookie", REASON_HEADER] {
@@ -307,12 +328,16 @@ impl ModelRoute {
         for name in echoing {
             parts.headers.remove(name);
         }
-        let filter = case.ticket.as_ref().and_then(|ticket| case.judge.filter(ticket, parts.status.as_u16()));
+        let filter = case
+            .ticket
+            .as_ref()
+            .and_then(|ticket| case.judge.filter(ticket, parts.status.as_u16()));
         if filter.is_some() {
             let plain = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"identity");
             if !parts.headers.get_all(header::CONTENT_ENCODING).iter().all(plain) {
-                let text = "the answer came in an encoding that cannot be looked into, and is withheld";
-                return Err((Refusal::new(Status::BadGateway, "unscannable", text), case));
+                let text =
+                    "the answer came in an encoding that cannot be looked into, and is withheld";
+                return Err(case.refuse(Refusal::new(Status::BadGateway, "unscannable", text)));
             }
             parts.headers.remove(header::CONTENT_LENGTH);
         }
@@ -349,7 +374,19 @@ impl<J: Judge> Case<J> {
             took: Duration::ZERO,
             ended: ModelEnded::Abandoned,
         };
-        Self { judge, ticket: Some(ticket), outcome, counts: Arc::default(), started: Instant::now() }
+        Self {
+            judge,
+            ticket: Some(ticket),
+            outcome,
+            counts: Arc::default(),
+            started: Instant::now(),
+        }
+    }
+
+    /// Closes the case with `refusal`, which the box is told.
+    fn refuse(mut self, refusal: Refusal) -> Refusal {
+        self.close(ModelEnded::Refused(refusal.clone()));
+        refusal
     }
 
     fn close(&mut self, ended: ModelEnded) {
@@ -387,8 +424,11 @@ fn refuse<J: Judge>(refusal: &Refusal) -> Answer<J> {
         "{{\"type\":\"error\",\"error\":{{\"type\":\"{kind}\",\"message\":\"bartizan: {sentence} [{code}]\"}}}}"
     );
     let mut response = Response::new(Either::Right(Full::new(Bytes::from(text))));
-    *response.status_mut() = StatusCode::from_u16(refusal.status().code()).unwrap_or(StatusCode::FORBIDDEN);
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    *response.status_mut() =
+        StatusCode::from_u16(refusal.status().code()).unwrap_or(StatusCode::FORBIDDEN);
+    response
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     if let Ok(code) = HeaderValue::from_str(refusal.code()) {
         response.headers_mut().insert(REASON_HEADER, code);
     }
@@ -411,7 +451,11 @@ fn canonical(path: &str) -> Result<String, Refusal> {
 }
 
 fn bad_path() -> Refusal {
-    Refusal::new(Status::Forbidden, "path-refused", "only canonical paths under /v1/ pass to the model API")
+    Refusal::new(
+        Status::Forbidden,
+        "path-refused",
+        "only canonical paths under /v1/ pass to the model API",
+    )
 }
 
 fn too_large() -> Refusal {
@@ -423,7 +467,8 @@ fn strip_credentials(headers: &mut HeaderMap) {
     let stripped: Vec<HeaderName> = headers
         .keys()
         .filter(|name| {
-            STRIPPED.contains(&name.as_str()) || STRIPPED_PREFIXES.iter().any(|prefix| name.as_str().starts_with(prefix))
+            STRIPPED.contains(&name.as_str())
+                || STRIPPED_PREFIXES.iter().any(|prefix| name.as_str().starts_with(prefix))
         })
         .cloned()
         .collect();
@@ -447,7 +492,8 @@ const STRIPPED: [&str; 12] = [
     "x-method-override",
     "x-real-ip",
 ];
-const STRIPPED_PREFIXES: [&str; 5] = ["proxy-", "x-amz-", "x-forwarded-", "x-goog-", "x-http-method"];
+const STRIPPED_PREFIXES: [&str; 5] =
+    ["proxy-", "x-amz-", "x-forwarded-", "x-goog-", "x-http-method"];
 
 fn request_id(headers: &HeaderMap) -> Option<String> {
     let value = headers.get("request-id").or_else(|| headers.get("x-request-id"))?;
@@ -469,8 +515,21 @@ mod tests {
             assert!(canonical(path).is_ok(), "{path}");
         }
         for path in [
-            "/", "/v1", "/v1/", "/v2/messages", "/v1/../admin", "/v1/./a", "/v1//a", "/v1/a/", "/v1/%2e%2e/a", "/v1/a%2fb",
-            "/v1/a;b", "/v1/a\\b", "/v1/...", "/V1/messages", "//v1/messages",
+            "/",
+            "/v1",
+            "/v1/",
+            "/v2/messages",
+            "/v1/../admin",
+            "/v1/./a",
+            "/v1//a",
+            "/v1/a/",
+            "/v1/%2e%2e/a",
+            "/v1/a%2fb",
+            "/v1/a;b",
+            "/v1/a\\b",
+            "/v1/...",
+            "/V1/messages",
+            "//v1/messages",
         ] {
             assert_eq!(canonical(path).unwrap_err().code(), "path-refused", "{path}");
         }
@@ -479,7 +538,15 @@ mod tests {
     #[test]
     fn no_credential_of_the_client_remains() {
         let mut headers = HeaderMap::new();
-        for name in ["authorization", "x-api-key", "cookie", "proxy-authorization", "x-amz-security-token", "x-goog-api-key", "x-http-method-override"] {
+        for name in [
+            "authorization",
+            "x-api-key",
+            "cookie",
+            "proxy-authorization",
+            "x-amz-security-token",
+            "x-goog-api-key",
+            "x-http-method-override",
+        ] {
             headers.append(HeaderName::from_static(name), HeaderValue::from_static("v"));
             headers.append(HeaderName::from_static(name), HeaderValue::from_static("w"));
         }

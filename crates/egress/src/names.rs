@@ -41,7 +41,10 @@ impl SyntheticNames {
 
     /// As [`SyntheticNames::new`], remembering at most `capacity` names (at least 1, at most 65,536); the name
     /// that was longest unused is forgotten first.
-    pub fn with_capacity(capacity: usize, report: impl Fn(NewName) + Send + Sync + 'static) -> Self {
+    pub fn with_capacity(
+        capacity: usize,
+        report: impl Fn(NewName) + Send + Sync + 'static,
+    ) -> Self {
         let book = Book {
             addresses: HashMap::new(),
             names: HashMap::new(),
@@ -52,7 +55,11 @@ impl SyntheticNames {
             refilled: Instant::now(),
             unreported: 0,
         };
-        Self { book: Mutex::new(book), capacity: capacity.clamp(1, 65_536), report: Box::new(report) }
+        Self {
+            book: Mutex::new(book),
+            capacity: capacity.clamp(1, 65_536),
+            report: Box::new(report),
+        }
     }
 
     /// The address that stands for `host`; `None` when `host` is an address already.
@@ -140,7 +147,8 @@ impl Book {
     fn may_report(&mut self) -> Option<u64> {
         let seconds = self.refilled.elapsed().as_secs();
         if seconds > 0 {
-            self.tokens = REPORT_BURST.min(self.tokens.saturating_add(seconds.saturating_mul(REPORTS_PER_SECOND)));
+            self.tokens = REPORT_BURST
+                .min(self.tokens.saturating_add(seconds.saturating_mul(REPORTS_PER_SECOND)));
             self.refilled += Duration::from_secs(seconds);
         }
         if self.tokens == 0 {
@@ -209,7 +217,11 @@ mod tests {
         for i in 1..5000 {
             let address = names.address_of(&host(&format!("n{i}.com"))).unwrap();
             assert_ne!(address, first);
-            assert_eq!(names.name_of(keep.into()), Some(host("keep.com")), "a name in use was forgotten");
+            assert_eq!(
+                names.name_of(keep.into()),
+                Some(host("keep.com")),
+                "a name in use was forgotten"
+            );
         }
         assert_eq!(names.name_of(first.into()), None);
         let book = names.book();

@@ -50,7 +50,11 @@ pub enum Status {
 impl Refusal {
     /// A refusal; anything but printable ASCII in `code` and `sentence` is dropped, and both are cut (64 and
     /// 400 bytes), so that neither can carry a header line or a terminal sequence.
-    pub fn new(status: Status, code: impl Into<Cow<'static, str>>, sentence: impl Into<Cow<'static, str>>) -> Self {
+    pub fn new(
+        status: Status,
+        code: impl Into<Cow<'static, str>>,
+        sentence: impl Into<Cow<'static, str>>,
+    ) -> Self {
         Self { status, code: tame(code.into(), 64), sentence: tame(sentence.into(), 400) }
     }
 
@@ -118,7 +122,9 @@ impl Status {
         match self {
             Self::Forbidden | Self::Misdirected | Self::MethodNotAllowed => socks::NOT_ALLOWED,
             Self::BadGateway | Self::GatewayTimeout => socks::HOST_UNREACHABLE,
-            Self::BadRequest | Self::BodyTooLarge | Self::HeadTooLarge | Self::RequestTimeout => socks::GENERAL_FAILURE,
+            Self::BadRequest | Self::BodyTooLarge | Self::HeadTooLarge | Self::RequestTimeout => {
+                socks::GENERAL_FAILURE
+            }
         }
     }
 }
@@ -217,10 +223,17 @@ mod tests {
 
     #[test]
     fn a_refusal_cannot_carry_a_header_or_a_terminal_sequence() {
-        let refusal = Refusal::new(Status::Forbidden, "x\r\nSet-Cookie: a", "host \u{1b}[31m\u{202e}`evil`\r\n\r\n");
+        let refusal = Refusal::new(
+            Status::Forbidden,
+            "x\r\nSet-Cookie: a",
+            "host \u{1b}[31m\u{202e}`evil`\r\n\r\n",
+        );
         assert_eq!(refusal.code(), "xSet-Cookie: a");
         let text = String::from_utf8(refusal.to_http()).unwrap();
-        assert!(text.starts_with("HTTP/1.1 403 Forbidden\r\nBartizan-Reason: xSet-Cookie: a\r\n"), "{text}");
+        assert!(
+            text.starts_with("HTTP/1.1 403 Forbidden\r\nBartizan-Reason: xSet-Cookie: a\r\n"),
+            "{text}"
+        );
         assert!(text.ends_with("bartizan: host [31m`evil` [xSet-Cookie: a]\n"), "{text}");
     }
 }

@@ -26,7 +26,8 @@ impl SecretValue {
     /// Whether `text` holds the value as it is. A value under 8 bytes is looked for nowhere, since it would
     /// be found everywhere.
     pub fn occurs_in(&self, text: &[u8]) -> bool {
-        self.0.len() >= SHORTEST_SOUGHT && text.windows(self.0.len()).any(|part| part == self.0.as_slice())
+        self.0.len() >= SHORTEST_SOUGHT
+            && text.windows(self.0.len()).any(|part| part == self.0.as_slice())
     }
 
     /// Lends the value to `look`: for the redactor, which must know what to look for, and for nobody else.
@@ -78,7 +79,9 @@ pub enum SecretError {
     #[error("the secret `{0}` is missing or empty")]
     Missing(SecretRef),
     /// The back end comes later.
-    #[error("the secret `{0}` needs a back end that is not supported yet in this version; use `env://NAME`")]
+    #[error(
+        "the secret `{0}` needs a back end that is not supported yet in this version; use `env://NAME`"
+    )]
     NotSupported(SecretRef),
     /// The value cannot be sent in a header.
     #[error("the secret has a character that a header cannot carry; is there a line end in it?")]
@@ -88,7 +91,11 @@ pub enum SecretError {
 impl SecretError {
     /// What the box is told; it never learns the reference.
     pub fn refusal(&self) -> Refusal {
-        Refusal::new(Status::Forbidden, "secret-unavailable", "the credential for this host is not available")
+        Refusal::new(
+            Status::Forbidden,
+            "secret-unavailable",
+            "the credential for this host is not available",
+        )
     }
 }
 
@@ -98,7 +105,8 @@ impl SecretRef {
         let fail = |why| {
             // Somebody may have pasted the secret itself here: show only what can be a scheme.
             let scheme = text.split_once("://").map_or("", |(scheme, _)| scheme);
-            let given = scheme.chars().take(16).flat_map(char::escape_default).collect::<String>() + "…";
+            let given =
+                scheme.chars().take(16).flat_map(char::escape_default).collect::<String>() + "…";
             Err(SecretError::BadReference { given, why })
         };
         let Some((scheme, rest)) = text.split_once("://") else { return fail("it has no `://`") };
@@ -114,7 +122,8 @@ impl SecretRef {
             return fail("after `://` stand 1 to 1024 printable characters");
         }
         let is_name = |text: &str| {
-            text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') && !text.starts_with(|c: char| c.is_ascii_digit())
+            text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+                && !text.starts_with(|c: char| c.is_ascii_digit())
         };
         if backend == Backend::Env && !is_name(rest) {
             return fail("after `env://` stands the name of a variable");
@@ -147,8 +156,10 @@ impl FromStr for SecretRef {
 /// Resolves references to values at the moment of use.
 #[expect(missing_debug_implementations, reason = "it holds the way to every secret")]
 pub struct Vault {
-    environment: Box<dyn Fn(&str) -> Option<OsString> + Send + Sync>,
+    environment: Box<Environment>,
 }
+
+type Environment = dyn Fn(&str) -> Option<OsString> + Send + Sync;
 
 impl Vault {
     /// The vault of this process: its own environment.
@@ -162,13 +173,20 @@ impl Vault {
     }
 
     /// The value behind `reference`, read now.
-    #[expect(clippy::unused_async, reason = "all back ends but the environment wait; callers must be ready for it")]
+    #[expect(
+        clippy::unused_async,
+        reason = "all back ends but the environment wait; callers must be ready for it"
+    )]
     pub async fn resolve(&self, reference: &SecretRef) -> Result<SecretValue, SecretError> {
         match reference.backend {
             Backend::Env => {
                 let value = (self.environment)(&reference.rest).map(OsString::into_encoded_bytes);
                 let value = SecretValue::new(value.unwrap_or_default());
-                if value.0.is_empty() { Err(SecretError::Missing(reference.clone())) } else { Ok(value) }
+                if value.0.is_empty() {
+                    Err(SecretError::Missing(reference.clone()))
+                } else {
+                    Ok(value)
+                }
             }
             Backend::Exec | Backend::File | Backend::Keyring | Backend::Vault => {
                 Err(SecretError::NotSupported(reference.clone()))
@@ -212,7 +230,9 @@ impl Credential {
     pub(crate) fn header(&self) -> Result<(HeaderName, HeaderValue), SecretError> {
         let (name, text) = match self.place {
             Place::ApiKey => (HeaderName::from_static("x-api-key"), self.value.0.clone()),
-            Place::Bearer => (AUTHORIZATION, Zeroizing::new([b"Bearer ", self.value.0.as_slice()].concat())),
+            Place::Bearer => {
+                (AUTHORIZATION, Zeroizing::new([b"Bearer ", self.value.0.as_slice()].concat()))
+            }
         };
         let mut value = HeaderValue::from_bytes(&text).map_err(|_| SecretError::Unsendable)?;
         value.set_sensitive(true);
@@ -233,14 +253,28 @@ mod tests {
 
     #[test]
     fn a_reference_is_printed_as_it_was_written() {
-        for text in ["env://ANTHROPIC_API_KEY", "file:///etc/x.age", "exec://op read op://v/i", "vault://kv/a#b", "keyring://gh"] {
+        for text in [
+            "env://ANTHROPIC_API_KEY",
+            "file:///etc/x.age",
+            "exec://op read op://v/i",
+            "vault://kv/a#b",
+            "keyring://gh",
+        ] {
             assert_eq!(SecretRef::parse(text).unwrap().to_string(), text);
         }
     }
 
     #[test]
     fn what_is_no_reference_is_refused_without_being_shown() {
-        for text in ["sk-ant-api03-secret", "env://", "env://A B", "env://1A", "http://x/sk-ant-secret", "env://A=\n", "://x"] {
+        for text in [
+            "sk-ant-api03-secret",
+            "env://",
+            "env://A B",
+            "env://1A",
+            "http://x/sk-ant-secret",
+            "env://A=\n",
+            "://x",
+        ] {
             let error = SecretRef::parse(text).unwrap_err().to_string();
             assert!(!error.contains("sk-ant"), "{error}");
         }
@@ -248,7 +282,10 @@ mod tests {
 
     #[tokio::test]
     async fn a_missing_or_empty_variable_is_no_secret() {
-        let vault = Vault::with_environment(HashMap::from([("EMPTY".to_owned(), OsString::new()), ("K".to_owned(), "v4lue".into())]));
+        let vault = Vault::with_environment(HashMap::from([
+            ("EMPTY".to_owned(), OsString::new()),
+            ("K".to_owned(), "v4lue".into()),
+        ]));
         let resolve = async |text| vault.resolve(&SecretRef::parse(text).unwrap()).await;
         assert!(matches!(resolve("env://EMPTY").await, Err(SecretError::Missing(_))));
         assert!(matches!(resolve("env://NONE").await, Err(SecretError::Missing(_))));
@@ -264,9 +301,13 @@ mod tests {
 
     #[test]
     fn an_injected_header_does_not_print_its_value() {
-        let credential = Credential::bearer(Arc::new(SecretValue::new(b"s3cr3t-value".to_vec()))).unwrap();
+        let credential =
+            Credential::bearer(Arc::new(SecretValue::new(b"s3cr3t-value".to_vec()))).unwrap();
         let (name, value) = credential.header().unwrap();
-        assert_eq!((name.as_str(), value.as_bytes()), ("authorization", &b"Bearer s3cr3t-value"[..]));
+        assert_eq!(
+            (name.as_str(), value.as_bytes()),
+            ("authorization", &b"Bearer s3cr3t-value"[..])
+        );
         assert!(!format!("{value:?}").contains("s3cr3t"));
         assert!(credential.is_echoed_in(b"you sent s3cr3t-value."));
         assert!(!credential.is_echoed_in(b"you sent s3cr3t-valu"));

@@ -63,10 +63,14 @@ pub fn request(bytes: &[u8]) -> Result<Option<(HostPort, usize)>, Flaw> {
 
 fn address(bytes: &[u8]) -> Result<Option<(HostPort, usize)>, Flaw> {
     let (host, rest) = match bytes {
-        [_, _, _, 1, a, b, c, d, rest @ ..] => (Host::from(IpAddr::V4(Ipv4Addr::new(*a, *b, *c, *d))), rest),
+        [_, _, _, 1, a, b, c, d, rest @ ..] => {
+            (Host::from(IpAddr::V4(Ipv4Addr::new(*a, *b, *c, *d))), rest)
+        }
         [_, _, _, 3, 0, ..] => return Err(bad_host()),
         [_, _, _, 3, length, rest @ ..] => {
-            let Some((name, rest)) = rest.split_at_checked(usize::from(*length)) else { return Ok(None) };
+            let Some((name, rest)) = rest.split_at_checked(usize::from(*length)) else {
+                return Ok(None);
+            };
             let host = std::str::from_utf8(name).ok().and_then(|name| Host::parse(name).ok());
             (host.ok_or_else(bad_host)?, rest)
         }
@@ -123,7 +127,15 @@ mod tests {
 
     #[test]
     fn a_host_with_a_hidden_part_is_refused() {
-        for name in [&b"ok.com\0.evil.com"[..], b"u@ok.com", b"ok.com%00", b"evil.com#.ok.com", b"ok.com\r\n", b"0x7f.1", b"\xff"] {
+        for name in [
+            &b"ok.com\0.evil.com"[..],
+            b"u@ok.com",
+            b"ok.com%00",
+            b"evil.com#.ok.com",
+            b"ok.com\r\n",
+            b"0x7f.1",
+            b"\xff",
+        ] {
             assert_eq!(request(&domain(name)).unwrap_err().refusal.code(), "bad-host", "{name:?}");
         }
     }

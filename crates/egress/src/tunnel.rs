@@ -16,7 +16,9 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, copy_bidirectional_with_sizes};
+use tokio::io::{
+    AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, copy_bidirectional_with_sizes,
+};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
@@ -64,8 +66,8 @@ impl Default for TunnelLimits {
         Self {
             opening: Duration::from_secs(10),
             dial: Duration::from_secs(10),
-            idle: Duration::from_secs(15 * 60),
-            lifetime: Duration::from_secs(12 * 60 * 60),
+            idle: Duration::from_mins(15),
+            lifetime: Duration::from_hours(12),
             bytes_out: u64::MAX,
             tls_ports: vec![443],
             http_ports: vec![80],
@@ -187,7 +189,10 @@ impl Trip<'_> {
     }
 
     /// One plain HTTP request, whose head was judged.
-    async fn run_absolute<S: AsyncRead + AsyncWrite + Unpin>(&mut self, mut client: Rewound<S>) -> Result<(), Ended> {
+    async fn run_absolute<S: AsyncRead + AsyncWrite + Unpin>(
+        &mut self,
+        mut client: Rewound<S>,
+    ) -> Result<(), Ended> {
         match self.dial().await {
             Ok(upstream) => self.relay_http(client, upstream, http::Repeat::Never).await,
             Err(refusal) => {
@@ -198,7 +203,10 @@ impl Trip<'_> {
     }
 
     /// A TLS port: nothing is looked up or dialled before the hello has named the target.
-    async fn run_tls<S: AsyncRead + AsyncWrite + Unpin>(&mut self, mut client: Rewound<S>) -> Result<(), Ended> {
+    async fn run_tls<S: AsyncRead + AsyncWrite + Unpin>(
+        &mut self,
+        mut client: Rewound<S>,
+    ) -> Result<(), Ended> {
         self.welcome(&mut client).await?;
         let mut first = Vec::new();
         let opening = timeout(self.tunnel.limits.opening, async {
@@ -206,7 +214,9 @@ impl Trip<'_> {
                 if let Some(opening) = self.opening(&first)? {
                     return Ok(opening);
                 }
-                more(&mut client, &mut first, HELLO_LIMIT).await.map_err(|error| Ended::Broken(error.kind()))?;
+                more(&mut client, &mut first, HELLO_LIMIT)
+                    .await
+                    .map_err(|error| Ended::Broken(error.kind()))?;
             }
         });
         let checked = match opening.await {
@@ -227,7 +237,10 @@ impl Trip<'_> {
 
     /// Any other port: the server may speak first, so both directions run while the client's first bytes are
     /// held back until it is clear what they are.
-    async fn run_any<S: AsyncRead + AsyncWrite + Unpin>(&mut self, mut client: Rewound<S>) -> Result<(), Ended> {
+    async fn run_any<S: AsyncRead + AsyncWrite + Unpin>(
+        &mut self,
+        mut client: Rewound<S>,
+    ) -> Result<(), Ended> {
         let mut upstream = match self.dial().await {
             Ok(upstream) => upstream,
             Err(refusal) => {
@@ -268,7 +281,11 @@ impl Trip<'_> {
     }
 
     /// Collects the client's first bytes, and meanwhile passes on what the server says.
-    async fn listen<S, U>(&self, client: &mut S, upstream: &mut U) -> (Vec<u8>, Result<Opening, Ended>)
+    async fn listen<S, U>(
+        &self,
+        client: &mut S,
+        upstream: &mut U,
+    ) -> (Vec<u8>, Result<Opening, Ended>)
     where
         S: AsyncRead + AsyncWrite + Unpin,
         U: AsyncRead + Unpin,
@@ -282,13 +299,17 @@ impl Trip<'_> {
                 // An HTTP server does not speak first; this one would take for a request what its
                 // protocol means otherwise.
                 Ok(Some(Opening::Http)) if server_spoke => {
-                    return (first, Err(Ended::Refused(unclear("the server spoke before an HTTP request"))));
+                    return (
+                        first,
+                        Err(Ended::Refused(unclear("the server spoke before an HTTP request"))),
+                    );
                 }
                 Ok(Some(opening)) => return (first, Ok(opening)),
                 Ok(None) => {}
                 Err(ended) => return (first, Err(ended)),
             }
-            let until = *deadline.get_or_insert_with(|| Instant::now() + self.tunnel.limits.opening);
+            let until =
+                *deadline.get_or_insert_with(|| Instant::now() + self.tunnel.limits.opening);
             tokio::select! {
                 read = more(client, &mut first, HELLO_LIMIT) => {
                     if let Err(error) = read {
@@ -322,17 +343,24 @@ impl Trip<'_> {
         match hello::parse(first) {
             Ok(hello) => return Ok(hello.map(Opening::Tls)),
             Err(HelloError::NotTls) => {}
-            Err(error) => return Err(Ended::Refused(misdirected("malformed-tls", error.to_string()))),
+            Err(error) => {
+                return Err(Ended::Refused(misdirected("malformed-tls", error.to_string())));
+            }
         }
         if self.is_tls_port() {
             return Err(Ended::Refused(misdirected("not-tls", "on this port only TLS passes")));
         }
         match http::looks_like(first) {
             http::Looks::Http1 => Ok(Some(Opening::Http)),
-            http::Looks::Http2 => Err(Ended::Refused(misdirected("h2c-refused", "HTTP/2 passes only inside TLS"))),
+            http::Looks::Http2 => {
+                Err(Ended::Refused(misdirected("h2c-refused", "HTTP/2 passes only inside TLS")))
+            }
             http::Looks::Unclear => Ok(None),
             http::Looks::Other if self.tunnel.limits.http_ports.contains(&self.target.port()) => {
-                Err(Ended::Refused(misdirected("not-http", "on this port only HTTP/1.1 and TLS pass")))
+                Err(Ended::Refused(misdirected(
+                    "not-http",
+                    "on this port only HTTP/1.1 and TLS pass",
+                )))
             }
             http::Looks::Other => Ok(Some(Opening::Other)),
         }
@@ -344,22 +372,36 @@ impl Trip<'_> {
         self.sni.clone_from(&hello.server_name);
         match &hello.server_name {
             Some(name) if name == self.target.host() => {}
-            Some(_) => return Err(misdirected("sni-mismatch", "the TLS server name is not the host of the connection")),
+            Some(_) => {
+                return Err(misdirected(
+                    "sni-mismatch",
+                    "the TLS server name is not the host of the connection",
+                ));
+            }
             // A client that dials an address has no name to give; the address itself was judged.
             None if self.target.host().address().is_some() => {}
             None => return Err(misdirected("sni-missing", "the TLS client names no server")),
         }
         if hello.encrypted && self.tunnel.limits.encrypted_hello == EncryptedHello::Refuse {
-            return Err(misdirected("ech-refused", "an encrypted client hello may name another host; turn ECH off"));
+            return Err(misdirected(
+                "ech-refused",
+                "an encrypted client hello may name another host; turn ECH off",
+            ));
         }
         Ok(Opening::Tls(hello))
     }
 
     /// Closes the client's side after a tunnel was opened, with an alert if it speaks TLS.
-    async fn turn_away<S: AsyncRead + AsyncWrite + Unpin>(&self, mut client: Rewound<S>, ended: Ended) -> Ended {
+    async fn turn_away<S: AsyncRead + AsyncWrite + Unpin>(
+        &self,
+        mut client: Rewound<S>,
+        ended: Ended,
+    ) -> Ended {
         let answer: &[u8] = match &ended {
             Ended::Refused(refusal) => match refusal.code() {
-                "h2c-refused" | "not-http" | "unclear-protocol" | "opening-timeout" | "not-tls" => &[],
+                "h2c-refused" | "not-http" | "unclear-protocol" | "opening-timeout" | "not-tls" => {
+                    &[]
+                }
                 _ => &ACCESS_DENIED,
             },
             _ => return ended,
@@ -368,7 +410,12 @@ impl Trip<'_> {
         ended
     }
 
-    async fn relay_http<S>(&self, client: Rewound<S>, up: Metered<TcpStream>, repeat: http::Repeat) -> Result<(), Ended>
+    async fn relay_http<S>(
+        &self,
+        client: Rewound<S>,
+        up: Metered<TcpStream>,
+        repeat: http::Repeat,
+    ) -> Result<(), Ended>
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
@@ -379,7 +426,11 @@ impl Trip<'_> {
         }
     }
 
-    async fn relay<S>(&self, mut client: Rewound<S>, mut upstream: Metered<TcpStream>) -> Result<(), Ended>
+    async fn relay<S>(
+        &self,
+        mut client: Rewound<S>,
+        mut upstream: Metered<TcpStream>,
+    ) -> Result<(), Ended>
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
@@ -409,7 +460,11 @@ fn unclear(sentence: &'static str) -> Refusal {
 }
 
 fn slow() -> Refusal {
-    Refusal::new(Status::RequestTimeout, "opening-timeout", "the first bytes did not arrive in time")
+    Refusal::new(
+        Status::RequestTimeout,
+        "opening-timeout",
+        "the first bytes did not arrive in time",
+    )
 }
 
 const CHUNK: usize = 32 * 1024;

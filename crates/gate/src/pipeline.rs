@@ -129,14 +129,15 @@ impl Pipeline {
     pub fn ask(&self, pending: Pending) -> Refusal {
         let Pending { call, checked, quorum } = pending;
         let session = checked.identified.session().clone();
-        match self.question(&call, &checked, quorum) {
+        let refused = match self.question(&checked, quorum) {
             Ok(question) => {
-                let judged =
-                    approval::judge(&self.parts.policy, &checked.identified, &checked.listed, &checked.scoped, &[]);
+                let CheckedCall { identified, listed, scoped, .. } = &checked;
+                let judged = approval::judge(&self.parts.policy, identified, listed, scoped, &[]);
                 Refusal::ApprovalRequired { question, quorum, policies: judged.policies }
             }
-            Err(refused) => self.refuse(&session, &call, Known::default(), refused),
-        }
+            Err(refused) => refused,
+        };
+        self.refuse(&session, &call, Known::checked(&checked), refused)
     }
 
     /// Performs an authorised call. If the returned future is dropped in mid-effect, the log says so.
@@ -202,7 +203,7 @@ impl Pipeline {
         Ok(Authorized { call, door, reference, identified, listed, scoped, rated, cleared, granted, receipt })
     }
 
-    fn question(&self, id: &CallId, call: &CheckedCall, quorum: u32) -> Result<String, Refusal> {
+    fn question(&self, call: &CheckedCall, quorum: u32) -> Result<String, Refusal> {
         let shown = json!({
             "agent": call.identified.agent(),
             "role": call.identified.role(),
@@ -227,9 +228,7 @@ impl Pipeline {
             StoreError::TooManyPending { .. } => Refusal::DeskFull,
             error => Refusal::DeskUnavailable { cause: error.to_string() },
         })?;
-        let short = question.id.chars().take(SHORT_ID).collect::<String>();
-        let entry = record::pending(&self.parts.redactor, id, call, &short, quorum);
-        self.append(entry, Durability::Durable).map(|_receipt| short)
+        Ok(question.id.chars().take(SHORT_ID).collect())
     }
 
     fn redacted(&self, mut value: Value) -> Value {

@@ -16,7 +16,8 @@ mod source;
 
 pub use eval::{CommandFact, Facts, HostFact, Judgement, PathFact, Query, Verdict};
 pub use source::{
-    Layer, Place, PolicyError, PolicyErrors, PolicyRef, Roles, RolesError, RuleVerdict, ShortForm, Source,
+    Layer, Place, PolicyError, PolicyErrors, PolicyRef, Roles, RolesError, RuleVerdict, ShortForm,
+    Source,
 };
 
 use crate::name::{RoleName, ToolName};
@@ -56,7 +57,8 @@ impl Policy {
         let types = Types::new().map_err(|error| broken(error.to_string()))?;
         let document = schema::document(catalogue);
         let canonical = document.to_string();
-        let schema = Schema::from_json_value(document).map_err(|error| broken(error.to_string()))?;
+        let schema =
+            Schema::from_json_value(document).map_err(|error| broken(error.to_string()))?;
         let entities = schema::entities(&types, roles, catalogue, &schema).map_err(broken)?;
         let mut loader = Loader::new(&types, schema::names(roles, catalogue), catalogue);
         for source in std::iter::once(&base()).chain(sources) {
@@ -64,7 +66,8 @@ impl Policy {
         }
         let mut lists = HashMap::new();
         for form in short_forms {
-            let count: &mut usize = lists.entry((form.layer, &form.role, form.verdict.list())).or_default();
+            let count: &mut usize =
+                lists.entry((form.layer, &form.role, form.verdict.list())).or_default();
             loader.short(form, *count);
             *count += 1;
         }
@@ -76,13 +79,21 @@ impl Policy {
         let digest = digest(&entries, roles, &canonical, approvers);
         let mut approvers = approvers.to_vec();
         approvers.truncate(APPROVERS_MAX);
-        Ok(Self { entries, index, types, entities, authorizer: Authorizer::new(), approvers, digest })
+        Ok(Self {
+            entries,
+            index,
+            types,
+            entities,
+            authorizer: Authorizer::new(),
+            approvers,
+            digest,
+        })
     }
 
     /// The policies of the role [`Roles::DEFAULT`] and of [`Roles::BASIC`]; they say nothing of other
     /// roles, unless those extend one of the two.
     pub fn builtin_sources() -> Vec<Source> {
-        vec![builtin("default.cedar", include_str!("../policy/default.cedar"))]
+        vec![builtin(DEFAULT, include_str!("../policy/default.cedar"))]
     }
 
     /// The digest of all that a verdict can depend on: policies, roles, approvers and the schema. An
@@ -99,7 +110,12 @@ impl Policy {
 
     /// All policies as Cedar, each under a comment that says where it comes from.
     pub fn show(&self) -> String {
-        let shown = |entry: &Entry| format!("// {} {}:{} ({})\n{}\n", entry.at.id, entry.at.file, entry.at.line, entry.layer, entry.text);
+        let shown = |entry: &Entry| {
+            format!(
+                "// {} {}:{} ({})\n{}\n",
+                entry.at.id, entry.at.file, entry.at.line, entry.layer, entry.text
+            )
+        };
         self.entries.iter().map(shown).collect::<Vec<_>>().join("\n")
     }
 
@@ -116,7 +132,10 @@ impl Policy {
 
 impl fmt::Debug for Policy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Policy").field("policies", &self.entries.len()).field("digest", &self.digest).finish_non_exhaustive()
+        f.debug_struct("Policy")
+            .field("policies", &self.entries.len())
+            .field("digest", &self.digest)
+            .finish_non_exhaustive()
     }
 }
 
@@ -128,17 +147,23 @@ pub fn cedar_schema(catalogue: &Catalogue) -> Result<String, PolicyErrors> {
 }
 
 fn base() -> Source {
-    builtin("base.cedar", include_str!("../policy/base.cedar"))
+    builtin(BASE, include_str!("../policy/base.cedar"))
 }
 
-fn builtin(name: &str, text: &str) -> Source {
-    Source { layer: Layer::Builtin, path: format!("builtin/{name}"), text: text.to_owned() }
+fn builtin(path: &str, text: &str) -> Source {
+    Source { layer: Layer::Builtin, path: path.to_owned(), text: text.to_owned() }
 }
 
 /// The tools or roles cannot be made into a schema: no policy file is at fault.
 fn broken(message: String) -> PolicyErrors {
     let remedy = "look at the tools' input schemas".to_owned();
-    PolicyErrors(vec![PolicyError { file: "(tools)".to_owned(), line: 1, column: 1, message, remedy }])
+    PolicyErrors(vec![PolicyError {
+        file: "(tools)".to_owned(),
+        line: 1,
+        column: 1,
+        message,
+        remedy,
+    }])
 }
 
 /// Every part is written with its length, so that no two different sets have the same bytes.
@@ -152,11 +177,15 @@ fn digest(entries: &[Entry], roles: &Roles, schema: &str, approvers: &[String]) 
     put(schema);
     for (role, parents) in roles.iter() {
         put(role.as_str());
-        parents.iter().for_each(|parent| put(parent.as_str()));
+        for parent in parents {
+            put(parent.as_str());
+        }
         put("");
     }
     put("");
-    approvers.iter().for_each(|approver| put(approver));
+    for approver in approvers {
+        put(approver);
+    }
     for entry in entries {
         put(&entry.at.id);
         put(&entry.text);
@@ -164,6 +193,9 @@ fn digest(entries: &[Entry], roles: &Roles, schema: &str, approvers: &[String]) 
     Digest::of(&bytes)
 }
 
+/// The files of the built-in policies, by the names that places show.
+const BASE: &str = "builtin/base.cedar";
+const DEFAULT: &str = "builtin/default.cedar";
 /// Most people that a quorum can ask for.
 const QUORUM_MAX: u32 = 5;
 /// Most approvers that are imagined when a quorum is looked for.

@@ -20,20 +20,15 @@ pub(crate) fn intent(redactor: &Redactor, id: &CallId, call: &CheckedCall, clear
     entry(redactor, Event::Call, call.identified.session(), Some(id), body)
 }
 
-/// The question that a call waits on.
-pub(crate) fn pending(redactor: &Redactor, id: &CallId, call: &CheckedCall, question: &str, quorum: u32) -> Entry {
-    let mut body = described(call);
-    insert(&mut body, "verdict", json!("ask"));
-    insert(&mut body, "question", json!(question));
-    insert(&mut body, "quorum", json!(quorum));
-    entry(redactor, Event::Pending, call.identified.session(), Some(id), body)
-}
-
 /// A refusal, with whatever is known of the call by then.
 pub(crate) fn refusal(redactor: &Redactor, session: &SessionId, id: &CallId, known: Known, refused: &Refusal) -> Entry {
     let mut body = known.0;
     let verdict = if matches!(refused, Refusal::ApprovalRequired { .. }) { "ask" } else { "deny" };
     insert(&mut body, "verdict", json!(verdict));
+    if let Refusal::ApprovalRequired { question, quorum, .. } = refused {
+        insert(&mut body, "question", json!(question));
+        insert(&mut body, "quorum", json!(quorum));
+    }
     insert(&mut body, "code", json!(refused.code()));
     insert(&mut body, "reason", json!(refused.to_string()));
     insert(&mut body, "policies", places(refused.policies()));
@@ -56,6 +51,11 @@ pub(crate) fn outcome(redactor: &Redactor, session: &SessionId, id: &CallId, out
 pub(crate) struct Known(Map<String, Value>);
 
 impl Known {
+    /// Everything that the gates have proved of a call.
+    pub(crate) fn checked(call: &CheckedCall) -> Self {
+        Self(described(call))
+    }
+
     pub(crate) fn proposal(door: &impl serde::Serialize, tool: &str, arguments: &Value, reference: Option<&str>) -> Self {
         let mut body = Map::new();
         insert(&mut body, "door", json!(door));
@@ -73,7 +73,6 @@ impl Known {
     }
 }
 
-/// Everything that the gates have proved of a call.
 fn described(call: &CheckedCall) -> Map<String, Value> {
     let tool = call.listed.tool();
     let arguments = call.scoped.arguments();

@@ -11,7 +11,10 @@ use thiserror::Error;
 /// What a tool can do to the world. Nothing said means irreversible.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-#[expect(clippy::exhaustive_enums, reason = "a fourth effect must break every place that does not know it")]
+#[expect(
+    clippy::exhaustive_enums,
+    reason = "a fourth effect must break every place that does not know it"
+)]
 pub enum Effect {
     /// It changes nothing.
     Read,
@@ -38,7 +41,10 @@ impl Effect {
 /// What an argument points at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
-#[expect(clippy::exhaustive_enums, reason = "a new kind must break the gate that turns targets into facts")]
+#[expect(
+    clippy::exhaustive_enums,
+    reason = "a new kind must break the gate that turns targets into facts"
+)]
 pub enum TargetKind {
     /// Text that a shell or the kernel executes.
     Command,
@@ -212,10 +218,19 @@ impl Catalogue {
         for (at, target) in raw.targets.iter().enumerate() {
             let again = raw.targets.iter().take(at).any(|earlier| earlier.fact() == target.fact());
             if again || !shape.has_text(&target.field) {
-                return Err(CatalogueError::Target { name: name_text, field: target.field.clone() });
+                return Err(CatalogueError::Target {
+                    name: name_text,
+                    field: target.field.clone(),
+                });
             }
         }
-        let tool = ToolDef { name, server: server.clone(), effect: raw.effect, shape, targets: raw.targets };
+        let tool = ToolDef {
+            name,
+            server: server.clone(),
+            effect: raw.effect,
+            shape,
+            targets: raw.targets,
+        };
         self.0.insert(name_text, Arc::new(tool));
         Ok(())
     }
@@ -269,7 +284,7 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn add(tool: Value) -> Result<Catalogue, CatalogueError> {
+    fn add(tool: &Value) -> Result<Catalogue, CatalogueError> {
         let mut catalogue = Catalogue::default();
         catalogue.add(&json!({"server": "s", "tools": [tool]}).to_string())?;
         Ok(catalogue)
@@ -281,14 +296,22 @@ mod tests {
 
     #[test]
     fn a_tool_without_an_effect_is_irreversible() {
-        let catalogue = add(json!({"name": "t", "input": input()})).unwrap();
+        let catalogue = add(&json!({"name": "t", "input": input()})).unwrap();
         assert_eq!(catalogue.get("t").unwrap().effect(), Effect::Irreversible);
     }
 
     #[test]
     fn the_builtin_tools_are_sound() {
         let catalogue = Catalogue::builtin().unwrap();
-        for name in ["Bash", "Read", "Write", "FileMention", "net.connect", "process.start", "model.request"] {
+        for name in [
+            "Bash",
+            "Read",
+            "Write",
+            "FileMention",
+            "net.connect",
+            "process.start",
+            "model.request",
+        ] {
             assert!(catalogue.get(name).is_some(), "{name}");
         }
         assert!(catalogue.get("bash").is_none() && catalogue.get("").is_none());
@@ -298,10 +321,17 @@ mod tests {
     fn a_name_that_could_pass_for_another_is_refused() {
         let mut catalogue = Catalogue::builtin().unwrap();
         for name in ["Bash", "bash", "BASH", "NET.connect"] {
-            let text = json!({"server": "evil", "tools": [{"name": name, "input": input()}]}).to_string();
-            assert!(matches!(catalogue.add(&text), Err(CatalogueError::Duplicate { .. })), "{name}");
+            let text =
+                json!({"server": "evil", "tools": [{"name": name, "input": input()}]}).to_string();
+            assert!(
+                matches!(catalogue.add(&text), Err(CatalogueError::Duplicate { .. })),
+                "{name}"
+            );
         }
-        assert!(matches!(add(json!({"name": "read", "input": input()})), Err(CatalogueError::Reserved { .. })));
+        assert!(matches!(
+            add(&json!({"name": "read", "input": input()})),
+            Err(CatalogueError::Reserved { .. })
+        ));
     }
 
     #[test]
@@ -316,7 +346,7 @@ mod tests {
             json!({"name": "t", "input": input(), "targets": [{"field": "b", "kind": "path"}]}),
             json!({"name": "t", "input": input(), "targets": [{"field": "a", "kind": "path"}, {"field": "a", "kind": "path"}]}),
         ] {
-            assert!(add(tool.clone()).is_err(), "{tool}");
+            assert!(add(&tool).is_err(), "{tool}");
         }
     }
 }

@@ -18,7 +18,7 @@ fn main() {
     let rounds = if std::env::args().any(|argument| argument == "--test") { 1 } else { 200 };
     let workspace = tempfile::tempdir().unwrap();
     let spec = spec(workspace.path());
-    let mut starters: Vec<(&str, Box<dyn Fn() -> bool>)> = vec![
+    let mut starters: Vec<(&str, Starter)> = vec![
         ("bare", Box::new(|| run(&["/bin/true"]))),
         ("unshare", Box::new(|| run(&["unshare", "-Urnmpfi", "--mount-proc", "/bin/true"]))),
         ("bartizan", Box::new(move || boxed(&spec))),
@@ -36,22 +36,36 @@ fn main() {
     report(&starters.iter().map(|(name, _)| *name).collect::<Vec<_>>(), &mut times);
 }
 
+/// Starts `/bin/true` in one way and tells whether it worked.
+type Starter = Box<dyn Fn() -> bool>;
+
 fn report(names: &[&str], times: &mut [Vec<Duration>]) {
     let mut medians = Vec::new();
     for times in times.iter_mut() {
         times.sort();
-        medians.push((times[times.len() / 2], times[times.len() / 10], times[times.len() * 9 / 10]));
+        medians.push((
+            times[times.len() / 2],
+            times[times.len() / 10],
+            times[times.len() * 9 / 10],
+        ));
     }
     let unshare = names.iter().position(|name| *name == "unshare").map(|place| medians[place].0);
     println!("start and end of /bin/true, {} rounds, interleaved", times[0].len());
     for (name, (median, low, high)) in names.iter().zip(&medians) {
-        let ratio = unshare.map_or(f64::NAN, |unshare| median.as_secs_f64() / unshare.as_secs_f64());
-        println!("{name:<10} median {median:>10.2?}  p10 {low:>10.2?}  p90 {high:>10.2?}  {ratio:.2} x unshare");
+        let ratio =
+            unshare.map_or(f64::NAN, |unshare| median.as_secs_f64() / unshare.as_secs_f64());
+        println!(
+            "{name:<10} median {median:>10.2?}  p10 {low:>10.2?}  p90 {high:>10.2?}  {ratio:.2} x unshare"
+        );
     }
 }
 
 fn run(argv: &[&str]) -> bool {
-    let status = Command::new(argv[0]).args(&argv[1..]).stdout(Stream::null()).stderr(Stream::null()).status();
+    let status = Command::new(argv[0])
+        .args(&argv[1..])
+        .stdout(Stream::null())
+        .stderr(Stream::null())
+        .status();
     status.is_ok_and(|status| status.success())
 }
 
@@ -82,5 +96,16 @@ fn spec(workspace: &std::path::Path) -> BoxSpec {
 }
 
 const BWRAP: &[&str] = &[
-    "bwrap", "--unshare-all", "--ro-bind", "/", "/", "--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp", "/bin/true",
+    "bwrap",
+    "--unshare-all",
+    "--ro-bind",
+    "/",
+    "/",
+    "--proc",
+    "/proc",
+    "--dev",
+    "/dev",
+    "--tmpfs",
+    "/tmp",
+    "/bin/true",
 ];

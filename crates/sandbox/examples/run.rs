@@ -28,7 +28,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut running = spawn(&plan)?;
     drop(running.stdio.stdin.take());
     let stderr = running.stdio.stderr.take().map(std::fs::File::from);
-    let errors = std::thread::spawn(move || stderr.map(|mut from| copy(&mut from, &mut std::io::stderr())));
+    let errors =
+        std::thread::spawn(move || stderr.map(|mut from| copy(&mut from, &mut std::io::stderr())));
     if let Some(stdout) = running.stdio.stdout.take() {
         copy(&mut std::fs::File::from(stdout), &mut std::io::stdout())?;
     }

@@ -52,7 +52,8 @@ pub(crate) fn run(setup: &Setup<'_>) -> ! {
             sys::exit(1);
         }
     }
-    match start(setup, builder.slave.as_ref().map(AsFd::as_fd)) {
+    let slave = builder.slave.as_ref().map(AsFd::as_fd);
+    match start(setup, slave) {
         Ok(program) => {
             drop(builder.slave.take());
             reaper::keep(setup.socket, program, setup.wall)
@@ -81,6 +82,11 @@ fn begin(setup: &Setup<'_>, socket: BorrowedFd<'_>) -> Result<(), Errno> {
     rustix::stdio::dup2_stdout(&null)?;
     rustix::stdio::dup2_stderr(&null)?;
     rustix::process::umask(Mode::empty());
+    hear_go(socket)
+}
+
+/// Waits for the supervisor's word: first when it has mapped our user, then when we are in our control groups.
+fn hear_go(socket: BorrowedFd<'_>) -> Result<(), Errno> {
     let mut go = [0_u8; 1];
     match rustix::net::recv(socket, &mut go, RecvFlags::empty())?.0 {
         0 => Err(Errno::CONNRESET),
@@ -180,6 +186,7 @@ impl<'a> Builder<'a> {
             }),
             Op::Limit { resource, value, .. } => limit(*resource, *value),
             Op::HandOver => self.hand_over(),
+            Op::EnterGroups => hear_go(self.socket).and_then(|()| sys::new_cgroup_namespace()),
             Op::NoNewPrivileges => rustix::thread::set_no_new_privs(true),
             Op::Landlock { rights, scoped, rules } => {
                 let ruleset = sys::landlock_ruleset(*rights, *scoped)?;
@@ -199,46 +206,21 @@ impl<'a> Builder<'a> {
         match op {
             Op::PrivateMounts => rustix::mount::mount_change(
                 c"/",
-                rustix::mount::MountPropagationFlags::PRIVATE | rustix::mount::MountPropagationFlags::REC,
+                rustix::mount::MountPropagationFlags::PRIVATE
+                    | rustix::mount::MountPropagationFlags::REC,
             ),
             Op::NewRoot { options } => self.new_root(options),
-            Op::Dir { path, mode } => rustix::fs::mkdir(path.as_c_str(), Mode::from_raw_mode(*mode)),
+            Op::Dir { path, mode } => {
+                rustix::fs::mkdir(path.as_c_str(), Mode::from_raw_mode(*mode))
+            }
             Op::File { path, contents, mode } => make_file(path, contents, *mode),
             Op::Link { path, target } => rustix::fs::symlink(target.as_c_str(), path.as_c_str()),
-            Op::Tmpfs { path, options } => rustix::mount::mount(
-                c"tmpfs",
-                path.as_c_str(),
-                c"tmpfs",
-                MountFlags::NOSUID | MountFlags::NODEV,
-                options.as_c_str(),
-            ),
             Op::Bind(bind) => self.bind(step, bind),
-            Op::Overlay { path, options } => rustix::mount::mount(
-                c"overlay",
-                path.as_c_str(),
-                c"overlay",
-                MountFlags::NOSUID | MountFlags::NODEV,
-                options.as_c_str(),
-            ),
-            Op::Proc => rustix::mount::mount(
-                c"proc",
-                c"proc",
-                c"proc",
-                MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC,
-                c"hidepid=2",
-            ),
             Op::NoUserNamespaces => write_file(c"proc/sys/user/max_user_namespaces", b"0"),
             Op::ReadOnly { path } => {
                 let at = rustix::fs::open(path.as_c_str(), PATH_ONLY, Mode::empty())?;
                 sys::mount_attributes(at.as_fd(), false, crate::op::RDONLY, None)
             }
-            Op::Pts => rustix::mount::mount(
-                c"devpts",
-                c"dev/pts",
-                c"devpts",
-                MountFlags::NOSUID | MountFlags::NOEXEC,
-                c"newinstance,ptmxmode=0666,mode=620",
-            ),
             Op::HoldUpper { path } => {
                 let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
                 let upper = rustix::fs::open(path.as_c_str(), flags, Mode::empty())?;
@@ -257,8 +239,7 @@ impl<'a> Builder<'a> {
                 rustix::mount::unmount(c".", UnmountFlags::DETACH)?;
                 rustix::process::chdir(c"/")
             }
-            // Every other act is carried out by `act`.
-            _ => Err(Errno::NOSYS),
+            new => mount_new(new),
         }
     }
 
@@ -320,15 +301,19 @@ impl<'a> Builder<'a> {
         let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
         let master = rustix::fs::open(c"dev/pts/ptmx", flags, Mode::empty())?;
         rustix::pty::unlockpt(&master)?;
-        let flags = rustix::pty::OpenptFlags::RDWR | rustix::pty::OpenptFlags::NOCTTY | rustix::pty::OpenptFlags::CLOEXEC;
+        let flags = rustix::pty::OpenptFlags::RDWR
+            | rustix::pty::OpenptFlags::NOCTTY
+            | rustix::pty::OpenptFlags::CLOEXEC;
         self.slave = Some(rustix::pty::ioctl_tiocgptpeer(&master, flags)?);
-        let size = rustix::termios::Winsize { ws_row: rows, ws_col: cols, ws_xpixel: 0, ws_ypixel: 0 };
+        let size =
+            rustix::termios::Winsize { ws_row: rows, ws_col: cols, ws_xpixel: 0, ws_ypixel: 0 };
         rustix::termios::tcsetwinsize(&master, size)?;
         self.hand(Tag::Terminal, master)
     }
 
     fn hand(&mut self, tag: Tag, fd: OwnedFd) -> Result<(), Errno> {
-        let mut free = self.handed.iter_mut().zip(&mut self.tags).filter(|(slot, _)| slot.is_none());
+        let mut free =
+            self.handed.iter_mut().zip(&mut self.tags).filter(|(slot, _)| slot.is_none());
         let (slot, place) = free.next().ok_or(Errno::MFILE)?;
         *slot = Some(fd);
         *place = tag as u8;
@@ -341,18 +326,44 @@ impl<'a> Builder<'a> {
         let held = self.handed.iter().map_while(Option::as_ref);
         let count = fds.iter_mut().zip(held).map(|(slot, fd)| *slot = fd.as_fd()).count();
         let sent = fds.get(..count).ok_or(Errno::MFILE)?;
-        let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS))];
+        let mut space =
+            [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS))];
         let mut control = SendAncillaryBuffer::new(&mut space);
         if count > 0 && !control.push(SendAncillaryMessage::ScmRights(sent)) {
             return Err(Errno::MSGSIZE);
         }
         let message = Message::Descriptors { tags: self.tags, redirect: self.redirect }.encode();
-        rustix::net::sendmsg(self.socket, &[IoSlice::new(&message)], &mut control, SendFlags::NOSIGNAL)?;
+        rustix::net::sendmsg(
+            self.socket,
+            &[IoSlice::new(&message)],
+            &mut control,
+            SendFlags::NOSIGNAL,
+        )?;
         for slot in &mut self.handed {
             drop(slot.take());
         }
         Ok(())
     }
+}
+
+/// Mounts a new file system.
+fn mount_new(op: &Op) -> Result<(), Errno> {
+    let (kind, path, flags, options) = match op {
+        Op::Tmpfs { path, options } => {
+            (c"tmpfs", path.as_c_str(), MountFlags::NODEV, options.as_c_str())
+        }
+        Op::Overlay { path, options } => {
+            (c"overlay", path.as_c_str(), MountFlags::NODEV, options.as_c_str())
+        }
+        Op::Proc => (c"proc", c"proc", MountFlags::NODEV | MountFlags::NOEXEC, c"hidepid=2"),
+        Op::Pts => {
+            let options = c"newinstance,ptmxmode=0666,mode=620";
+            (c"devpts", c"dev/pts", MountFlags::NOEXEC, options)
+        }
+        // Every other act is carried out by `act` and `mount`.
+        _ => return Err(Errno::NOSYS),
+    };
+    rustix::mount::mount(kind, path, kind, MountFlags::NOSUID | flags, options)
 }
 
 /// Opens a host path without following a symlink anywhere and clones the mounts from there down.
@@ -473,7 +484,12 @@ fn converse(request: &Netlink) -> Result<(), Errno> {
         // Protocol 0, which is what no protocol means.
         Subsystem::Route | Subsystem::RouteV6 => None,
     };
-    let socket = rustix::net::socket_with(AddressFamily::NETLINK, SocketType::RAW, SocketFlags::CLOEXEC, protocol)?;
+    let socket = rustix::net::socket_with(
+        AddressFamily::NETLINK,
+        SocketType::RAW,
+        SocketFlags::CLOEXEC,
+        protocol,
+    )?;
     sockopt::set_socket_timeout(&socket, sockopt::Timeout::Recv, Some(ANSWER_TIME))?;
     rustix::net::send(&socket, &request.message, SendFlags::empty())?;
     let mut wanted = request.acknowledgements;

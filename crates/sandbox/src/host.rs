@@ -22,7 +22,7 @@ pub struct HostFacts {
     pub(crate) landlock_abi: i32,
     pub(crate) home: Option<PathBuf>,
     pub(crate) cgroup: Place,
-    /// What AppArmor or a sysctl says against user namespaces, if anything.
+    /// What `AppArmor` or a sysctl says against user namespaces, if anything.
     pub(crate) obstacle: Option<Obstacle>,
     pub(crate) paths: BTreeMap<PathBuf, PathFact>,
     /// Small files of `/etc` that a program may need, as they are.
@@ -59,7 +59,7 @@ pub(crate) struct PathFact {
 pub(crate) enum Kind {
     Directory,
     File,
-    Link { target: PathBuf, leads_to: Box<Kind> },
+    Link { target: PathBuf, leads_to: Box<Self> },
     Other,
     Socket,
 }
@@ -83,7 +83,8 @@ impl HostFacts {
             nonce: nonce()?,
         };
         if facts.uid == 0 && maps_everything() {
-            facts.private_uid = Some(PRIVATE_UIDS | (u32::try_from(facts.nonce & 0x03ff_ffff).unwrap_or(1)));
+            facts.private_uid =
+                Some(PRIVATE_UIDS | (u32::try_from(facts.nonce & 0x03ff_ffff).unwrap_or(1)));
         }
         facts.look(spec)?;
         facts.look_at_etc();
@@ -116,8 +117,16 @@ impl HostFacts {
                 self.paths.insert(path.to_owned(), fact);
             }
             // What is not there, or not for us to see, cannot be shown to the box either.
-            Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied | io::ErrorKind::NotADirectory) => {}
-            Err(source) => return Err(PlanError::Io { what: "path", path: path.to_owned(), source }),
+            Err(e)
+                if matches!(
+                    e.kind(),
+                    io::ErrorKind::NotFound
+                        | io::ErrorKind::PermissionDenied
+                        | io::ErrorKind::NotADirectory
+                ) => {}
+            Err(source) => {
+                return Err(PlanError::Io { what: "path", path: path.to_owned(), source });
+            }
         }
         Ok(())
     }
@@ -132,9 +141,9 @@ impl HostFacts {
         let Ok(entries) = fs::read_dir("/etc") else { return };
         for entry in entries.flatten() {
             let name = entry.file_name();
-            let versioned = mounts::ETC_VERSIONED.iter().any(|prefix| {
-                name.to_str().is_some_and(|name| name.starts_with(prefix))
-            });
+            let versioned = mounts::ETC_VERSIONED
+                .iter()
+                .any(|prefix| name.to_str().is_some_and(|name| name.starts_with(prefix)));
             if versioned && entry.file_type().is_ok_and(|kind| kind.is_dir()) {
                 self.etc_trees.push(entry.path());
             }
@@ -230,9 +239,8 @@ fn obstacle() -> Option<Obstacle> {
 
 /// Whether this user namespace maps every user to itself, as the host's own does.
 fn maps_everything() -> bool {
-    fs::read_to_string("/proc/self/uid_map").is_ok_and(|map| {
-        map.split_whitespace().eq(["0", "0", "4294967295"])
-    })
+    fs::read_to_string("/proc/self/uid_map")
+        .is_ok_and(|map| map.split_whitespace().eq(["0", "0", "4294967295"]))
 }
 
 fn mount_below(workspace: &Path) -> Option<PathBuf> {

@@ -35,8 +35,11 @@ pub mod writeback;
 
 pub use error::{Fault, Mechanism, PlanError, SpawnError};
 pub use host::HostFacts;
+pub use linux::seccomp::filter_rules;
 pub use plan::Plan;
-pub use running::{Capture, Exit, Life, Peak, Reason, Running, StdioEnds, original_destination, resize};
+pub use running::{
+    Capture, Exit, Killer, Life, Peak, Reason, Running, StdioEnds, original_destination, resize,
+};
 pub use spawn::spawn;
 pub use spec::{
     Access, BoundSocket, BoxSpec, Limits, Stdio, Stream, SyntheticFile, WindowSize, WorkspaceMode,

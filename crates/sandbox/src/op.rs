@@ -7,45 +7,88 @@ use std::ffi::{CStr, CString};
 use std::fmt;
 use std::net::SocketAddr;
 
-/// One act. Paths are relative to the new root unless said otherwise.
-#[derive(Clone, Debug)]
+/// One act. Paths are relative to the new root unless said otherwise. No `Debug`: a file's contents may be confidential.
+#[derive(Clone)]
 pub(crate) enum Op {
     /// Offers this process first when the host itself is out of memory. Not required.
     OfferToOom,
     /// Maps the caller's own user and group into the namespace.
-    MapSelf { uid_map: Vec<u8>, gid_map: Vec<u8> },
+    MapSelf {
+        uid_map: Vec<u8>,
+        gid_map: Vec<u8>,
+    },
     /// Takes on the box's user, once the supervisor has mapped it.
-    Become { uid: u32, gid: u32 },
+    Become {
+        uid: u32,
+        gid: u32,
+    },
     /// Dies with the supervisor, and cannot be read by the program inside.
     BindLife,
     HostName(CString),
     Netlink(Netlink),
     Listen(Listen),
     PrivateMounts,
-    NewRoot { options: CString },
-    Dir { path: CString, mode: u32 },
-    File { path: CString, contents: Vec<u8>, mode: u32 },
-    Link { path: CString, target: CString },
-    Tmpfs { path: CString, options: CString },
+    NewRoot {
+        options: CString,
+    },
+    Dir {
+        path: CString,
+        mode: u32,
+    },
+    File {
+        path: CString,
+        contents: Vec<u8>,
+        mode: u32,
+    },
+    Link {
+        path: CString,
+        target: CString,
+    },
+    Tmpfs {
+        path: CString,
+        options: CString,
+    },
     Bind(Bind),
-    Overlay { path: CString, options: CString },
+    Overlay {
+        path: CString,
+        options: CString,
+    },
     Proc,
     /// No further user namespace below this one.
     NoUserNamespaces,
-    ReadOnly { path: CString },
+    ReadOnly {
+        path: CString,
+    },
     Pts,
-    Terminal { rows: u16, cols: u16 },
-    HoldUpper { path: CString },
+    Terminal {
+        rows: u16,
+        cols: u16,
+    },
+    HoldUpper {
+        path: CString,
+    },
     /// Takes the scaffolding out of the view; what was bound from it stays.
-    DropStage { path: CString },
+    DropStage {
+        path: CString,
+    },
     SealRoot,
     Pivot,
     SessionKeyring,
-    Limit { name: &'static str, resource: Resource, value: u64 },
+    Limit {
+        name: &'static str,
+        resource: Resource,
+        value: u64,
+    },
     /// Passes the listening sockets, the terminal and the upper directory to the supervisor.
     HandOver,
+    /// Waits until the supervisor has put the box into its control groups, and makes those the root of what it sees.
+    EnterGroups,
     NoNewPrivileges,
-    Landlock { rights: u64, scoped: u64, rules: Vec<Rule> },
+    Landlock {
+        rights: u64,
+        scoped: u64,
+        rules: Vec<Rule>,
+    },
     DropCapabilities,
     Filter(Vec<libc::sock_filter>),
 }
@@ -62,7 +105,7 @@ pub(crate) struct Netlink {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Subsystem {
-    /// nf_tables. A kernel without it leaves capture to listeners on well-known ports.
+    /// `nf_tables`. A kernel without it leaves capture to listeners on well-known ports.
     Filter,
     /// Routing. Nothing goes on without it.
     Route,
@@ -82,7 +125,7 @@ pub(crate) struct Listen {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum When {
     Always,
-    /// Only when nf_tables did not take the redirect rules.
+    /// Only when `nf_tables` did not take the redirect rules.
     WithoutRedirect,
 }
 
@@ -127,7 +170,9 @@ impl Op {
         match self {
             Self::OfferToOom | Self::Limit { .. } => Mechanism::ResourceLimits,
             Self::MapSelf { .. } | Self::Become { .. } => Mechanism::UserMapping,
-            Self::BindLife | Self::HostName(_) | Self::NoUserNamespaces => Mechanism::Namespaces,
+            Self::BindLife | Self::HostName(_) | Self::NoUserNamespaces | Self::EnterGroups => {
+                Mechanism::Namespaces
+            }
             Self::Netlink(_) | Self::Listen(_) => Mechanism::Network,
             Self::PrivateMounts
             | Self::NewRoot { .. }
@@ -159,7 +204,7 @@ impl fmt::Display for Op {
         match self {
             Self::OfferToOom => f.write_str("offer to the host's oom killer first"),
             Self::MapSelf { uid_map, gid_map } => {
-                let map = |bytes| String::from_utf8_lossy(bytes).into_owned();
+                let map = |bytes: &[u8]| String::from_utf8_lossy(bytes.trim_ascii()).into_owned();
                 write!(f, "map users `{}`, groups `{}`", map(uid_map), map(gid_map))
             }
             Self::Become { uid, gid } => write!(f, "become user {uid}, group {gid}"),
@@ -200,6 +245,7 @@ impl fmt::Display for Op {
             Self::SessionKeyring => f.write_str("new session keyring"),
             Self::Limit { name, value, .. } => write!(f, "limit {name} {value}"),
             Self::HandOver => f.write_str("hand descriptors to the supervisor"),
+            Self::EnterGroups => f.write_str("control groups as root"),
             Self::NoNewPrivileges => f.write_str("no new privileges"),
             Self::Landlock { rights, scoped, rules } => {
                 write!(f, "landlock rights {rights:#x} scopes {scoped:#x}")?;

@@ -11,8 +11,8 @@ use std::fmt;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 
-/// Everything the start of a box does, as data. `Display` shows it act by act.
-#[derive(Clone, Debug)]
+/// Everything the start of a box does, as data. `Display` shows it act by act, without contents and environment.
+#[derive(Clone)]
 pub struct Plan {
     pub(crate) ops: Vec<Op>,
     pub(crate) workspace: PathBuf,
@@ -53,7 +53,7 @@ impl Plan {
         }
         ops.extend([Op::SealRoot, Op::Pivot, Op::SessionKeyring]);
         ops.extend(limits::ops(&spec.limits, facts));
-        ops.extend([Op::HandOver, Op::NoNewPrivileges]);
+        ops.extend([Op::HandOver, Op::EnterGroups, Op::NoNewPrivileges]);
         ops.extend(landlock::wall(facts.landlock_abi, rules));
         ops.extend([Op::DropCapabilities, Op::Filter(seccomp::program())]);
         Ok(Self {
@@ -61,7 +61,11 @@ impl Plan {
             workspace: spec.workspace.clone(),
             workspace_identity: workspace.identity,
             program: spec.program.clone(),
-            argv: spec.argv.iter().map(|word| c_string("argument", word)).collect::<Result<_, _>>()?,
+            argv: spec
+                .argv
+                .iter()
+                .map(|word| c_string("argument", word))
+                .collect::<Result<_, _>>()?,
             env: environment(spec)?,
             cwd: c_string("working directory", spec.cwd.as_os_str())?,
             stdio: spec.stdio,
@@ -81,6 +85,15 @@ impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.ops.iter().try_for_each(|op| writeln!(f, "{op}"))?;
         writeln!(f, "run {} in {}", self.program.display(), self.cwd.to_string_lossy())
+    }
+}
+
+impl fmt::Debug for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Plan")
+            .field("program", &self.program)
+            .field("acts", &self.ops.len())
+            .finish_non_exhaustive()
     }
 }
 
@@ -133,9 +146,12 @@ fn place_file(view: &mut View<'_>, file: &SyntheticFile) -> Result<(), PlanError
         (Some((_, Place::Workspace { .. })), _) => {
             return unplaceable("the workspace holds only what is on the host");
         }
-        (Some((_, Place::Scratch { .. })), Access::Writable) => Place::File { contents, mode },
-        (_, Access::Writable) => return unplaceable("only the home directory and /tmp can be written"),
-        (None, Access::ReadOnly) => Place::File { contents, mode },
+        (Some((_, Place::Scratch { .. })), Access::Writable) | (None, Access::ReadOnly) => {
+            Place::File { contents, mode }
+        }
+        (_, Access::Writable) => {
+            return unplaceable("only the home directory and /tmp can be written");
+        }
         (Some(_), Access::ReadOnly) => Place::Pinned { contents, mode },
     };
     view.put(path, place)
@@ -192,7 +208,9 @@ fn check_paths(spec: &BoxSpec) -> Result<(), PlanError> {
     let plain = |path: &Path| {
         path.is_absolute()
             && !path.as_os_str().as_bytes().contains(&0)
-            && path.components().all(|part| matches!(part, Component::RootDir | Component::Normal(_)))
+            && path
+                .components()
+                .all(|part| matches!(part, Component::RootDir | Component::Normal(_)))
     };
     let one = |what, path: &Path| {
         if plain(path) { Ok(()) } else { Err(PlanError::BadPath { what, path: path.to_owned() }) }
@@ -226,33 +244,50 @@ fn check_user(name: &str) -> Result<(), PlanError> {
 
 fn check_workspace<'a>(spec: &BoxSpec, facts: &'a HostFacts) -> Result<&'a PathFact, PlanError> {
     let path = &spec.workspace;
-    let refuse = |problem: String, remedy| {
-        Err(PlanError::Workspace { path: path.clone(), problem, remedy })
-    };
+    let refuse =
+        |problem: String, remedy| Err(PlanError::Workspace { path: path.clone(), problem, remedy });
     let Some(fact) = facts.path(path) else {
-        return refuse("does not exist or cannot be entered".into(), "run from an existing directory of your own");
+        return refuse(
+            "does not exist or cannot be entered".into(),
+            "run from an existing directory of your own",
+        );
     };
     if path.parent().is_none() {
         return refuse("is the whole file system".into(), "run from a project's directory");
     }
     if fact.canonical != *path {
         let real = fact.canonical.display();
-        return refuse(format!("leads through a symlink to `{real}`"), "run from the directory that the symlink leads to");
+        return refuse(
+            format!("leads through a symlink to `{real}`"),
+            "run from the directory that the symlink leads to",
+        );
     }
     if fact.kind != Kind::Directory {
         return refuse("is not a directory".into(), "run from a directory");
     }
     let homes = [Some(&spec.home), facts.home.as_ref()];
     if homes.into_iter().flatten().any(|home| home.starts_with(path)) {
-        return refuse("is a home directory or holds one".into(), "run from a project's directory below it");
+        return refuse(
+            "is a home directory or holds one".into(),
+            "run from a project's directory below it",
+        );
     }
-    let system = ["/bin", "/boot", "/dev", "/etc", "/lib", "/lib64", "/proc", "/run", "/sbin", "/sys", "/usr"];
-    if system.iter().any(|taken| path.starts_with(taken)) || path == Path::new("/tmp") || path == Path::new("/var") {
+    let system = [
+        "/bin", "/boot", "/dev", "/etc", "/lib", "/lib64", "/proc", "/run", "/sbin", "/sys", "/usr",
+    ];
+    if system.iter().any(|taken| path.starts_with(taken))
+        || path == Path::new("/tmp")
+        || path == Path::new("/var")
+    {
         return refuse("belongs to the system".into(), "run from a project's directory");
     }
     if let Some(private) = overlap(path, spec, facts) {
-        let problem = format!("and `{}`, which no box may see, hold one another", private.display());
-        return refuse(problem, "run from a directory apart from Bartizan's state and configuration");
+        let problem =
+            format!("and `{}`, which no box may see, hold one another", private.display());
+        return refuse(
+            problem,
+            "run from a directory apart from Bartizan's state and configuration",
+        );
     }
     if facts.private_uid.is_none() && fact.uid != facts.uid {
         return refuse("belongs to another user".into(), "run from a directory of your own");
@@ -277,12 +312,17 @@ fn check_readable(path: &Path, spec: &BoxSpec, facts: &HostFacts) -> Result<(), 
 
 /// A path that no box may see and that lies in `path`, or in which `path` lies.
 fn overlap(path: &Path, spec: &BoxSpec, facts: &HostFacts) -> Option<PathBuf> {
-    let resolved = |private: &PathBuf| facts.path(private).map_or(private.clone(), |fact| fact.canonical.clone());
-    spec.never_visible.iter().find(|private| {
-        [(*private).clone(), resolved(private)]
-            .iter()
-            .any(|private| private.starts_with(path) || path.starts_with(private))
-    }).cloned()
+    let resolved = |private: &PathBuf| {
+        facts.path(private).map_or(private.clone(), |fact| fact.canonical.clone())
+    };
+    spec.never_visible
+        .iter()
+        .find(|private| {
+            [(*private).clone(), resolved(private)]
+                .iter()
+                .any(|private| private.starts_with(path) || path.starts_with(private))
+        })
+        .cloned()
 }
 
 fn environment(spec: &BoxSpec) -> Result<Vec<CString>, PlanError> {
@@ -300,9 +340,13 @@ fn environment(spec: &BoxSpec) -> Result<Vec<CString>, PlanError> {
 }
 
 fn c_string(what: &'static str, text: &OsStr) -> Result<CString, PlanError> {
-    CString::new(text.as_bytes()).map_err(|_| PlanError::BadPath { what, path: PathBuf::from(text) })
+    CString::new(text.as_bytes())
+        .map_err(|_| PlanError::BadPath { what, path: PathBuf::from(text) })
 }
 
 const HOST_NAME: &std::ffi::CStr = c"bartizan";
 /// The first user of most distributions; what root's boxes see themselves as.
 const ORDINARY_ID: u32 = 1000;
+
+#[cfg(test)]
+mod tests;

@@ -34,10 +34,8 @@ pub(crate) fn keep(socket: RawFd, program: i32, wall: Option<Duration>) -> ! {
 
 /// Sleeps until a child has changed or the time is over; ends the box when the supervisor's end of the socket is closed.
 fn wait(socket: BorrowedFd<'_>, children: &std::os::fd::OwnedFd, left: Option<Duration>) {
-    let mut fds = [
-        PollFd::from_borrowed_fd(socket, PollFlags::IN),
-        PollFd::new(children, PollFlags::IN),
-    ];
+    let mut fds =
+        [PollFd::from_borrowed_fd(socket, PollFlags::IN), PollFd::new(children, PollFlags::IN)];
     let left = left.and_then(|left| Timespec::try_from(left).ok());
     if rustix::event::poll(&mut fds, left.as_ref()).is_err() {
         return;
@@ -84,7 +82,8 @@ fn forget_supervisor() {
         let Ok(read @ 1..) = rustix::io::read(&maps, free) else { return };
         held += read;
         let mut done = 0;
-        while let Some(line) = buffer.get(done..held).and_then(|rest| rest.split_inclusive(|b| *b == b'\n').next())
+        while let Some(line) =
+            buffer.get(done..held).and_then(|rest| rest.split_inclusive(|b| *b == b'\n').next())
             && line.ends_with(b"\n")
         {
             done += line.len();

@@ -11,6 +11,7 @@ use rustix::process::Signal;
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -114,23 +115,32 @@ pub struct Life {
     socket: OwnedFd,
     groups: Groups,
     pid: i32,
-    killed: AtomicBool,
+    killed: Arc<AtomicBool>,
     watch: Option<Watch>,
     exit: Option<Exit>,
 }
 
 impl Life {
     pub(crate) fn new(pidfd: OwnedFd, socket: OwnedFd, groups: Groups, pid: i32) -> Self {
-        Self { pidfd, socket, groups, pid, killed: AtomicBool::new(false), watch: None, exit: None }
+        Self {
+            pidfd,
+            socket,
+            groups,
+            pid,
+            killed: Arc::new(AtomicBool::new(false)),
+            watch: None,
+            exit: None,
+        }
     }
 
     /// Ends the box at once: every process in it. Harmless when it has ended.
     pub fn kill(&self) -> io::Result<()> {
-        self.killed.store(true, Ordering::SeqCst);
-        match rustix::process::pidfd_send_signal(&self.pidfd, Signal::KILL) {
-            Ok(()) | Err(Errno::SRCH) => Ok(()),
-            Err(errno) => Err(errno.into()),
-        }
+        kill(&self.pidfd, &self.killed)
+    }
+
+    /// Something that can end the box while another thread waits for it.
+    pub fn killer(&self) -> io::Result<Killer> {
+        Ok(Killer { pidfd: self.pidfd.try_clone()?, killed: Arc::clone(&self.killed) })
     }
 
     /// Waits for the end of the box and tells how it was. Returns at once when [`Life::pidfd`] is readable.
@@ -146,7 +156,8 @@ impl Life {
             oom_kills,
             cpu: Some(usage.cpu),
         };
-        let over = watched.is_some_and(|watched| watched.over) || oom_kills.is_some_and(|kills| kills > 0);
+        let over =
+            watched.is_some_and(|watched| watched.over) || oom_kills.is_some_and(|kills| kills > 0);
         let exit = Exit { reason: self.reason(usage.status, over), peak };
         self.groups = Groups::default();
         self.exit = Some(exit.clone());
@@ -197,6 +208,28 @@ impl Life {
             _ if self.killed.load(Ordering::SeqCst) => Reason::Killed,
             _ => Reason::Signalled(status.saturating_neg().max(0)),
         }
+    }
+}
+
+/// Ends a box; see [`Life::killer`].
+#[derive(Debug)]
+pub struct Killer {
+    pidfd: OwnedFd,
+    killed: Arc<AtomicBool>,
+}
+
+impl Killer {
+    /// Ends the box at once: every process in it. Harmless when it has ended.
+    pub fn kill(&self) -> io::Result<()> {
+        kill(&self.pidfd, &self.killed)
+    }
+}
+
+fn kill(pidfd: &OwnedFd, killed: &AtomicBool) -> io::Result<()> {
+    killed.store(true, Ordering::SeqCst);
+    match rustix::process::pidfd_send_signal(pidfd, Signal::KILL) {
+        Ok(()) | Err(Errno::SRCH) => Ok(()),
+        Err(errno) => Err(errno.into()),
     }
 }
 

@@ -65,8 +65,9 @@ fn start_cloner() -> io::Result<Sender<Job>> {
 fn start(plan: &Plan) -> Result<Running, SpawnError> {
     let workspace = open_workspace(plan)?;
     let trees = open_trees(plan)?;
-    let groups = Groups::make(&plan.cgroup, &plan.name, &plan.limits)
-        .map_err(|source| refused(plan, Mechanism::Cgroup, "making the control groups".into(), source))?;
+    let groups = Groups::make(&plan.cgroup, &plan.name, &plan.limits).map_err(|source| {
+        refused(plan, Mechanism::Cgroup, "making the control groups".into(), source)
+    })?;
     let (ours, theirs) = supervisor("making a socket pair", socket_pair())?;
     let streams = supervisor("making pipes", Streams::make(plan))?;
     let life = {
@@ -74,8 +75,10 @@ fn start(plan: &Plan) -> Result<Running, SpawnError> {
         let program = CString::new(plan.program.as_os_str().as_bytes()).unwrap_or_default();
         let theirs = supervisor("copying a descriptor", high(theirs))?;
         let inner = streams.numbers();
-        let numbers: Vec<RawFd> = trees.iter().map(|tree| tree.as_ref().map_or(-1, sys::number)).collect();
-        let mut keep: Vec<RawFd> = numbers.iter().chain(&inner).copied().chain([sys::number(&theirs)]).collect();
+        let numbers: Vec<RawFd> =
+            trees.iter().map(|tree| tree.as_ref().map_or(-1, sys::number)).collect();
+        let mut keep: Vec<RawFd> =
+            numbers.iter().chain(&inner).copied().chain([sys::number(&theirs)]).collect();
         keep.retain(|fd| *fd >= 0);
         keep.sort_unstable();
         keep.dedup();
@@ -114,20 +117,31 @@ fn clone_box(
         Ok(Side::Parent { pid, pidfd }) => (pid, pidfd),
         Ok(Side::Child) => sys::exit(1),
         Err(errno) => {
-            return Err(refused(plan, Mechanism::Namespaces, "making the namespaces".into(), errno.into()));
+            return Err(refused(
+                plan,
+                Mechanism::Namespaces,
+                "making the namespaces".into(),
+                errno.into(),
+            ));
         }
     };
     // From here on an early return drops it, which ends and reaps the new process.
     let life = Life::new(pidfd, socket, groups, pid);
     if let Some(outer) = plan.private_uid {
-        map_users(pid, [(1000, outer), (1000, outer)])
-            .map_err(|source| refused(plan, Mechanism::UserMapping, format!("mapping user {outer}"), source))?;
+        map_users(pid, [(1000, outer), (1000, outer)]).map_err(|source| {
+            refused(plan, Mechanism::UserMapping, format!("mapping user {outer}"), source)
+        })?;
     }
-    life.groups()
-        .admit(pid)
-        .map_err(|source| refused(plan, Mechanism::Cgroup, "moving the box into its control groups".into(), source))?;
-    rustix::net::send(life.socket(), b"g", SendFlags::NOSIGNAL)
-        .map_err(|e| SpawnError::Supervisor { what: "letting the box go on", source: e.into() })?;
+    let go = |life: &Life| {
+        rustix::net::send(life.socket(), b"g", SendFlags::NOSIGNAL)
+            .map_err(|e| SpawnError::Supervisor { what: "letting the box go on", source: e.into() })
+    };
+    go(&life)?;
+    // The box builds itself meanwhile: on version 1 this may wait for milliseconds. It runs nothing before the second word.
+    life.groups().admit(pid).map_err(|source| {
+        refused(plan, Mechanism::Cgroup, "moving the box into its control groups".into(), source)
+    })?;
+    go(&life)?;
     Ok(life)
 }
 
@@ -142,8 +156,10 @@ fn finish(
     let mut upper = None;
     let mut redirect = false;
     loop {
-        let (message, fds) = hear(&life)
-            .map_err(|source| SpawnError::Supervisor { what: "hearing from the new box", source })?;
+        let (message, fds) = hear(&life).map_err(|source| SpawnError::Supervisor {
+            what: "hearing from the new box",
+            source,
+        })?;
         match message {
             Message::Descriptors { tags, redirect: redirects } => {
                 redirect = redirects;
@@ -168,7 +184,13 @@ fn finish(
     Ok(Running { stdio, capture, upper, workspace, report, life })
 }
 
-fn sort(tag: u8, fd: OwnedFd, capture: &mut Capture, upper: &mut Option<OwnedFd>, stdio: &mut StdioEnds) {
+fn sort(
+    tag: u8,
+    fd: OwnedFd,
+    capture: &mut Capture,
+    upper: &mut Option<OwnedFd>,
+    stdio: &mut StdioEnds,
+) {
     match tag {
         t if t == Tag::Upper as u8 => *upper = Some(fd),
         t if t == Tag::Terminal as u8 => stdio.pty = Some(fd),
@@ -187,7 +209,8 @@ fn hear(life: &Life) -> io::Result<(Message, Vec<OwnedFd>)> {
     if rustix::io::retry_on_intr(|| rustix::event::poll(&mut ready, Some(&START_TIME)))? == 0 {
         return Err(io::ErrorKind::TimedOut.into());
     }
-    let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS))];
+    let mut space =
+        [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS))];
     let mut control = RecvAncillaryBuffer::new(&mut space);
     let mut bytes = [0; LENGTH];
     let received = rustix::net::recvmsg(
@@ -242,7 +265,12 @@ impl Streams {
 }
 
 fn socket_pair() -> io::Result<(OwnedFd, OwnedFd)> {
-    Ok(rustix::net::socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?)
+    Ok(rustix::net::socketpair(
+        AddressFamily::UNIX,
+        SocketType::SEQPACKET,
+        SocketFlags::CLOEXEC,
+        None,
+    )?)
 }
 
 /// The same descriptor under a number that is not a standard stream's.
@@ -260,7 +288,11 @@ fn open_workspace(plan: &Plan) -> Result<OwnedFd, SpawnError> {
     );
     let checked = opened.and_then(|fd| {
         let stat = rustix::fs::fstat(&fd)?;
-        if (stat.st_dev, stat.st_ino) == plan.workspace_identity { Ok(fd) } else { Err(Errno::STALE) }
+        if (stat.st_dev, stat.st_ino) == plan.workspace_identity {
+            Ok(fd)
+        } else {
+            Err(Errno::STALE)
+        }
     });
     supervisor("opening the workspace", checked.map_err(io::Error::from).and_then(high))
 }
@@ -271,8 +303,10 @@ fn open_trees(plan: &Plan) -> Result<Vec<Option<OwnedFd>>, SpawnError> {
     let mut trees = Vec::new();
     let mut mapped: Vec<((u32, u32), OwnedFd)> = Vec::new();
     for op in &plan.ops {
-        let (Op::Bind(Bind { source: Source::Host { path, identity, owner }, attributes, .. }), Some(outer)) =
-            (op, plan.private_uid)
+        let (
+            Op::Bind(Bind { source: Source::Host { path, identity, owner }, attributes, .. }),
+            Some(outer),
+        ) = (op, plan.private_uid)
         else {
             trees.push(None);
             continue;
@@ -288,11 +322,13 @@ fn open_trees(plan: &Plan) -> Result<Vec<Option<OwnedFd>>, SpawnError> {
                 })?;
                 mapped.push((*owner, namespace));
             }
-            let namespace = mapped.iter().find(|(known, _)| known == owner).map(|(_, fd)| fd.as_fd());
+            let namespace =
+                mapped.iter().find(|(known, _)| known == owner).map(|(_, fd)| fd.as_fd());
             sys::mount_attributes(tree.as_fd(), true, *attributes, namespace)
                 .map_err(refuse(Mechanism::IdMappedMount))?;
         } else {
-            sys::mount_attributes(tree.as_fd(), true, *attributes, None).map_err(refuse(Mechanism::Mounts))?;
+            sys::mount_attributes(tree.as_fd(), true, *attributes, None)
+                .map_err(refuse(Mechanism::Mounts))?;
         }
         trees.push(Some(supervisor("copying a descriptor", high(tree))?));
     }
@@ -335,7 +371,9 @@ fn fault(plan: &Plan, step: u32, errno: i32) -> SpawnError {
     let op = usize::try_from(step).ok().and_then(|step| plan.ops.get(step));
     match op {
         Some(op) => refused(plan, op.mechanism(), op.to_string(), source),
-        None => refused(plan, Mechanism::Namespaces, "leaving the supervisor behind".into(), source),
+        None => {
+            refused(plan, Mechanism::Namespaces, "leaving the supervisor behind".into(), source)
+        }
     }
 }
 
@@ -380,6 +418,5 @@ const NAMESPACES: i32 = libc::CLONE_NEWUSER
     | libc::CLONE_NEWPID
     | libc::CLONE_NEWNET
     | libc::CLONE_NEWIPC
-    | libc::CLONE_NEWUTS
-    | libc::CLONE_NEWCGROUP;
+    | libc::CLONE_NEWUTS;
 const START_TIME: Timespec = Timespec { tv_sec: 20, tv_nsec: 0 };

@@ -1,10 +1,12 @@
 //! What does the caller ask of a box, in the caller's own terms?
 use std::ffi::OsString;
+use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// Everything a box is made from. Nothing that is not named here reaches the program inside.
-#[derive(Clone, Debug)]
+/// Everything a box is made from. Nothing that is not named here reaches the program inside. `Debug` shows neither the
+/// values of the environment nor the contents of files.
+#[derive(Clone)]
 pub struct BoxSpec {
     /// The host directory the program works in; it keeps its own path inside. Canonical: no symlink, no `..`.
     pub workspace: PathBuf,
@@ -37,6 +39,38 @@ pub struct BoxSpec {
     pub stdio: Stdio,
 }
 
+impl fmt::Debug for BoxSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<_> = self.env.iter().map(|(name, _)| name).collect();
+        f.debug_struct("BoxSpec")
+            .field("workspace", &self.workspace)
+            .field("workspace_mode", &self.workspace_mode)
+            .field("program", &self.program)
+            .field("env", &names)
+            .field("cwd", &self.cwd)
+            .field("home", &self.home)
+            .field("readable", &self.readable)
+            .field("synthetic", &self.synthetic)
+            .field("sockets", &self.sockets)
+            .field("never_visible", &self.never_visible)
+            .field("limits", &self.limits)
+            .field("user", &self.user)
+            .field("stdio", &self.stdio)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for SyntheticFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SyntheticFile")
+            .field("path", &self.path)
+            .field("bytes", &self.contents.len())
+            .field("mode", &format_args!("{:04o}", self.mode))
+            .field("access", &self.access)
+            .finish()
+    }
+}
+
 /// How writes to the workspace are treated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WorkspaceMode {
@@ -54,7 +88,7 @@ pub enum WorkspaceMode {
 }
 
 /// A file that exists only in the box.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct SyntheticFile {
     /// Absolute path inside; below `/etc`, the home directory, `/tmp`, or a directory that only this file brings about.
     pub path: PathBuf,

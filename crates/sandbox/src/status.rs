@@ -48,7 +48,12 @@ impl Enforcement {
         self.items.iter().find(|item| item.name == name)
     }
 
-    pub(crate) fn add(&mut self, name: &'static str, strength: Strength, detail: impl Into<String>) {
+    pub(crate) fn add(
+        &mut self,
+        name: &'static str,
+        strength: Strength,
+        detail: impl Into<String>,
+    ) {
         self.items.push(Item { name, strength, detail: detail.into() });
     }
 }
@@ -76,9 +81,15 @@ impl fmt::Display for Enforcement {
 /// What a box started from `plan` is held by, given what its start told.
 pub(crate) fn report(plan: &Plan, redirect: bool) -> Enforcement {
     let mut report = Enforcement::default();
-    report.add("namespaces", Strength::Kernel, "user, mount, pid, net, ipc, uts, cgroup; none can be nested");
+    report.add(
+        "namespaces",
+        Strength::Kernel,
+        "user, mount, pid, net, ipc, uts, cgroup; none can be nested",
+    );
     match plan.private_uid {
-        Some(uid) => report.add("user", Strength::Kernel, format!("host user {uid}, of this box alone")),
+        Some(uid) => {
+            report.add("user", Strength::Kernel, format!("host user {uid}, of this box alone"));
+        }
         None => report.add("user", Strength::Kernel, "the caller's own, without its capabilities"),
     }
     report.add("view", Strength::Kernel, "new root; read-only binds of an allow-list");
@@ -87,7 +98,11 @@ pub(crate) fn report(plan: &Plan, redirect: bool) -> Enforcement {
     report.add("seccomp", Strength::Kernel, "allow-list; unknown calls do not exist");
     let ip = if plan.ipv6 { "IPv4 and IPv6" } else { "IPv4; the host has no IPv6" };
     if redirect {
-        report.add("network", Strength::Kernel, format!("all TCP and DNS captured, the rest dropped; {ip}"));
+        report.add(
+            "network",
+            Strength::Kernel,
+            format!("all TCP and DNS captured, the rest dropped; {ip}"),
+        );
     } else {
         let missing = "no nf_tables: only ports 22, 80 and 443 are captured, the rest is refused";
         report.add("network", Strength::Kernel, format!("{missing}; {ip}"));
@@ -101,9 +116,19 @@ pub(crate) fn report(plan: &Plan, redirect: bool) -> Enforcement {
 
 fn landlock(report: &mut Enforcement, abi: i32) {
     match (abi, lacks(abi)) {
-        (..1, _) => report.add("landlock", Strength::Absent, "this kernel has none, or it is not among its `lsm=`"),
-        (_, "") => report.add("landlock", Strength::Kernel, format!("ABI {abi}, files, signals and abstract sockets")),
-        (_, lacks) => report.add("landlock", Strength::Kernel, format!("ABI {abi}, without {lacks}")),
+        (..1, _) => report.add(
+            "landlock",
+            Strength::Absent,
+            "this kernel has none, or it is not among its `lsm=`",
+        ),
+        (_, "") => report.add(
+            "landlock",
+            Strength::Kernel,
+            format!("ABI {abi}, files, signals and abstract sockets"),
+        ),
+        (_, lacks) => {
+            report.add("landlock", Strength::Kernel, format!("ABI {abi}, without {lacks}"));
+        }
     }
 }
 
@@ -111,24 +136,48 @@ fn resources(report: &mut Enforcement, plan: &Plan) {
     let (limits, cgroup) = (&plan.limits, &plan.cgroup);
     let mib = limits.memory_bytes >> 20;
     if cgroup.counts_memory() {
-        report.add("memory", Strength::Kernel, format!("{mib} MiB for the whole box, by control group"));
+        report.add(
+            "memory",
+            Strength::Kernel,
+            format!("{mib} MiB for the whole box, by control group"),
+        );
     } else {
         let why = if let Place::None(why) = cgroup { why } else { "no memory control group" };
         report.add("memory", Strength::Watched, format!("{mib} MiB, looked at every 50 ms; {why}"));
     }
     let by = if cgroup.counts_pids() { "control group" } else { "setrlimit" };
-    report.add("processes", Strength::Kernel, format!("{} for the whole box, by {by}", limits.pids));
+    report.add(
+        "processes",
+        Strength::Kernel,
+        format!("{} for the whole box, by {by}", limits.pids),
+    );
     match limits.cpu_percent {
         Some(percent) if cgroup.counts_cpu() => {
-            report.add("cpu", Strength::Kernel, format!("{percent} % of one core, by control group"));
+            report.add(
+                "cpu",
+                Strength::Kernel,
+                format!("{percent} % of one core, by control group"),
+            );
         }
         Some(_) => report.add("cpu", Strength::Absent, "no CPU control group can be had here"),
         None => {}
     }
-    report.add("files", Strength::Kernel, format!("{} MiB a file, {} open", limits.file_size >> 20, limits.open_files));
+    report.add(
+        "files",
+        Strength::Kernel,
+        format!("{} MiB a file, {} open", limits.file_size >> 20, limits.open_files),
+    );
     let scratch = limits.scratch_bytes >> 20;
-    report.add("scratch space", Strength::Kernel, format!("{scratch} MiB each in home, /tmp and /dev/shm"));
+    report.add(
+        "scratch space",
+        Strength::Kernel,
+        format!("{scratch} MiB each in home, /tmp and /dev/shm"),
+    );
     if let Some(wall) = limits.wall {
-        report.add("wall clock", Strength::Watched, format!("{} s, by pid 1 of the box", wall.as_secs()));
+        report.add(
+            "wall clock",
+            Strength::Watched,
+            format!("{} s, by pid 1 of the box", wall.as_secs()),
+        );
     }
 }

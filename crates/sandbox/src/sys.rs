@@ -3,7 +3,10 @@
 //! Everything here is callable between a raw clone of a multi-threaded process and the exec that follows: nothing
 //! allocates, takes a lock or reads what another thread may have left half-written, except where a comment says that
 //! it is the supervisor's side.
-#![expect(unsafe_code, reason = "the one module that talks to the kernel without a wrapper; SAFETY on each block")]
+#![expect(
+    unsafe_code,
+    reason = "the one module that talks to the kernel without a wrapper; SAFETY on each block"
+)]
 use rustix::io::Errno;
 use std::ffi::{CStr, CString};
 use std::mem::size_of;
@@ -56,6 +59,12 @@ pub(crate) fn fork() -> Result<Option<i32>, Errno> {
 pub(crate) fn exit(code: i32) -> ! {
     // SAFETY: `_exit` takes any integer and does not return.
     unsafe { libc::_exit(code) }
+}
+
+/// Makes the control groups this process is in the root of those it sees.
+pub(crate) fn new_cgroup_namespace() -> Result<(), Errno> {
+    // SAFETY: only the cgroup namespace changes; no descriptor, memory or other thread is touched.
+    checked(i64::from(unsafe { libc::unshare(libc::CLONE_NEWCGROUP) })).map(drop)
 }
 
 /// A program ready to be executed: arguments and environment laid out before the clone.
@@ -136,7 +145,12 @@ pub(crate) fn mount_attributes(
 pub(crate) fn landlock_abi() -> i32 {
     // SAFETY: a null attribute with size 0 and the VERSION flag is the documented way to ask.
     let abi = unsafe {
-        libc::syscall(libc::SYS_landlock_create_ruleset, ptr::null::<u8>(), 0_usize, LANDLOCK_VERSION)
+        libc::syscall(
+            libc::SYS_landlock_create_ruleset,
+            ptr::null::<u8>(),
+            0_usize,
+            LANDLOCK_VERSION,
+        )
     };
     i32::try_from(abi.max(0)).unwrap_or(0)
 }
@@ -168,13 +182,7 @@ pub(crate) fn landlock_allow(
     let rule = LandlockBeneath { rights, parent: parent.as_raw_fd() };
     // SAFETY: a valid, packed landlock_path_beneath_attr; rule type 1 says that it is one.
     checked(unsafe {
-        libc::syscall(
-            libc::SYS_landlock_add_rule,
-            ruleset.as_raw_fd(),
-            1,
-            &raw const rule,
-            0,
-        )
+        libc::syscall(libc::SYS_landlock_add_rule, ruleset.as_raw_fd(), 1, &raw const rule, 0)
     })
     .map(drop)
 }
@@ -182,7 +190,8 @@ pub(crate) fn landlock_allow(
 /// Puts this thread, and all it starts, under `ruleset`.
 pub(crate) fn landlock_restrict(ruleset: BorrowedFd<'_>) -> Result<(), Errno> {
     // SAFETY: takes a descriptor and flags only.
-    checked(unsafe { libc::syscall(libc::SYS_landlock_restrict_self, ruleset.as_raw_fd(), 0) }).map(drop)
+    checked(unsafe { libc::syscall(libc::SYS_landlock_restrict_self, ruleset.as_raw_fd(), 0) })
+        .map(drop)
 }
 
 /// Installs a system-call filter on this thread and all it starts.
@@ -290,7 +299,11 @@ pub(crate) fn forget(start: usize, end: usize) -> Result<(), Errno> {
     // SAFETY: the caller passes private anonymous mappings that hold neither this stack, its thread-local block, nor any
     // data that code of the reaper reads afterwards; DONTNEED leaves the mapping there, zero-filled.
     checked(i64::from(unsafe {
-        libc::madvise(ptr::with_exposed_provenance_mut(start), end.saturating_sub(start), libc::MADV_DONTNEED)
+        libc::madvise(
+            ptr::with_exposed_provenance_mut(start),
+            end.saturating_sub(start),
+            libc::MADV_DONTNEED,
+        )
     }))
     .map(drop)
 }
@@ -320,8 +333,10 @@ fn checked(result: i64) -> Result<i64, Errno> {
 }
 
 fn last() -> Errno {
+    // SAFETY: returns a pointer into the thread-local block and touches nothing.
+    let errno = unsafe { libc::__errno_location() };
     // SAFETY: the errno of this thread is always readable.
-    Errno::from_raw_os_error(unsafe { *libc::__errno_location() })
+    Errno::from_raw_os_error(unsafe { *errno })
 }
 
 /// A borrowed descriptor's number, for tables laid out before a clone.

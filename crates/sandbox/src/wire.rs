@@ -6,7 +6,7 @@
 /// A message from the box.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Message {
-    /// The descriptors that come with this message, one tag each, and whether nf_tables redirects.
+    /// The descriptors that come with this message, one tag each, and whether `nf_tables` redirects.
     Descriptors { tags: [u8; MAX_DESCRIPTORS], redirect: bool },
     /// The program has ended with this wait status.
     Ended { status: i32 },
@@ -31,7 +31,8 @@ impl Message {
             Self::TimeUp => (6, 0, 0, NO_TAGS),
         };
         let mut bytes = [0; LENGTH];
-        let parts = [kind].into_iter().chain(u32::to_le_bytes(value)).chain(i32::to_le_bytes(errno));
+        let parts =
+            [kind].into_iter().chain(u32::to_le_bytes(value)).chain(i32::to_le_bytes(errno));
         for (place, byte) in bytes.iter_mut().zip(parts.chain(tags)) {
             *place = byte;
         }

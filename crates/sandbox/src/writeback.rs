@@ -14,6 +14,7 @@
 //! The cost is that of the changes: the unchanged workspace is never walked (only a directory that the session removed or replaced is).
 
 mod change;
+mod compare;
 mod configured;
 mod fold;
 mod git;

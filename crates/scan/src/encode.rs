@@ -6,7 +6,8 @@ use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_S
 use std::collections::BTreeSet;
 use zeroize::Zeroizing;
 
-/// Every form of `value` that is searched for, sorted, each once: verbatim, reversed, hex, base64, URL-, JSON-,
+/// Every form of `value` that is searched for, sorted, each once: verbatim, in upper or lower case,
+/// reversed, hex, base64, URL-, JSON-,
 /// HTML- and unicode-escaped, and the long lines of a value that has several (a PEM key printed line by line).
 pub(crate) fn forms(value: &str) -> BTreeSet<Vec<u8>> {
     let mut all = BTreeSet::new();
@@ -29,6 +30,8 @@ fn one(value: &str, all: &mut BTreeSet<Vec<u8>>) {
         all.insert(form.into_bytes());
     };
     add(value.to_owned());
+    add(value.to_ascii_uppercase());
+    add(value.to_ascii_lowercase());
     add(value.chars().rev().collect());
     let lower = hex(value.as_bytes());
     add(lower.to_ascii_uppercase());

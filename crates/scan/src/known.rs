@@ -74,19 +74,37 @@ impl Known {
         self.secrets.len()
     }
 
+    /// The labels of all secrets, in the order in which they came.
+    pub(crate) fn labels(&self) -> impl Iterator<Item = &[u8]> {
+        self.secrets.iter().map(|entry| entry.label.as_slice())
+    }
+
     /// Whether any known value stands in `text`.
     pub(crate) fn occurs(&self, text: &[u8]) -> bool {
-        let mut seen = false;
-        let mut state = None;
-        self.search.run(&mut state, text, |_, _| seen = true);
-        seen
+        self.owner_in(text).is_some()
+    }
+
+    /// Fails if a known value stands in a text that labels are made of.
+    pub(crate) fn refuse_in(&self, text: &str) -> Result<(), ScanError> {
+        match self.owner_in(text.as_bytes()) {
+            Some(number) => {
+                Err(ScanError::TooCommon { secret: format!("secret number {}", number + 1) })
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Whose value stands in `text`, counted from 0.
+    fn owner_in(&self, text: &[u8]) -> Option<usize> {
+        let mut owner = None;
+        self.search
+            .run(&mut None, text, |_, form| owner = self.owners.get(form.as_usize()).copied());
+        owner
     }
 
     /// A value that stands in a label would be found in it again, and redaction would not be idempotent.
     fn refuse_labels(&self) -> Result<(), ScanError> {
-        if self.occurs(OPEN.as_bytes()) {
-            return Err(ScanError::TooCommon { secret: "a secret".into() });
-        }
+        self.refuse_in(OPEN)?;
         match self.secrets.iter().position(|entry| self.occurs(&entry.label)) {
             Some(number) => Err(ScanError::NameHoldsValue { number: number + 1 }),
             None => Ok(()),

@@ -48,8 +48,8 @@ impl Redacted {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ScanError {
-    /// A value is the name's own text, so its label would give it away.
-    #[error("secret number {number} has a name that holds its value: give it another name")]
+    /// A value stands in some secret's name, so labels would give it away.
+    #[error("secret number {number} has a name that holds a secret value: give it another name")]
     NameHoldsValue {
         /// Which, counted from 1.
         number: usize,
@@ -101,10 +101,15 @@ impl Redactor {
     ) -> Result<Self, ScanError> {
         let rules = rules::built_in().map_err(|e| ScanError::Rules(e.to_owned()))?;
         let known = Known::compile(&key, known)?;
-        if rules.kinds().any(|kind| known.occurs(kind.as_str().as_bytes())) {
-            return Err(ScanError::TooCommon { secret: "a secret".into() });
+        rules.kinds().try_for_each(|kind| known.refuse_in(kind.as_str()))?;
+        let redactor = Self { inner: Arc::new(Inner { key, known, rules }) };
+        // A name of a vendor's shape would be redacted within its own label.
+        let spoilt =
+            redactor.inner.known.labels().position(|label| redactor.redact_bytes(label).0 != label);
+        match spoilt {
+            Some(number) => Err(ScanError::NameHoldsValue { number: number + 1 }),
+            None => Ok(redactor),
         }
-        Ok(Self { inner: Arc::new(Inner { key, known, rules }) })
     }
 
     /// Replaces every secret in a text.

@@ -25,7 +25,8 @@ pub(crate) struct ShapeStage {
     /// Where the earliest beginning of a keyword stands.
     live: usize,
     queue: BTreeSet<(usize, usize)>,
-    pending: Option<Hit>,
+    /// What was found and has not gone out, in order and apart.
+    pending: Vec<Hit>,
     /// Set while the rest of a secret longer than its window is being swallowed.
     swallow: Option<Window>,
     /// The last stretch known to hold only token bytes, so that a long one is walked once.
@@ -39,6 +40,17 @@ struct Hit {
     confidence: Confidence,
     /// The secret goes on beyond its window.
     open: Option<Window>,
+}
+
+impl Hit {
+    /// One hit over both: the leftmost names it, of two at one place the surer.
+    fn with(self, other: Self) -> Self {
+        let span = self.span.start.min(other.span.start)..self.span.end.max(other.span.end);
+        let open = self.open.or(other.open);
+        let rank = |hit: &Self| (hit.span.start, std::cmp::Reverse(hit.confidence));
+        let named_by = if rank(&self) < rank(&other) { self } else { other };
+        Self { span, open, ..named_by }
+    }
 }
 
 /// What a rule may look at.
@@ -97,13 +109,13 @@ impl ShapeStage {
 
     /// A quick refusal of places where a rule cannot begin whatever is found before it.
     fn may_begin(&self, start: usize, rule: Option<&Rule>) -> bool {
-        let fresh = self.queue.is_empty() && self.pending.is_none() && self.swallow.is_none();
+        let fresh = self.queue.is_empty() && self.pending.is_empty() && self.swallow.is_none();
         !fresh || rule.is_some_and(|rule| self.clear_on_the_left(start, rule.left))
     }
 
     /// Whether what stands before `start` ends a word. A label does.
     fn clear_on_the_left(&self, start: usize, left: Left) -> bool {
-        if self.pending.as_ref().is_some_and(|hit| hit.span.end == start) {
+        if self.pending.iter().any(|hit| hit.span.end == start) {
             return true;
         }
         let before = if start > self.base {
@@ -195,30 +207,22 @@ impl ShapeStage {
         Some(Hit { span, kind: rule.kind.clone(), confidence, open })
     }
 
-    /// Joins a hit with the one before it when they overlap; else the one before it goes out.
-    fn join(&mut self, hit: Hit, emitter: &mut Emitter<'_>) {
-        let hit = match self.pending.take() {
-            Some(last) if hit.span.start < last.span.end => {
-                let sure = if hit.span.start == last.span.start {
-                    hit.confidence > last.confidence
-                } else {
-                    false
-                };
-                let span = last.span.start..last.span.end.max(hit.span.end);
-                let open = hit.open.or(last.open);
-                if sure { Hit { span, open, ..hit } } else { Hit { span, open, ..last } }
+    /// Adds a hit in its place, as one with those that it overlaps. One that goes on beyond its window goes out.
+    fn join(&mut self, mut hit: Hit, emitter: &mut Emitter<'_>) {
+        for other in std::mem::take(&mut self.pending) {
+            if other.span.end <= hit.span.start || hit.span.end <= other.span.start {
+                self.pending.push(other);
+            } else {
+                hit = hit.with(other);
             }
-            Some(last) => {
-                self.replace(&last, emitter);
-                hit
-            }
-            None => hit,
-        };
-        if hit.open.is_some() || hit.span.len() >= MAX_HIT_BYTES {
-            self.replace(&hit, emitter);
-            self.swallow = hit.open;
-        } else {
-            self.pending = Some(hit);
+        }
+        let at = self.pending.partition_point(|other| other.span.start < hit.span.start);
+        let out = hit.open.is_some() || hit.span.len() >= MAX_HIT_BYTES;
+        let open = hit.open;
+        self.pending.insert(at, hit);
+        if out {
+            self.replace(at + 1, emitter);
+            self.swallow = open;
         }
     }
 
@@ -239,10 +243,8 @@ impl ShapeStage {
 
     fn emit(&mut self, emitter: &mut Emitter<'_>) {
         let open = self.queue.first().map_or(self.live, |&(start, _)| start.min(self.live));
-        if let Some(hit) = self.pending.take_if(|hit| hit.span.end <= open) {
-            self.replace(&hit, emitter);
-        }
-        let sure = self.pending.as_ref().map_or(open, |hit| hit.span.start.min(open));
+        self.replace(self.pending.partition_point(|hit| hit.span.end <= open), emitter);
+        let sure = self.pending.first().map_or(open, |hit| hit.span.start.min(open));
         self.release(sure, emitter);
     }
 
@@ -257,14 +259,17 @@ impl ShapeStage {
         }
     }
 
-    fn replace(&mut self, hit: &Hit, emitter: &mut Emitter<'_>) {
-        self.release(hit.span.start, emitter);
-        let value = self.bytes(self.base..hit.span.end);
-        emitter.out.extend_from_slice(&label(emitter.key, &hit.kind, value));
-        emitter.found.push(Finding::new(hit.span.clone(), hit.kind.clone(), hit.confidence));
-        let len = value.len();
-        self.drop_front(len);
-        self.before = None;
+    /// Writes labels for the first `count` hits.
+    fn replace(&mut self, count: usize, emitter: &mut Emitter<'_>) {
+        for hit in self.pending.drain(..count).collect::<Vec<_>>() {
+            self.release(hit.span.start, emitter);
+            let value = self.bytes(self.base..hit.span.end);
+            emitter.out.extend_from_slice(&label(emitter.key, &hit.kind, value));
+            let len = value.len();
+            self.drop_front(len);
+            self.before = None;
+            emitter.found.push(Finding::new(hit.span, hit.kind, hit.confidence));
+        }
     }
 
     fn drop_front(&mut self, len: usize) {

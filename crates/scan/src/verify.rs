@@ -3,6 +3,8 @@
 use crate::finding::Confidence;
 use crate::label::is_label;
 use crate::rules::{Check, Rule};
+use aho_corasick::AhoCorasick;
+use std::sync::LazyLock;
 
 /// The confidence that `value`, which `rule`'s pattern found, is a secret; `None` for documentation placeholders,
 /// references, labels of ours and what the rule's own check refuses.
@@ -90,28 +92,13 @@ fn reference(value: &[u8]) -> bool {
 
 /// Whether a value carries the marks of one invented for documentation.
 fn made_up(value: &[u8]) -> bool {
-    const MARKS: [&str; 14] = [
-        "example",
-        "xxxxx",
-        "*****",
-        ".....",
-        "-----",
-        "placeholder",
-        "changeme",
-        "dummy",
-        "your-",
-        "your_",
-        "yourkey",
-        "yourtoken",
-        "notareal",
-        "deadbeefdeadbeef",
-    ];
+    // Built once: building a searcher costs more than searching a token. Without it nothing counts as made up.
+    static SEARCH: LazyLock<Option<AhoCorasick>> =
+        LazyLock::new(|| AhoCorasick::builder().ascii_case_insensitive(true).build(MARKS).ok());
     if value.starts_with(PEM.as_bytes()) {
         return !has_body(value);
     }
-    let lower = value.to_ascii_lowercase();
-    MARKS.iter().any(|mark| memchr::memmem::find(&lower, mark.as_bytes()).is_some())
-        || monotonous(value)
+    SEARCH.as_ref().is_some_and(|marks| marks.is_match(value)) || monotonous(value)
 }
 
 /// Whether a PEM block holds a key: documentation and search patterns show the lines around it only.
@@ -151,6 +138,23 @@ fn monotonous(value: &[u8]) -> bool {
 }
 
 const PEM: &str = "-----BEGIN";
+/// What invented values contain, in any case.
+const MARKS: [&str; 14] = [
+    "example",
+    "xxxxx",
+    "*****",
+    ".....",
+    "-----",
+    "placeholder",
+    "changeme",
+    "dummy",
+    "your-",
+    "your_",
+    "yourkey",
+    "yourtoken",
+    "notareal",
+    "deadbeefdeadbeef",
+];
 
 #[cfg(test)]
 mod tests {

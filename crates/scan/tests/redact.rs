@@ -167,7 +167,35 @@ fn a_known_value_inside_a_shape_does_not_break_the_shape() {
 }
 
 #[test]
+fn a_user_name_that_is_a_secret_is_hidden_beside_its_password() {
+    let redactor = redactor(&[]);
+    let token = fakes::github_token();
+    let redacted = redactor.redact(&format!("https://{token}:s3cr3t-9f@host/"));
+    let kinds: Vec<_> = redacted.findings.iter().map(|f| f.kind.as_str()).collect();
+    assert_eq!(kinds, ["github-token", "url-password"]);
+    assert_eq!(redactor.redact(&redacted.text).text, redacted.text);
+}
+
+#[test]
+fn a_label_in_a_url_is_never_split() {
+    let redactor = redactor(&[("mine", "correct-horse-battery")]);
+    let text = format!(
+        "://correct-horse-battery@sk-{}-api03-{}",
+        "ant",
+        fakes::noise(1, 40, fakes::ALNUM)
+    );
+    let redacted = redactor.redact(&text).text;
+    assert!(
+        redacted.starts_with("://[REDACTED:mine:")
+            && redacted.contains("]@[REDACTED:anthropic-key:"),
+        "{redacted}"
+    );
+}
+
+#[test]
 fn a_value_that_cannot_be_hidden_safely_is_refused_without_being_shown() {
+    let key_like =
+        format!("sk-{}-{}", "proj", fakes::noise(30, 32, b"abcdefghijklmnopqrstuvwxyz0123456789"));
     let try_one = |name: &str, value: &str| {
         Redactor::new(ScanKey::new([1; 32]), [known(name, value)]).map(drop)
     };
@@ -181,6 +209,7 @@ fn a_value_that_cannot_be_hidden_safely_is_refused_without_being_shown() {
         try_one("my hunter22 key", "hunter22"),
         Err(ScanError::NameHoldsValue { .. })
     ));
+    assert!(matches!(try_one(&key_like, "hunter22-x"), Err(ScanError::NameHoldsValue { .. })));
     assert!(matches!(try_one("a", &"x1".repeat(20_000)), Err(ScanError::TooLong { .. })));
     let value = "q7-z!";
     for error in [try_one("name q7-z! here", value), try_one("q7-z!", value)] {

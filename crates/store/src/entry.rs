@@ -78,6 +78,8 @@ events! {
     Approval = "approval",
     /// The intent of a call: written before the act.
     Call = "call",
+    /// The client in a box said something of itself: a prompt, a subagent, an end. Not to be relied on.
+    Client = "client",
     /// A checkpoint was handed to an anchor outside this machine.
     Checkpoint = "checkpoint",
     /// The configuration in force changed, or was loaded.
@@ -260,7 +262,8 @@ fn check_key(key: &str) -> Result<(), LedgerError> {
     Ok(())
 }
 
-fn check_value(key: &str, value: &Value, depth: usize) -> Result<(), LedgerError> {
+/// Whether every reader sees the same value, and can read it at all.
+pub(crate) fn check_value(key: &str, value: &Value, depth: usize) -> Result<(), LedgerError> {
     let Some(depth) = depth.checked_sub(1) else {
         return Err(unrecordable(format!("body field `{key}` is nested deeper than {MAX_DEPTH}")));
     };
@@ -290,7 +293,7 @@ pub const MAX_RECORD_BYTES: usize = 256 * 1024;
 /// The most bytes a session's, call's or approver's name may have.
 const MAX_ID_BYTES: usize = 128;
 /// Far below the 128 at which `serde_json` stops reading, so that whatever was written can be verified.
-const MAX_DEPTH: usize = 48;
+pub(crate) const MAX_DEPTH: usize = 48;
 /// The record's own fields; `leaf` and `sig` are kept free for the formats that carry a record.
 const ENVELOPE: [&str; 13] = [
     "boot_id", "call", "event", "leaf", "log_id", "mono_us", "pid", "prev", "seq", "session",

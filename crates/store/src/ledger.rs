@@ -23,7 +23,7 @@ pub enum Durability {
 
 /// The proof that the log has taken an entry. Only this crate can make one.
 #[must_use = "the act may go ahead only with this in hand"]
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq)]
 pub struct Receipt {
     place: Option<(u64, Digest)>,
 }

@@ -59,9 +59,16 @@ impl Desk for Store {
 
     fn questions(&self, filter: &QuestionFilter) -> Result<Vec<Question>, StoreError> {
         self.reader().read(|db| {
-            let sql = format!("{SELECT_QUESTION} WHERE ?1 IS NULL OR session = ?1 ORDER BY asked_ms DESC, rowid DESC");
+            let sql = format!(
+                "{SELECT_QUESTION} WHERE (?1 IS NULL OR session = ?1) AND expires_ms > ?2
+                 ORDER BY asked_ms DESC, rowid DESC"
+            );
+            // The live ones are few, and need no search through all that ever was.
+            let past_counts =
+                matches!(filter.state, None | Some(QuestionState::Expired | QuestionState::Used));
+            let after_ms = if past_counts { 0 } else { clock::now_ms() };
             let mut statement = db.prepare_cached(&sql)?;
-            let mut rows = statement.query([&filter.session])?;
+            let mut rows = statement.query(params![filter.session, after_ms])?;
             let mut found = Vec::new();
             while let Some(row) = rows.next()?
                 && found.len() < MAX_LISTED
@@ -76,9 +83,10 @@ impl Desk for Store {
     }
 
     fn question(&self, id: &str) -> Result<Question, StoreError> {
-        self.reader().read(|db| Ok(complete(db, id)?.map(|id| fetch(db, &id))))?.and_then(
-            |question| question.map_err(|error| crate::database::explain(self.dir(), &error)),
-        )
+        self.reader().read(|db| match complete(db, id)? {
+            Ok(id) => fetch(db, &id).map(Ok),
+            Err(refused) => Ok(Err(refused)),
+        })?
     }
 
     fn answer(&self, id: &str, answer: Answer) -> Result<Question, StoreError> {

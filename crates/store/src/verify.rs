@@ -6,7 +6,7 @@ use crate::StoreError;
 use crate::database::{self, Head};
 use crate::digest::Digest;
 use crate::dir::StateDir;
-use crate::entry::{Event, MAX_RECORD_BYTES, VERSION};
+use crate::entry::{Event, MAX_DEPTH, MAX_RECORD_BYTES, VERSION, check_value};
 use crate::merkle::{self, Frontier};
 use crate::note::PublicKey;
 use serde::Serialize;
@@ -324,6 +324,8 @@ impl Replay {
         if canonical != bytes {
             return Err("its bytes are not in canonical form".to_owned());
         }
+        check_value("record", &record, MAX_DEPTH + 1)
+            .map_err(|_| "it holds a number, or a nesting, that no record has".to_owned())?;
         self.check_fields(&record, columns)?;
         self.note_story(&record);
         self.tree.push(leaf);
@@ -407,7 +409,7 @@ impl Replay {
             _ => {}
         }
         let time_ms = record.get("time_ms").and_then(Value::as_u64).unwrap_or(0);
-        if time_ms + MAX_CLOCK_STEP_MS < self.last_ms
+        if time_ms.saturating_add(MAX_CLOCK_STEP_MS) < self.last_ms
             && self.seen.clock_steps.len() < MAX_CLOCK_STEPS
         {
             self.seen.clock_steps.push(self.tree.size());

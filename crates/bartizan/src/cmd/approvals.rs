@@ -5,11 +5,11 @@ use super::{Desk, here, outside_a_box};
 use crate::cli::{AnswerArgs, ApprovalsCommand, ApprovalsListArgs, ApprovalsShowArgs, exit};
 use crate::config::{self, Purpose};
 use crate::report::{Failure, Paint, Problem, safe};
-use bartizan_scan::sanitise::display_line;
+use bartizan_scan::display_line;
 use bartizan_store::{Answer, Desk as _, Question, QuestionFilter, QuestionState, Store, Verdict};
 use serde_json::Value;
 use std::fs;
-use std::io::{self, Write};
+use std::io;
 
 /// `bartizan approvals …`.
 pub(super) fn run(command: &ApprovalsCommand, desk: &mut Desk<'_>) -> Result<u8, Failure> {

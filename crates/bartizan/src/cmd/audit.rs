@@ -5,12 +5,12 @@ use super::clock::{date, now_ms};
 use crate::cli::{AuditCommand, AuditFilter, AuditListArgs, AuditShowArgs, AuditTailArgs, AuditVerifyArgs, exit};
 use crate::config::units;
 use crate::report::{Failure, Paint, Problem, plain, safe};
-use bartizan_scan::sanitise::display_line;
+use bartizan_scan::display_line;
 use bartizan_store::verify::{self, Integrity, Report, Trust, Verdict};
 use bartizan_store::{Event, ExportError, Filter, PublicKey, Reader, Record};
 use serde_json::{Value, json};
 use std::fs::{self, File};
-use std::io::{self, BufReader, Read, Write};
+use std::io::{self, BufReader, Read};
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::thread;
@@ -138,6 +138,7 @@ fn verify(args: &AuditVerifyArgs, desk: &mut Desk<'_>) -> Result<u8, Failure> {
             let file = File::open(path).map_err(|error| Failure::file("read", path, &error))?;
             verify::lines(BufReader::new(file), &trust).map_err(|error| Failure::file("read", path, &error))?
         }
+        None if !desk.places.state.exists() => return Err(no_log(&desk.places.state)),
         None => verify::dir(&desk.places.state, &trust)?,
     };
     let verdict = report.verdict();
@@ -205,6 +206,12 @@ fn open(desk: &mut Desk<'_>) -> Result<Option<Reader>, Failure> {
         return Ok(None);
     }
     Ok(Some(Reader::open(&desk.places.state)?))
+}
+
+/// Verifying a log that is not there is no success: it may have been taken away.
+fn no_log(state: &Path) -> Failure {
+    let problem = Problem::new(format!("there is no log in `{}`", state.display()));
+    Failure::new(exit::STATE, problem.hint("nothing was run yet, --state is not right, or somebody took the log away"))
 }
 
 /// A checkpoint is a few lines.

@@ -11,7 +11,7 @@ use bartizan_gate::policy::{Judgement, Layer, Policy, Verdict};
 use bartizan_gate::refusal::Refusal;
 use bartizan_gate::tool::Catalogue;
 use serde_json::{Value, json};
-use std::io::{self, Write};
+use std::io;
 
 /// `bartizan policy …`.
 pub(super) fn run(command: &PolicyCommand, desk: &mut Desk<'_>) -> Result<u8, Failure> {
@@ -19,7 +19,7 @@ pub(super) fn run(command: &PolicyCommand, desk: &mut Desk<'_>) -> Result<u8, Fa
     for warning in &config.warnings {
         desk.voice.warn(warning)?;
     }
-    let catalogue = Catalogue::builtin();
+    let catalogue = super::catalogue()?;
     let policy = config.policy(&catalogue)?;
     match command {
         PolicyCommand::Check(args) => check(args, &config, &policy, desk.voice),

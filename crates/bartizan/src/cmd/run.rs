@@ -17,7 +17,7 @@ use bartizan_egress::{Resolver, Tunnel, TunnelLimits};
 use bartizan_gate::call::{Door, Proposed};
 use bartizan_gate::name::{CanonicalPath, RoleName, SecretName, SessionId};
 use bartizan_gate::pipeline::Parts;
-use bartizan_gate::policy::{Policy, Roles};
+use bartizan_gate::policy::Policy;
 use bartizan_gate::seat::{Caller, Seat};
 use bartizan_gate::tool::Catalogue;
 use bartizan_sandbox::writeback;
@@ -41,7 +41,7 @@ pub(crate) fn run(global: &Global, args: &RunArgs, voice: &mut Voice) -> Result<
     let around = surroundings(&places)?;
     let config = config::load(&places, &around.workspace, Purpose::Run)?;
     for warning in &config.warnings {
-        voice.warn(warning).map_err(|error| not_started(format!("cannot write to standard error: {error}")))?;
+        voice.warn(warning)?;
     }
     let role = config.role(args.agent.as_deref())?;
     let program = program(&around, args)?;
@@ -55,16 +55,17 @@ pub(crate) fn run(global: &Global, args: &RunArgs, voice: &mut Voice) -> Result<
     let session = session_id()?;
     let keep = session_folder(&places, &session)?;
     let known = access.as_ref().and_then(ModelAccess::known);
-    let policy = policy(&config)?;
+    let catalogue = Catalogue::builtin().map_err(|error| not_started(error.to_string()))?;
+    let policy = config.policy(&catalogue)?;
     let aloud = !args.no_summary && crate::doors::run::terminal::terminals() == [false; 3];
-    let gate = Arc::new(gate(&store, policy, known, &session, aloud)?);
+    let gate = Arc::new(gate(&store, catalogue, policy, known, &session, aloud)?);
     let seat = seat(&config, &role, &around, &session, &program, access.as_ref())?;
     let facts = facts(&config, &gate, client, args);
     let caller = gate.pipeline().admit(seat, &argv, facts).map_err(|refused| state_failure(&refused.hint()))?;
     let mut run = Run { gate: Arc::clone(&gate), caller: caller.clone(), around, config, role, client, keep, places };
     let report = runtime.block_on(run.perform(args, &program, &argv, access));
     let ended = finish(&gate, &caller, &report, begun);
-    let code = summary::tell(voice, args, &gate, &caller, &report, begun)?;
+    let code = summary::tell(voice, args, &gate, &caller, &report, begun, &run.keep)?;
     run.clean();
     drop(store);
     // Threads that still carry a stream, and connections of a box that is gone, end with the process.
@@ -193,22 +194,9 @@ fn words(args: &RunArgs) -> Result<Vec<String>, Failure> {
     args.command.iter().map(word).collect()
 }
 
-pub(crate) fn policy(config: &Config) -> Result<Policy, Failure> {
-    let catalogue = catalogue()?;
-    let roles = config.roles.iter().map(|(name, role)| (name.clone(), role.parents.clone()));
-    let problem = |text: String| Failure::new(exit::CONFIG, Problem::from_text(&text));
-    let roles = Roles::new(roles).map_err(|error| problem(error.to_string()))?;
-    let approvers: Vec<String> = config.approvers.iter().map(ToString::to_string).collect();
-    Policy::load(&config.policies, &config.rules, &roles, &catalogue, &approvers)
-        .map_err(|errors| Failure { code: exit::CONFIG, problems: errors.iter().map(|e| Problem::from_text(&e.to_string())).collect() })
-}
-
-fn catalogue() -> Result<Catalogue, Failure> {
-    Catalogue::builtin().map_err(|error| not_started(error.to_string()))
-}
-
 fn gate(
     store: &Store,
+    catalogue: Catalogue,
     policy: Policy,
     known: Option<KnownSecret>,
     session: &SessionId,
@@ -219,7 +207,7 @@ fn gate(
         Failure::new(exit::CONFIG, problem.hint("use a real key; a test needs one of at least 8 different characters"))
     })?;
     let parts = Parts {
-        catalogue: Arc::new(catalogue()?),
+        catalogue: Arc::new(catalogue),
         policy: Arc::new(policy),
         ledger: Arc::new(store.clone()),
         desk: Arc::new(store.clone()),

@@ -6,7 +6,6 @@ use crate::config::trust::{self, Project, Standing};
 use crate::config::{self, quoted};
 use crate::report::{Failure, Paint, Problem, safe};
 use serde_json::json;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 /// `bartizan trust`.

@@ -110,7 +110,8 @@ impl<'a> Draft<'a> {
         if let Some(upstream) = page.take_option(raw.upstream.as_ref(), |text| Upstream::parse(text)) {
             self.model.upstream = Some(upstream);
         }
-        if let Some(credential) = page.take_option(raw.credential.as_ref(), |text| SecretRef::parse(text)) {
+        let credential = raw.credential.as_ref();
+        if let Some(credential) = credential.and_then(|credential| page.take_unshown(credential, |text| SecretRef::parse(text))) {
             self.model.credential = credential;
         }
         if let Some(header) = page.take_option(raw.header.as_ref(), |text| check::header(text)) {
@@ -121,7 +122,7 @@ impl<'a> Draft<'a> {
     fn secrets(&mut self, page: &mut Page<'_>, raw: &Table<RawSecret>) {
         for (name, secret) in raw {
             let name = page.take(name, |text| SecretName::parse(text).map_err(name_flaw));
-            let from = page.take(&secret.from, |text| SecretRef::parse(text));
+            let from = page.take_unshown(&secret.from, |text| SecretRef::parse(text));
             self.secrets.extend(name.zip(from));
         }
     }

@@ -44,6 +44,16 @@ impl<'a> Page<'a> {
         }
     }
 
+    /// The same for a text that may be a secret, pasted by mistake: its line is not shown.
+    pub(super) fn take_unshown<U>(&mut self, value: &At<String>, parse: impl FnOnce(&String) -> Result<U, Flaw>) -> Option<U> {
+        let before = self.problems.len();
+        let parsed = self.take(value, parse);
+        for problem in self.problems.iter_mut().skip(before) {
+            problem.hide_text();
+        }
+        parsed
+    }
+
     pub(super) fn take_option<T, U>(&mut self, value: Option<&At<T>>, parse: impl FnOnce(&T) -> Result<U, Flaw>) -> Option<U> {
         value.and_then(|value| self.take(value, parse))
     }

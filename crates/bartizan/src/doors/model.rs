@@ -3,7 +3,7 @@
 use crate::app::Gate;
 use crate::doors::net::told;
 use bartizan_egress::{
-    Captured, Judge, ModelEnded, ModelOutcome, ModelRequest, ModelRoute, Refusal as Told, Status, Upstream,
+    Captured, Judge, ModelOutcome, ModelRequest, ModelRoute, Refusal as Told, Status, Upstream, model::ModelEnded,
 };
 use bartizan_gate::call::{Door, Outcome, Proposed};
 use bartizan_gate::effect::{Effector, Warrant};
@@ -15,7 +15,6 @@ use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 
 /// The model door of one box.
-#[expect(missing_debug_implementations, reason = "the route holds the credential")]
 pub(crate) struct ModelDoor {
     route: ModelRoute,
     judge: Arc<ModelJudge>,

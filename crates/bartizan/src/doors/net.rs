@@ -28,7 +28,6 @@ use tokio::task::JoinSet;
 pub(crate) const MODEL_HOST: &str = "model.bartizan";
 
 /// Serves one box's listeners until its tasks are dropped.
-#[derive(Debug)]
 pub(crate) struct NetDoor {
     gate: Arc<Gate>,
     caller: Caller,
@@ -60,10 +59,10 @@ impl NetDoor {
         for listener in tcp {
             tasks.spawn(Arc::clone(self).accept(asynchronous(listener)?, Listener::Transparent));
         }
-        for listener in http_proxy {
+        if let Some(listener) = http_proxy {
             tasks.spawn(Arc::clone(self).accept(asynchronous(listener)?, Listener::HttpProxy));
         }
-        for listener in socks {
+        if let Some(listener) = socks {
             tasks.spawn(Arc::clone(self).accept(asynchronous(listener)?, Listener::Socks));
         }
         for socket in dns_udp {

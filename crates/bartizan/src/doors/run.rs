@@ -114,10 +114,9 @@ impl BoxRun {
         if let Some(listener) = self.hook {
             tokio::spawn(hook::serve(listener, Arc::clone(&self.gate), self.caller.clone()));
         }
-        let killer = life.killer();
-        let mut signals = match (served.as_ref(), Signals::new()) {
-            (Ok(_), Ok(signals)) => signals,
-            (Err(error), _) | (_, Err(error)) => {
+        let (served, mut signals, killer) = match served.and_then(|served| Ok((served, Signals::new()?, life.killer()?))) {
+            Ok(ready) => ready,
+            Err(error) => {
                 drop(life);
                 let why = NotStarted(format!("the box's sockets cannot be served: {error}"));
                 let outcome = Outcome::failed("not-served", json!({}));
@@ -216,7 +215,7 @@ fn write_back(
 
 fn outcome(exit: Option<&Exit>, changes: Option<&Result<Applied, String>>) -> Outcome {
     let files = match changes {
-        Some(Ok(applied)) => json!({ "applied": applied.applied(), "held": applied.held().len() }),
+        Some(Ok(applied)) => json!({ "landed": applied.landed().len(), "kept": applied.kept().len(), "dropped": applied.dropped().len() }),
         Some(Err(error)) => json!({ "error": error }),
         None => json!(null),
     };

@@ -48,10 +48,15 @@ impl Body for Outgoing {
     type Data = Bytes;
     type Error = BodyFlaw;
 
-    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyFlaw>>> {
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyFlaw>>> {
         let this = self.get_mut();
         loop {
-            let Some(frame) = ready!(Pin::new(&mut this.inner).poll_frame(cx)) else { return Poll::Ready(None) };
+            let Some(frame) = ready!(Pin::new(&mut this.inner).poll_frame(cx)) else {
+                return Poll::Ready(None);
+            };
             let frame = frame.map_err(|_| BodyFlaw::Broken)?;
             let Ok(data) = frame.into_data() else { continue };
             let length = data.remaining() as u64;
@@ -93,8 +98,15 @@ impl<J: Judge> Returning<J> {
         case: Case<J>,
         limit: Duration,
     ) -> Self {
-        let mut body =
-            Self { inner, filter, case, seat: Some(seat), limit, idle: Box::pin(sleep(limit)), done: false };
+        let mut body = Self {
+            inner,
+            filter,
+            case,
+            seat: Some(seat),
+            limit,
+            idle: Box::pin(sleep(limit)),
+            done: false,
+        };
         // hyper does not poll a body that says it is at its end.
         if body.is_end_stream() {
             body.finish();
@@ -125,7 +137,10 @@ impl<J: Judge> Body for Returning<J> {
     type Data = Bytes;
     type Error = BodyFlaw;
 
-    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyFlaw>>> {
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyFlaw>>> {
         let this = self.get_mut();
         if this.done {
             return Poll::Ready(None);

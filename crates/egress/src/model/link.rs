@@ -58,7 +58,12 @@ impl Seat {
 }
 
 impl Link {
-    pub(super) fn new(upstream: Upstream, resolver: Resolver, tls: Option<Arc<ClientConfig>>, connect: Duration) -> Self {
+    pub(super) fn new(
+        upstream: Upstream,
+        resolver: Resolver,
+        tls: Option<Arc<ClientConfig>>,
+        connect: Duration,
+    ) -> Self {
         Self { upstream, resolver, tls: tls.map(TlsConnector::from), connect, idle: Arc::default() }
     }
 
@@ -67,13 +72,19 @@ impl Link {
     }
 
     /// Sends `request` and waits for the head of its answer.
-    pub(super) async fn send(&self, mut request: Request<Outgoing>, first_byte: Duration) -> Result<Reply, Refusal> {
+    pub(super) async fn send(
+        &self,
+        mut request: Request<Outgoing>,
+        first_byte: Duration,
+    ) -> Result<Reply, Refusal> {
         loop {
             let waiting = self.waiting();
             let reused = waiting.is_some();
             let mut sender = match waiting {
                 Some(sender) => sender,
-                None => timeout(self.connect, self.open()).await.unwrap_or_else(|_| Err(slow("connect")))?,
+                None => timeout(self.connect, self.open())
+                    .await
+                    .unwrap_or_else(|_| Err(slow("connect")))?,
             };
             let sent = async {
                 // A pooled connection may take a moment to notice that it is free, or that it is closed.
@@ -85,7 +96,10 @@ impl Link {
             match timeout(first_byte, sent).await {
                 Err(_) => return Err(slow("answer")),
                 Ok(Ok(Ok(response))) => {
-                    return Ok(Reply { response, seat: Seat { sender, idle: Arc::clone(&self.idle) } });
+                    return Ok(Reply {
+                        response,
+                        seat: Seat { sender, idle: Arc::clone(&self.idle) },
+                    });
                 }
                 Ok(Ok(Err(mut error))) => match error.take_message().filter(|_| reused) {
                     Some(unsent) => request = unsent,
@@ -111,21 +125,28 @@ impl Link {
         let reach = if self.upstream.is_secure() { reach.and_network() } else { reach };
         let pinned = self.resolver.resolve(target, reach).await.map_err(|error| error.refusal())?;
         let on_this_host = pinned.addresses().iter().all(|address| address.ip().is_loopback());
-        if !self.upstream.is_secure() && !(is_loopback(target) && on_this_host) {
+        let may_be_plain = is_loopback(target) && on_this_host;
+        if !self.upstream.is_secure() && !may_be_plain {
             return Err(unreachable());
         }
         let (stream, _) = pinned.dial(self.connect).await.map_err(|error| error.refusal())?;
         let io: Box<dyn Io> = match &self.tls {
             Some(tls) if self.upstream.is_secure() => {
-                let name = ServerName::try_from(target.host().to_string()).map_err(|_| unreachable())?;
+                let name =
+                    ServerName::try_from(target.host().to_string()).map_err(|_| unreachable())?;
                 let secured = tls.connect(name, stream).await;
                 Box::new(secured.map_err(|_| {
-                    Refusal::new(Status::BadGateway, "upstream-tls", "the TLS handshake with the model API failed")
+                    Refusal::new(
+                        Status::BadGateway,
+                        "upstream-tls",
+                        "the TLS handshake with the model API failed",
+                    )
                 })?)
             }
             _ => Box::new(stream),
         };
-        let (sender, connection) = Builder::new().handshake(TokioIo::new(io)).await.map_err(|_| unreachable())?;
+        let (sender, connection) =
+            Builder::new().handshake(TokioIo::new(io)).await.map_err(|_| unreachable())?;
         // Ends when its sender and the body it feeds are gone, or the upstream closes.
         drop(tokio::spawn(connection));
         Ok(sender)
@@ -136,18 +157,34 @@ trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
 
 fn unreachable() -> Refusal {
-    Refusal::new(Status::BadGateway, "upstream-unreachable", "the model API does not take a connection")
+    Refusal::new(
+        Status::BadGateway,
+        "upstream-unreachable",
+        "the model API does not take a connection",
+    )
 }
 
 fn slow(what: &'static str) -> Refusal {
-    Refusal::new(Status::GatewayTimeout, "upstream-timeout", format!("the model API gave no {what} in time"))
+    Refusal::new(
+        Status::GatewayTimeout,
+        "upstream-timeout",
+        format!("the model API gave no {what} in time"),
+    )
 }
 
 fn failed(error: &hyper::Error) -> Refusal {
-    if error.source().is_some_and(|source| source.is::<BodyFlaw>()) {
-        return Refusal::new(Status::BadRequest, "request-cut", "the request body did not arrive whole");
+    if error.source().and_then(|source| source.downcast_ref::<BodyFlaw>()).is_some() {
+        return Refusal::new(
+            Status::BadRequest,
+            "request-cut",
+            "the request body did not arrive whole",
+        );
     }
-    Refusal::new(Status::BadGateway, "upstream-failed", "the model API closed the connection without an answer")
+    Refusal::new(
+        Status::BadGateway,
+        "upstream-failed",
+        "the model API closed the connection without an answer",
+    )
 }
 
 const MAX_IDLE: usize = 8;

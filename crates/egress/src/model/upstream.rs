@@ -41,7 +41,8 @@ impl Upstream {
         if authority.contains('@') {
             return Err(bad("it has a user name"));
         }
-        let target = head::authority(authority, if secure { 443 } else { 80 }).map_err(|_| bad("the host is malformed"))?;
+        let target = head::authority(authority, if secure { 443 } else { 80 })
+            .map_err(|_| bad("the host is malformed"))?;
         let path = path.trim_end_matches('/');
         if !path.is_empty() && path.split('/').any(|segment| matches!(segment, "" | "." | "..")) {
             return Err(bad("the path is not canonical"));
@@ -84,9 +85,15 @@ mod tests {
     #[test]
     fn a_base_url_is_read_whole() {
         let upstream = Upstream::parse("https://gateway.corp.example/anthropic/").unwrap();
-        assert_eq!((upstream.target().to_string().as_str(), upstream.prefix()), ("gateway.corp.example:443", "/anthropic"));
+        assert_eq!(
+            (upstream.target().to_string().as_str(), upstream.prefix()),
+            ("gateway.corp.example:443", "/anthropic")
+        );
         assert_eq!(upstream.host_value(), "gateway.corp.example");
-        assert_eq!(Upstream::parse("http://127.0.0.1:8080").unwrap().host_value(), "127.0.0.1:8080");
+        assert_eq!(
+            Upstream::parse("http://127.0.0.1:8080").unwrap().host_value(),
+            "127.0.0.1:8080"
+        );
         assert!(Upstream::parse("http://localhost:1").is_ok());
     }
 
@@ -95,7 +102,14 @@ mod tests {
         for url in ["http://api.anthropic.com", "http://10.0.0.1:80", "http://localhost.evil.com"] {
             assert!(matches!(Upstream::parse(url), Err(UpstreamError::Insecure(_))), "{url}");
         }
-        for url in ["api.anthropic.com", "ftp://x.y", "https://u:p@x.y", "https://x.y/../a", "https://x.y/?a", "https://x y"] {
+        for url in [
+            "api.anthropic.com",
+            "ftp://x.y",
+            "https://u:p@x.y",
+            "https://x.y/../a",
+            "https://x.y/?a",
+            "https://x y",
+        ] {
             assert!(matches!(Upstream::parse(url), Err(UpstreamError::Malformed(_))), "{url}");
         }
     }

@@ -5,8 +5,8 @@ use crate::tls;
 use bartizan_egress::model::{Filter, ModelEnded};
 use bartizan_egress::resolve::Lookup;
 use bartizan_egress::{
-    Arrival, Credential, Ended, FrontLimits, Judge, ModelLimits, ModelOutcome, ModelRequest, ModelRoute, Refusal, Resolver,
-    SecretValue, Status, SyntheticNames, Upstream, capture,
+    Arrival, Credential, Ended, FrontLimits, Judge, ModelLimits, ModelOutcome, ModelRequest,
+    ModelRoute, Refusal, Resolver, SecretValue, Status, SyntheticNames, Upstream, capture,
 };
 use bytes::Bytes;
 use std::sync::{Arc, Mutex};
@@ -23,6 +23,7 @@ struct Clerk {
     refuse: bool,
     filter: bool,
     seen: Mutex<Vec<String>>,
+    walls: Mutex<Vec<String>>,
     done: Mutex<Vec<(usize, ModelOutcome)>>,
 }
 
@@ -36,9 +37,17 @@ impl Judge for Clerk {
         let mut seen = self.seen.lock().unwrap();
         seen.push(line);
         if self.refuse {
-            return Err(Refusal::new(Status::Forbidden, "budget-spent", "the \"token\" budget of this session is spent"));
+            return Err(Refusal::new(
+                Status::Forbidden,
+                "budget-spent",
+                "the \"token\" budget of this session is spent",
+            ));
         }
         Ok(seen.len())
+    }
+
+    fn stopped(&self, method: &str, path: &str, refusal: &Refusal) {
+        self.walls.lock().unwrap().push(format!("{method} {path} {}", refusal.code()));
     }
 
     fn after(&self, ticket: usize, outcome: ModelOutcome) {
@@ -82,7 +91,13 @@ impl Filter for Upper {
 fn route(upstream: &str, limits: ModelLimits) -> ModelRoute {
     let key = Arc::new(SecretValue::new(KEY.into()));
     let resolver = Resolver::new(Arc::new(Here::default()) as Arc<dyn Lookup>);
-    ModelRoute::new(Upstream::parse(upstream).unwrap(), Credential::api_key(key).unwrap(), resolver, limits).unwrap()
+    ModelRoute::new(
+        Upstream::parse(upstream).unwrap(),
+        Credential::api_key(key).unwrap(),
+        resolver,
+        limits,
+    )
+    .unwrap()
 }
 
 /// Lets a client of the box talk to `route`.
@@ -92,14 +107,19 @@ async fn box_end(route: Arc<ModelRoute>, clerk: &Arc<Clerk>) -> (TcpStream, Join
     let (accepted, _) = listener.accept().await.unwrap();
     let names = SyntheticNames::new(|_| {});
     let original = (names.address_of(&"model.bartizan".parse().unwrap()).unwrap(), 80).into();
-    let captured = capture(accepted, Arrival::Transparent { original }, &names, &FrontLimits::default()).await.unwrap();
+    let captured =
+        capture(accepted, Arrival::Transparent { original }, &names, &FrontLimits::default())
+            .await
+            .unwrap();
     let clerk = Arc::clone(clerk);
     (client, tokio::spawn(async move { route.serve(captured, clerk).await }))
 }
 
 fn post(fields: &str, body: &str) -> String {
     let length = body.len();
-    format!("POST /v1/messages?beta=true HTTP/1.1\r\nHost: model.bartizan\r\n{fields}Content-Length: {length}\r\n\r\n{body}")
+    format!(
+        "POST /v1/messages?beta=true HTTP/1.1\r\nHost: model.bartizan\r\n{fields}Content-Length: {length}\r\n\r\n{body}"
+    )
 }
 
 /// Reads one request with a body of a known length or in chunks.
@@ -127,7 +147,8 @@ const OK: &str = "HTTP/1.1 200 OK\r\nrequest-id: req_011\r\nContent-Length: 2\r\
 #[tokio::test]
 async fn the_placeholder_is_stripped_and_the_key_is_added() {
     let (listener, port) = listen().await;
-    let upstream = tokio::spawn(async move { answer_one(&mut listener.accept().await.unwrap().0, OK).await });
+    let upstream =
+        tokio::spawn(async move { answer_one(&mut listener.accept().await.unwrap().0, OK).await });
     let clerk = Arc::new(Clerk::default());
     let route = Arc::new(route(&format!("http://127.0.0.1:{port}/gw/"), ModelLimits::default()));
     let (mut client, served) = box_end(route, &clerk).await;
@@ -136,20 +157,43 @@ async fn the_placeholder_is_stripped_and_the_key_is_added() {
                   X-Drop: 1\r\nX-HTTP-Method-Override: DELETE\r\nanthropic-version: 2023-06-01\r\nX-Claude-Code-Agent-Id: a1\r\n";
     client.write_all(post(fields, "{\"a\":1}").as_bytes()).await.unwrap();
     let answer = rest(&mut client).await;
-    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.ends_with("\r\n\r\n{}"), "{answer}");
+    assert!(
+        answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.ends_with("\r\n\r\n{}"),
+        "{answer}"
+    );
     let sent = soon(upstream).await.unwrap();
     assert!(sent.starts_with("POST /gw/v1/messages?beta=true HTTP/1.1\r\n"), "{sent}");
-    assert!(sent.contains(&format!("host: 127.0.0.1:{port}\r\n")) && sent.ends_with("{\"a\":1}"), "{sent}");
+    assert!(
+        sent.contains(&format!("host: 127.0.0.1:{port}\r\n")) && sent.ends_with("{\"a\":1}"),
+        "{sent}"
+    );
     assert_eq!(sent.matches("x-api-key").count(), 1, "{sent}");
-    assert!(sent.contains(&format!("x-api-key: {KEY}\r\n")) && sent.contains("anthropic-version: 2023-06-01"), "{sent}");
-    for gone in ["dummy", "second", "cookie", "proxy-", "x-forwarded", "accept-encoding", "x-drop", "override", "authorization"] {
+    assert!(
+        sent.contains(&format!("x-api-key: {KEY}\r\n"))
+            && sent.contains("anthropic-version: 2023-06-01"),
+        "{sent}"
+    );
+    for gone in [
+        "dummy",
+        "second",
+        "cookie",
+        "proxy-",
+        "x-forwarded",
+        "accept-encoding",
+        "x-drop",
+        "override",
+        "authorization",
+    ] {
         assert!(!sent.contains(gone), "{gone} passed: {sent}");
     }
     assert_eq!(*clerk.seen.lock().unwrap(), ["POST /v1/messages Some(\"beta=true\") a1"]);
     assert_eq!(soon(served).await.unwrap(), Ended::Finished);
     let outcome = clerk.outcome().await;
     assert_eq!((outcome.status, outcome.request_id.as_deref()), (Some(200), Some("req_011")));
-    assert_eq!((outcome.bytes_out, outcome.bytes_in, &outcome.ended), (7, 2, &ModelEnded::Finished));
+    assert_eq!(
+        (outcome.bytes_out, outcome.bytes_in, &outcome.ended),
+        (7, 2, &ModelEnded::Finished)
+    );
     assert!(outcome.first_byte.unwrap() <= outcome.took);
 }
 
@@ -165,7 +209,11 @@ async fn an_answer_streams_as_it_arrives() {
         stream.write_all(b"5\r\ntwo\n\n\r\n0\r\n\r\n").await.unwrap();
     }));
     let clerk = Arc::new(Clerk::default());
-    let (mut client, _served) = box_end(Arc::new(route(&format!("http://127.0.0.1:{port}"), ModelLimits::default())), &clerk).await;
+    let (mut client, _served) = box_end(
+        Arc::new(route(&format!("http://127.0.0.1:{port}"), ModelLimits::default())),
+        &clerk,
+    )
+    .await;
     client.write_all(post("", "{}").as_bytes()).await.unwrap();
     let first = until(&mut client, "one\n\n").await;
     assert!(first.contains("text/event-stream"), "{first}");
@@ -179,16 +227,27 @@ async fn an_answer_streams_as_it_arrives() {
 async fn a_refused_request_gets_an_error_the_client_can_show_and_goes_nowhere() {
     let (listener, port) = listen().await;
     let clerk = Arc::new(Clerk { refuse: true, ..Clerk::default() });
-    let (mut client, _served) = box_end(Arc::new(route(&format!("http://127.0.0.1:{port}"), ModelLimits::default())), &clerk).await;
+    let (mut client, _served) = box_end(
+        Arc::new(route(&format!("http://127.0.0.1:{port}"), ModelLimits::default())),
+        &clerk,
+    )
+    .await;
     client.write_all(post("Connection: close\r\n", "{}").as_bytes()).await.unwrap();
     let answer = rest(&mut client).await;
-    assert!(answer.starts_with("HTTP/1.1 403 Forbidden\r\n") && answer.contains("bartizan-reason: budget-spent"), "{answer}");
+    assert!(
+        answer.starts_with("HTTP/1.1 403 Forbidden\r\n")
+            && answer.contains("bartizan-reason: budget-spent"),
+        "{answer}"
+    );
     let json = answer.split_once("\r\n\r\n").unwrap().1;
     assert_eq!(
         json,
         r#"{"type":"error","error":{"type":"permission_error","message":"bartizan: the \"token\" budget of this session is spent [budget-spent]"}}"#
     );
-    assert!(tokio::time::timeout(Duration::from_millis(50), listener.accept()).await.is_err(), "the upstream was dialled");
+    assert!(
+        tokio::time::timeout(Duration::from_millis(50), listener.accept()).await.is_err(),
+        "the upstream was dialled"
+    );
     assert!(clerk.done.lock().unwrap().is_empty(), "a refused request has no outcome");
 }
 
@@ -196,27 +255,43 @@ async fn a_refused_request_gets_an_error_the_client_can_show_and_goes_nowhere() 
 async fn stopped(text: &str, limits: ModelLimits) -> String {
     let (_listener, port) = listen().await;
     let clerk = Arc::new(Clerk::default());
-    let (mut client, _served) = box_end(Arc::new(route(&format!("http://127.0.0.1:{port}"), limits)), &clerk).await;
+    let (mut client, _served) =
+        box_end(Arc::new(route(&format!("http://127.0.0.1:{port}"), limits)), &clerk).await;
     client.write_all(text.as_bytes()).await.unwrap();
-    client.shutdown().await.unwrap();
-    let answer = rest(&mut client).await;
+    let answer = until(&mut client, "}}").await;
     assert!(clerk.seen.lock().unwrap().is_empty(), "{text:?} reached the judge");
+    assert_eq!(clerk.walls.lock().unwrap().len(), 1, "{text:?} went unreported");
     answer
 }
 
 #[tokio::test]
 async fn only_the_api_is_behind_the_route() {
-    for path in ["/", "/v1/../admin", "/v1/%2e%2e/admin", "/v1/a%2fb", "/v2/x", "/v1//x", "/v1/a;b"] {
-        let answer = stopped(&format!("GET {path} HTTP/1.1\r\nHost: model.bartizan\r\n\r\n"), ModelLimits::default()).await;
-        assert!(answer.starts_with("HTTP/1.1 403 ") && answer.contains("path-refused"), "{path}: {answer}");
+    for path in ["/", "/v1/../admin", "/v1/%2e%2e/admin", "/v1/a%2fb", "/v2/x", "/v1//x", "/v1/a;b"]
+    {
+        let answer = stopped(
+            &format!("GET {path} HTTP/1.1\r\nHost: model.bartizan\r\n\r\n"),
+            ModelLimits::default(),
+        )
+        .await;
+        assert!(
+            answer.starts_with("HTTP/1.1 403 ") && answer.contains("path-refused"),
+            "{path}: {answer}"
+        );
     }
     for text in [
         "GET /v1/models HTTP/1.1\r\nHost: evil.test\r\n\r\n",
         "GET http://evil.test/v1/models HTTP/1.1\r\nHost: model.bartizan\r\n\r\n",
     ] {
-        assert!(stopped(text, ModelLimits::default()).await.starts_with("HTTP/1.1 421 "), "{text:?}");
+        assert!(
+            stopped(text, ModelLimits::default()).await.starts_with("HTTP/1.1 421 "),
+            "{text:?}"
+        );
     }
-    let answer = stopped("TRACE /v1/models HTTP/1.1\r\nHost: model.bartizan\r\n\r\n", ModelLimits::default()).await;
+    let answer = stopped(
+        "TRACE /v1/models HTTP/1.1\r\nHost: model.bartizan\r\n\r\n",
+        ModelLimits::default(),
+    )
+    .await;
     assert!(answer.starts_with("HTTP/1.1 405 "), "{answer}");
 }
 
@@ -224,12 +299,16 @@ async fn only_the_api_is_behind_the_route() {
 async fn a_body_over_the_limit_is_cut_off_however_it_is_announced() {
     let limits = ModelLimits { request: 10, ..ModelLimits::default() };
     let answer = stopped(&post("", "eleven byte"), limits.clone()).await;
-    assert!(answer.starts_with("HTTP/1.1 413 ") && answer.contains("request_too_large"), "{answer}");
+    assert!(
+        answer.starts_with("HTTP/1.1 413 ") && answer.contains("request_too_large"),
+        "{answer}"
+    );
 
     let (listener, port) = listen().await;
     let upstream = tokio::spawn(async move { rest(&mut listener.accept().await.unwrap().0).await });
     let clerk = Arc::new(Clerk::default());
-    let (mut client, _served) = box_end(Arc::new(route(&format!("http://127.0.0.1:{port}"), limits)), &clerk).await;
+    let (mut client, _served) =
+        box_end(Arc::new(route(&format!("http://127.0.0.1:{port}"), limits)), &clerk).await;
     let text = "POST /v1/messages HTTP/1.1\r\nHost: model.bartizan\r\nTransfer-Encoding: chunked\r\n\r\n6\r\nabcdef\r\n6\r\nghijkl\r\n0\r\n\r\n";
     client.write_all(text.as_bytes()).await.unwrap();
     let answer = until(&mut client, "}}").await;
@@ -241,9 +320,14 @@ async fn a_body_over_the_limit_is_cut_off_however_it_is_announced() {
 #[tokio::test]
 async fn trailers_carry_no_credential_past_the_stripping() {
     let (listener, port) = listen().await;
-    let upstream = tokio::spawn(async move { answer_one(&mut listener.accept().await.unwrap().0, OK).await });
+    let upstream =
+        tokio::spawn(async move { answer_one(&mut listener.accept().await.unwrap().0, OK).await });
     let clerk = Arc::new(Clerk::default());
-    let (mut client, _served) = box_end(Arc::new(route(&format!("http://127.0.0.1:{port}"), ModelLimits::default())), &clerk).await;
+    let (mut client, _served) = box_end(
+        Arc::new(route(&format!("http://127.0.0.1:{port}"), ModelLimits::default())),
+        &clerk,
+    )
+    .await;
     let text = "POST /v1/messages HTTP/1.1\r\nHost: model.bartizan\r\nTE: trailers\r\nTrailer: Authorization\r\n\
                 Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\nAuthorization: Bearer mine\r\n\r\n";
     client.write_all(text.as_bytes()).await.unwrap();
@@ -259,9 +343,15 @@ async fn no_header_of_the_answer_echoes_the_key() {
         "HTTP/1.1 401 Unauthorized\r\nX-Echo: you sent {KEY}!\r\nSet-Cookie: a=b\r\nAlt-Svc: h3=\":443\"\r\n\
          Bartizan-Reason: forged\r\nX-Fine: yes\r\nContent-Length: 0\r\n\r\n"
     );
-    drop(tokio::spawn(async move { answer_one(&mut listener.accept().await.unwrap().0, &answer).await }));
+    drop(tokio::spawn(async move {
+        answer_one(&mut listener.accept().await.unwrap().0, &answer).await
+    }));
     let clerk = Arc::new(Clerk::default());
-    let (mut client, _served) = box_end(Arc::new(route(&format!("http://127.0.0.1:{port}"), ModelLimits::default())), &clerk).await;
+    let (mut client, _served) = box_end(
+        Arc::new(route(&format!("http://127.0.0.1:{port}"), ModelLimits::default())),
+        &clerk,
+    )
+    .await;
     client.write_all(post("Connection: close\r\n", "{}").as_bytes()).await.unwrap();
     let answer = rest(&mut client).await;
     assert!(answer.starts_with("HTTP/1.1 401 ") && answer.contains("x-fine: yes"), "{answer}");
@@ -284,10 +374,15 @@ async fn a_filter_sees_the_whole_body_and_what_it_cannot_read_is_withheld() {
             stream.write_all(b"world").await.unwrap();
         }));
         let clerk = Arc::new(Clerk { filter: true, ..Clerk::default() });
-        let (mut client, _served) = box_end(Arc::new(route(&format!("http://127.0.0.1:{port}"), ModelLimits::default())), &clerk).await;
+        let (mut client, _served) = box_end(
+            Arc::new(route(&format!("http://127.0.0.1:{port}"), ModelLimits::default())),
+            &clerk,
+        )
+        .await;
         client.write_all(post("Connection: close\r\n", "{}").as_bytes()).await.unwrap();
         let answer = rest(&mut client).await;
-        let body: String = answer.chars().filter(|c| c.is_ascii_alphabetic() || *c == ' ').collect();
+        let body: String =
+            answer.chars().filter(|c| c.is_ascii_alphabetic() || *c == ' ').collect();
         assert!(body.contains(wanted) || answer.contains(wanted), "{answer}");
         assert!(!answer.contains("hello"), "{answer}");
     }
@@ -299,12 +394,20 @@ async fn a_client_that_goes_away_is_reported_once_as_abandoned() {
     let (heard, hearing) = tokio::sync::oneshot::channel();
     let upstream = tokio::spawn(async move {
         let (mut stream, _) = listener.accept().await.unwrap();
-        answer_one(&mut stream, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\none\n\n\r\n").await;
+        answer_one(
+            &mut stream,
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\none\n\n\r\n",
+        )
+        .await;
         heard.send(()).unwrap();
         rest(&mut stream).await
     });
     let clerk = Arc::new(Clerk::default());
-    let (mut client, served) = box_end(Arc::new(route(&format!("http://127.0.0.1:{port}"), ModelLimits::default())), &clerk).await;
+    let (mut client, served) = box_end(
+        Arc::new(route(&format!("http://127.0.0.1:{port}"), ModelLimits::default())),
+        &clerk,
+    )
+    .await;
     client.write_all(post("", "{}").as_bytes()).await.unwrap();
     until(&mut client, "one\n\n").await;
     hearing.await.unwrap();
@@ -316,11 +419,39 @@ async fn a_client_that_goes_away_is_reported_once_as_abandoned() {
 }
 
 #[tokio::test]
+async fn a_client_that_goes_away_while_the_model_thinks_ends_the_request() {
+    let (listener, port) = listen().await;
+    let (heard, hearing) = tokio::sync::oneshot::channel();
+    let upstream = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        request(&mut stream).await;
+        heard.send(()).unwrap();
+        rest(&mut stream).await
+    });
+    let clerk = Arc::new(Clerk::default());
+    let (mut client, _served) = box_end(
+        Arc::new(route(&format!("http://127.0.0.1:{port}"), ModelLimits::default())),
+        &clerk,
+    )
+    .await;
+    client.write_all(post("", "{}").as_bytes()).await.unwrap();
+    hearing.await.unwrap();
+    drop(client);
+    let outcome = clerk.outcome().await;
+    assert_eq!((outcome.ended, outcome.status), (ModelEnded::Abandoned, None));
+    assert_eq!(soon(upstream).await.unwrap(), "", "the upstream connection stayed open");
+}
+
+#[tokio::test]
 async fn an_upstream_that_is_down_silent_or_broken_is_an_error_and_not_a_hang() {
     let (listener, port) = listen().await;
     drop(listener);
     let clerk = Arc::new(Clerk::default());
-    let (mut client, _served) = box_end(Arc::new(route(&format!("http://127.0.0.1:{port}"), ModelLimits::default())), &clerk).await;
+    let (mut client, _served) = box_end(
+        Arc::new(route(&format!("http://127.0.0.1:{port}"), ModelLimits::default())),
+        &clerk,
+    )
+    .await;
     client.write_all(post("", "{}").as_bytes()).await.unwrap();
     let answer = until(&mut client, "}}").await;
     assert!(answer.starts_with("HTTP/1.1 502 ") && answer.contains("api_error"), "{answer}");
@@ -328,7 +459,8 @@ async fn an_upstream_that_is_down_silent_or_broken_is_an_error_and_not_a_hang() 
     let (listener, port) = listen().await;
     let limits = ModelLimits { first_byte: Duration::from_millis(80), ..ModelLimits::default() };
     let clerk = Arc::new(Clerk::default());
-    let (mut client, _served) = box_end(Arc::new(route(&format!("http://127.0.0.1:{port}"), limits)), &clerk).await;
+    let (mut client, _served) =
+        box_end(Arc::new(route(&format!("http://127.0.0.1:{port}"), limits)), &clerk).await;
     client.write_all(post("", "{}").as_bytes()).await.unwrap();
     let answer = until(&mut client, "}}").await;
     assert!(answer.starts_with("HTTP/1.1 504 ") && answer.contains("upstream-timeout"), "{answer}");
@@ -336,10 +468,18 @@ async fn an_upstream_that_is_down_silent_or_broken_is_an_error_and_not_a_hang() 
 
     let (listener, port) = listen().await;
     drop(tokio::spawn(async move {
-        answer_one(&mut listener.accept().await.unwrap().0, "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf").await
+        answer_one(
+            &mut listener.accept().await.unwrap().0,
+            "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf",
+        )
+        .await
     }));
     let clerk = Arc::new(Clerk::default());
-    let (mut client, _served) = box_end(Arc::new(route(&format!("http://127.0.0.1:{port}"), ModelLimits::default())), &clerk).await;
+    let (mut client, _served) = box_end(
+        Arc::new(route(&format!("http://127.0.0.1:{port}"), ModelLimits::default())),
+        &clerk,
+    )
+    .await;
     client.write_all(post("", "{}").as_bytes()).await.unwrap();
     assert!(rest(&mut client).await.ends_with("half"));
     assert_eq!(clerk.outcome().await.ended, ModelEnded::Broken);
@@ -357,7 +497,11 @@ async fn upstream_connections_are_used_again_and_a_stale_one_does_no_harm() {
         answer_one(&mut second, OK).await;
     });
     let clerk = Arc::new(Clerk::default());
-    let (mut client, _served) = box_end(Arc::new(route(&format!("http://127.0.0.1:{port}"), ModelLimits::default())), &clerk).await;
+    let (mut client, _served) = box_end(
+        Arc::new(route(&format!("http://127.0.0.1:{port}"), ModelLimits::default())),
+        &clerk,
+    )
+    .await;
     for _ in 0..3 {
         client.write_all(post("", "{}").as_bytes()).await.unwrap();
         assert!(until(&mut client, "{}").await.starts_with("HTTP/1.1 200 OK\r\n"));

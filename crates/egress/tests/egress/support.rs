@@ -1,10 +1,11 @@
 //! What do these tests have in common?
 
-use bartizan_egress::name::HostPort;
 use bartizan_egress::resolve::{Looked, Lookup};
 use bartizan_egress::{
-    Arrival, BadFront, Captured, FrontLimits, Reach, Resolver, SyntheticNames, Tunnel, TunnelLimits, TunnelReport, capture,
+    Arrival, BadFront, Captured, FrontLimits, Reach, Resolver, SyntheticNames, Tunnel,
+    TunnelLimits, TunnelReport, capture,
 };
+use bartizan_gate::name::HostPort;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -57,7 +58,9 @@ pub(crate) async fn until<S: AsyncRead + Unpin>(stream: &mut S, mark: &str) -> S
         let byte = soon(stream.read_u8()).await;
         match byte {
             Ok(byte) => bytes.push(byte),
-            Err(error) => panic!("no {mark:?} but {:?} and {error}", String::from_utf8_lossy(&bytes)),
+            Err(error) => {
+                panic!("no {mark:?} but {:?} and {error}", String::from_utf8_lossy(&bytes))
+            }
         }
     }
     String::from_utf8(bytes).unwrap()
@@ -95,15 +98,28 @@ pub(crate) fn connect(host: &str, port: u16) -> String {
 
 /// Sends `front` over a real socket to the proxy listener and carries it.
 pub(crate) async fn tunnel(front: &str, reach: Reach, limits: TunnelLimits) -> Running {
-    run(front.as_bytes(), Arrival::HttpProxy, Arc::new(SyntheticNames::new(|_| {})), reach, limits).await
+    run(front.as_bytes(), Arrival::HttpProxy, Arc::new(SyntheticNames::new(|_| {})), reach, limits)
+        .await
 }
 
 /// A transparent connection to `host:port`.
-pub(crate) async fn transparent(host: &str, port: u16, reach: Reach, limits: TunnelLimits) -> Running {
+pub(crate) async fn transparent(
+    host: &str,
+    port: u16,
+    reach: Reach,
+    limits: TunnelLimits,
+) -> Running {
     let names = Arc::new(SyntheticNames::new(|_| {}));
     let target = HostPort::parse(&format!("{host}:{port}")).unwrap();
     let address = names.address_of(target.host()).unwrap();
-    run(b"", Arrival::Transparent { original: SocketAddr::new(address.into(), port) }, names, reach, limits).await
+    run(
+        b"",
+        Arrival::Transparent { original: SocketAddr::new(address.into(), port) },
+        names,
+        reach,
+        limits,
+    )
+    .await
 }
 
 pub(crate) async fn run(
@@ -120,7 +136,9 @@ pub(crate) async fn run(
     let lookup = Arc::new(Here::default());
     let tunnel = Tunnel::new(Resolver::new(Arc::clone(&lookup) as Arc<dyn Lookup>), limits);
     let report = tokio::spawn(async move {
-        let captured = capture(accepted, arrival, &names, &FrontLimits::default()).await.expect("a good front");
+        let captured = capture(accepted, arrival, &names, &FrontLimits::default())
+            .await
+            .expect("a good front");
         tunnel.carry(captured, reach).await
     });
     Running { client, report, lookup }

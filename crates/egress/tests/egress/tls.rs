@@ -12,7 +12,8 @@ use tokio_rustls::TlsAcceptor;
 /// A server's configuration for `name`, and a client's that trusts it alone.
 pub(crate) fn pair(name: &str) -> (Arc<ServerConfig>, Arc<ClientConfig>) {
     let key = KeyPair::generate().unwrap();
-    let certificate = CertificateParams::new(vec![name.to_owned()]).unwrap().self_signed(&key).unwrap();
+    let certificate =
+        CertificateParams::new(vec![name.to_owned()]).unwrap().self_signed(&key).unwrap();
     let mut roots = RootCertStore::empty();
     roots.add(certificate.der().clone()).unwrap();
     let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -20,7 +21,10 @@ pub(crate) fn pair(name: &str) -> (Arc<ServerConfig>, Arc<ClientConfig>) {
         .with_safe_default_protocol_versions()
         .unwrap()
         .with_no_client_auth()
-        .with_single_cert(vec![certificate.der().clone()], PrivateKeyDer::try_from(key.serialize_der()).unwrap())
+        .with_single_cert(
+            vec![certificate.der().clone()],
+            PrivateKeyDer::try_from(key.serialize_der()).unwrap(),
+        )
         .unwrap();
     (Arc::new(server), bartizan_egress::tls::with_roots(roots).unwrap())
 }

@@ -1,6 +1,9 @@
 //! Do a tunnel's bytes go to the judged host and nowhere else, and is every end reported?
 
-use crate::support::{HERE, Running, connect, http_only, listen, rest, run, soon, tls_only, transparent, tunnel, until};
+use crate::support::{
+    HERE, Running, connect, http_only, listen, rest, run, soon, tls_only, transparent, tunnel,
+    until,
+};
 use crate::tls;
 use bartizan_egress::tunnel::EncryptedHello;
 use bartizan_egress::{Arrival, Ended, Reach, SyntheticNames, TunnelLimits};
@@ -44,7 +47,10 @@ async fn an_honest_tls_client_gets_through_and_is_counted() {
         let mut running = tunnel(&connect("ok.test", port), HERE, limits).await;
         until(&mut running.client, "\r\n\r\n").await;
         let name = ServerName::try_from("ok.test").unwrap();
-        let mut stream = soon(TlsConnector::from(Arc::clone(&client)).connect(name, running.client)).await.unwrap();
+        let mut stream =
+            soon(TlsConnector::from(Arc::clone(&client)).connect(name, running.client))
+                .await
+                .unwrap();
         stream.write_all(b"ping").await.unwrap();
         let mut pong = [0u8; 4];
         soon(stream.read_exact(&mut pong)).await.unwrap();
@@ -111,7 +117,12 @@ async fn fronting_is_refused_before_any_look_up() {
 
 #[tokio::test]
 async fn what_is_not_tls_does_not_pass_a_tls_port() {
-    for bytes in [&b"SSH-2.0-OpenSSH_9.7\r\n"[..], b"GET / HTTP/1.1\r\nHost: ok.test\r\n\r\n", b"\0", b"\x80\x2e\x01\x03\x01"] {
+    for bytes in [
+        &b"SSH-2.0-OpenSSH_9.7\r\n"[..],
+        b"GET / HTTP/1.1\r\nHost: ok.test\r\n\r\n",
+        b"\0",
+        b"\x80\x2e\x01\x03\x01",
+    ] {
         assert_eq!(misused(bytes, "ok.test").await.0, "not-tls", "{bytes:?}");
     }
     assert_eq!(misused(&[22, 3, 1, 0, 0], "ok.test").await.0, "malformed-tls");
@@ -192,14 +203,20 @@ async fn a_server_may_speak_first_and_either_side_may_be_done_first() {
 #[tokio::test]
 async fn a_private_address_is_refused_before_the_tunnel_opens() {
     let (listener, port) = listen().await;
-    let mut running = tunnel(&connect("inside.test", port), Reach::public(), TunnelLimits::default()).await;
+    let mut running =
+        tunnel(&connect("inside.test", port), Reach::public(), TunnelLimits::default()).await;
     let answer = rest(&mut running.client).await;
-    assert!(answer.starts_with("HTTP/1.1 403 ") && answer.contains("Bartizan-Reason: address-refused"), "{answer}");
+    assert!(
+        answer.starts_with("HTTP/1.1 403 ") && answer.contains("Bartizan-Reason: address-refused"),
+        "{answer}"
+    );
     assert!(!answer.contains("127.0.0.1"), "the address was told to the box");
     untouched(&listener).await;
     assert_eq!(code(&running.report().await.ended), "address-refused");
 
-    let text = format!("GET http://169.254.169.254:{port}/ HTTP/1.1\r\nHost: 169.254.169.254:{port}\r\n\r\n");
+    let text = format!(
+        "GET http://169.254.169.254:{port}/ HTTP/1.1\r\nHost: 169.254.169.254:{port}\r\n\r\n"
+    );
     let everything = Reach::public().and_network().and_this_host().and_link_local();
     let mut running = tunnel(&text, everything, TunnelLimits::default()).await;
     assert!(rest(&mut running.client).await.starts_with("HTTP/1.1 403 "));
@@ -237,7 +254,9 @@ fn http_server(listener: TcpListener) -> tokio::sync::mpsc::UnboundedReceiver<St
                     }
                     text.push_str(&String::from_utf8_lossy(&chunk[..count]));
                     let whole = match text.split_once("\r\n\r\n") {
-                        Some((head, body)) if head.contains("chunked") => body.ends_with("0\r\n\r\n"),
+                        Some((head, body)) if head.contains("chunked") => {
+                            body.ends_with("0\r\n\r\n")
+                        }
                         Some((head, body)) if head.contains("content-length: 5") => body.len() >= 5,
                         Some(_) => true,
                         None => false,
@@ -265,12 +284,22 @@ async fn a_proxied_request_is_sent_in_origin_form_and_closes() {
     );
     let mut running = tunnel(&text, HERE, TunnelLimits::default()).await;
     let answer = rest(&mut running.client).await.to_lowercase();
-    assert!(answer.starts_with("http/1.1 200 ok\r\n") && answer.ends_with("\r\n\r\nok"), "{answer}");
+    assert!(
+        answer.starts_with("http/1.1 200 ok\r\n") && answer.ends_with("\r\n\r\nok"),
+        "{answer}"
+    );
     assert!(answer.contains("connection: close") && !answer.contains("forged"), "{answer}");
     let request = soon(seen.recv()).await.unwrap();
     assert!(request.starts_with("POST /a?b HTTP/1.1\r\n"), "{request}");
-    assert!(request.contains(&format!("host: ok.test:{port}\r\n")) && request.ends_with("\r\n\r\nhello"), "{request}");
-    assert!(request.contains("x-end: 2") && !request.contains("x-hop") && !request.contains("proxy-"), "{request}");
+    assert!(
+        request.contains(&format!("host: ok.test:{port}\r\n"))
+            && request.ends_with("\r\n\r\nhello"),
+        "{request}"
+    );
+    assert!(
+        request.contains("x-end: 2") && !request.contains("x-hop") && !request.contains("proxy-"),
+        "{request}"
+    );
     assert_eq!(running.report().await.ended, Ended::Finished);
     assert!(seen.try_recv().is_err(), "a second request was sent on the first one's verdict");
 }
@@ -295,9 +324,14 @@ async fn plain(requests: &str) -> (String, Vec<String>, Ended) {
 async fn a_kept_connection_cannot_change_its_host() {
     let ok = "GET /1 HTTP/1.1\r\nHost: ok.test:PORT\r\n\r\n";
     let (answers, seen, ended) = plain(&format!("{ok}{ok}")).await;
-    assert_eq!((answers.matches("200 OK").count(), seen.len(), ended), (2, 2, Ended::Finished), "{answers}");
+    assert_eq!(
+        (answers.matches("200 OK").count(), seen.len(), ended),
+        (2, 2, Ended::Finished),
+        "{answers}"
+    );
     for other in ["evil.test:PORT", "ok.test", "ok.test:1", "ok.test:PORT@evil.test", "evil.test"] {
-        let (answers, seen, ended) = plain(&format!("{ok}GET /2 HTTP/1.1\r\nHost: {other}\r\n\r\n{ok}")).await;
+        let (answers, seen, ended) =
+            plain(&format!("{ok}GET /2 HTTP/1.1\r\nHost: {other}\r\n\r\n{ok}")).await;
         assert_eq!(seen.len(), 1, "{other}: {seen:?}");
         assert!(answers.contains("421 Misdirected"), "{answers}");
         assert_eq!(code(&ended), "host-mismatch");
@@ -313,6 +347,9 @@ async fn a_first_request_for_another_host_never_leaves() {
         "GET / HTTP/1.1\r\nHost: ok.test:PORT\r\nHost: evil.test\r\n\r\n",
         "GET / HTTP/1.1\nHost: evil.test\n\n",
         "\r\nGET / HTTP/1.1\r\nHost: evil.test\r\n\r\n",
+        "GET /\u{e9} HTTP/1.1\r\nHost: evil.test\r\n\r\n",
+        "GET /\u{1} HTTP/1.1\r\nHost: evil.test\r\n\r\n",
+        "GET /\0 HTTP/1.1\r\nHost: evil.test\r\n\r\n",
         "GET / HTTP/1.0\r\n\r\n",
         "POST / HTTP/1.1\r\nHost: ok.test:PORT\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET / HTTP/1.1\r\nHost: evil.test\r\n\r\n",
         "CONNECT evil.test:443 HTTP/1.1\r\nHost: ok.test:PORT\r\n\r\n",
@@ -334,7 +371,11 @@ async fn two_lengths_on_a_kept_connection_hide_no_request() {
                 Transfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET /smuggled HTTP/1.1\r\nHost: evil.test\r\n\r\n";
     let (_, seen, _) = plain(text).await;
     assert!(seen.iter().all(|request| !request.contains("smuggled")), "{seen:?}");
-    assert!(seen.iter().all(|request| !request.contains("content-length") || !request.contains("chunked")), "{seen:?}");
+    assert!(
+        seen.iter()
+            .all(|request| !request.contains("content-length") || !request.contains("chunked")),
+        "{seen:?}"
+    );
 }
 
 #[tokio::test]

@@ -6,7 +6,9 @@ use super::{Policy, QUORUM_MAX};
 use crate::name::{AgentId, RoleName};
 use crate::shape::Checked;
 use crate::tool::{Fact, ToolDef};
-use cedar_policy::{AuthorizationError, Context, Decision, PolicyId, Request, RestrictedExpression};
+use cedar_policy::{
+    AuthorizationError, Context, Decision, PolicyId, Request, RestrictedExpression,
+};
 use serde::Serialize;
 use std::collections::BTreeSet;
 use std::fmt;
@@ -125,7 +127,11 @@ impl Policy {
     /// Judges one call.
     pub fn evaluate(&self, query: &Query<'_>) -> Judgement {
         let Some(slice) = self.index.slice(query.role, query.tool.name()) else {
-            return denied(format!("there is no role `{}` or no tool `{}`", query.role, query.tool.name()));
+            return denied(format!(
+                "there is no role `{}` or no tool `{}`",
+                query.role,
+                query.tool.name()
+            ));
         };
         let given: BTreeSet<&str> = query.approvers.iter().map(String::as_str).collect();
         let now = match self.answer(slice, query, &given, count(given.len())) {
@@ -139,7 +145,8 @@ impl Policy {
             return self.judgement(Verdict::Allow, &now.permits);
         }
         // A forbid that cannot see approvals holds whoever says yes.
-        let firm = |number: &usize| self.entries.get(*number).is_none_or(|entry| !entry.reads_approvals);
+        let firm =
+            |number: &usize| self.entries.get(*number).is_none_or(|entry| !entry.reads_approvals);
         let firm: Vec<usize> = now.forbids.iter().copied().filter(firm).collect();
         if !firm.is_empty() {
             return self.judgement(Verdict::Deny, &firm);
@@ -158,11 +165,17 @@ impl Policy {
     ///
     /// For each number two crowds are imagined: strangers, and everybody who may be asked. The second
     /// finds policies that want a certain person; it counts as so many people, not as all of them.
-    fn quorum(&self, slice: &Slice, query: &Query<'_>, given: &BTreeSet<&str>) -> Option<(u32, Vec<usize>)> {
+    fn quorum(
+        &self,
+        slice: &Slice,
+        query: &Query<'_>,
+        given: &BTreeSet<&str>,
+    ) -> Option<(u32, Vec<usize>)> {
         if !slice.shards(target(query)).any(|shard| shard.reads_approvals) {
             return None;
         }
-        let everybody: BTreeSet<&str> = given.iter().copied().chain(self.approvers.iter().map(String::as_str)).collect();
+        let everybody: BTreeSet<&str> =
+            given.iter().copied().chain(self.approvers.iter().map(String::as_str)).collect();
         for more in 1..=QUORUM_MAX {
             let quorum = count(given.len()).saturating_add(more);
             let strangers = STRANGERS.iter().take(more as usize);
@@ -179,7 +192,13 @@ impl Policy {
         None
     }
 
-    fn answer(&self, slice: &Slice, query: &Query<'_>, approvers: &BTreeSet<&str>, approvals: u32) -> Result<Answer, String> {
+    fn answer(
+        &self,
+        slice: &Slice,
+        query: &Query<'_>,
+        approvers: &BTreeSet<&str>,
+        approvals: u32,
+    ) -> Result<Answer, String> {
         let shards = slice.shards(target(query));
         let reads_input = shards.clone().any(|shard| shard.reads_input);
         let context = context(query, approvers, approvals, reads_input)?;
@@ -193,7 +212,8 @@ impl Policy {
         let request = request.map_err(|error| error.to_string())?;
         let mut answer = Answer::default();
         for shard in shards {
-            let set = shard.set(&self.entries).ok_or("the policies of a slice cannot be put together")?;
+            let set =
+                shard.set(&self.entries).ok_or("the policies of a slice cannot be put together")?;
             let response = self.authorizer.is_authorized(&request, set, &self.entities);
             let reasons = response.diagnostics().reason().filter_map(number);
             match response.decision() {
@@ -211,7 +231,13 @@ impl Policy {
                 let entry = number(error.policy_id()).and_then(|number| self.entries.get(number));
                 let name = entry.map(|entry| format!("`{}` ({})", entry.at.id, entry.at.place()));
                 // Cedar's words may quote an argument.
-                let what: String = error.inner().to_string().chars().take(200).flat_map(char::escape_debug).collect();
+                let what: String = error
+                    .inner()
+                    .to_string()
+                    .chars()
+                    .take(200)
+                    .flat_map(char::escape_debug)
+                    .collect();
                 format!("policy {} failed: {what}", name.unwrap_or_default())
             }
         }
@@ -220,8 +246,11 @@ impl Policy {
     fn judgement(&self, verdict: Verdict, numbers: &[usize]) -> Judgement {
         let mut numbers = numbers.to_vec();
         numbers.sort_unstable();
-        let mut policies: Vec<PolicyRef> =
-            numbers.iter().filter_map(|number| self.entries.get(*number)).map(|entry| entry.at.clone()).collect();
+        let mut policies: Vec<PolicyRef> = numbers
+            .iter()
+            .filter_map(|number| self.entries.get(*number))
+            .map(|entry| entry.at.clone())
+            .collect();
         policies.dedup();
         Judgement { verdict, policies, errors: Vec::new() }
     }
@@ -263,7 +292,9 @@ fn context(
     if reads_input {
         pairs.push(("input", query.input.cedar()));
     }
-    let missing = |fact: &str| format!("the gate did not work out the {fact} of a call of `{}`", query.tool.name());
+    let missing = |fact: &str| {
+        format!("the gate did not work out the {fact} of a call of `{}`", query.tool.name())
+    };
     let Facts { path, host, command } = query.facts;
     if query.tool.has(Fact::Path) {
         let path = path.as_ref().ok_or_else(|| missing("path"))?;
@@ -307,4 +338,182 @@ fn count(n: usize) -> u32 {
 }
 
 /// People nobody knows; no approver's name has a space.
-const STRANGERS: [&str; QUORUM_MAX as usize] = ["a person", "a second person", "a third person", "a fourth person", "a fifth person"];
+const STRANGERS: [&str; QUORUM_MAX as usize] =
+    ["a person", "a second person", "a third person", "a fourth person", "a fifth person"];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::name::RoleName;
+    use crate::policy::{Layer, Place, Roles, RuleVerdict, ShortForm, Source};
+    use crate::tool::Catalogue;
+    use cedar_policy::{PolicySet, Schema, ValidationMode, Validator};
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    fn role(name: &str) -> RoleName {
+        RoleName::parse(name).unwrap()
+    }
+
+    fn roles() -> Roles {
+        Roles::new([(role("coder"), vec![role("default")]), (role("reader"), vec![])]).unwrap()
+    }
+
+    fn facts() -> Facts {
+        Facts {
+            path: Some(PathFact {
+                path: "src/a.rs".into(),
+                in_workspace: true,
+                visible: true,
+                guarded: false,
+            }),
+            host: Some(HostFact { host: "github.com".into(), port: 443, private: false }),
+            command: Some(CommandFact { command: "git push".into(), credentials: false }),
+        }
+    }
+
+    /// Arguments that the client was seen to send.
+    fn arguments(tool: &ToolDef) -> Checked {
+        let seen: Vec<(String, serde_json::Value)> =
+            serde_json::from_str(include_str!("../../tests/policy/payloads.json")).unwrap();
+        let seen =
+            seen.into_iter().find(|(name, _)| name == tool.name().as_str()).map(|(_, input)| input);
+        tool.shape().check(&seen.unwrap_or_else(|| json!({}))).unwrap()
+    }
+
+    #[test]
+    fn every_context_is_what_the_schema_promises() {
+        let catalogue = Catalogue::builtin().unwrap();
+        let schema = Schema::from_json_value(crate::policy::schema::document(&catalogue)).unwrap();
+        let payloads: Vec<(String, serde_json::Value)> =
+            serde_json::from_str(include_str!("../../tests/policy/payloads.json")).unwrap();
+        for (name, input) in payloads {
+            let tool = catalogue.get(&name).unwrap();
+            let input = tool.shape().check(&input).unwrap();
+            let (role, agent, facts) = (role("coder"), AgentId::main(), facts());
+            let query = Query {
+                role: &role,
+                agent: &agent,
+                depth: 1,
+                tool,
+                input: &input,
+                facts: &facts,
+                approvers: &[],
+            };
+            let context = context(&query, &BTreeSet::from(["local:anna"]), 1, true).unwrap();
+            let action = format!("Action::{}", crate::policy::short::quote(&name)).parse().unwrap();
+            context.validate(&schema, &action).unwrap_or_else(|error| panic!("{name}: {error}"));
+        }
+    }
+
+    #[test]
+    fn whatever_a_short_form_becomes_is_strictly_valid() {
+        let catalogue = Catalogue::builtin().unwrap();
+        let schema = Schema::from_json_value(crate::policy::schema::document(&catalogue)).unwrap();
+        let names = catalogue.iter().map(|tool| match tool.primary() {
+            None => tool.name().to_string(),
+            Some(_) => format!("{}(*.a)", tool.name()),
+        });
+        let verdicts = [RuleVerdict::Allow, RuleVerdict::Ask { quorum: 2 }, RuleVerdict::Deny];
+        let forms: Vec<ShortForm> = names
+            .chain(
+                ["*", "Task*", "server:net", "effect:write", "net(a.com:443)", "Read(a)"]
+                    .map(str::to_owned),
+            )
+            .flat_map(|pattern| verdicts.map(|verdict| form(verdict, &pattern)))
+            .collect();
+        let policy =
+            Policy::load(&Policy::builtin_sources(), &forms, &roles(), &catalogue, &[]).unwrap();
+        let set = PolicySet::from_policies(policy.entries.iter().map(|entry| entry.cedar.clone()))
+            .unwrap();
+        let result = Validator::new(schema).validate(&set, ValidationMode::Strict);
+        assert!(result.validation_passed_without_warnings(), "{result}");
+    }
+
+    fn form(verdict: RuleVerdict, pattern: &str) -> ShortForm {
+        let place = Place { file: "t.toml".into(), line: 1 };
+        ShortForm {
+            layer: Layer::User,
+            role: Some(role("coder")),
+            verdict,
+            pattern: pattern.into(),
+            place,
+        }
+    }
+
+    /// Scopes of every kind, for roles, agents, groups and servers.
+    fn any_cedar() -> impl Strategy<Value = String> {
+        let effect = prop::sample::select(vec!["permit", "forbid"]);
+        let principal = prop::sample::select(vec![
+            "principal",
+            "principal is Agent",
+            r#"principal in Role::"default""#,
+            r#"principal == Agent::"coder""#,
+            r#"principal in Agent::"reader""#,
+            r#"principal is Agent in Role::"basic""#,
+            r#"principal in Role::"reader""#,
+        ]);
+        let action = prop::sample::select(vec![
+            "action",
+            r#"action == Action::"Read""#,
+            r#"action in Action::"write""#,
+            r#"action in [Action::"Bash", Action::"read"]"#,
+            r#"action in [Action::"server:net"]"#,
+        ]);
+        let resource = prop::sample::select(vec![
+            "resource",
+            "resource is Server",
+            r#"resource == Server::"claude-code""#,
+            r#"resource in Server::"net""#,
+            r#"resource is Server in Server::"process""#,
+        ]);
+        let condition = prop::sample::select(vec![
+            "",
+            "when { context.approvals >= 1 }",
+            "when { context.depth > 5 }",
+        ]);
+        (effect, principal, action, resource, condition).prop_map(
+            |(effect, principal, action, resource, condition)| {
+                format!("{effect}({principal}, {action}, {resource}) {condition};")
+            },
+        )
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+
+        #[test]
+        fn a_slice_answers_like_the_whole_set(texts in prop::collection::vec(any_cedar(), 1..6), literal in "(src/a.rs|b.rs)") {
+            let catalogue = Catalogue::builtin().unwrap();
+            let text = texts.join("\n");
+            let source = Source { layer: Layer::User, path: "t.cedar".into(), text };
+            let forms = [form(RuleVerdict::Deny, &format!("Read({literal})")), form(RuleVerdict::Allow, "Write(src/a.rs)")];
+            // Scopes that can never match are refused, which is another test's matter.
+            let policy = Policy::load(&[source], &forms, &roles(), &catalogue, &[]);
+            prop_assume!(policy.is_ok());
+            let policy = policy.unwrap();
+            let whole = PolicySet::from_policies(policy.entries.iter().map(|entry| entry.cedar.clone())).unwrap();
+            let (agent, facts) = (AgentId::main(), facts());
+            for tool in catalogue.iter().filter(|tool| ["Read", "Write", "Bash", "net.connect", "process.start"].contains(&tool.name().as_str())) {
+                for role in [role("coder"), role("reader"), role("basic")] {
+                    let input = arguments(tool);
+                    let query = Query { role: &role, agent: &agent, depth: 0, tool, input: &input, facts: &facts, approvers: &[] };
+                    let request = Request::new(
+                        policy.types.agent(role.as_str()),
+                        policy.types.action(tool.name().as_str()),
+                        policy.types.server(tool.server().as_str()),
+                        context(&query, &BTreeSet::new(), 0, true).unwrap(),
+                        None,
+                    ).unwrap();
+                    let cedar = policy.authorizer.is_authorized(&request, &whole, &policy.entities);
+                    let slice = policy.index.slice(&role, tool.name()).unwrap();
+                    let answer = policy.answer(slice, &query, &BTreeSet::new(), 0).unwrap();
+                    prop_assert_eq!(answer.allows(), cedar.decision() == Decision::Allow, "{} {}", role, tool.name());
+                    if answer.allows() {
+                        prop_assert!(policy.could_permit(&role, tool.name()));
+                    }
+                }
+            }
+        }
+    }
+}

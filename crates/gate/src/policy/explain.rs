@@ -1,6 +1,6 @@
 //! Why this verdict, and what would change it? In words for a person, never for an agent.
 
-use super::{Judgement, Policy, Verdict};
+use super::{BASE, DEFAULT, Judgement, Policy, Verdict};
 use crate::name::RoleName;
 use crate::tool::{Fact, ToolDef};
 
@@ -13,10 +13,19 @@ impl Policy {
             Verdict::Ask { .. } => "asked by",
             Verdict::Deny => "forbidden by",
         };
-        lines.extend(judgement.policies.iter().map(|policy| format!("{by}: {} ({})", policy.id, policy.place())));
+        lines.extend(
+            judgement
+                .policies
+                .iter()
+                .map(|policy| format!("{by}: {} ({})", policy.id, policy.place())),
+        );
         lines.extend(judgement.errors.iter().map(|error| format!("error: {error}")));
-        if judgement.verdict == Verdict::Deny && judgement.policies.is_empty() && judgement.errors.is_empty() {
-            lines.push(format!("no policy permits this call of `{}` to role `{role}`", tool.name()));
+        if judgement.verdict == Verdict::Deny
+            && judgement.policies.is_empty()
+            && judgement.errors.is_empty()
+        {
+            lines
+                .push(format!("no policy permits this call of `{}` to role `{role}`", tool.name()));
         }
         lines.push(format!("to change it: {}", self.change(role, tool, judgement)));
         lines.join("\n")
@@ -28,20 +37,44 @@ impl Policy {
             return "mend the policy that failed; until then everything it could speak of is denied".to_owned();
         }
         match judgement.verdict {
-            Verdict::Allow => format!("add `deny = [\"{}\"]` or `ask` under `[roles.{role}]`", example(tool)),
-            Verdict::Ask { quorum: 1 } => "one person says yes: `bartizan approvals list`, then `approve`".to_owned(),
+            Verdict::Allow => {
+                format!("add `deny = [\"{}\"]` or `ask` under `[roles.{role}]`", example(tool))
+            }
+            Verdict::Ask { quorum: 1 } => {
+                "one person says yes: `bartizan approvals list`, then `approve`".to_owned()
+            }
             Verdict::Ask { quorum } => {
-                format!("{quorum} different people say yes: `bartizan approvals list`, then `approve`")
+                format!(
+                    "{quorum} different people say yes: `bartizan approvals list`, then `approve`"
+                )
             }
             Verdict::Deny => match judgement.policies.first() {
-                Some(policy) if policy.file.starts_with("builtin/") => {
-                    format!("`{}` is built in and holds for everybody; do it yourself, outside the box", policy.id)
+                Some(policy) if policy.file == BASE => {
+                    format!(
+                        "`{}` is built in and holds for every role; do it yourself, outside the box",
+                        policy.id
+                    )
                 }
-                Some(policy) => format!("a forbid beats every permit: change `{}` at {}", policy.id, policy.place()),
+                Some(policy) if policy.file == DEFAULT => {
+                    format!(
+                        "`{}` holds for whatever extends role `default`; give the agent a role that does not",
+                        policy.id
+                    )
+                }
+                Some(policy) => format!(
+                    "a forbid beats every permit: change `{}` at {}",
+                    policy.id,
+                    policy.place()
+                ),
                 None if self.could_permit(role, name) => {
-                    format!("role `{role}` may use `{name}`, but not so; widen its `allow` or `ask` with `{}`", example(tool))
+                    format!(
+                        "role `{role}` may use `{name}`, but not so; widen its `allow` or `ask` with `{}`",
+                        example(tool)
+                    )
                 }
-                None => format!("add `allow = [\"{}\"]` or `ask` under `[roles.{role}]`", example(tool)),
+                None => {
+                    format!("add `allow = [\"{}\"]` or `ask` under `[roles.{role}]`", example(tool))
+                }
             },
         }
     }

@@ -4,7 +4,9 @@ use super::schema::{Kind, Types};
 use super::short::{self, Flaw};
 use super::source::{Layer, PolicyError, PolicyRef, RuleVerdict, ShortForm, Source};
 use crate::tool::Catalogue;
-use cedar_policy::{Effect, Policy as Cedar, PolicyId, PolicySet, Schema, ValidationMode, Validator};
+use cedar_policy::{
+    Effect, Policy as Cedar, PolicyId, PolicySet, Schema, ValidationMode, Validator,
+};
 use miette::Diagnostic;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -35,8 +37,19 @@ pub(crate) struct Loader<'a> {
 }
 
 impl<'a> Loader<'a> {
-    pub(crate) fn new(types: &'a Types, names: HashMap<Kind, BTreeSet<String>>, catalogue: &'a Catalogue) -> Self {
-        Self { types, names, catalogue, entries: Vec::new(), errors: Vec::new(), ids: BTreeMap::new() }
+    pub(crate) fn new(
+        types: &'a Types,
+        names: HashMap<Kind, BTreeSet<String>>,
+        catalogue: &'a Catalogue,
+    ) -> Self {
+        Self {
+            types,
+            names,
+            catalogue,
+            entries: Vec::new(),
+            errors: Vec::new(),
+            ids: BTreeMap::new(),
+        }
     }
 
     pub(crate) fn finish(self) -> (Vec<Entry>, Vec<PolicyError>) {
@@ -54,10 +67,15 @@ impl<'a> Loader<'a> {
             Err(errors) => return self.unparsed(source, &errors),
         };
         if let Some(template) = set.templates().next() {
-            let at = template.as_ref().loc().map_or(0, |loc| loc.start());
-            self.fault(source, at, "templates are not used here".to_owned(), "write the role instead of `?principal`");
+            let at = template.as_ref().loc().map_or(0, |loc| loc.span.offset());
+            self.fault(
+                source,
+                at,
+                "templates are not used here".to_owned(),
+                "write the role instead of `?principal`",
+            );
         }
-        let start = |policy: &Cedar| policy.as_ref().loc().map_or(0, |loc| loc.start());
+        let start = |policy: &Cedar| policy.as_ref().loc().map_or(0, |loc| loc.span.offset());
         let mut policies: Vec<&Cedar> = set.policies().collect();
         policies.sort_by_key(|policy| start(policy));
         let first = self.entries.len();
@@ -71,13 +89,22 @@ impl<'a> Loader<'a> {
         let (line, _) = position(&source.text, start);
         let errors = self.errors.len();
         if source.layer == Layer::Project && policy.effect() == Effect::Permit {
-            let message = "a project may not permit anything, only narrow what stands above it".to_owned();
-            self.fault(source, start, message, "turn it into a `forbid`, or move it to your own configuration");
+            let message =
+                "a project may not permit anything, only narrow what stands above it".to_owned();
+            self.fault(
+                source,
+                start,
+                message,
+                "turn it into a `forbid`, or move it to your own configuration",
+            );
         }
         self.literals(source, policy, start);
-        let id = policy.annotation("id").map_or_else(|| format!("{}:{line}", source.path), str::to_owned);
+        let id = policy
+            .annotation("id")
+            .map_or_else(|| format!("{}:{line}", source.path), str::to_owned);
         if id.is_empty() || id.len() > 128 || !id.chars().all(|c| c.is_ascii_graphic()) {
-            let message = "an `@id` has 1 to 128 printable ASCII characters without spaces".to_owned();
+            let message =
+                "an `@id` has 1 to 128 printable ASCII characters without spaces".to_owned();
             self.fault(source, start, message, "write something like `@id(\"no-push\")`");
         } else if let Some(other) = self.ids.insert(id.clone(), format!("{}:{line}", source.path)) {
             let message = format!("another policy is called `{id}` ({other})");
@@ -88,7 +115,10 @@ impl<'a> Loader<'a> {
         }
         let json = policy.to_json().map(|json| json.to_string()).ok();
         let reads = |word: &str| json.as_deref().is_none_or(|json| json.contains(word));
-        let end = policy.as_ref().loc().map_or(source.text.len(), |loc| loc.end());
+        let end = policy
+            .as_ref()
+            .loc()
+            .map_or(source.text.len(), |loc| loc.span.offset() + loc.span.len());
         self.entries.push(Entry {
             cedar: policy.new_id(PolicyId::new(format!("p{}", self.entries.len()))),
             layer: source.layer,
@@ -105,10 +135,19 @@ impl<'a> Loader<'a> {
     fn literals(&mut self, source: &Source, policy: &Cedar, start: usize) {
         for literal in policy.entity_literals() {
             let id = literal.id().unescaped().to_owned();
-            let at = source.text.get(start..).and_then(|text| text.find(&format!("\"{id}\""))).map_or(start, |at| start + at);
+            let at = source
+                .text
+                .get(start..)
+                .and_then(|text| text.find(&format!("\"{id}\"")))
+                .map_or(start, |at| start + at);
             let Some(kind) = self.types.kind(&literal) else {
                 let message = format!("there is no type `{}`", literal.type_name());
-                self.fault(source, at, message, "policies speak of `Agent`, `Role`, `Action` and `Server`");
+                self.fault(
+                    source,
+                    at,
+                    message,
+                    "policies speak of `Agent`, `Role`, `Action` and `Server`",
+                );
                 continue;
             };
             let known = self.names.get(&kind).cloned().unwrap_or_default();
@@ -125,22 +164,44 @@ impl<'a> Loader<'a> {
 
     fn validate(&mut self, source: &Source, first: usize, schema: &Schema) {
         let fresh = self.entries.get(first..).unwrap_or_default();
-        let Ok(set) = PolicySet::from_policies(fresh.iter().map(|entry| entry.cedar.clone())) else {
-            return self.fault(source, 0, "the policies cannot be put together".to_owned(), "report this as a bug");
+        let Ok(set) = PolicySet::from_policies(fresh.iter().map(|entry| entry.cedar.clone()))
+        else {
+            return self.fault(
+                source,
+                0,
+                "the policies cannot be put together".to_owned(),
+                "report this as a bug",
+            );
         };
         let result = Validator::new(schema.clone()).validate(&set, ValidationMode::Strict);
-        let errors = result.validation_errors().map(|error| (error.policy_id(), error as &dyn Diagnostic));
-        let warnings = result.validation_warnings().map(|warning| (warning.policy_id(), warning as &dyn Diagnostic));
+        let errors =
+            result.validation_errors().map(|error| (error.policy_id(), error as &dyn Diagnostic));
+        let warnings = result
+            .validation_warnings()
+            .map(|warning| (warning.policy_id(), warning as &dyn Diagnostic));
         let found: Vec<(PolicyId, usize, String, String)> = errors
             .chain(warnings)
-            .map(|(id, problem)| (id.clone(), offset(problem).unwrap_or_default(), problem.to_string(), help(problem)))
+            .map(|(id, problem)| {
+                (
+                    id.clone(),
+                    offset(problem).unwrap_or_default(),
+                    problem.to_string(),
+                    help(problem),
+                )
+            })
             .collect();
         for (id, at, message, remedy) in found {
-            let message = match self.entries.iter().find(|entry| *entry.cedar.id() == id) {
-                Some(entry) => message.replace(&format!("`{id}`"), &format!("`{}`", entry.at.id)),
-                None => message,
+            // Cedar speaks of our internal ids.
+            let own = self
+                .entries
+                .iter()
+                .find(|entry| *entry.cedar.id() == id)
+                .map(|entry| entry.at.id.clone());
+            let named = |text: String| match &own {
+                Some(own) => text.replace(&format!("`{id}`"), &format!("`{own}`")),
+                None => text,
             };
-            self.fault(source, at, message, remedy);
+            self.fault(source, at, named(message), named(remedy));
         }
     }
 
@@ -160,7 +221,8 @@ impl<'a> Loader<'a> {
         let id = format!("{layer}roles.{role}.{}[{index}]", form.verdict.list());
         let narrow = form.layer == Layer::Project;
         if narrow && form.verdict == RuleVerdict::Allow {
-            let message = "a project may not allow anything, only narrow what stands above it".to_owned();
+            let message =
+                "a project may not allow anything, only narrow what stands above it".to_owned();
             return self.misformed(form, message, "move it to your own configuration".to_owned());
         }
         if let Some(role) = form.role.as_ref().filter(|role| !self.knows_role(role.as_str())) {
@@ -180,11 +242,17 @@ impl<'a> Loader<'a> {
     fn drafted(&mut self, form: &ShortForm, id: &str, text: String, literal: Option<String>) {
         let internal = PolicyId::new(format!("p{}", self.entries.len()));
         match Cedar::parse(Some(internal), &text) {
-            Err(error) => self.misformed(form, error.to_string(), "write it as a Cedar policy".to_owned()),
+            Err(error) => {
+                self.misformed(form, error.to_string(), "write it as a Cedar policy".to_owned());
+            }
             Ok(cedar) => self.entries.push(Entry {
                 cedar,
                 layer: form.layer,
-                at: PolicyRef { id: id.to_owned(), file: form.place.file.clone(), line: form.place.line },
+                at: PolicyRef {
+                    id: id.to_owned(),
+                    file: form.place.file.clone(),
+                    line: form.place.line,
+                },
                 text,
                 literal,
                 reads_input: false,
@@ -199,7 +267,13 @@ impl<'a> Loader<'a> {
 
     fn fault(&mut self, source: &Source, at: usize, message: String, remedy: impl Into<String>) {
         let (line, column) = position(&source.text, at);
-        self.errors.push(PolicyError { file: source.path.clone(), line, column, message, remedy: remedy.into() });
+        self.errors.push(PolicyError {
+            file: source.path.clone(),
+            line,
+            column,
+            message,
+            remedy: remedy.into(),
+        });
     }
 
     fn misformed(&mut self, form: &ShortForm, message: String, remedy: String) {
@@ -246,7 +320,8 @@ fn distance(a: &str, b: &str) -> usize {
         let mut next = vec![i + 1];
         for (j, y) in b.iter().enumerate() {
             let at = |row: &[usize], j: usize| row.get(j).copied().unwrap_or(usize::MAX - 1);
-            let mut least = (at(&row, j) + usize::from(x != *y)).min(at(&row, j + 1) + 1).min(at(&next, j) + 1);
+            let mut least =
+                (at(&row, j) + usize::from(x != *y)).min(at(&row, j + 1) + 1).min(at(&next, j) + 1);
             let swapped = j > 0 && previous == Some(*y) && b.get(j - 1) == Some(&x);
             if swapped {
                 least = least.min(at(&before, j - 1) + 1);

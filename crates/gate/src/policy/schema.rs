@@ -27,7 +27,8 @@ pub(crate) fn document(catalogue: &Catalogue) -> Value {
             "context": { "type": "Record", "attributes": context(tool) },
         });
         let groups = json!([{ "id": tool.effect().as_str() }, { "id": server }]);
-        actions.insert(tool.name().to_string(), json!({ "memberOf": groups, "appliesTo": applies }));
+        actions
+            .insert(tool.name().to_string(), json!({ "memberOf": groups, "appliesTo": applies }));
     }
     json!({ "": {
         "entityTypes": {
@@ -113,7 +114,12 @@ pub(crate) struct Types {
 impl Types {
     pub(crate) fn new() -> Result<Self, Box<ParseErrors>> {
         let parse = |name: &str| name.parse().map_err(Box::new);
-        Ok(Self { action: parse("Action")?, agent: parse("Agent")?, role: parse("Role")?, server: parse("Server")? })
+        Ok(Self {
+            action: parse("Action")?,
+            agent: parse("Agent")?,
+            role: parse("Role")?,
+            server: parse("Server")?,
+        })
     }
 
     pub(crate) fn action(&self, name: &str) -> EntityUid {
@@ -135,17 +141,13 @@ impl Types {
     /// Which of our types an entity is of.
     pub(crate) fn kind(&self, uid: &EntityUid) -> Option<Kind> {
         let name = uid.type_name();
-        let kinds =
-            [(&self.action, Kind::Action), (&self.agent, Kind::Agent), (&self.role, Kind::Role), (&self.server, Kind::Server)];
+        let kinds = [
+            (&self.action, Kind::Action),
+            (&self.agent, Kind::Agent),
+            (&self.role, Kind::Role),
+            (&self.server, Kind::Server),
+        ];
         kinds.into_iter().find(|(known, _)| *known == name).map(|(_, kind)| kind)
-    }
-
-    pub(crate) fn is_agent(&self, name: &EntityTypeName) -> bool {
-        *name == self.agent
-    }
-
-    pub(crate) fn is_server(&self, name: &EntityTypeName) -> bool {
-        *name == self.server
     }
 }
 
@@ -173,7 +175,12 @@ fn uid(kind: &EntityTypeName, id: &str) -> EntityUid {
 }
 
 /// Every entity there is: roles with what they extend, one agent for each role, servers, actions.
-pub(crate) fn entities(types: &Types, roles: &Roles, catalogue: &Catalogue, schema: &Schema) -> Result<Entities, String> {
+pub(crate) fn entities(
+    types: &Types,
+    roles: &Roles,
+    catalogue: &Catalogue,
+    schema: &Schema,
+) -> Result<Entities, String> {
     let mut all = Vec::new();
     for (role, parents) in roles.iter() {
         let parents = parents.iter().map(|parent| types.role(parent.as_str())).collect();
@@ -182,14 +189,19 @@ pub(crate) fn entities(types: &Types, roles: &Roles, catalogue: &Catalogue, sche
         all.push(Entity::new_no_attrs(types.agent(role.as_str()), own));
     }
     let servers: BTreeSet<&str> = catalogue.iter().map(|tool| tool.server().as_str()).collect();
-    all.extend(servers.into_iter().map(|server| Entity::new_no_attrs(types.server(server), HashSet::new())));
+    all.extend(
+        servers
+            .into_iter()
+            .map(|server| Entity::new_no_attrs(types.server(server), HashSet::new())),
+    );
     Entities::from_entities(all, Some(schema)).map_err(|error| error.to_string())
 }
 
 /// The names that each type of entity may have.
 pub(crate) fn names(roles: &Roles, catalogue: &Catalogue) -> HashMap<Kind, BTreeSet<String>> {
     let roles: BTreeSet<String> = roles.names().map(ToString::to_string).collect();
-    let mut actions: BTreeSet<String> = Effect::ALL.iter().map(|effect| effect.as_str().to_owned()).collect();
+    let mut actions: BTreeSet<String> =
+        Effect::ALL.iter().map(|effect| effect.as_str().to_owned()).collect();
     actions.extend(catalogue.iter().flat_map(|tool| [tool.name().to_string(), server_group(tool)]));
     HashMap::from([
         (Kind::Action, actions),
@@ -205,7 +217,9 @@ mod tests {
 
     #[test]
     fn the_schema_of_the_builtin_tools_is_what_was_reviewed() {
-        let fragment = cedar_policy::SchemaFragment::from_json_value(document(&Catalogue::builtin().unwrap())).unwrap();
+        let fragment =
+            cedar_policy::SchemaFragment::from_json_value(document(&Catalogue::builtin().unwrap()))
+                .unwrap();
         insta::assert_snapshot!(fragment.to_cedarschema().unwrap());
     }
 

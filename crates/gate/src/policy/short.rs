@@ -23,7 +23,11 @@ pub(crate) struct Flaw {
 }
 
 /// Writes a short form as Cedar. `narrow` leaves the permit out: a project may only narrow.
-pub(crate) fn draft(form: &ShortForm, catalogue: &Catalogue, narrow: bool) -> Result<Drafted, Flaw> {
+pub(crate) fn draft(
+    form: &ShortForm,
+    catalogue: &Catalogue,
+    narrow: bool,
+) -> Result<Drafted, Flaw> {
     let (name, pattern) = split(&form.pattern)?;
     let tools = matching(name, catalogue)?;
     let target = pattern.map(|pattern| target(name, pattern, &tools, form.verdict)).transpose()?;
@@ -34,10 +38,10 @@ pub(crate) fn draft(form: &ShortForm, catalogue: &Catalogue, narrow: bool) -> Re
     };
     let write = |effect: &str, approvals: Option<String>| {
         let conditions: Vec<String> = condition.iter().cloned().chain(approvals).collect();
-        match conditions.is_empty() {
-            true => format!("{effect}({scope});"),
-            false => format!("{effect}({scope}) when {{ {} }};", conditions.join(" && ")),
+        if conditions.is_empty() {
+            return format!("{effect}({scope});");
         }
+        format!("{effect}({scope}) when {{ {} }};", conditions.join(" && "))
     };
     let (permit, forbid) = match form.verdict {
         RuleVerdict::Allow => (Some(write("permit", None)), None),
@@ -67,8 +71,10 @@ fn scope(form: &ShortForm, name: &str, tools: &[&Arc<ToolDef>], targeted: bool) 
         (_, Some(effect)) if !targeted => group(effect),
         _ if name.starts_with("server:") && !targeted => group(name),
         _ => {
-            let names: Vec<String> =
-                tools.iter().map(|tool| format!("Action::{}", quote(tool.name().as_str()))).collect();
+            let names: Vec<String> = tools
+                .iter()
+                .map(|tool| format!("Action::{}", quote(tool.name().as_str())))
+                .collect();
             match names.as_slice() {
                 [one] => format!("action == {one}"),
                 _ => format!("action in [{}]", names.join(", ")),
@@ -85,15 +91,26 @@ fn split(form: &str) -> Result<(&str, Option<&str>), Flaw> {
         None => (form, None),
         Some((name, rest)) => match rest.strip_suffix(')') {
             Some(pattern) => (name.trim_end(), Some(pattern.trim())),
-            None => return Err(flaw(format!("`{}` has no closing parenthesis", tame(form)), "add `)` at its end")),
+            None => {
+                return Err(flaw(
+                    format!("`{}` has no closing parenthesis", tame(form)),
+                    "add `)` at its end",
+                ));
+            }
         },
     };
     let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | '*' | ':');
     if name.is_empty() || name.len() > 200 || !name.chars().all(fits) {
-        return Err(flaw(format!("`{}` does not begin with a tool's name", tame(form)), "write `Tool` or `Tool(pattern)`"));
+        return Err(flaw(
+            format!("`{}` does not begin with a tool's name", tame(form)),
+            "write `Tool` or `Tool(pattern)`",
+        ));
     }
     if pattern.is_some_and(|pattern| pattern.is_empty() || pattern.len() > 4096) {
-        return Err(flaw(format!("`{}` has an empty or endless pattern", tame(form)), "write `Tool(pattern)`, or `Tool` for every call"));
+        return Err(flaw(
+            format!("`{}` has an empty or endless pattern", tame(form)),
+            "write `Tool(pattern)`, or `Tool` for every call",
+        ));
     }
     Ok((if name == "net" { "net.connect" } else { name }, pattern))
 }
@@ -106,11 +123,14 @@ fn matching<'a>(name: &str, catalogue: &'a Catalogue) -> Result<Vec<&'a Arc<Tool
         (None, false) => glob(name, tool.name().as_str()),
     };
     let tools: Vec<_> = catalogue.iter().filter(|tool| fits(tool)).collect();
-    if tools.is_empty() && !Effect::ALL.iter().any(|effect| name.strip_prefix("effect:") == Some(effect.as_str())) {
+    if tools.is_empty()
+        && !Effect::ALL.iter().any(|effect| name.strip_prefix("effect:") == Some(effect.as_str()))
+    {
         let known = catalogue.iter().flat_map(|tool| [tool.name().to_string(), server_group(tool)]);
         let remedy = match nearest(name, known) {
             Some(near) => format!("did you mean `{near}`?"),
-            None => "define the tool first; `bartizan policy show --tools` lists those that are".to_owned(),
+            None => "define the tool first; `bartizan policy show --tools` lists those that are"
+                .to_owned(),
         };
         return Err(flaw(format!("no tool is called `{}`", tame(name)), remedy));
     }
@@ -122,7 +142,12 @@ struct Target {
     literal: Option<String>,
 }
 
-fn target(name: &str, pattern: &str, tools: &[&Arc<ToolDef>], verdict: RuleVerdict) -> Result<Target, Flaw> {
+fn target(
+    name: &str,
+    pattern: &str,
+    tools: &[&Arc<ToolDef>],
+    verdict: RuleVerdict,
+) -> Result<Target, Flaw> {
     let facts: Option<Vec<Fact>> = tools.iter().map(|tool| tool.primary()).collect();
     let fact = match facts.as_deref() {
         Some([first, rest @ ..]) if rest.iter().all(|fact| fact == first) => *first,
@@ -134,7 +159,11 @@ fn target(name: &str, pattern: &str, tools: &[&Arc<ToolDef>], verdict: RuleVerdi
         }
         None => {
             return Err(flaw(
-                format!("`{}` takes no path, host or command to match `{}` with", tame(name), tame(pattern)),
+                format!(
+                    "`{}` takes no path, host or command to match `{}` with",
+                    tame(name),
+                    tame(pattern)
+                ),
                 format!("write `{}` alone, or a Cedar policy over `context.input`", tame(name)),
             ));
         }
@@ -148,7 +177,10 @@ fn target(name: &str, pattern: &str, tools: &[&Arc<ToolDef>], verdict: RuleVerdi
 
 fn command(pattern: &str) -> Result<Target, Flaw> {
     if let Some(prefix) = pattern.strip_suffix(":*") {
-        return Err(flaw(format!("`:*` in `{}` would match a colon", tame(pattern)), format!("write `{}*`", tame(prefix))));
+        return Err(flaw(
+            format!("`:*` in `{}` would match a colon", tame(pattern)),
+            format!("write `{}*`", tame(prefix)),
+        ));
     }
     Ok(compare("command", pattern))
 }
@@ -157,13 +189,22 @@ fn path(pattern: &str) -> Result<Target, Flaw> {
     let pattern = pattern.strip_prefix("./").unwrap_or(pattern);
     let says = |why: &str| format!("`{}` {why}", tame(pattern));
     if pattern.starts_with('~') {
-        return Err(flaw(says("begins with a home directory, which differs from box to box"), "write the absolute path"));
+        return Err(flaw(
+            says("begins with a home directory, which differs from box to box"),
+            "write the absolute path",
+        ));
     }
     if pattern.contains("**") {
-        return Err(flaw(says("has `**`"), "write `*`, which crosses directories already: `*.rs`, `src/*`"));
+        return Err(flaw(
+            says("has `**`"),
+            "write `*`, which crosses directories already: `*.rs`, `src/*`",
+        ));
     }
     if pattern.len() > 1 && pattern.ends_with('/') {
-        return Err(flaw(says("ends with `/`, as no path does"), format!("write `{}*` for what is below it", tame(pattern))));
+        return Err(flaw(
+            says("ends with `/`, as no path does"),
+            format!("write `{}*` for what is below it", tame(pattern)),
+        ));
     }
     let odd = |part: &str| matches!(part, "" | "." | "..");
     let relative = pattern.strip_prefix('/').unwrap_or(pattern);
@@ -177,27 +218,46 @@ fn path(pattern: &str) -> Result<Target, Flaw> {
 }
 
 fn host(pattern: &str, verdict: RuleVerdict) -> Result<Target, Flaw> {
+    if pattern.contains('/') {
+        return Err(flaw(
+            format!("`{}` is more than a host", tame(pattern)),
+            "write the host alone, or `host:443`; one address at a time",
+        ));
+    }
     let (name, port) = port(pattern)?;
     let lower = name.to_ascii_lowercase();
     let port = port.map(|port| format!(" && context.port == {port}")).unwrap_or_default();
     if !lower.contains('*') {
         let canonical = Host::parse(&lower).map_err(|error| {
-            flaw(error.to_string(), "write a host, `*.domain` or `*`, with `:port` if only one port is meant")
+            flaw(
+                error.to_string(),
+                "write a host, `*.domain` or `*`, with `:port` if only one port is meant",
+            )
         })?;
         let mut target = compare("host", &canonical.to_string());
         target.condition.push_str(&port);
         return Ok(target);
     }
     let name = lower.strip_suffix('.').unwrap_or(&lower);
-    let whole_labels = name == "*" || name.strip_prefix("*.").is_some_and(|domain| Host::parse(domain).is_ok());
+    let whole_labels =
+        name == "*" || name.strip_prefix("*.").is_some_and(|domain| Host::parse(domain).is_ok());
     if !whole_labels && verdict != RuleVerdict::Deny {
+        let part = tame(name.trim_matches('*'));
+        let other =
+            if name.starts_with('*') { format!("evil-{part}") } else { format!("{part}.evil.com") };
         return Err(flaw(
-            format!("`{}` also matches hosts that are not meant, such as `evil-{}`", tame(pattern), tame(name.trim_matches('*'))),
+            format!("`{}` also matches hosts that are not meant, such as `{other}`", tame(pattern)),
             "write `*.domain` for the hosts below a domain, and the domain itself beside it",
         ));
     }
-    if !name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_' | b'*' | b':')) {
-        return Err(flaw(format!("`{}` is no pattern for a host", tame(pattern)), "write `*.domain` or `*`"));
+    if !name
+        .bytes()
+        .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_' | b'*' | b':'))
+    {
+        return Err(flaw(
+            format!("`{}` is no pattern for a host", tame(pattern)),
+            "write `*.domain` or `*`",
+        ));
     }
     let mut target = compare("host", name);
     target.condition.push_str(&port);
@@ -217,24 +277,25 @@ fn port(pattern: &str) -> Result<(&str, Option<u16>), Flaw> {
         None => Ok((pattern, None)),
         Some((host, "*")) => Ok((host, None)),
         Some((host, port)) => match port.parse::<u16>() {
-            Ok(number) if number > 0 && port.bytes().all(|b| b.is_ascii_digit()) => Ok((host, Some(number))),
-            _ => Err(flaw(format!("`{}` is no port", tame(port)), "write the host alone, or `host:443`")),
+            Ok(number) if number > 0 && port.bytes().all(|b| b.is_ascii_digit()) => {
+                Ok((host, Some(number)))
+            }
+            _ => Err(flaw(
+                format!("`{}` is no port", tame(port)),
+                "write the host alone, or `host:443`",
+            )),
         },
     }
 }
 
 fn compare(attribute: &str, pattern: &str) -> Target {
     let segments = segments(pattern);
-    match segments.as_slice() {
-        [one] => {
-            let condition = format!("context.{attribute} == {}", quote(one));
-            Target { condition, literal: Some(one.clone()) }
-        }
-        _ => {
-            let parts: Vec<String> = segments.iter().map(|part| escape(part)).collect();
-            Target { condition: format!("context.{attribute} like \"{}\"", parts.join("*")), literal: None }
-        }
+    if let [one] = segments.as_slice() {
+        let condition = format!("context.{attribute} == {}", quote(one));
+        return Target { condition, literal: Some(one.clone()) };
     }
+    let parts: Vec<String> = segments.iter().map(|part| escape(part)).collect();
+    Target { condition: format!("context.{attribute} like \"{}\"", parts.join("*")), literal: None }
 }
 
 /// The literal parts between the wildcards; `\*` is a literal star.
@@ -280,7 +341,9 @@ fn glob(pattern: &str, name: &str) -> bool {
         Some((head, tail)) => match name.strip_prefix(head) {
             None => false,
             Some(rest) if tail.is_empty() => rest.len() <= name.len(),
-            Some(rest) => (0..=rest.len()).filter_map(|at| rest.get(at..)).any(|rest| glob(tail, rest)),
+            Some(rest) => {
+                (0..=rest.len()).filter_map(|at| rest.get(at..)).any(|rest| glob(tail, rest))
+            }
         },
     }
 }
@@ -320,15 +383,51 @@ mod tests {
     #[test]
     fn short_forms_become_cedar() {
         let cases = [
-            "Read", "Read(src/*)", "Read(./a.txt)", "Read(/usr/share/*)", "net(github.com:443)", "net(*.GitHub.com)",
-            "net([2606:4700::1111]:443)", "net(2606:4700::1111)", "net(*)", "WebFetch(docs.rs)", "Bash(git *)",
-            "Bash(echo \\* \"a\" \\ b)", "*", "server:net", "effect:irreversible", "Task*", "*(x)", "Task*(x)", "Read(",
-            "Read()", "", "Raed", "bash", "server:nett", "effect:none", "Read(~/x)", "Read(src/**)", "Read(src/)",
-            "Read(../x)", "Read(a//b)", "net(*github.com)", "net(git*)", "net(github.com:0)", "net(github.com:https)",
-            "net(https://github.com)", "net(10.0.0.1/8)", "Bash(npm run:*)", "Agent(x)", "mcp__none__*", "R\u{202e}ead",
+            "Read",
+            "Read(src/*)",
+            "Read(./a.txt)",
+            "Read(/usr/share/*)",
+            "net(github.com:443)",
+            "net(*.GitHub.com)",
+            "net([2606:4700::1111]:443)",
+            "net(2606:4700::1111)",
+            "net(*)",
+            "WebFetch(docs.rs)",
+            "Bash(git *)",
+            "Bash(echo \\* \"a\" \\ b)",
+            "*",
+            "server:net",
+            "effect:irreversible",
+            "Task*",
+            "*(x)",
+            "Task*(x)",
+            "Read(",
+            "Read()",
+            "",
+            "Raed",
+            "bash",
+            "server:nett",
+            "effect:none",
+            "Read(~/x)",
+            "Read(src/**)",
+            "Read(src/)",
+            "Read(../x)",
+            "Read(a//b)",
+            "net(*github.com)",
+            "net(git*)",
+            "net(github.com:0)",
+            "net(github.com:https)",
+            "net(https://github.com)",
+            "net(10.0.0.1/8)",
+            "Bash(npm run:*)",
+            "Agent(x)",
+            "mcp__none__*",
+            "R\u{202e}ead",
         ];
-        let all: Vec<String> =
-            cases.iter().map(|case| format!("{case:?}\n{}\n", cedar(RuleVerdict::Allow, case))).collect();
+        let all: Vec<String> = cases
+            .iter()
+            .map(|case| format!("{case:?}\n{}\n", cedar(RuleVerdict::Allow, case)))
+            .collect();
         insta::assert_snapshot!(all.join("\n"));
     }
 
@@ -379,7 +478,7 @@ mod tests {
             let pattern = format!("{head}*{tail}");
             let name = format!("{head}{middle}{tail}");
             prop_assert!(glob(&pattern, &name));
-            let longer = format!("{}Z", name);
+            let longer = format!("{name}Z");
             prop_assert!(!glob(&pattern, &longer) || tail.is_empty());
         }
     }

@@ -5,12 +5,13 @@
 //! nor forbid, nor fail. Short forms without a wildcard are also filed under the one target they match.
 
 use super::load::Entry;
-use super::schema::{Kind, Types, server_group};
+use super::schema::{Types, server_group};
 use super::source::Roles;
 use crate::name::{RoleName, ToolName};
-use crate::tool::{Catalogue, ToolDef};
+use crate::tool::Catalogue;
 use cedar_policy::{
-    ActionConstraint, Effect, EntityUid, PolicySet, PolicySetError, PrincipalConstraint, ResourceConstraint,
+    ActionConstraint, Effect, EntityTypeName, EntityUid, Policy as Cedar, PolicySet,
+    PrincipalConstraint, ResourceConstraint,
 };
 use std::collections::{BTreeSet, HashMap};
 use std::sync::OnceLock;
@@ -42,35 +43,28 @@ pub(crate) struct Shard {
 }
 
 impl Index {
-    pub(crate) fn new(entries: &[Entry], types: &Types, roles: &Roles, catalogue: &Catalogue) -> Self {
-        let tools: Vec<&ToolDef> = catalogue.iter().map(AsRef::as_ref).collect();
-        let lineages: Vec<(&RoleName, BTreeSet<RoleName>)> =
-            roles.names().map(|role| (role, roles.lineage(role))).collect();
+    pub(crate) fn new(
+        entries: &[Entry],
+        types: &Types,
+        roles: &Roles,
+        catalogue: &Catalogue,
+    ) -> Self {
+        let scopes = Scopes::new(types, roles, catalogue);
         let mut slices: Vec<Slice> = Vec::new();
-        slices.resize_with(tools.len() * lineages.len(), Slice::default);
-        // Thousands of policies name the same few roles and tools; each scope is worked out once.
-        let mut seen_roles: HashMap<String, Vec<usize>> = HashMap::new();
-        let mut seen_tools: HashMap<String, Vec<usize>> = HashMap::new();
+        slices.resize_with(scopes.roles * scopes.tools, Slice::default);
         for (number, entry) in entries.iter().enumerate() {
-            let principal = entry.cedar.principal_constraint();
-            let roles = seen_roles.entry(format!("{principal:?}")).or_insert_with(|| {
-                positions(&lineages, |(role, lineage)| principal_fits(&principal, types, role, lineage))
-            });
-            let (action, resource) = (entry.cedar.action_constraint(), entry.cedar.resource_constraint());
-            let tools = seen_tools.entry(format!("{action:?} {resource:?}")).or_insert_with(|| {
-                positions(&tools, |tool| action_fits(&action, types, tool) && resource_fits(&resource, types, tool))
-            });
-            for role in roles.iter() {
-                for tool in tools.iter() {
-                    if let Some(slice) = slices.get_mut(role * catalogue.len() + tool) {
+            let tools = scopes.tools(&entry.cedar);
+            for role in scopes.roles(&entry.cedar) {
+                for tool in &tools {
+                    if let Some(slice) = slices.get_mut(role * scopes.tools + tool) {
                         slice.add(number, entry);
                     }
                 }
             }
         }
         Self {
-            roles: lineages.iter().enumerate().map(|(at, (role, _))| ((*role).clone(), at)).collect(),
-            tools: tools.iter().enumerate().map(|(at, tool)| (tool.name().clone(), at)).collect(),
+            roles: roles.names().cloned().zip(0..).collect(),
+            tools: catalogue.iter().map(|tool| tool.name().clone()).zip(0..).collect(),
             slices,
         }
     }
@@ -103,55 +97,100 @@ impl Slice {
 impl Shard {
     /// The policies as one set; `None` when Cedar would not put them together, which denies.
     pub(crate) fn set(&self, entries: &[Entry]) -> Option<&PolicySet> {
-        let build = || -> Result<PolicySet, PolicySetError> {
-            let mut set = PolicySet::new();
-            for entry in self.members.iter().filter_map(|number| entries.get(*number)) {
-                set.add(entry.cedar.clone())?;
-            }
-            Ok(set)
+        let build = || {
+            let members = self.members.iter().filter_map(|number| entries.get(*number));
+            PolicySet::from_policies(members.map(|entry| entry.cedar.clone())).ok()
         };
-        self.built.get_or_init(|| build().ok()).as_ref()
+        self.built.get_or_init(build).as_ref()
     }
 }
 
-fn positions<T>(all: &[T], fits: impl Fn(&T) -> bool) -> Vec<usize> {
-    all.iter().enumerate().filter(|(_, one)| fits(one)).map(|(at, _)| at).collect()
+/// Which roles and tools an entity in a policy's scope stands for, by their positions.
+#[derive(Default)]
+struct Scopes {
+    roles: usize,
+    tools: usize,
+    /// A role's own agent.
+    agent: HashMap<EntityUid, usize>,
+    /// Everybody within a role, and an agent within itself.
+    within: HashMap<EntityUid, Vec<usize>>,
+    /// The tool that an action is.
+    action: HashMap<EntityUid, usize>,
+    /// The tools of an effect or a server, and a tool within itself.
+    group: HashMap<EntityUid, Vec<usize>>,
+    server: HashMap<EntityUid, Vec<usize>>,
+    agent_type: Option<EntityTypeName>,
+    server_type: Option<EntityTypeName>,
 }
 
-fn principal_fits(scope: &PrincipalConstraint, types: &Types, role: &RoleName, lineage: &BTreeSet<RoleName>) -> bool {
-    let is_agent = |uid: &EntityUid| *uid == types.agent(role.as_str());
-    let is_within = |uid: &EntityUid| match types.kind(uid) {
-        Some(Kind::Role) => lineage.iter().any(|role| *uid == types.role(role.as_str())),
-        Some(Kind::Agent) => is_agent(uid),
-        Some(Kind::Action | Kind::Server) | None => false,
-    };
-    match scope {
-        PrincipalConstraint::Any => true,
-        PrincipalConstraint::Eq(uid) => is_agent(uid),
-        PrincipalConstraint::In(uid) => is_within(uid),
-        PrincipalConstraint::Is(name) => types.is_agent(name),
-        PrincipalConstraint::IsIn(name, uid) => types.is_agent(name) && is_within(uid),
+impl Scopes {
+    fn new(types: &Types, roles: &Roles, catalogue: &Catalogue) -> Self {
+        let mut scopes = Self::default();
+        for role in roles.names() {
+            let agent = types.agent(role.as_str());
+            scopes.agent_type = Some(agent.type_name().clone());
+            let within = roles.lineage(role).into_iter().map(|role| types.role(role.as_str()));
+            for uid in within.chain([agent.clone()]) {
+                scopes.within.entry(uid).or_default().push(scopes.roles);
+            }
+            scopes.agent.insert(agent, scopes.roles);
+            scopes.roles += 1;
+        }
+        for tool in catalogue.iter() {
+            let own = types.action(tool.name().as_str());
+            let groups = [
+                types.action(tool.effect().as_str()),
+                types.action(&server_group(tool)),
+                own.clone(),
+            ];
+            for uid in groups {
+                scopes.group.entry(uid).or_default().push(scopes.tools);
+            }
+            scopes.action.insert(own, scopes.tools);
+            let server = types.server(tool.server().as_str());
+            scopes.server_type = Some(server.type_name().clone());
+            scopes.server.entry(server).or_default().push(scopes.tools);
+            scopes.tools += 1;
+        }
+        scopes
     }
-}
 
-fn action_fits(scope: &ActionConstraint, types: &Types, tool: &ToolDef) -> bool {
-    let own = |uid: &EntityUid| *uid == types.action(tool.name().as_str());
-    let within = |uid: &EntityUid| {
-        own(uid) || *uid == types.action(tool.effect().as_str()) || *uid == types.action(&server_group(tool))
-    };
-    match scope {
-        ActionConstraint::Any => true,
-        ActionConstraint::Eq(uid) => own(uid),
-        ActionConstraint::In(uids) => uids.iter().any(within),
+    fn roles(&self, policy: &Cedar) -> Vec<usize> {
+        let all = || (0..self.roles).collect();
+        let within = |uid| self.within.get(uid).cloned().unwrap_or_default();
+        match policy.principal_constraint() {
+            PrincipalConstraint::Any => all(),
+            PrincipalConstraint::Eq(uid) => self.agent.get(&uid).copied().into_iter().collect(),
+            PrincipalConstraint::In(uid) => within(&uid),
+            PrincipalConstraint::Is(name) if Some(&name) == self.agent_type.as_ref() => all(),
+            PrincipalConstraint::IsIn(name, uid) if Some(&name) == self.agent_type.as_ref() => {
+                within(&uid)
+            }
+            PrincipalConstraint::Is(_) | PrincipalConstraint::IsIn(..) => Vec::new(),
+        }
     }
-}
 
-fn resource_fits(scope: &ResourceConstraint, types: &Types, tool: &ToolDef) -> bool {
-    let own = |uid: &EntityUid| *uid == types.server(tool.server().as_str());
-    match scope {
-        ResourceConstraint::Any => true,
-        ResourceConstraint::Eq(uid) | ResourceConstraint::In(uid) => own(uid),
-        ResourceConstraint::Is(name) => types.is_server(name),
-        ResourceConstraint::IsIn(name, uid) => types.is_server(name) && own(uid),
+    fn tools(&self, policy: &Cedar) -> BTreeSet<usize> {
+        let by_action: BTreeSet<usize> = match policy.action_constraint() {
+            ActionConstraint::Any => (0..self.tools).collect(),
+            ActionConstraint::Eq(uid) => self.action.get(&uid).copied().into_iter().collect(),
+            ActionConstraint::In(uids) => {
+                uids.iter().filter_map(|uid| self.group.get(uid)).flatten().copied().collect()
+            }
+        };
+        let offered =
+            |uid| self.server.get(uid).into_iter().flatten().copied().collect::<BTreeSet<usize>>();
+        let by_server = match policy.resource_constraint() {
+            ResourceConstraint::Any => return by_action,
+            ResourceConstraint::Is(name) if Some(&name) == self.server_type.as_ref() => {
+                return by_action;
+            }
+            ResourceConstraint::Eq(uid) | ResourceConstraint::In(uid) => offered(&uid),
+            ResourceConstraint::IsIn(name, uid) if Some(&name) == self.server_type.as_ref() => {
+                offered(&uid)
+            }
+            ResourceConstraint::Is(_) | ResourceConstraint::IsIn(..) => BTreeSet::new(),
+        };
+        by_action.intersection(&by_server).copied().collect()
     }
 }

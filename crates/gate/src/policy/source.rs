@@ -156,7 +156,9 @@ impl Roles {
 
     /// Takes each role with the roles that it extends. `default` and `basic` are there in any case;
     /// describing them adds to them.
-    pub fn new(roles: impl IntoIterator<Item = (RoleName, Vec<RoleName>)>) -> Result<Self, RolesError> {
+    pub fn new(
+        roles: impl IntoIterator<Item = (RoleName, Vec<RoleName>)>,
+    ) -> Result<Self, RolesError> {
         let builtin = |name: &str| RoleName::parse(name).ok();
         let mut described = BTreeMap::new();
         for (role, parents) in roles {
@@ -258,7 +260,11 @@ mod tests {
 
     #[test]
     fn a_circle_of_roles_is_refused() {
-        let circle = [(role("a"), vec![role("b")]), (role("b"), vec![role("c")]), (role("c"), vec![role("a")])];
+        let circle = [
+            (role("a"), vec![role("b")]),
+            (role("b"), vec![role("c")]),
+            (role("c"), vec![role("a")]),
+        ];
         assert!(matches!(Roles::new(circle), Err(RolesError::Circle(_))));
         assert!(matches!(Roles::new([(role("a"), vec![role("a")])]), Err(RolesError::Circle(_))));
         // `default` extends `basic`, so `basic` may not extend `default`.
@@ -268,7 +274,10 @@ mod tests {
     #[test]
     fn a_role_that_is_not_there_cannot_be_extended() {
         let unknown = Roles::new([(role("a"), vec![role("b")])]).unwrap_err();
-        assert_eq!(unknown.to_string(), "role `a` extends `b`, which does not exist; define it or leave it out");
+        assert_eq!(
+            unknown.to_string(),
+            "role `a` extends `b`, which does not exist; define it or leave it out"
+        );
         assert!(Roles::new([(role("a"), vec![]), (role("a"), vec![])]).is_err());
     }
 

@@ -1,42 +1,49 @@
 //! Calls and policy sets for the policy tests.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that cannot be set up fails"
+)]
 
 use bartizan_gate::name::{AgentId, RoleName};
 use bartizan_gate::policy::{
-    CommandFact, Facts, HostFact, Judgement, Layer, PathFact, Place, Policy, Query, Roles, RuleVerdict, ShortForm, Source,
+    CommandFact, Facts, HostFact, Judgement, Layer, PathFact, Place, Policy, Query, Roles,
+    RuleVerdict, ShortForm, Source,
 };
-use bartizan_gate::tool::{Catalogue, TargetKind, ToolDef};
+use bartizan_gate::tool::{Catalogue, Target, TargetKind, ToolDef};
 use serde_json::{Value, json};
 use std::sync::{Arc, LazyLock};
 
 static CATALOGUE: LazyLock<Catalogue> = LazyLock::new(|| Catalogue::builtin().unwrap());
 
-pub fn role(name: &str) -> RoleName {
+pub(crate) fn role(name: &str) -> RoleName {
     RoleName::parse(name).unwrap()
 }
 
-pub fn roles() -> Roles {
+pub(crate) fn roles() -> Roles {
     Roles::new([(role("coder"), Vec::new())]).unwrap()
 }
 
-pub fn cedar(layer: Layer, text: &str) -> Source {
+pub(crate) fn cedar(layer: Layer, text: &str) -> Source {
     Source { layer, path: "t.cedar".to_owned(), text: text.to_owned() }
 }
 
-pub fn form(role: &str, verdict: RuleVerdict, pattern: &str) -> ShortForm {
+pub(crate) fn form(role: &str, verdict: RuleVerdict, pattern: &str) -> ShortForm {
     let role = (role != "*").then(|| self::role(role));
     let place = Place { file: "t.toml".to_owned(), line: 7 };
     ShortForm { layer: Layer::User, role, verdict, pattern: pattern.to_owned(), place }
 }
 
-pub fn allow(pattern: &str) -> ShortForm {
+pub(crate) fn allow(pattern: &str) -> ShortForm {
     form("coder", RuleVerdict::Allow, pattern)
 }
 
-pub fn ask(quorum: u32, pattern: &str) -> ShortForm {
+pub(crate) fn ask(quorum: u32, pattern: &str) -> ShortForm {
     form("coder", RuleVerdict::Ask { quorum }, pattern)
 }
 
-pub fn deny(pattern: &str) -> ShortForm {
+pub(crate) fn deny(pattern: &str) -> ShortForm {
     form("coder", RuleVerdict::Deny, pattern)
 }
 
@@ -44,17 +51,18 @@ fn approvers() -> [String; 2] {
     ["local:anna".to_owned(), "local:ben".to_owned()]
 }
 
-pub fn load(sources: &[Source], forms: &[ShortForm]) -> Policy {
-    Policy::load(sources, forms, &roles(), &CATALOGUE, &approvers()).unwrap_or_else(|errors| panic!("{errors}"))
+pub(crate) fn load(sources: &[Source], forms: &[ShortForm]) -> Policy {
+    Policy::load(sources, forms, &roles(), &CATALOGUE, &approvers())
+        .unwrap_or_else(|errors| panic!("{errors}"))
 }
 
-pub fn errors(sources: &[Source], forms: &[ShortForm]) -> String {
+pub(crate) fn errors(sources: &[Source], forms: &[ShortForm]) -> String {
     Policy::load(sources, forms, &roles(), &CATALOGUE, &approvers()).unwrap_err().to_string()
 }
 
 /// A call as the gate would put it to the policies.
 #[derive(Debug, Clone)]
-pub struct Call {
+pub(crate) struct Call {
     role: RoleName,
     tool: String,
     input: Value,
@@ -65,12 +73,13 @@ pub struct Call {
 
 impl Call {
     /// A call on a target inside the workspace, or on a public host.
-    pub fn of(tool: &str, input: Value, target: &str) -> Self {
+    pub(crate) fn of(tool: &str, input: Value, target: &str) -> Self {
         let mut facts = Facts::default();
-        match CATALOGUE.get(tool).unwrap().targets().first().map(|target| target.kind()) {
+        match CATALOGUE.get(tool).unwrap().targets().first().map(Target::kind) {
             Some(TargetKind::Path) => {
                 let path = target.to_owned();
-                facts.path = Some(PathFact { path, in_workspace: true, visible: true, guarded: false });
+                facts.path =
+                    Some(PathFact { path, in_workspace: true, visible: true, guarded: false });
             }
             Some(TargetKind::Host | TargetKind::Url) => {
                 let (host, port) = target.rsplit_once(':').unwrap();
@@ -78,71 +87,84 @@ impl Call {
                 facts.host = Some(HostFact { host, port, private: false });
             }
             Some(TargetKind::Command) => {
-                facts.command = Some(CommandFact { command: target.to_owned(), credentials: false });
+                facts.command =
+                    Some(CommandFact { command: target.to_owned(), credentials: false });
             }
             None => {}
         }
-        Self { role: role("coder"), tool: tool.to_owned(), input, facts, approvers: Vec::new(), depth: 0 }
+        Self {
+            role: role("coder"),
+            tool: tool.to_owned(),
+            input,
+            facts,
+            approvers: Vec::new(),
+            depth: 0,
+        }
     }
 
-    pub fn read(path: &str) -> Self {
+    pub(crate) fn read(path: &str) -> Self {
         Self::of("Read", json!({ "file_path": path }), path)
     }
 
-    pub fn write(path: &str) -> Self {
+    pub(crate) fn write(path: &str) -> Self {
         Self::of("Write", json!({ "file_path": path, "content": "x" }), path)
     }
 
-    pub fn bash(command: &str) -> Self {
+    pub(crate) fn bash(command: &str) -> Self {
         Self::of("Bash", json!({ "command": command }), command)
     }
 
-    pub fn net(host: &str, port: u16) -> Self {
+    pub(crate) fn net(host: &str, port: u16) -> Self {
         Self::of("net.connect", json!({ "host": host, "port": port }), &format!("{host}:{port}"))
     }
 
-    pub fn outside(mut self) -> Self {
+    pub(crate) fn outside(mut self) -> Self {
         if let Some(path) = &mut self.facts.path {
             (path.in_workspace, path.visible) = (false, false);
         }
         self
     }
 
-    pub fn guarded(mut self) -> Self {
+    pub(crate) fn guarded(mut self) -> Self {
         self.facts.path.iter_mut().for_each(|path| path.guarded = true);
         self
     }
 
-    pub fn without_facts(mut self) -> Self {
+    pub(crate) fn without_facts(mut self) -> Self {
         self.facts = Facts::default();
         self
     }
 
-    pub fn approved_by(mut self, approvers: &[&str]) -> Self {
+    pub(crate) fn approved_by(mut self, approvers: &[&str]) -> Self {
         self.approvers = approvers.iter().map(ToString::to_string).collect();
         self
     }
 
-    pub fn as_role(mut self, name: &str) -> Self {
+    pub(crate) fn in_role(mut self, name: &str) -> Self {
         self.role = role(name);
         self
     }
 
-    pub fn role(&self) -> &RoleName {
+    pub(crate) fn role(&self) -> &RoleName {
         &self.role
     }
 
-    pub fn tool(&self) -> Arc<ToolDef> {
+    pub(crate) fn tool(&self) -> Arc<ToolDef> {
         Arc::clone(CATALOGUE.get(&self.tool).unwrap())
     }
 
-    pub fn title(&self) -> String {
-        let approved = if self.approvers.is_empty() { String::new() } else { format!(" approved by {}", self.approvers.join(", ")) };
-        let depth = if self.depth == 0 { String::new() } else { format!(" at depth {}", self.depth) };
+    pub(crate) fn title(&self) -> String {
+        let approved = if self.approvers.is_empty() {
+            String::new()
+        } else {
+            format!(" approved by {}", self.approvers.join(", "))
+        };
+        let depth =
+            if self.depth == 0 { String::new() } else { format!(" at depth {}", self.depth) };
         format!("## {} {}{depth}{approved}\n{}", self.role, self.tool, self.input)
     }
 
-    pub fn judge(&self, policy: &Policy) -> Judgement {
+    pub(crate) fn judge(&self, policy: &Policy) -> Judgement {
         let tool = self.tool();
         let input = tool.shape().check(&self.input).unwrap();
         policy.evaluate(&Query {
@@ -158,10 +180,10 @@ impl Call {
 }
 
 /// A case file: policies, and calls to put to them.
-pub struct Case(Value);
+pub(crate) struct Case(Value);
 
 /// Every case file, by name.
-pub fn cases() -> Vec<(String, Case)> {
+pub(crate) fn cases() -> Vec<(String, Case)> {
     let dir = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/policy/cases");
     let mut all: Vec<_> = std::fs::read_dir(dir)
         .unwrap()
@@ -177,10 +199,11 @@ pub fn cases() -> Vec<(String, Case)> {
 }
 
 impl Case {
-    pub fn load(&self) -> (Policy, Vec<Call>) {
+    pub(crate) fn load(&self) -> (Policy, Vec<Call>) {
         let list = |key: &str| self.0[key].as_array().cloned().unwrap_or_default();
         let forms: Vec<ShortForm> = list("rules").iter().map(rule).collect();
-        let mut sources: Vec<Source> = list("cedar").iter().map(|text| cedar(Layer::User, text.as_str().unwrap())).collect();
+        let mut sources: Vec<Source> =
+            list("cedar").iter().map(|text| cedar(Layer::User, text.as_str().unwrap())).collect();
         if self.0["builtin"] == true {
             sources.extend(Policy::builtin_sources());
         }
@@ -204,7 +227,7 @@ fn call(call: &Value) -> Call {
     let text = |key: &str| call[key].as_str().unwrap_or_default();
     let mut one = Call::of(text("tool"), call["input"].clone(), text("on"));
     if let Some(role) = call["role"].as_str() {
-        one = one.as_role(role);
+        one = one.in_role(role);
     }
     for is in call["is"].as_array().into_iter().flatten() {
         match is.as_str().unwrap() {
@@ -212,11 +235,14 @@ fn call(call: &Value) -> Call {
             "guarded" => one = one.guarded(),
             "visible" => one.facts.path.iter_mut().for_each(|path| path.in_workspace = false),
             "private" => one.facts.host.iter_mut().for_each(|host| host.private = true),
-            "credentials" => one.facts.command.iter_mut().for_each(|command| command.credentials = true),
+            "credentials" => {
+                one.facts.command.iter_mut().for_each(|command| command.credentials = true);
+            }
             "deep" => one.depth = 1,
             other => panic!("what is {other}?"),
         }
     }
-    let approvers: Vec<&str> = call["approvers"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    let approvers: Vec<&str> =
+        call["approvers"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
     one.approved_by(&approvers)
 }

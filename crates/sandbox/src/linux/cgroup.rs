@@ -14,8 +14,9 @@ use std::path::{Path, PathBuf};
 pub(crate) enum Place {
     /// Nowhere; the words say why.
     None(&'static str),
-    /// Version 1: the directories of the controllers, each a parent for ours.
-    V1 { memory: Option<PathBuf>, pids: Option<PathBuf>, cpu: Option<PathBuf> },
+    /// Version 1: the directories of the controllers, each a parent for ours. Not pids: moving a process costs milliseconds
+    /// for each hierarchy, and `setrlimit` counts the processes of a user namespace just as well.
+    V1 { memory: Option<PathBuf>, cpu: Option<PathBuf> },
     /// Version 2: a directory that hands its children memory and pids, and perhaps cpu.
     V2 { parent: PathBuf, cpu: bool },
 }
@@ -33,12 +34,11 @@ impl Place {
             return place;
         }
         let writable = |path: Option<PathBuf>| path.filter(|path| may_write(path));
-        let (memory, pids, cpu) =
-            (writable(found.memory), writable(found.pids), writable(found.cpu));
-        if memory.is_none() && pids.is_none() {
+        let (memory, cpu) = (writable(found.memory), writable(found.cpu));
+        if memory.is_none() && cpu.is_none() {
             return Self::None("no control group is delegated to this user");
         }
-        Self::V1 { memory, pids, cpu }
+        Self::V1 { memory, cpu }
     }
 
     /// Whether the memory of a whole box is counted by the kernel.
@@ -48,7 +48,7 @@ impl Place {
 
     /// Whether its processes are.
     pub(crate) const fn counts_pids(&self) -> bool {
-        matches!(self, Self::V2 { .. } | Self::V1 { pids: Some(_), .. })
+        matches!(self, Self::V2 { .. })
     }
 
     /// Whether its CPU time is.
@@ -72,8 +72,8 @@ impl Groups {
         match place {
             Place::None(_) => {}
             Place::V2 { parent, cpu } => groups.make_v2(parent, *cpu, name, limits)?,
-            Place::V1 { memory, pids, cpu } => {
-                groups.make_v1([memory.as_ref(), pids.as_ref(), cpu.as_ref()], name, limits)?;
+            Place::V1 { memory, cpu } => {
+                groups.make_v1(memory.as_deref(), cpu.as_deref(), name, limits)?;
             }
         }
         Ok(groups)
@@ -95,7 +95,8 @@ impl Groups {
 
     fn make_v1(
         &mut self,
-        [memory, pids, cpu]: [Option<&PathBuf>; 3],
+        memory: Option<&Path>,
+        cpu: Option<&Path>,
         name: &str,
         limits: &Limits,
     ) -> io::Result<()> {
@@ -105,10 +106,6 @@ impl Groups {
             write(&own, "memory.limit_in_bytes", &bytes)?;
             write_if_there(&own, "memory.memsw.limit_in_bytes", &bytes)?;
             self.memory = Some(own);
-        }
-        if let Some(parent) = pids {
-            let own = self.directory(parent, name)?;
-            write(&own, "pids.max", &limits.pids.saturating_add(1).to_string())?;
         }
         if let (Some(parent), Some(percent)) = (cpu, limits.cpu_percent) {
             let own = self.directory(parent, name)?;
@@ -176,13 +173,15 @@ fn sweep(parent: &Path) {
 
 /// The highest directory from our own upwards that is ours to make groups in and hands on memory and pids.
 fn delegated(own: &Path) -> Option<Place> {
-    own.ancestors().take_while(|path| may_write(path)).filter_map(|path| {
-        let handed = fs::read_to_string(path.join("cgroup.subtree_control")).ok()?;
-        let has = |name| handed.split_whitespace().any(|controller| controller == name);
-        (has("memory") && has("pids"))
-            .then(|| Place::V2 { parent: path.to_owned(), cpu: has("cpu") })
-    })
-    .last()
+    own.ancestors()
+        .take_while(|path| may_write(path))
+        .filter_map(|path| {
+            let handed = fs::read_to_string(path.join("cgroup.subtree_control")).ok()?;
+            let has = |name| handed.split_whitespace().any(|controller| controller == name);
+            (has("memory") && has("pids"))
+                .then(|| Place::V2 { parent: path.to_owned(), cpu: has("cpu") })
+        })
+        .last()
 }
 
 fn may_write(directory: &Path) -> bool {
@@ -216,7 +215,6 @@ fn at(path: &Path, error: &io::Error) -> io::Error {
 struct Found {
     unified: Option<PathBuf>,
     memory: Option<PathBuf>,
-    pids: Option<PathBuf>,
     cpu: Option<PathBuf>,
 }
 
@@ -230,7 +228,6 @@ impl Found {
                 let slot = match controller {
                     "" => &mut found.unified,
                     "memory" => &mut found.memory,
-                    "pids" => &mut found.pids,
                     "cpu" => &mut found.cpu,
                     _ => continue,
                 };
@@ -268,20 +265,20 @@ mod tests {
     use super::*;
 
     const MOUNTS: &str = "\
+29 1 0:29 /deep /elsewhere rw - cgroup cgroup rw,cpu
 30 1 0:26 / /sys/fs/cgroup/cpu,cpuacct rw - cgroup cgroup rw,cpu,cpuacct
 31 1 0:27 / /sys/fs/cgroup/memory rw,relatime shared:9 - cgroup cgroup rw,memory
 32 1 0:28 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw
-33 1 0:29 /deep /elsewhere rw - cgroup cgroup rw,pids
 ";
 
     #[test]
     fn a_controller_is_found_where_it_is_mounted() {
-        let found = Found::parse("4:memory:/user/7\n3:cpu,cpuacct:/\n8:pids:/x\n0::/init\n", MOUNTS);
+        let found =
+            Found::parse("4:memory:/user/7\n3:cpu,cpuacct:/\n8:pids:/x\n0::/init\n", MOUNTS);
         let path = |path: &str| Some(PathBuf::from(path));
         assert_eq!(found.memory, path("/sys/fs/cgroup/memory/user/7"));
         assert_eq!(found.cpu, path("/sys/fs/cgroup/cpu,cpuacct"));
         assert_eq!(found.unified, path("/sys/fs/cgroup/unified/init"));
-        assert_eq!(found.pids, None, "a hierarchy that shows only a part of itself is no use");
     }
 
     #[test]

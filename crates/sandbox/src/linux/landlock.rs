@@ -30,7 +30,9 @@ pub(crate) fn wall(abi: i32, rules: Vec<Rule>) -> Option<Op> {
 /// What a kernel of `abi` lacks, in words for the report; empty from ABI 6 on.
 pub(crate) fn lacks(abi: i32) -> &'static str {
     match abi {
-        ..2 => "rename across directories, truncate, device ioctl, signal and abstract-socket scopes",
+        ..2 => {
+            "rename across directories, truncate, device ioctl, signal and abstract-socket scopes"
+        }
         2 => "truncate, device ioctl, signal and abstract-socket scopes",
         3 | 4 => "device ioctl, signal and abstract-socket scopes",
         5 => "signal and abstract-socket scopes",
@@ -107,11 +109,15 @@ mod tests {
     fn an_older_kernel_is_never_asked_for_rights_it_does_not_know() {
         let rule = Rule { path: c"/w".into(), rights: TREE_WRITE | IOCTL_DEV };
         assert!(wall(0, vec![rule.clone()]).is_none());
-        for (abi, most) in [(1, MAKE_SYM), (2, REFER), (3, TRUNCATE), (4, TRUNCATE), (5, IOCTL_DEV)] {
+        for (abi, most) in [(1, MAKE_SYM), (2, REFER), (3, TRUNCATE), (4, TRUNCATE), (5, IOCTL_DEV)]
+        {
             let Some(Op::Landlock { rights, scoped, rules }) = wall(abi, vec![rule.clone()]) else {
                 panic!("abi {abi} has no wall");
             };
-            assert!(rights < most << 1 && rules[0].rights & !rights == 0 && scoped == 0, "abi {abi}");
+            assert!(
+                rights < most << 1 && rules[0].rights & !rights == 0 && scoped == 0,
+                "abi {abi}"
+            );
         }
     }
 }

@@ -21,10 +21,7 @@ pub(crate) fn ops(limits: &Limits, facts: &HostFacts) -> Vec<Op> {
     if !facts.cgroup.counts_memory() {
         wanted.push(("data per process", Resource::Data, limits.memory_bytes));
     }
-    wanted
-        .into_iter()
-        .map(|(name, resource, value)| Op::Limit { name, resource, value })
-        .collect()
+    wanted.into_iter().map(|(name, resource, value)| Op::Limit { name, resource, value }).collect()
 }
 
 /// Locked pages are not swapped out; 64 MiB is what browsers and databases ask for at most.

@@ -13,27 +13,44 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 /// The file system of one box, as a map.
-#[derive(Debug)]
 pub(crate) struct View<'a> {
     facts: &'a HostFacts,
     places: BTreeMap<PathBuf, Place>,
 }
 
 /// What stands at a path.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) enum Place {
     /// A host path, read-only.
-    Bound { source: PathBuf, fact: PathFact },
+    Bound {
+        source: PathBuf,
+        fact: PathFact,
+    },
     /// A synthetic file in a directory of our own.
-    File { contents: Vec<u8>, mode: u32 },
+    File {
+        contents: Vec<u8>,
+        mode: u32,
+    },
     Link(PathBuf),
     /// A synthetic file on a read-only mount of its own, where the directory around it can be written.
-    Pinned { contents: Vec<u8>, mode: u32 },
+    Pinned {
+        contents: Vec<u8>,
+        mode: u32,
+    },
     /// An empty tmpfs.
-    Scratch { bytes: u64, mode: u32 },
+    Scratch {
+        bytes: u64,
+        mode: u32,
+    },
     /// A host socket.
-    Socket { source: PathBuf, fact: PathFact },
-    Workspace { mode: WorkspaceMode, fact: PathFact },
+    Socket {
+        source: PathBuf,
+        fact: PathFact,
+    },
+    Workspace {
+        mode: WorkspaceMode,
+        fact: PathFact,
+    },
 }
 
 impl<'a> View<'a> {
@@ -43,12 +60,15 @@ impl<'a> View<'a> {
         for path in SYSTEM.iter().map(Path::new) {
             view.show(path);
         }
-        for path in ETC_TREES.iter().map(Path::new).chain(facts.etc_trees.iter().map(PathBuf::as_path)) {
+        for path in
+            ETC_TREES.iter().map(Path::new).chain(facts.etc_trees.iter().map(PathBuf::as_path))
+        {
             view.show(path);
         }
         for (path, contents) in &facts.etc_files {
             if !view.is_bound(path) {
-                view.places.insert(path.clone(), Place::File { contents: contents.clone(), mode: 0o644 });
+                view.places
+                    .insert(path.clone(), Place::File { contents: contents.clone(), mode: 0o644 });
             }
         }
         let link = |target: &str| Place::Link(target.into());
@@ -60,10 +80,16 @@ impl<'a> View<'a> {
     /// Puts something at a path, which must not be taken by anything but a file of the host's `/etc`.
     pub(crate) fn put(&mut self, path: &Path, place: Place) -> Result<(), PlanError> {
         let unplaceable = |reason| PlanError::Unplaceable { path: path.to_owned(), reason };
-        if ["/proc", "/dev", "/sys"].iter().any(|taken| path.starts_with(taken)) || path == Path::new("/") {
+        if ["/proc", "/dev", "/sys"].iter().any(|taken| path.starts_with(taken))
+            || path == Path::new("/")
+        {
             return Err(unplaceable("the box makes this directory itself"));
         }
-        if path.ancestors().skip(1).any(|above| matches!(self.places.get(above), Some(Place::Link(_)))) {
+        if path
+            .ancestors()
+            .skip(1)
+            .any(|above| matches!(self.places.get(above), Some(Place::Link(_))))
+        {
             return Err(unplaceable("a directory above it is a symlink in the box"));
         }
         match self.places.get(path) {
@@ -79,12 +105,16 @@ impl<'a> View<'a> {
     pub(crate) fn show(&mut self, path: &Path) -> bool {
         let Some(fact) = self.facts.path(path) else { return false };
         match &fact.kind {
-            Kind::Link { target, leads_to } if matches!(**leads_to, Kind::Directory | Kind::File) => {
+            Kind::Link { target, leads_to }
+                if matches!(**leads_to, Kind::Directory | Kind::File) =>
+            {
                 let resolved = fact.canonical.clone();
                 let shown = PathFact { kind: (**leads_to).clone(), ..fact.clone() };
                 self.bind(&resolved, shown);
                 if !self.is_bound(path) {
-                    self.places.entry(path.to_owned()).or_insert_with(|| Place::Link(target.clone()));
+                    self.places
+                        .entry(path.to_owned())
+                        .or_insert_with(|| Place::Link(target.clone()));
                 }
                 true
             }
@@ -115,14 +145,14 @@ impl<'a> View<'a> {
     /// Whether a file or directory at `path` can be found in the finished view.
     pub(crate) fn is_visible(&self, path: &Path) -> bool {
         match self.nearest(path) {
-            Some((_, Place::Bound { .. } | Place::Workspace { .. } | Place::Scratch { .. })) => true,
+            Some((_, Place::Bound { .. } | Place::Workspace { .. })) => true,
             Some((at, Place::File { .. } | Place::Pinned { .. })) => at == path,
             Some((at, Place::Link(target))) => {
                 let rest = path.strip_prefix(at).unwrap_or(path);
                 let from = at.parent().unwrap_or(at).join(target);
                 target != at && self.is_visible(&from.join(rest))
             }
-            Some((_, Place::Socket { .. })) | None => false,
+            Some((_, Place::Scratch { .. } | Place::Socket { .. })) | None => false,
         }
     }
 
@@ -135,7 +165,8 @@ impl<'a> View<'a> {
 
     /// The acts that put the view together, from an empty root, and what Landlock allows in it.
     pub(crate) fn build(&self, scratch_bytes: u64) -> Result<(Vec<Op>, Vec<Rule>), PlanError> {
-        let mut build = Build { ops: Vec::new(), rules: Vec::new(), made: BTreeSet::new(), pinned: 0 };
+        let mut build =
+            Build { ops: Vec::new(), rules: Vec::new(), made: BTreeSet::new(), pinned: 0 };
         build.ops.extend([Op::PrivateMounts, Op::NewRoot { options: self.root_options() }]);
         build.stage(self.places.values().find_map(|place| match place {
             Place::Workspace { mode: WorkspaceMode::Overlay { size_bytes, inodes }, .. } => {
@@ -149,7 +180,10 @@ impl<'a> View<'a> {
                 None | Some((_, Place::Scratch { .. })) => build.directories(parent),
                 Some(_) => {}
             }
-            let exists = matches!(self.nearest(parent), Some((_, Place::Bound { .. } | Place::Workspace { .. })));
+            let exists = matches!(
+                self.nearest(parent),
+                Some((_, Place::Bound { .. } | Place::Workspace { .. }))
+            );
             if exists && self.facts.path(path).is_none() {
                 let reason = "the directory around it is the host's, and has nothing of that name";
                 return Err(PlanError::Unplaceable { path: path.clone(), reason });
@@ -271,7 +305,14 @@ impl Build {
         }
     }
 
-    fn workspace(&mut self, path: &Path, mode: WorkspaceMode, fact: &PathFact, exists: bool, private: bool) {
+    fn workspace(
+        &mut self,
+        path: &Path,
+        mode: WorkspaceMode,
+        fact: &PathFact,
+        exists: bool,
+        private: bool,
+    ) {
         let owner = private.then_some((fact.uid, fact.gid));
         self.mount_point(path, true, exists);
         match mode {
@@ -289,7 +330,10 @@ impl Build {
                 self.bind_host(path, &lower, RDONLY | NOSUID | NODEV, fact, owner);
                 // The merged root directory takes its mode from here.
                 self.ops.push(Op::Dir { path: relative(&upper), mode: fact.mode & 0o777 });
-                self.ops.push(Op::Dir { path: relative(&Path::new(STAGE).join("upper/work")), mode: 0o700 });
+                self.ops.push(Op::Dir {
+                    path: relative(&Path::new(STAGE).join("upper/work")),
+                    mode: 0o700,
+                });
                 self.ops.push(Op::Overlay { path: relative(path), options: c"lowerdir=.stage/lower,upperdir=.stage/upper/data,workdir=.stage/upper/work,userxattr".into() });
                 self.ops.push(Op::HoldUpper { path: relative(&upper) });
                 self.allow(path, landlock::TREE_WRITE);
@@ -313,7 +357,10 @@ impl Build {
             self.bind(source, &path, RDONLY | NOSUID | NOEXEC);
         }
         for (name, target) in DEVICE_LINKS {
-            self.ops.push(Op::Link { path: relative(&Path::new("/dev").join(name)), target: c_path(Path::new(target)) });
+            self.ops.push(Op::Link {
+                path: relative(&Path::new("/dev").join(name)),
+                target: c_path(Path::new(target)),
+            });
         }
         self.directory(Path::new("/dev/pts"), 0o755);
         self.ops.push(Op::Pts);
@@ -331,7 +378,9 @@ impl Build {
                     let nothing = relative(&Path::new(STAGE).join("nothing"));
                     self.bind(Source::Inside(nothing), &path, RDONLY | NOSUID | NODEV | NOEXEC);
                 }
-                Some(_) => self.bind(Source::Inside(c"dev/null".into()), &path, RDONLY | NOSUID | NOEXEC),
+                Some(_) => {
+                    self.bind(Source::Inside(c"dev/null".into()), &path, RDONLY | NOSUID | NOEXEC);
+                }
                 None => {}
             }
         }
@@ -345,7 +394,14 @@ impl Build {
         self.allow(Path::new("/"), landlock::LIST);
     }
 
-    fn bind_host(&mut self, source: &Path, path: &Path, attributes: u64, fact: &PathFact, owner: Option<(u32, u32)>) {
+    fn bind_host(
+        &mut self,
+        source: &Path,
+        path: &Path,
+        attributes: u64,
+        fact: &PathFact,
+        owner: Option<(u32, u32)>,
+    ) {
         let source = Source::Host { path: c_path(source), identity: Some(fact.identity), owner };
         self.bind(source, path, attributes);
     }

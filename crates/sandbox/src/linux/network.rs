@@ -1,7 +1,7 @@
 //! How does every packet that would leave the box land on a socket of ours instead?
 //!
 //! The private network has only loopback. A local route for all addresses makes each of them this machine's own, and
-//! nf_tables redirects TCP and DNS to the capture ports, so a program needs no proxy setting to be caught; whatever else
+//! `nf_tables` redirects TCP and DNS to the capture ports, so a program needs no proxy setting to be caught; whatever else
 //! is sent beyond loopback is dropped with an immediate error. Messages are laid out here and sent by the child.
 use crate::op::{Listen, Netlink, Op, Subsystem, Tag, When};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -154,7 +154,12 @@ fn meta_is(m: &mut Message, key: u32, value: u8) {
 }
 
 /// Compares `len` bytes at `offset` of a header with `value`, after `mask` if one is given.
-fn header_is(m: &mut Message, (base, offset, len): (u32, u32, u32), mask: Option<&[u8]>, value: &[u8]) {
+fn header_is(
+    m: &mut Message,
+    (base, offset, len): (u32, u32, u32),
+    mask: Option<&[u8]>,
+    value: &[u8],
+) {
     expression(m, "payload", |m| {
         m.attribute(1, &REGISTER.to_be_bytes());
         m.attribute(2, &base.to_be_bytes());

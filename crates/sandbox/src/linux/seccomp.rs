@@ -21,6 +21,19 @@ pub(crate) fn program() -> Vec<sock_filter> {
     code
 }
 
+/// The rules of the filter in words: how calls of a kind are answered, and why. What no rule names does not exist.
+pub fn filter_rules() -> impl Iterator<Item = (&'static str, &'static str)> {
+    ENTRIES.iter().map(|entry| {
+        let answer = match entry.answer {
+            Answer::Absent => "absent",
+            Answer::Allow => "allowed",
+            Answer::Check(_) => "checked",
+            Answer::Refuse => "refused",
+        };
+        (answer, entry.reason)
+    })
+}
+
 /// Answers by first number, covering every number: calls next to each other with one answer share a range.
 fn ranges() -> Vec<(u32, Answer)> {
     let mut answers: BTreeMap<u32, Answer> = BTreeMap::new();
@@ -93,13 +106,9 @@ fn inspect(check: Check) -> Vec<sock_filter> {
             ALLOW,
             REFUSE,
         ],
-        Check::Personality => vec![
-            load(low(0)),
-            jump(BPF_JEQ, 0, 1, 0),
-            jump(BPF_JEQ, u32::MAX, 0, 1),
-            ALLOW,
-            REFUSE,
-        ],
+        Check::Personality => {
+            vec![load(low(0)), jump(BPF_JEQ, 0, 1, 0), jump(BPF_JEQ, u32::MAX, 0, 1), ALLOW, REFUSE]
+        }
         Check::CoreLimit { resource, new } => core_limit(resource, new),
         Check::Socket => socket(),
         Check::SocketPair => vec![

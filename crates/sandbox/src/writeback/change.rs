@@ -174,9 +174,9 @@ pub enum HoldReason {
     Ci,
     /// A commit-hook manager executes it.
     CommitHooks,
-    /// The host's own git configuration names this path under the given key.
+    /// The host already uses this path as something that is held: its git configuration or a link there says so.
     Configured {
-        /// The key in `.git/config` on the host.
+        /// The key in `.git/config`, or the link.
         key: String,
     },
     /// A git attribute hands file contents to a configured program.
@@ -232,7 +232,7 @@ impl fmt::Display for HoldReason {
             Self::Ci => "a continuous-integration service executes it",
             Self::CommitHooks => "a commit-hook manager executes it",
             Self::Configured { key } => {
-                return write!(f, "git on this machine is configured to use it: `{key}`");
+                return write!(f, "this machine already executes or obeys it: `{key}`");
             }
             Self::GitAttributes { line } => {
                 return write!(

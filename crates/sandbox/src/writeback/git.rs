@@ -40,12 +40,13 @@ pub(crate) fn place(names: &[String], is_dir: bool, is_link: bool, is_new: bool)
             held(HoldReason::GitAttributes { line: "info/attributes".to_owned() }, true)
         }
         ["objects", "info", "alternates" | "http-alternates", ..]
-        | ["commondir" | "gitdir" | "config.worktree", ..] => held(HoldReason::GitRedirect, true),
+        | ["commondir" | "gitdir" | "config.worktree", ..]
+        | ["branches" | "remotes", _, ..] => held(HoldReason::GitRedirect, true),
         ["rebase-merge" | "rebase-apply" | "sequencer", ..] => held(HoldReason::GitTodo, true),
-        ["branches" | "remotes"] if is_dir => GitPlace::Plain,
-        ["branches" | "remotes", ..] => held(HoldReason::GitRedirect, true),
         ["objects", ..] => GitPlace::Object,
-        ["refs" | "logs" | "reftable"] | ["lfs"] | ["info"] if is_dir => GitPlace::Plain,
+        ["refs" | "logs" | "reftable" | "lfs" | "info" | "branches" | "remotes"] if is_dir => {
+            GitPlace::Plain
+        }
         ["refs" | "logs" | "reftable", _, ..] => {
             if is_dir {
                 GitPlace::Plain

@@ -20,7 +20,7 @@ pub(crate) fn judge_config(new: &[u8], old: Option<&[u8]>) -> Result<(), HoldRea
         return Err(HoldReason::GitConfig { key: entry.key(), value: Some(shorten(&entry.value)) });
     }
     // Git lets the last entry win, so what has power must stand there in the order it had.
-    let powerful = |e: &&Entry| !is_shape_harmless(e) && !(fresh && e.section == "user");
+    let powerful = |e: &&Entry| !(is_shape_harmless(e) || fresh && e.section == "user");
     let mut had = old.iter().filter(powerful);
     for entry in new.iter().filter(powerful) {
         match had.next() {
@@ -92,7 +92,8 @@ fn is_shape_harmless(entry: &Entry) -> bool {
             None,
             "filemode" | "bare" | "logallrefupdates" | "ignorecase" | "precomposeunicode"
             | "symlinks",
-        ) => is_bool(value),
+        )
+        | ("submodule", Some(_), "active") => is_bool(value),
         ("core", None, "autocrlf") => is_bool(value) || value == "input",
         ("extensions", None, "objectformat") => matches!(value, "sha1" | "sha256"),
         ("extensions", None, "refstorage") => matches!(value, "files" | "reftable"),
@@ -106,7 +107,6 @@ fn is_shape_harmless(entry: &Entry) -> bool {
         ("branch", Some(_), "merge") => value.starts_with("refs/heads/"),
         ("branch", Some(_), "rebase") => is_bool(value) || value == "merges",
         ("branch", Some(_), "description" | "vscode-merge-base" | "gh-merge-base") => true,
-        ("submodule", Some(_), "active") => is_bool(value),
         _ => false,
     }
 }
@@ -167,7 +167,7 @@ fn is_remote_url(url: &str) -> bool {
         && sound(host)
         && sound(user)
         && !user.contains(':')
-        && !(https && !user.is_empty())
+        && (user.is_empty() || !https)
 }
 
 fn is_tracking_refspec(spec: &str, remote: &str) -> bool {

@@ -6,7 +6,7 @@ use super::host::digest;
 use super::path::RelPath;
 use serde::{Deserialize, Serialize};
 use std::fs::{DirBuilder, File, OpenOptions};
-use std::io::Write;
+use std::io::{Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -122,12 +122,10 @@ impl Shelf {
         Ok(Self { dir: dir.to_owned(), items: held(dir)?, fresh: Vec::new() })
     }
 
-    pub(crate) fn dir(&self) -> &Path {
-        &self.dir
-    }
-
-    pub(crate) fn has(&self, path: &RelPath) -> bool {
-        self.items.iter().any(|kept| kept.path == *path)
+    pub(crate) fn has(&self, path: &RelPath, what: &str, digest: Option<Digest>) -> bool {
+        self.items
+            .iter()
+            .any(|kept| kept.path == *path && kept.what == what && kept.digest() == digest)
     }
 
     /// Keeps a change, with its contents if it has any.
@@ -138,13 +136,13 @@ impl Shelf {
         why: String,
         conflict: bool,
         mode: u32,
-        contents: Option<&mut File>,
+        contents: Option<&mut dyn Read>,
     ) -> Result<(), WritebackError> {
         let failed = |e| WritebackError::state("keep a held change in", &self.dir, e);
         DirBuilder::new().recursive(true).mode(0o700).create(&self.dir).map_err(failed)?;
         let contents = match contents {
             None => None,
-            Some(file) => {
+            Some(mut file) => {
                 let number = self.items.len() as u64;
                 let mut options = OpenOptions::new();
                 let mut copy = options
@@ -154,7 +152,8 @@ impl Shelf {
                     .mode(0o600)
                     .open(self.dir.join(file_name(number)))
                     .map_err(failed)?;
-                let (digest, size) = digest(file, |chunk| copy.write_all(chunk)).map_err(failed)?;
+                let (digest, size) =
+                    digest(&mut file, |chunk| copy.write_all(chunk)).map_err(failed)?;
                 Some(Contents { number, size, digest })
             }
         };

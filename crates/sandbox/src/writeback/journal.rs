@@ -8,9 +8,11 @@ use super::path::{RelPath, escape, unescape};
 use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 use std::ffi::OsString;
-use std::fs::{DirBuilder, File};
+use std::fmt::Write as _;
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::io::{self, Read};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 /// One entry of the host and what it is to become. Carrying it out twice comes to the same as once, so recovery needs no record of how far it got:
@@ -25,13 +27,20 @@ pub(crate) struct Step {
     pub(crate) kind: Option<Kind>,
 }
 
+impl Step {
+    /// SHA-256 of the new contents, where there are any.
+    pub(crate) fn digest(&self) -> Option<Digest> {
+        if let After::File { digest, .. } = &self.after { Some(*digest) } else { None }
+    }
+}
+
 /// What a path is to become.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) enum After {
     Absent,
     Dir { mode: u32 },
-    File { data: u64, digest: Digest, size: u64, mode: u32, mtime: (i64, i64) },
+    File { at: u64, digest: Digest, size: u64, mode: u32, mtime: (i64, i64) },
     Link { target: String },
     Mode { mode: u32 },
 }
@@ -108,21 +117,30 @@ impl Journal {
         Ok(entries.next().is_none())
     }
 
-    /// Makes the place for staged contents and notes, for a person who finds it after a crash, which number is which file.
-    pub(crate) fn begin(&self, names: &[(u64, &RelPath)]) -> Result<(), WritebackError> {
+    /// Makes the file for staged contents and notes, for a person who finds it after a crash, what lies where in it.
+    ///
+    /// One file for all: ten thousand would cost more to make and remove than the whole rest of a write-back.
+    pub(crate) fn begin(&self, steps: &[Step]) -> Result<File, WritebackError> {
         let failed = |e| WritebackError::state("write to the journal", &self.dir, e);
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(self.dir.join("data"))
-            .map_err(failed)?;
-        let lines: String =
-            names.iter().map(|(number, path)| format!("{number:06} {path}\n")).collect();
-        std::fs::write(self.dir.join("names.txt"), lines).map_err(failed)
+        let mut lines = String::new();
+        for step in steps {
+            if let After::File { at, size, .. } = step.after {
+                // INVARIANT: writing to a String cannot fail.
+                let _written = writeln!(lines, "{at} {size} {}", step.path);
+            }
+        }
+        std::fs::write(self.dir.join("names.txt"), lines).map_err(failed)?;
+        let mut options = OpenOptions::new();
+        options.write(true).create_new(true).mode(0o600).open(self.contents()).map_err(failed)
     }
 
-    pub(crate) fn data(&self, number: u64) -> PathBuf {
-        self.dir.join(format!("data/{number:06}"))
+    /// The file with the staged contents, one after the other.
+    pub(crate) fn contents(&self) -> PathBuf {
+        self.dir.join("contents")
+    }
+
+    pub(crate) fn dir(&self) -> &Path {
+        &self.dir
     }
 
     /// From here on the write-back will be finished, now or by recovery.
@@ -137,7 +155,7 @@ impl Journal {
     pub(crate) fn plan(&self) -> Result<Option<Plan>, WritebackError> {
         let path = self.dir.join(PLAN);
         let bytes = match std::fs::read(&path) {
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
             result => {
                 result.map_err(|e| WritebackError::state("read the journal", &self.dir, e))?
             }
@@ -155,10 +173,39 @@ impl Journal {
     pub(crate) fn remove(self) -> Result<(), WritebackError> {
         let failed = |e| WritebackError::state("remove the journal", &self.dir, e);
         match std::fs::remove_file(self.dir.join(PLAN)) {
-            Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(failed(e)),
+            Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(failed(e)),
             _ => {}
         }
         std::fs::remove_dir_all(&self.dir).map_err(failed)
+    }
+}
+
+/// A stretch of the file of contents.
+#[derive(Debug)]
+pub(crate) struct Stretch<'a> {
+    file: &'a File,
+    at: u64,
+    left: u64,
+}
+
+impl<'a> Stretch<'a> {
+    /// The staged contents of a step, for a step that has contents.
+    pub(crate) fn of(step: &Step, file: &'a File) -> Option<Self> {
+        if let After::File { at, size, .. } = step.after {
+            Some(Self { file, at, left: size })
+        } else {
+            None
+        }
+    }
+}
+
+impl Read for Stretch<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let want = usize::try_from(self.left).unwrap_or(usize::MAX).min(buffer.len());
+        let n = self.file.read_at(buffer.get_mut(..want).unwrap_or_default(), self.at)?;
+        self.at += n as u64;
+        self.left -= n as u64;
+        Ok(n)
     }
 }
 
@@ -166,7 +213,7 @@ impl Journal {
 /// then directories, then git objects before what refers to them, then removals, children before parents.
 pub(crate) fn steps(items: &[Change]) -> Vec<Step> {
     let mut ordered: Vec<(u8, Step)> = Vec::new();
-    let mut data = 0;
+    let mut end = 0;
     for item in items.iter().filter(|item| item.lands()) {
         let replaces_dir = item.before.is_some_and(|print| print.shape == Shape::Dir)
             && matches!(item.kind, Kind::Created | Kind::Symlink { .. });
@@ -181,9 +228,10 @@ pub(crate) fn steps(items: &[Change]) -> Vec<Step> {
         let (phase, after) = match &item.kind {
             Kind::CreatedDir => (1, After::Dir { mode: item.mode | 0o700 }),
             Kind::Created | Kind::Modified => {
-                data += 1;
+                let at = end;
+                end += item.size;
                 let after = After::File {
-                    data,
+                    at,
                     digest: [0; 32],
                     size: item.size,
                     mode: item.mode,

@@ -22,15 +22,24 @@ pub(crate) struct Place {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Entry<'a> {
     pub(crate) name: &'a [u8],
-    pub(crate) is_dir: bool,
-    /// Where it points, for a symbolic link.
-    pub(crate) link: Option<&'a [u8]>,
-    /// Removed in the session.
-    pub(crate) is_gone: bool,
+    pub(crate) form: Form<'a>,
     /// The host has nothing by this name.
     pub(crate) is_new: bool,
-    /// The session made this directory in the place of the host's.
-    pub(crate) is_replaced: bool,
+}
+
+/// What the session made of an entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Form<'a> {
+    /// A directory, adding to the host's if there is one.
+    Dir,
+    /// A directory in the place of what the host has there.
+    NewDir,
+    /// Anything with contents.
+    File,
+    /// Nothing any more.
+    Gone,
+    /// A link and where it points.
+    Link(&'a [u8]),
 }
 
 /// What judging by name came to.
@@ -70,62 +79,47 @@ impl Place {
         if let Some(withheld) = &self.withheld {
             judged.verdict = withheld.clone();
         } else if let Some(root) = self.git_root {
-            self.judge_in_git(root, entry, &mut judged);
+            judged.judge_in_git(root, entry);
         } else {
             self.judge_name(&folded, entry, &mut judged);
         }
         judged
     }
 
-    fn judge_in_git(&self, root: usize, entry: Entry<'_>, judged: &mut Judgement) {
-        let names = judged.inside.folded.get(root..).unwrap_or_default();
-        match git::place(names, entry.is_dir, entry.link.is_some(), entry.is_new) {
-            GitPlace::Object | GitPlace::Plain => {}
-            GitPlace::Unit => judged.in_git_unit = true,
-            GitPlace::Config if entry.is_gone => {
-                judged.withhold(HoldReason::GitConfig { key: "config".to_owned(), value: None })
-            }
-            GitPlace::Config => judged.contents = Some(Contents::GitConfig),
-            GitPlace::Withheld(verdict, below) => {
-                judged.inside.withheld = below.then(|| verdict.clone());
-                judged.verdict = verdict;
-            }
-        }
-    }
-
     fn judge_name(&self, folded: &str, entry: Entry<'_>, judged: &mut Judgement) {
         if self.bare && BARE_PARTS.contains(&folded) {
-            judged.withhold(HoldReason::BareRepository);
-            return;
+            return judged.withhold(HoldReason::BareRepository);
         }
         if folded == ".git" && entry.name == b".git" {
-            if entry.is_dir && !entry.is_replaced {
-                judged.inside.git_root = Some(judged.inside.folded.len());
-                judged.notable =
-                    (entry.is_new && !self.folded.is_empty()).then_some(Notable::NestedRepository);
-            } else {
-                judged.withhold(HoldReason::GitDir);
+            if entry.form != Form::Dir {
+                return judged.withhold(HoldReason::GitDir);
             }
+            judged.inside.git_root = Some(judged.inside.folded.len());
+            let nested = entry.is_new && !self.folded.is_empty();
+            judged.notable = nested.then_some(Notable::NestedRepository);
             return;
         }
-        let held = protected(self.folded.last().map(String::as_str), folded, entry.name);
-        if let Some(reason) = held {
-            judged.withhold(reason);
-        } else if let Some(link) = entry.link.filter(|link| leads_out(link, self.folded.len())) {
-            judged.withhold(if link.is_empty() {
-                HoldReason::Unreadable
-            } else {
-                HoldReason::OutwardLink
-            });
-        } else if folded == ".gitattributes" {
-            if entry.link.is_some() || entry.is_dir {
+        if let Some(reason) = protected(self.folded.last().map(String::as_str), folded, entry.name)
+        {
+            return judged.withhold(reason);
+        }
+        match entry.form {
+            // What lies behind it would be obeyed under this name and judged under another.
+            Form::Link(_) if PAIRS.iter().any(|(dir, _, _)| folded == *dir) => {
+                judged.withhold(HoldReason::Lookalike { of: format!("{folded}/") });
+            }
+            Form::Link(target) if leads_out(target, self.folded.len()) => {
+                judged.withhold(HoldReason::OutwardLink);
+            }
+            Form::Dir | Form::NewDir | Form::Link(_) if folded == ".gitattributes" => {
                 judged
                     .withhold(HoldReason::GitAttributes { line: "not a regular file".to_owned() });
-            } else if !entry.is_gone {
+            }
+            Form::File if folded == ".gitattributes" => {
                 judged.contents = Some(Contents::GitAttributes);
             }
-        } else if !entry.is_dir && !entry.is_gone {
-            judged.notable = self.notable(folded);
+            Form::File | Form::Link(_) => judged.notable = self.notable(folded),
+            Form::Dir | Form::NewDir | Form::Gone => {}
         }
     }
 
@@ -155,6 +149,23 @@ impl Place {
 }
 
 impl Judgement {
+    fn judge_in_git(&mut self, root: usize, entry: Entry<'_>) {
+        let names = self.inside.folded.get(root..).unwrap_or_default();
+        let is_dir = matches!(entry.form, Form::Dir | Form::NewDir);
+        match git::place(names, is_dir, matches!(entry.form, Form::Link(_)), entry.is_new) {
+            GitPlace::Object | GitPlace::Plain => {}
+            GitPlace::Unit => self.in_git_unit = true,
+            GitPlace::Config if entry.form == Form::Gone => {
+                self.withhold(HoldReason::GitConfig { key: "config".to_owned(), value: None });
+            }
+            GitPlace::Config => self.contents = Some(Contents::GitConfig),
+            GitPlace::Withheld(verdict, below) => {
+                self.inside.withheld = below.then(|| verdict.clone());
+                self.verdict = verdict;
+            }
+        }
+    }
+
     /// Holds the entry and all below it.
     fn withhold(&mut self, reason: HoldReason) {
         self.verdict = Verdict::Hold(reason);
@@ -173,6 +184,16 @@ impl Judgement {
             self.withhold(reason);
         }
     }
+}
+
+/// The places at the top of a workspace that tools of the host look into, for finding out where links there lead.
+pub(crate) fn obeyed_places() -> impl Iterator<Item = &'static str> {
+    let pairs = PAIRS.iter().map(|(dir, _, _)| *dir);
+    NAMES.iter().map(|(name, _)| *name).chain(pairs).chain([
+        ".git/hooks",
+        ".gitattributes",
+        ".cargo",
+    ])
 }
 
 /// Whether a link, `depth` directories below the workspace, could lead out of it.
@@ -203,7 +224,7 @@ fn protected(parent: Option<&str>, folded: &str, raw: &[u8]) -> Option<HoldReaso
         return Some(HoldReason::Lookalike { of: ".git".to_owned() });
     }
     for (name, reason) in NAMES {
-        if folded == name.to_lowercase() {
+        if folded.eq_ignore_ascii_case(name) {
             return Some(if raw == name.as_bytes() {
                 reason()
             } else {
@@ -271,6 +292,7 @@ const NAMES: &[(&str, Reason)] = &[
     (".amazonq", AGENT),
     (".bartizan", AGENT),
     (".claude", AGENT),
+    (".claude-plugin", AGENT),
     (".claude.json", AGENT),
     (".cline", AGENT),
     (".codex", AGENT),
@@ -302,6 +324,7 @@ const NAMES: &[(&str, Reason)] = &[
     (".nvim.lua", IDE),
     (".nvimrc", IDE),
     (".project", IDE),
+    (".run", IDE),
     (".sublime-project", IDE),
     (".vim", IDE),
     (".vimrc", IDE),

@@ -2,7 +2,7 @@
 
 use super::change::Clash;
 use super::host::{Print, Shape, digest, link_target, look, open_dir, open_file, proc_path};
-use super::journal::{After, Step};
+use super::journal::{After, Step, Stretch};
 use super::path::unescape;
 use rustix::fs::{
     AtFlags, CWD, FileType, Gid, Mode, OFlags, RenameFlags, Timespec, Timestamps, Uid, chmodat,
@@ -15,7 +15,6 @@ use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
 
 /// How a step ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,7 +41,7 @@ pub(crate) fn land(
     ground: &Ground<'_>,
     number: usize,
     step: &Step,
-    data: Option<&Path>,
+    data: Option<Stretch<'_>>,
 ) -> io::Result<Landing> {
     let dir = match parent(ground, step) {
         Ok(dir) => dir,
@@ -147,7 +146,7 @@ impl From<Errno> for Failure {
 }
 
 impl Site<'_> {
-    fn settle(&self, step: &Step, data: Option<&Path>) -> Result<Landing, Failure> {
+    fn settle(&self, step: &Step, data: Option<Stretch<'_>>) -> Result<Landing, Failure> {
         let now = look(self.dir.as_fd(), self.name)?;
         let print = now.as_ref().map(Print::of);
         let as_before = match (step.before, print) {
@@ -156,8 +155,7 @@ impl Site<'_> {
             _ => false,
         };
         if !as_before {
-            let reached =
-                self.is_reached(&step.after, print, now.map_or(0, |stat| stat.st_mode))?;
+            let reached = self.is_reached(&step.after, print, now.map_or(0, |stat| stat.st_mode));
             return Ok(if reached {
                 Landing::Done
             } else {
@@ -191,9 +189,9 @@ impl Site<'_> {
     }
 
     /// Whether the path already is what the step makes of it.
-    fn is_reached(&self, after: &After, now: Option<Print>, mode: u32) -> Result<bool, Failure> {
+    fn is_reached(&self, after: &After, now: Option<Print>, mode: u32) -> bool {
         let shape = now.map(|print| print.shape);
-        Ok(match after {
+        match after {
             After::Absent => now.is_none(),
             After::Dir { .. } => shape == Some(Shape::Dir),
             After::Mode { mode: wanted } => now.is_some() && mode & 0o777 == *wanted,
@@ -210,17 +208,16 @@ impl Site<'_> {
                         digest(&mut file, |_| Ok(())).is_ok_and(|(found, _)| found == *wanted)
                     })
             }
-        })
+        }
     }
 
     /// Writes the staged contents under the temporary name, checked against the digest they were judged by.
-    fn fill_temp(&self, data: &Path, wanted: [u8; 32], size: u64) -> Result<(), Failure> {
+    fn fill_temp(&self, mut data: Stretch<'_>, wanted: [u8; 32], size: u64) -> Result<(), Failure> {
         let flags =
             OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let mut temp =
             File::from(openat(&self.dir, &self.temp, flags, Mode::from_raw_mode(0o600))?);
-        let mut staged = File::open(data).map_err(Failure::Stop)?;
-        let written = digest(&mut staged, |chunk| io::Write::write_all(&mut temp, chunk))
+        let written = digest(&mut data, |chunk| io::Write::write_all(&mut temp, chunk))
             .map_err(Failure::Stop);
         let sound = written.and_then(|found| {
             if found == (wanted, size) {
@@ -394,5 +391,133 @@ struct Handle(OwnedFd);
 impl Handle {
     fn path(&self) -> String {
         proc_path(self.0.as_fd())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::writeback::path::RelPath;
+    use std::fs;
+
+    const TAG: &str = "0123";
+
+    /// A directory in which `f` is to go from "old" to "new" as step 7.
+    struct Scene {
+        dir: tempfile::TempDir,
+        fd: File,
+        step: Step,
+    }
+
+    impl Scene {
+        fn new(after: impl FnOnce() -> After) -> Self {
+            let dir = tempfile::tempdir().unwrap();
+            fs::write(dir.path().join("f"), "old").unwrap();
+            let fd = File::open(dir.path()).unwrap();
+            let before = look(fd.as_fd(), b"f").unwrap().map(|stat| Print::of(&stat));
+            let step =
+                Step { path: RelPath::new(b"f").unwrap(), before, after: after(), kind: None };
+            Self { dir, fd, step }
+        }
+
+        fn file() -> Self {
+            let digest = digest(&mut b"new".as_slice(), |_| Ok(())).unwrap().0;
+            Self::new(|| After::File { at: 0, digest, size: 3, mode: 0o644, mtime: (1, 0) })
+        }
+
+        fn put(&self, name: &str, text: &str) {
+            fs::write(self.dir.path().join(name), text).unwrap();
+        }
+
+        fn rename(&self, from: &str, to: &str) {
+            fs::rename(self.dir.path().join(from), self.dir.path().join(to)).unwrap();
+        }
+
+        /// Tidies, lands, and gives what is in the directory and what was saved.
+        fn recover(&self) -> (Landing, Vec<(String, String)>, Option<String>) {
+            let ground = Ground { workspace: self.fd.as_fd(), owner: None, tag: TAG };
+            let saved = tidy(&ground, 7, &self.step).unwrap();
+            let saved = saved.map(|file| io::read_to_string(file).unwrap());
+            let staged = self.dir.path().join("staged");
+            fs::write(&staged, "new").unwrap();
+            let contents = File::open(&staged).unwrap();
+            let landing = land(&ground, 7, &self.step, Stretch::of(&self.step, &contents)).unwrap();
+            fs::remove_file(staged).unwrap();
+            let mut left: Vec<(String, String)> = fs::read_dir(self.dir.path())
+                .unwrap()
+                .map(|entry| entry.unwrap().path())
+                .map(|path| {
+                    (
+                        path.file_name().unwrap().display().to_string(),
+                        fs::read_to_string(&path).unwrap(),
+                    )
+                })
+                .collect();
+            left.sort();
+            (landing, left, saved)
+        }
+    }
+
+    fn only(text: &str) -> Vec<(String, String)> {
+        vec![("f".to_owned(), text.to_owned())]
+    }
+
+    const TEMP: &str = ".bartizan-0123-7";
+
+    #[test]
+    fn a_half_written_temporary_file_is_cleared_and_the_step_done() {
+        let scene = Scene::file();
+        scene.put(TEMP, "ne");
+        assert_eq!(scene.recover(), (Landing::Done, only("new"), None));
+    }
+
+    #[test]
+    fn killed_between_exchange_and_removal_of_the_old_file_nothing_is_left_over() {
+        let scene = Scene::file();
+        scene.rename("f", TEMP);
+        scene.put("f", "new");
+        assert_eq!(scene.recover(), (Landing::Done, only("new"), None));
+    }
+
+    #[test]
+    fn killed_with_a_file_exchanged_out_that_someone_had_changed_that_file_is_saved() {
+        let scene = Scene::file();
+        scene.put("f", "someone else's");
+        scene.rename("f", TEMP);
+        scene.put("f", "new");
+        assert_eq!(
+            scene.recover(),
+            (Landing::Done, only("new"), Some("someone else's".to_owned()))
+        );
+    }
+
+    #[test]
+    fn killed_in_a_removal_the_file_is_removed_or_given_back_if_someone_had_changed_it() {
+        let scene = Scene::new(|| After::Absent);
+        scene.rename("f", TEMP);
+        assert_eq!(scene.recover(), (Landing::Done, Vec::new(), None));
+        let scene = Scene::new(|| After::Absent);
+        scene.put("f", "someone else's");
+        scene.rename("f", TEMP);
+        assert_eq!(
+            scene.recover(),
+            (Landing::Clash(Clash::ChangedOnHost), only("someone else's"), None)
+        );
+    }
+
+    #[test]
+    fn what_was_changed_before_the_step_is_left_alone() {
+        let scene = Scene::file();
+        scene.put("f", "someone else's");
+        assert_eq!(
+            scene.recover(),
+            (Landing::Clash(Clash::ChangedOnHost), only("someone else's"), None)
+        );
+        let scene = Scene::file();
+        fs::remove_file(scene.dir.path().join("f")).unwrap();
+        assert_eq!(scene.recover(), (Landing::Clash(Clash::DeletedOnHost), Vec::new(), None));
+        let scene = Scene::file();
+        scene.put("f", "new");
+        assert_eq!(scene.recover(), (Landing::Done, only("new"), None));
     }
 }

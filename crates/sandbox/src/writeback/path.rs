@@ -88,7 +88,7 @@ impl RelPath {
     /// How many directories lie between it and the workspace.
     #[must_use]
     pub fn depth(&self) -> usize {
-        self.0.iter().filter(|b| **b == b'/').count()
+        self.names().count().saturating_sub(1)
     }
 
     /// Whether it lies (at any depth) inside `dir`.

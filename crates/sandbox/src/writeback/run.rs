@@ -3,17 +3,19 @@
 use super::change::{Change, Clash, Digest, DropReason, Kind, Verdict};
 use super::held::{Kept, Shelf};
 use super::host::{digest, open_dir, proc_path};
-use super::journal::{After, Journal, Plan, Step, steps};
+use super::journal::{After, Journal, Plan, Step, Stretch, steps};
 use super::land::{Ground, Landing, land, tidy};
 use super::path::RelPath;
 use super::upper::open_regular;
 use super::{Changes, Options, WritebackError};
 use rustix::fs::{Mode, OFlags, fstat, open};
+use rustix::io::Errno;
 use rustix::rand::{GetRandomFlags, getrandom};
-use std::fs::{File, OpenOptions};
-use std::io::Write;
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Read;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 /// What a write-back did.
@@ -70,7 +72,7 @@ pub enum Recovery {
     Busy,
     /// There was none.
     Nothing,
-    /// It had not begun to touch the host, and does not: what was staged by then stays in the journal (`data/`, named in `names.txt`).
+    /// It had not begun to touch the host, and does not: what was staged by then stays in the journal (`contents`, described by `names.txt`: offset, size, path).
     NotApplied,
     /// It was finished.
     Resumed(Applied),
@@ -83,43 +85,38 @@ pub(super) fn apply(
     options: Options<'_>,
 ) -> Result<Applied, WritebackError> {
     let Options { owner, journal: dir, held, progress } = options;
-    let stat =
-        fstat(workspace).map_err(|e| WritebackError::io("look at the workspace", None, e))?;
+    let stat = fstat(workspace).map_err(|e| WritebackError::io("look at", None, e))?;
     if (stat.st_dev, stat.st_ino) != changes.workspace {
         return Err(WritebackError::OtherWorkspace);
     }
-    let journal = Journal::open(dir, true)?
-        .ok_or_else(|| WritebackError::JournalBusy { path: dir.to_owned() })?;
-    if !journal.is_empty()? {
-        return Err(WritebackError::JournalBusy { path: dir.to_owned() });
+    if changes.items.is_empty() {
+        return Ok(Applied::default());
     }
-    let mut plan_steps = steps(&changes.items);
-    let total = plan_steps.len() as u64 * 2;
+    let busy = || WritebackError::JournalBusy { path: dir.to_owned() };
+    let journal = Journal::open(dir, true)?.ok_or_else(busy)?;
+    if !journal.is_empty()? {
+        return Err(busy());
+    }
+    let mut steps = steps(&changes.items);
+    let total = steps.len() as u64 * 2;
     let mut done = 0;
     let mut tick = || {
         done += 1;
         progress(done, total);
     };
-    let names: Vec<(u64, &RelPath)> = plan_steps
-        .iter()
-        .filter_map(|s| {
-            if let After::File { data, .. } = s.after { Some((data, &s.path)) } else { None }
-        })
-        .collect();
-    journal.begin(&names)?;
     let mut shelf = Shelf::open(held)?;
-    keep_all(&changes.items, upper, &mut shelf)?;
-    let seen: std::collections::BTreeMap<&RelPath, Digest> =
-        changes.items.iter().filter_map(|c| Some((&c.path, c.seen?))).collect();
-    for step in &mut plan_steps {
-        stage(&journal, upper, step, seen.get(&step.path).copied())?;
-        tick();
-    }
-    shelf.save()?;
-    let path = std::fs::read_link(proc_path(workspace))
-        .map_err(|e| WritebackError::file("find the path of the workspace", None, e))?;
-    let plan = Plan::new(random_tag()?, &path, stat.st_ino, owner, held, plan_steps);
-    journal.commit(&plan)?;
+    let staged =
+        stage_all(changes, &journal, upper, &mut steps, &mut shelf, &mut tick).and_then(|()| {
+            let path = std::fs::read_link(proc_path(workspace))
+                .map_err(|e| WritebackError::file("find the path of", None, e))?;
+            let plan = Plan::new(random_tag()?, &path, stat.st_ino, owner, held, steps);
+            journal.commit(&plan).map(|()| plan)
+        });
+    let plan = match staged {
+        Ok(plan) => plan,
+        // The host is untouched and the upper layer still there: the caller may try again.
+        Err(e) => return journal.remove().and(Err(e)),
+    };
     let mut applied = run(&journal, &plan, workspace, shelf, false, &mut tick)?;
     for change in &changes.items {
         if let Verdict::Drop(reason) = change.verdict {
@@ -131,6 +128,26 @@ pub(super) fn apply(
     }
     journal.remove()?;
     Ok(applied)
+}
+
+/// Takes everything out of the upper layer that is to survive it.
+fn stage_all(
+    changes: &Changes,
+    journal: &Journal,
+    upper: BorrowedFd<'_>,
+    steps: &mut [Step],
+    shelf: &mut Shelf,
+    tick: &mut dyn FnMut(),
+) -> Result<(), WritebackError> {
+    let contents = journal.begin(steps)?;
+    keep_all(&changes.items, upper, shelf)?;
+    let seen: BTreeMap<&RelPath, Digest> =
+        changes.items.iter().filter_map(|c| Some((&c.path, c.seen?))).collect();
+    for step in steps {
+        stage(&contents, upper, step, seen.get(&step.path).copied())?;
+        tick();
+    }
+    shelf.save()
 }
 
 pub(super) fn recover(
@@ -195,7 +212,7 @@ fn keep_all(
             why,
             item.conflict.is_some(),
             item.mode,
-            contents.as_mut(),
+            contents.as_mut().map(|file| file as &mut dyn Read),
         )?;
     }
     Ok(())
@@ -203,19 +220,22 @@ fn keep_all(
 
 /// Copies a file's new contents out of the upper layer, which does not outlive us.
 fn stage(
-    journal: &Journal,
+    contents: &File,
     upper: BorrowedFd<'_>,
     step: &mut Step,
     seen: Option<Digest>,
 ) -> Result<(), WritebackError> {
-    let After::File { data, digest: staged, size, .. } = &mut step.after else { return Ok(()) };
+    let After::File { at, digest: staged, size, .. } = &mut step.after else { return Ok(()) };
     let mut from = open_upper(upper, &step.path)
         .map_err(|e| WritebackError::io("read the change to", Some(&step.path), e))?;
-    let path = journal.data(*data);
-    let failed = |e| WritebackError::state("stage a change in", &path, e);
-    let mut to =
-        OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path).map_err(failed)?;
-    let (found, length) = digest(&mut from, |chunk| to.write_all(chunk)).map_err(failed)?;
+    let mut end = *at;
+    let (found, length) = digest(&mut from, |chunk| {
+        contents.write_all_at(chunk, end)?;
+        end += chunk.len() as u64;
+        Ok(())
+    })
+    .map_err(|e| WritebackError::file("stage the change to", Some(&step.path), e))?;
+    // A file that grew would also run into its neighbour.
     if length != *size || seen.is_some_and(|seen| seen != found) {
         return Err(WritebackError::Moved { path: step.path.clone() });
     }
@@ -228,7 +248,7 @@ fn open_upper(upper: BorrowedFd<'_>, path: &RelPath) -> rustix::io::Result<File>
     open_regular(dir.as_fd(), path.name(), 0)
 }
 
-/// Carries out a committed plan.
+/// Carries out a committed plan, for the first time or again after a crash.
 fn run(
     journal: &Journal,
     plan: &Plan,
@@ -237,45 +257,34 @@ fn run(
     again: bool,
     tick: &mut dyn FnMut(),
 ) -> Result<Applied, WritebackError> {
+    let contents = File::open(journal.contents())
+        .map_err(|e| WritebackError::state("read the staged contents in", journal.dir(), e))?;
     let ground = Ground { workspace, owner: plan.owner, tag: &plan.tag };
     let mut applied = Applied::default();
     for (number, step) in plan.steps.iter().enumerate() {
-        let stopped = |e| WritebackError::Stopped {
+        let stopped = |source| WritebackError::Stopped {
             path: step.path.clone(),
-            journal: journal
-                .data(0)
-                .parent()
-                .and_then(Path::parent)
-                .map(Path::to_owned)
-                .unwrap_or_default(),
-            source: e,
+            journal: journal.dir().to_owned(),
+            source,
         };
         if again && let Some(mut found) = tidy(&ground, number, step).map_err(stopped)? {
-            shelf.keep(
-                &step.path,
-                "the host's own file".to_owned(),
-                "it was being changed on this machine at the moment of a crash".to_owned(),
-                true,
-                0o600,
-                Some(&mut found),
-            )?;
+            let why = "it was being changed on this machine at the moment of a crash".to_owned();
+            let what = "the host's own file".to_owned();
+            shelf.keep(&step.path, what, why, true, 0o600, Some(&mut found))?;
         }
-        let (data, digest) = match &step.after {
-            After::File { data, digest, .. } => (Some(journal.data(*data)), Some(*digest)),
-            _ => (None, None),
-        };
-        match land(&ground, number, step, data.as_deref()).map_err(stopped)? {
+        match land(&ground, number, step, Stretch::of(step, &contents)).map_err(stopped)? {
             Landing::Done => applied.landed.extend(step.kind.clone().map(|kind| Landed {
                 path: step.path.clone(),
                 kind,
-                digest,
+                digest: step.digest(),
             })),
-            Landing::Clash(clash) => set_aside(&mut shelf, step, clash, data.as_deref())?,
+            Landing::Clash(clash) => set_aside(&mut shelf, step, clash, &contents, again)?,
         }
         tick();
     }
     // The journal is forgotten only when the host's disk has it all.
-    rustix::fs::syncfs(workspace)
+    open_dir(workspace, None, OFlags::RDONLY)
+        .and_then(rustix::fs::syncfs)
         .map_err(|e| WritebackError::io("make the changes durable in", None, e))?;
     shelf.save()?;
     applied.kept = shelf.fresh;
@@ -287,12 +296,9 @@ fn set_aside(
     shelf: &mut Shelf,
     step: &Step,
     clash: Clash,
-    data: Option<&Path>,
+    contents: &File,
+    again: bool,
 ) -> Result<(), WritebackError> {
-    // A resumed write-back may meet again what it kept before.
-    if shelf.has(&step.path) {
-        return Ok(());
-    }
     let (what, mode) = match &step.after {
         After::Absent => ("deleted".to_owned(), 0),
         After::Dir { mode } | After::Mode { mode } | After::File { mode, .. } => {
@@ -300,18 +306,23 @@ fn set_aside(
         }
         After::Link { target } => (format!("link to `{target}`"), 0o777),
     };
-    let mut contents = match data {
-        Some(data) => Some(
-            File::open(data).map_err(|e| WritebackError::state("read the staged copy", data, e))?,
-        ),
-        None => None,
-    };
-    shelf.keep(&step.path, what, clash.to_string(), true, mode, contents.as_mut())
+    // Resumed, it may meet again what it kept before the crash.
+    if again && shelf.has(&step.path, &what, step.digest()) {
+        return Ok(());
+    }
+    let mut stretch = Stretch::of(step, contents);
+    let stretch = stretch.as_mut().map(|stretch| stretch as &mut dyn Read);
+    shelf.keep(&step.path, what, clash.to_string(), true, mode, stretch)
 }
 
 fn random_tag() -> Result<String, WritebackError> {
     let mut bytes = [0u8; 16];
     let filled = getrandom(&mut bytes, GetRandomFlags::empty())
         .map_err(|e| WritebackError::io("get random numbers for", None, e))?;
-    Ok(bytes.iter().take(filled).map(|b| format!("{b:02x}")).collect())
+    let number = u128::from_ne_bytes(bytes);
+    if filled == bytes.len() {
+        Ok(format!("{number:032x}"))
+    } else {
+        Err(WritebackError::io("get random numbers for", None, Errno::IO))
+    }
 }

@@ -61,23 +61,31 @@ fn clash_git_units(items: &mut [Change]) {
 
 /// A new directory in which nothing lands would be a ghost on the host, so it does not land either.
 fn withhold_empty_dirs(items: &mut [Change]) {
-    let mut below: BTreeMap<RelPath, (bool, Option<(Verdict, Option<Clash>)>)> = BTreeMap::new();
+    let mut below: BTreeMap<RelPath, Below> = BTreeMap::new();
     // Children come after their parents.
     for item in items.iter_mut().rev() {
         if item.kind == Kind::CreatedDir
             && item.lands()
-            && let Some((false, Some((verdict, clash)))) = below.get(&item.path)
+            && let Some(Below { lands: false, withheld: Some((verdict, clash)) }) =
+                below.get(&item.path)
         {
             item.verdict = verdict.clone();
             item.conflict = *clash;
         }
         if let Some(parent) = item.path.parent() {
             let entry = below.entry(parent).or_default();
-            entry.0 |= item.lands();
+            entry.lands |= item.lands();
             // What is dropped is gone for good: the directory may as well stand empty.
             if !matches!(item.verdict, Verdict::Drop(_)) {
-                entry.1 = Some((item.verdict.clone(), item.conflict));
+                entry.withheld = Some((item.verdict.clone(), item.conflict));
             }
         }
     }
+}
+
+/// What became of the entries of a directory.
+#[derive(Default)]
+struct Below {
+    lands: bool,
+    withheld: Option<(Verdict, Option<Clash>)>,
 }

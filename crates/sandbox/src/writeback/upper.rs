@@ -33,8 +33,6 @@ pub(crate) struct Marks {
     pub(crate) copied: bool,
     /// Its contents are elsewhere: redirected, metadata only, or a mark unknown to us.
     pub(crate) odd: bool,
-    /// The whiteout in the form of an attribute.
-    whiteout: bool,
 }
 
 /// Reads the entry `name`, whose metadata is `stat`, in the directory `dir` of the upper layer.
@@ -43,15 +41,11 @@ pub(crate) fn read(dir: BorrowedFd<'_>, name: &[u8], stat: &Stat) -> Found {
     let found = match FileType::from_raw_mode(mode) {
         FileType::CharacterDevice if stat.st_rdev == 0 => Ok(Found::Gone),
         FileType::Directory => {
-            open_child(dir, name, mode).and_then(|fd| Ok(Found::Dir(marks(fd.as_fd())?)))
+            open_child(dir, name, mode).and_then(|fd| Ok(Found::Dir(marks(fd.as_fd())?.0)))
         }
         FileType::RegularFile => open_regular(dir, name, mode).and_then(|file| {
-            let marks = marks(file.as_fd())?;
-            Ok(if marks.whiteout && stat.st_size == 0 {
-                Found::Gone
-            } else {
-                Found::File(file, marks)
-            })
+            let (marks, whiteout) = marks(file.as_fd())?;
+            Ok(if whiteout && stat.st_size == 0 { Found::Gone } else { Found::File(file, marks) })
         }),
         FileType::Symlink => link_target(dir, name).map(Found::Link),
         _ => Ok(Found::Special),
@@ -88,8 +82,8 @@ fn open_child(dir: BorrowedFd<'_>, name: &[u8], mode: u32) -> rustix::io::Result
     open(dir, Some(&path))
 }
 
-/// The overlay's own attributes on an entry. What the session itself set under these names, the overlay stores with a further prefix.
-fn marks(fd: BorrowedFd<'_>) -> rustix::io::Result<Marks> {
+/// The overlay's own attributes on an entry, and whether they make it a whiteout. What the session itself set under these names, the overlay stores with a further prefix.
+fn marks(fd: BorrowedFd<'_>) -> rustix::io::Result<(Marks, bool)> {
     let mut list = vec![0; 4096];
     let length = match flistxattr(fd, list.as_mut_slice()) {
         Err(Errno::RANGE) => {
@@ -99,22 +93,21 @@ fn marks(fd: BorrowedFd<'_>) -> rustix::io::Result<Marks> {
         Err(Errno::NOTSUP) => 0,
         result => result?,
     };
-    let mut marks = Marks::default();
+    let (mut marks, mut whiteout) = (Marks::default(), false);
     for name in list.get(..length).unwrap_or_default().split(|b| *b == 0) {
         let ours =
             name.strip_prefix(b"user.overlay.").or_else(|| name.strip_prefix(b"trusted.overlay."));
         match ours {
-            None => {}
             // `x` says that whiteouts in the form of attributes lie in it.
             Some(b"opaque") => marks.opaque = value(fd, name)?.as_slice() != b"x",
             Some(b"origin") => marks.copied = true,
-            Some(b"whiteout") => marks.whiteout = true,
-            Some(b"impure" | b"nlink" | b"upper" | b"uuid" | b"protattr") => {}
+            Some(b"whiteout") => whiteout = true,
+            None | Some(b"impure" | b"nlink" | b"upper" | b"uuid" | b"protattr") => {}
             Some(escaped) if escaped.starts_with(b"overlay.") => {}
             Some(_) => marks.odd = true,
         }
     }
-    Ok(marks)
+    Ok((marks, whiteout))
 }
 
 fn value(fd: BorrowedFd<'_>, name: &[u8]) -> rustix::io::Result<Vec<u8>> {

@@ -1,5 +1,11 @@
 //! What does every test of the box need?
-#![allow(dead_code, clippy::allow_attributes, reason = "each test binary uses a part of it")]
+#![allow(
+    clippy::allow_attributes,
+    clippy::panic,
+    clippy::unwrap_used,
+    dead_code,
+    reason = "a test may stop, and each test binary uses a part of this"
+)]
 use bartizan_sandbox::{
     BoxSpec, Exit, HostFacts, Limits, Plan, Running, SpawnError, Stdio, WorkspaceMode, spawn,
 };
@@ -50,7 +56,7 @@ impl Place {
                 pids: 128,
                 scratch_bytes: 64 << 20,
                 file_size: 256 << 20,
-                wall: Some(Duration::from_secs(60)),
+                wall: Some(Duration::from_mins(1)),
                 ..Limits::ordinary()
             },
             user: "agent".into(),
@@ -131,20 +137,28 @@ pub(crate) fn write_to(fd: OwnedFd, text: &str) {
 }
 
 /// Runs `body` as who we are, and, when that is root, the test called `name` once more as an ordinary user.
-#[expect(clippy::disallowed_methods, reason = "the test starts itself as another user")]
 pub(crate) fn everyone(name: &str, body: fn()) {
     body();
-    if !rustix::process::geteuid().is_root() {
-        return;
+    if rustix::process::geteuid().is_root() {
+        as_ordinary(name);
     }
+}
+
+/// Runs the test called `name` as an ordinary user; only root can.
+#[expect(clippy::disallowed_methods, reason = "the test starts itself as another user")]
+pub(crate) fn as_ordinary(name: &str) {
     let home = tempfile::Builder::new().prefix("home-").tempdir().unwrap();
     std::os::unix::fs::chown(home.path(), Some(ORDINARY), Some(ORDINARY)).unwrap();
     let output = Command::new("setpriv")
-        .args([format!("--reuid={ORDINARY}"), format!("--regid={ORDINARY}"), "--clear-groups".into()])
+        .args([
+            format!("--reuid={ORDINARY}"),
+            format!("--regid={ORDINARY}"),
+            "--clear-groups".into(),
+        ])
         .arg(std::env::current_exe().unwrap())
         .args(["--exact", name, "--nocapture", "--test-threads=1"])
         .env("TMPDIR", home.path())
-        .env("HOME", home.path())
+        .env("HOME", home.path().join("home"))
         .output()
         .unwrap();
     let text = String::from_utf8_lossy(&output.stdout);

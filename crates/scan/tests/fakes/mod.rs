@@ -139,6 +139,8 @@ pub(crate) fn encodings(value: &str) -> Vec<(String, String)> {
     let json = serde_json::to_string(value).expect("a string");
     let mut all = vec![
         ("verbatim".into(), value.into()),
+        ("upper case".into(), value.to_ascii_uppercase()),
+        ("lower case".into(), value.to_ascii_lowercase()),
         ("hex upper".into(), hex.to_uppercase()),
         ("hex".into(), hex),
         ("url".into(), percent("-._~")),

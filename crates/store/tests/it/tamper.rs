@@ -2,6 +2,7 @@
 use crate::util::{append, database, log_of, state, tamper, verified};
 use bartizan_store::verify::{self, Integrity, Trust, Verdict};
 use bartizan_store::{Store, StoreError};
+use proptest::prelude::*;
 use rusqlite::{Connection, params};
 use std::fs;
 use std::path::Path;
@@ -248,5 +249,30 @@ fn each_damaged_line_of_an_export_is_found() {
     ] {
         let found = verify::lines(garbage, &trust).unwrap();
         assert_eq!(found.verdict(), Verdict::Broken, "{garbage:?}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    #[test]
+    fn no_input_makes_the_verifier_panic(
+        lines in proptest::collection::vec(
+            prop_oneof![
+                "[ -~]{0,40}",
+                "\\{\"checkpoint\":\"[ -~]{0,40}\"\\}",
+                "\\{\"event\":\"call\",\"log_id\":\"l\",\"prev\":\"0{64}\",\"seq\":0,\"time_ms\":[0-9]{1,20},\"v\":1\\}",
+            ],
+            0..6,
+        ),
+        noise in proptest::collection::vec(any::<u8>(), 0..64),
+    ) {
+        let key = "PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW".parse().unwrap();
+        let text = [lines.join("\n").into_bytes(), noise].concat();
+        for key in [None, Some(key)] {
+            let report = verify::lines(text.as_slice(), &Trust { key, anchors: vec![] }).unwrap();
+            prop_assert!(report.records <= 1);
+            prop_assert_eq!(report.completeness.checkpoints, 0);
+        }
     }
 }

@@ -40,7 +40,7 @@ impl Drop for Raw {
     fn drop(&mut self) {
         if let Some(before) = &self.0 {
             // Nothing more can be done for a terminal that has gone away.
-            drop(termios::tcsetattr(io::stdin(), OptionalActions::Flush, before));
+            termios::tcsetattr(io::stdin(), OptionalActions::Flush, before).unwrap_or_default();
         }
     }
 }

@@ -8,7 +8,7 @@ const PRETENDED: u32 = SECCOMP_RET_ERRNO;
 
 fn run(arch: u32, number: u32, arguments: [u64; 6]) -> u32 {
     let program = program();
-    let mut data = vec![0_u8; 64];
+    let mut data = [0_u8; 64];
     data[0..4].copy_from_slice(&number.to_le_bytes());
     data[4..8].copy_from_slice(&arch.to_le_bytes());
     for (place, value) in arguments.iter().enumerate() {
@@ -90,8 +90,10 @@ fn another_architecture_is_killed_and_x32_does_not_exist() {
 #[test]
 fn clone_makes_threads_but_no_namespace() {
     assert_eq!(call(libc::SYS_clone, &[0x003d_0f00]), ALLOWED);
-    for flag in [0x2_0000, 0x200_0000, 0x400_0000, 0x800_0000, 0x1000_0000, 0x2000_0000, 0x4000_0000] {
-        assert_eq!(call(libc::SYS_clone, &[flag | 17]), REFUSED, "{flag:#x}");
+    for flag in
+        [0x2_0000, 0x200_0000, 0x400_0000, 0x800_0000, 0x1000_0000, 0x2000_0000, 0x4000_0000]
+    {
+        assert_eq!(call(libc::SYS_clone, &[flag | 0x11]), REFUSED, "{flag:#x}");
         assert_eq!(call(libc::SYS_unshare, &[flag]), REFUSED, "{flag:#x}");
     }
     assert_eq!(call(libc::SYS_unshare, &[0x80]), REFUSED);
@@ -100,16 +102,38 @@ fn clone_makes_threads_but_no_namespace() {
 
 #[test]
 fn only_ordinary_sockets_are_made() {
-    for (family, kind, protocol) in
-        [(1, 1, 0), (1, 2, 0), (1, 5, 0), (2, 1, 0), (2, 1, 6), (2, 0x8_0802, 17), (10, 1, 6), (10, 2, 0), (16, 3, 0)]
-    {
-        assert_eq!(call(libc::SYS_socket, &[family, kind, protocol]), ALLOWED, "{family} {kind} {protocol}");
+    for (family, kind, protocol) in [
+        (1, 1, 0),
+        (1, 2, 0),
+        (1, 5, 0),
+        (2, 1, 0),
+        (2, 1, 6),
+        (2, 0x8_0802, 17),
+        (10, 1, 6),
+        (10, 2, 0),
+        (16, 3, 0),
+    ] {
+        assert_eq!(
+            call(libc::SYS_socket, &[family, kind, protocol]),
+            ALLOWED,
+            "{family} {kind} {protocol}"
+        );
     }
     for family in [0, 3, 4, 9, 17, 21, 29, 31, 38, 40, 41, 44, u64::from(u32::MAX)] {
-        assert_eq!(call(libc::SYS_socket, &[family, 1, 0]), SECCOMP_RET_ERRNO | EAFNOSUPPORT, "{family}");
+        assert_eq!(
+            call(libc::SYS_socket, &[family, 1, 0]),
+            SECCOMP_RET_ERRNO | EAFNOSUPPORT,
+            "{family}"
+        );
     }
-    for (family, kind, protocol) in [(2, 3, 1), (10, 3, 58), (2, 5, 132), (2, 10, 3), (16, 3, 12), (16, 3, 9), (16, 2, 15)] {
-        assert_eq!(call(libc::SYS_socket, &[family, kind, protocol]), REFUSED, "{family} {kind} {protocol}");
+    for (family, kind, protocol) in
+        [(2, 3, 1), (10, 3, 58), (2, 5, 132), (2, 10, 3), (16, 3, 12), (16, 3, 9), (16, 2, 15)]
+    {
+        assert_eq!(
+            call(libc::SYS_socket, &[family, kind, protocol]),
+            REFUSED,
+            "{family} {kind} {protocol}"
+        );
     }
     for protocol in [1, 33, 58, 132, 136, 262] {
         assert_eq!(call(libc::SYS_socket, &[2, 1, protocol]), SECCOMP_RET_ERRNO | EPROTONOSUPPORT);

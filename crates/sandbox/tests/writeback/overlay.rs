@@ -1,16 +1,16 @@
 //! Does what was really done on a real overlay land, and only that?
 
-mod writeback_support;
-
-use bartizan_sandbox::writeback::{Clash, DropReason, HoldReason, Kind, Notable, RelPath, Verdict};
+use crate::play::{Play, at, is_held, mode, put, tree, verdicts};
+use bartizan_sandbox::writeback::{
+    Change, Clash, DropReason, HoldReason, Kind, Notable, RelPath, Verdict,
+};
 use std::fs;
-use writeback_support::{Play, at, is_held, mode, tree, verdicts};
 
 /// The overlay's merged view and the host afterwards must be the same tree.
 fn assert_lands_whole(play: &Play, script: &str) {
     play.session(&format!("{script}\ncp -a . ../wanted"));
     let changes = play.list();
-    assert!(changes.iter().all(|c| c.lands()), "{:#?}", verdicts(&changes));
+    assert!(changes.iter().all(Change::lands), "{:#?}", verdicts(&changes));
     play.apply(&changes);
     let (wanted, found) = (tree(&play.path("wanted")), tree(&play.host("")));
     assert_eq!(found, wanted);
@@ -19,7 +19,18 @@ fn assert_lands_whole(play: &Play, script: &str) {
 
 #[test]
 fn edits_new_files_renames_and_removals_land_as_the_session_left_them() {
-    let play = Play::new(&[("a", "a\n"), ("b", "b\n"), ("d/x", "x\n"), ("d/y", "y\n"), ("gone/deep/z", "z\n"), ("gone/w", "w"), ("r/old", "o"), ("r/same", "s"), ("tofile/x", ""), ("todir", "f")]);
+    let play = Play::new(&[
+        ("a", "a\n"),
+        ("b", "b\n"),
+        ("d/x", "x\n"),
+        ("d/y", "y\n"),
+        ("gone/deep/z", "z\n"),
+        ("gone/w", "w"),
+        ("r/old", "o"),
+        ("r/same", "s"),
+        ("tofile/x", ""),
+        ("todir", "f"),
+    ]);
     assert_lands_whole(
         &play,
         "echo more >> a; rm b; mv d/x d/z; mv d/y up; rm -r gone; rm -r r; mkdir r; printf s > r/same; echo n > r/new
@@ -33,7 +44,7 @@ fn a_repository_made_and_committed_to_in_the_session_lands_without_a_hold() {
     let play = Play::new(&[("src/main.rs", "fn main() {}\n")]);
     play.session("git init -q .; git add -A; git commit -qm one; git branch topic; git checkout -q topic; echo x > y; git add y; git commit -qm two; git gc -q; git tag v1");
     let changes = play.list();
-    assert!(changes.iter().all(|c| c.lands()), "{:#?}", verdicts(&changes));
+    assert!(changes.iter().all(Change::lands), "{:#?}", verdicts(&changes));
     play.apply(&changes);
     play.on_host("git fsck --strict && test \"$(git log --format=%s | tr '\\n' ' ')\" = 'two one ' && git diff --quiet HEAD && test -z \"$(git status --porcelain)\"");
 }
@@ -48,7 +59,7 @@ fn commits_branches_and_a_repack_in_the_hosts_repository_land_without_a_hold() {
          echo 3 > a; git commit -qam three; git stash list; git gc -q --prune=now; git branch -D topic 2>/dev/null || git checkout -q - && git merge -q topic",
     );
     let changes = play.list();
-    assert!(changes.iter().all(|c| c.lands()), "{:#?}", verdicts(&changes));
+    assert!(changes.iter().all(Change::lands), "{:#?}", verdicts(&changes));
     play.apply(&changes);
     play.on_host("git fsck --strict && test \"$(git log --format=%s | wc -l)\" = 3 && test -z \"$(git status --porcelain)\" && test \"$(git config alias.st)\" = status");
 }
@@ -69,8 +80,17 @@ fn a_planted_hook_or_configuration_is_held_while_the_commit_beside_it_lands() {
     play.begin();
     play.session("printf '#!/bin/sh\\ntouch /tmp/pwned\\n' > .git/hooks/pre-commit; chmod +x .git/hooks/pre-commit; git config core.fsmonitor ./p; echo 2 > a; git -c core.fsmonitor= -c core.hooksPath=/dev/null commit -qam two");
     let changes = play.list();
-    assert_eq!(*at(&changes, ".git/hooks/pre-commit").verdict(), Verdict::Hold(HoldReason::GitHook));
-    assert_eq!(*at(&changes, ".git/config").verdict(), Verdict::Hold(HoldReason::GitConfig { key: "core.fsmonitor".into(), value: Some("./p".into()) }));
+    assert_eq!(
+        *at(&changes, ".git/hooks/pre-commit").verdict(),
+        Verdict::Hold(HoldReason::GitHook)
+    );
+    assert_eq!(
+        *at(&changes, ".git/config").verdict(),
+        Verdict::Hold(HoldReason::GitConfig {
+            key: "core.fsmonitor".into(),
+            value: Some("./p".into())
+        })
+    );
     let applied = play.apply(&changes);
     assert_eq!(play.kept(), [".git/config", ".git/hooks/pre-commit"]);
     assert_eq!(applied.kept().len(), 2);
@@ -83,12 +103,23 @@ fn what_a_person_released_lands_and_its_siblings_stay_held() {
     let play = Play::new(&[("a", "")]);
     play.session("mkdir -p .vscode .github/workflows; echo '{}' > .vscode/tasks.json; echo '{}' > .vscode/launch.json; echo on > .github/workflows/ci.yml");
     let mut changes = play.list();
-    assert!(is_held(&changes, ".vscode") && is_held(&changes, ".github"), "{:#?}", verdicts(&changes));
+    assert!(
+        is_held(&changes, ".vscode") && is_held(&changes, ".github"),
+        "{:#?}",
+        verdicts(&changes)
+    );
     changes.release(&RelPath::new(b".vscode/tasks.json").unwrap()).unwrap();
     assert!(changes.release(&RelPath::new(b"a").unwrap()).is_err());
     play.apply(&changes);
-    assert!(play.exists(".vscode/tasks.json") && !play.exists(".vscode/launch.json") && !play.exists(".github"));
-    assert_eq!(play.kept(), [".github", ".github/workflows", ".github/workflows/ci.yml", ".vscode/launch.json"]);
+    assert!(
+        play.exists(".vscode/tasks.json")
+            && !play.exists(".vscode/launch.json")
+            && !play.exists(".github")
+    );
+    assert_eq!(
+        play.kept(),
+        [".github", ".github/workflows", ".github/workflows/ci.yml", ".vscode/launch.json"]
+    );
 }
 
 #[test]
@@ -106,12 +137,36 @@ fn contents_other_than_those_a_person_released_do_not_land() {
 fn everything_a_host_tool_would_execute_or_obey_is_held_at_any_depth() {
     let play = Play::new(&[("sub/a", "")]);
     let files = [
-        ".claude/settings.json", ".claude/settings.local.json", ".claude/hooks/x.sh", ".claude/commands/c.md", ".claude/agents/a.md", ".claude/skills/s/SKILL.md", ".mcp.json", ".codex/config.toml",
-        ".cursor/mcp.json", ".gemini/settings.json", ".bartizan/bartizan.toml", ".vscode/tasks.json", ".vscode/settings.json", ".idea/workspace.xml", ".devcontainer/devcontainer.json",
-        "x.code-workspace", ".envrc", ".husky/pre-commit", ".pre-commit-config.yaml", ".github/workflows/ci.yml", ".gitlab-ci.yml", ".circleci/config.yml", "Jenkinsfile", ".gitmodules", ".bashrc",
+        ".claude/settings.json",
+        ".claude/settings.local.json",
+        ".claude/hooks/x.sh",
+        ".claude/commands/c.md",
+        ".claude/agents/a.md",
+        ".claude/skills/s/SKILL.md",
+        ".mcp.json",
+        ".codex/config.toml",
+        ".cursor/mcp.json",
+        ".gemini/settings.json",
+        ".bartizan/bartizan.toml",
+        ".vscode/tasks.json",
+        ".vscode/settings.json",
+        ".idea/workspace.xml",
+        ".devcontainer/devcontainer.json",
+        "x.code-workspace",
+        ".envrc",
+        ".husky/pre-commit",
+        ".pre-commit-config.yaml",
+        ".github/workflows/ci.yml",
+        ".gitlab-ci.yml",
+        ".circleci/config.yml",
+        "Jenkinsfile",
+        ".gitmodules",
+        ".bashrc",
     ];
     let script: String = files.iter().flat_map(|f| [format!("mkdir -p \"$(dirname '{f}')\" \"$(dirname 'sub/deep/{f}')\"; echo x > '{f}'; echo x > 'sub/deep/{f}'\n")]).collect();
-    play.session(&format!("{script} echo ok > sub/deep/ok; echo all > CLAUDE.md; echo '{{}}' > package.json"));
+    play.session(&format!(
+        "{script} echo ok > sub/deep/ok; echo all > CLAUDE.md; echo '{{}}' > package.json"
+    ));
     let changes = play.list();
     for file in files {
         assert!(is_held(&changes, file), "{file}");
@@ -120,15 +175,33 @@ fn everything_a_host_tool_would_execute_or_obey_is_held_at_any_depth() {
     assert_eq!(at(&changes, "CLAUDE.md").notable(), Some(Notable::Instructions));
     assert_eq!(at(&changes, "package.json").notable(), Some(Notable::BuildEntry));
     play.apply(&changes);
-    let landed: Vec<String> = tree(&play.host("")).keys().map(|p| p.display().to_string()).collect();
+    let landed: Vec<String> =
+        tree(&play.host("")).keys().map(|p| p.display().to_string()).collect();
     assert_eq!(landed, ["CLAUDE.md", "package.json", "sub", "sub/a", "sub/deep", "sub/deep/ok"]);
 }
 
 #[test]
 fn disguised_names_are_held() {
     let play = Play::new(&[("a", "")]);
-    let names = [".Git/hooks/x", ".GIT/config", "git~1/config", ".git./hooks/x", ".git /hooks/x", ".cl\u{200b}aude/settings.json", ".Claude/settings.json", ".VSCODE/tasks.json", "jenkinsfile", ".mcp.JSON", ".ｇit/config", "sub\\.git\\config", "CLAUDE~1/settings.json", ".git::$INDEX_ALLOCATION/config", ".envrc."];
-    let script: String = names.iter().map(|n| format!("mkdir -p \"$(dirname '{n}')\"; echo x > '{n}'\n")).collect();
+    let names = [
+        ".Git/hooks/x",
+        ".GIT/config",
+        "git~1/config",
+        ".git./hooks/x",
+        ".git /hooks/x",
+        ".cl\u{200b}aude/settings.json",
+        ".Claude/settings.json",
+        ".VSCODE/tasks.json",
+        "jenkinsfile",
+        ".mcp.JSON",
+        ".ｇit/config",
+        "sub\\.git\\config",
+        "CLAUDE~1/settings.json",
+        ".git::$INDEX_ALLOCATION/config",
+        ".envrc.",
+    ];
+    let script: String =
+        names.map(|n| format!("mkdir -p \"$(dirname '{n}')\"; echo x > '{n}'\n")).concat();
     play.session(&script);
     let changes = play.list();
     for name in names {
@@ -152,13 +225,24 @@ fn a_nested_repository_lands_clean_and_its_hook_does_not() {
 
 #[test]
 fn the_git_directory_cannot_be_moved_aside_replaced_or_redirected() {
-    for script in ["mv .git g; mkdir .git; git init -q .", "mv .git g; echo 'gitdir: g' > .git", "mv .git g; ln -s g .git", "rm -rf .git", "mv .git g; cp -r g .git; echo x > g/hooks/post-checkout"] {
+    for script in [
+        "mv .git g; mkdir .git; git init -q .",
+        "mv .git g; echo 'gitdir: g' > .git",
+        "mv .git g; ln -s g .git",
+        "rm -rf .git",
+        "mv .git g; cp -r g .git; echo x > g/hooks/post-checkout",
+    ] {
         let mut play = Play::new(&[("a", "1\n")]);
         play.on_host("git init -q .; git add -A; git commit -qm one");
         play.begin();
         play.session(script);
         let changes = play.list();
-        let git: Vec<_> = changes.iter().filter(|c| c.path().as_bytes().starts_with(b".git")).filter(|c| c.lands()).map(|c| c.path().to_string()).collect();
+        let git: Vec<_> = changes
+            .iter()
+            .filter(|c| c.path().as_bytes().starts_with(b".git"))
+            .filter(|c| c.lands())
+            .map(|c| c.path().to_string())
+            .collect();
         assert_eq!(git, Vec::<String>::new(), "{script}");
         play.apply(&changes);
         play.on_host("test -d .git && git fsck --strict && test \"$(git log --format=%s)\" = one && test ! -e g/config && test ! -e g/hooks && test ! -e g/HEAD");
@@ -189,7 +273,9 @@ fn a_bare_repository_of_the_host_is_judged_like_any_git_directory() {
     play.begin();
     play.session("echo x > store.git/hooks/post-receive; git -C store.git config core.pager ./p; git init -q w; cd w; echo x > f; git add f; git commit -qm one; git push -q ../store.git HEAD:refs/heads/x");
     let changes = play.list();
-    assert!(is_held(&changes, "store.git/hooks/post-receive") && is_held(&changes, "store.git/config"));
+    assert!(
+        is_held(&changes, "store.git/hooks/post-receive") && is_held(&changes, "store.git/config")
+    );
     assert!(at(&changes, "store.git/refs/heads/x").lands());
     play.apply(&changes);
     play.on_host("git -C store.git fsck --strict && git -C store.git log x");
@@ -197,13 +283,22 @@ fn a_bare_repository_of_the_host_is_judged_like_any_git_directory() {
 
 #[test]
 fn files_the_hosts_own_configuration_executes_are_held_by_that() {
-    let mut play = Play::new(&[("tools/hooks/pre-commit", "old"), ("tools/clean.sh", "old"), ("shared.inc", "old"), ("tools/free", "old")]);
+    let mut play = Play::new(&[
+        ("tools/hooks/pre-commit", "old"),
+        ("tools/clean.sh", "old"),
+        ("shared.inc", "old"),
+        ("tools/free", "old"),
+    ]);
     play.on_host("git init -q .; git config core.hooksPath tools/hooks; git config filter.f.clean 'sh tools/clean.sh %f'; git config include.path ../shared.inc");
     play.begin();
     play.session("echo x > tools/hooks/pre-commit; echo x > tools/hooks/post-merge; echo x > tools/clean.sh; echo x > shared.inc; echo x > tools/free");
     let changes = play.list();
-    for path in ["tools/hooks/pre-commit", "tools/hooks/post-merge", "tools/clean.sh", "shared.inc"] {
-        assert!(matches!(at(&changes, path).verdict(), Verdict::Hold(HoldReason::Configured { .. })), "{path}");
+    for path in ["tools/hooks/pre-commit", "tools/hooks/post-merge", "tools/clean.sh", "shared.inc"]
+    {
+        assert!(
+            matches!(at(&changes, path).verdict(), Verdict::Hold(HoldReason::Configured { .. })),
+            "{path}"
+        );
     }
     assert!(at(&changes, "tools/free").lands());
 }
@@ -215,11 +310,22 @@ fn a_worktree_or_submodule_made_in_the_session_does_not_redirect_git() {
     play.begin();
     play.session("git worktree add -q w; git init -q /tmp/.x$$; mv .git/index.lock . 2>/dev/null || true; mkdir -p .git/modules/s/hooks; echo x > .git/modules/s/hooks/post-checkout; echo x > .git/modules/s/config; echo /etc > .git/objects/info/alternates; rm -rf /tmp/.x$$");
     let changes = play.list();
-    for path in ["w/.git", ".git/worktrees/w", ".git/worktrees/w/gitdir", ".git/modules/s/hooks/post-checkout", ".git/modules/s/config", ".git/objects/info/alternates"] {
+    for path in [
+        "w/.git",
+        ".git/worktrees/w",
+        ".git/worktrees/w/gitdir",
+        ".git/modules/s/hooks/post-checkout",
+        ".git/modules/s/config",
+        ".git/objects/info/alternates",
+    ] {
         assert!(is_held(&changes, path), "{path}");
     }
     play.apply(&changes);
-    assert!(!play.exists(".git/worktrees/w") && !play.exists(".git/modules"), "{:#?}", tree(&play.host(".git")));
+    assert!(
+        !play.exists(".git/worktrees/w") && !play.exists(".git/modules"),
+        "{:#?}",
+        tree(&play.host(".git"))
+    );
     play.on_host("git fsck --strict");
 }
 
@@ -241,7 +347,11 @@ fn links_that_lead_out_are_held_and_links_inside_land() {
         assert_eq!(*at(&changes, path).verdict(), Verdict::Hold(HoldReason::OutwardLink), "{path}");
     }
     play.apply(&changes);
-    let links: Vec<_> = tree(&play.host("")).into_iter().filter(|(_, what)| what.starts_with("link")).map(|(path, _)| path.display().to_string()).collect();
+    let links: Vec<_> = tree(&play.host(""))
+        .into_iter()
+        .filter(|(_, what)| what.starts_with("link"))
+        .map(|(path, _)| path.display().to_string())
+        .collect();
     assert_eq!(links, ["d/e/in3", "d/in", "d/in2", "dot"]);
 }
 
@@ -254,7 +364,10 @@ fn special_files_never_leave_and_setuid_is_taken_off() {
     assert_eq!(*at(&changes, "sock").verdict(), Verdict::Drop(DropReason::Special));
     let applied = play.apply(&changes);
     assert_eq!(applied.dropped().len(), 3);
-    assert_eq!(applied.stripped().iter().map(ToString::to_string).collect::<Vec<_>>(), ["s", "tool"]);
+    assert_eq!(
+        applied.stripped().iter().map(ToString::to_string).collect::<Vec<_>>(),
+        ["s", "tool"]
+    );
     assert_eq!((mode(&play.host("s")), mode(&play.host("tool"))), (0o755, 0o755));
     assert!(!play.exists("p") && !play.exists("sock"));
 }
@@ -307,14 +420,19 @@ fn two_sessions_on_one_workspace_merge_where_they_can_and_clash_where_they_canno
     fs::remove_dir(two.path("ws")).unwrap();
     std::os::unix::fs::symlink(one.path("ws"), two.path("ws")).unwrap();
     one.session("echo 1 > a; echo 1 > only1; mkdir -p both; echo 1 > both/one; rm gone");
-    two.session("echo 2 > a; echo 2 > b; echo 2 > only2; mkdir -p both; echo 2 > both/two; echo 2 > gone");
+    two.session(
+        "echo 2 > a; echo 2 > b; echo 2 > only2; mkdir -p both; echo 2 > both/two; echo 2 > gone",
+    );
     one.finish();
     let changes = two.list();
     assert_eq!(at(&changes, "a").conflict(), Some(Clash::ChangedOnHost));
     assert_eq!(at(&changes, "gone").conflict(), Some(Clash::DeletedOnHost));
     two.apply(&changes);
     assert_eq!(two.kept(), ["a", "gone"]);
-    assert_eq!((one.read("a"), one.read("b"), one.read("only1"), one.read("only2")), ("1\n".into(), "2\n".into(), "1\n".into(), "2\n".into()));
+    assert_eq!(
+        (one.read("a"), one.read("b"), one.read("only1"), one.read("only2")),
+        ("1\n".into(), "2\n".into(), "1\n".into(), "2\n".into())
+    );
     assert_eq!((one.read("both/one"), one.read("both/two")), ("1\n".into(), "2\n".into()));
 }
 
@@ -326,7 +444,116 @@ fn a_repository_that_moved_on_the_host_takes_the_sessions_objects_but_none_of_it
     play.session("echo 2 > a; git commit -qam theirs; git rev-parse HEAD > id");
     play.on_host("echo 2 > b; git commit -qam mine");
     let changes = play.list();
-    assert!(changes.iter().any(|c| c.conflict() == Some(Clash::GitMoved) || c.conflict() == Some(Clash::ChangedOnHost)));
+    assert!(changes.iter().any(
+        |c| c.conflict() == Some(Clash::GitMoved) || c.conflict() == Some(Clash::ChangedOnHost)
+    ));
     play.apply(&changes);
     play.on_host("git fsck --strict && test \"$(git log -1 --format=%s)\" = mine && git cat-file -e \"$(cat id)\" && git diff --quiet HEAD -- b && test \"$(git status --porcelain a)\" = ' M a'");
 }
+
+#[test]
+fn what_the_hosts_links_make_a_hook_or_a_setting_is_held_as_one() {
+    let mut play = Play::new(&[
+        ("scripts/check", "old"),
+        ("editor/tasks.json", "old"),
+        ("free", "old"),
+        (".claude/keep", "old"),
+        ("shared/skills/s.md", "old"),
+    ]);
+    play.on_host("git init -q .; ln -s ../../scripts/check .git/hooks/pre-commit; ln -s editor .vscode; ln -s ../shared/skills .claude/skills");
+    play.begin();
+    play.session("echo x > scripts/check; echo x > .vscode/tasks.json; echo x > shared/skills/s.md; echo x > free; mkdir -p gh/workflows; echo x > gh/workflows/ci.yml; ln -s gh .github");
+    let changes = play.list();
+    for path in ["scripts/check", "editor/tasks.json", "shared/skills/s.md"] {
+        assert!(
+            matches!(at(&changes, path).verdict(), Verdict::Hold(HoldReason::Configured { .. })),
+            "{path}"
+        );
+    }
+    assert!(is_held(&changes, ".github") && at(&changes, "free").lands());
+}
+
+#[test]
+fn no_configuration_that_git_reads_as_powerful_lands() {
+    let base = "[core]\n\trepositoryformatversion = 0\n\tbare = false\n";
+    let play = Play::new(&[(".git/config", base)]);
+    let mut seed = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut next = |n: usize| {
+        seed ^= seed << 13;
+        seed ^= seed >> 7;
+        seed ^= seed << 17;
+        usize::try_from(seed % n as u64).unwrap()
+    };
+    let (mut landed, mut held) = (0, 0);
+    for _ in 0..400 {
+        let soup: String = (0..=next(12)).map(|_| PIECES[next(PIECES.len())]).collect();
+        let text = format!("{base}{soup}\n");
+        put(&play.upper(".git/config"), &text);
+        let changes = play.list();
+        if changes.iter().any(|change| !change.lands()) {
+            held += 1;
+            continue;
+        }
+        landed += 1;
+        let listed = play.git_reads(&play.upper(".git/config"));
+        let harmless = [
+            "core.repositoryformatversion",
+            "core.bare",
+            "remote.o.url",
+            "branch.b.remote",
+            "branch.b.merge",
+        ];
+        for key in listed.lines().filter_map(|line| line.split('=').next()) {
+            assert!(harmless.contains(&key), "{key} from {text:?}");
+        }
+    }
+    assert!(landed > 10 && held > 100, "{landed} landed, {held} held");
+}
+
+/// What the soup is made of: parts of git's configuration syntax, harmless and powerful keys and values.
+const PIECES: &[&str] = &[
+    "[core]",
+    "[Core]",
+    "[core \"x\"]",
+    "[core.x]",
+    "[alias]",
+    "[remote \"o\"]",
+    "[branch \"b\"]",
+    "[user]",
+    "[include]",
+    "\n",
+    "\n\t",
+    " ",
+    "\t",
+    "\\\n",
+    "\r\n",
+    "\r",
+    "=",
+    " = ",
+    "\"",
+    "\\\"",
+    "#",
+    ";",
+    "fsmonitor",
+    "FSMonitor",
+    "pager",
+    "bare",
+    "url",
+    "remote",
+    "merge",
+    "path",
+    "st",
+    "true",
+    "false",
+    "./p",
+    "!./p",
+    "https://h/x",
+    "ext::sh",
+    "refs/heads/x",
+    "o",
+    "\u{feff}",
+    "\\",
+    "]",
+    "[",
+    ".",
+];

@@ -1,8 +1,9 @@
 //! Does a write-back stay whole when it is killed, raced, refused or lied to?
 
-mod writeback_support;
-
-use bartizan_sandbox::writeback::{self, Clash, HoldReason, Kind, Options, Recovery, Verdict, WritebackError};
+use crate::play::{Play, at, is_held, open, put, tree, verdicts};
+use bartizan_sandbox::writeback::{
+    self, Clash, HoldReason, Kind, Options, Recovery, Verdict, WritebackError,
+};
 use std::fs;
 use std::os::fd::AsFd;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
@@ -11,14 +12,19 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
-use writeback_support::{Play, at, is_held, open, put, tree, verdicts};
 
 /// A workspace and a session in which something of every kind happens.
 fn busy_play(files: usize) -> (Play, std::collections::BTreeMap<PathBuf, String>) {
-    let mut host = vec![("gone/a/b".to_owned(), "old".to_owned()), ("gone/c".to_owned(), "old".to_owned()), ("swap/in".to_owned(), "old".to_owned()), ("file".to_owned(), "old".to_owned())];
+    let mut host = vec![
+        ("gone/a/b".to_owned(), "old".to_owned()),
+        ("gone/c".to_owned(), "old".to_owned()),
+        ("swap/in".to_owned(), "old".to_owned()),
+        ("file".to_owned(), "old".to_owned()),
+    ];
     host.extend((0..files).map(|n| (format!("m/{n}"), "old".to_owned())));
-    let host: Vec<(&str, &str)> = host.iter().map(|(path, text)| (path.as_str(), text.as_str())).collect();
-    let play = Play::new(&host);
+    let host: Vec<(&str, &str)> =
+        host.iter().map(|(path, text)| (path.as_str(), text.as_str())).collect();
+    let play = Play::in_memory(&host);
     let wanted = play.path("wanted");
     for root in [play.path("upper"), wanted.clone()] {
         for n in 0..files {
@@ -36,29 +42,47 @@ fn busy_play(files: usize) -> (Play, std::collections::BTreeMap<PathBuf, String>
 /// Not a test of its own: the process that the crash tests kill. It applies, and kills itself after so many units.
 #[test]
 fn helper_that_dies_in_the_middle() {
-    let (Ok(root), Ok(at)) = (std::env::var("WRITEBACK_ROOT"), std::env::var("WRITEBACK_DIE_AT")) else { return };
+    let (Ok(root), Ok(at)) = (std::env::var("WRITEBACK_ROOT"), std::env::var("WRITEBACK_DIE_AT"))
+    else {
+        return;
+    };
     let (root, die_at): (PathBuf, u64) = (root.into(), at.parse().unwrap());
     let (upper, workspace) = (open(&root.join("upper")), open(&root.join("ws")));
-    let changes = writeback::list(upper.as_fd(), workspace.as_fd(), std::time::SystemTime::now()).unwrap();
+    let changes =
+        writeback::list(upper.as_fd(), workspace.as_fd(), std::time::SystemTime::now()).unwrap();
     let progress = &mut |done, _| {
         if done == die_at {
-            rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL).unwrap();
+            rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL)
+                .unwrap();
         }
     };
-    let options = Options { owner: None, journal: &root.join("state/journal"), held: &root.join("state/held"), progress };
+    let options = Options {
+        owner: None,
+        journal: &root.join("state/journal"),
+        held: &root.join("state/held"),
+        progress,
+    };
     writeback::apply(&changes, upper.as_fd(), workspace.as_fd(), options).unwrap();
 }
 
 fn helper(root: &Path, die_at: u64) -> Command {
     #[expect(clippy::disallowed_methods, reason = "the test needs a process to kill")]
     let mut command = Command::new(std::env::current_exe().unwrap());
-    command.args(["--exact", "helper_that_dies_in_the_middle"]).env("WRITEBACK_ROOT", root).env("WRITEBACK_DIE_AT", die_at.to_string());
+    command
+        .args(["--exact", "whole::helper_that_dies_in_the_middle"])
+        .env("WRITEBACK_ROOT", root)
+        .env("WRITEBACK_DIE_AT", die_at.to_string());
     command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null());
     command
 }
 
 /// After a crash: finished by recovery and equal to what the session left, or never begun and as it was.
-fn assert_all_or_nothing(play: &Play, before: &std::collections::BTreeMap<PathBuf, String>, wanted: &std::collections::BTreeMap<PathBuf, String>, note: &str) -> bool {
+fn assert_all_or_nothing(
+    play: &Play,
+    before: &std::collections::BTreeMap<PathBuf, String>,
+    wanted: &std::collections::BTreeMap<PathBuf, String>,
+    note: &str,
+) -> bool {
     let journal = play.path("state/journal");
     match writeback::recover(&journal, &mut |_, _| {}).unwrap() {
         Recovery::NotApplied => {
@@ -92,7 +116,11 @@ fn killed_after_any_unit_of_work_it_is_finished_or_was_never_begun() {
             assert_eq!(tree(&play.host("")), wanted);
             break;
         }
-        if assert_all_or_nothing(&play, &before, &wanted, &format!("killed at {die_at}")) { resumed += 1 } else { never += 1 }
+        if assert_all_or_nothing(&play, &before, &wanted, &format!("killed at {die_at}")) {
+            resumed += 1;
+        } else {
+            never += 1;
+        }
     }
     assert!(resumed > 10 && never > 10, "{resumed} resumed, {never} never begun");
 }
@@ -106,13 +134,18 @@ fn killed_at_any_moment_it_is_finished_or_was_never_begun() {
         let mut child = helper(&play.path(""), u64::MAX).spawn().unwrap();
         let deadline = Instant::now() + Duration::from_secs(10);
         // Every second round dies at some moment after the plan is committed.
-        while round % 2 == 0 && !play.path("state/journal/plan.json").exists() && child.try_wait().unwrap().is_none() && Instant::now() < deadline {
+        while round % 2 == 0
+            && !play.path("state/journal/plan.json").exists()
+            && child.try_wait().unwrap().is_none()
+            && Instant::now() < deadline
+        {
             std::hint::spin_loop();
         }
         std::thread::sleep(Duration::from_micros(round * 400));
         child.kill().unwrap();
         child.wait().unwrap();
-        resumed += u32::from(assert_all_or_nothing(&play, &before, &wanted, &format!("round {round}")));
+        resumed +=
+            u32::from(assert_all_or_nothing(&play, &before, &wanted, &format!("round {round}")));
     }
     assert!(resumed > 5, "{resumed}");
 }
@@ -122,10 +155,16 @@ fn recovery_does_not_overwrite_what_the_host_changed_after_the_crash() {
     let (play, _) = busy_play(3);
     let steps = play.list().iter().count() as u64;
     assert!(helper(&play.path(""), steps + 9).status().unwrap().signal().is_some());
-    let untouched = (0..3).map(|n| play.host(&format!("m/{n}"))).find(|path| fs::read_to_string(path).unwrap() == "old");
+    let untouched = (0..3)
+        .map(|n| play.host(&format!("m/{n}")))
+        .find(|path| fs::read_to_string(path).unwrap() == "old");
     let mine = untouched.unwrap_or_else(|| play.host("m/2"));
     fs::write(&mine, "the person's").unwrap();
-    let Recovery::Resumed(applied) = writeback::recover(&play.path("state/journal"), &mut |_, _| {}).unwrap() else { panic!("not resumed") };
+    let Recovery::Resumed(applied) =
+        writeback::recover(&play.path("state/journal"), &mut |_, _| {}).unwrap()
+    else {
+        panic!("not resumed")
+    };
     assert_eq!(fs::read_to_string(&mine).unwrap(), "the person's");
     assert_eq!(applied.kept().len(), 1);
     assert!(applied.kept()[0].is_conflict());
@@ -139,14 +178,25 @@ fn recovery_leaves_a_journal_alone_that_someone_works_on_or_that_is_damaged() {
     let mut seen = None;
     let changes = play.list();
     play.try_apply(&changes, &mut |_, _| {
-        seen.get_or_insert_with(|| matches!(writeback::recover(&play.path("state/journal"), &mut |_, _| {}), Ok(Recovery::Busy)));
+        seen.get_or_insert_with(|| {
+            matches!(
+                writeback::recover(&play.path("state/journal"), &mut |_, _| {}),
+                Ok(Recovery::Busy)
+            )
+        });
     })
     .unwrap();
     assert_eq!(seen, Some(true));
     put(&play.path("state/journal/plan.json"), "{\"version\":1");
     let before = tree(&play.host(""));
-    assert!(matches!(writeback::recover(&play.path("state/journal"), &mut |_, _| {}), Err(WritebackError::Corrupt { .. })));
-    assert!(matches!(play.try_apply(&changes, &mut |_, _| {}), Err(WritebackError::JournalBusy { .. })));
+    assert!(matches!(
+        writeback::recover(&play.path("state/journal"), &mut |_, _| {}),
+        Err(WritebackError::Corrupt { .. })
+    ));
+    assert!(matches!(
+        play.try_apply(&changes, &mut |_, _| {}),
+        Err(WritebackError::JournalBusy { .. })
+    ));
     assert_eq!(tree(&play.host("")), before);
 }
 
@@ -155,16 +205,26 @@ fn a_staged_copy_that_was_tampered_with_does_not_land() {
     let (play, _) = busy_play(2);
     let steps = play.list().iter().count() as u64 + 5;
     assert!(helper(&play.path(""), steps).status().unwrap().signal().is_some());
-    for entry in fs::read_dir(play.path("state/journal/data")).unwrap() {
-        fs::write(entry.unwrap().path(), "evil").unwrap();
-    }
-    assert!(matches!(writeback::recover(&play.path("state/journal"), &mut |_, _| {}), Err(WritebackError::Stopped { .. })));
+    let contents = play.path("state/journal/contents");
+    let length = fs::metadata(&contents).unwrap().len();
+    fs::write(&contents, "evil".repeat(usize::try_from(length).unwrap())).unwrap();
+    assert!(matches!(
+        writeback::recover(&play.path("state/journal"), &mut |_, _| {}),
+        Err(WritebackError::Stopped { .. })
+    ));
     assert!(tree(&play.host("")).values().all(|what| !what.contains("evil")));
 }
 
 #[test]
 fn what_the_host_changed_while_the_session_ran_stays_and_the_sessions_version_is_kept() {
-    let play = Play::new(&[("edit", "0"), ("del", "0"), ("dir/x", "0"), ("swap/x", "0"), ("mode", "0"), ("calm", "0")]);
+    let play = Play::new(&[
+        ("edit", "0"),
+        ("del", "0"),
+        ("dir/x", "0"),
+        ("swap/x", "0"),
+        ("mode", "0"),
+        ("calm", "0"),
+    ]);
     for path in ["edit", "both", "calm"] {
         put(&play.upper(path), "session");
     }
@@ -189,20 +249,25 @@ fn what_the_host_changed_while_the_session_ran_stays_and_the_sessions_version_is
     assert_eq!(play.kept(), ["both", "del", "dir", "edit", "mode", "swap"]);
     let after = tree(&play.host(""));
     assert_eq!(after[Path::new("calm")], "file 644 session");
-    let changed: Vec<_> = before.iter().filter(|(path, what)| after.get(*path) != Some(what)).map(|(path, _)| path.display().to_string()).collect();
+    let changed: Vec<_> = before
+        .iter()
+        .filter(|(path, what)| after.get(*path) != Some(what))
+        .map(|(path, _)| path.display().to_string())
+        .collect();
     assert_eq!(changed, ["calm"]);
 }
 
 #[test]
 fn what_the_host_changed_between_listing_and_landing_stays() {
-    let play = Play::new(&[("edit", "0"), ("del", "0"), ("dir/x", "0"), ("calm", "0"), ("up/a", "0")]);
+    let play =
+        Play::new(&[("edit", "0"), ("del", "0"), ("dir/x", "0"), ("calm", "0"), ("up/a", "0")]);
     for path in ["edit", "new", "calm", "up/a", "newdir/f"] {
         put(&play.upper(path), "session");
     }
     play.whiteout("del");
     play.whiteout("dir");
     let changes = play.list();
-    assert!(changes.iter().all(|c| c.lands()));
+    assert!(changes.iter().all(writeback::Change::lands));
     for path in ["edit", "new", "del", "dir/y"] {
         put(&play.host(path), "person");
     }
@@ -213,7 +278,10 @@ fn what_the_host_changed_between_listing_and_landing_stays() {
     for path in ["edit", "new", "del", "dir/y"] {
         assert_eq!(play.read(path), "person");
     }
-    assert_eq!((play.read("calm"), play.read("newdir/f"), play.read("elsewhere/a")), ("session".into(), "session".into(), "0".into()));
+    assert_eq!(
+        (play.read("calm"), play.read("newdir/f"), play.read("elsewhere/a")),
+        ("session".into(), "session".into(), "0".into())
+    );
     assert!(!play.exists("up") && !play.exists("dir/x"));
 }
 
@@ -245,7 +313,10 @@ fn a_directory_swapped_for_a_link_while_landing_lets_nothing_out() {
     .unwrap();
     assert_eq!(tree(&outside).len(), 1, "{:?}", tree(&outside));
     assert_eq!(applied.landed().len() + applied.kept().len(), 800);
-    assert_eq!(tree(&play.host("d")).values().filter(|what| what.contains("session")).count(), applied.landed().len());
+    assert_eq!(
+        tree(&play.host("d")).values().filter(|what| what.contains("session")).count(),
+        applied.landed().len()
+    );
     assert!(tree(&play.host("")).keys().all(|path| !path.to_string_lossy().contains(".bartizan-")));
 }
 
@@ -267,7 +338,10 @@ fn a_file_edited_all_the_time_while_landing_loses_no_edit() {
                 if stop.load(Ordering::Relaxed) {
                     break;
                 }
-                if fs::read_to_string(play.host(file)).is_ok_and(|text| text == "old") && edited.len() * 4 < files.len() && file.ends_with('7') {
+                if fs::read_to_string(play.host(file)).is_ok_and(|text| text == "old")
+                    && edited.len() * 4 < files.len()
+                    && file.ends_with('7')
+                {
                     put(&play.path("draft"), "person");
                     fs::rename(play.path("draft"), play.host(file)).unwrap();
                     edited.push(file.clone());
@@ -283,7 +357,10 @@ fn a_file_edited_all_the_time_while_landing_loses_no_edit() {
     for file in &files {
         let text = play.read(file);
         // An edit may also come after the landing, when the editor looked just before it; it is then on top of it.
-        assert!(text == "session" && !kept.contains(file) || text == "person" && edited.contains(file), "{file}: {text}");
+        assert!(
+            text == "session" && !kept.contains(file) || text == "person" && edited.contains(file),
+            "{file}: {text}"
+        );
     }
 }
 
@@ -293,8 +370,10 @@ fn ten_thousand_files_land_in_seconds() {
     for n in 0..5_000 {
         host.push((format!("src/{}/{n}.txt", n % 100), format!("old {n}")));
     }
-    let host: Vec<(&str, &str)> = host.iter().map(|(path, text)| (path.as_str(), text.as_str())).collect();
-    let play = Play::new(&host);
+    let host: Vec<(&str, &str)> =
+        host.iter().map(|(path, text)| (path.as_str(), text.as_str())).collect();
+    // In memory: the figure is to be ours, not the disk's.
+    let play = Play::in_memory(&host);
     for n in 0..10_000 {
         put(&play.upper(&format!("src/{}/{n}.txt", n % 100)), &format!("new {n}"));
     }
@@ -346,12 +425,24 @@ fn overlay_forms_whose_contents_cannot_be_told_are_held() {
     }
     assert_eq!(*at(&changes, "w/gone").kind(), Kind::Deleted);
     play.apply(&changes);
-    assert!(play.exists("escaped") && !play.exists("w/gone") && !play.exists("meta") && !play.exists("moved"));
+    assert!(
+        play.exists("escaped")
+            && !play.exists("w/gone")
+            && !play.exists("meta")
+            && !play.exists("moved")
+    );
 }
 
 #[test]
 fn removing_or_replacing_what_is_protected_is_held_too() {
-    let play = Play::new(&[(".claude/settings.json", "{}"), (".github/workflows/ci.yml", "x"), (".git/hooks/pre-commit", "scan"), (".git/config", "[core]\n\tbare = false\n"), (".git/HEAD", "x"), ("free", "x")]);
+    let play = Play::new(&[
+        (".claude/settings.json", "{}"),
+        (".github/workflows/ci.yml", "x"),
+        (".git/hooks/pre-commit", "scan"),
+        (".git/config", "[core]\n\tbare = false\n"),
+        (".git/HEAD", "x"),
+        ("free", "x"),
+    ]);
     play.whiteout(".claude/settings.json");
     play.whiteout(".github/workflows");
     play.whiteout("free");
@@ -363,7 +454,13 @@ fn removing_or_replacing_what_is_protected_is_held_too() {
         assert!(is_held(&changes, path), "{path} {:#?}", verdicts(&changes));
     }
     play.apply(&changes);
-    assert!(play.exists(".git/hooks/pre-commit") && play.exists(".github/workflows/ci.yml") && play.exists(".claude/settings.json") && play.exists(".git/config") && !play.exists("free"));
+    assert!(
+        play.exists(".git/hooks/pre-commit")
+            && play.exists(".github/workflows/ci.yml")
+            && play.exists(".claude/settings.json")
+            && play.exists(".git/config")
+            && !play.exists("free")
+    );
 }
 
 #[test]
@@ -371,7 +468,8 @@ fn what_is_kept_lies_where_no_tool_would_find_it() {
     let play = Play::new(&[("a", "0")]);
     put(&play.upper(".git/hooks/pre-commit"), "#!/bin/sh\n");
     put(&play.upper(".git/config"), "[core]\n\tfsmonitor = ./p\n");
-    fs::set_permissions(play.upper(".git/hooks/pre-commit"), fs::Permissions::from_mode(0o755)).unwrap();
+    fs::set_permissions(play.upper(".git/hooks/pre-commit"), fs::Permissions::from_mode(0o755))
+        .unwrap();
     play.finish();
     let state = tree(&play.path("state"));
     let names: Vec<_> = state.keys().map(|path| path.display().to_string()).collect();
@@ -385,7 +483,10 @@ fn what_is_kept_lies_where_no_tool_would_find_it() {
 fn a_second_listing_of_another_directory_is_not_applied_here() {
     let (play, other) = (Play::new(&[("a", "0")]), Play::new(&[("a", "0")]));
     put(&play.upper("a"), "1");
-    assert!(matches!(other.try_apply(&play.list(), &mut |_, _| {}), Err(WritebackError::OtherWorkspace)));
+    assert!(matches!(
+        other.try_apply(&play.list(), &mut |_, _| {}),
+        Err(WritebackError::OtherWorkspace)
+    ));
     assert_eq!(other.read("a"), "0");
 }
 
@@ -396,7 +497,11 @@ fn a_path_too_deep_to_be_meant_is_dropped_and_the_rest_lands() {
     put(&play.upper(&format!("{deep}f")), "x");
     put(&play.upper("a"), "1");
     let changes = play.list();
-    assert!(changes.iter().any(|c| matches!(c.verdict(), Verdict::Drop(writeback::DropReason::TooDeep))));
+    assert!(
+        changes
+            .iter()
+            .any(|c| matches!(c.verdict(), Verdict::Drop(writeback::DropReason::TooDeep)))
+    );
     play.apply(&changes);
     assert_eq!(play.read("a"), "1");
 }
@@ -411,10 +516,25 @@ fn when_we_run_as_root_new_files_belong_to_the_workspaces_owner() {
     put(&play.upper("mine"), "1");
     put(&play.upper("d/new"), "1");
     symlink("mine", play.upper("link")).unwrap();
-    let options = Options { owner: Some((1234, 2345)), journal: &play.path("state/j"), held: &play.path("state/h"), progress: &mut |_, _| {} };
-    writeback::apply(&play.list(), open(&play.path("upper")).as_fd(), open(&play.host("")).as_fd(), options).unwrap();
-    let owner = |path: &str| fs::symlink_metadata(play.host(path)).map(|m| (m.uid(), m.gid())).unwrap();
-    assert_eq!((owner("mine"), owner("d"), owner("d/new"), owner("link")), ((4242, 4343), (1234, 2345), (1234, 2345), (1234, 2345)));
+    let options = Options {
+        owner: Some((1234, 2345)),
+        journal: &play.path("state/j"),
+        held: &play.path("state/h"),
+        progress: &mut |_, _| {},
+    };
+    writeback::apply(
+        &play.list(),
+        open(&play.path("upper")).as_fd(),
+        open(&play.host("")).as_fd(),
+        options,
+    )
+    .unwrap();
+    let owner =
+        |path: &str| fs::symlink_metadata(play.host(path)).map(|m| (m.uid(), m.gid())).unwrap();
+    assert_eq!(
+        (owner("mine"), owner("d"), owner("d/new"), owner("link")),
+        ((4242, 4343), (1234, 2345), (1234, 2345), (1234, 2345))
+    );
 }
 
 #[test]
@@ -425,11 +545,18 @@ fn a_full_disk_stops_it_before_the_host_is_touched() {
     let play = Play::new(&[("a", "0")]);
     put(&play.upper("a"), &"x".repeat(4 << 20));
     fs::create_dir(play.path("state")).unwrap();
-    rustix::mount::mount("tmpfs", play.path("state"), "tmpfs", rustix::mount::MountFlags::empty(), Some(c"size=1m")).unwrap();
+    rustix::mount::mount(
+        "tmpfs",
+        play.path("state"),
+        "tmpfs",
+        rustix::mount::MountFlags::empty(),
+        Some(c"size=1m"),
+    )
+    .unwrap();
     let result = play.try_apply(&play.list(), &mut |_, _| {});
     let recovered = writeback::recover(&play.path("state/journal"), &mut |_, _| {});
     rustix::mount::unmount(play.path("state"), rustix::mount::UnmountFlags::DETACH).unwrap();
-    assert!(matches!(result, Err(WritebackError::State { .. })), "{result:?}");
-    assert!(matches!(recovered, Ok(Recovery::NotApplied)));
+    assert!(matches!(result, Err(WritebackError::Io { .. })), "{result:?}");
+    assert!(matches!(recovered, Ok(Recovery::Nothing)));
     assert_eq!(play.read("a"), "0");
 }

@@ -1,0 +1,186 @@
+//! What happened, in five seconds of reading? Printed when the box is gone, on standard error.
+
+use crate::app::{Gate, Refused};
+use crate::cli::{RunArgs, exit};
+use crate::doors::run::RunReport;
+use crate::report::{Failure, Paint, Voice, safe};
+use bartizan_gate::seat::Caller;
+use bartizan_sandbox::writeback::{Applied, Kept};
+use bartizan_sandbox::{Exit, Reason};
+use serde_json::{Value, json};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// Everything that the summary tells of.
+struct Told<'a> {
+    session: &'a str,
+    role: &'a str,
+    took: Duration,
+    report: &'a RunReport,
+    counts: (u64, u64, u64),
+    refused: Vec<Refused>,
+    kept: &'a Path,
+}
+
+/// Prints the summary and returns the exit code to pass on.
+pub(crate) fn tell(
+    voice: &mut Voice,
+    args: &RunArgs,
+    gate: &Gate,
+    caller: &Caller,
+    report: &Result<RunReport, Failure>,
+    begun: Instant,
+    keep: &Path,
+) -> Result<u8, Failure> {
+    let report = match report {
+        Ok(report) => report,
+        Err(failure) => {
+            voice.fail(failure)?;
+            return Ok(failure.code);
+        }
+    };
+    let told = Told {
+        session: caller.seat().session.as_str(),
+        role: caller.seat().role.as_str(),
+        took: begun.elapsed(),
+        report,
+        counts: gate.tally(),
+        refused: gate.refused(),
+        kept: keep,
+    };
+    if let Err(why) = &report.end {
+        voice.say(&format!("error: {}", safe(&why.0)))?;
+        return Ok(exit::NOT_STARTED);
+    }
+    if args.json {
+        voice.say(&told.json().to_string())?;
+    } else if !args.no_summary {
+        told.print(voice)?;
+    }
+    // What could not be brought home is an error whatever the command said of itself.
+    if let Some(Err(error)) = &report.changes {
+        voice.say(&format!("error: the changes did not reach the workspace: {}", safe(error)))?;
+        return Ok(exit::NOT_STARTED);
+    }
+    Ok(told.code())
+}
+
+impl Told<'_> {
+    /// The command's own code, as a shell would show it.
+    fn code(&self) -> u8 {
+        match (self.report.interrupted, &self.report.end) {
+            (Some(signal), _) => u8::try_from(128 + signal).unwrap_or(u8::MAX),
+            (None, Ok(exit)) => u8::try_from(exit.code()).unwrap_or(u8::MAX),
+            (None, Err(_)) => exit::NOT_STARTED,
+        }
+    }
+
+    fn print(&self, voice: &mut Voice) -> Result<(), Failure> {
+        let tier = self.report.enforcement.as_ref().map_or("?", bartizan_sandbox::Enforcement::tier);
+        let seconds = self.took.as_secs_f64();
+        let head = format!("session {} · role {} · box tier {tier} · {seconds:.1} s · {}", self.session, self.role, self.end());
+        voice.say(&format!("{} {head}", voice.paint(Paint::Bold, "bartizan:")))?;
+        let (allowed, asked, denied) = self.counts;
+        voice.say(&format!("  calls   {allowed} allowed, {asked} asked, {denied} denied"))?;
+        for refused in self.refused.iter().take(SHOWN) {
+            let times = if refused.times > 1 { format!(" (×{})", refused.times) } else { String::new() };
+            voice.say(&format!("          {} {}{times}", refused.code, safe(&refused.sentence)))?;
+            voice.say(&format!("            hint: {}", safe(&refused.hint)))?;
+        }
+        more(voice, self.refused.len())?;
+        if let Some(Ok(applied)) = &self.report.changes {
+            self.files(voice, applied)?;
+        }
+        for item in self.weaker() {
+            voice.say(&format!("  limit   {item}"))?;
+        }
+        voice.say(&format!("  log     bartizan audit list --session {}", self.session))?;
+        Ok(())
+    }
+
+    fn files(&self, voice: &mut Voice, applied: &Applied) -> Result<(), Failure> {
+        let kept = applied.kept();
+        let (conflicts, held): (Vec<&Kept>, Vec<&Kept>) = kept.iter().partition(|kept| kept.is_conflict());
+        let mut line = format!("  files   {} landed", applied.landed().len());
+        for (count, word) in [(held.len(), "held"), (conflicts.len(), "in conflict"), (applied.dropped().len(), "dropped")] {
+            if count > 0 {
+                line.push_str(&format!(", {count} {word}"));
+            }
+        }
+        voice.say(&line)?;
+        for landed in applied.landed().iter().take(SHOWN) {
+            voice.say(&format!("          {} {}", landed.kind, safe(&landed.path.to_string())))?;
+        }
+        more(voice, applied.landed().len())?;
+        for kept in kept.iter().take(SHOWN) {
+            voice.say(&format!("          held {}: {}", safe(&kept.path().to_string()), safe(kept.why())))?;
+        }
+        more(voice, kept.len())?;
+        if !kept.is_empty() {
+            voice.say(&format!("            hint: the contents are kept in {}", self.kept.join("held").display()))?;
+        }
+        Ok(())
+    }
+
+    fn end(&self) -> String {
+        match (&self.report.interrupted, &self.report.end) {
+            (Some(signal), _) => format!("stopped by signal {signal}"),
+            (None, Ok(Exit { reason: Reason::Exited(code), .. })) => format!("exit {code}"),
+            (None, Ok(Exit { reason: Reason::MemoryLimit, .. })) => "ended: memory limit".to_owned(),
+            (None, Ok(Exit { reason: Reason::WallClock, .. })) => "ended: time is up".to_owned(),
+            (None, Ok(exit)) => format!("ended by a signal, exit {}", exit.code()),
+            (None, Err(_)) => "not started".to_owned(),
+        }
+    }
+
+    /// Limits that the kernel does not enforce here, in words.
+    fn weaker(&self) -> Vec<String> {
+        let items = self.report.enforcement.iter().flat_map(|enforcement| enforcement.items());
+        items
+            .filter(|item| item.strength != bartizan_sandbox::Strength::Kernel)
+            .map(|item| format!("{} {}: {}", item.name, item.strength, safe(&item.detail)))
+            .collect()
+    }
+
+    fn json(&self) -> Value {
+        let (allowed, asked, denied) = self.counts;
+        let files = match &self.report.changes {
+            Some(Ok(applied)) => json!({
+                "landed": applied.landed().iter().map(|landed| landed.path.to_string()).collect::<Vec<_>>(),
+                "kept": applied.kept().iter().map(|kept| json!({
+                    "path": kept.path().to_string(), "why": kept.why(), "conflict": kept.is_conflict(),
+                })).collect::<Vec<_>>(),
+                "dropped": applied.dropped().iter().map(|(path, why)| json!({
+                    "path": path.to_string(), "why": why.to_string(),
+                })).collect::<Vec<_>>(),
+            }),
+            Some(Err(error)) => json!({ "error": error }),
+            None => Value::Null,
+        };
+        json!({
+            "session": self.session,
+            "role": self.role,
+            "exit": self.code(),
+            "end": self.end(),
+            "took_ms": u64::try_from(self.took.as_millis()).unwrap_or(u64::MAX),
+            "allowed": allowed,
+            "asked": asked,
+            "denied": denied,
+            "refused": self.refused.iter().map(|refused| json!({
+                "code": refused.code, "sentence": refused.sentence, "hint": refused.hint, "times": refused.times,
+            })).collect::<Vec<_>>(),
+            "files": files,
+            "weaker": self.weaker(),
+        })
+    }
+}
+
+fn more(voice: &mut Voice, count: usize) -> Result<(), Failure> {
+    if count > SHOWN {
+        voice.say(&format!("          … and {} more", count - SHOWN))?;
+    }
+    Ok(())
+}
+
+/// Most lines of one kind.
+const SHOWN: usize = 6;

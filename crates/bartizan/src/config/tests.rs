@@ -1,0 +1,260 @@
+//! Do the layers add up as promised? Whole configurations, from files to roles.
+
+use super::*;
+use std::fs;
+use tempfile::TempDir;
+
+struct World {
+    dir: TempDir,
+    places: Places,
+    workspace: PathBuf,
+}
+
+fn world() -> World {
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path().canonicalize().unwrap();
+    for name in ["etc", "user", "home", "work"] {
+        fs::create_dir(root.join(name)).unwrap();
+    }
+    let places = Places {
+        system: root.join("etc"),
+        user: root.join("user"),
+        user_is_given: false,
+        state: root.join("state"),
+        home: root.join("home"),
+    };
+    World { dir, places, workspace: root.join("work") }
+}
+
+impl World {
+    fn system(&self, text: &str) -> &Self {
+        fs::write(self.places.system.join(CONFIG_FILE), text).unwrap();
+        self
+    }
+
+    fn user(&self, text: &str) -> &Self {
+        fs::write(self.places.user.join(CONFIG_FILE), text).unwrap();
+        self
+    }
+
+    /// A project that somebody has trusted as it is.
+    fn project(&self, text: &str) -> &Self {
+        let dir = self.workspace.join(".bartizan");
+        fs::create_dir_all(&dir).unwrap();
+        fs::write(dir.join(CONFIG_FILE), text).unwrap();
+        let digest = trust::read(&self.workspace).unwrap().unwrap().digest;
+        trust::remember(&self.places, &self.workspace, &digest).unwrap();
+        self
+    }
+
+    fn load(&self) -> Config {
+        load(&self.places, &self.workspace, Purpose::Run).unwrap()
+    }
+
+    fn errors(&self) -> String {
+        let failure = load(&self.places, &self.workspace, Purpose::Run).unwrap_err();
+        assert_eq!(failure.code, exit::CONFIG);
+        let text: String = failure.problems.iter().map(ToString::to_string).collect();
+        text.replace(&self.dir.path().canonicalize().unwrap().display().to_string(), "ROOT")
+    }
+}
+
+fn name(text: &str) -> RoleName {
+    RoleName::parse(text).unwrap()
+}
+
+#[test]
+fn with_nothing_configured_the_built_in_role_applies() {
+    let config = world().load();
+    assert_eq!(config.role(None).unwrap(), name("default"));
+    assert!(config.rules.is_empty() && config.files.is_empty() && config.approvers.is_empty());
+    assert_eq!(config.roles[&name("default")].enclosure, BoxSettings::default());
+    assert!(config.policy(&Catalogue::builtin().unwrap()).is_ok());
+}
+
+#[test]
+fn the_users_word_comes_after_the_machines_and_lists_add_up() {
+    let world = world();
+    world.system("[roles.a]\ndeny = [\"Bash\"]\n[roles.a.box]\nmemory = \"1GiB\"\npids = 100\nenv = [\"EDITOR\"]\n");
+    world.user("[roles.a]\nallow = [\"Read\"]\n[roles.a.box]\nmemory = \"2GiB\"\nenv = [\"LANG\", \"EDITOR\"]\n");
+    let config = world.load();
+    let role = &config.roles[&name("a")].enclosure;
+    assert_eq!((role.memory_bytes, role.pids), (2 << 30, 100));
+    assert_eq!(role.env, ["LANG", "EDITOR"]);
+    let places: Vec<_> = config.rules.iter().map(|rule| (rule.layer, rule.place.line)).collect();
+    assert_eq!(places, [(Layer::System, 2), (Layer::User, 2)]);
+    assert_eq!(config.role(None).unwrap(), name("a"));
+}
+
+#[test]
+fn a_role_inherits_what_it_does_not_say_itself() {
+    let world = world();
+    world.user(
+        "[roles.base]\n[roles.base.box]\npids = 50\nmemory = \"1GiB\"\nenv = [\"LANG\"]\n[roles.base.subagents]\nExplore = \"leaf\"\n\
+         [roles.other.box]\nworkspace = \"read-only\"\npids = 60\n\
+         [roles.leaf]\nextends = [\"base\", \"other\"]\n[roles.leaf.box]\nmemory = \"3GiB\"\nenv = [\"EDITOR\"]\n",
+    );
+    let config = world.load();
+    let leaf = &config.roles[&name("leaf")];
+    assert_eq!(leaf.parents, [name("base"), name("other")]);
+    assert_eq!(leaf.subagents["Explore"], name("leaf"));
+    let box_ = &leaf.enclosure;
+    assert_eq!((box_.pids, box_.memory_bytes, box_.workspace), (50, 3 << 30, WorkspaceMode::ReadOnly));
+    assert_eq!(box_.env, ["EDITOR", "LANG"]);
+}
+
+#[test]
+fn every_mistake_of_a_file_is_told_at_once() {
+    let world = world();
+    world.user(
+        "default_role = \"codr\"\n\
+         [roles.coder]\nextends = [\"defualt\"]\nallow = [{ tool = \"Read\", quorum = 2 }, \"\"]\nask = [{ tool = \"Bash\", quorum = 9 }]\n\
+         [roles.coder.box]\nworkspace = \"rw\"\nmemory = \"4G\"\npids = 1\nwall = \"forever\"\nreadable = [\"~/.ssh\"]\nenv = [\"GITHUB_TOKEN\"]\n\
+         [roles.\"a b\"]\n\
+         [roles.\"*\"]\nextends = [\"coder\"]\n\
+         [model]\nupstream = \"http://example.com\"\ncredential = \"hunter2\"\nheader = \"cookie\"\n\
+         [secrets.x]\nfrom = \"vault://x\"\n\
+         [approvers]\npeople = [\"anna\"]\n\
+         [hosts.\"10.0.0.1\"]\nprivate = true\n",
+    );
+    insta::assert_snapshot!(world.errors());
+}
+
+#[test]
+fn roles_that_do_not_exist_or_extend_each_other_are_refused() {
+    let world = world();
+    world.user(
+        "default_role = \"b\"\n[roles.a]\nextends = [\"c\"]\n[roles.c]\nextends = [\"a\", \"defualt\"]\n[roles.a.subagents]\nExplore = \"redaer\"\n[roles.reader]\n",
+    );
+    insta::assert_snapshot!(world.errors());
+}
+
+#[test]
+fn a_project_narrows() {
+    let world = world();
+    world.user("[roles.a]\nallow = [\"Read\"]\n[roles.a.box]\nenv = [\"LANG\", \"EDITOR\"]\n");
+    world.project(
+        "[roles.a]\nask = [\"Read(*.key)\"]\n[roles.\"*\"]\ndeny = [\"WebSearch\"]\n\
+         [roles.a.box]\nworkspace = \"read-only\"\npids = 64\nenv = [\"LANG\"]\n[roles.\"*\".box]\nwall = \"1h\"\n",
+    );
+    let config = world.load();
+    let role = &config.roles[&name("a")].enclosure;
+    assert_eq!((role.workspace, role.pids, role.wall.as_secs()), (WorkspaceMode::ReadOnly, 64, 3600));
+    assert_eq!(role.env, ["LANG"]);
+    assert_eq!(config.roles[&name("default")].enclosure.wall.as_secs(), 3600);
+    assert_eq!(config.rules.iter().filter(|rule| rule.layer == Layer::Project).count(), 2);
+    assert!(config.policy(&Catalogue::builtin().unwrap()).is_ok());
+}
+
+#[test]
+fn whatever_a_project_would_widen_is_an_error() {
+    let world = world();
+    world.user("[roles.coder]\nallow = [\"Read\"]\n");
+    world.project(
+        "default_role = \"coder\"\n\
+         [roles.coder]\nextends = [\"default\"]\nallow = [\"Bash\"]\n[roles.coder.subagents]\nExplore = \"default\"\n\
+         [roles.coder.box]\nworkspace = \"direct\"\nmemory = \"900GiB\"\nwall = \"2d\"\nreadable = [\"/opt\"]\nenv = [\"LANG\"]\n\
+         [roles.codr]\ndeny = [\"Bash\"]\n\
+         [model]\nupstream = \"https://evil.example\"\n\
+         [secrets.x]\nfrom = \"env://HOME\"\n\
+         [approvers]\npeople = [\"local:mallory\"]\n\
+         [hosts.\"169.254.169.254:80\"]\nprivate = true\n",
+    );
+    insta::assert_snapshot!(world.errors());
+}
+
+#[test]
+fn a_permit_in_a_projects_cedar_is_refused_where_it_stands() {
+    let world = world();
+    let dir = world.workspace.join(".bartizan/policy");
+    fs::create_dir_all(&dir).unwrap();
+    fs::write(dir.join("wide.cedar"), "// all\npermit (principal, action, resource);\n").unwrap();
+    let digest = trust::read(&world.workspace).unwrap().unwrap().digest;
+    trust::remember(&world.places, &world.workspace, &digest).unwrap();
+    let failure = world.load().policy(&Catalogue::builtin().unwrap()).unwrap_err();
+    let text: String = failure.problems.iter().map(ToString::to_string).collect();
+    assert!(text.contains("wide.cedar:2:"), "{text}");
+}
+
+#[test]
+fn an_untrusted_project_is_ignored_aloud_and_a_changed_one_is_refused() {
+    let world = world();
+    let dir = world.workspace.join(".bartizan");
+    fs::create_dir(&dir).unwrap();
+    fs::write(dir.join(CONFIG_FILE), "[roles.\"*\"]\ndeny = [\"Bash\"]\n").unwrap();
+    let config = world.load();
+    assert!(config.rules.is_empty());
+    assert!(config.warnings[0].to_string().contains("bartizan trust"));
+    world.project("[roles.\"*\"]\ndeny = [\"Bash\"]\n");
+    assert_eq!(world.load().rules.len(), 1);
+    fs::write(dir.join(CONFIG_FILE), "[roles.\"*\"]\ndeny = []\n").unwrap();
+    assert!(world.errors().contains("has changed since it was trusted"));
+    fs::remove_dir_all(dir).unwrap();
+    assert!(world.errors().contains("was trusted and is gone"));
+}
+
+#[test]
+fn a_configuration_inside_the_workspace_is_never_obeyed() {
+    let mut world = world();
+    world.places.user = world.workspace.join("conf");
+    fs::create_dir(&world.places.user).unwrap();
+    world.user("");
+    assert!(world.errors().contains("inside the workspace"));
+    // Looking at it from where it stands is no harm.
+    assert!(load(&world.places, &world.workspace, Purpose::Look).is_ok());
+}
+
+#[test]
+fn a_named_directory_that_is_not_there_is_an_error_and_a_default_one_is_not() {
+    let mut world = world();
+    world.places.user = world.places.user.join("none");
+    assert!(world.load().files.is_empty());
+    world.places.user_is_given = true;
+    assert!(world.errors().contains("there is no directory"));
+}
+
+#[test]
+fn a_role_that_is_not_there_is_refused_with_the_likely_one() {
+    let world = world();
+    world.user("[roles.coder]\n[roles.reader]\n");
+    let config = world.load();
+    assert!(config.role(None).unwrap_err().problems[0].to_string().contains("coder"));
+    assert!(config.role(Some("raeder")).unwrap_err().problems[0].to_string().contains("did you mean `reader`?"));
+    assert_eq!(config.role(Some("reader")).unwrap(), name("reader"));
+    assert!(config.role(Some("../x")).is_err());
+}
+
+#[test]
+fn the_starter_configuration_changes_nothing_and_all_of_it_is_valid_once_uncommented() {
+    use crate::cmd::init::STARTER;
+    let world = world();
+    world.user(STARTER);
+    let config = world.load();
+    assert!(config.rules.is_empty());
+    assert_eq!(config.role(None).unwrap(), name("default"));
+    let uncommented: String = STARTER
+        .lines()
+        .map(|line| line.strip_prefix('#').filter(|rest| !rest.is_empty() && !rest.starts_with(' ')).unwrap_or(line))
+        .map(|line| format!("{line}\n"))
+        .collect();
+    world.user(&uncommented);
+    let config = world.load();
+    assert_eq!(config.roles[&name("default")].enclosure.memory_bytes, BoxSettings::default().memory_bytes);
+    assert!(config.roles.contains_key(&name("reader")) && config.approvers.len() == 2);
+    let policy = config.policy(&Catalogue::builtin().unwrap());
+    assert!(policy.is_ok(), "{:?}", policy.err());
+}
+
+#[test]
+fn the_starter_policy_is_valid_once_uncommented() {
+    use crate::cmd::init::STARTER_POLICY;
+    let world = world();
+    let dir = world.places.user.join(POLICY_DIR);
+    fs::create_dir(&dir).unwrap();
+    let rule: String = STARTER_POLICY.lines().skip_while(|line| !line.contains("@id")).map(|line| format!("{}\n", line.trim_start_matches("// "))).collect();
+    for text in [STARTER_POLICY.to_owned(), rule] {
+        fs::write(dir.join("starter.cedar"), text).unwrap();
+        let policy = world.load().policy(&Catalogue::builtin().unwrap());
+        assert!(policy.is_ok(), "{:?}", policy.err());
+    }
+}

@@ -1,0 +1,10 @@
+//! Does what a session did reach the workspace whole, and only what may?
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test that cannot set its scene, or finds it wrong, fails by panicking"
+)]
+
+mod overlay;
+mod play;
+mod whole;
