@@ -5,15 +5,13 @@
 //! laid out before the clone and makes system calls.
 use crate::op::{Bind, Listen, Netlink, Op, Source, Subsystem, Tag, When};
 use crate::reaper;
+use crate::sockets;
 use crate::sys::{self, Image};
 use crate::wire::{MAX_DESCRIPTORS, Message};
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags};
 use rustix::io::{Errno, IoSlice};
 use rustix::mount::{MountFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags};
-use rustix::net::{
-    AddressFamily, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketFlags,
-    SocketType, netlink, sockopt,
-};
+use rustix::net::{RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags};
 use rustix::process::{DumpableBehavior, Rlimit, Signal};
 use rustix::thread::{CapabilitiesSecureBits, CapabilitySet, CapabilitySets};
 use std::ffi::CStr;
@@ -217,6 +215,11 @@ impl<'a> Builder<'a> {
             Op::Link { path, target } => rustix::fs::symlink(target.as_c_str(), path.as_c_str()),
             Op::Bind(bind) => self.bind(step, bind),
             Op::NoUserNamespaces => write_file(c"proc/sys/user/max_user_namespaces", b"0"),
+            Op::SharedMemory { pages } => {
+                // Older kernels leave this to the host's root; then the control group or nobody counts it.
+                write_number(c"proc/sys/kernel/shmall", *pages).ok();
+                Ok(())
+            }
             Op::ReadOnly { path } => {
                 let at = rustix::fs::open(path.as_c_str(), PATH_ONLY, Mode::empty())?;
                 sys::mount_attributes(at.as_fd(), false, crate::op::RDONLY, None)
@@ -275,7 +278,7 @@ impl<'a> Builder<'a> {
     }
 
     fn netlink(&mut self, request: &Netlink) -> Result<(), Errno> {
-        match (converse(request), request.to) {
+        match (sockets::converse(request), request.to) {
             (Ok(()), _) | (Err(_), Subsystem::RouteV6) => Ok(()),
             (Err(_), Subsystem::Filter) => {
                 self.redirect = false;
@@ -289,7 +292,7 @@ impl<'a> Builder<'a> {
         if listen.when == When::WithoutRedirect && self.redirect {
             return Ok(());
         }
-        match open_listener(listen) {
+        match sockets::open_listener(listen) {
             Ok(socket) => self.hand(listen.tag, socket),
             // A network without IPv6 reaches nothing by IPv6.
             Err(Errno::ADDRNOTAVAIL | Errno::AFNOSUPPORT) if listen.address.is_ipv6() => Ok(()),
@@ -413,6 +416,20 @@ fn write_file(path: &CStr, contents: &[u8]) -> Result<(), Errno> {
     if written == contents.len() { Ok(()) } else { Err(Errno::IO) }
 }
 
+/// Writes a number in decimal digits.
+fn write_number(path: &CStr, number: u64) -> Result<(), Errno> {
+    let mut digits = [0_u8; 20];
+    let (mut rest, mut first) = (number, digits.len());
+    for digit in digits.iter_mut().rev() {
+        *digit = b'0' + u8::try_from(rest % 10).unwrap_or(0);
+        (rest, first) = (rest / 10, first - 1);
+        if rest == 0 {
+            break;
+        }
+    }
+    write_file(path, digits.get(first..).unwrap_or_default())
+}
+
 fn make_file(path: &CStr, contents: &[u8], mode: u32) -> Result<(), Errno> {
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let file = rustix::fs::open(path, flags, Mode::from_raw_mode(mode))?;
@@ -461,73 +478,8 @@ fn drop_capabilities() -> Result<(), Errno> {
     }
 }
 
-fn open_listener(listen: &Listen) -> Result<OwnedFd, Errno> {
-    let udp = listen.tag == Tag::DnsUdp;
-    let kind = if udp { SocketType::DGRAM } else { SocketType::STREAM };
-    let family = if listen.address.is_ipv6() { AddressFamily::INET6 } else { AddressFamily::INET };
-    let socket = rustix::net::socket_with(family, kind, SocketFlags::CLOEXEC, None)?;
-    sockopt::set_socket_reuseaddr(&socket, true)?;
-    if listen.address.is_ipv6() {
-        sockopt::set_ipv6_v6only(&socket, true)?;
-    }
-    rustix::net::bind(&socket, &listen.address)?;
-    if !udp {
-        rustix::net::listen(&socket, BACKLOG)?;
-    }
-    Ok(socket)
-}
-
-/// Sends a request and reads until every acknowledgement is in; the first error ends it.
-fn converse(request: &Netlink) -> Result<(), Errno> {
-    let protocol = match request.to {
-        Subsystem::Filter => Some(netlink::NETFILTER),
-        // Protocol 0, which is what no protocol means.
-        Subsystem::Route | Subsystem::RouteV6 => None,
-    };
-    let socket = rustix::net::socket_with(
-        AddressFamily::NETLINK,
-        SocketType::RAW,
-        SocketFlags::CLOEXEC,
-        protocol,
-    )?;
-    sockopt::set_socket_timeout(&socket, sockopt::Timeout::Recv, Some(ANSWER_TIME))?;
-    rustix::net::send(&socket, &request.message, SendFlags::empty())?;
-    let mut wanted = request.acknowledgements;
-    let mut buffer = [0_u8; 8192];
-    while wanted > 0 {
-        let length = rustix::net::recv(&socket, &mut buffer, RecvFlags::empty())?.0;
-        let mut rest = buffer.get(..length).unwrap_or_default();
-        while let Some((message, after)) = next_message(rest) {
-            if let Some(errno) = verdict(message) {
-                if errno != 0 {
-                    return Err(Errno::from_raw_os_error(-errno));
-                }
-                wanted = wanted.saturating_sub(1);
-            }
-            rest = after;
-        }
-    }
-    Ok(())
-}
-
-fn next_message(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
-    let length = usize::try_from(u32::from_ne_bytes(*bytes.first_chunk()?)).ok()?;
-    let message = bytes.get(..length.max(16))?;
-    Some((message, bytes.get(length.next_multiple_of(4)..).unwrap_or_default()))
-}
-
-/// The error number of an acknowledgement (0 or negative), if the message is one.
-fn verdict(message: &[u8]) -> Option<i32> {
-    let kind = u16::from_ne_bytes(*message.get(4..6)?.first_chunk()?);
-    let errno = i32::from_ne_bytes(*message.get(16..20)?.first_chunk()?);
-    (kind == NLMSG_ERROR).then_some(errno)
-}
-
 const PATH_ONLY: OFlags = OFlags::PATH.union(OFlags::CLOEXEC);
 const CLONE_TREE: OpenTreeFlags = OpenTreeFlags::OPEN_TREE_CLONE
     .union(OpenTreeFlags::OPEN_TREE_CLOEXEC)
     .union(OpenTreeFlags::AT_RECURSIVE)
     .union(OpenTreeFlags::AT_EMPTY_PATH);
-const BACKLOG: i32 = 256;
-const NLMSG_ERROR: u16 = 2;
-const ANSWER_TIME: Duration = Duration::from_secs(5);

@@ -1,7 +1,7 @@
 //! What is true of this host, as far as a plan needs to know?
 use crate::error::PlanError;
 use crate::linux::cgroup::Place;
-use crate::linux::mounts;
+use crate::linux::paths;
 use crate::spec::BoxSpec;
 use crate::sys;
 use rustix::fs::FileType;
@@ -94,7 +94,7 @@ impl HostFacts {
     fn look(&mut self, spec: &BoxSpec) -> Result<(), PlanError> {
         let sockets = spec.sockets.iter().map(|socket| socket.host.as_path());
         let synthetic = spec.synthetic.iter().map(|file| file.path.as_path());
-        let ours: Vec<String> = mounts::looked_at().collect();
+        let ours: Vec<String> = paths::looked_at().collect();
         let asked = [spec.workspace.as_path(), &spec.home, &spec.program, &spec.cwd]
             .into_iter()
             .chain(spec.readable.iter().map(PathBuf::as_path))
@@ -132,7 +132,7 @@ impl HostFacts {
     }
 
     fn look_at_etc(&mut self) {
-        for name in mounts::ETC_FILES {
+        for name in paths::ETC_FILES {
             let path = Path::new("/etc").join(name);
             if let Some(contents) = small_public_file(&path) {
                 self.etc_files.insert(path, contents);
@@ -141,7 +141,7 @@ impl HostFacts {
         let Ok(entries) = fs::read_dir("/etc") else { return };
         for entry in entries.flatten() {
             let name = entry.file_name();
-            let versioned = mounts::ETC_VERSIONED
+            let versioned = paths::ETC_VERSIONED
                 .iter()
                 .any(|prefix| name.to_str().is_some_and(|name| name.starts_with(prefix)));
             if versioned && entry.file_type().is_ok_and(|kind| kind.is_dir()) {

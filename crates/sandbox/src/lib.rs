@@ -25,6 +25,7 @@ mod op;
 mod plan;
 mod reaper;
 mod running;
+mod sockets;
 mod spawn;
 mod spec;
 mod status;

@@ -4,5 +4,6 @@ pub(crate) mod landlock;
 pub(crate) mod limits;
 pub(crate) mod mounts;
 pub(crate) mod network;
+pub(crate) mod paths;
 pub(crate) mod seccomp;
 pub(crate) mod syscalls;

@@ -55,7 +55,10 @@ impl Plan {
         ops.extend(limits::ops(&spec.limits, facts));
         ops.extend([Op::HandOver, Op::EnterGroups, Op::NoNewPrivileges]);
         ops.extend(landlock::wall(facts.landlock_abi, rules));
-        ops.extend([Op::DropCapabilities, Op::Filter(seccomp::program())]);
+        ops.extend([
+            Op::DropCapabilities,
+            Op::Filter(seccomp::program(facts.cgroup.counts_memory())),
+        ]);
         Ok(Self {
             ops,
             workspace: spec.workspace.clone(),

@@ -8,7 +8,7 @@ use crate::wire::Message;
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fs::{Mode, OFlags};
 use rustix::process::WaitOptions;
-use std::os::fd::{BorrowedFd, RawFd};
+use std::os::fd::{BorrowedFd, OwnedFd, RawFd};
 use std::time::Duration;
 
 /// Keeps the box until the program has ended, its time is up, or the supervisor is gone.
@@ -17,6 +17,7 @@ pub(crate) fn keep(socket: RawFd, program: i32, wall: Option<Duration>) -> ! {
     let deadline = wall.map(|wall| now().saturating_add(wall));
     let Ok(children) = sys::child_signals() else { sys::exit(2) };
     say(socket, Message::Started);
+    leave_the_rest(socket, &children);
     forget_supervisor();
     loop {
         if let Some(status) = bury(program) {
@@ -32,8 +33,20 @@ pub(crate) fn keep(socket: RawFd, program: i32, wall: Option<Duration>) -> ! {
     }
 }
 
+/// Closes every descriptor but the two that are used: those kept for the program's streams, and mounts made by root.
+fn leave_the_rest(socket: BorrowedFd<'_>, children: &OwnedFd) {
+    let (socket, children) =
+        (sys::number(socket).cast_unsigned(), sys::number(children).cast_unsigned());
+    let (low, high) = (socket.min(children), socket.max(children));
+    for (first, last) in [(3, low - 1), (low + 1, high - 1), (high + 1, u32::MAX)] {
+        if first <= last {
+            sys::close_range(first, last).ok();
+        }
+    }
+}
+
 /// Sleeps until a child has changed or the time is over; ends the box when the supervisor's end of the socket is closed.
-fn wait(socket: BorrowedFd<'_>, children: &std::os::fd::OwnedFd, left: Option<Duration>) {
+fn wait(socket: BorrowedFd<'_>, children: &OwnedFd, left: Option<Duration>) {
     let mut fds =
         [PollFd::from_borrowed_fd(socket, PollFlags::IN), PollFd::new(children, PollFlags::IN)];
     let left = left.and_then(|left| Timespec::try_from(left).ok());

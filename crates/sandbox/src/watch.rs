@@ -75,7 +75,7 @@ fn look_after(pidfd: &OwnedFd, pid: i32, limit_bytes: u64, seen: &Seen) {
     }
 }
 
-/// The anonymous memory of a process and all below it, in bytes. Orphans hang on pid 1, so none is missed.
+/// The memory of a process's own and of all below it, in bytes. Orphans hang on pid 1, so none is missed.
 fn tree_bytes(root: i32) -> u64 {
     let mut waiting = vec![root];
     let mut met = BTreeSet::new();
@@ -86,18 +86,22 @@ fn tree_bytes(root: i32) -> u64 {
         }
         // The first process is ours; its copy of the supervisor's memory is not the box's doing.
         if pid != root {
-            total = total.saturating_add(anonymous_bytes(pid));
+            total = total.saturating_add(own_bytes(pid));
         }
         waiting.extend(children(pid));
     }
     total
 }
 
-fn anonymous_bytes(pid: i32) -> u64 {
-    let statm = fs::read_to_string(format!("/proc/{pid}/statm")).unwrap_or_default();
-    let mut fields = statm.split(' ').skip(1).map(|field| field.parse::<u64>().unwrap_or(0));
-    let (resident, file) = (fields.next().unwrap_or(0), fields.next().unwrap_or(0));
-    resident.saturating_sub(file).saturating_mul(rustix::param::page_size() as u64)
+/// Anonymous and shared memory; a mapped file is not the box's own.
+fn own_bytes(pid: i32) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let field = |name: &str| {
+        let line = status.lines().find_map(|line| line.strip_prefix(name))?;
+        line.trim().strip_suffix(" kB")?.parse::<u64>().ok()
+    };
+    let kib = field("RssAnon:").unwrap_or(0).saturating_add(field("RssShmem:").unwrap_or(0));
+    kib.saturating_mul(1024)
 }
 
 fn children(pid: i32) -> Vec<i32> {

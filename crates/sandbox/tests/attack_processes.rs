@@ -3,7 +3,6 @@
 //! Numbers are those of the attack catalogue (P). Every attack has its legitimate twin in the same test.
 #![expect(
     clippy::unwrap_used,
-    clippy::indexing_slicing,
     clippy::disallowed_methods,
     reason = "a test may stop, and plays what is outside the box"
 )]

@@ -79,6 +79,14 @@ impl Judge for ModelJudge {
         Ok(ticket)
     }
 
+    fn stopped(&self, method: &str, path: &str, refusal: &Told) {
+        let (gate, caller) = (Arc::clone(&self.gate), self.caller.clone());
+        let what = display_line(&format!("{method} {path}: {}", refusal.sentence()), 400);
+        let code = refusal.code().to_owned();
+        // The log may wait for its disk, and this is called from within I/O.
+        tokio::task::spawn_blocking(move || gate.unreadable(&caller, Door::Model, &code, &what));
+    }
+
     fn after(&self, ticket: Self::Ticket, outcome: ModelOutcome) {
         // The receiver lives until it has heard; it is gone only when the session is.
         drop(ticket.send(outcome));

@@ -3,6 +3,7 @@
 //! A [`View`] is a map of places, ordered so that a directory comes before what lies in it. It starts with what every box
 //! has; the specification adds to it; then it is turned into acts.
 use super::landlock::{self, Rule};
+use super::paths::{DEVICE_LINKS, DEVICES, ETC_TREES, PROC_MASKED, SYSTEM};
 use crate::error::PlanError;
 use crate::host::{HostFacts, Kind, PathFact};
 use crate::op::{Bind, NODEV, NOEXEC, NOSUID, Op, RDONLY, Source};
@@ -191,7 +192,7 @@ impl<'a> View<'a> {
             build.place(path, place, exists, self.facts.private_uid.is_some());
         }
         build.devices(scratch_bytes);
-        build.processes(self.facts);
+        build.processes(self.facts, scratch_bytes);
         build.finish();
         Ok((build.ops, build.rules))
     }
@@ -369,9 +370,14 @@ impl Build {
         self.scratch(Path::new("/dev/shm"), scratch_bytes, 0o1777);
     }
 
-    fn processes(&mut self, facts: &HostFacts) {
+    fn processes(&mut self, facts: &HostFacts, scratch_bytes: u64) {
         self.directory(Path::new("/proc"), 0o555);
-        self.ops.extend([Op::Proc, Op::NoUserNamespaces, Op::ReadOnly { path: c"proc".into() }]);
+        self.ops.extend([
+            Op::Proc,
+            Op::NoUserNamespaces,
+            Op::SharedMemory { pages: scratch_bytes / 4096 },
+            Op::ReadOnly { path: c"proc".into() },
+        ]);
         for path in PROC_MASKED.iter().map(|name| Path::new("/proc").join(name)) {
             match facts.path(&path).map(|fact| &fact.kind) {
                 Some(Kind::Directory) => {
@@ -415,12 +421,6 @@ impl Build {
     }
 }
 
-/// Every host path a plan may ask about besides the specification's own.
-pub(crate) fn looked_at() -> impl Iterator<Item = String> {
-    let masked = PROC_MASKED.iter().map(|name| format!("/proc/{name}"));
-    SYSTEM.iter().chain(ETC_TREES).map(|path| (*path).to_owned()).chain(masked)
-}
-
 fn relative(path: &Path) -> CString {
     c_path(path.strip_prefix("/").unwrap_or(path))
 }
@@ -433,86 +433,6 @@ fn c_path(path: &Path) -> CString {
 fn options(text: &str) -> CString {
     CString::new(text).unwrap_or_default()
 }
-
-/// Trees of the operating system that every program needs; a symlink among them is reproduced.
-const SYSTEM: &[&str] =
-    &["/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/nix/store", "/gnu/store"];
-
-/// Trees of `/etc` without secrets. Not `/etc/ssl` itself: it holds `private`.
-const ETC_TREES: &[&str] = &[
-    "/etc/alternatives",
-    "/etc/ca-certificates",
-    "/etc/crypto-policies",
-    "/etc/fonts",
-    "/etc/ld.so.cache",
-    "/etc/ld.so.conf.d",
-    "/etc/pki/ca-trust/extracted",
-    "/etc/pki/tls/certs",
-    "/etc/profile.d",
-    "/etc/ssl/certs",
-    "/etc/ssl/openssl.cnf",
-    "/etc/static/ssl/certs",
-    "/etc/terminfo",
-];
-
-/// Directories of `/etc` whose names carry a version.
-pub(crate) const ETC_VERSIONED: &[&str] = &["java-", "perl", "python", "php"];
-
-/// Small files of `/etc` that are copied, if anyone may read them.
-pub(crate) const ETC_FILES: &[&str] = &[
-    "bash.bashrc",
-    "debian_version",
-    "ethertypes",
-    "gai.conf",
-    "host.conf",
-    "inputrc",
-    "ld.so.conf",
-    "locale.alias",
-    "locale.conf",
-    "localtime",
-    "login.defs",
-    "lsb-release",
-    "magic",
-    "mime.types",
-    "os-release",
-    "profile",
-    "protocols",
-    "rpc",
-    "services",
-    "shells",
-    "timezone",
-];
-
-/// Entries of a fresh `/proc` that tell about the host or its kernel beyond what programs need.
-const PROC_MASKED: &[&str] = &[
-    "acpi",
-    "asound",
-    "bus",
-    "cmdline",
-    "config.gz",
-    "driver",
-    "fs",
-    "interrupts",
-    "irq",
-    "kallsyms",
-    "kcore",
-    "key-users",
-    "keys",
-    "kmsg",
-    "modules",
-    "scsi",
-    "sysrq-trigger",
-    "timer_list",
-];
-
-const DEVICES: &[&str] = &["null", "zero", "full", "random", "urandom", "tty"];
-const DEVICE_LINKS: &[(&str, &str)] = &[
-    ("fd", "/proc/self/fd"),
-    ("ptmx", "pts/ptmx"),
-    ("stderr", "/proc/self/fd/2"),
-    ("stdin", "/proc/self/fd/0"),
-    ("stdout", "/proc/self/fd/1"),
-];
 
 const STAGE: &str = "/.stage";
 const ROOT_BYTES: usize = 4 << 20;

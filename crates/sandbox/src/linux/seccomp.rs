@@ -6,8 +6,9 @@ use super::syscalls::{Answer, Check, ENTRIES};
 use libc::sock_filter;
 use std::collections::BTreeMap;
 
-/// The filter for this architecture.
-pub(crate) fn program() -> Vec<sock_filter> {
+/// The filter for this architecture. Where nothing counts the memory of the whole box, `memfd_create` is absent: what is
+/// written to such a file belongs to no process, so no watch would see it.
+pub(crate) fn program(memory_counted: bool) -> Vec<sock_filter> {
     let mut code = vec![
         load(ARCH_OFFSET),
         jump(BPF_JEQ, AUDIT_ARCH, 1, 0),
@@ -17,7 +18,12 @@ pub(crate) fn program() -> Vec<sock_filter> {
         jump(BPF_JGE, X32_BIT, 0, 1),
         answer(SECCOMP_RET_ERRNO | ENOSYS),
     ];
-    code.extend(search(&ranges()));
+    let mut answers = answers();
+    if !memory_counted {
+        answers
+            .extend(u32::try_from(libc::SYS_memfd_create).map(|number| (number, Answer::Absent)));
+    }
+    code.extend(search(&ranges(&answers)));
     code
 }
 
@@ -34,15 +40,19 @@ pub fn filter_rules() -> impl Iterator<Item = (&'static str, &'static str)> {
     })
 }
 
-/// Answers by first number, covering every number: calls next to each other with one answer share a range.
-fn ranges() -> Vec<(u32, Answer)> {
-    let mut answers: BTreeMap<u32, Answer> = BTreeMap::new();
+fn answers() -> BTreeMap<u32, Answer> {
+    let mut answers = BTreeMap::new();
     for entry in ENTRIES {
         let numbers = entry.calls.iter().filter_map(|&call| u32::try_from(call).ok());
         answers.extend(numbers.map(|number| (number, entry.answer)));
     }
+    answers
+}
+
+/// Answers by first number, covering every number: calls next to each other with one answer share a range.
+fn ranges(answers: &BTreeMap<u32, Answer>) -> Vec<(u32, Answer)> {
     let mut ranges = vec![(0, Answer::Absent)];
-    for (&number, &answer) in &answers {
+    for (&number, &answer) in answers {
         push(&mut ranges, number, answer);
         if !answers.contains_key(&(number + 1)) {
             push(&mut ranges, number + 1, Answer::Absent);

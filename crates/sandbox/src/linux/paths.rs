@@ -1,0 +1,89 @@
+//! Which paths of the host does every box see, and which of a fresh `/proc` does none?
+//!
+//! Data only.
+
+/// Every host path a plan may ask about besides the specification's own.
+pub(crate) fn looked_at() -> impl Iterator<Item = String> {
+    let masked = PROC_MASKED.iter().map(|name| format!("/proc/{name}"));
+    SYSTEM.iter().chain(ETC_TREES).map(|path| (*path).to_owned()).chain(masked)
+}
+
+/// Trees of the operating system that every program needs; a symlink among them is reproduced.
+pub(crate) const SYSTEM: &[&str] =
+    &["/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/nix/store", "/gnu/store"];
+
+/// Trees of `/etc` without secrets. Not `/etc/ssl` itself: it holds `private`.
+pub(crate) const ETC_TREES: &[&str] = &[
+    "/etc/alternatives",
+    "/etc/ca-certificates",
+    "/etc/crypto-policies",
+    "/etc/fonts",
+    "/etc/ld.so.cache",
+    "/etc/ld.so.conf.d",
+    "/etc/pki/ca-trust/extracted",
+    "/etc/pki/tls/certs",
+    "/etc/profile.d",
+    "/etc/ssl/certs",
+    "/etc/ssl/openssl.cnf",
+    "/etc/static/ssl/certs",
+    "/etc/terminfo",
+];
+
+/// Directories of `/etc` whose names carry a version.
+pub(crate) const ETC_VERSIONED: &[&str] = &["java-", "perl", "python", "php"];
+
+/// Small files of `/etc` that are copied, if anyone may read them.
+pub(crate) const ETC_FILES: &[&str] = &[
+    "bash.bashrc",
+    "debian_version",
+    "ethertypes",
+    "gai.conf",
+    "host.conf",
+    "inputrc",
+    "ld.so.conf",
+    "locale.alias",
+    "locale.conf",
+    "localtime",
+    "login.defs",
+    "lsb-release",
+    "magic",
+    "mime.types",
+    "os-release",
+    "profile",
+    "protocols",
+    "rpc",
+    "services",
+    "shells",
+    "timezone",
+];
+
+/// Entries of a fresh `/proc` that tell about the host or its kernel beyond what programs need.
+pub(crate) const PROC_MASKED: &[&str] = &[
+    "acpi",
+    "asound",
+    "bus",
+    "cmdline",
+    "config.gz",
+    "driver",
+    "fs",
+    "interrupts",
+    "irq",
+    "kallsyms",
+    "kcore",
+    "key-users",
+    "keys",
+    "kmsg",
+    "modules",
+    "scsi",
+    "sysrq-trigger",
+    "timer_list",
+];
+
+pub(crate) const DEVICES: &[&str] = &["null", "zero", "full", "random", "urandom", "tty"];
+pub(crate) const DEVICE_LINKS: &[(&str, &str)] = &[
+    ("fd", "/proc/self/fd"),
+    ("ptmx", "pts/ptmx"),
+    ("stderr", "/proc/self/fd/2"),
+    ("stdin", "/proc/self/fd/0"),
+    ("stdout", "/proc/self/fd/1"),
+];
