@@ -9,7 +9,7 @@ use std::path::PathBuf;
 pub(crate) mod exit {
     /// Done.
     pub(crate) const DONE: u8 = 0;
-    /// No: refused, broken, or not found. For `doctor`: no box can be built here.
+    /// No: refused, broken, or not found. For `doctor`: a run would be refused here.
     pub(crate) const NO: u8 = 1;
     /// The command line was not understood.
     pub(crate) const USAGE: u8 = 2;
@@ -33,7 +33,7 @@ pub(crate) mod exit {
 pub(crate) const EXIT_CODES: &str = "\
 Exit codes:
   0    done
-  1    no: refused, broken or not found; doctor: no box can be built here
+  1    no: refused, broken or not found; doctor: a run would be refused here
   2    the command line was not understood
   69   not possible here, such as answering approvals from inside a box
   74   the state directory or another file could not be read or written
@@ -67,7 +67,7 @@ pub(crate) struct Global {
     /// Keep the log, approvals and sessions in DIR instead of ~/.local/state/bartizan
     #[arg(long, global = true, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub(crate) state: Option<PathBuf>,
-    /// When to use colour; NO_COLOR in the environment means never
+    /// When to use colour; `NO_COLOR` in the environment means never
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
     pub(crate) color: Color,
 }
@@ -114,7 +114,10 @@ pub(crate) enum Command {
 
 /// `bartizan run`.
 #[derive(Debug, Args)]
-#[command(after_help = "Exits as the command did; 125, 126 and 127 are Bartizan's own (see `bartizan --help`).")]
+#[expect(clippy::struct_excessive_bools, reason = "each is one flag, as typed")]
+#[command(
+    after_help = "Exits as the command did; 125, 126 and 127 are Bartizan's own (see `bartizan --help`)."
+)]
 pub(crate) struct RunArgs {
     /// The role the agent plays; without it, the configuration's default
     #[arg(long, value_name = "ROLE")]
@@ -164,8 +167,8 @@ pub(crate) struct InitArgs {
 pub(crate) enum PolicyCommand {
     /// Load everything as `run` would, and say what is wrong
     Check(PolicyCheckArgs),
-    /// Print all policies as Cedar, with the place each comes from
-    Show,
+    /// Print all policies as Cedar, with the place each comes from; or the tools they speak of
+    Show(PolicyShowArgs),
     /// Tell what the policy says of one call, and why
     Explain(ExplainArgs),
 }
@@ -178,10 +181,23 @@ pub(crate) struct PolicyCheckArgs {
     pub(crate) json: bool,
 }
 
+/// `bartizan policy show`.
+#[derive(Debug, Args)]
+pub(crate) struct PolicyShowArgs {
+    /// Print what policies can say of one tool: its arguments and facts, as a Cedar schema
+    #[arg(long, value_name = "TOOL", conflicts_with = "tools")]
+    pub(crate) tool: Option<String>,
+    /// List the tools that are known, with effect and server
+    #[arg(long)]
+    pub(crate) tools: bool,
+}
+
 /// `bartizan policy explain`.
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  bartizan policy explain --role coder Read '{\"file_path\":\"/etc/passwd\"}'\n\n\
-                        Exit codes: 0 allow, 1 deny, 3 ask.")]
+#[command(
+    after_help = "Example:\n  bartizan policy explain --role coder Read '{\"file_path\":\"/etc/passwd\"}'\n\n\
+                        Exit codes: 0 allow, 1 deny, 3 ask."
+)]
 pub(crate) struct ExplainArgs {
     /// The role that would make the call; without it, the configuration's default
     #[arg(long, value_name = "ROLE")]
@@ -192,7 +208,7 @@ pub(crate) struct ExplainArgs {
     /// Print the result as JSON
     #[arg(long)]
     pub(crate) json: bool,
-    /// The tool, as its definition spells it: Read, net.connect, mcp__github__create_issue
+    /// The tool, as its definition spells it: `Read`, `net.connect`, `mcp__github__create_issue`
     #[arg(value_name = "TOOL")]
     pub(crate) tool: String,
     /// The tool's arguments as a JSON object
@@ -274,7 +290,9 @@ pub(crate) struct AuditTailArgs {
 
 /// `bartizan audit verify`.
 #[derive(Debug, Args)]
-#[command(after_help = "Exit codes: 0 whole, 1 broken, 2 truncated, 3 whole but for a tail that no signed checkpoint covers yet.")]
+#[command(
+    after_help = "Exit codes: 0 whole, 1 broken, 2 truncated, 3 whole but for a tail that no signed checkpoint covers yet."
+)]
 pub(crate) struct AuditVerifyArgs {
     /// Verify this exported log instead of the one in the state directory
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
@@ -352,6 +370,7 @@ pub(crate) struct DoctorArgs {
 
 /// `bartizan trust`.
 #[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is one flag, as typed")]
 pub(crate) struct TrustArgs {
     /// The project; without it, the current directory
     #[arg(value_name = "DIR", value_hint = ValueHint::DirPath)]
@@ -404,7 +423,10 @@ mod tests {
 
     #[test]
     fn what_follows_the_command_belongs_to_it() {
-        let cli = Cli::try_parse_from(["bartizan", "run", "--agent", "coder", "--", "ls", "--json", "--config", "x"]).unwrap();
+        let cli = Cli::try_parse_from([
+            "bartizan", "run", "--agent", "coder", "--", "ls", "--json", "--config", "x",
+        ])
+        .unwrap();
         let Command::Run(run) = cli.command else { panic!("not a run") };
         assert_eq!(run.command, ["ls", "--json", "--config", "x"]);
         assert!(!run.json && cli.global.config.is_none());
@@ -420,11 +442,17 @@ mod tests {
 
     #[test]
     fn a_run_without_a_command_is_a_usage_error() {
-        assert_eq!(Cli::try_parse_from(["bartizan", "run", "--"]).unwrap_err().exit_code(), i32::from(exit::USAGE));
+        assert_eq!(
+            Cli::try_parse_from(["bartizan", "run", "--"]).unwrap_err().exit_code(),
+            i32::from(exit::USAGE)
+        );
     }
 
     #[test]
     fn direct_and_read_only_exclude_each_other() {
-        assert!(Cli::try_parse_from(["bartizan", "run", "--direct", "--read-only", "--", "ls"]).is_err());
+        assert!(
+            Cli::try_parse_from(["bartizan", "run", "--direct", "--read-only", "--", "ls"])
+                .is_err()
+        );
     }
 }

@@ -100,7 +100,7 @@ impl Default for BoxSettings {
             env: Vec::new(),
             memory_bytes: 8 << 30,
             pids: 4096,
-            wall: Duration::from_secs(24 * 3600),
+            wall: Duration::from_hours(24),
             file_size_bytes: 4 << 30,
             open_files: 16_384,
             overlay_size_bytes: 2 << 30,

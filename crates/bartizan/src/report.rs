@@ -1,6 +1,5 @@
 //! How is a person told? Errors with their place and remedy on standard error; data stays on standard output.
 
-use crate::app::Refused;
 use crate::cli::{Color, exit};
 use bartizan_scan::display_line;
 use std::fmt::Write as _;
@@ -38,6 +37,11 @@ impl Problem {
     pub(crate) fn at(mut self, excerpt: Excerpt) -> Self {
         self.excerpt = Some(excerpt);
         self
+    }
+
+    /// The sentence and the first hint.
+    pub(crate) fn into_parts(self) -> (String, Option<String>) {
+        (self.what, self.hints.into_iter().next())
     }
 
     /// Keeps the place and drops the line's text.
@@ -83,7 +87,10 @@ impl Failure {
 
     /// A file that could not be read or written.
     pub(crate) fn file(doing: &str, path: &Path, error: &io::Error) -> Self {
-        Self::new(exit::STATE, Problem::new(format!("cannot {doing} `{}`: {}", path.display(), plain(error))))
+        Self::new(
+            exit::STATE,
+            Problem::new(format!("cannot {doing} `{}`: {}", path.display(), plain(error))),
+        )
     }
 }
 
@@ -129,7 +136,14 @@ impl Excerpt {
         let text = rest.lines().next().unwrap_or_default();
         let column = source.get(line_start..start).unwrap_or_default().chars().count();
         let left = text.chars().count().saturating_sub(column);
-        let width = source.get(start..end).unwrap_or_default().lines().next().unwrap_or_default().chars().count();
+        let width = source
+            .get(start..end)
+            .unwrap_or_default()
+            .lines()
+            .next()
+            .unwrap_or_default()
+            .chars()
+            .count();
         Self {
             file: file.display().to_string(),
             line: before.matches('\n').count() + 1,
@@ -144,7 +158,13 @@ impl Excerpt {
         let as_size = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);
         let (line, column) = (as_size(line).max(1), as_size(column).max(1));
         let text = source.lines().nth(line - 1).unwrap_or_default();
-        Self { file: file.to_owned(), line, column, text: text.chars().take(SHOWN).collect(), width: 1 }
+        Self {
+            file: file.to_owned(),
+            line,
+            column,
+            text: text.chars().take(SHOWN).collect(),
+            width: 1,
+        }
     }
 
     /// Puts the caret under `word`, if the line has it.
@@ -303,7 +323,8 @@ fn render_excerpt(excerpt: &Excerpt, paint: Paint, colour: bool) -> String {
     let number = line.to_string();
     let gutter = " ".repeat(number.len());
     // Tabs keep their width under the caret line by being copied into it.
-    let pad: String = text.chars().take(column - 1).map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
+    let pad: String =
+        text.chars().take(column - 1).map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
     let shown: String = text.split('\t').map(safe).collect::<Vec<_>>().join("\t");
     let mut lines = format!("  --> {}:{line}:{column}\n", safe(file));
     if text.is_empty() {
@@ -318,18 +339,11 @@ fn render_excerpt(excerpt: &Excerpt, paint: Paint, colour: bool) -> String {
     lines
 }
 
-/// Says a refusal on standard error, as it happens.
-pub(crate) fn refusal(refused: &Refused) {
-    let Refused { code, sentence, hint, .. } = refused;
-    let problem = Problem::new(format!("{sentence} [{code}]")).hint(hint.clone());
-    let colour = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-    let text = render(&problem, "refused", Paint::Yellow, colour);
-    // A person who closed standard error does not want to know; the log has it.
-    drop(io::stderr().write_all(text.as_bytes()));
-}
-
 /// The known word that was probably meant by `given`, for a hint.
-pub(crate) fn did_you_mean<'a>(given: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub(crate) fn did_you_mean<'a>(
+    given: &str,
+    known: impl IntoIterator<Item = &'a str>,
+) -> Option<&'a str> {
     let given: Vec<char> = given.to_lowercase().chars().take(64).collect();
     let limit = (given.len() / 3).max(if given.len() < 4 { 1 } else { 2 });
     let distances = known.into_iter().map(|word| (distance(&given, &word.to_lowercase()), word));

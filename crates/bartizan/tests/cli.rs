@@ -1,10 +1,12 @@
 //! Does the command line keep its promises? Through the binary: exit codes, streams, and what a person reads.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "the helpers of tests fail as tests do")]
 
-use bartizan_store::{Answer, Desk, Digest, Entry, Event, Ledger, NewQuestion, Store, Verdict};
-use bartizan_store::{Durability, Question};
+use bartizan_store::{
+    Answer, Desk, Digest, Durability, Entry, Event, Ledger, NewQuestion, Question, Store, Verdict,
+};
 use serde_json::{Value, json};
 use std::fs;
-use std::io::Read;
+use std::io::{BufRead, BufReader, Read};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -24,7 +26,7 @@ struct Done {
     err: String,
 }
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 impl World {
     fn new() -> Self {
@@ -53,10 +55,17 @@ impl World {
     }
 
     fn command(&self, args: &[&str]) -> Command {
-        #[expect(clippy::disallowed_methods, reason = "the binary under test is what this file is about")]
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "the binary under test is what this file is about"
+        )]
         let mut command = Command::new(env!("CARGO_BIN_EXE_bartizan"));
         command.args(args).env_clear().env("HOME", self.path("home")).env("PATH", "/usr/bin:/bin");
-        command.current_dir(self.path("project")).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+            .current_dir(self.path("project"))
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
         command
     }
 
@@ -109,15 +118,26 @@ fn ask(store: &Store, call: &str, quorum: u32, shown: Value) -> Question {
         policy: Digest::of(b"policy"),
         quorum,
         shown,
-        expires_in: Duration::from_secs(600),
+        expires_in: Duration::from_mins(10),
     };
     store.ask(new).unwrap()
+}
+
+fn start(question: &Question, length: usize) -> &str {
+    question.id.get(..length).unwrap()
 }
 
 #[test]
 fn what_is_not_understood_is_a_usage_error_on_standard_error() {
     let world = World::new();
-    for args in [&["nonsense"][..], &["run"], &["run", "--direct", "--read-only", "--", "ls"], &["audit"], &["completions", "tcsh"], &["--color", "mauve", "doctor"]] {
+    for args in [
+        &["nonsense"][..],
+        &["run"],
+        &["run", "--direct", "--read-only", "--", "ls"],
+        &["audit"],
+        &["completions", "tcsh"],
+        &["--color", "mauve", "doctor"],
+    ] {
         let done = world.run(args);
         assert_eq!(done.code, 2, "{args:?}: {done:?}");
         assert!(done.out.is_empty() && !done.err.is_empty(), "{args:?}: {done:?}");
@@ -147,7 +167,9 @@ fn errors_of_the_configuration_show_the_line_and_the_remedy() {
 fn a_pasted_secret_is_not_shown_in_the_error() {
     let world = World::new();
     let pasted = ["sk-", "ant-api03-", "Zm9vYmFyYmF6"].concat();
-    world.configure(&format!("[secrets.key]\nfrom = \"{pasted}\"\n[model]\ncredential = \"{pasted}\"\n"));
+    world.configure(&format!(
+        "[secrets.key]\nfrom = \"{pasted}\"\n[model]\ncredential = \"{pasted}\"\n"
+    ));
     let done = world.run(&["policy", "check"]);
     assert_eq!(done.code, 78);
     assert!(done.err.contains("bartizan.toml:2:8") && !done.err.contains(&pasted), "{done:?}");
@@ -161,7 +183,10 @@ fn a_file_that_others_can_write_is_refused_with_the_chmod_that_fixes_it() {
     fs::set_permissions(&file, fs::Permissions::from_mode(0o666)).unwrap();
     let done = world.run(&["policy", "check"]);
     assert_eq!(done.code, 78);
-    assert!(done.err.contains("hint: chmod go-w ROOT/home/.config/bartizan/bartizan.toml"), "{done:?}");
+    assert!(
+        done.err.contains("hint: chmod go-w ROOT/home/.config/bartizan/bartizan.toml"),
+        "{done:?}"
+    );
     fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
     fs::set_permissions(file.parent().unwrap(), fs::Permissions::from_mode(0o775)).unwrap();
     assert!(world.run(&["policy", "check"]).err.contains("chmod g-w"));
@@ -171,7 +196,11 @@ fn a_file_that_others_can_write_is_refused_with_the_chmod_that_fixes_it() {
 fn init_writes_once_and_never_again() {
     let world = World::new();
     let first = world.run(&["init"]);
-    assert_eq!((first.code, first.out.as_str()), (0, "ROOT/home/.config/bartizan/bartizan.toml\n"), "{first:?}");
+    assert_eq!(
+        (first.code, first.out.as_str()),
+        (0, "ROOT/home/.config/bartizan/bartizan.toml\n"),
+        "{first:?}"
+    );
     let file = world.path("home/.config/bartizan/bartizan.toml");
     assert_eq!(file.metadata().unwrap().permissions().mode() & 0o077, 0);
     fs::write(&file, "# mine\n").unwrap();
@@ -198,11 +227,15 @@ fn a_trusted_project_that_changes_stops_everything_until_it_is_looked_at_again()
     fs::create_dir(&dir).unwrap();
     fs::write(dir.join("bartizan.toml"), "[roles.\"*\"]\ndeny = [\"WebSearch\"]\n").unwrap();
     let ignored = world.run(&["policy", "check"]);
-    assert!(ignored.code == 0 && ignored.err.contains("hint: read it, then: bartizan trust ROOT/project"), "{ignored:?}");
+    assert!(
+        ignored.code == 0
+            && ignored.err.contains("hint: read it, then: bartizan trust ROOT/project"),
+        "{ignored:?}"
+    );
     let trusted = world.run(&["trust"]);
     assert_eq!(trusted.code, 0, "{trusted:?}");
     assert!(trusted.out.contains("deny = [\"WebSearch\"]"), "{trusted:?}");
-    assert!(world.run(&["policy", "show"]).out.contains("WebSearch"));
+    assert!(world.run(&["policy", "show"]).out.contains(".bartizan/bartizan.toml:2"));
     fs::write(dir.join("bartizan.toml"), "\n").unwrap();
     let changed = world.run(&["policy", "check"]);
     assert_eq!(changed.code, 78);
@@ -237,7 +270,10 @@ fn explain_tells_verdict_and_place_and_exits_by_it() {
     assert_eq!(call(&["Read", r#"{"file_path":"src/main.rs"}"#]).code, 0);
     let outside = call(&["Read", r#"{"file_path":"/etc/shadow"}"#]);
     assert_eq!(outside.code, 1);
-    assert!(outside.out.contains("[path-out-of-scope]") || outside.out.contains("path-outside"), "{outside:?}");
+    assert!(
+        outside.out.contains("[path-out-of-scope]") || outside.out.contains("path-outside"),
+        "{outside:?}"
+    );
     let fetch = ["WebFetch", r#"{"url":"https://example.com/","prompt":"x"}"#];
     assert_eq!(call(&fetch).code, 3);
     world.configure("[roles.default]\ndeny = [\n  \"WebFetch(example.com*)\",\n]\n");
@@ -253,19 +289,40 @@ fn explain_tells_verdict_and_place_and_exits_by_it() {
 }
 
 #[test]
+fn the_tools_that_policies_can_speak_of_are_shown() {
+    let world = World::new();
+    let tools = world.run(&["policy", "show", "--tools"]);
+    assert!(
+        tools.out.lines().any(|line| line.starts_with("write") && line.ends_with(" Bash")),
+        "{tools:?}"
+    );
+    let one = world.run(&["policy", "show", "--tool", "Read"]);
+    assert!(
+        one.out.starts_with("action \"Read\"") && one.out.contains("file_path: String"),
+        "{one:?}"
+    );
+    assert!(!one.out.contains("\"Write\""), "{one:?}");
+    assert!(world.run(&["policy", "show", "--tool", "Raed"]).err.contains("did you mean `Read`?"));
+}
+
+#[test]
 fn an_approval_is_shown_exactly_and_given_once() {
     let world = World::new();
     let store = world.store();
     let shown = json!({ "target": "https://x.example/", "arguments": { "url": "https://x.example/\u{1b}[2J", "body": "one\ntwo\u{202e}" } });
     let question = ask(&store, "a", 1, shown);
     let listed = world.run(&["approvals", "list"]);
-    assert!(listed.out.contains(&question.id[..8]) && listed.out.contains("WebFetch https://x.example/"), "{listed:?}");
-    let seen = world.run(&["approvals", "show", &question.id[..6]]);
+    assert!(
+        listed.out.contains(start(&question, 8))
+            && listed.out.contains("WebFetch https://x.example/"),
+        "{listed:?}"
+    );
+    let seen = world.run(&["approvals", "show", start(&question, 6)]);
     assert!(seen.out.contains("    | one\n"), "{seen:?}");
     for text in [&listed.out, &seen.out] {
         assert!(!text.contains(['\u{1b}', '\u{202e}']), "{text:?}");
     }
-    let approved = world.run(&["approvals", "approve", &question.id[..6], "--json"]);
+    let approved = world.run(&["approvals", "approve", start(&question, 6), "--json"]);
     assert_eq!(approved.code, 0, "{approved:?}");
     let approver = json_of(&approved)["answers"][0]["approver"].as_str().unwrap().to_owned();
     assert!(approver.starts_with("local:"));
@@ -273,7 +330,10 @@ fn an_approval_is_shown_exactly_and_given_once() {
     assert_eq!(again.code, 1);
     assert!(again.err.contains("already"), "{again:?}");
     assert_eq!(json_of(&world.run(&["approvals", "list", "--json"])), json!([]));
-    assert_eq!(json_of(&world.run(&["approvals", "list", "--all", "--json"]))[0]["state"], "approved");
+    assert_eq!(
+        json_of(&world.run(&["approvals", "list", "--all", "--json"]))[0]["state"],
+        "approved"
+    );
 }
 
 #[test]
@@ -283,7 +343,10 @@ fn a_denial_carries_its_reason_and_ends_the_question() {
     let question = ask(&store, "a", 2, json!({}));
     assert_eq!(world.run(&["approvals", "deny", &question.id, "--reason", "not today"]).code, 0);
     let shown = json_of(&world.run(&["approvals", "show", &question.id, "--json"]));
-    assert_eq!((&shown["state"], &shown["answers"][0]["reason"]), (&json!("denied"), &json!("not today")));
+    assert_eq!(
+        (&shown["state"], &shown["answers"][0]["reason"]),
+        (&json!("denied"), &json!("not today"))
+    );
     assert_eq!(world.run(&["approvals", "approve", &question.id]).code, 1);
     assert_eq!(world.run(&["approvals", "approve", "ffffffff"]).code, 1);
 }
@@ -298,7 +361,9 @@ fn only_who_is_named_can_approve_and_nobody_inside_a_box() {
     assert_eq!(stranger.code, 1);
     assert!(stranger.err.contains("is not an approver"), "{stranger:?}");
     world.configure("");
-    for args in [&["approvals", "approve", &question.id][..], &["approvals", "list"], &["trust"], &["init"]] {
+    for args in
+        [&["approvals", "approve", &question.id][..], &["approvals", "list"], &["trust"], &["init"]]
+    {
         let inside = world.finish(world.command(args).env("BARTIZAN_BOX", "1").spawn().unwrap());
         assert_eq!(inside.code, 69, "{args:?}: {inside:?}");
     }
@@ -310,7 +375,8 @@ fn the_name_of_an_approver_is_not_taken_from_the_environment() {
     let world = World::new();
     let question = ask(&world.store(), "a", 1, json!({}));
     let mut command = world.command(&["approvals", "approve", &question.id, "--json"]);
-    let done = world.finish(command.env("USER", "mallory").env("LOGNAME", "mallory").spawn().unwrap());
+    let done =
+        world.finish(command.env("USER", "mallory").env("LOGNAME", "mallory").spawn().unwrap());
     assert_ne!(json_of(&done)["answers"][0]["approver"], "local:mallory");
 }
 
@@ -319,7 +385,13 @@ fn the_log_is_listed_shown_exported_and_verified() {
     let world = World::new();
     let store = world.store();
     for number in 0..5 {
-        let entry = Entry::new(Event::Refusal).session("5e5510").call(format!("c.{number}")).with("tool", "Read").with("verdict", "deny").with("code", "path-out-of-scope").with("reason", "\u{1b}]0;x");
+        let entry = Entry::new(Event::Refusal)
+            .session("5e5510")
+            .call(format!("c.{number}"))
+            .with("tool", "Read")
+            .with("verdict", "deny")
+            .with("code", "path-out-of-scope")
+            .with("reason", "\u{1b}]0;x");
         let _receipt = store.append(entry, Durability::Durable).unwrap();
     }
     store.checkpoint().unwrap();
@@ -327,14 +399,21 @@ fn the_log_is_listed_shown_exported_and_verified() {
     assert_eq!(listed.out.lines().count(), 5, "{listed:?}");
     assert!(listed.out.contains("deny path-out-of-scope"), "{listed:?}");
     let lines = world.run(&["audit", "list", "--json", "-n", "2"]).out;
-    let seqs: Vec<_> = lines.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["seq"].clone()).collect();
+    let seqs: Vec<_> = lines
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap()["seq"].clone())
+        .collect();
     assert_eq!(seqs, [3, 4]);
     let shown = world.run(&["audit", "show", "c.2"]);
     assert!(shown.out.contains("\"seq\": 2") && !shown.out.contains('\u{1b}'), "{shown:?}");
     assert_eq!(world.run(&["audit", "show", "99"]).code, 1);
     assert_eq!(world.run(&["audit", "list", "--event", "call"]).out, "");
     let verified = world.run(&["audit", "verify", "--json"]);
-    assert_eq!((verified.code, &json_of(&verified)["verdict"]), (0, &json!("whole")), "{verified:?}");
+    assert_eq!(
+        (verified.code, &json_of(&verified)["verdict"]),
+        (0, &json!("whole")),
+        "{verified:?}"
+    );
     let exported = world.run(&["audit", "export"]).out;
     let key = store.public_key().to_string();
     let verify = |name: &str, text: &str| {
@@ -342,7 +421,8 @@ fn the_log_is_listed_shown_exported_and_verified() {
         world.run(&["audit", "verify", "--key", &key, "--file", world.path(name).to_str().unwrap()])
     };
     assert_eq!(verify("whole", &exported).code, 0);
-    let tampered = verify("tampered", &exported.replacen("path-out-of-scope", "path-out-of-scopE", 1));
+    let tampered =
+        verify("tampered", &exported.replacen("path-out-of-scope", "path-out-of-scopE", 1));
     assert_eq!(tampered.code, 1);
     assert!(tampered.out.starts_with("broken: record "), "{tampered:?}");
     let mut cut: Vec<&str> = exported.lines().collect();
@@ -353,7 +433,9 @@ fn the_log_is_listed_shown_exported_and_verified() {
 #[test]
 fn a_log_that_nobody_wrote_yet_lists_as_empty_and_is_not_made_by_looking() {
     let world = World::new();
-    for args in [&["audit", "list"][..], &["audit", "tail"], &["approvals", "list"], &["audit", "export"]] {
+    for args in
+        [&["audit", "list"][..], &["audit", "tail"], &["approvals", "list"], &["audit", "export"]]
+    {
         let done = world.run(args);
         assert_eq!((done.code, done.out.as_str()), (0, ""), "{args:?}: {done:?}");
     }
@@ -368,7 +450,7 @@ fn tail_follows_what_is_appended() {
     let first = Entry::new(Event::Fault).with("what", "first");
     let _receipt = store.append(first, Durability::Durable).unwrap();
     let mut child = world.command(&["audit", "tail", "--follow", "--json"]).spawn().unwrap();
-    let mut lines = std::io::BufRead::lines(std::io::BufReader::new(child.stdout.take().unwrap()));
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     assert!(lines.next().unwrap().unwrap().contains("first"));
     let second = Entry::new(Event::Fault).with("what", "second");
     let _receipt = store.append(second, Durability::Durable).unwrap();
@@ -399,14 +481,23 @@ fn help_man_pages_completions_and_the_manual_tell_the_same() {
     assert_eq!(help.code, 0);
     let dir = world.path("man");
     assert_eq!(world.run(&["man", "--dir", dir.to_str().unwrap()]).code, 0);
-    let manual = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/cli.md")).unwrap();
+    let manual =
+        fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/cli.md"))
+            .unwrap();
     let table = help.out.split("Exit codes:\n").nth(1).unwrap();
     for line in table.lines().map(str::trim_end).filter(|line| !line.is_empty()) {
         assert!(manual.contains(line), "docs/cli.md lacks the line: {line}");
     }
-    let mut pages: Vec<String> = fs::read_dir(&dir).unwrap().map(|page| page.unwrap().file_name().into_string().unwrap()).collect();
+    let mut pages: Vec<String> = fs::read_dir(&dir)
+        .unwrap()
+        .map(|page| page.unwrap().file_name().into_string().unwrap())
+        .collect();
     pages.sort();
-    assert!(pages.contains(&"bartizan-approvals-approve.1".to_owned()) && !pages.iter().any(|page| page.contains("hook")), "{pages:?}");
+    assert!(
+        pages.contains(&"bartizan-approvals-approve.1".to_owned())
+            && !pages.iter().any(|page| page.contains("hook")),
+        "{pages:?}"
+    );
     for page in &pages {
         let command = page.trim_end_matches(".1").replace('-', " ");
         assert!(manual.contains(&format!("`{command}")), "docs/cli.md lacks `{command}`");
@@ -424,14 +515,30 @@ fn doctor_names_each_wall_and_says_whether_a_box_is_possible() {
     let world = World::new();
     let done = world.run(&["doctor", "--json"]);
     let report = json_of(&done);
-    assert_eq!(done.code == 0, report["box"] == true);
-    let names: Vec<_> = report["findings"].as_array().unwrap().iter().map(|one| one["name"].as_str().unwrap()).collect();
-    for wall in ["user namespaces", "overlayfs", "nftables", "landlock", "seccomp", "cgroups", "state", "disk space", "configuration"] {
+    assert_eq!(done.code == 0, report["run"] == true);
+    let names: Vec<_> = report["findings"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| one["name"].as_str().unwrap())
+        .collect();
+    for wall in [
+        "user namespaces",
+        "overlayfs",
+        "nftables",
+        "landlock",
+        "seccomp",
+        "cgroups",
+        "trial box",
+        "state",
+        "disk space",
+        "configuration",
+    ] {
         assert!(names.contains(&wall), "{names:?}");
     }
     world.configure("broken = [");
     let broken = json_of(&world.run(&["doctor", "--json"]));
-    assert_eq!(broken["box"], false);
+    assert_eq!((&broken["run"], &broken["box"]), (&json!(false), &report["box"]));
     assert!(!world.state().exists());
 }
 
@@ -447,7 +554,11 @@ fn an_answer_by_another_terminal_is_seen_at_once() {
     let world = World::new();
     let store = world.store();
     let question = ask(&store, "a", 1, json!({}));
-    let answer = Answer { approver: "local:other".to_owned(), verdict: Verdict::Approve, reason: String::new() };
+    let answer = Answer {
+        approver: "local:other".to_owned(),
+        verdict: Verdict::Approve,
+        reason: String::new(),
+    };
     store.answer(&question.id, answer).unwrap();
     assert_eq!(json_of(&world.run(&["approvals", "list", "--json"])), json!([]));
 }

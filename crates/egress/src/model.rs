@@ -6,9 +6,11 @@
 
 mod body;
 mod link;
+mod request;
 mod upstream;
 
 pub use body::Filter;
+pub use request::ModelRequest;
 pub use upstream::{Upstream, UpstreamError};
 
 use crate::capture::Captured;
@@ -29,6 +31,7 @@ use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode, Uri, server};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use link::Link;
+use request::{bad_path, canonical, strip_credentials};
 use std::future::Future;
 use std::io;
 use std::sync::Arc;
@@ -61,43 +64,6 @@ impl Default for ModelLimits {
             idle: Duration::from_mins(5),
             keep_alive: Duration::from_secs(75),
         }
-    }
-}
-
-/// A request as the judge sees it: without body and without any credential.
-#[derive(Debug, Clone)]
-pub struct ModelRequest {
-    method: String,
-    path: String,
-    query: Option<String>,
-    headers: HeaderMap,
-    content_length: Option<u64>,
-}
-
-impl ModelRequest {
-    /// The method.
-    pub fn method(&self) -> &str {
-        &self.method
-    }
-
-    /// The canonical path; it begins with `/v1/`.
-    pub fn path(&self) -> &str {
-        &self.path
-    }
-
-    /// The query, as sent.
-    pub fn query(&self) -> Option<&str> {
-        self.query.as_deref()
-    }
-
-    /// A header that is forwarded, by its lower-case name: such as `x-claude-code-agent-id`.
-    pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers.get(name).and_then(|value| value.to_str().ok())
-    }
-
-    /// The announced length of the body in bytes.
-    pub fn content_length(&self) -> Option<u64> {
-        self.content_length
     }
 }
 
@@ -309,11 +275,7 @@ impl ModelRoute {
     }
 
     /// Makes of the upstream's answer what the box gets.
-    fn hand_back<J: Judge>(
-        &self,
-        reply: link::Reply,
-        case: Case<J>,
-    ) -> Result<Answer<J>, Refusal> {
+    fn hand_back<J: Judge>(&self, reply: link::Reply, case: Case<J>) -> Result<Answer<J>, Refusal> {
         let (mut parts, body) = reply.response.into_parts();
         http::strip_hop_by_hop(&mut parts.headers);
         for name in ["alt-svc", "set-cookie", REASON_HEADER] {
@@ -435,65 +397,9 @@ fn refuse<J: Judge>(refusal: &Refusal) -> Answer<J> {
     response
 }
 
-/// The path, when it has one reading only and lies under `/v1/`.
-fn canonical(path: &str) -> Result<String, Refusal> {
-    // No `%`, `;` or `\`: the API needs none, and each is read differently by some server.
-    let plain = |b: u8| b.is_ascii_alphanumeric() || b"-._~:@!$&'()*+,=/".contains(&b);
-    let mut segments = path.strip_prefix("/v1/").unwrap_or_default().split('/');
-    if path.len() <= 1024
-        && path.bytes().all(plain)
-        && segments.all(|segment| !segment.is_empty() && segment.bytes().any(|b| b != b'.'))
-    {
-        Ok(path.to_owned())
-    } else {
-        Err(bad_path())
-    }
-}
-
-fn bad_path() -> Refusal {
-    Refusal::new(
-        Status::Forbidden,
-        "path-refused",
-        "only canonical paths under /v1/ pass to the model API",
-    )
-}
-
 fn too_large() -> Refusal {
     Refusal::new(Status::BodyTooLarge, "request-too-large", "the request body is over the limit")
 }
-
-/// Removes every way to bring a credential, to override the method, or to tell who is behind us.
-fn strip_credentials(headers: &mut HeaderMap) {
-    let stripped: Vec<HeaderName> = headers
-        .keys()
-        .filter(|name| {
-            STRIPPED.contains(&name.as_str())
-                || STRIPPED_PREFIXES.iter().any(|prefix| name.as_str().starts_with(prefix))
-        })
-        .cloned()
-        .collect();
-    for name in stripped {
-        headers.remove(name);
-    }
-}
-
-/// `accept-encoding` too: what comes back must be readable by the filter. `expect` is answered by us.
-const STRIPPED: [&str; 12] = [
-    "accept-encoding",
-    "api-key",
-    "authorization",
-    "cookie",
-    "cookie2",
-    "expect",
-    "forwarded",
-    "host",
-    "via",
-    "x-api-key",
-    "x-method-override",
-    "x-real-ip",
-];
-const STRIPPED_PREFIXES: [&str; 5] =
-    ["proxy-", "x-amz-", "x-forwarded-", "x-goog-", "x-http-method"];
 
 fn request_id(headers: &HeaderMap) -> Option<String> {
     let value = headers.get("request-id").or_else(|| headers.get("x-request-id"))?;
@@ -503,55 +409,4 @@ fn request_id(headers: &HeaderMap) -> Option<String> {
 
 fn number(headers: &HeaderMap, name: &HeaderName) -> Option<u64> {
     headers.get(name).and_then(|value| value.to_str().ok()).and_then(|text| text.parse().ok())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_paths_with_one_reading_pass() {
-        for path in ["/v1/messages", "/v1/messages/count_tokens", "/v1/models/claude-x:1"] {
-            assert!(canonical(path).is_ok(), "{path}");
-        }
-        for path in [
-            "/",
-            "/v1",
-            "/v1/",
-            "/v2/messages",
-            "/v1/../admin",
-            "/v1/./a",
-            "/v1//a",
-            "/v1/a/",
-            "/v1/%2e%2e/a",
-            "/v1/a%2fb",
-            "/v1/a;b",
-            "/v1/a\\b",
-            "/v1/...",
-            "/V1/messages",
-            "//v1/messages",
-        ] {
-            assert_eq!(canonical(path).unwrap_err().code(), "path-refused", "{path}");
-        }
-    }
-
-    #[test]
-    fn no_credential_of_the_client_remains() {
-        let mut headers = HeaderMap::new();
-        for name in [
-            "authorization",
-            "x-api-key",
-            "cookie",
-            "proxy-authorization",
-            "x-amz-security-token",
-            "x-goog-api-key",
-            "x-http-method-override",
-        ] {
-            headers.append(HeaderName::from_static(name), HeaderValue::from_static("v"));
-            headers.append(HeaderName::from_static(name), HeaderValue::from_static("w"));
-        }
-        headers.append("anthropic-version", HeaderValue::from_static("2023-06-01"));
-        strip_credentials(&mut headers);
-        assert_eq!(headers.keys().collect::<Vec<_>>(), ["anthropic-version"]);
-    }
 }

@@ -133,7 +133,8 @@ impl Pipeline {
             Ok(question) => {
                 let CheckedCall { identified, listed, scoped, .. } = &checked;
                 let judged = approval::judge(&self.parts.policy, identified, listed, scoped, &[]);
-                Refusal::ApprovalRequired { question, quorum, policies: judged.policies }
+                let (tool, target) = (listed.tool().name().to_string(), scoped.on_target());
+                Refusal::ApprovalRequired { tool, target, question, quorum, policies: judged.policies }
             }
             Err(refused) => refused,
         };

@@ -22,10 +22,14 @@ pub enum Refusal {
     },
     /// A person must say yes first; the question stands.
     #[error(
-        "a person must approve this first; the question is {question}. Ask for `bartizan approvals approve {question}`, \
-         then make exactly the same call again"
+        "a person must approve `{tool}`{target} first; ask for `bartizan approvals approve {question}`, then make \
+         exactly the same call again"
     )]
     ApprovalRequired {
+        /// The tool.
+        tool: String,
+        /// ` on X`, or empty.
+        target: String,
         /// The question's short id.
         question: String,
         /// How many different people.

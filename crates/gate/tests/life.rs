@@ -5,7 +5,7 @@ mod support;
 use bartizan_gate::call::{Decision, Door, Outcome, Proposed};
 use bartizan_gate::policy::Verdict;
 use bartizan_gate::refusal::Refusal;
-use bartizan_store::{Answer, Desk, Verdict as Word};
+use bartizan_store::{Answer, Desk, Durability, Verdict as Word};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use support::{Fixture, rules};
@@ -16,12 +16,14 @@ fn read(path: &str) -> (&'static str, Value) {
 
 #[test]
 fn an_allowed_call_is_on_the_log_before_it_exists() {
-    let fixture = Fixture::new(&rules("allow", &["Read"]));
-    let Decision::Allow(call) = fixture.decide(read("src/a.rs")).unwrap() else { panic!("not allowed") };
+    let fixture = Fixture::new(&rules("allow", &["Write"]));
+    let write = ("Write", json!({ "file_path": "./src/../src/a.rs", "content": "x" }));
+    let Decision::Allow(call) = fixture.decide(write).unwrap() else { panic!("not allowed") };
+    assert_eq!(call.receipt().durability(), Durability::Durable);
     let record = fixture.record(call.call().as_str(), "call");
-    assert_eq!(record["tool"], "Read");
+    assert_eq!(record["tool"], "Write");
     assert_eq!(record["target"], "src/a.rs");
-    assert_eq!(record["arguments"]["file_path"], "src/a.rs");
+    assert_eq!(record["arguments"]["content"], "x");
 }
 
 #[test]

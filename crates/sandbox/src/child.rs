@@ -215,11 +215,6 @@ impl<'a> Builder<'a> {
             Op::Link { path, target } => rustix::fs::symlink(target.as_c_str(), path.as_c_str()),
             Op::Bind(bind) => self.bind(step, bind),
             Op::NoUserNamespaces => write_file(c"proc/sys/user/max_user_namespaces", b"0"),
-            Op::SharedMemory { pages } => {
-                // Older kernels leave this to the host's root; then the control group or nobody counts it.
-                write_number(c"proc/sys/kernel/shmall", *pages).ok();
-                Ok(())
-            }
             Op::ReadOnly { path } => {
                 let at = rustix::fs::open(path.as_c_str(), PATH_ONLY, Mode::empty())?;
                 sys::mount_attributes(at.as_fd(), false, crate::op::RDONLY, None)
@@ -414,20 +409,6 @@ fn write_file(path: &CStr, contents: &[u8]) -> Result<(), Errno> {
     let file = rustix::fs::open(path, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())?;
     let written = rustix::io::write(&file, contents)?;
     if written == contents.len() { Ok(()) } else { Err(Errno::IO) }
-}
-
-/// Writes a number in decimal digits.
-fn write_number(path: &CStr, number: u64) -> Result<(), Errno> {
-    let mut digits = [0_u8; 20];
-    let (mut rest, mut first) = (number, digits.len());
-    for digit in digits.iter_mut().rev() {
-        *digit = b'0' + u8::try_from(rest % 10).unwrap_or(0);
-        (rest, first) = (rest / 10, first - 1);
-        if rest == 0 {
-            break;
-        }
-    }
-    write_file(path, digits.get(first..).unwrap_or_default())
 }
 
 fn make_file(path: &CStr, contents: &[u8], mode: u32) -> Result<(), Errno> {

@@ -168,9 +168,7 @@ impl Op {
     /// The mechanism this act belongs to.
     pub(crate) const fn mechanism(&self) -> Mechanism {
         match self {
-            Self::OfferToOom | Self::Limit { .. } | Self::SharedMemory { .. } => {
-                Mechanism::ResourceLimits
-            }
+            Self::OfferToOom | Self::Limit { .. } => Mechanism::ResourceLimits,
             Self::MapSelf { .. } | Self::Become { .. } => Mechanism::UserMapping,
             Self::BindLife | Self::HostName(_) | Self::NoUserNamespaces | Self::EnterGroups => {
                 Mechanism::Namespaces
@@ -237,7 +235,6 @@ impl fmt::Display for Op {
             }
             Self::Proc => f.write_str("proc /proc hidepid=2"),
             Self::NoUserNamespaces => f.write_str("no nested user namespace"),
-            Self::SharedMemory { pages } => write!(f, "System V shared memory {pages} pages"),
             Self::ReadOnly { path } => write!(f, "read-only /{}", text(path)),
             Self::Pts => f.write_str("pts /dev/pts"),
             Self::Terminal { rows, cols } => write!(f, "terminal {rows}x{cols}"),

@@ -22,11 +22,13 @@ pub(crate) fn keep(socket: RawFd, program: i32, wall: Option<Duration>) -> ! {
     loop {
         if let Some(status) = bury(program) {
             say(socket, Message::Ended { status });
+            end_the_rest(&children);
             sys::exit(0);
         }
         let left = deadline.map(|deadline| deadline.saturating_sub(now()));
         if left == Some(Duration::ZERO) {
             say(socket, Message::TimeUp);
+            end_the_rest(&children);
             sys::exit(0);
         }
         wait(socket, &children, left);
@@ -62,6 +64,25 @@ fn wait(socket: BorrowedFd<'_>, children: &OwnedFd, left: Option<Duration>) {
         let mut signal = [0_u8; 128];
         // What it says does not matter: the dead are counted by waiting for them.
         rustix::io::read(children, &mut signal).ok();
+    }
+}
+
+/// Ends and buries what is left, so that its CPU time is counted. What this does not get in time, the kernel ends when this
+/// process does.
+fn end_the_rest(children: &OwnedFd) {
+    for _ in 0..LAST_ROUNDS {
+        sys::kill_all();
+        loop {
+            match rustix::process::wait(WaitOptions::NOHANG) {
+                Ok(Some(_)) => {}
+                Ok(None) => break,
+                Err(_) => return,
+            }
+        }
+        let mut ended = [PollFd::new(children, PollFlags::IN)];
+        if rustix::event::poll(&mut ended, Some(&LAST_ROUND_TIME)).is_ok_and(|ready| ready > 0) {
+            rustix::io::read(children, &mut [0_u8; 128]).ok();
+        }
     }
 }
 
@@ -144,3 +165,6 @@ fn hexadecimal(digits: &[u8]) -> Option<usize> {
         value.checked_mul(16)?.checked_add(digit)
     })
 }
+
+const LAST_ROUNDS: u32 = 16;
+const LAST_ROUND_TIME: Timespec = Timespec { tv_sec: 0, tv_nsec: 5_000_000 };

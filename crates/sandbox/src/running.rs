@@ -93,7 +93,7 @@ pub struct Peak {
     pub memory_bytes: Option<u64>,
     /// Processes killed because the box was out of memory.
     pub oom_kills: Option<u64>,
-    /// CPU time, all processes together.
+    /// CPU time, all processes together; without what was still running when the box was ended from outside.
     pub cpu: Option<Duration>,
 }
 
@@ -192,7 +192,10 @@ impl Life {
     /// The last thing pid 1 said, and what its own end adds to it.
     fn reason(&self, status: i32, over_memory: bool) -> Reason {
         let mut bytes = [0; LENGTH];
-        let said = rustix::net::recv(&self.socket, &mut bytes, RecvFlags::DONTWAIT)
+        let mut receive = || rustix::net::recv(&self.socket, &mut bytes, RecvFlags::DONTWAIT);
+        // The first answer may be the reset that comes of a socket closed before it was read to the end.
+        let said = receive()
+            .or_else(|_| receive())
             .ok()
             .and_then(|(_, length)| Message::decode(bytes.get(..length)?));
         match said {

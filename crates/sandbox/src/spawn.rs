@@ -100,7 +100,7 @@ fn start(plan: &Plan) -> Result<Running, SpawnError> {
     finish(plan, life, workspace, ends)
 }
 
-/// Clones, does the supervisor's part for the new process, and lets it go on.
+/// Clones and sees the new process on its way.
 fn clone_box(
     plan: &Plan,
     setup: &Setup<'_>,
@@ -127,22 +127,34 @@ fn clone_box(
     };
     // From here on an early return drops it, which ends and reaps the new process.
     let life = Life::new(pidfd, socket, groups, pid);
+    match release(plan, &life, pid) {
+        Ok(()) => Ok(life),
+        // If the box has ended over an act of its own, that is the cause, and this only what came of it.
+        Err(error) => match hear(&life) {
+            Ok((Message::Fault { step, errno }, _)) => Err(fault(plan, step, errno)),
+            _ => Err(error),
+        },
+    }
+}
+
+/// Does the supervisor's part for a new process, and lets it go on.
+fn release(plan: &Plan, life: &Life, pid: i32) -> Result<(), SpawnError> {
     if let Some(outer) = plan.private_uid {
         map_users(pid, [(1000, outer), (1000, outer)]).map_err(|source| {
             refused(plan, Mechanism::UserMapping, format!("mapping user {outer}"), source)
         })?;
     }
-    let go = |life: &Life| {
+    let go = || {
         rustix::net::send(life.socket(), b"g", SendFlags::NOSIGNAL)
+            .map(drop)
             .map_err(|e| SpawnError::Supervisor { what: "letting the box go on", source: e.into() })
     };
-    go(&life)?;
+    go()?;
     // The box builds itself meanwhile: on version 1 this may wait for milliseconds. It runs nothing before the second word.
     life.groups().admit(pid).map_err(|source| {
         refused(plan, Mechanism::Cgroup, "moving the box into its control groups".into(), source)
     })?;
-    go(&life)?;
-    Ok(life)
+    go()
 }
 
 /// Hears the box out until the program runs.
@@ -213,19 +225,22 @@ fn hear(life: &Life) -> io::Result<(Message, Vec<OwnedFd>)> {
         [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS))];
     let mut control = RecvAncillaryBuffer::new(&mut space);
     let mut bytes = [0; LENGTH];
-    let received = rustix::net::recvmsg(
-        life.socket(),
-        &mut [IoSliceMut::new(&mut bytes)],
-        &mut control,
-        RecvFlags::CMSG_CLOEXEC,
-    )?;
+    let mut receive = || {
+        let mut slices = [IoSliceMut::new(&mut bytes)];
+        rustix::net::recvmsg(life.socket(), &mut slices, &mut control, RecvFlags::CMSG_CLOEXEC)
+    };
+    let received = match receive() {
+        // A box that ends without having read our last word resets the socket; what it said before is still there.
+        Err(Errno::CONNRESET) => receive()?.bytes,
+        received => received?.bytes,
+    };
     let mut fds = Vec::new();
     for message in control.drain() {
         if let RecvAncillaryMessage::ScmRights(rights) = message {
             fds.extend(rights);
         }
     }
-    let message = bytes.get(..received.bytes).and_then(Message::decode);
+    let message = bytes.get(..received).and_then(Message::decode);
     Ok((message.ok_or_else(|| io::Error::from(io::ErrorKind::UnexpectedEof))?, fds))
 }
 
@@ -420,3 +435,6 @@ const NAMESPACES: i32 = libc::CLONE_NEWUSER
     | libc::CLONE_NEWIPC
     | libc::CLONE_NEWUTS;
 const START_TIME: Timespec = Timespec { tv_sec: 20, tv_nsec: 0 };
+
+#[cfg(test)]
+mod tests;

@@ -259,6 +259,15 @@ pub(crate) fn unblock_signals() {
     unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &raw const none, ptr::null_mut()) };
 }
 
+/// In pid 1 of a box: ends every other process of the box. Does nothing in any other process, where -1 would mean every
+/// process of the host that may be signalled.
+pub(crate) fn kill_all() {
+    if rustix::process::getpid().is_init() {
+        // SAFETY: sends a signal; as pid 1 of a namespace, -1 means the processes of that namespace.
+        unsafe { libc::kill(-1, libc::SIGKILL) };
+    }
+}
+
 /// What the box's processes used, told when the last of them is gone.
 pub(crate) struct Usage {
     pub(crate) cpu: Duration,

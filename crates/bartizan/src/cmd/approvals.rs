@@ -40,12 +40,19 @@ fn list(args: &ApprovalsListArgs, desk: &mut Desk<'_>) -> Result<u8, Failure> {
         let state = paint_state(desk, question.state);
         let when = match question.state {
             QuestionState::Pending | QuestionState::Approved => left(question.expires_ms),
-            QuestionState::Denied | QuestionState::Expired | QuestionState::Used => age(question.asked_ms),
+            QuestionState::Denied | QuestionState::Expired | QuestionState::Used => {
+                age(question.asked_ms)
+            }
         };
         let Question { id, agent, tool, .. } = question;
-        let (agent, what) = (display_line(agent, 30), display_line(&format!("{tool} {}", brief(question)), 100));
+        let (agent, what) =
+            (display_line(agent, 30), display_line(&format!("{tool} {}", brief(question)), 100));
         let votes = format!("{}/{}", question.approvers().len(), question.quorum);
-        writeln!(desk.voice.out(), "{}  {state}  {votes}  {when:<12}  {agent:<12}  {what}", short(id))?;
+        writeln!(
+            desk.voice.out(),
+            "{}  {state}  {votes}  {when:<12}  {agent:<12}  {what}",
+            short(id)
+        )?;
     }
     Ok(exit::DONE)
 }
@@ -59,7 +66,9 @@ fn show(args: &ApprovalsShowArgs, desk: &mut Desk<'_>) -> Result<u8, Failure> {
     print(desk, &question)?;
     if question.state == QuestionState::Pending {
         let id = short(&question.id);
-        desk.voice.say(&format!("  hint: bartizan approvals approve {id}, or: bartizan approvals deny {id} --reason '…'"))?;
+        desk.voice.say(&format!(
+            "  hint: bartizan approvals approve {id}, or: bartizan approvals deny {id} --reason '…'"
+        ))?;
     }
     Ok(exit::DONE)
 }
@@ -81,7 +90,8 @@ fn answer(args: &AnswerArgs, verdict: Verdict, desk: &mut Desk<'_>) -> Result<u8
     }
     let reason = args.reason.clone().unwrap_or_default();
     // By the full id: what was shown is what is answered.
-    let question = store.answer(&question.id, Answer { approver: approver.clone(), verdict, reason })?;
+    let question =
+        store.answer(&question.id, Answer { approver: approver.clone(), verdict, reason })?;
     // The answer is durable by now; a signed checkpoint over it too, before the terminal says so.
     store.checkpoint()?;
     if args.json {
@@ -117,7 +127,9 @@ fn print(desk: &mut Desk<'_>, question: &Question) -> Result<(), Failure> {
         writeln!(desk.voice.out(), "{name:<10} {}", safe(&value))?;
     }
     if let Value::Object(shown) = &question.shown {
-        for (name, value) in shown.iter().filter(|(name, value)| !value.is_null() && !matches!(name.as_str(), "agent" | "tool" | "arguments")) {
+        for (name, value) in shown.iter().filter(|(name, value)| {
+            !value.is_null() && !matches!(name.as_str(), "agent" | "tool" | "arguments")
+        }) {
             writeln!(desk.voice.out(), "{:<10} {}", display_line(name, 20), value_line(value))?;
         }
         if let Some(arguments) = shown.get("arguments") {
@@ -125,9 +137,18 @@ fn print(desk: &mut Desk<'_>, question: &Question) -> Result<(), Failure> {
         }
     }
     for given in &question.answers {
-        let reason = if given.reason.is_empty() { String::new() } else { format!(": {}", display_line(&given.reason, 400)) };
+        let reason = if given.reason.is_empty() {
+            String::new()
+        } else {
+            format!(": {}", display_line(&given.reason, 400))
+        };
         let approver = display_line(&given.approver, 128);
-        writeln!(desk.voice.out(), "{:<10} {approver} {}{reason}", "answer", age(given.answered_ms))?;
+        writeln!(
+            desk.voice.out(),
+            "{:<10} {approver} {}{reason}",
+            "answer",
+            age(given.answered_ms)
+        )?;
     }
     Ok(())
 }
@@ -200,7 +221,13 @@ fn open(desk: &Desk<'_>) -> Result<Option<Store>, Failure> {
 fn open_or_nothing(desk: &Desk<'_>, id: &str) -> Result<Store, Failure> {
     open(desk)?.ok_or_else(|| {
         let problem = Problem::new(format!("there is no question `{id}`"));
-        Failure::new(exit::NO, problem.hint(format!("nothing was ever asked in {}; is --state right?", desk.places.state.display())))
+        Failure::new(
+            exit::NO,
+            problem.hint(format!(
+                "nothing was ever asked in {}; is --state right?",
+                desk.places.state.display()
+            )),
+        )
     })
 }
 

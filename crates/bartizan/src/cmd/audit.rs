@@ -2,14 +2,16 @@
 
 use super::Desk;
 use super::clock::{date, now_ms};
-use crate::cli::{AuditCommand, AuditFilter, AuditListArgs, AuditShowArgs, AuditTailArgs, AuditVerifyArgs, exit};
+use crate::cli::{
+    AuditCommand, AuditFilter, AuditListArgs, AuditShowArgs, AuditTailArgs, AuditVerifyArgs, exit,
+};
 use crate::config::units;
 use crate::report::{Failure, Paint, Problem, plain, safe};
 use bartizan_scan::display_line;
 use bartizan_store::verify::{self, Integrity, Report, Trust, Verdict};
 use bartizan_store::{Event, ExportError, Filter, PublicKey, Reader, Record};
 use serde_json::{Value, json};
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, BufReader, Read};
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -52,15 +54,24 @@ fn list(args: &AuditListArgs, desk: &mut Desk<'_>) -> Result<u8, Failure> {
 }
 
 fn show(args: &AuditShowArgs, desk: &mut Desk<'_>) -> Result<u8, Failure> {
-    let missing = || Failure::new(exit::NO, Problem::new(format!("there is no record `{}`", args.which)).hint("give a record's number, or a call id, from `bartizan audit list`"));
+    let missing = || {
+        Failure::new(
+            exit::NO,
+            Problem::new(format!("there is no record `{}`", args.which))
+                .hint("give a record's number, or a call id, from `bartizan audit list`"),
+        )
+    };
     let Some(reader) = open(desk)? else { return Err(missing()) };
     let records = match args.which.parse() {
         Ok(seq) => {
-            let mut records = reader.page(&Filter { from_seq: Some(seq), ..Filter::default() }, 1)?;
+            let mut records =
+                reader.page(&Filter { from_seq: Some(seq), ..Filter::default() }, 1)?;
             records.retain(|record| record.seq == seq);
             records
         }
-        Err(_) => reader.page(&Filter { call: Some(args.which.clone()), ..Filter::default() }, 1000)?,
+        Err(_) => {
+            reader.page(&Filter { call: Some(args.which.clone()), ..Filter::default() }, 1000)?
+        }
     };
     if records.is_empty() {
         return Err(missing());
@@ -99,7 +110,10 @@ fn tail(args: &AuditTailArgs, desk: &mut Desk<'_>) -> Result<u8, Failure> {
         (None, Some(reader)) => reader.size()?,
         (None, None) => 0,
     };
-    while args.follow {
+    if !args.follow {
+        return Ok(exit::DONE);
+    }
+    loop {
         desk.voice.flush()?;
         thread::sleep(PULSE);
         if reader.is_none() {
@@ -112,7 +126,6 @@ fn tail(args: &AuditTailArgs, desk: &mut Desk<'_>) -> Result<u8, Failure> {
             print(desk, &record, args.json)?;
         }
     }
-    Ok(exit::DONE)
 }
 
 fn export(desk: &mut Desk<'_>) -> Result<u8, Failure> {
@@ -127,7 +140,10 @@ fn export(desk: &mut Desk<'_>) -> Result<u8, Failure> {
 fn verify(args: &AuditVerifyArgs, desk: &mut Desk<'_>) -> Result<u8, Failure> {
     let mut trust = Trust::default();
     if let Some(text) = &args.key {
-        let key: PublicKey = text.trim().parse().map_err(|_| usage(&format!("`{text}` is not a public key of a log")))?;
+        let key: PublicKey = text
+            .trim()
+            .parse()
+            .map_err(|_| usage(&format!("`{text}` is not a public key of a log")))?;
         trust.key = Some(key);
     }
     for path in &args.anchors {
@@ -136,7 +152,8 @@ fn verify(args: &AuditVerifyArgs, desk: &mut Desk<'_>) -> Result<u8, Failure> {
     let report = match &args.file {
         Some(path) => {
             let file = File::open(path).map_err(|error| Failure::file("read", path, &error))?;
-            verify::lines(BufReader::new(file), &trust).map_err(|error| Failure::file("read", path, &error))?
+            verify::lines(BufReader::new(file), &trust)
+                .map_err(|error| Failure::file("read", path, &error))?
         }
         None if !desk.places.state.exists() => return Err(no_log(&desk.places.state)),
         None => verify::dir(&desk.places.state, &trust)?,
@@ -153,13 +170,29 @@ fn verify(args: &AuditVerifyArgs, desk: &mut Desk<'_>) -> Result<u8, Failure> {
 fn describe(desk: &mut Desk<'_>, report: &Report, verdict: Verdict) -> io::Result<()> {
     let line = match (&report.integrity, verdict) {
         (Integrity::Broken { seq, why }, _) => {
-            format!("{}: record {seq} is the first that does not fit: {}", desk.voice.paint(Paint::Red, "broken"), safe(why))
+            format!(
+                "{}: record {seq} is the first that does not fit: {}",
+                desk.voice.paint(Paint::Red, "broken"),
+                safe(why)
+            )
         }
         (Integrity::Truncated { signed }, _) => {
-            format!("{}: {signed} records were signed, {} are here", desk.voice.paint(Paint::Red, "truncated"), report.records)
+            format!(
+                "{}: {signed} records were signed, {} are here",
+                desk.voice.paint(Paint::Red, "truncated"),
+                report.records
+            )
         }
-        (Integrity::Whole, Verdict::Unanchored) => format!("{}: {} records", desk.voice.paint(Paint::Yellow, "whole, not signed to its end"), report.records),
-        (Integrity::Whole, _) => format!("{}: {} records, signed to the end", desk.voice.paint(Paint::Green, "whole"), report.records),
+        (Integrity::Whole, Verdict::Unanchored) => format!(
+            "{}: {} records",
+            desk.voice.paint(Paint::Yellow, "whole, not signed to its end"),
+            report.records
+        ),
+        (Integrity::Whole, _) => format!(
+            "{}: {} records, signed to the end",
+            desk.voice.paint(Paint::Green, "whole"),
+            report.records
+        ),
     };
     writeln!(desk.voice.out(), "{line}")?;
     let told = &report.completeness;
@@ -170,10 +203,20 @@ fn describe(desk: &mut Desk<'_>, report: &Report, verdict: Verdict) -> io::Resul
     }
     for call in &told.open_calls {
         let session = call.session.as_deref().unwrap_or("-");
-        writeln!(desk.voice.out(), "unknown      call {} of session {} (record {}): an intent without an outcome", safe(&call.call), safe(session), call.seq)?;
+        writeln!(
+            desk.voice.out(),
+            "unknown      call {} of session {} (record {}): an intent without an outcome",
+            safe(&call.call),
+            safe(session),
+            call.seq
+        )?;
     }
     for session in &told.open_sessions {
-        writeln!(desk.voice.out(), "open         session {}: running, or ended without a word", safe(session))?;
+        writeln!(
+            desk.voice.out(),
+            "open         session {}: running, or ended without a word",
+            safe(session)
+        )?;
     }
     for seq in &told.clock_steps {
         writeln!(desk.voice.out(), "clock        record {seq} is older than the one before it")?;
@@ -185,15 +228,27 @@ fn describe(desk: &mut Desk<'_>, report: &Report, verdict: Verdict) -> io::Resul
 }
 
 fn filter(args: &AuditFilter) -> Result<Filter, Failure> {
-    let event = args.event.as_deref().map(str::parse::<Event>).transpose().map_err(|error| usage(&error.to_string()))?;
+    let event = args
+        .event
+        .as_deref()
+        .map(str::parse::<Event>)
+        .transpose()
+        .map_err(|error| usage(&error.to_string()))?;
     let since_ms = match &args.since {
         Some(text) => {
-            let age = units::duration(text).map_err(|why| usage(&format!("`{text}` is not an age: {why}")))?;
+            let age = units::duration(text)
+                .map_err(|why| usage(&format!("`{text}` is not an age: {why}")))?;
             Some(now_ms().saturating_sub(u64::try_from(age.as_millis()).unwrap_or(u64::MAX)))
         }
         None => None,
     };
-    Ok(Filter { session: args.session.clone(), event, since_ms, text: args.text.clone(), ..Filter::default() })
+    Ok(Filter {
+        session: args.session.clone(),
+        event,
+        since_ms,
+        text: args.text.clone(),
+        ..Filter::default()
+    })
 }
 
 fn usage(what: &str) -> Failure {
@@ -211,15 +266,21 @@ fn open(desk: &mut Desk<'_>) -> Result<Option<Reader>, Failure> {
 /// Verifying a log that is not there is no success: it may have been taken away.
 fn no_log(state: &Path) -> Failure {
     let problem = Problem::new(format!("there is no log in `{}`", state.display()));
-    Failure::new(exit::STATE, problem.hint("nothing was run yet, --state is not right, or somebody took the log away"))
+    Failure::new(
+        exit::STATE,
+        problem.hint("nothing was run yet, --state is not right, or somebody took the log away"),
+    )
 }
 
 /// A checkpoint is a few lines.
 fn small_file(path: &Path) -> Result<String, Failure> {
     let mut text = String::new();
-    let file = fs::File::open(path).map_err(|error| Failure::file("read", path, &error))?;
+    let file = File::open(path).map_err(|error| Failure::file("read", path, &error))?;
     file.take(64 * 1024).read_to_string(&mut text).map_err(|error| {
-        Failure::new(exit::STATE, Problem::new(format!("cannot read `{}`: {}", path.display(), plain(&error))))
+        Failure::new(
+            exit::STATE,
+            Problem::new(format!("cannot read `{}`: {}", path.display(), plain(&error))),
+        )
     })?;
     Ok(text)
 }
@@ -234,7 +295,12 @@ fn print(desk: &mut Desk<'_>, record: &Record, json: bool) -> io::Result<()> {
     let session = text("session").get(..8).unwrap_or(text("session"));
     let (word, paint) = outcome(&value);
     let event = display_line(text("event"), 14);
-    let line = format!("{:>6}  {when}  {event:<13}  {:<8}  {}", record.seq, display_line(session, 8), display_line(&what(&value), 90));
+    let line = format!(
+        "{:>6}  {when}  {event:<13}  {:<8}  {}",
+        record.seq,
+        display_line(session, 8),
+        display_line(&what(&value), 90)
+    );
     let word = desk.voice.paint(paint, &display_line(&word, 60));
     writeln!(desk.voice.out(), "{}", format!("{line}  {word}").trim_end())
 }
@@ -244,14 +310,18 @@ fn what(value: &Value) -> String {
     let text = |key: &str| value.get(key).and_then(Value::as_str).filter(|text| !text.is_empty());
     let target = text("target").or_else(|| text("host")).map(str::to_owned);
     let target = target.or_else(|| value.get("arguments").map(Value::to_string));
-    let parts = [text("agent"), text("tool"), target.as_deref(), text("question"), text("approver")];
+    let parts =
+        [text("agent"), text("tool"), target.as_deref(), text("question"), text("approver")];
     parts.into_iter().flatten().collect::<Vec<_>>().join(" ")
 }
 
 /// How it ended, in a word or two.
 fn outcome(value: &Value) -> (String, Paint) {
     let text = |key: &str| value.get(key).and_then(Value::as_str).unwrap_or_default();
-    let verdict = [text("verdict"), text("act"), text("ended")].into_iter().find(|word| !word.is_empty()).unwrap_or_default();
+    let verdict = [text("verdict"), text("act"), text("ended")]
+        .into_iter()
+        .find(|word| !word.is_empty())
+        .unwrap_or_default();
     let paint = match verdict {
         "allow" | "approved" | "approve" | "use" | "done" | "ok" => Paint::Green,
         "ask" => Paint::Yellow,

@@ -5,8 +5,9 @@ mod trial;
 
 use super::{Desk, here};
 use crate::cli::{DoctorArgs, exit};
-use crate::config::{self, Purpose, quoted, units};
+use crate::config::{self, Purpose, files, quoted, units};
 use crate::report::{Failure, Paint, safe};
+use rustix::fs::Access;
 use serde::Serialize;
 use serde_json::json;
 use std::path::Path;
@@ -67,9 +68,15 @@ pub(super) fn run(args: &DoctorArgs, desk: &mut Desk<'_>) -> Result<u8, Failure>
     findings.retain(|finding| !trial.iter().any(|tried| tried.name == finding.name));
     findings.extend(trial);
     findings.extend([state(desk), space(&desk.places.state), configuration(desk)]);
-    let whole = findings.iter().all(|finding| finding.standing != Standing::Missing);
+    let stands = |finding: &Finding| finding.standing != Standing::Missing;
+    let whole = findings.iter().all(stands);
     if args.json {
-        writeln!(desk.voice.out(), "{}", json!({ "box": whole, "findings": findings }))?;
+        let built = findings.iter().filter(|finding| finding.name == trial::NAME).all(stands);
+        writeln!(
+            desk.voice.out(),
+            "{}",
+            json!({ "box": built, "run": whole, "findings": findings })
+        )?;
     } else {
         print(desk, &findings, whole)?;
     }
@@ -89,24 +96,36 @@ fn print(desk: &mut Desk<'_>, findings: &[Finding], whole: bool) -> Result<(), F
             writeln!(desk.voice.out(), "{:<26}hint: {}", "", safe(line))?;
         }
     }
-    let verdict = if whole { "a box can be built here" } else { "no box can be built here; `bartizan run` will refuse" };
+    let verdict = if whole {
+        "a run can start here"
+    } else {
+        "a run would be refused here, for what is missing above"
+    };
     desk.voice.say(verdict)?;
     Ok(())
 }
 
-/// The state directory: made at the first run, so its absence is in order.
+/// The state directory: made at the first run, so its absence is in order. Looking makes no log.
 fn state(desk: &Desk<'_>) -> Finding {
     let dir = &desk.places.state;
     if !dir.exists() {
         return Finding::ok("state", format!("{} will be made at the first run", dir.display()));
     }
-    match bartizan_store::Store::open(dir) {
-        Ok(_) => Finding::ok("state", dir.display().to_string()),
-        Err(error) => {
-            let text = error.to_string();
-            let (what, remedy) = text.split_once("\n  hint: ").unwrap_or((&text, "choose another directory with --state"));
-            Finding::missing("state", what, remedy)
-        }
+    if let Err(problem) = files::obeyed_directory(dir) {
+        let (what, remedy) = problem.into_parts();
+        return Finding::missing(
+            "state",
+            what,
+            remedy.unwrap_or_else(|| "choose another directory with --state".to_owned()),
+        );
+    }
+    match rustix::fs::access(dir, Access::READ_OK | Access::WRITE_OK | Access::EXEC_OK) {
+        Ok(()) => Finding::ok("state", dir.display().to_string()),
+        Err(error) => Finding::missing(
+            "state",
+            format!("{}: {error}", dir.display()),
+            format!("chmod u+rwx {}", quoted(dir)),
+        ),
     }
 }
 
@@ -114,18 +133,28 @@ fn state(desk: &Desk<'_>) -> Finding {
 fn space(state: &Path) -> Finding {
     const LEAST: u64 = 256 << 20;
     let Some(there) = state.ancestors().find(|dir| dir.exists()) else {
-        return Finding::missing("disk space", "no directory to ask about", "choose another directory with --state");
+        return Finding::missing(
+            "disk space",
+            "no directory to ask about",
+            "choose another directory with --state",
+        );
     };
     let Ok(about) = rustix::fs::statvfs(there) else {
         return Finding::weak("disk space", "the file system does not say", "look at it with df");
     };
     let free = about.f_bavail.saturating_mul(about.f_frsize);
     let found = format!("{} free for the log in {}", units::show_size(free), there.display());
-    match free {
-        0 => Finding::missing("disk space", found, "free some: without a log nothing may happen"),
-        ..LEAST => Finding::weak("disk space", found, format!("free some: df -h {}", quoted(there))),
-        _ => Finding::ok("disk space", found),
+    if free == 0 {
+        return Finding::missing(
+            "disk space",
+            found,
+            "free some: without a log nothing may happen",
+        );
     }
+    if free < LEAST {
+        return Finding::weak("disk space", found, format!("free some: df -h {}", quoted(there)));
+    }
+    Finding::ok("disk space", found)
 }
 
 fn configuration(desk: &Desk<'_>) -> Finding {
@@ -136,6 +165,10 @@ fn configuration(desk: &Desk<'_>) -> Finding {
     });
     match checked {
         Ok(found) => Finding::ok("configuration", found),
-        Err(failure) => Finding::missing("configuration", format!("{} errors", failure.problems.len()), "bartizan policy check"),
+        Err(failure) => Finding::missing(
+            "configuration",
+            format!("{} errors", failure.problems.len()),
+            "bartizan policy check",
+        ),
     }
 }

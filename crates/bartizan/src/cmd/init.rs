@@ -31,8 +31,12 @@ pub(super) fn run(args: &InitArgs, desk: &mut Desk<'_>) -> Result<u8, Failure> {
     files::obeyed_directory(&dir).map_err(|problem| Failure::new(exit::CONFIG, problem))?;
     let config = dir.join(CONFIG_FILE);
     if !write_new(&config, STARTER)? {
-        let problem = Problem::new(format!("`{}` is there already, and is left as it is", config.display()));
-        let hint = format!("edit it, or see the starter with: bartizan init --print; check it with: bartizan policy check --config {}", quoted(&dir));
+        let problem =
+            Problem::new(format!("`{}` is there already, and is left as it is", config.display()));
+        let hint = format!(
+            "edit it, or see the starter with: bartizan init --print; check it with: bartizan policy check --config {}",
+            quoted(&dir)
+        );
         return Err(Failure::new(exit::NO, problem.hint(hint)));
     }
     write_new(&policy.join("starter.cedar"), STARTER_POLICY)?;
@@ -51,8 +55,16 @@ fn refuse_where_agents_write(places: &Places) -> Result<(), Failure> {
     if !dir.starts_with(&here) || places.home.starts_with(&here) {
         return Ok(());
     }
-    let what = format!("`{}` is inside the current folder, where an agent that is run from here can write", dir.display());
-    Err(Failure::new(exit::CONFIG, Problem::new(what).hint("choose a directory outside every project; without --config it is ~/.config/bartizan")))
+    let what = format!(
+        "`{}` is inside the current folder, where an agent that is run from here can write",
+        dir.display()
+    );
+    Err(Failure::new(
+        exit::CONFIG,
+        Problem::new(what).hint(
+            "choose a directory outside every project; without --config it is ~/.config/bartizan",
+        ),
+    ))
 }
 
 /// Writes a file that must not be there yet; false when it is.

@@ -35,7 +35,8 @@ pub(super) fn man(args: &ManArgs, desk: &mut Desk<'_>) -> Result<u8, Failure> {
 
 fn write_pages(dir: &Path, command: &clap::Command, name: &str) -> Result<usize, Failure> {
     let path = dir.join(format!("{name}.1"));
-    fs::write(&path, page(command, name)?).map_err(|error| Failure::file("write", &path, &error))?;
+    fs::write(&path, page(command, name)?)
+        .map_err(|error| Failure::file("write", &path, &error))?;
     let mut pages = 1;
     for inner in command.get_subcommands().filter(|inner| !inner.is_hide_set()) {
         pages += write_pages(dir, inner, &format!("{name}-{}", inner.get_name()))?;
@@ -46,7 +47,10 @@ fn write_pages(dir: &Path, command: &clap::Command, name: &str) -> Result<usize,
 /// One page; the first also holds the table of exit codes as it stands in `--help`.
 fn page(command: &clap::Command, name: &str) -> io::Result<Vec<u8>> {
     let title = name.to_uppercase();
-    let man = Man::new(command.clone()).title(title).section("1").source(concat!("bartizan ", env!("CARGO_PKG_VERSION")));
+    let man = Man::new(command.clone())
+        .title(title)
+        .section("1")
+        .source(concat!("bartizan ", env!("CARGO_PKG_VERSION")));
     let mut page = Vec::new();
     man.render_title(&mut page)?;
     man.render_name_section(&mut page)?;

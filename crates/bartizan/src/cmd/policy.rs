@@ -3,15 +3,16 @@
 mod judge;
 
 use super::{Desk, here};
-use crate::cli::{ExplainArgs, PolicyCheckArgs, PolicyCommand, exit};
+use crate::cli::{ExplainArgs, PolicyCheckArgs, PolicyCommand, PolicyShowArgs, exit};
 use crate::config::{self, Config, Purpose};
 use crate::report::{Failure, Paint, Problem, Voice, did_you_mean, safe};
 use bartizan_gate::name::RoleName;
-use bartizan_gate::policy::{Judgement, Layer, Policy, Verdict};
+use bartizan_gate::policy::{Judgement, Layer, Policy, Verdict, cedar_schema};
 use bartizan_gate::refusal::Refusal;
-use bartizan_gate::tool::Catalogue;
+use bartizan_gate::tool::{Catalogue, ToolDef};
 use serde_json::{Value, json};
 use std::io;
+use std::sync::Arc;
 
 /// `bartizan policy …`.
 pub(super) fn run(command: &PolicyCommand, desk: &mut Desk<'_>) -> Result<u8, Failure> {
@@ -23,19 +24,29 @@ pub(super) fn run(command: &PolicyCommand, desk: &mut Desk<'_>) -> Result<u8, Fa
     let policy = config.policy(&catalogue)?;
     match command {
         PolicyCommand::Check(args) => check(args, &config, &policy, desk.voice),
-        PolicyCommand::Show => show(&policy, desk.voice),
+        PolicyCommand::Show(args) => show(args, &catalogue, &policy, desk.voice),
         PolicyCommand::Explain(args) => explain(args, &config, catalogue, policy, desk),
     }
 }
 
-fn check(args: &PolicyCheckArgs, config: &Config, policy: &Policy, voice: &mut Voice) -> Result<u8, Failure> {
+fn check(
+    args: &PolicyCheckArgs,
+    config: &Config,
+    policy: &Policy,
+    voice: &mut Voice,
+) -> Result<u8, Failure> {
     if args.json {
-        let files: Vec<Value> = config.files.iter().map(|(layer, path)| json!({ "layer": layer, "path": path })).collect();
+        let files: Vec<Value> = config
+            .files
+            .iter()
+            .map(|(layer, path)| json!({ "layer": layer, "path": path }))
+            .collect();
         let found = json!({
             "policies": policy.len(),
             "digest": policy.digest().to_string(),
             "roles": config.roles.keys().collect::<Vec<_>>(),
             "default_role": config.default_role,
+            "secrets": config.secrets.iter().map(|(name, from)| json!({ "name": name, "from": from.as_str() })).collect::<Vec<_>>(),
             "files": files,
         });
         writeln!(voice.out(), "{found}")?;
@@ -45,7 +56,11 @@ fn check(args: &PolicyCheckArgs, config: &Config, policy: &Policy, voice: &mut V
         writeln!(voice.out(), "{:<8} {}", layer.to_string(), safe(&path.display().to_string()))?;
     }
     if config.files.is_empty() {
-        writeln!(voice.out(), "{:<8} the built-in policy alone; nothing is configured", Layer::Builtin.to_string())?;
+        writeln!(
+            voice.out(),
+            "{:<8} the built-in policy alone; nothing is configured",
+            Layer::Builtin.to_string()
+        )?;
     }
     let roles: Vec<&str> = config.roles.keys().map(RoleName::as_str).collect();
     writeln!(voice.out(), "{:<8} {}", "roles", roles.join(", "))?;
@@ -54,27 +69,80 @@ fn check(args: &PolicyCheckArgs, config: &Config, policy: &Policy, voice: &mut V
     Ok(exit::DONE)
 }
 
-fn show(policy: &Policy, voice: &mut Voice) -> Result<u8, Failure> {
-    for line in policy.show().lines() {
+fn show(
+    args: &PolicyShowArgs,
+    catalogue: &Catalogue,
+    policy: &Policy,
+    voice: &mut Voice,
+) -> Result<u8, Failure> {
+    if args.tools {
+        for tool in catalogue.iter() {
+            writeln!(
+                voice.out(),
+                "{:<13} {:<12} {}",
+                tool.effect().as_str(),
+                tool.server(),
+                tool.name()
+            )?;
+        }
+        return Ok(exit::DONE);
+    }
+    let text = match &args.tool {
+        Some(tool) => schema(catalogue, tool)?,
+        None => policy.show(),
+    };
+    for line in text.lines() {
         writeln!(voice.out(), "{}", safe(line))?;
     }
     Ok(exit::DONE)
 }
 
-fn explain(args: &ExplainArgs, config: &Config, catalogue: Catalogue, policy: Policy, desk: &mut Desk<'_>) -> Result<u8, Failure> {
+/// What the Cedar schema says of one tool.
+fn schema(catalogue: &Catalogue, tool: &str) -> Result<String, Failure> {
+    let tool = known(catalogue, tool)?;
+    let whole = cedar_schema(catalogue)
+        .map_err(|errors| Failure::new(exit::CONFIG, Problem::from_text(&errors.to_string())))?;
+    let head = format!("action \"{}\" ", tool.name());
+    let of_tool = whole.split("\n\n").find(|part| part.starts_with(&head));
+    Ok(of_tool.unwrap_or_default().replace("__cedar::", ""))
+}
+
+fn known(catalogue: &Catalogue, tool: &str) -> Result<Arc<ToolDef>, Failure> {
+    catalogue.get(tool).cloned().ok_or_else(|| {
+        let problem = Problem::new(format!("there is no tool `{tool}`"));
+        let likely = did_you_mean(tool, catalogue.iter().map(|tool| tool.name().as_str()));
+        let hint = match likely {
+            Some(likely) => format!("did you mean `{likely}`?"),
+            None => "see those that are known: bartizan policy show --tools; any other is refused"
+                .to_owned(),
+        };
+        Failure::new(exit::NO, problem.hint(hint))
+    })
+}
+
+fn explain(
+    args: &ExplainArgs,
+    config: &Config,
+    catalogue: Catalogue,
+    policy: Policy,
+    desk: &mut Desk<'_>,
+) -> Result<u8, Failure> {
     let role = config.role(args.role.as_deref())?;
     let arguments: Value = serde_json::from_str(&args.input).map_err(|error| {
         let problem = Problem::new(format!("the arguments are not JSON: {error}"));
-        Failure::new(exit::USAGE, problem.hint("write them in single quotes: '{\"file_path\":\"src/main.rs\"}'"))
+        Failure::new(
+            exit::USAGE,
+            problem.hint("write them in single quotes: '{\"file_path\":\"src/main.rs\"}'"),
+        )
     })?;
-    let Some(tool) = catalogue.get(&args.tool) else {
-        let problem = Problem::new(format!("there is no tool `{}`", args.tool));
-        let likely = did_you_mean(&args.tool, catalogue.iter().map(|tool| tool.name().as_str()));
-        let hint = likely.map_or_else(|| "an unknown tool is always refused".to_owned(), |likely| format!("did you mean `{likely}`?"));
-        return Err(Failure::new(exit::NO, problem.hint(hint)));
+    let tool = known(&catalogue, &args.tool)?;
+    let question = Question {
+        config,
+        role: &role,
+        tool: &args.tool,
+        arguments,
+        subagent: args.subagent.as_deref(),
     };
-    let tool = tool.clone();
-    let question = Question { config, role: &role, tool: &args.tool, arguments, subagent: args.subagent.as_deref() };
     match judge::ask(question, catalogue, policy, desk)? {
         judge::Answer::Judged(policy, judgement) => {
             if args.json {
@@ -97,7 +165,8 @@ fn explain(args: &ExplainArgs, config: &Config, catalogue: Catalogue, policy: Po
 fn refused(args: &ExplainArgs, refusal: &Refusal, voice: &mut Voice) -> io::Result<()> {
     if args.json {
         let policies = refusal.policies();
-        let judgement = Judgement { verdict: Verdict::Deny, policies: policies.to_vec(), errors: Vec::new() };
+        let judgement =
+            Judgement { verdict: Verdict::Deny, policies: policies.to_vec(), errors: Vec::new() };
         return print_json(&judgement, Some(refusal), voice);
     }
     let verdict = voice.paint(Paint::Red, "deny");
@@ -105,7 +174,11 @@ fn refused(args: &ExplainArgs, refusal: &Refusal, voice: &mut Voice) -> io::Resu
     writeln!(voice.out(), "to change it: {}", safe(&refusal.hint()))
 }
 
-fn print_json(judgement: &Judgement, refusal: Option<&Refusal>, voice: &mut Voice) -> io::Result<()> {
+fn print_json(
+    judgement: &Judgement,
+    refusal: Option<&Refusal>,
+    voice: &mut Voice,
+) -> io::Result<()> {
     let quorum = match judgement.verdict {
         Verdict::Ask { quorum } => Some(quorum),
         Verdict::Allow | Verdict::Deny => None,

@@ -24,19 +24,34 @@ pub(super) fn run(args: &TrustArgs, desk: &mut Desk<'_>) -> Result<u8, Failure> 
 fn remember(args: &TrustArgs, project: &Path, desk: &mut Desk<'_>) -> Result<u8, Failure> {
     let as_config = |problem| Failure::new(exit::CONFIG, problem);
     let Some(found) = trust::read(project).map_err(as_config)? else {
-        let problem = Problem::new(format!("`{}` has no configuration of its own", project.display()));
-        return Err(Failure::new(exit::NO, problem.hint("a project's configuration is .bartizan/bartizan.toml and .bartizan/policy/*.cedar")));
+        let problem =
+            Problem::new(format!("`{}` has no configuration of its own", project.display()));
+        return Err(Failure::new(
+            exit::NO,
+            problem.hint(
+                "a project's configuration is .bartizan/bartizan.toml and .bartizan/policy/*.cedar",
+            ),
+        ));
     };
     // What could not be used is not worth trusting.
     config::load_with(&desk.places, project, &found)?;
     show(&found, desk)?;
-    if !args.yes && !desk.confirms(&format!("trust this to narrow what agents may do in {}?", safe(&project.display().to_string())))? {
+    if !args.yes
+        && !desk.confirms(&format!(
+            "trust this to narrow what agents may do in {}?",
+            safe(&project.display().to_string())
+        ))?
+    {
         desk.voice.say("nothing was changed")?;
         return Ok(exit::NO);
     }
     // Exactly the bytes that were shown are trusted, whatever has happened to the files since.
     trust::remember(&desk.places, project, &found.digest)?;
-    desk.voice.say(&format!("trusted {} as of sha256:{}", safe(&project.display().to_string()), found.digest))?;
+    desk.voice.say(&format!(
+        "trusted {} as of sha256:{}",
+        safe(&project.display().to_string()),
+        found.digest
+    ))?;
     Ok(exit::DONE)
 }
 

@@ -25,28 +25,32 @@ impl Upstream {
     /// Parses `https://host[:port][/path]`; `http` only for this machine's loopback, where no
     /// network can read the credential.
     pub(crate) fn parse(text: &str) -> Result<Self, Flaw> {
-        const EXAMPLE: &str = "write it as https://api.anthropic.com; http is for loopback addresses alone";
+        const EXAMPLE: &str =
+            "write it as https://api.anthropic.com; http is for loopback addresses alone";
         let (secure, rest) = match text.split_once("://") {
             Some(("https", rest)) => (true, rest),
             Some(("http", rest)) => (false, rest),
             _ => return flaw("an upstream begins with https://", EXAMPLE),
         };
-        let (authority, path) = rest.find('/').and_then(|at| rest.split_at_checked(at)).unwrap_or((rest, ""));
+        let (authority, path) =
+            rest.find('/').and_then(|at| rest.split_at_checked(at)).unwrap_or((rest, ""));
         let path = path.trim_end_matches('/');
         let tame = |c: char| c.is_ascii_alphanumeric() || matches!(c, '/' | '.' | '_' | '-');
-        if !path.chars().all(tame) || path.split('/').any(|part| part == "..") || path.contains("//") {
-            return flaw("the path of an upstream has only letters, digits, `.`, `_`, `-` and `/`", EXAMPLE);
+        if !path.chars().all(tame)
+            || path.split('/').any(|part| part == "..")
+            || path.contains("//")
+        {
+            return flaw(
+                "the path of an upstream has only letters, digits, `.`, `_`, `-` and `/`",
+                EXAMPLE,
+            );
         }
-        let target = authority_of(authority, if secure { 443 } else { 80 }).map_err(|what| (what, Some(EXAMPLE.to_owned())))?;
+        let target = authority_of(authority, if secure { 443 } else { 80 })
+            .map_err(|what| (what, Some(EXAMPLE.to_owned())))?;
         if !secure && !is_loopback(target.host()) {
             return flaw("plain http would show the credential to the network", EXAMPLE);
         }
         Ok(Self { secure, target, path: path.to_owned() })
-    }
-
-    /// The host and port.
-    pub(crate) fn target(&self) -> &HostPort {
-        &self.target
     }
 }
 
@@ -61,15 +65,17 @@ impl std::fmt::Display for Upstream {
 
 fn authority_of(text: &str, default_port: u16) -> Result<HostPort, String> {
     let bracketed_end = text.ends_with(']');
-    let parsed = match text.contains(':') && !bracketed_end {
-        true => HostPort::parse(text),
-        false => Host::parse(text).and_then(|host| HostPort::new(host, default_port)),
+    let parsed = if text.contains(':') && !bracketed_end {
+        HostPort::parse(text)
+    } else {
+        Host::parse(text).and_then(|host| HostPort::new(host, default_port))
     };
     parsed.map_err(|error| error.to_string())
 }
 
 fn is_loopback(host: &Host) -> bool {
-    host.name() == Some("localhost") || host.address().is_some_and(|address: IpAddr| address.is_loopback())
+    host.name() == Some("localhost")
+        || host.address().is_some_and(|address: IpAddr| address.is_loopback())
 }
 
 /// Where a secret comes from; never the secret.
@@ -115,7 +121,10 @@ pub(super) fn header(text: &str) -> Result<CredentialHeader, Flaw> {
     match text {
         "x-api-key" => Ok(CredentialHeader::XApiKey),
         "bearer" => Ok(CredentialHeader::Bearer),
-        _ => flaw(format!("`{text}` is not a credential header"), "write \"x-api-key\" or \"bearer\""),
+        _ => flaw(
+            format!("`{text}` is not a credential header"),
+            "write \"x-api-key\" or \"bearer\"",
+        ),
     }
 }
 
@@ -123,7 +132,9 @@ pub(super) fn header(text: &str) -> Result<CredentialHeader, Flaw> {
 pub(super) fn approver(text: &str) -> Result<Approver, Flaw> {
     const HINT: &str = "write \"local:\" and a user of this machine, such as \"local:anna\"";
     match text.strip_prefix("local:") {
-        Some(user) if !user.is_empty() => Approver::parse(text).map_err(|error| (error.to_string(), Some(HINT.to_owned()))),
+        Some(user) if !user.is_empty() => {
+            Approver::parse(text).map_err(|error| (error.to_string(), Some(HINT.to_owned())))
+        }
         _ => flaw(format!("`{text}` is not an approver"), HINT),
     }
 }
@@ -134,7 +145,10 @@ pub(super) fn workspace_mode(text: &str) -> Result<WorkspaceMode, Flaw> {
         "overlay" => Ok(WorkspaceMode::Overlay),
         "direct" => Ok(WorkspaceMode::Direct),
         "read-only" => Ok(WorkspaceMode::ReadOnly),
-        _ => flaw(format!("`{text}` is no way to show a workspace"), "write \"overlay\", \"direct\" or \"read-only\""),
+        _ => flaw(
+            format!("`{text}` is no way to show a workspace"),
+            "write \"overlay\", \"direct\" or \"read-only\"",
+        ),
     }
 }
 
@@ -148,16 +162,37 @@ fn is_variable(text: &str) -> bool {
 /// would steer what runs in the box.
 pub(super) fn variable(text: &str) -> Result<String, Flaw> {
     if !is_variable(text) {
-        return flaw(format!("`{text}` is not the name of an environment variable"), "write plain names; patterns are not taken");
+        return flaw(
+            format!("`{text}` is not the name of an environment variable"),
+            "write plain names; patterns are not taken",
+        );
     }
     let upper = text.to_ascii_uppercase();
-    let secret = ["TOKEN", "SECRET", "PASSWORD", "PASSWD", "CREDENTIAL", "API_KEY", "APIKEY", "PRIVATE_KEY", "ACCESS_KEY"];
-    if secret.iter().any(|word| upper.contains(word)) || matches!(upper.as_str(), "SSH_AUTH_SOCK" | "DATABASE_URL" | "PGPASSFILE") {
+    let secret = [
+        "TOKEN",
+        "SECRET",
+        "PASSWORD",
+        "PASSWD",
+        "CREDENTIAL",
+        "API_KEY",
+        "APIKEY",
+        "PRIVATE_KEY",
+        "ACCESS_KEY",
+    ];
+    if secret.iter().any(|word| upper.contains(word))
+        || matches!(upper.as_str(), "SSH_AUTH_SOCK" | "DATABASE_URL" | "PGPASSFILE")
+    {
         let hint = "declare it under [secrets.NAME] with from = \"env://…\"; a box never holds a credential";
         return flaw(format!("`{text}` looks like a credential"), hint);
     }
-    if upper.starts_with("LD_") || upper.starts_with("BARTIZAN") || matches!(upper.as_str(), "HOME" | "PATH" | "USER" | "BASH_ENV" | "ENV") {
-        return flaw(format!("`{text}` is set by Bartizan or changes what runs in the box"), "leave it out");
+    if upper.starts_with("LD_")
+        || upper.starts_with("BARTIZAN")
+        || matches!(upper.as_str(), "HOME" | "PATH" | "USER" | "BASH_ENV" | "ENV")
+    {
+        return flaw(
+            format!("`{text}` is set by Bartizan or changes what runs in the box"),
+            "leave it out",
+        );
     }
     Ok(text.to_owned())
 }
@@ -166,18 +201,32 @@ pub(super) fn variable(text: &str) -> Result<String, Flaw> {
 pub(super) fn readable(text: &str, places: &Places) -> Result<PathBuf, Flaw> {
     let path = match text.strip_prefix('~') {
         Some(rest) if rest.starts_with('/') => places.home.join(rest.trim_start_matches('/')),
-        Some(_) => return flaw(format!("`{text}` would show a whole home directory"), "name the folders that are needed, such as ~/.cache/x"),
+        Some(_) => {
+            return flaw(
+                format!("`{text}` would show a whole home directory"),
+                "name the folders that are needed, such as ~/.cache/x",
+            );
+        }
         None => PathBuf::from(text),
     };
-    if !path.is_absolute() || path.components().any(|part| part == Component::ParentDir) || text.contains('\0') {
-        return flaw(format!("`{text}` is not an absolute path"), "begin with / or ~/, without `..`");
+    if !path.is_absolute()
+        || path.components().any(|part| part == Component::ParentDir)
+        || text.contains('\0')
+    {
+        return flaw(
+            format!("`{text}` is not an absolute path"),
+            "begin with / or ~/, without `..`",
+        );
     }
     let path: PathBuf = path.components().collect();
     // What a link means is judged as well as its name.
     let real = path.canonicalize().unwrap_or_else(|_| path.clone());
     for path in [&path, &real] {
         if let Some(what) = exposes(path, places) {
-            return flaw(format!("`{text}` {what}"), "name the folders that are needed, such as ~/.cache/x");
+            return flaw(
+                format!("`{text}` {what}"),
+                "name the folders that are needed, such as ~/.cache/x",
+            );
         }
     }
     Ok(path)
@@ -192,16 +241,42 @@ fn exposes(path: &Path, places: &Places) -> Option<&'static str> {
     if [&places.state, &places.user, &places.system].into_iter().any(|own| overlaps(own)) {
         return Some("would show Bartizan's own state or configuration");
     }
-    if ["/proc", "/sys", "/run", "/dev", "/boot", "/var/run"].into_iter().any(|dir| path.starts_with(dir)) {
+    if ["/proc", "/sys", "/run", "/dev", "/boot", "/var/run"]
+        .into_iter()
+        .any(|dir| path.starts_with(dir))
+    {
         return Some("belongs to the machine, not to a project");
     }
-    let etc = ["/etc/shadow", "/etc/gshadow", "/etc/ssh", "/etc/ssl/private", "/etc/sudoers", "/etc/sudoers.d"];
+    let etc = [
+        "/etc/shadow",
+        "/etc/gshadow",
+        "/etc/ssh",
+        "/etc/ssl/private",
+        "/etc/sudoers",
+        "/etc/sudoers.d",
+    ];
     if etc.into_iter().any(|dir| overlaps(Path::new(dir))) {
         return Some("holds credentials");
     }
-    let held = [".ssh", ".aws", ".gnupg", ".kube", ".docker", ".netrc", ".git-credentials", ".claude", ".claude.json", ".pgpass"];
-    let config = ["gh", "gcloud", "hub", "op", "rclone"].map(|name| Path::new(".config").join(name));
-    let held = held.into_iter().map(PathBuf::from).chain(config).chain([PathBuf::from(".local/share/keyrings")]);
+    let held = [
+        ".ssh",
+        ".aws",
+        ".gnupg",
+        ".kube",
+        ".docker",
+        ".netrc",
+        ".git-credentials",
+        ".claude",
+        ".claude.json",
+        ".pgpass",
+    ];
+    let config =
+        ["gh", "gcloud", "hub", "op", "rclone"].map(|name| Path::new(".config").join(name));
+    let held = held
+        .into_iter()
+        .map(PathBuf::from)
+        .chain(config)
+        .chain([PathBuf::from(".local/share/keyrings")]);
     for name in held {
         if overlaps(&places.home.join(name)) {
             return Some("holds credentials");
@@ -226,10 +301,19 @@ mod tests {
 
     #[test]
     fn an_upstream_has_one_spelling() {
-        assert_eq!(Upstream::parse("https://API.anthropic.com:443/").unwrap().to_string(), "https://api.anthropic.com");
-        assert_eq!(Upstream::parse("http://127.0.0.1:8080/x").unwrap().to_string(), "http://127.0.0.1:8080/x");
+        assert_eq!(
+            Upstream::parse("https://API.anthropic.com:443/").unwrap().to_string(),
+            "https://api.anthropic.com"
+        );
+        assert_eq!(
+            Upstream::parse("http://127.0.0.1:8080/x").unwrap().to_string(),
+            "http://127.0.0.1:8080/x"
+        );
         assert_eq!(Upstream::parse("http://[::1]").unwrap().to_string(), "http://[::1]");
-        assert_eq!(Upstream::parse("https://gw.example:8443/a/b").unwrap().to_string(), "https://gw.example:8443/a/b");
+        assert_eq!(
+            Upstream::parse("https://gw.example:8443/a/b").unwrap().to_string(),
+            "https://gw.example:8443/a/b"
+        );
     }
 
     #[test]
@@ -270,7 +354,18 @@ mod tests {
         for name in ["EDITOR", "LANG", "CARGO_TERM_COLOR", "NODE_OPTIONS_X"] {
             assert!(variable(name).is_ok(), "{name}");
         }
-        for name in ["GITHUB_TOKEN", "aws_secret_access_key", "ANTHROPIC_API_KEY", "SSH_AUTH_SOCK", "LD_PRELOAD", "PATH", "HOME", "A B", "", "X*"] {
+        for name in [
+            "GITHUB_TOKEN",
+            "aws_secret_access_key",
+            "ANTHROPIC_API_KEY",
+            "SSH_AUTH_SOCK",
+            "LD_PRELOAD",
+            "PATH",
+            "HOME",
+            "A B",
+            "",
+            "X*",
+        ] {
             assert!(variable(name).is_err(), "{name}");
         }
     }
@@ -281,9 +376,27 @@ mod tests {
         assert_eq!(readable("~/.cache/x/", &places).unwrap(), Path::new("/home/anna/.cache/x"));
         assert!(readable("/opt/sdk", &places).is_ok());
         for text in [
-            "~", "~bob", "/", "/home", "/home/anna", "~/", "~/.ssh", "~/.ssh/id_rsa", "~/.config", "~/.config/bartizan", "~/.local",
-            "~/.local/state/bartizan/log", "/etc", "/etc/bartizan", "/proc/1", "/run/docker.sock", "/etc/shadow", "relative", "/opt/../etc",
-            "~/.cache/../.ssh", "",
+            "~",
+            "~bob",
+            "/",
+            "/home",
+            "/home/anna",
+            "~/",
+            "~/.ssh",
+            "~/.ssh/id_rsa",
+            "~/.config",
+            "~/.config/bartizan",
+            "~/.local",
+            "~/.local/state/bartizan/log",
+            "/etc",
+            "/etc/bartizan",
+            "/proc/1",
+            "/run/docker.sock",
+            "/etc/shadow",
+            "relative",
+            "/opt/../etc",
+            "~/.cache/../.ssh",
+            "",
         ] {
             assert!(readable(text, &places).is_err(), "{text}");
         }

@@ -3,7 +3,7 @@
 use super::check::{self, SecretRef, Upstream};
 use super::enclosure::BoxDraft;
 use super::files::Source;
-use super::page::{Page, name_flaw};
+use super::page::{Page, Subject, name_flaw};
 use super::places::Places;
 use super::raw::{At, RawApprovers, RawConfig, RawHost, RawModel, RawRole, RawSecret, Table};
 use super::{Config, Model, Role};
@@ -64,7 +64,12 @@ impl<'a> Draft<'a> {
     }
 
     /// Adds one layer's file; all that is wrong with it comes back at once.
-    pub(super) fn add(&mut self, layer: Layer, source: &Source, raw: RawConfig) -> Result<(), Vec<Problem>> {
+    pub(super) fn add(
+        &mut self,
+        layer: Layer,
+        source: &Source,
+        raw: RawConfig,
+    ) -> Result<(), Vec<Problem>> {
         let mut page = Page::new(source);
         self.obeyed(layer, source);
         let RawConfig { default_role, roles, model, secrets, approvers, hosts } = raw;
@@ -84,34 +89,42 @@ impl<'a> Draft<'a> {
     }
 
     fn role(&mut self, page: &mut Page<'_>, layer: Layer, key: &At<String>, raw: &RawRole) {
-        let Some(name) = page.role_name(key) else { return };
+        let Some(subject) = page.subject(key) else { return };
         for (list, entries) in [("allow", &raw.allow), ("ask", &raw.ask), ("deny", &raw.deny)] {
-            self.rules.extend(page.rules(layer, name.as_ref(), list, entries));
+            self.rules.extend(page.rules(layer, &subject, list, entries));
         }
         let enclosure = BoxDraft::read(page, &raw.enclosure, self.places);
-        let Some(name) = name else {
+        let Subject::Role(name) = subject else {
             if raw.extends.is_some() || raw.subagents.is_some() || !enclosure.is_silent() {
-                let problem = Problem::new("`*` stands for every role, so it can hold only `allow`, `ask` and `deny`");
+                let problem = Problem::new(
+                    "`*` stands for every role, so it can hold only `allow`, `ask` and `deny`",
+                );
                 page.complain(key.span(), problem);
             }
             return;
         };
         let draft = self.roles.entry(name).or_default();
-        for parent in raw.extends.iter().flat_map(|list| list.get_ref()) {
+        for parent in raw.extends.iter().flat_map(At::get_ref) {
             draft.extends.push((parent.get_ref().clone(), page.at(parent.span())));
         }
-        for (kind, role) in raw.subagents.iter().flat_map(|table| table.get_ref()) {
-            draft.subagents.insert(kind.get_ref().clone(), (role.get_ref().clone(), page.at(role.span())));
+        for (kind, role) in raw.subagents.iter().flat_map(At::get_ref) {
+            draft
+                .subagents
+                .insert(kind.get_ref().clone(), (role.get_ref().clone(), page.at(role.span())));
         }
         draft.enclosure.overlay(enclosure);
     }
 
     fn model(&mut self, page: &mut Page<'_>, raw: &RawModel) {
-        if let Some(upstream) = page.take_option(raw.upstream.as_ref(), |text| Upstream::parse(text)) {
+        if let Some(upstream) =
+            page.take_option(raw.upstream.as_ref(), |text| Upstream::parse(text))
+        {
             self.model.upstream = Some(upstream);
         }
         let credential = raw.credential.as_ref();
-        if let Some(credential) = credential.and_then(|credential| page.take_unshown(credential, |text| SecretRef::parse(text))) {
+        if let Some(credential) = credential
+            .and_then(|credential| page.take_unshown(credential, |text| SecretRef::parse(text)))
+        {
             self.model.credential = credential;
         }
         if let Some(header) = page.take_option(raw.header.as_ref(), |text| check::header(text)) {
@@ -121,7 +134,8 @@ impl<'a> Draft<'a> {
 
     fn secrets(&mut self, page: &mut Page<'_>, raw: &Table<RawSecret>) {
         for (name, secret) in raw {
-            let name = page.take(name, |text| SecretName::parse(text).map_err(name_flaw));
+            let name =
+                page.take(name, |text| SecretName::parse(text).map_err(|error| name_flaw(&error)));
             let from = page.take_unshown(&secret.from, |text| SecretRef::parse(text));
             self.secrets.extend(name.zip(from));
         }
@@ -132,16 +146,24 @@ impl<'a> Draft<'a> {
         let people = &raw.get_ref().people;
         if people.is_empty() {
             let problem = Problem::new("with nobody in `people`, nothing could ever be approved");
-            page.complain(raw.span(), problem.hint("name somebody, such as \"local:anna\", or leave [approvers] out"));
+            page.complain(
+                raw.span(),
+                problem.hint("name somebody, such as \"local:anna\", or leave [approvers] out"),
+            );
         }
         // A later layer's list takes the place of an earlier one: people leave, too.
-        self.approvers = people.iter().filter_map(|person| page.take(person, |text| check::approver(text))).collect();
+        self.approvers = people
+            .iter()
+            .filter_map(|person| page.take(person, |text| check::approver(text)))
+            .collect();
     }
 
     fn hosts(&mut self, page: &mut Page<'_>, raw: &Table<RawHost>) {
         for (name, host) in raw {
             let target = page.take(name, |text| {
-                HostPort::parse(text).map_err(|error| (error.to_string(), Some("write [hosts.\"host:port\"]".to_owned())))
+                HostPort::parse(text).map_err(|error| {
+                    (error.to_string(), Some("write [hosts.\"host:port\"]".to_owned()))
+                })
             });
             let Some(target) = target else { continue };
             self.private_hosts.retain(|known| *known != target);
@@ -156,14 +178,21 @@ impl<'a> Draft<'a> {
         let mut problems = Vec::new();
         let described: Vec<RoleName> = self.roles.keys().cloned().collect();
         for builtin in [Roles::BASIC, Roles::DEFAULT] {
-            self.roles.extend(RoleName::parse(builtin).ok().filter(|name| !described.contains(name)).map(|name| (name, RoleDraft::default())));
+            self.roles.extend(
+                RoleName::parse(builtin)
+                    .ok()
+                    .filter(|name| !described.contains(name))
+                    .map(|name| (name, RoleDraft::default())),
+            );
         }
         let names: Vec<RoleName> = self.roles.keys().cloned().collect();
-        let mut resolver = Resolver { drafts: &self.roles, done: BTreeMap::new(), problems: &mut problems };
+        let mut resolver =
+            Resolver { drafts: &self.roles, done: BTreeMap::new(), problems: &mut problems };
         for name in &names {
             resolver.resolve(name, &mut Vec::new());
         }
-        let roles = resolver.done.into_iter().map(|(name, resolved)| (name, resolved.into())).collect();
+        let roles =
+            resolver.done.into_iter().map(|(name, resolved)| (name, resolved.into())).collect();
         let default_role = match &self.default_role {
             Some((name, place)) => known_role(&self.roles, name, place, &mut problems),
             None => match described.as_slice() {
@@ -175,8 +204,22 @@ impl<'a> Draft<'a> {
         if !problems.is_empty() {
             return Err(problems);
         }
-        let Self { model, secrets, approvers, private_hosts, rules, policies, files, pages, .. } = self;
-        Ok(Config { default_role, roles, model, secrets, approvers, private_hosts, rules, policies, files, warnings: Vec::new(), pages })
+        let Self {
+            model, secrets, approvers, private_hosts, rules, policies, files, pages, ..
+        } = self;
+        Ok(Config {
+            default_role,
+            roles,
+            model,
+            secrets,
+            approvers,
+            private_hosts,
+            rules,
+            policies,
+            files,
+            warnings: Vec::new(),
+            pages,
+        })
     }
 }
 
@@ -197,16 +240,24 @@ struct Resolved {
 impl Resolver<'_> {
     /// `path` is how we came here, so that a circle is noticed.
     fn resolve(&mut self, name: &RoleName, path: &mut Vec<RoleName>) {
-        let Some(draft) = self.drafts.get(name).filter(|_| !self.done.contains_key(name)) else { return };
+        let Some(draft) = self.drafts.get(name).filter(|_| !self.done.contains_key(name)) else {
+            return;
+        };
         path.push(name.clone());
-        let mut resolved = Resolved { parents: Vec::new(), subagents: BTreeMap::new(), enclosure: draft.enclosure.clone() };
+        let mut resolved = Resolved {
+            parents: Vec::new(),
+            subagents: BTreeMap::new(),
+            enclosure: draft.enclosure.clone(),
+        };
         for (kind, (text, place)) in &draft.subagents {
             if let Some(role) = known_role(self.drafts, text, place, self.problems) {
                 resolved.subagents.insert(kind.clone(), role);
             }
         }
         for (text, place) in &draft.extends {
-            let Some(parent) = known_role(self.drafts, text, place, self.problems) else { continue };
+            let Some(parent) = known_role(self.drafts, text, place, self.problems) else {
+                continue;
+            };
             if path.contains(&parent) {
                 let what = format!("role `{name}` extends `{parent}`, which extends it in turn");
                 self.problems.push(Problem::new(what).at(place.clone()));
@@ -233,7 +284,12 @@ impl From<Resolved> for Role {
     }
 }
 
-fn known_role(drafts: &BTreeMap<RoleName, RoleDraft>, text: &str, place: &Excerpt, problems: &mut Vec<Problem>) -> Option<RoleName> {
+fn known_role(
+    drafts: &BTreeMap<RoleName, RoleDraft>,
+    text: &str,
+    place: &Excerpt,
+    problems: &mut Vec<Problem>,
+) -> Option<RoleName> {
     let role = RoleName::parse(text).ok().filter(|role| drafts.contains_key(role));
     if role.is_none() {
         let problem = Problem::new(format!("there is no role `{text}`")).at(place.clone());

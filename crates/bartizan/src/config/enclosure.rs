@@ -36,7 +36,8 @@ impl BoxDraft {
             pids: page.take_option(raw.pids.as_ref(), |number| count(*number, 8, 65_536)),
             wall: page.take_option(raw.wall.as_ref(), |text| wall(text)),
             file_size: page.take_option(raw.file_size.as_ref(), |text| bytes(text, MIB)),
-            open_files: page.take_option(raw.open_files.as_ref(), |number| count(*number, 64, 1 << 20)),
+            open_files: page
+                .take_option(raw.open_files.as_ref(), |number| count(*number, 64, 1 << 20)),
             overlay_size: page.take_option(raw.overlay_size.as_ref(), |text| bytes(text, MIB)),
         }
     }
@@ -96,22 +97,38 @@ impl BoxDraft {
 }
 
 /// A project's limit takes the place of a larger one.
-fn lower<T: PartialOrd, R>(page: &mut Page<'_>, raw: Option<&At<R>>, said: Option<T>, setting: &mut T) {
+fn lower<T: PartialOrd, R>(
+    page: &mut Page<'_>,
+    raw: Option<&At<R>>,
+    said: Option<T>,
+    setting: &mut T,
+) {
     let Some((raw, said)) = raw.zip(said) else { return };
     if said > *setting {
-        page.complain(raw.span(), Problem::new("a project can only narrow, and this is wider than what stands above it"));
+        page.complain(
+            raw.span(),
+            Problem::new("a project can only narrow, and this is wider than what stands above it"),
+        );
     } else {
         *setting = said;
     }
 }
 
 /// A project's list takes the place of a longer one.
-fn keep<T: PartialEq>(page: &mut Page<'_>, raw: Option<&At<Vec<At<String>>>>, said: Option<Vec<T>>, setting: &mut Vec<T>) {
+fn keep<T: PartialEq>(
+    page: &mut Page<'_>,
+    raw: Option<&At<Vec<At<String>>>>,
+    said: Option<Vec<T>>,
+    setting: &mut Vec<T>,
+) {
     let Some((raw, said)) = raw.zip(said) else { return };
     if said.iter().all(|entry| setting.contains(entry)) {
         *setting = said;
     } else {
-        page.complain(raw.span(), Problem::new("a project can only narrow, and this names what does not stand above it"));
+        page.complain(
+            raw.span(),
+            Problem::new("a project can only narrow, and this names what does not stand above it"),
+        );
     }
 }
 
@@ -128,19 +145,28 @@ fn add<T: Clone + PartialEq>(list: &mut Option<Vec<T>>, more: Option<&[T]>) {
 fn bytes(text: &str, least: u64) -> Result<u64, Flaw> {
     match units::size(text) {
         Ok(bytes) if bytes >= least => Ok(bytes),
-        Ok(_) => Err((format!("`{text}` is too little"), Some(format!("at least {}", units::show_size(least))))),
+        Ok(_) => Err((
+            format!("`{text}` is too little"),
+            Some(format!("at least {}", units::show_size(least))),
+        )),
         Err(why) => Err((format!("`{text}` is not a size"), Some(why.to_owned()))),
     }
 }
 
 fn count(number: u64, least: u64, most: u64) -> Result<u64, Flaw> {
-    if (least..=most).contains(&number) { Ok(number) } else { Err((format!("`{number}` is not within {least} to {most}"), None)) }
+    if (least..=most).contains(&number) {
+        Ok(number)
+    } else {
+        Err((format!("`{number}` is not within {least} to {most}"), None))
+    }
 }
 
 fn wall(text: &str) -> Result<Duration, Flaw> {
     match units::duration(text) {
         Ok(wall) if wall.is_zero() => Err(("a run needs some time".to_owned(), None)),
-        Ok(wall) if wall > Duration::from_secs(30 * 86_400) => Err((format!("`{text}` is too long"), Some("at most 30d".to_owned()))),
+        Ok(wall) if wall > Duration::from_hours(30 * 24) => {
+            Err((format!("`{text}` is too long"), Some("at most 30d".to_owned())))
+        }
         Ok(wall) => Ok(wall),
         Err(why) => Err((format!("`{text}` is not a duration"), Some(why.to_owned()))),
     }

@@ -58,7 +58,10 @@ impl Guard<'_> {
         let Some(real) = self.directory(dir)? else { return Ok(Vec::new()) };
         let names = policy_names(&real).map_err(|error| unreadable(dir, &error))?;
         if names.len() > FILES_LIMIT {
-            return Err(Problem::new(format!("`{}` holds more than {FILES_LIMIT} policies", dir.display())));
+            return Err(Problem::new(format!(
+                "`{}` holds more than {FILES_LIMIT} policies",
+                dir.display()
+            )));
         }
         let read = |name: &PathBuf| self.read(&dir.join(name));
         names.iter().filter_map(|name| read(name).transpose()).collect()
@@ -79,26 +82,23 @@ impl Guard<'_> {
     fn locate(self, path: &Path) -> Result<Option<PathBuf>, Problem> {
         let real = match path.canonicalize() {
             Ok(real) => real,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return self.absent(path),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return absent(path),
             Err(error) => return Err(unreadable(path, &error)),
         };
         if let Some(workspace) = self.workspace.filter(|workspace| real.starts_with(workspace)) {
-            let what = format!("`{}` is inside the workspace `{}`, where an agent can write", real.display(), workspace.display());
-            return Err(Problem::new(what).hint("move the configuration out of the workspace, or run in another folder"));
+            let what = format!(
+                "`{}` is inside the workspace `{}`, where an agent can write",
+                real.display(),
+                workspace.display()
+            );
+            return Err(Problem::new(what)
+                .hint("move the configuration out of the workspace, or run in another folder"));
         }
         for above in real.ancestors().skip(1) {
             let about = above.metadata().map_err(|error| unreadable(above, &error))?;
             self.not_replaceable(above, &about)?;
         }
         Ok(Some(real))
-    }
-
-    /// A link that leads nowhere is a configuration that was meant and cannot be read: not "none".
-    fn absent(self, path: &Path) -> Result<Option<PathBuf>, Problem> {
-        match path.symlink_metadata() {
-            Ok(_) => Err(Problem::new(format!("`{}` is a link that leads nowhere", path.display()))),
-            Err(_) => Ok(None),
-        }
     }
 
     /// The file or directory itself: ours or root's, and writable by its owner alone.
@@ -128,8 +128,22 @@ impl Guard<'_> {
         if about.uid() == self.uid || about.uid() == 0 {
             return Ok(());
         }
-        let what = format!("`{}` belongs to user {}, neither to you nor to root", path.display(), about.uid());
+        let what = format!(
+            "`{}` belongs to user {}, neither to you nor to root",
+            path.display(),
+            about.uid()
+        );
         Err(Problem::new(what).hint(format!("chown {} {}", self.uid, quoted(path))))
+    }
+}
+
+/// A link that leads nowhere is a configuration that was meant and cannot be read: not "none".
+fn absent(path: &Path) -> Result<Option<PathBuf>, Problem> {
+    match path.ancestors().find(|above| above.is_symlink() && !above.exists()) {
+        Some(link) => {
+            Err(Problem::new(format!("`{}` is a link that leads nowhere", link.display())))
+        }
+        None => Ok(None),
     }
 }
 
@@ -142,9 +156,10 @@ pub(crate) fn obeyed_directory(dir: &Path) -> Result<(), Problem> {
 /// Reads a file inside a project: its digest, not its owner, decides whether it is obeyed.
 pub(super) fn read_in_project(path: &Path) -> Result<Source, Problem> {
     let file = open(path).map_err(|error| match error.raw_os_error() {
-        Some(code) if code == rustix::io::Errno::LOOP.raw_os_error() => {
-            Problem::new(format!("`{}` is a symbolic link, which a project's configuration must not be", path.display()))
-        }
+        Some(code) if code == rustix::io::Errno::LOOP.raw_os_error() => Problem::new(format!(
+            "`{}` is a symbolic link, which a project's configuration must not be",
+            path.display()
+        )),
         _ => unreadable(path, &error),
     })?;
     let about = file.metadata().map_err(|error| unreadable(path, &error))?;
@@ -170,7 +185,8 @@ pub(super) fn policy_names(dir: &Path) -> io::Result<Vec<PathBuf>> {
 
 /// Opens without following a last link, and without waiting on a pipe that somebody put there.
 fn open(path: &Path) -> io::Result<File> {
-    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY;
+    let flags =
+        OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY;
     Ok(File::from(rustix::fs::open(path, flags, Mode::empty())?))
 }
 
@@ -180,7 +196,8 @@ fn read_all(file: File, path: &Path) -> Result<String, Problem> {
     if bytes.len() as u64 > FILE_LIMIT {
         return Err(Problem::new(format!("`{}` is longer than 1 MiB", path.display())));
     }
-    String::from_utf8(bytes).map_err(|_| Problem::new(format!("`{}` is not UTF-8 text", path.display())))
+    String::from_utf8(bytes)
+        .map_err(|_| Problem::new(format!("`{}` is not UTF-8 text", path.display())))
 }
 
 fn unreadable(path: &Path, error: &io::Error) -> Problem {
@@ -190,13 +207,19 @@ fn unreadable(path: &Path, error: &io::Error) -> Problem {
 /// A path as a shell takes it.
 pub(crate) fn quoted(path: &Path) -> String {
     let text = path.to_string_lossy();
-    let tame = |c: char| c.is_ascii_alphanumeric() || matches!(c, '/' | '.' | '_' | '-' | '+' | ':' | '@');
-    if text.chars().all(tame) { text.into_owned() } else { format!("'{}'", text.replace('\'', r"'\''")) }
+    let tame =
+        |c: char| c.is_ascii_alphanumeric() || matches!(c, '/' | '.' | '_' | '-' | '+' | ':' | '@');
+    if text.chars().all(tame) {
+        text.into_owned()
+    } else {
+        format!("'{}'", text.replace('\'', r"'\''"))
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rustix::fs::{CWD, FileType, mknodat};
     use std::fs;
     use std::os::unix::fs::{PermissionsExt, symlink};
     use tempfile::TempDir;
@@ -271,11 +294,12 @@ mod tests {
     fn a_pipe_a_device_a_dangling_link_and_a_giant_are_refused_at_once() {
         let dir = dir();
         let pipe = dir.path().join("pipe");
-        rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, Mode::RWXU, 0).unwrap();
+        mknodat(CWD, &pipe, FileType::Fifo, Mode::RWXU, 0).unwrap();
         symlink("/nowhere/at/all", dir.path().join("dangling")).unwrap();
         let giant = fs::File::create(dir.path().join("giant")).unwrap();
         giant.set_len(FILE_LIMIT + 1).unwrap();
-        for path in [pipe, PathBuf::from("/dev/null"), dir.path().join("dangling"), dir.path().join("giant")] {
+        let names = ["dangling", "dangling/below", "giant"].map(|name| dir.path().join(name));
+        for path in [pipe, PathBuf::from("/dev/null")].into_iter().chain(names) {
             assert!(me().read(&path).is_err(), "{}", path.display());
         }
     }
@@ -284,7 +308,9 @@ mod tests {
     fn a_link_inside_a_project_is_refused() {
         let dir = dir();
         symlink(file(&dir, 0o644), dir.path().join("link")).unwrap();
-        assert!(read_in_project(&dir.path().join("link")).unwrap_err().what().contains("symbolic link"));
+        assert!(
+            read_in_project(&dir.path().join("link")).unwrap_err().what().contains("symbolic link")
+        );
     }
 
     #[test]
@@ -295,7 +321,8 @@ mod tests {
         }
         fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
         let read = me().read_policies(dir.path()).unwrap();
-        let names: Vec<_> = read.iter().map(|source| source.path.file_name().unwrap().to_owned()).collect();
+        let names: Vec<_> =
+            read.iter().map(|source| source.path.file_name().unwrap().to_owned()).collect();
         assert_eq!(names, ["a.cedar", "b.cedar"]);
     }
 }

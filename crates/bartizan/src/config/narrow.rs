@@ -1,19 +1,23 @@
 //! What may a project add? Only `ask`, `deny` and smaller limits; everything else in it is an error.
 
+use super::Config;
 use super::enclosure::BoxDraft;
 use super::files::Source;
-use super::page::Page;
+use super::page::{Page, Subject};
 use super::places::Places;
 use super::raw::{self, At, RawConfig, RawRole};
 use super::trust::Project;
-use super::Config;
 use crate::report::{Problem, did_you_mean};
 use bartizan_gate::name::RoleName;
 use bartizan_gate::policy::Layer;
 use std::ops::Range;
 
 /// Adds a trusted project's word to what stands above it.
-pub(super) fn apply(config: &mut Config, places: &Places, project: Project) -> Result<(), Vec<Problem>> {
+pub(super) fn apply(
+    config: &mut Config,
+    places: &Places,
+    project: Project,
+) -> Result<(), Vec<Problem>> {
     if let Some(source) = &project.config {
         let raw = raw::parse(&source.path, &source.text).map_err(|problem| vec![problem])?;
         apply_file(config, places, source, &raw)?;
@@ -31,7 +35,12 @@ fn obeyed(config: &mut Config, source: &Source) {
     config.pages.push(source.clone());
 }
 
-fn apply_file(config: &mut Config, places: &Places, source: &Source, raw: &RawConfig) -> Result<(), Vec<Problem>> {
+fn apply_file(
+    config: &mut Config,
+    places: &Places,
+    source: &Source,
+    raw: &RawConfig,
+) -> Result<(), Vec<Problem>> {
     let mut page = Page::new(source);
     for (key, span) in foreign(raw) {
         complain_foreign(&mut page, key, span);
@@ -59,8 +68,14 @@ fn complain_foreign(page: &mut Page<'_>, key: &str, span: Range<usize>) {
     page.complain(span, problem.hint("put it into your own configuration (`bartizan init`)"));
 }
 
-fn apply_role(config: &mut Config, places: &Places, page: &mut Page<'_>, key: &At<String>, raw: &RawRole) {
-    let Some(name) = page.role_name(key) else { return };
+fn apply_role(
+    config: &mut Config,
+    places: &Places,
+    page: &mut Page<'_>,
+    key: &At<String>,
+    raw: &RawRole,
+) {
+    let Some(subject) = page.subject(key) else { return };
     let RawRole { extends, allow, ask, deny, subagents, enclosure } = raw;
     if let Some(list) = extends {
         complain_foreign(page, "extends", list.span());
@@ -72,10 +87,10 @@ fn apply_role(config: &mut Config, places: &Places, page: &mut Page<'_>, key: &A
         complain_foreign(page, "allow", entry.span());
     }
     for (list, entries) in [("ask", ask), ("deny", deny)] {
-        config.rules.extend(page.rules(Layer::Project, name.as_ref(), list, entries));
+        config.rules.extend(page.rules(Layer::Project, &subject, list, entries));
     }
     let draft = BoxDraft::read(page, enclosure, places);
-    let Some(name) = name else {
+    let Subject::Role(name) = subject else {
         // Every role: each box is narrowed, which is what a project will mostly want.
         for role in config.roles.values_mut() {
             draft.clone().narrow(&mut role.enclosure, enclosure, page);
@@ -91,6 +106,9 @@ fn apply_role(config: &mut Config, places: &Places, page: &mut Page<'_>, key: &A
 fn complain_unknown(page: &mut Page<'_>, key: &At<String>, name: &RoleName, config: &Config) {
     let problem = Problem::new(format!("there is no role `{name}` that could be narrowed"));
     let likely = did_you_mean(name.as_str(), config.roles.keys().map(RoleName::as_str));
-    let hint = likely.map_or_else(|| "`[roles.\"*\"]` means every role".to_owned(), |likely| format!("did you mean `{likely}`?"));
+    let hint = likely.map_or_else(
+        || "`[roles.\"*\"]` means every role".to_owned(),
+        |likely| format!("did you mean `{likely}`?"),
+    );
     page.complain(key.span(), problem.hint(hint));
 }

@@ -11,6 +11,24 @@ use std::ops::Range;
 /// The name under `[roles]` that stands for every role.
 pub(super) const EVERY_ROLE: &str = "*";
 
+/// Whom a table of rules speaks of.
+#[derive(Debug)]
+pub(super) enum Subject {
+    /// Every role there is.
+    EveryRole,
+    /// This one, and those that extend it.
+    Role(RoleName),
+}
+
+impl Subject {
+    fn role(&self) -> Option<&RoleName> {
+        match self {
+            Self::EveryRole => None,
+            Self::Role(role) => Some(role),
+        }
+    }
+}
+
 /// One file while it is read: where it is, and what is wrong with it so far.
 #[derive(Debug)]
 pub(super) struct Page<'a> {
@@ -33,7 +51,11 @@ impl<'a> Page<'a> {
     }
 
     /// Parses a value, or notes what is wrong with it where it stands.
-    pub(super) fn take<T, U>(&mut self, value: &At<T>, parse: impl FnOnce(&T) -> Result<U, Flaw>) -> Option<U> {
+    pub(super) fn take<T, U>(
+        &mut self,
+        value: &At<T>,
+        parse: impl FnOnce(&T) -> Result<U, Flaw>,
+    ) -> Option<U> {
         match parse(value.get_ref()) {
             Ok(parsed) => Some(parsed),
             Err((what, hint)) => {
@@ -45,7 +67,11 @@ impl<'a> Page<'a> {
     }
 
     /// The same for a text that may be a secret, pasted by mistake: its line is not shown.
-    pub(super) fn take_unshown<U>(&mut self, value: &At<String>, parse: impl FnOnce(&String) -> Result<U, Flaw>) -> Option<U> {
+    pub(super) fn take_unshown<U>(
+        &mut self,
+        value: &At<String>,
+        parse: impl FnOnce(&String) -> Result<U, Flaw>,
+    ) -> Option<U> {
         let before = self.problems.len();
         let parsed = self.take(value, parse);
         for problem in self.problems.iter_mut().skip(before) {
@@ -54,30 +80,52 @@ impl<'a> Page<'a> {
         parsed
     }
 
-    pub(super) fn take_option<T, U>(&mut self, value: Option<&At<T>>, parse: impl FnOnce(&T) -> Result<U, Flaw>) -> Option<U> {
+    pub(super) fn take_option<T, U>(
+        &mut self,
+        value: Option<&At<T>>,
+        parse: impl FnOnce(&T) -> Result<U, Flaw>,
+    ) -> Option<U> {
         value.and_then(|value| self.take(value, parse))
     }
 
-    /// The role a key of `[roles]` names; `Some(None)` is every role.
-    pub(super) fn role_name(&mut self, name: &At<String>) -> Option<Option<RoleName>> {
+    /// Whom a key of `[roles]` speaks of.
+    pub(super) fn subject(&mut self, name: &At<String>) -> Option<Subject> {
         if name.get_ref() == EVERY_ROLE {
-            return Some(None);
+            return Some(Subject::EveryRole);
         }
-        self.take(name, |text| RoleName::parse(text).map(Some).map_err(name_flaw))
+        self.take(name, |text| {
+            RoleName::parse(text).map(Subject::Role).map_err(|error| name_flaw(&error))
+        })
     }
 
     /// One list of short forms.
-    pub(super) fn rules(&mut self, layer: Layer, role: Option<&RoleName>, list: &'static str, entries: &[At<RawRule>]) -> Vec<ShortForm> {
+    pub(super) fn rules(
+        &mut self,
+        layer: Layer,
+        subject: &Subject,
+        list: &str,
+        entries: &[At<RawRule>],
+    ) -> Vec<ShortForm> {
         let mut rules = Vec::new();
         for entry in entries {
             let Some(verdict) = self.verdict(list, entry.get_ref()) else { continue };
             if entry.get_ref().tool.trim().is_empty() {
-                self.complain(entry.span(), Problem::new("a rule names a tool").hint("such as \"Read\" or \"net(github.com:443)\""));
+                self.complain(
+                    entry.span(),
+                    Problem::new("a rule names a tool")
+                        .hint("such as \"Read\" or \"net(github.com:443)\""),
+                );
                 continue;
             }
             let line = u32::try_from(self.at(entry.span()).line()).unwrap_or(u32::MAX);
             let place = Place { file: self.source.path.display().to_string(), line };
-            rules.push(ShortForm { layer, role: role.cloned(), verdict, pattern: entry.get_ref().tool.clone(), place });
+            rules.push(ShortForm {
+                layer,
+                role: subject.role().cloned(),
+                verdict,
+                pattern: entry.get_ref().tool.clone(),
+                place,
+            });
         }
         rules
     }
@@ -90,7 +138,10 @@ impl<'a> Page<'a> {
                 _ => Err(("a quorum is 1 to 5 people".to_owned(), None)),
             })?,
             (Some(quorum), _) => {
-                self.complain(quorum.span(), Problem::new("only an `ask` rule has a quorum").hint("move the rule to `ask`"));
+                self.complain(
+                    quorum.span(),
+                    Problem::new("only an `ask` rule has a quorum").hint("move the rule to `ask`"),
+                );
                 return None;
             }
         };
@@ -101,13 +152,17 @@ impl<'a> Page<'a> {
         })
     }
 
-    pub(super) fn list<U>(&mut self, list: Option<&At<Vec<At<String>>>>, parse: impl Fn(&String) -> Result<U, Flaw>) -> Option<Vec<U>> {
+    pub(super) fn list<U>(
+        &mut self,
+        list: Option<&At<Vec<At<String>>>>,
+        parse: impl Fn(&String) -> Result<U, Flaw>,
+    ) -> Option<Vec<U>> {
         let entries = list?.get_ref();
         Some(entries.iter().filter_map(|entry| self.take(entry, &parse)).collect())
     }
 }
 
 /// A name's own error, as a flaw.
-pub(super) fn name_flaw(error: NameError) -> Flaw {
+pub(super) fn name_flaw(error: &NameError) -> Flaw {
     (error.to_string(), None)
 }

@@ -99,7 +99,10 @@ fn a_role_inherits_what_it_does_not_say_itself() {
     assert_eq!(leaf.parents, [name("base"), name("other")]);
     assert_eq!(leaf.subagents["Explore"], name("leaf"));
     let box_ = &leaf.enclosure;
-    assert_eq!((box_.pids, box_.memory_bytes, box_.workspace), (50, 3 << 30, WorkspaceMode::ReadOnly));
+    assert_eq!(
+        (box_.pids, box_.memory_bytes, box_.workspace),
+        (50, 3 << 30, WorkspaceMode::ReadOnly)
+    );
     assert_eq!(box_.env, ["EDITOR", "LANG"]);
 }
 
@@ -139,7 +142,10 @@ fn a_project_narrows() {
     );
     let config = world.load();
     let role = &config.roles[&name("a")].enclosure;
-    assert_eq!((role.workspace, role.pids, role.wall.as_secs()), (WorkspaceMode::ReadOnly, 64, 3600));
+    assert_eq!(
+        (role.workspace, role.pids, role.wall.as_secs()),
+        (WorkspaceMode::ReadOnly, 64, 3600)
+    );
     assert_eq!(role.env, ["LANG"]);
     assert_eq!(config.roles[&name("default")].enclosure.wall.as_secs(), 3600);
     assert_eq!(config.rules.iter().filter(|rule| rule.layer == Layer::Project).count(), 2);
@@ -219,7 +225,11 @@ fn a_role_that_is_not_there_is_refused_with_the_likely_one() {
     world.user("[roles.coder]\n[roles.reader]\n");
     let config = world.load();
     assert!(config.role(None).unwrap_err().problems[0].to_string().contains("coder"));
-    assert!(config.role(Some("raeder")).unwrap_err().problems[0].to_string().contains("did you mean `reader`?"));
+    assert!(
+        config.role(Some("raeder")).unwrap_err().problems[0]
+            .to_string()
+            .contains("did you mean `reader`?")
+    );
     assert_eq!(config.role(Some("reader")).unwrap(), name("reader"));
     assert!(config.role(Some("../x")).is_err());
 }
@@ -234,12 +244,19 @@ fn the_starter_configuration_changes_nothing_and_all_of_it_is_valid_once_uncomme
     assert_eq!(config.role(None).unwrap(), name("default"));
     let uncommented: String = STARTER
         .lines()
-        .map(|line| line.strip_prefix('#').filter(|rest| !rest.is_empty() && !rest.starts_with(' ')).unwrap_or(line))
-        .map(|line| format!("{line}\n"))
-        .collect();
+        .map(|line| {
+            line.strip_prefix('#')
+                .filter(|rest| !rest.is_empty() && !rest.starts_with(' '))
+                .unwrap_or(line)
+        })
+        .collect::<Vec<_>>()
+        .join("\n");
     world.user(&uncommented);
     let config = world.load();
-    assert_eq!(config.roles[&name("default")].enclosure.memory_bytes, BoxSettings::default().memory_bytes);
+    assert_eq!(
+        config.roles[&name("default")].enclosure.memory_bytes,
+        BoxSettings::default().memory_bytes
+    );
     assert!(config.roles.contains_key(&name("reader")) && config.approvers.len() == 2);
     let policy = config.policy(&Catalogue::builtin().unwrap());
     assert!(policy.is_ok(), "{:?}", policy.err());
@@ -251,8 +268,9 @@ fn the_starter_policy_is_valid_once_uncommented() {
     let world = world();
     let dir = world.places.user.join(POLICY_DIR);
     fs::create_dir(&dir).unwrap();
-    let rule: String = STARTER_POLICY.lines().skip_while(|line| !line.contains("@id")).map(|line| format!("{}\n", line.trim_start_matches("// "))).collect();
-    for text in [STARTER_POLICY.to_owned(), rule] {
+    let rule = STARTER_POLICY.lines().skip_while(|line| !line.contains("@id"));
+    let rule: Vec<_> = rule.map(|line| line.trim_start_matches("// ")).collect();
+    for text in [STARTER_POLICY.to_owned(), rule.join("\n")] {
         fs::write(dir.join("starter.cedar"), text).unwrap();
         let policy = world.load().policy(&Catalogue::builtin().unwrap());
         assert!(policy.is_ok(), "{:?}", policy.err());

@@ -87,7 +87,9 @@ pub(crate) fn standing(places: &Places, project: &Path) -> Result<Standing, Prob
         (None, None) => Standing::Absent,
         (None, Some(_)) => Standing::Gone,
         (Some(project), None) => Standing::Unknown(project),
-        (Some(project), Some(known)) if known.digest == project.digest => Standing::Trusted(project),
+        (Some(project), Some(known)) if known.digest == project.digest => {
+            Standing::Trusted(project)
+        }
         (Some(project), Some(_)) => Standing::Changed(project),
     })
 }
@@ -96,7 +98,11 @@ pub(crate) fn standing(places: &Places, project: &Path) -> Result<Standing, Prob
 pub(crate) fn remember(places: &Places, project: &Path, digest: &str) -> Result<(), Failure> {
     let dir = places.state.join(TRUSTED_DIR);
     // The store makes the state directory too; whoever comes first keeps it private.
-    DirBuilder::new().recursive(true).mode(0o700).create(&dir).map_err(|error| Failure::file("create", &dir, &error))?;
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(&dir)
+        .map_err(|error| Failure::file("create", &dir, &error))?;
     let at_s = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |age| age.as_secs());
     let trusted = Trusted { project: project.to_path_buf(), digest: digest.to_owned(), at_s };
     let path = dir.join(file_name(project));
@@ -163,7 +169,8 @@ fn file_name(project: &Path) -> String {
 /// Written beside and renamed, so that a crash leaves the old word or the new one.
 fn write(dir: &Path, path: &Path, trusted: &Trusted) -> io::Result<()> {
     let beside = dir.join(format!(".{}.tmp", std::process::id()));
-    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let flags =
+        OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let mut file = File::from(rustix::fs::open(&beside, flags, Mode::RUSR | Mode::WUSR)?);
     serde_json::to_writer(&mut file, trusted)?;
     file.write_all(b"\n")?;
@@ -198,7 +205,10 @@ fn hex(bytes: &[u8]) -> String {
 fn is_real_directory(path: &Path) -> Result<bool, Problem> {
     match path.symlink_metadata() {
         Ok(about) if about.is_dir() => Ok(true),
-        Ok(_) => Err(Problem::new(format!("`{}` is not a directory of the project's own", path.display()))),
+        Ok(_) => Err(Problem::new(format!(
+            "`{}` is not a directory of the project's own",
+            path.display()
+        ))),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
         Err(error) => Err(unreadable(path, &error)),
     }
@@ -242,7 +252,9 @@ mod tests {
         let world = world();
         assert_eq!(standing(&world.places, &world.project).unwrap(), Standing::Absent);
         put(&world, "bartizan.toml", "a");
-        let Standing::Unknown(project) = standing(&world.places, &world.project).unwrap() else { panic!() };
+        let Standing::Unknown(project) = standing(&world.places, &world.project).unwrap() else {
+            panic!()
+        };
         remember(&world.places, &world.project, &project.digest).unwrap();
         assert!(matches!(standing(&world.places, &world.project).unwrap(), Standing::Trusted(_)));
         put(&world, "policy/a.cedar", "");
@@ -272,7 +284,8 @@ mod tests {
         let other = world.dir.path().join("other");
         remember(&world.places, &other, &digest).unwrap();
         let trusted = world.places.state.join(TRUSTED_DIR);
-        fs::rename(trusted.join(file_name(&other)), trusted.join(file_name(&world.project))).unwrap();
+        fs::rename(trusted.join(file_name(&other)), trusted.join(file_name(&world.project)))
+            .unwrap();
         assert!(matches!(standing(&world.places, &world.project).unwrap(), Standing::Unknown(_)));
     }
 
@@ -280,7 +293,8 @@ mod tests {
     fn a_garbled_record_is_an_error_and_not_no_record() {
         let world = world();
         remember(&world.places, &world.project, "d").unwrap();
-        fs::write(world.places.state.join(TRUSTED_DIR).join(file_name(&world.project)), "{}").unwrap();
+        fs::write(world.places.state.join(TRUSTED_DIR).join(file_name(&world.project)), "{}")
+            .unwrap();
         assert!(standing(&world.places, &world.project).is_err());
         assert!(all(&world.places).is_err());
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 /// Reads a size: a whole number and a unit, `B`, `KiB`, `MiB`, `GiB`, `TiB` (powers of 1024) or
 /// `kB`, `MB`, `GB`, `TB` (powers of 1000). The result is in bytes.
 pub(crate) fn size(text: &str) -> Result<u64, &'static str> {
-    let (number, unit) = split(text)?;
+    let (number, unit) = split(text).ok_or(SIZE)?;
     let factor: u64 = match unit {
         "B" => 1,
         "kB" | "KB" => 1000,
@@ -16,7 +16,7 @@ pub(crate) fn size(text: &str) -> Result<u64, &'static str> {
         "MiB" => 1 << 20,
         "GiB" => 1 << 30,
         "TiB" => 1 << 40,
-        _ => return Err("write a number and B, KiB, MiB or GiB, such as \"4GiB\""),
+        _ => return Err(SIZE),
     };
     number.checked_mul(factor).ok_or("it is too large")
 }
@@ -30,7 +30,7 @@ pub(crate) fn duration(text: &str) -> Result<Duration, &'static str> {
         return Err(DURATION);
     }
     while !rest.is_empty() {
-        let (number, tail) = split(rest)?;
+        let (number, tail) = split(rest).ok_or(DURATION)?;
         let unit = tail.chars().next().ok_or(DURATION)?;
         let factor = match unit {
             's' => 1,
@@ -50,15 +50,16 @@ pub(crate) fn duration(text: &str) -> Result<Duration, &'static str> {
     Ok(Duration::from_secs(seconds))
 }
 
-const DURATION: &str = "write numbers with s, m, h or d, the larger first, such as \"90s\" or \"1h30m\"";
+const SIZE: &str = "write a number and B, KiB, MiB or GiB, such as \"4GiB\"";
+const DURATION: &str =
+    "write numbers with s, m, h or d, the larger first, such as \"90s\" or \"1h30m\"";
 
 /// The leading digits, and what follows them.
-fn split(text: &str) -> Result<(u64, &str), &'static str> {
+fn split(text: &str) -> Option<(u64, &str)> {
     let text = text.trim();
     let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-    let (digits, rest) = text.split_at_checked(end).ok_or("it does not begin with a number")?;
-    let number = digits.parse().map_err(|_| if digits.is_empty() { "it does not begin with a number" } else { "it is too large" })?;
-    Ok((number, rest.trim_start()))
+    let (digits, rest) = text.split_at_checked(end)?;
+    Some((digits.parse().ok()?, rest.trim_start()))
 }
 
 /// A size in words: the largest unit that leaves it whole, else with one decimal.
@@ -87,7 +88,19 @@ mod tests {
 
     #[test]
     fn what_is_not_a_size_is_refused() {
-        for text in ["", "GiB", "4", "4G", "4gib", "-1GiB", "1.5GiB", "4GiBs", "99999999999999999999B", "99999999TiB", "٤GiB"] {
+        for text in [
+            "",
+            "GiB",
+            "4",
+            "4G",
+            "4gib",
+            "-1GiB",
+            "1.5GiB",
+            "4GiBs",
+            "99999999999999999999B",
+            "99999999TiB",
+            "٤GiB",
+        ] {
             assert!(size(text).is_err(), "{text}");
         }
     }
@@ -95,13 +108,24 @@ mod tests {
     #[test]
     fn durations_add_up() {
         assert_eq!(duration("90s"), Ok(Duration::from_secs(90)));
-        assert_eq!(duration("1h30m"), Ok(Duration::from_secs(5400)));
-        assert_eq!(duration("2d"), Ok(Duration::from_secs(172_800)));
+        assert_eq!(duration("1h30m"), Ok(Duration::from_mins(90)));
+        assert_eq!(duration("2d"), Ok(Duration::from_hours(48)));
     }
 
     #[test]
     fn what_is_not_a_duration_is_refused() {
-        for text in ["", "h", "2", "2 weeks", "30m1h", "1h1h", "-1h", "1.5h", "18446744073709551615d", "1hé"] {
+        for text in [
+            "",
+            "h",
+            "2",
+            "2 weeks",
+            "30m1h",
+            "1h1h",
+            "-1h",
+            "1.5h",
+            "18446744073709551615d",
+            "1hé",
+        ] {
             assert!(duration(text).is_err(), "{text}");
         }
     }

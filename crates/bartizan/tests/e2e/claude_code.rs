@@ -122,6 +122,7 @@ fn the_agent_reads_and_writes_its_workspace() {
 fn keys_outside_the_workspace_cannot_be_read_by_any_tool() {
     let project = Project::new();
     let key = project.home().join(".ssh/id_rsa");
+    let authorized = project.home().join(".ssh/authorized_keys");
     let script = Script {
         main: vec![
             tool("Read", json!({ "file_path": key })),
@@ -131,7 +132,7 @@ fn keys_outside_the_workspace_cannot_be_read_by_any_tool() {
                 "cd; cat .s*/id_r* .a*/cred* 2>&1; ls -a; cat /proc/*/environ | tr '\\0' '\\n' | grep CANARY; true",
             ),
             bash("cd; python3 -c \"print(open('.s' + 'sh/id' + '_rsa').read())\" 2>&1; true"),
-            tool("Grep", json!({ "pattern": "CANARY", "path": project.home() })),
+            tool("Write", json!({ "file_path": authorized, "content": "ssh-ed25519 AAAA mine" })),
             bash("ln -s ../.s''sh/id''_rsa link; cat link 2>&1; true"),
             tool("Read", json!({ "file_path": project.workspace().join("link") })),
             say("All done."),
@@ -149,6 +150,7 @@ fn keys_outside_the_workspace_cannot_be_read_by_any_tool() {
     assert!(session.main(3).contains("FileNotFoundError"), "{}", session.main(3));
     assert!(session.main(5).contains("No such file"), "{}", session.main(5));
     session.log.refusal(&call_id("main", 4, 0));
+    assert!(!session.project.home().join(".ssh/authorized_keys").exists());
     for turn in [2, 3, 5] {
         assert_eq!(session.log.call(&call_id("main", turn, 0))["tool"], "Bash");
     }

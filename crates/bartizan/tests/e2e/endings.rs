@@ -118,6 +118,19 @@ fn two_runs_in_one_folder_do_not_overwrite_each_other() {
 }
 
 #[test]
+fn any_folder_will_do() {
+    let project = Project::new();
+    for place in ["/tmp", "/var/tmp"] {
+        let folder = tempfile::tempdir_in(place).unwrap();
+        let command = ["run", "--", "bash", "-c", "echo made > made.txt; pwd"];
+        let ran = project.bartizan(&command).within(folder.path()).finish();
+        assert_eq!(ran.status.code(), Some(0), "{ran:?}");
+        assert_eq!(Path::new(ran.stdout.trim_end()), folder.path());
+        assert_eq!(fs::read_to_string(folder.path().join("made.txt")).unwrap(), "made\n");
+    }
+}
+
+#[test]
 fn a_folder_that_holds_too_much_is_refused() {
     let project = Project::new();
     for folder in [Path::new("/"), &project.home(), &project.state()] {

@@ -9,6 +9,7 @@
     reason = "a test ends at the first surprise"
 )]
 
+mod approvals;
 mod claude_code;
 mod endings;
 mod interactive;

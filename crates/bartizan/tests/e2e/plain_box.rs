@@ -219,3 +219,83 @@ fn two_runs_see_nothing_of_each_other() {
     let ran = bash(&project, "ls -A /tmp ~ /dev/shm; exit 0");
     assert!(!ran.stdout.contains("left"), "{ran:?}");
 }
+
+#[test]
+fn the_model_door_opens_for_nothing_else() {
+    let api = Api::start(Script::default());
+    let project = Project::new();
+    let asks = [
+        "-X GET http://model.bartizan/",
+        "--path-as-is http://model.bartizan/v1/../admin/keys",
+        "--path-as-is http://model.bartizan/v1/%2e%2e/admin/keys",
+        "http://model.bartizan/v2/messages",
+        "-H 'Host: api.example.net' http://model.bartizan/v1/messages",
+        "-X TRACE http://model.bartizan/v1/messages",
+        "--proxy \"$http_proxy\" --noproxy '' -X CONNECT http://model.bartizan/v1/messages",
+    ];
+    let script: String = asks.iter().map(|ask| format!("curl -sS -m 10 {ask}; echo\n")).collect();
+    let ran = project.run(&api.url(), &["bash", "-c", &format!("{script}exit 0")]);
+    assert!(!ran.stdout.contains(MODEL_KEY), "{ran:?}");
+    let arrived: Vec<_> = api
+        .requests()
+        .iter()
+        .map(|request| format!("{} {}", request.method, request.path))
+        .collect();
+    assert!(arrived.is_empty(), "these got through: {arrived:?}");
+}
+
+#[test]
+fn packets_that_are_no_connection_go_nowhere() {
+    let program = "\
+import socket
+for family, target in [(socket.AF_INET, ('192.0.2.5', 123)), (socket.AF_INET, ('192.0.2.5', 443)), (socket.AF_INET6, ('2001:db8::5', 443))]:
+    s = socket.socket(family, socket.SOCK_DGRAM); s.settimeout(2)
+    try: s.sendto(b'x', target); print('GOT', s.recv(99))
+    except OSError as error: print('refused')
+for family, kind, proto in [(socket.AF_INET, socket.SOCK_RAW, 1), (17, socket.SOCK_RAW, 3), (38, socket.SOCK_SEQPACKET, 0), (40, socket.SOCK_STREAM, 0)]:
+    try: socket.socket(family, kind, proto); print('GOT', family)
+    except OSError as error: print('refused')
+";
+    let ran = python(&Project::new(), program);
+    assert_eq!(ran.stdout, "refused\n".repeat(7), "{ran:?}");
+}
+
+#[test]
+fn no_query_leaves_for_any_name() {
+    // A name is resolved after policy has allowed it, outside; inside there are synthetic addresses.
+    let program = "\
+import socket
+print(socket.gethostbyname('never-registered.invalid')[:6])
+q = b'\\x12\\x34\\x01\\x00\\x00\\x01\\x00\\x00\\x00\\x00\\x00\\x00' + b'\\x06leaked\\x07example\\x03net\\x00\\x00\\x10\\x00\\x01'
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.settimeout(5)
+s.sendto(q, ('8.8.8.8', 53))
+reply = s.recv(999)
+print('answers', int.from_bytes(reply[6:8], 'big'))
+";
+    let ran = python(&Project::new(), program);
+    assert_eq!(ran.stdout, "198.18\nanswers 0\n", "{ran:?}");
+}
+
+#[test]
+fn what_is_piped_through_arrives_whole() {
+    let project = Project::new();
+    let text = "a line of forty characters, with a tail.\n".repeat(50_000);
+    let run = project.bartizan(&["run", "--no-summary", "--", "cat"]).typing();
+    let ran = run.types(&text).finish();
+    assert_eq!(ran.status.code(), Some(0));
+    assert!(ran.stdout == text, "{} of {} bytes", ran.stdout.len(), text.len());
+}
+
+#[test]
+fn a_workspace_behind_a_symlink_is_the_folder_itself() {
+    let project = Project::new();
+    let link = project.home().join("link");
+    std::os::unix::fs::symlink(project.workspace(), &link).unwrap();
+    let ran = project
+        .bartizan(&["run", "--", "bash", "-c", "cat notes.txt; echo made > made.txt"])
+        .within(&link)
+        .finish();
+    assert_eq!(ran.status.code(), Some(0), "{ran:?}");
+    assert!(ran.stdout.contains(NOTES), "{ran:?}");
+    assert_eq!(project.file("made.txt").as_deref(), Some("made\n"));
+}

@@ -124,10 +124,9 @@ fn denied(listed: &Listed, scoped: &Scoped, judged: ChainVerdict) -> Refusal {
     if let Some(path) = scoped.facts().path.as_ref().filter(|path| !path.visible) {
         return Refusal::PathOutOfScope { path: path.path.clone(), policies: judged.policies };
     }
-    let target = scoped.target().map(|target| format!(" on {}", bartizan_scan::display_line(target, 120)));
     Refusal::PolicyDenied {
         tool: listed.tool().name().to_string(),
-        target: target.unwrap_or_default(),
+        target: scoped.on_target(),
         policies: judged.policies,
         errors: judged.errors,
     }

@@ -45,7 +45,13 @@ impl Scoped {
         self.target.as_deref()
     }
 
-    /// The digest of the exact canonical call (RFC 8785 bytes of agent, tool and arguments): what an
+    /// ` on X` for a sentence, safe to show; empty when there is no target.
+    pub(crate) fn on_target(&self) -> String {
+        let shown = self.target().map(|target| format!(" on {}", bartizan_scan::display_line(target, 120)));
+        shown.unwrap_or_default()
+    }
+
+    /// SHA-256 of the exact canonical call (RFC 8785 bytes of agent, tool and arguments): what an
     /// approval is bound to, so that neither a sibling nor other arguments can use it.
     pub(crate) fn digest(&self) -> Digest {
         self.digest

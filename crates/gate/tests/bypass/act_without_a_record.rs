@@ -1,6 +1,7 @@
 //! A receipt is made without a record.
+//~ field `place` of struct `Receipt` is private
 use bartizan_store::Receipt;
 
 fn main() {
-    let _ = Receipt { seq: 1 };
+    let _ = Receipt { place: None };
 }

@@ -1,4 +1,5 @@
 //! The proposal is kept, changed and used after it was decided.
+//~ use of moved value: `proposed`
 use bartizan_gate::call::Proposed;
 use bartizan_gate::pipeline::Pipeline;
 

@@ -1,4 +1,5 @@
 //! An effector's caller edits the arguments inside an authorised call.
+//~ field `scoped` of struct `Authorized` is private
 use bartizan_gate::call::Authorized;
 
 fn edit(mut call: Authorized) {

@@ -1,4 +1,5 @@
 //! Code outside the gate builds the value field by field and leaves gates out.
+//~ cannot construct `Authorized` with struct literal syntax due to private fields
 use bartizan_gate::call::Authorized;
 use bartizan_store::Receipt;
 

@@ -1,4 +1,5 @@
 //! One authorised call is performed twice.
+//~ use of moved value: `call`
 use bartizan_gate::call::Authorized;
 use bartizan_gate::effect::Effector;
 use bartizan_gate::pipeline::Pipeline;

@@ -1,4 +1,5 @@
 //! A delegated call, which the client carries out, yields a secret.
+//~ field `authorized` of struct `Delegated` is private
 use bartizan_gate::call::Delegated;
 
 fn leak(call: &Delegated) {

@@ -1,4 +1,5 @@
 //! A call that waits for people is performed at once.
+//~ mismatched types
 use bartizan_gate::call::Pending;
 use bartizan_gate::effect::Effector;
 use bartizan_gate::pipeline::Pipeline;

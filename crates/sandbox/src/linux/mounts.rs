@@ -192,7 +192,7 @@ impl<'a> View<'a> {
             build.place(path, place, exists, self.facts.private_uid.is_some());
         }
         build.devices(scratch_bytes);
-        build.processes(self.facts, scratch_bytes);
+        build.processes(self.facts);
         build.finish();
         Ok((build.ops, build.rules))
     }
@@ -370,14 +370,9 @@ impl Build {
         self.scratch(Path::new("/dev/shm"), scratch_bytes, 0o1777);
     }
 
-    fn processes(&mut self, facts: &HostFacts, scratch_bytes: u64) {
+    fn processes(&mut self, facts: &HostFacts) {
         self.directory(Path::new("/proc"), 0o555);
-        self.ops.extend([
-            Op::Proc,
-            Op::NoUserNamespaces,
-            Op::SharedMemory { pages: scratch_bytes / 4096 },
-            Op::ReadOnly { path: c"proc".into() },
-        ]);
+        self.ops.extend([Op::Proc, Op::NoUserNamespaces, Op::ReadOnly { path: c"proc".into() }]);
         for path in PROC_MASKED.iter().map(|name| Path::new("/proc").join(name)) {
             match facts.path(&path).map(|fact| &fact.kind) {
                 Some(Kind::Directory) => {

@@ -2,12 +2,11 @@
 //!
 //! A small assembler: the architecture is checked first, then the x32 numbers (which would reach the same calls under
 //! numbers no list names), then a binary search over ranges of equal answer.
-use super::syscalls::{Answer, Check, ENTRIES};
+use super::syscalls::{Answer, Check, ENTRIES, Entry, UNCOUNTED};
 use libc::sock_filter;
 use std::collections::BTreeMap;
 
-/// The filter for this architecture. Where nothing counts the memory of the whole box, `memfd_create` is absent: what is
-/// written to such a file belongs to no process, so no watch would see it.
+/// The filter for this architecture, for a box whose memory is counted as a whole or not.
 pub(crate) fn program(memory_counted: bool) -> Vec<sock_filter> {
     let mut code = vec![
         load(ARCH_OFFSET),
@@ -18,18 +17,18 @@ pub(crate) fn program(memory_counted: bool) -> Vec<sock_filter> {
         jump(BPF_JGE, X32_BIT, 0, 1),
         answer(SECCOMP_RET_ERRNO | ENOSYS),
     ];
-    let mut answers = answers();
+    let mut answers = answers(ENTRIES);
     if !memory_counted {
-        answers
-            .extend(u32::try_from(libc::SYS_memfd_create).map(|number| (number, Answer::Absent)));
+        answers.extend(self::answers(UNCOUNTED));
     }
     code.extend(search(&ranges(&answers)));
     code
 }
 
-/// The rules of the filter in words: how calls of a kind are answered, and why. What no rule names does not exist.
+/// The rules of the filter in words: how calls of a kind are answered, and why. What no rule names does
+/// not exist. The last rules hold only where no control group counts the box's memory.
 pub fn filter_rules() -> impl Iterator<Item = (&'static str, &'static str)> {
-    ENTRIES.iter().map(|entry| {
+    ENTRIES.iter().chain(UNCOUNTED).map(|entry| {
         let answer = match entry.answer {
             Answer::Absent => "absent",
             Answer::Allow => "allowed",
@@ -40,9 +39,9 @@ pub fn filter_rules() -> impl Iterator<Item = (&'static str, &'static str)> {
     })
 }
 
-fn answers() -> BTreeMap<u32, Answer> {
+fn answers(entries: &[Entry]) -> BTreeMap<u32, Answer> {
     let mut answers = BTreeMap::new();
-    for entry in ENTRIES {
+    for entry in entries {
         let numbers = entry.calls.iter().filter_map(|&call| u32::try_from(call).ok());
         answers.extend(numbers.map(|number| (number, entry.answer)));
     }
@@ -119,6 +118,14 @@ fn inspect(check: Check) -> Vec<sock_filter> {
         Check::Personality => {
             vec![load(low(0)), jump(BPF_JEQ, 0, 1, 0), jump(BPF_JEQ, u32::MAX, 0, 1), ALLOW, REFUSE]
         }
+        Check::Small(size) => vec![
+            load(low(size) + 4),
+            jump(BPF_JEQ, 0, 0, 2),
+            load(low(size)),
+            jump(BPF_JGE, SMALL_BYTES + 1, 0, 1),
+            answer(SECCOMP_RET_ERRNO | ENOSPC),
+            ALLOW,
+        ],
         Check::CoreLimit { resource, new } => core_limit(resource, new),
         Check::Socket => socket(),
         Check::SocketPair => vec![
@@ -232,6 +239,7 @@ const SECCOMP_RET_KILL_PROCESS: u32 = 0x8000_0000;
 const SECCOMP_RET_ERRNO: u32 = 0x0005_0000;
 const SECCOMP_RET_ALLOW: u32 = 0x7fff_0000;
 const EPERM: u32 = 1;
+const ENOSPC: u32 = 28;
 const ENOSYS: u32 = 38;
 const EPROTONOSUPPORT: u32 = 93;
 const EAFNOSUPPORT: u32 = 97;
@@ -254,6 +262,8 @@ const FILE_TYPE: u32 = 0o170_000;
 const CHARACTER_DEVICE: u32 = 0o020_000;
 const BLOCK_DEVICE: u32 = 0o060_000;
 const RLIMIT_CORE: u32 = 4;
+/// 4096 segments, the most there can be, of this size make 256 MiB.
+const SMALL_BYTES: u32 = 64 << 10;
 
 #[cfg(test)]
 mod tests;

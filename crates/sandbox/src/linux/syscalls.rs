@@ -41,6 +41,8 @@ pub(crate) enum Check {
     Personality,
     /// The core-size limit is not really changed; the caller is told that it was.
     CoreLimit { resource: u32, new: Option<u32> },
+    /// The size in this argument is small.
+    Small(u32),
     /// Unix, IPv4 and IPv6 (TCP and UDP), and routing netlink.
     Socket,
     /// Unix only.
@@ -564,6 +566,20 @@ pub(crate) const ENTRIES: &[Entry] = &[
             libc::SYS_clock_adjtime,
             libc::SYS_adjtimex,
         ],
+    },
+];
+
+/// What is answered otherwise where no control group counts the memory of the whole box.
+pub(crate) const UNCOUNTED: &[Entry] = &[
+    Entry {
+        reason: "what is written to a memfd belongs to no process, so the watch would not see it; libraries fall back to /dev/shm",
+        answer: Answer::Absent,
+        calls: &[libc::SYS_memfd_create],
+    },
+    Entry {
+        reason: "a segment that nobody has attached belongs to no process; databases need only a small one",
+        answer: Answer::Check(Check::Small(1)),
+        calls: &[libc::SYS_shmget],
     },
 ];
 

@@ -15,10 +15,15 @@ fn read(root: &Path, path: &str) -> Option<String> {
 /// The kernel's version.
 pub(super) fn kernel(root: &Path) -> Finding {
     let release = read(root, "proc/sys/kernel/osrelease").unwrap_or_default();
-    let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(|part| part.parse().unwrap_or(0));
+    let mut numbers =
+        release.split(|c: char| !c.is_ascii_digit()).map(|part| part.parse().unwrap_or(0));
     let version: (u32, u32) = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
     if version < OLDEST {
-        return Finding::missing("kernel", format!("Linux {release}"), "a kernel of 5.13 or newer is needed; 6.12 or newer is best");
+        return Finding::missing(
+            "kernel",
+            format!("Linux {release}"),
+            "a kernel of 5.13 or newer is needed; 6.12 or newer is best",
+        );
     }
     Finding::ok("kernel", format!("Linux {release}"))
 }
@@ -30,10 +35,18 @@ pub(super) fn user_namespaces(root: &Path) -> Finding {
         return Finding::missing(NAME, "the kernel has none", "use a kernel with CONFIG_USER_NS");
     }
     if read(root, "proc/sys/user/max_user_namespaces").as_deref() == Some("0") {
-        return Finding::missing(NAME, "switched off (user.max_user_namespaces is 0)", "sudo sysctl -w user.max_user_namespaces=15000");
+        return Finding::missing(
+            NAME,
+            "switched off (user.max_user_namespaces is 0)",
+            "sudo sysctl -w user.max_user_namespaces=15000",
+        );
     }
     if read(root, "proc/sys/kernel/unprivileged_userns_clone").as_deref() == Some("0") {
-        return Finding::missing(NAME, "refused to ordinary users", "sudo sysctl -w kernel.unprivileged_userns_clone=1");
+        return Finding::missing(
+            NAME,
+            "refused to ordinary users",
+            "sudo sysctl -w kernel.unprivileged_userns_clone=1",
+        );
     }
     if read(root, "proc/sys/kernel/apparmor_restrict_unprivileged_userns").as_deref() == Some("1") {
         return Finding::weak(
@@ -54,9 +67,17 @@ pub(super) fn overlay(root: &Path) -> Finding {
         return Finding::ok("overlayfs", "known to the kernel");
     }
     if module(root, "overlay") {
-        return Finding::weak("overlayfs", "not loaded, and an ordinary user cannot load it", "sudo modprobe overlay");
+        return Finding::weak(
+            "overlayfs",
+            "not loaded, and an ordinary user cannot load it",
+            "sudo modprobe overlay",
+        );
     }
-    Finding::missing("overlayfs", "unknown to the kernel", "sudo modprobe overlay, or use a kernel with CONFIG_OVERLAY_FS")
+    Finding::missing(
+        "overlayfs",
+        "unknown to the kernel",
+        "sudo modprobe overlay, or use a kernel with CONFIG_OVERLAY_FS",
+    )
 }
 
 /// What catches connections to every port, not only the usual ones.
@@ -71,7 +92,8 @@ pub(super) fn packet_filter(root: &Path) -> Finding {
 /// Whether a kernel module is loaded or built in; a module on the disk counts for nothing to a user.
 fn module(root: &Path, name: &str) -> bool {
     root.join("sys/module").join(name).exists()
-        || read(root, "proc/modules").is_some_and(|text| text.lines().any(|line| line.split(' ').next() == Some(name)))
+        || read(root, "proc/modules")
+            .is_some_and(|text| text.lines().any(|line| line.split(' ').next() == Some(name)))
 }
 
 /// The second view of the files, beneath the first.
@@ -79,9 +101,17 @@ pub(super) fn landlock(root: &Path) -> Finding {
     let active = read(root, "sys/kernel/security/lsm");
     match active.as_deref().map(|list| list.split(',').any(|name| name == "landlock")) {
         Some(true) => Finding::ok("landlock", "active"),
-        Some(false) => Finding::missing("landlock", "not among the active security modules", "add landlock to lsm= on the kernel's command line"),
+        Some(false) => Finding::missing(
+            "landlock",
+            "not among the active security modules",
+            "add landlock to lsm= on the kernel's command line",
+        ),
         // securityfs is often not mounted in a container; the box finds out for itself.
-        None => Finding::weak("landlock", "cannot be seen from here", "the enforcement report of a run says whether it holds"),
+        None => Finding::weak(
+            "landlock",
+            "cannot be seen from here",
+            "the enforcement report of a run says whether it holds",
+        ),
     }
 }
 
@@ -101,9 +131,12 @@ pub(super) fn cgroups(root: &Path) -> Finding {
         return version_one(&own);
     };
     let dir = root.join("sys/fs/cgroup").join(group.trim_start_matches('/'));
-    let given = read(root, &format!("sys/fs/cgroup/{}/cgroup.controllers", group.trim_start_matches('/'))).unwrap_or_default();
+    let given =
+        read(root, &format!("sys/fs/cgroup/{}/cgroup.controllers", group.trim_start_matches('/')))
+            .unwrap_or_default();
     let has = |name: &str| given.split_whitespace().any(|given| given == name);
-    let writable = rustix::fs::access(dir.join("cgroup.procs"), rustix::fs::Access::WRITE_OK).is_ok();
+    let writable =
+        rustix::fs::access(dir.join("cgroup.procs"), rustix::fs::Access::WRITE_OK).is_ok();
     if has("memory") && has("pids") && writable {
         return Finding::ok("cgroups", format!("version 2, delegated: {given}"));
     }
@@ -115,11 +148,19 @@ pub(super) fn cgroups(root: &Path) -> Finding {
 }
 
 fn version_one(own: &str) -> Finding {
-    let has = |name: &str| own.lines().any(|line| line.split(':').nth(1).is_some_and(|list| list.split(',').any(|one| one == name)));
+    let has = |name: &str| {
+        own.lines().any(|line| {
+            line.split(':').nth(1).is_some_and(|list| list.split(',').any(|one| one == name))
+        })
+    };
     if has("memory") && has("pids") && rustix::process::geteuid().is_root() {
         return Finding::ok("cgroups", "version 1, as root");
     }
-    Finding::weak("cgroups", "version 1, or none", "limits are per process, and watched; version 2 with delegation counts a box as a whole")
+    Finding::weak(
+        "cgroups",
+        "version 1, or none",
+        "limits are per process, and watched; version 2 with delegation counts a box as a whole",
+    )
 }
 
 #[cfg(test)]
@@ -144,8 +185,18 @@ mod tests {
         let ns = ("proc/self/ns/user", "");
         let cases = [
             ("proc/sys/user/max_user_namespaces", "0\n", Standing::Missing, "max_user_namespaces"),
-            ("proc/sys/kernel/unprivileged_userns_clone", "0\n", Standing::Missing, "unprivileged_userns_clone=1"),
-            ("proc/sys/kernel/apparmor_restrict_unprivileged_userns", "1\n", Standing::Weak, "apparmor_parser"),
+            (
+                "proc/sys/kernel/unprivileged_userns_clone",
+                "0\n",
+                Standing::Missing,
+                "unprivileged_userns_clone=1",
+            ),
+            (
+                "proc/sys/kernel/apparmor_restrict_unprivileged_userns",
+                "1\n",
+                Standing::Weak,
+                "apparmor_parser",
+            ),
         ];
         for (file, value, standing, remedy) in cases {
             let root = host(&[ns, (file, value)]);
@@ -159,7 +210,8 @@ mod tests {
 
     #[test]
     fn an_old_kernel_is_too_old() {
-        let at = |release: &str| kernel(host(&[("proc/sys/kernel/osrelease", release)]).path()).standing;
+        let at =
+            |release: &str| kernel(host(&[("proc/sys/kernel/osrelease", release)]).path()).standing;
         assert_eq!(at("5.10.0-28-amd64\n"), Standing::Missing);
         assert_eq!(at("4.19.0"), Standing::Missing);
         assert_eq!(at("5.13.0"), Standing::Ok);
@@ -173,16 +225,30 @@ mod tests {
         assert_eq!(lsm("lockdown,capability,landlock,yama"), Standing::Ok);
         assert_eq!(lsm("capability,landlocked"), Standing::Missing);
         assert_eq!(landlock(host(&[]).path()).standing, Standing::Weak);
-        assert_eq!(overlay(host(&[("proc/filesystems", "nodev\toverlay\n")]).path()).standing, Standing::Ok);
-        assert_eq!(overlay(host(&[("proc/filesystems", "nodev\tproc\n")]).path()).standing, Standing::Missing);
-        assert_eq!(seccomp(host(&[("proc/sys/kernel/seccomp/actions_avail", "kill_process errno log\n")]).path()).standing, Standing::Ok);
+        assert_eq!(
+            overlay(host(&[("proc/filesystems", "nodev\toverlay\n")]).path()).standing,
+            Standing::Ok
+        );
+        assert_eq!(
+            overlay(host(&[("proc/filesystems", "nodev\tproc\n")]).path()).standing,
+            Standing::Missing
+        );
+        assert_eq!(
+            seccomp(
+                host(&[("proc/sys/kernel/seccomp/actions_avail", "kill_process errno log\n")])
+                    .path()
+            )
+            .standing,
+            Standing::Ok
+        );
         assert_eq!(seccomp(host(&[]).path()).standing, Standing::Missing);
     }
 
     #[test]
     fn only_a_delegated_group_counts() {
         let group = ("proc/self/cgroup", "0::/user.slice/a.scope\n");
-        let controllers = ("sys/fs/cgroup/user.slice/a.scope/cgroup.controllers", "cpu memory pids\n");
+        let controllers =
+            ("sys/fs/cgroup/user.slice/a.scope/cgroup.controllers", "cpu memory pids\n");
         let procs = ("sys/fs/cgroup/user.slice/a.scope/cgroup.procs", "");
         assert_eq!(cgroups(host(&[group, controllers, procs]).path()).standing, Standing::Ok);
         assert_eq!(cgroups(host(&[group, controllers]).path()).standing, Standing::Weak);

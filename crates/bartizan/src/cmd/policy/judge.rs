@@ -29,9 +29,15 @@ pub(super) enum Answer {
 }
 
 /// Asks the gate.
-pub(super) fn ask(question: Question<'_>, catalogue: Catalogue, policy: Policy, desk: &Desk<'_>) -> Result<Answer, Failure> {
+pub(super) fn ask(
+    question: Question<'_>,
+    catalogue: Catalogue,
+    policy: Policy,
+    desk: &Desk<'_>,
+) -> Result<Answer, Failure> {
     let impossible = |what: String| Failure::new(exit::UNAVAILABLE, Problem::new(what));
-    let redactor = Redactor::new(ScanKey::new([0; 32]), []).map_err(|error| impossible(error.to_string()))?;
+    let redactor =
+        Redactor::new(ScanKey::new([0; 32]), []).map_err(|error| impossible(error.to_string()))?;
     let policy = Arc::new(policy);
     let parts = Parts {
         catalogue: Arc::new(catalogue),
@@ -52,7 +58,9 @@ pub(super) fn ask(question: Question<'_>, catalogue: Catalogue, policy: Policy, 
         None => proposed,
     };
     Ok(match gate.pipeline().explain(proposed) {
-        Ok((verdict, policies)) => Answer::Judged(policy, Judgement { verdict, policies, errors: Vec::new() }),
+        Ok((verdict, policies)) => {
+            Answer::Judged(policy, Judgement { verdict, policies, errors: Vec::new() })
+        }
         Err(refusal) => Answer::Refused(refusal),
     })
 }
@@ -61,13 +69,21 @@ pub(super) fn ask(question: Question<'_>, catalogue: Catalogue, policy: Policy, 
 fn seat(question: &Question<'_>, desk: &Desk<'_>) -> Result<Seat, Failure> {
     let unusable = |what: &str| Failure::new(exit::UNAVAILABLE, Problem::new(what));
     let config = question.config;
-    let workspace = CanonicalPath::absolute(&here()?).ok_or_else(|| unusable("the current folder has no absolute path"))?;
+    let workspace = CanonicalPath::absolute(&here()?)
+        .ok_or_else(|| unusable("the current folder has no absolute path"))?;
     let session = SessionId::parse("explain").map_err(|error| unusable(&error.to_string()))?;
     let subagents = config.roles.iter().flat_map(|(parent, role)| {
         role.subagents.iter().map(|(kind, role)| ((parent.clone(), kind.clone()), role.clone()))
     });
-    let readable = config.roles.get(question.role).map(|role| role.enclosure.readable.clone()).unwrap_or_default();
-    let shown = ["/usr", "/bin", "/lib", "/lib64", "/sbin", "/tmp"].map(PathBuf::from).into_iter().chain(readable);
+    let readable = config
+        .roles
+        .get(question.role)
+        .map(|role| role.enclosure.readable.clone())
+        .unwrap_or_default();
+    let shown = ["/usr", "/bin", "/lib", "/lib64", "/sbin", "/tmp"]
+        .map(PathBuf::from)
+        .into_iter()
+        .chain(readable);
     Ok(Seat {
         session,
         role: question.role.clone(),

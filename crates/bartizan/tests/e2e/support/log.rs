@@ -75,8 +75,18 @@ impl Log {
         self.find("outcome", |record| record["call"] == call["call"])
     }
 
+    /// One line per record, short enough to be read in a failed test.
     fn text(&self) -> String {
-        let lines: Vec<String> = self.0.iter().map(Value::to_string).collect();
-        lines.join("\n")
+        let keys = ["seq", "event", "hook", "tool", "reference", "verdict", "code", "arguments"];
+        let line = |record: &Value| {
+            let mut line: String = keys
+                .map(|key| &record[key])
+                .iter()
+                .filter(|value| !value.is_null())
+                .fold(String::new(), |line, value| line + " " + &value.to_string());
+            line.truncate(line.floor_char_boundary(200));
+            line
+        };
+        self.0.iter().map(line).collect::<Vec<_>>().join("\n")
     }
 }

@@ -3,7 +3,7 @@
 
 use rustix::process::{Pid, Signal};
 use std::fs;
-use std::io::Read;
+use std::io::{Read, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -33,7 +33,10 @@ pub(crate) struct Project {
 
 impl Project {
     pub(crate) fn new() -> Self {
-        let project = Self { root: tempfile::tempdir().unwrap() };
+        // Not in `/tmp`, which a box has for itself: a home there would be no realistic target.
+        let place = std::env::var_os("BARTIZAN_TEST_DIR")
+            .map_or_else(|| PathBuf::from(env!("CARGO_TARGET_TMPDIR")), PathBuf::from);
+        let project = Self { root: tempfile::tempdir_in(place).unwrap() };
         for dir in [project.home(), project.config(), project.state(), project.workspace()] {
             private_dir(&dir);
         }
@@ -145,6 +148,12 @@ impl Program {
         self.start().finish()
     }
 
+    /// Starts it with a pipe to read from.
+    pub(crate) fn typing(mut self) -> Started {
+        self.0.stdin(Stdio::piped());
+        self.start()
+    }
+
     /// Starts it.
     pub(crate) fn start(mut self) -> Started {
         let mut child = self.0.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
@@ -204,6 +213,13 @@ impl Started {
             assert!(Instant::now() < deadline, "`{text}` was never said: {self:?}");
             thread::sleep(Duration::from_millis(10));
         }
+    }
+
+    /// Writes to its standard input, and closes it.
+    pub(crate) fn types(mut self, text: &str) -> Self {
+        let mut stdin = self.child.0.stdin.take().unwrap();
+        stdin.write_all(text.as_bytes()).unwrap();
+        self
     }
 
     pub(crate) fn has_ended(&mut self) -> bool {

@@ -4,10 +4,14 @@ use super::*;
 const ALLOWED: u32 = SECCOMP_RET_ALLOW;
 const REFUSED: u32 = SECCOMP_RET_ERRNO | EPERM;
 const MISSING: u32 = SECCOMP_RET_ERRNO | ENOSYS;
+const NO_SPACE: u32 = SECCOMP_RET_ERRNO | ENOSPC;
 const PRETENDED: u32 = SECCOMP_RET_ERRNO;
 
 fn run(arch: u32, number: u32, arguments: [u64; 6]) -> u32 {
-    let program = program(true);
+    decide(&program(true), arch, number, arguments)
+}
+
+fn decide(program: &[sock_filter], arch: u32, number: u32, arguments: [u64; 6]) -> u32 {
     let mut data = [0_u8; 64];
     data[0..4].copy_from_slice(&number.to_le_bytes());
     data[4..8].copy_from_slice(&arch.to_le_bytes());
@@ -195,8 +199,19 @@ fn the_filter_fits_the_kernel() {
 }
 
 #[test]
-fn without_a_count_of_memory_there_is_no_memfd() {
-    let (with, without) = (program(true), program(false));
-    assert_ne!(with.len(), 0);
-    assert!(with.iter().zip(&without).any(|(a, b)| (a.code, a.k) != (b.code, b.k)));
+fn without_a_count_of_memory_what_belongs_to_no_process_is_small() {
+    let ask = |counted, number, arguments| decide(&program(counted), AUDIT_ARCH, number, arguments);
+    let shmget = u32::try_from(libc::SYS_shmget).unwrap();
+    let memfd = u32::try_from(libc::SYS_memfd_create).unwrap();
+    for (size, answer) in [
+        (0, ALLOWED),
+        (65536, ALLOWED),
+        (65537, NO_SPACE),
+        (1 << 32, NO_SPACE),
+        (u64::MAX, NO_SPACE),
+    ] {
+        assert_eq!(ask(false, shmget, [0, size, 0, 0, 0, 0]), answer, "{size}");
+        assert_eq!(ask(true, shmget, [0, size, 0, 0, 0, 0]), ALLOWED);
+    }
+    assert_eq!((ask(true, memfd, [0; 6]), ask(false, memfd, [0; 6])), (ALLOWED, MISSING));
 }

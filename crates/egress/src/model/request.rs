@@ -1,0 +1,149 @@
+//! What of a request may the judge see, and the upstream get?
+
+use crate::refuse::{Refusal, Status};
+use hyper::header::{HeaderMap, HeaderName};
+
+/// A request as the judge sees it: without body and without any credential.
+#[derive(Debug, Clone)]
+pub struct ModelRequest {
+    pub(super) method: String,
+    pub(super) path: String,
+    pub(super) query: Option<String>,
+    pub(super) headers: HeaderMap,
+    pub(super) content_length: Option<u64>,
+}
+
+impl ModelRequest {
+    /// The method.
+    pub fn method(&self) -> &str {
+        &self.method
+    }
+
+    /// The canonical path; it begins with `/v1/`.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// The query, as sent.
+    pub fn query(&self) -> Option<&str> {
+        self.query.as_deref()
+    }
+
+    /// A header that is forwarded, by its lower-case name: such as `x-claude-code-agent-id`.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).and_then(|value| value.to_str().ok())
+    }
+
+    /// The announced length of the body in bytes.
+    pub fn content_length(&self) -> Option<u64> {
+        self.content_length
+    }
+}
+
+/// The path, when it has one reading only and lies under `/v1/`.
+pub(super) fn canonical(path: &str) -> Result<String, Refusal> {
+    // No `%`, `;` or `\`: the API needs none, and each is read differently by some server.
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"-._~:@!$&'()*+,=/".contains(&b);
+    let mut segments = path.strip_prefix("/v1/").unwrap_or_default().split('/');
+    if path.len() <= 1024
+        && path.bytes().all(plain)
+        && segments.all(|segment| !segment.is_empty() && segment.bytes().any(|b| b != b'.'))
+    {
+        Ok(path.to_owned())
+    } else {
+        Err(bad_path())
+    }
+}
+
+pub(super) fn bad_path() -> Refusal {
+    Refusal::new(
+        Status::Forbidden,
+        "path-refused",
+        "only canonical paths under /v1/ pass to the model API",
+    )
+}
+
+/// Removes every way to bring a credential, to override the method, or to tell who is behind us.
+pub(super) fn strip_credentials(headers: &mut HeaderMap) {
+    let stripped: Vec<HeaderName> = headers
+        .keys()
+        .filter(|name| {
+            STRIPPED.contains(&name.as_str())
+                || STRIPPED_PREFIXES.iter().any(|prefix| name.as_str().starts_with(prefix))
+        })
+        .cloned()
+        .collect();
+    for name in stripped {
+        headers.remove(name);
+    }
+}
+
+/// `accept-encoding` too: what comes back must be readable by the filter. `expect` is answered by us.
+const STRIPPED: [&str; 12] = [
+    "accept-encoding",
+    "api-key",
+    "authorization",
+    "cookie",
+    "cookie2",
+    "expect",
+    "forwarded",
+    "host",
+    "via",
+    "x-api-key",
+    "x-method-override",
+    "x-real-ip",
+];
+const STRIPPED_PREFIXES: [&str; 5] =
+    ["proxy-", "x-amz-", "x-forwarded-", "x-goog-", "x-http-method"];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hyper::header::HeaderValue;
+
+    #[test]
+    fn only_paths_with_one_reading_pass() {
+        for path in ["/v1/messages", "/v1/messages/count_tokens", "/v1/models/claude-x:1"] {
+            assert!(canonical(path).is_ok(), "{path}");
+        }
+        for path in [
+            "/",
+            "/v1",
+            "/v1/",
+            "/v2/messages",
+            "/v1/../admin",
+            "/v1/./a",
+            "/v1//a",
+            "/v1/a/",
+            "/v1/%2e%2e/a",
+            "/v1/a%2fb",
+            "/v1/a;b",
+            "/v1/a\\b",
+            "/v1/...",
+            "/V1/messages",
+            "//v1/messages",
+        ] {
+            assert_eq!(canonical(path).unwrap_err().code(), "path-refused", "{path}");
+        }
+    }
+
+    #[test]
+    fn no_credential_of_the_client_remains() {
+        let mut headers = HeaderMap::new();
+        for name in [
+            "authorization",
+            "x-api-key",
+            "cookie",
+            "proxy-authorization",
+            "x-amz-security-token",
+            "x-goog-api-key",
+            "x-http-method-override",
+        ] {
+            headers.append(HeaderName::from_static(name), HeaderValue::from_static("v"));
+            headers.append(HeaderName::from_static(name), HeaderValue::from_static("w"));
+        }
+        headers.append("anthropic-version", HeaderValue::from_static("2023-06-01"));
+        strip_credentials(&mut headers);
+        assert_eq!(headers.keys().collect::<Vec<_>>(), ["anthropic-version"]);
+    }
+}
