@@ -70,6 +70,7 @@ impl Proposed {
 
 /// What the gate makes of a proposal that it does not refuse.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "there is one at a time, and it is moved at once")]
 #[expect(clippy::exhaustive_enums, reason = "a third answer must break every door that does not know it")]
 #[must_use = "an authorised call that is dropped is recorded and never happens"]
 pub enum Decision {

@@ -65,6 +65,7 @@ pub trait Effector {
 /// Output that knows how to go the way out.
 pub trait Content {
     /// Replaces every text within by what `scrub` makes of it.
+    #[must_use = "this is what may be read"]
     fn scrub(self, scrub: &dyn Fn(&str) -> String) -> Self;
 }
 

@@ -226,18 +226,17 @@ fn flaw(name: &str) -> Option<&'static str> {
 pub fn is_public(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(v4) => is_public_v4(v4),
-        IpAddr::V6(v6) => match embedded_v4(v6) {
-            Some(v4) => is_public_v4(v4),
-            // Global unicast is 2000::/3; out of it, documentation and special-purpose blocks.
-            None => {
-                let [a, b, ..] = v6.segments();
-                a & 0xe000 == 0x2000
-                    && !(a == 0x2001 && (b < 0x0200 || b == 0x0db8))
-                    && a != 0x2002
-                    && !(a == 0x3fff && b < 0x1000)
-            }
-        },
+        IpAddr::V6(v6) => embedded_v4(v6).map_or_else(|| is_public_v6(v6), is_public_v4),
     }
+}
+
+/// Global unicast is `2000::/3`; out of it, documentation and special-purpose blocks.
+fn is_public_v6(v6: Ipv6Addr) -> bool {
+    let [a, b, ..] = v6.segments();
+    a & 0xe000 == 0x2000
+        && !(a == 0x2001 && (b < 0x0200 || b == 0x0db8))
+        && a != 0x2002
+        && !(a == 0x3fff && b < 0x1000)
 }
 
 fn is_public_v4(v4: Ipv4Addr) -> bool {

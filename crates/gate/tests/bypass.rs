@@ -2,6 +2,7 @@
 //!
 //! The compiler is called on each case with the crates that cargo has built for this very test, so
 //! nothing is built twice.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot look fails")]
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -70,7 +71,7 @@ fn newest(deps: &Path, name: &str) -> PathBuf {
     let files = fs::read_dir(deps).unwrap().map(|entry| entry.unwrap().path());
     let ours = files.filter(|path| {
         let file = path.file_name().and_then(|file| file.to_str()).unwrap_or_default();
-        file.starts_with(&prefix) && file.ends_with(".rlib")
+        file.starts_with(&prefix) && path.extension().is_some_and(|e| e == "rlib")
     });
     ours.max_by_key(built).unwrap_or_else(|| panic!("{name} is not in {}", deps.display()))
 }

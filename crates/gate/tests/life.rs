@@ -159,17 +159,17 @@ proptest! {
             if subagent {
                 proposed = proposed.by_subagent("Explore", "a1");
             }
-            strictness(fixture.pipeline.explain(proposed).map(|(verdict, _)| verdict))
+            strictness(&fixture.pipeline.explain(proposed).map(|(verdict, _)| verdict))
         };
         prop_assert!(ask(true) >= ask(false));
     }
 }
 
 /// Allow < ask(1) < ask(2) < … < deny.
-fn strictness(verdict: Result<Verdict, Refusal>) -> u32 {
+fn strictness(verdict: &Result<Verdict, Refusal>) -> u32 {
     match verdict {
         Ok(Verdict::Allow) => 0,
-        Ok(Verdict::Ask { quorum }) => quorum,
+        Ok(Verdict::Ask { quorum }) => *quorum,
         Ok(Verdict::Deny) | Err(_) => u32::MAX,
     }
 }

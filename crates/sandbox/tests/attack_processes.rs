@@ -350,7 +350,7 @@ for_everyone! {
         // This very test as another process, in the role of a supervisor that is killed.
         let mut supervisor = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "supervised", "--ignored", "--nocapture"])
-            .env("MARKER", &marker).env("WORKSPACE", &place.workspace)
+            .env("MARKER", &marker).env("WORKSPACE", &place.workspace).env("TMPDIR", place.directory.path())
             .stdout(Stream::null()).spawn().unwrap();
         soon("the box", || runs(&marker));
         supervisor.kill().unwrap();

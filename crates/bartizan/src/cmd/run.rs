@@ -27,6 +27,7 @@ use enclosure::Hidden;
 use model::ModelAccess;
 use serde_json::{Map, Value, json};
 use std::ffi::OsString;
+use std::fmt::Write as _;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -48,14 +49,14 @@ pub(crate) fn run(global: &Global, args: &RunArgs, voice: &mut Voice) -> Result<
     let argv = words(args)?;
     let client = Client::choose(args.client, &program);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
-    let runtime = runtime.map_err(|error| not_started(format!("cannot start the runtime: {error}")))?;
+    let runtime = runtime.map_err(|error| not_started(&format!("cannot start the runtime: {error}")))?;
     let access = runtime.block_on(model::access(&config, &around, client.is_some()))?;
     let store = Store::open(&places.state).map_err(|error| state_failure(&error.to_string()))?;
     tidy(&store, &places, voice)?;
     let session = session_id()?;
     let keep = session_folder(&places, &session)?;
     let known = access.as_ref().and_then(ModelAccess::known);
-    let catalogue = Catalogue::builtin().map_err(|error| not_started(error.to_string()))?;
+    let catalogue = Catalogue::builtin().map_err(|error| not_started(&error.to_string()))?;
     let policy = config.policy(&catalogue)?;
     let aloud = !args.no_summary && crate::doors::run::terminal::terminals() == [false; 3];
     let gate = Arc::new(gate(&store, catalogue, policy, known, &session, aloud)?);
@@ -113,7 +114,7 @@ impl Run {
     fn effector(&self, args: &RunArgs, program: &Path, access: Option<ModelAccess>) -> Result<BoxRun, Failure> {
         let settings = self.settings()?;
         let bartizan = std::env::current_exe()
-            .map_err(|error| not_started(format!("cannot tell where bartizan itself is: {error}")))?;
+            .map_err(|error| not_started(&format!("cannot tell where bartizan itself is: {error}")))?;
         let hook_socket = self.keep.join("hook.sock");
         let outfit = self.client.map(|client| self.outfit(client, &bartizan)).transpose()?;
         let hook = outfit.as_ref().map(|_| listen(&hook_socket)).transpose()?;
@@ -144,7 +145,7 @@ impl Run {
 
     fn settings(&self) -> Result<&config::BoxSettings, Failure> {
         let role = self.config.roles.get(&self.role);
-        role.map(|role| &role.enclosure).ok_or_else(|| not_started("the role is not configured".to_owned()))
+        role.map(|role| &role.enclosure).ok_or_else(|| not_started("the role is not configured"))
     }
 
     fn outfit(&self, client: Client, bartizan: &Path) -> Result<crate::client::Outfit, Failure> {
@@ -157,7 +158,7 @@ impl Run {
                 workspace: &self.around.workspace,
                 entropy,
             })
-            .map_err(|error| not_started(error.to_string())),
+            .map_err(|error| not_started(&error.to_string())),
         }
     }
 
@@ -171,7 +172,7 @@ impl Run {
 
 fn surroundings(places: &Places) -> Result<Surroundings, Failure> {
     let here = std::env::current_dir();
-    let workspace = here.map_err(|error| not_started(format!("cannot tell the current folder: {error}")))?;
+    let workspace = here.map_err(|error| not_started(&format!("cannot tell the current folder: {error}")))?;
     Ok(Surroundings::new(workspace, places.home.clone(), std::env::vars_os().collect()))
 }
 
@@ -242,7 +243,7 @@ fn seat(
     Ok(Seat {
         session: session.clone(),
         role: role.clone(),
-        workspace: workspace.ok_or_else(|| not_started("the current folder has no absolute path".to_owned()))?,
+        workspace: workspace.ok_or_else(|| not_started("the current folder has no absolute path"))?,
         home: around.home.clone(),
         visible: shown.filter_map(|path| canonical(&path)).collect(),
         subagents,
@@ -304,8 +305,11 @@ fn finish(
 
 fn session_id() -> Result<SessionId, Failure> {
     let bytes = random::<6>()?;
-    let text: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-    SessionId::parse(&text).map_err(|error| not_started(error.to_string()))
+    let text = bytes.iter().fold(String::new(), |mut text, byte| {
+        _ = write!(text, "{byte:02x}");
+        text
+    });
+    SessionId::parse(&text).map_err(|error| not_started(&error.to_string()))
 }
 
 fn random<const N: usize>() -> Result<[u8; N], Failure> {
@@ -314,7 +318,7 @@ fn random<const N: usize>() -> Result<[u8; N], Failure> {
     while filled < N {
         let rest = bytes.get_mut(filled..).unwrap_or_default();
         filled += rustix::rand::getrandom(rest, rustix::rand::GetRandomFlags::empty())
-            .map_err(|error| not_started(format!("the kernel gives no random bytes: {error}")))?;
+            .map_err(|error| not_started(&format!("the kernel gives no random bytes: {error}")))?;
     }
     Ok(bytes)
 }
@@ -343,8 +347,8 @@ fn owner(workspace: &Path) -> Option<(u32, u32)> {
     std::fs::metadata(workspace).ok().map(|meta| (meta.uid(), meta.gid()))
 }
 
-fn not_started(what: String) -> Failure {
-    Failure::new(exit::NOT_STARTED, Problem::from_text(&what))
+fn not_started(what: &str) -> Failure {
+    Failure::new(exit::NOT_STARTED, Problem::from_text(what))
 }
 
 fn state_failure(what: &str) -> Failure {
@@ -352,4 +356,4 @@ fn state_failure(what: &str) -> Failure {
 }
 
 /// How long a question, and an approval given to it, is good.
-const QUESTION_LIFETIME: Duration = Duration::from_secs(60 * 60);
+const QUESTION_LIFETIME: Duration = Duration::from_hours(1);

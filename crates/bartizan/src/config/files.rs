@@ -296,7 +296,7 @@ mod tests {
         let pipe = dir.path().join("pipe");
         mknodat(CWD, &pipe, FileType::Fifo, Mode::RWXU, 0).unwrap();
         symlink("/nowhere/at/all", dir.path().join("dangling")).unwrap();
-        let giant = fs::File::create(dir.path().join("giant")).unwrap();
+        let giant = File::create(dir.path().join("giant")).unwrap();
         giant.set_len(FILE_LIMIT + 1).unwrap();
         let names = ["dangling", "dangling/below", "giant"].map(|name| dir.path().join(name));
         for path in [pipe, PathBuf::from("/dev/null")].into_iter().chain(names) {

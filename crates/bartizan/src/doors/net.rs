@@ -128,12 +128,11 @@ impl NetDoor {
     }
 
     async fn model(&self, captured: Captured<TcpStream>) {
-        match &self.model {
-            Some(model) => model.serve(captured).await,
-            None => {
-                let sentence = "this session has no model API; give it a key outside the box";
-                captured.refuse(&Told::new(Status::Forbidden, "no-model", sentence)).await;
-            }
+        if let Some(model) = &self.model {
+            model.serve(captured).await;
+        } else {
+            let sentence = "this session has no model API; give it a key outside the box";
+            captured.refuse(&Told::new(Status::Forbidden, "no-model", sentence)).await;
         }
     }
 

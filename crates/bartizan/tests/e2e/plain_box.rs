@@ -233,8 +233,9 @@ fn the_model_door_opens_for_nothing_else() {
         "-X TRACE http://model.bartizan/v1/messages",
         "--proxy \"$http_proxy\" --noproxy '' -X CONNECT http://model.bartizan/v1/messages",
     ];
-    let script: String = asks.iter().map(|ask| format!("curl -sS -m 10 {ask}; echo\n")).collect();
-    let ran = project.run(&api.url(), &["bash", "-c", &format!("{script}exit 0")]);
+    let lines = asks.map(|ask| format!("curl -sS -m 10 {ask}; echo"));
+    let script = format!("{}\nexit 0", lines.join("\n"));
+    let ran = project.run(&api.url(), &["bash", "-c", &script]);
     assert!(!ran.stdout.contains(MODEL_KEY), "{ran:?}");
     let arrived: Vec<_> = api
         .requests()

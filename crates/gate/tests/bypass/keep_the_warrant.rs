@@ -1,5 +1,6 @@
 //! An effector keeps its warrant for later.
 //~ borrowed data escapes outside of method
+//~ borrowed data escapes outside of method
 use bartizan_gate::call::Outcome;
 use bartizan_gate::effect::{Effector, Warrant};
 

@@ -1,5 +1,5 @@
 //! A real gate on a real store, for tests that send proposals through it.
-#![expect(dead_code, reason = "each test binary uses its own part of this module")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a fixture that cannot be built fails its test")]
 
 use bartizan_gate::call::{Decision, Door, Proposed};
 use bartizan_gate::name::{CanonicalPath, RoleName, SessionId};
@@ -19,23 +19,23 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 /// A secret that the session has resolved; built here so that no scanner trips on the repository.
-pub const SECRET: &str = "correct-horse-battery-staple-0123456789";
+pub(crate) const SECRET: &str = "correct-horse-battery-staple-0123456789";
 
-pub struct Fixture {
-    pub pipeline: Pipeline,
-    pub caller: Caller,
-    pub store: Store,
+pub(crate) struct Fixture {
+    pub(crate) pipeline: Pipeline,
+    pub(crate) caller: Caller,
+    pub(crate) store: Store,
     dir: TempDir,
 }
 
 impl Fixture {
     /// One role, `coder`, with these rules and nothing built in.
-    pub fn new(rules: &[ShortForm]) -> Self {
+    pub(crate) fn new(rules: &[ShortForm]) -> Self {
         Self::with_roles(rules, "coder", "coder")
     }
 
     /// The built-in policy alone.
-    pub fn builtin() -> Self {
+    pub(crate) fn builtin() -> Self {
         let roles = Roles::new([(role("coder"), vec![role("default")])]).unwrap();
         let catalogue = Catalogue::builtin().unwrap();
         let policy = Policy::load(&Policy::builtin_sources(), &[], &roles, &catalogue, &[]).unwrap();
@@ -43,7 +43,7 @@ impl Fixture {
     }
 
     /// Rules for two roles; `Explore` subagents have the second.
-    pub fn with_roles(rules: &[ShortForm], parent: &str, child: &str) -> Self {
+    pub(crate) fn with_roles(rules: &[ShortForm], parent: &str, child: &str) -> Self {
         let names = if parent == child { vec![parent] } else { vec![parent, child] };
         let roles = Roles::new(names.into_iter().map(|name| (role(name), Vec::new()))).unwrap();
         let catalogue = Catalogue::builtin().unwrap();
@@ -62,7 +62,7 @@ impl Fixture {
             desk: Arc::new(store.clone()),
             sessions: Arc::new(store.clone()),
             redactor: Arc::new(Redactor::new(ScanKey::new([7; 32]), [known]).unwrap()),
-            question_lifetime: Duration::from_secs(600),
+            question_lifetime: Duration::from_mins(10),
         };
         let pipeline = Pipeline::new(parts, "test".to_owned());
         let seat = Seat {
@@ -79,12 +79,12 @@ impl Fixture {
         Self { pipeline, caller, store, dir }
     }
 
-    pub fn decide(&self, (tool, arguments): (&str, Value)) -> Result<Decision, Refusal> {
+    pub(crate) fn decide(&self, (tool, arguments): (&str, Value)) -> Result<Decision, Refusal> {
         self.pipeline.decide(Proposed::new(&self.caller, Door::Hook, tool, arguments))
     }
 
     /// Proposes a call that must be asked, and returns the question's id.
-    pub fn asked(&self, call: (&str, Value)) -> String {
+    pub(crate) fn asked(&self, call: (&str, Value)) -> String {
         match self.decide(call).unwrap() {
             Decision::Ask(pending) => match self.pipeline.ask(pending) {
                 Refusal::ApprovalRequired { question, .. } => question,
@@ -94,13 +94,13 @@ impl Fixture {
         }
     }
 
-    pub fn approve(&self, question: &str, approver: &str) {
+    pub(crate) fn approve(&self, question: &str, approver: &str) {
         let answer = Answer { approver: approver.into(), verdict: Verdict::Approve, reason: String::new() };
         self.store.answer(question, answer).unwrap();
     }
 
     /// `allowed`, or the code of the refusal.
-    pub fn outcome_code(&self, call: (&str, Value)) -> &'static str {
+    pub(crate) fn outcome_code(&self, call: (&str, Value)) -> &'static str {
         match self.decide(call) {
             Ok(Decision::Allow(_)) => "allowed",
             Ok(Decision::Ask(pending)) => self.pipeline.ask(pending).code(),
@@ -109,18 +109,18 @@ impl Fixture {
     }
 
     /// Breaks the log under the gate: another table stands where the records were.
-    pub fn break_log(&self) {
+    pub(crate) fn break_log(&self) {
         let files = std::fs::read_dir(self.dir.path()).unwrap().filter_map(Result::ok);
         let database = files.map(|file| file.path()).find(|path| path.extension().is_some_and(|e| e == "db")).unwrap();
         let db = rusqlite::Connection::open(database).unwrap();
         db.execute_batch("ALTER TABLE records RENAME TO gone").unwrap();
     }
 
-    pub fn records(&self) -> Vec<Value> {
+    pub(crate) fn records(&self) -> Vec<Value> {
         self.whole_log().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 
-    pub fn whole_log(&self) -> String {
+    pub(crate) fn whole_log(&self) -> String {
         let mut log = String::new();
         let seen = self.store.reader().each(&Filter::default(), |record| {
             log.push_str(&record.value().to_string());
@@ -131,12 +131,12 @@ impl Fixture {
         log
     }
 
-    pub fn record(&self, call: &str, event: &str) -> Value {
+    pub(crate) fn record(&self, call: &str, event: &str) -> Value {
         let found = self.records().into_iter().find(|r| r["call"] == call && r["event"] == event);
         found.unwrap_or_else(|| panic!("no {event} of {call}"))
     }
 
-    pub fn last(&self, event: &str) -> Value {
+    pub(crate) fn last(&self, event: &str) -> Value {
         self.records().into_iter().rfind(|record| record["event"] == event).unwrap()
     }
 }
@@ -150,7 +150,7 @@ fn path(text: &str) -> CanonicalPath {
 }
 
 /// Rules for role `coder`.
-pub fn rules(verdict: &str, patterns: &[&str]) -> Vec<ShortForm> {
+pub(crate) fn rules(verdict: &str, patterns: &[&str]) -> Vec<ShortForm> {
     let verdict = match verdict {
         "allow" => RuleVerdict::Allow,
         "ask" => RuleVerdict::Ask { quorum: 1 },
@@ -160,7 +160,7 @@ pub fn rules(verdict: &str, patterns: &[&str]) -> Vec<ShortForm> {
     patterns.iter().enumerate().map(|(line, pattern)| rule("coder", verdict, pattern, line)).collect()
 }
 
-pub fn ask_of(pattern: &str, quorum: u32) -> ShortForm {
+pub(crate) fn ask_of(pattern: &str, quorum: u32) -> ShortForm {
     rule("coder", RuleVerdict::Ask { quorum }, pattern, 0)
 }
 
@@ -170,7 +170,7 @@ fn rule(name: &str, verdict: RuleVerdict, pattern: &str, line: usize) -> ShortFo
 }
 
 /// Up to six rules of any kind for one role.
-pub fn any_rules(name: &'static str) -> impl Strategy<Value = Vec<ShortForm>> {
+pub(crate) fn any_rules(name: &'static str) -> impl Strategy<Value = Vec<ShortForm>> {
     let verdict = prop_oneof![
         3 => Just(RuleVerdict::Allow),
         1 => (1u32..4).prop_map(|quorum| RuleVerdict::Ask { quorum }),
@@ -183,7 +183,7 @@ pub fn any_rules(name: &'static str) -> impl Strategy<Value = Vec<ShortForm>> {
     })
 }
 
-pub fn any_call() -> impl Strategy<Value = (&'static str, Value)> {
+pub(crate) fn any_call() -> impl Strategy<Value = (&'static str, Value)> {
     prop_oneof![
         prop::sample::select(vec!["src/a", "b", "~/.ssh/id", "/usr/x"]).prop_map(|p| ("Read", json!({ "file_path": p }))),
         prop::sample::select(vec!["src/a", ".git/config"])
