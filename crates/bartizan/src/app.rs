@@ -41,6 +41,7 @@ pub(crate) struct Refused {
 impl Gate {
     /// Wires the gate. `run` is unique to this process in its log; `aloud` says each new refusal on
     /// standard error as it happens, for runs that do not own the terminal's screen.
+    #[expect(clippy::disallowed_methods, reason = "the one wiring")]
     pub(crate) fn new(parts: Parts, run: String, aloud: bool) -> Self {
         let pipeline = Pipeline::new(parts, run);
         Self { pipeline, tally: Tally::default(), refused: Mutex::default(), aloud }

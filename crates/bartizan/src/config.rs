@@ -133,7 +133,11 @@ pub(crate) struct Model {
 impl Default for Model {
     /// The vendor's own API, with the key of the launching shell.
     fn default() -> Self {
-        Self { upstream: None, credential: SecretRef::of_variable("ANTHROPIC_API_KEY"), header: CredentialHeader::XApiKey }
+        Self {
+            upstream: None,
+            credential: SecretRef::of_variable("ANTHROPIC_API_KEY"),
+            header: CredentialHeader::XApiKey,
+        }
     }
 }
 
@@ -158,25 +162,35 @@ pub(crate) enum Purpose {
 /// Reads all layers for a workspace whose path has no symlinks left in it.
 pub(crate) fn load(places: &Places, workspace: &Path, purpose: Purpose) -> Result<Config, Failure> {
     let mut config = load_own(places, workspace, purpose)?;
-    add_project(&mut config, places, workspace).map_err(|problems| Failure { code: exit::CONFIG, problems })?;
+    add_project(&mut config, places, workspace)
+        .map_err(|problems| Failure { code: exit::CONFIG, problems })?;
     Ok(config)
 }
 
 /// Reads all layers as if `project` were trusted, to see what it would make of them.
-pub(crate) fn load_with(places: &Places, workspace: &Path, project: &trust::Project) -> Result<Config, Failure> {
+pub(crate) fn load_with(
+    places: &Places,
+    workspace: &Path,
+    project: &trust::Project,
+) -> Result<Config, Failure> {
     let mut config = load_own(places, workspace, Purpose::Look)?;
-    narrow::apply(&mut config, places, project.clone()).map_err(|problems| Failure { code: exit::CONFIG, problems })?;
+    narrow::apply(&mut config, places, project.clone())
+        .map_err(|problems| Failure { code: exit::CONFIG, problems })?;
     Ok(config)
 }
 
-/// The machine's and the user's layers.
-fn load_own(places: &Places, workspace: &Path, purpose: Purpose) -> Result<Config, Failure> {
+/// Reads the machine's and the user's layers alone.
+pub(crate) fn load_own(
+    places: &Places,
+    workspace: &Path,
+    purpose: Purpose,
+) -> Result<Config, Failure> {
     let guard = Guard {
         workspace: (purpose == Purpose::Run).then_some(workspace),
         uid: rustix::process::geteuid().as_raw(),
     };
     let mut draft = Draft::new(places);
-    let mut problems = Vec::new();
+    let mut problems: Vec<Problem> = guard.state(&places.state).err().into_iter().collect();
     for (layer, dir) in [(Layer::System, &places.system), (Layer::User, &places.user)] {
         let must_exist = layer == Layer::User && places.user_is_given;
         if let Err(found) = read_layer(&mut draft, guard, layer, dir, must_exist) {
@@ -190,7 +204,13 @@ fn load_own(places: &Places, workspace: &Path, purpose: Purpose) -> Result<Confi
     draft.finish().map_err(|problems| Failure { code: exit::CONFIG, problems })
 }
 
-fn read_layer(draft: &mut Draft<'_>, guard: Guard<'_>, layer: Layer, dir: &Path, must_exist: bool) -> Result<(), Vec<Problem>> {
+fn read_layer(
+    draft: &mut Draft<'_>,
+    guard: Guard<'_>,
+    layer: Layer,
+    dir: &Path,
+    must_exist: bool,
+) -> Result<(), Vec<Problem>> {
     let Some(_) = guard.directory(dir).map_err(|problem| vec![problem])? else {
         if must_exist {
             let problem = Problem::new(format!("there is no directory `{}`", dir.display()));
@@ -217,17 +237,31 @@ fn add_project(config: &mut Config, places: &Places, workspace: &Path) -> Result
         Standing::Absent => Ok(()),
         Standing::Trusted(project) => narrow::apply(config, places, project),
         Standing::Unknown(_) => {
-            let what = format!("the project's own configuration `{}/.bartizan` is ignored, since nobody has trusted it", workspace.display());
-            config.warnings.push(Problem::new(what).hint(format!("read it, then: bartizan trust {shown}")));
+            let what = format!(
+                "the project's own configuration `{}/.bartizan` is ignored, since nobody has trusted it",
+                workspace.display()
+            );
+            config
+                .warnings
+                .push(Problem::new(what).hint(format!("read it, then: bartizan trust {shown}")));
             Ok(())
         }
         Standing::Changed(_) => {
-            let what = format!("the project's configuration `{}/.bartizan` has changed since it was trusted", workspace.display());
+            let what = format!(
+                "the project's configuration `{}/.bartizan` has changed since it was trusted",
+                workspace.display()
+            );
             Err(vec![Problem::new(what).hint(format!("read it, then: bartizan trust {shown}"))])
         }
         Standing::Gone => {
-            let what = format!("the project's configuration `{}/.bartizan` was trusted and is gone", workspace.display());
-            Err(vec![Problem::new(what).hint(format!("bring it back, or: bartizan trust --forget {shown}"))])
+            let what = format!(
+                "the project's configuration `{}/.bartizan` was trusted and is gone",
+                workspace.display()
+            );
+            Err(vec![
+                Problem::new(what)
+                    .hint(format!("bring it back, or: bartizan trust --forget {shown}")),
+            ])
         }
     }
 }
@@ -240,7 +274,11 @@ impl Config {
         let Some(given) = given else {
             return self.default_role.clone().ok_or_else(|| {
                 let problem = Problem::new("several roles are configured, and none is the default");
-                Failure::new(exit::CONFIG, problem.hint(format!("name one with --agent, or set default_role: {}", listed())))
+                Failure::new(
+                    exit::CONFIG,
+                    problem
+                        .hint(format!("name one with --agent, or set default_role: {}", listed())),
+                )
             });
         };
         let role = RoleName::parse(given).ok().filter(|role| self.roles.contains_key(role));
@@ -258,8 +296,10 @@ impl Config {
     /// that is wrong with them, each where it stands.
     pub(crate) fn policy(&self, catalogue: &Catalogue) -> Result<Policy, Failure> {
         let roles = self.roles.iter().map(|(name, role)| (name.clone(), role.parents.clone()));
-        let roles = Roles::new(roles).map_err(|error| Failure::new(exit::CONFIG, Problem::new(error.to_string())))?;
-        let sources: Vec<policy::Source> = Policy::builtin_sources().into_iter().chain(self.policies.iter().cloned()).collect();
+        let roles = Roles::new(roles)
+            .map_err(|error| Failure::new(exit::CONFIG, Problem::new(error.to_string())))?;
+        let sources: Vec<policy::Source> =
+            Policy::builtin_sources().into_iter().chain(self.policies.iter().cloned()).collect();
         let approvers: Vec<String> = self.approvers.iter().map(ToString::to_string).collect();
         let loaded = Policy::load(&sources, &self.rules, &roles, catalogue, &approvers);
         loaded.map_err(|errors| Failure {
@@ -270,12 +310,14 @@ impl Config {
 
     fn problem(&self, error: &PolicyError) -> Problem {
         let problem = Problem::new(error.message.clone());
-        let problem = if error.remedy.is_empty() { problem } else { problem.hint(error.remedy.clone()) };
+        let problem =
+            if error.remedy.is_empty() { problem } else { problem.hint(error.remedy.clone()) };
         let page = self.pages.iter().find(|page| page.path.as_os_str() == error.file.as_str());
         let text = page.map_or("", |page| page.text.as_str());
         let excerpt = Excerpt::of_line(&error.file, text, error.line, error.column);
         // A short form is known by its line; which of a line's entries is meant, its tool tells.
-        let here = |rule: &&ShortForm| rule.place.file == error.file && rule.place.line == error.line;
+        let here =
+            |rule: &&ShortForm| rule.place.file == error.file && rule.place.line == error.line;
         let tool = |rule: &ShortForm| rule.pattern.split('(').next().unwrap_or_default().to_owned();
         let meant = self.rules.iter().filter(here).find(|rule| error.message.contains(&tool(rule)));
         problem.at(match meant {

@@ -193,6 +193,48 @@ fn a_file_that_others_can_write_is_refused_with_the_chmod_that_fixes_it() {
 }
 
 #[test]
+fn what_stops_a_run_before_its_command_starts_has_its_own_codes() {
+    let world = World::new();
+    assert_eq!(world.run(&["run", "--", "no-such-program-here"]).code, 127);
+    assert_eq!(world.run(&["run", "--agent", "nobody", "--", "true"]).code, 125);
+    world.configure("broken = [");
+    let broken = world.run(&["run", "--", "true"]);
+    assert!(broken.code == 125 && broken.err.contains("bartizan.toml:1"), "{broken:?}");
+    world.configure("");
+    let inside = world.run(&["--state", "here", "run", "--", "true"]);
+    assert!(inside.code == 125 && inside.err.contains("inside the workspace"), "{inside:?}");
+    assert!(!world.path("project/here").exists());
+}
+
+#[test]
+fn the_base_directories_are_those_of_the_xdg_specification() {
+    let world = World::new();
+    let other = world.path("home/xdg");
+    fs::create_dir_all(other.join("bartizan")).unwrap();
+    fs::write(other.join("bartizan/bartizan.toml"), "[roles.elsewhere]\n").unwrap();
+    let roles = |value: &Path| {
+        let mut command = world.command(&["policy", "check", "--json"]);
+        json_of(&world.finish(command.env("XDG_CONFIG_HOME", value).spawn().unwrap()))["roles"]
+            .to_string()
+    };
+    assert!(roles(&other).contains("elsewhere"));
+    assert!(
+        !roles(Path::new("../home/xdg")).contains("elsewhere"),
+        "a relative value counts as unset"
+    );
+    assert!(
+        world
+            .run(&["--config", "../home/xdg/bartizan", "policy", "check"])
+            .out
+            .contains("elsewhere")
+    );
+    assert_eq!(world.run(&["--state", "../x/../y", "policy", "check"]).code, 2);
+    let homeless =
+        world.finish(world.command(&["policy", "check"]).env("HOME", "relative").spawn().unwrap());
+    assert_eq!(homeless.code, 69, "{homeless:?}");
+}
+
+#[test]
 fn init_writes_once_and_never_again() {
     let world = World::new();
     let first = world.run(&["init"]);

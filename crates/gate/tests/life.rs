@@ -114,10 +114,10 @@ fn two_people_means_two_different_people() {
 
 #[test]
 fn no_log_means_no_act() {
-    let fixture = Fixture::new(&rules("allow", &["Read", "Bash"]));
-    fixture.break_log();
-    let bash = ("Bash", json!({ "command": "true" }));
-    assert_eq!(fixture.decide(bash).unwrap_err().code(), "ledger-unavailable");
+    let fixture = Fixture::without_log(&rules("allow", &["Read", "Bash"]));
+    for call in [("Bash", json!({ "command": "true" })), read("a"), ("Write", json!({}))] {
+        assert_eq!(fixture.decide(call).unwrap_err().code(), "ledger-unavailable");
+    }
 }
 
 #[test]

@@ -312,7 +312,13 @@ fn what(value: &Value) -> String {
     let target = target.or_else(|| value.get("arguments").map(Value::to_string));
     let parts =
         [text("agent"), text("tool"), target.as_deref(), text("question"), text("approver")];
-    parts.into_iter().flatten().collect::<Vec<_>>().join(" ")
+    let told = parts.into_iter().flatten().collect::<Vec<_>>().join(" ");
+    // An outcome says only which call it is of.
+    if told.is_empty() {
+        text("call").map(|call| format!("call {call}")).unwrap_or_default()
+    } else {
+        told
+    }
 }
 
 /// How it ended, in a word or two.
@@ -323,9 +329,9 @@ fn outcome(value: &Value) -> (String, Paint) {
         .find(|word| !word.is_empty())
         .unwrap_or_default();
     let paint = match verdict {
-        "allow" | "approved" | "approve" | "use" | "done" | "ok" => Paint::Green,
+        "allow" | "approved" | "approve" | "use" | "succeeded" => Paint::Green,
         "ask" => Paint::Yellow,
-        "deny" | "failed" | "abandoned" => Paint::Red,
+        "deny" | "failed" | "stopped" | "abandoned" => Paint::Red,
         _ => Paint::Dim,
     };
     let code = match value.get("code") {

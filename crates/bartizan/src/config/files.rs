@@ -67,6 +67,23 @@ impl Guard<'_> {
         names.iter().filter_map(|name| read(name).transpose()).collect()
     }
 
+    /// Refuses a state directory that the agent could write: it holds the log and the word on projects.
+    pub(super) fn state(self, dir: &Path) -> Result<(), Problem> {
+        // It may not be there yet; what it will be below is.
+        let there = dir.ancestors().find_map(|above| above.canonicalize().ok());
+        let Some((workspace, _)) =
+            self.workspace.zip(there).filter(|(workspace, there)| there.starts_with(workspace))
+        else {
+            return Ok(());
+        };
+        let what = format!(
+            "the state directory `{}` is inside the workspace `{}`, where an agent can write",
+            dir.display(),
+            workspace.display()
+        );
+        Err(Problem::new(what).hint("choose another with --state, or run in another folder"))
+    }
+
     /// Checks a directory and all above it; `None` when there is no such directory.
     pub(super) fn directory(self, dir: &Path) -> Result<Option<PathBuf>, Problem> {
         let Some(real) = self.locate(dir)? else { return Ok(None) };

@@ -3,7 +3,7 @@
 use crate::cli::{Global, exit};
 use crate::report::{Failure, Problem, plain};
 use std::env;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 /// The directories of one invocation; all absolute.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,8 +54,15 @@ fn xdg(variable: &str, home: &Path, default: &str) -> PathBuf {
 }
 
 fn absolute(path: &Path) -> Result<PathBuf, Failure> {
-    std::path::absolute(path).map_err(|error| {
+    let whole = std::path::absolute(path).map_err(|error| {
         let what = format!("cannot make `{}` absolute: {}", path.display(), plain(&error));
         Failure::new(exit::USAGE, Problem::new(what))
-    })
+    })?;
+    // A `..` below a directory that is yet to be made would say something else once it is there.
+    if whole.components().any(|part| part == Component::ParentDir) && !whole.exists() {
+        let problem =
+            Problem::new(format!("`{}` goes up from where nothing is yet", path.display()));
+        return Err(Failure::new(exit::USAGE, problem.hint("write the path without `..`")));
+    }
+    Ok(whole)
 }

@@ -211,6 +211,28 @@ fn a_configuration_inside_the_workspace_is_never_obeyed() {
 }
 
 #[test]
+fn a_state_directory_inside_the_workspace_is_refused_even_before_it_exists() {
+    let mut world = world();
+    world.places.state = world.workspace.join("a/b");
+    assert!(world.errors().contains("the state directory"));
+    world.places.state = world.workspace.join("../work/state");
+    assert!(world.errors().contains("the state directory"));
+    let link = world.places.home.join("link");
+    std::os::unix::fs::symlink(&world.workspace, &link).unwrap();
+    world.places.state = link.join("state");
+    assert!(world.errors().contains("the state directory"));
+}
+
+#[test]
+fn a_word_of_trust_that_others_could_have_written_does_not_count() {
+    use std::os::unix::fs::PermissionsExt;
+    let world = world();
+    world.project("[roles.\"*\"]\ndeny = [\"Bash\"]\n");
+    fs::set_permissions(&world.places.state, fs::Permissions::from_mode(0o777)).unwrap();
+    assert!(world.errors().contains("chmod go-w"));
+}
+
+#[test]
 fn a_named_directory_that_is_not_there_is_an_error_and_a_default_one_is_not() {
     let mut world = world();
     world.places.user = world.places.user.join("none");

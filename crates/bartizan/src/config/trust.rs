@@ -149,6 +149,9 @@ fn recall(places: &Places, project: &Path) -> Result<Option<Trusted>, Problem> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(unreadable(&path, &error)),
     }
+    // Who can write here can write anybody's word.
+    files::obeyed_directory(&places.state)?;
+    files::obeyed_directory(&places.state.join(TRUSTED_DIR))?;
     let known = parse(&path)?;
     // A file that was moved under another project's name does not speak for that one.
     Ok(Some(known).filter(|known| known.project == project))

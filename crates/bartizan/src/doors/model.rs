@@ -29,6 +29,7 @@ impl ModelDoor {
     }
 
     /// Serves one connection that was meant for the model.
+    #[expect(clippy::disallowed_methods, reason = "each request is judged by `ModelJudge`")]
     pub(crate) async fn serve(&self, captured: Captured<TcpStream>) {
         // Each request has its own record; how the connection ended adds nothing.
         drop(self.route.serve(captured, Arc::clone(&self.judge)).await);

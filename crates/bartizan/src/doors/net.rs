@@ -191,6 +191,7 @@ impl Content for Carried {
 impl Effector for Dial<'_> {
     type Output = Carried;
 
+    #[expect(clippy::disallowed_methods, reason = "under its warrant")]
     async fn run(self, warrant: &Warrant<'_>) -> (Outcome, Carried) {
         let judged = warrant.host();
         if judged != Some(self.captured.intent().target()) {

@@ -101,6 +101,7 @@ fn route(upstream: &str, limits: ModelLimits) -> ModelRoute {
 }
 
 /// Lets a client of the box talk to `route`.
+#[expect(clippy::disallowed_methods, reason = "the route is what is tested")]
 async fn box_end(route: Arc<ModelRoute>, clerk: &Arc<Clerk>) -> (TcpStream, JoinHandle<Ended>) {
     let (listener, port) = listen().await;
     let client = TcpStream::connect(("127.0.0.1", port)).await.unwrap();

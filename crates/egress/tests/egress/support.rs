@@ -122,6 +122,7 @@ pub(crate) async fn transparent(
     .await
 }
 
+#[expect(clippy::disallowed_methods, reason = "the tunnel is what is tested")]
 pub(crate) async fn run(
     front: &[u8],
     arrival: Arrival,

@@ -1,5 +1,6 @@
 //! A real gate on a real store, for tests that send proposals through it.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a fixture that cannot be built fails its test")]
+#![expect(clippy::disallowed_methods, reason = "a gate of the test's own")]
 
 use bartizan_gate::call::{Decision, Door, Proposed};
 use bartizan_gate::name::{CanonicalPath, RoleName, SessionId};
@@ -9,7 +10,9 @@ use bartizan_gate::refusal::Refusal;
 use bartizan_gate::seat::{Caller, Seat};
 use bartizan_gate::tool::Catalogue;
 use bartizan_scan::{KnownSecret, Redactor, ScanKey};
-use bartizan_store::{Answer, Desk, Filter, Store, Verdict};
+use bartizan_store::{
+    Answer, Desk, Durability, Entry, Filter, Ledger, LedgerError, Receipt, Store, Verdict,
+};
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
@@ -25,7 +28,8 @@ pub(crate) struct Fixture {
     pub(crate) pipeline: Pipeline,
     pub(crate) caller: Caller,
     pub(crate) store: Store,
-    dir: TempDir,
+    parts: Parts,
+    _dir: TempDir,
 }
 
 impl Fixture {
@@ -51,6 +55,14 @@ impl Fixture {
         Self::on(catalogue, policy, parent, child)
     }
 
+    /// As [`Fixture::new`], with a log that takes nothing.
+    pub(crate) fn without_log(rules: &[ShortForm]) -> Self {
+        let mut fixture = Self::new(rules);
+        let parts = Parts { ledger: Arc::new(BrokenLedger), ..fixture.parts.clone() };
+        fixture.pipeline = Pipeline::new(parts, "broken".to_owned());
+        fixture
+    }
+
     fn on(catalogue: Catalogue, policy: Policy, parent: &str, child: &str) -> Self {
         let dir = TempDir::new().unwrap();
         let store = Store::open(dir.path()).unwrap();
@@ -64,7 +76,7 @@ impl Fixture {
             redactor: Arc::new(Redactor::new(ScanKey::new([7; 32]), [known]).unwrap()),
             question_lifetime: Duration::from_mins(10),
         };
-        let pipeline = Pipeline::new(parts, "test".to_owned());
+        let pipeline = Pipeline::new(parts.clone(), "test".to_owned());
         let seat = Seat {
             session: SessionId::parse("s1").unwrap(),
             role: role(parent),
@@ -76,7 +88,7 @@ impl Fixture {
             model_secret: None,
         };
         let caller = pipeline.admit(seat, &[], Map::new()).unwrap();
-        Self { pipeline, caller, store, dir }
+        Self { pipeline, caller, store, parts, _dir: dir }
     }
 
     pub(crate) fn decide(&self, (tool, arguments): (&str, Value)) -> Result<Decision, Refusal> {
@@ -106,14 +118,6 @@ impl Fixture {
             Ok(Decision::Ask(pending)) => self.pipeline.ask(pending).code(),
             Err(refused) => refused.code(),
         }
-    }
-
-    /// Breaks the log under the gate: another table stands where the records were.
-    pub(crate) fn break_log(&self) {
-        let files = std::fs::read_dir(self.dir.path()).unwrap().filter_map(Result::ok);
-        let database = files.map(|file| file.path()).find(|path| path.extension().is_some_and(|e| e == "db")).unwrap();
-        let db = rusqlite::Connection::open(database).unwrap();
-        db.execute_batch("ALTER TABLE records RENAME TO gone").unwrap();
     }
 
     pub(crate) fn records(&self) -> Vec<Value> {
@@ -147,6 +151,14 @@ fn role(name: &str) -> RoleName {
 
 fn path(text: &str) -> CanonicalPath {
     CanonicalPath::absolute(Path::new(text)).unwrap()
+}
+
+struct BrokenLedger;
+
+impl Ledger for BrokenLedger {
+    fn append(&self, _: Entry, _: Durability) -> Result<Receipt, LedgerError> {
+        Err(LedgerError::Failed { why: "the disk is full".into() })
+    }
 }
 
 /// Rules for role `coder`.
