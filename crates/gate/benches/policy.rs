@@ -6,14 +6,23 @@
     reason = "a bench that cannot be set up may stop"
 )]
 
-use bartizan_gate::name::{AgentId, RoleName};
+use bartizan_gate::call::{Door, Proposed};
+use bartizan_gate::name::{AgentId, CanonicalPath, RoleName, SessionId};
+use bartizan_gate::pipeline::{Parts, Pipeline};
 use bartizan_gate::policy::{
     Facts, HostFact, Layer, PathFact, Place, Policy, Query, Roles, RuleVerdict, ShortForm,
 };
+use bartizan_gate::seat::Seat;
 use bartizan_gate::tool::Catalogue;
+use bartizan_scan::{Redactor, ScanKey};
+use bartizan_store::Store;
 use criterion::{Criterion, criterion_group, criterion_main};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
 use std::hint::black_box;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
 
 /// A call as the gate would put it.
 struct Call {
@@ -112,6 +121,45 @@ fn evaluate(c: &mut Criterion) {
     }
 }
 
+/// The whole decision, from a door's JSON to the verdict: every gate but the record, whose cost is the
+/// store's (`cargo bench -p bartizan-store`).
+#[expect(clippy::disallowed_methods, reason = "a gate of the bench's own")]
+fn decide(c: &mut Criterion) {
+    let path = |text: &str| CanonicalPath::absolute(Path::new(text)).unwrap();
+    for size in [10, 1_000, 10_000] {
+        let catalogue = Catalogue::builtin().unwrap();
+        let policy = policy(&catalogue, size);
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        let parts = Parts {
+            catalogue: Arc::new(catalogue),
+            policy: Arc::new(policy),
+            ledger: Arc::new(store.clone()),
+            desk: Arc::new(store.clone()),
+            sessions: Arc::new(store.clone()),
+            redactor: Arc::new(Redactor::new(ScanKey::new([7; 32]), []).unwrap()),
+            question_lifetime: Duration::from_mins(10),
+        };
+        let gate = Pipeline::new(parts, "bench".to_owned());
+        let seat = Seat {
+            session: SessionId::parse("bench").unwrap(),
+            role: RoleName::parse("role0").unwrap(),
+            workspace: path("/home/anna/project"),
+            home: "/home/anna".into(),
+            visible: vec![path("/usr")],
+            subagents: BTreeMap::new(),
+            private: Vec::new(),
+            model_secret: None,
+        };
+        let caller = gate.admit(seat, &[], Map::new()).unwrap();
+        let mut group = c.benchmark_group(format!("decision/{size}"));
+        for call in calls() {
+            let propose = |arguments: &Value| Proposed::new(&caller, Door::Explain, call.tool, arguments.clone());
+            group.bench_function(call.name, |b| b.iter(|| gate.explain(propose(black_box(&call.input)))));
+        }
+    }
+}
+
 fn load(c: &mut Criterion) {
     let catalogue = Catalogue::builtin().unwrap();
     let mut group = c.benchmark_group("policy/load");
@@ -121,5 +169,5 @@ fn load(c: &mut Criterion) {
     }
 }
 
-criterion_group!(benches, evaluate, load);
+criterion_group!(benches, evaluate, load, decide);
 criterion_main!(benches);
