@@ -1,6 +1,11 @@
 //! What does the gate cost a person who waits? One hook call against an empty process, both inside a
 //! box and interleaved in one run; and a whole `bartizan run -- true` against a bare `true`.
-#![expect(clippy::unwrap_used, clippy::panic, clippy::print_stdout, reason = "a bench prints, and may stop")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a bench prints, and may stop"
+)]
 
 use std::path::Path;
 use std::process::{Command, Output};
@@ -35,12 +40,26 @@ fn main() {
     std::fs::write(workspace.join("a.txt"), "a").unwrap();
     let bartizan = env!("CARGO_BIN_EXE_bartizan");
     let rounds = ROUNDS.to_string();
-    let argv = ["run", "--no-summary", "--client", "claude-code", "--", "python3", "-c", INSIDE, bartizan, &rounds];
+    let argv = [
+        "run",
+        "--no-summary",
+        "--client",
+        "claude-code",
+        "--",
+        "python3",
+        "-c",
+        INSIDE,
+        bartizan,
+        &rounds,
+    ];
     let output = within(place.path(), &workspace, bartizan, &argv);
     let text = String::from_utf8(output.stdout).unwrap();
     let median = |name: &str| -> f64 {
         let line = text.lines().find_map(|line| line.strip_prefix(name));
-        line.unwrap_or_else(|| panic!("no figures: {}", String::from_utf8_lossy(&output.stderr))).trim().parse().unwrap()
+        line.unwrap_or_else(|| panic!("no figures: {}", String::from_utf8_lossy(&output.stderr)))
+            .trim()
+            .parse()
+            .unwrap()
     };
     let (empty, hook) = (median("true"), median("hook"));
     println!("hook call       median {:8.2} ms", hook / 1000.0);
@@ -54,7 +73,9 @@ fn whole(home: &Path, workspace: &Path, bartizan: &str) {
     let mut ours = Vec::new();
     let mut bare = Vec::new();
     for _ in 0..ROUNDS / 3 {
-        ours.push(timed(|| within(home, workspace, bartizan, &["run", "--no-summary", "--", "/bin/true"])));
+        ours.push(timed(|| {
+            within(home, workspace, bartizan, &["run", "--no-summary", "--", "/bin/true"])
+        }));
         bare.push(timed(|| within(home, workspace, "/bin/true", &[])));
     }
     let (ours, bare) = (middle(ours), middle(bare));
@@ -78,7 +99,14 @@ fn middle(mut times: Vec<Duration>) -> Duration {
 fn within(home: &Path, workspace: &Path, program: &str, argv: &[&str]) -> Output {
     let key = format!("sk-ant-{}", "bench-".repeat(6));
     let mut command = Command::new(program);
-    command.args(argv).current_dir(workspace).env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
-    command.env("HOME", home).env("ANTHROPIC_API_KEY", key).env("ANTHROPIC_BASE_URL", "http://127.0.0.1:9");
+    command
+        .args(argv)
+        .current_dir(workspace)
+        .env_clear()
+        .env("PATH", std::env::var_os("PATH").unwrap_or_default());
+    command
+        .env("HOME", home)
+        .env("ANTHROPIC_API_KEY", key)
+        .env("ANTHROPIC_BASE_URL", "http://127.0.0.1:9");
     command.output().unwrap()
 }

@@ -80,7 +80,11 @@ impl Gate {
     /// Counts of allowed, asked and denied proposals.
     pub(crate) fn tally(&self) -> (u64, u64, u64) {
         let Tally { allowed, asked, denied } = &self.tally;
-        (allowed.load(Ordering::Relaxed), asked.load(Ordering::Relaxed), denied.load(Ordering::Relaxed))
+        (
+            allowed.load(Ordering::Relaxed),
+            asked.load(Ordering::Relaxed),
+            denied.load(Ordering::Relaxed),
+        )
     }
 
     /// The refusals so far, each kind once.
@@ -91,13 +95,18 @@ impl Gate {
     fn tell(&self, refusal: &Refusal) {
         let (code, sentence) = (refusal.code(), refusal.to_string());
         let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(same) = refused.iter_mut().find(|same| same.code == code && same.sentence == sentence) {
+        if let Some(same) =
+            refused.iter_mut().find(|same| same.code == code && same.sentence == sentence)
+        {
             same.times += 1;
             return;
         }
         let new = Refused { code, sentence, hint: refusal.hint(), times: 1 };
         if self.aloud {
-            report::aloud(&format!("bartizan: {} {}\n  hint: {}", new.code, new.sentence, new.hint));
+            report::aloud(&format!(
+                "bartizan: {} {}\n  hint: {}",
+                new.code, new.sentence, new.hint
+            ));
         }
         if refused.len() < REMEMBERED {
             refused.push(new);

@@ -88,7 +88,10 @@ fn outside_a_box(what: &str) -> Result<(), Failure> {
         return Ok(());
     }
     let problem = Problem::new(format!("{what} is not possible from inside a box"));
-    Err(Failure::new(exit::UNAVAILABLE, problem.hint("a person does this in a terminal of their own")))
+    Err(Failure::new(
+        exit::UNAVAILABLE,
+        problem.hint("a person does this in a terminal of their own"),
+    ))
 }
 
 /// The current directory, with every symlink followed.
@@ -99,13 +102,16 @@ fn here() -> Result<PathBuf, Failure> {
 
 /// The tools that Bartizan knows by itself.
 fn catalogue() -> Result<Catalogue, Failure> {
-    Catalogue::builtin().map_err(|error| Failure::new(exit::UNAVAILABLE, Problem::new(error.to_string())))
+    Catalogue::builtin()
+        .map_err(|error| Failure::new(exit::UNAVAILABLE, Problem::new(error.to_string())))
 }
 
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
         let code = match error {
-            StoreError::Directory { .. } | StoreError::Database { .. } | StoreError::Ledger(_) => exit::STATE,
+            StoreError::Directory { .. } | StoreError::Database { .. } | StoreError::Ledger(_) => {
+                exit::STATE
+            }
             _ => exit::NO,
         };
         Self::new(code, Problem::from_text(&error.to_string()))

@@ -154,8 +154,12 @@ fn decide(c: &mut Criterion) {
         let caller = gate.admit(seat, &[], Map::new()).unwrap();
         let mut group = c.benchmark_group(format!("decision/{size}"));
         for call in calls() {
-            let propose = |arguments: &Value| Proposed::new(&caller, Door::Explain, call.tool, arguments.clone());
-            group.bench_function(call.name, |b| b.iter(|| gate.explain(propose(black_box(&call.input)))));
+            let propose = |arguments: &Value| {
+                Proposed::new(&caller, Door::Explain, call.tool, arguments.clone())
+            };
+            group.bench_function(call.name, |b| {
+                b.iter(|| gate.explain(propose(black_box(&call.input))))
+            });
         }
     }
 }

@@ -52,7 +52,14 @@ pub(crate) struct Subagent {
 impl Proposed {
     /// A proposal by the agent of `caller`'s session.
     pub fn new(caller: &Caller, door: Door, tool: impl Into<String>, arguments: Value) -> Self {
-        Self { caller: caller.clone(), door, subagent: None, tool: tool.into(), arguments, reference: None }
+        Self {
+            caller: caller.clone(),
+            door,
+            subagent: None,
+            tool: tool.into(),
+            arguments,
+            reference: None,
+        }
     }
 
     /// The same proposal, made by a subagent of that agent.
@@ -71,7 +78,10 @@ impl Proposed {
 /// What the gate makes of a proposal that it does not refuse.
 #[derive(Debug)]
 #[expect(clippy::large_enum_variant, reason = "there is one at a time, and it is moved at once")]
-#[expect(clippy::exhaustive_enums, reason = "a third answer must break every door that does not know it")]
+#[expect(
+    clippy::exhaustive_enums,
+    reason = "a third answer must break every door that does not know it"
+)]
 #[must_use = "an authorised call that is dropped is recorded and never happens"]
 pub enum Decision {
     /// It may happen now.

@@ -207,7 +207,10 @@ fn flaw(name: &str) -> Option<&'static str> {
         if label.is_empty() || label.len() > 63 {
             return Some("a label has 1 to 63 bytes");
         }
-        if !label.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'-' | b'_')) {
+        if !label
+            .bytes()
+            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'-' | b'_'))
+        {
             return Some("a label has only letters, digits, `-` and `_`");
         }
         if label.starts_with('-') || label.ends_with('-') {
@@ -215,7 +218,8 @@ fn flaw(name: &str) -> Option<&'static str> {
         }
     }
     let last = name.rsplit('.').next().unwrap_or(name);
-    let hexadecimal = last.strip_prefix("0x").is_some_and(|rest| rest.bytes().all(|b| b.is_ascii_hexdigit()));
+    let hexadecimal =
+        last.strip_prefix("0x").is_some_and(|rest| rest.bytes().all(|b| b.is_ascii_hexdigit()));
     if last.bytes().all(|b| b.is_ascii_digit()) || hexadecimal {
         return Some("it is an address in an unusual spelling; write four decimal parts");
     }
@@ -267,7 +271,8 @@ fn embedded_v4(v6: Ipv6Addr) -> Option<Ipv4Addr> {
         Ipv4Addr::new(a, b, c, d)
     };
     let mapped = v6.to_ipv4_mapped().is_some();
-    let nat64 = segments.starts_with(&[0x64, 0xff9b, 0, 0, 0, 0]) || segments.starts_with(&[0x64, 0xff9b, 1]);
+    let nat64 = segments.starts_with(&[0x64, 0xff9b, 0, 0, 0, 0])
+        || segments.starts_with(&[0x64, 0xff9b, 1]);
     (mapped || nat64).then(tail)
 }
 
@@ -434,9 +439,29 @@ mod tests {
     #[test]
     fn what_parsers_could_read_differently_is_no_host() {
         for text in [
-            "", ".", "a..b", "user@ok.com", "ok.com\0.evil.com", "ok.com%00", "ok.com/", "ok.com#x", "ok com", "-a.com",
-            "0x7f.1", "2130706433", "017700000001", "127.1", "0x7f000001", "1.2.3.4.5", "[1.2.3.4]", "fe80::1%eth0",
-            "exämple.com", "ok.com\r\nhost: evil", "a:80", "ok.com..", "127.0.0.0x1",
+            "",
+            ".",
+            "a..b",
+            "user@ok.com",
+            "ok.com\0.evil.com",
+            "ok.com%00",
+            "ok.com/",
+            "ok.com#x",
+            "ok com",
+            "-a.com",
+            "0x7f.1",
+            "2130706433",
+            "017700000001",
+            "127.1",
+            "0x7f000001",
+            "1.2.3.4.5",
+            "[1.2.3.4]",
+            "fe80::1%eth0",
+            "exämple.com",
+            "ok.com\r\nhost: evil",
+            "a:80",
+            "ok.com..",
+            "127.0.0.0x1",
         ] {
             assert!(Host::parse(text).is_err(), "{text:?} was taken for a host");
         }
@@ -445,9 +470,26 @@ mod tests {
     #[test]
     fn no_private_address_is_public() {
         for text in [
-            "127.0.0.1", "10.1.2.3", "172.16.0.1", "192.168.1.1", "169.254.169.254", "100.100.100.200", "0.0.0.0",
-            "168.63.129.16", "224.0.0.1", "255.255.255.255", "::1", "::", "fe80::1", "fd00:ec2::254", "::ffff:127.0.0.1",
-            "64:ff9b::a9fe:a9fe", "ff02::1", "2001:db8::1", "2002:7f00:1::", "::127.0.0.1",
+            "127.0.0.1",
+            "10.1.2.3",
+            "172.16.0.1",
+            "192.168.1.1",
+            "169.254.169.254",
+            "100.100.100.200",
+            "0.0.0.0",
+            "168.63.129.16",
+            "224.0.0.1",
+            "255.255.255.255",
+            "::1",
+            "::",
+            "fe80::1",
+            "fd00:ec2::254",
+            "::ffff:127.0.0.1",
+            "64:ff9b::a9fe:a9fe",
+            "ff02::1",
+            "2001:db8::1",
+            "2002:7f00:1::",
+            "::127.0.0.1",
         ] {
             assert!(!is_public(text.parse().unwrap()), "{text} passed for public");
             assert!(Host::parse(text).unwrap().is_private(), "{text}");

@@ -1,7 +1,8 @@
 //! How does a proposal travel? `decide`, `ask`, `perform` or `delegate`, `release`: read this file first.
 
 use crate::call::{
-    Authorized, CheckedCall, Decision, Delegated, Door, Ended, Executed, Outcome, Pending, Proposed, Released,
+    Authorized, CheckedCall, Decision, Delegated, Door, Ended, Executed, Outcome, Pending,
+    Proposed, Released,
 };
 use crate::effect::{Content, Effector, Warrant};
 use crate::gates::approval::{self, Clearance, Cleared};
@@ -62,7 +63,12 @@ impl Pipeline {
     }
 
     /// Gives a session its seat, once its start is on the log. `facts` goes into that record.
-    pub fn admit(&self, seat: Seat, argv: &[String], facts: Map<String, Value>) -> Result<Caller, Refusal> {
+    pub fn admit(
+        &self,
+        seat: Seat,
+        argv: &[String],
+        facts: Map<String, Value>,
+    ) -> Result<Caller, Refusal> {
         let facts = match self.redacted(Value::Object(facts)) {
             Value::Object(facts) => facts,
             _ => Map::new(),
@@ -81,7 +87,12 @@ impl Pipeline {
     }
 
     /// Puts a session's end on the log; `report` is the summary that is kept with it.
-    pub fn dismiss(&self, caller: &Caller, exit: Option<i32>, report: Value) -> Result<(), Refusal> {
+    pub fn dismiss(
+        &self,
+        caller: &Caller,
+        exit: Option<i32>,
+        report: Value,
+    ) -> Result<(), Refusal> {
         let ending = Ending { exit, report: self.redacted(report) };
         match self.parts.sessions.end(caller.seat().session.as_str(), ending) {
             Ok(_) => Ok(()),
@@ -94,14 +105,21 @@ impl Pipeline {
     pub fn decide(&self, proposed: Proposed) -> Result<Decision, Refusal> {
         let session = proposed.caller.seat().session.clone();
         let id = self.next_call()?;
-        let mut known =
-            Known::proposal(&proposed.door, &proposed.tool, &proposed.arguments, proposed.reference.as_deref());
-        let cleared = self.check(proposed, &mut known).and_then(|(call, clearance)| match clearance {
-            Clearance::Clear(cleared) => self.authorize(&id, call, cleared).map(Decision::Allow),
-            Clearance::Wait { quorum } => {
-                Ok(Decision::Ask(Pending { call: id.clone(), checked: call, quorum }))
-            }
-        });
+        let mut known = Known::proposal(
+            &proposed.door,
+            &proposed.tool,
+            &proposed.arguments,
+            proposed.reference.as_deref(),
+        );
+        let cleared =
+            self.check(proposed, &mut known).and_then(|(call, clearance)| match clearance {
+                Clearance::Clear(cleared) => {
+                    self.authorize(&id, call, cleared).map(Decision::Allow)
+                }
+                Clearance::Wait { quorum } => {
+                    Ok(Decision::Ask(Pending { call: id.clone(), checked: call, quorum }))
+                }
+            });
         cleared.map_err(|refused| self.refuse(&session, &id, known, refused))
     }
 
@@ -116,7 +134,10 @@ impl Pipeline {
     }
 
     /// What the gate would say, without a record and without an act: for `policy explain`.
-    pub fn explain(&self, proposed: Proposed) -> Result<(Verdict, Vec<crate::policy::PolicyRef>), Refusal> {
+    pub fn explain(
+        &self,
+        proposed: Proposed,
+    ) -> Result<(Verdict, Vec<crate::policy::PolicyRef>), Refusal> {
         let who = identity::check(&proposed.caller, proposed.subagent.as_ref())?;
         let listed = list::check(&self.parts.catalogue, &self.parts.policy, &who, &proposed.tool)?;
         let scoped = scope::check(&who, &listed, proposed.caller.seat(), proposed.arguments)?;
@@ -134,7 +155,13 @@ impl Pipeline {
                 let CheckedCall { identified, listed, scoped, .. } = &checked;
                 let judged = approval::judge(&self.parts.policy, identified, listed, scoped, &[]);
                 let (tool, target) = (listed.tool().name().to_string(), scoped.on_target());
-                Refusal::ApprovalRequired { tool, target, question, quorum, policies: judged.policies }
+                Refusal::ApprovalRequired {
+                    tool,
+                    target,
+                    question,
+                    quorum,
+                    policies: judged.policies,
+                }
             }
             Err(refused) => refused,
         };
@@ -142,7 +169,11 @@ impl Pipeline {
     }
 
     /// Performs an authorised call. If the returned future is dropped in mid-effect, the log says so.
-    pub async fn perform<E: Effector>(&self, authorized: Authorized, effector: E) -> Executed<E::Output> {
+    pub async fn perform<E: Effector>(
+        &self,
+        authorized: Authorized,
+        effector: E,
+    ) -> Executed<E::Output> {
         let mut guard = AbandonGuard { pipeline: self, authorized: Some(&authorized) };
         let (outcome, output) = effector.run(&Warrant::new(&authorized)).await;
         guard.authorized = None;
@@ -156,7 +187,12 @@ impl Pipeline {
     }
 
     /// What the client says came of a delegated call.
-    pub fn returned(&self, delegated: Delegated, outcome: Outcome, output: String) -> Executed<String> {
+    pub fn returned(
+        &self,
+        delegated: Delegated,
+        outcome: Outcome,
+        output: String,
+    ) -> Executed<String> {
         let authorized = delegated.authorized;
         Executed { session: authorized.session().clone(), call: authorized.call, outcome, output }
     }
@@ -171,7 +207,12 @@ impl Pipeline {
     }
 
     /// Writes a record that is not about a call.
-    pub fn note(&self, caller: &Caller, event: Event, about: Map<String, Value>) -> Result<Receipt, Refusal> {
+    pub fn note(
+        &self,
+        caller: &Caller,
+        event: Event,
+        about: Map<String, Value>,
+    ) -> Result<Receipt, Refusal> {
         let entry = record::plain(&self.parts.redactor, event, &caller.seat().session, about);
         self.append(entry, Durability::Soon)
     }
@@ -181,7 +222,11 @@ impl Pipeline {
         &self.parts.policy
     }
 
-    fn check(&self, proposed: Proposed, known: &mut Known) -> Result<(CheckedCall, Clearance), Refusal> {
+    fn check(
+        &self,
+        proposed: Proposed,
+        known: &mut Known,
+    ) -> Result<(CheckedCall, Clearance), Refusal> {
         let Proposed { caller, door, subagent, tool, arguments, reference } = proposed;
         let Parts { catalogue, policy, desk, .. } = &self.parts;
         let seat = caller.seat();
@@ -195,13 +240,29 @@ impl Pipeline {
         Ok((CheckedCall { door, reference, identified, listed, scoped, rated, granted }, clearance))
     }
 
-    fn authorize(&self, id: &CallId, call: CheckedCall, cleared: Cleared) -> Result<Authorized, Refusal> {
+    fn authorize(
+        &self,
+        id: &CallId,
+        call: CheckedCall,
+        cleared: Cleared,
+    ) -> Result<Authorized, Refusal> {
         let durability = durability(&call, &cleared);
         let entry = record::intent(&self.parts.redactor, id, &call, &cleared);
         let receipt = self.append(entry, durability)?;
         let CheckedCall { door, reference, identified, listed, scoped, rated, granted } = call;
         let call = id.clone();
-        Ok(Authorized { call, door, reference, identified, listed, scoped, rated, cleared, granted, receipt })
+        Ok(Authorized {
+            call,
+            door,
+            reference,
+            identified,
+            listed,
+            scoped,
+            rated,
+            cleared,
+            granted,
+            receipt,
+        })
     }
 
     fn question(&self, call: &CheckedCall, quorum: u32) -> Result<String, Refusal> {
@@ -246,7 +307,11 @@ impl Pipeline {
         }
     }
 
-    fn append(&self, entry: bartizan_store::Entry, durability: Durability) -> Result<Receipt, Refusal> {
+    fn append(
+        &self,
+        entry: bartizan_store::Entry,
+        durability: Durability,
+    ) -> Result<Receipt, Refusal> {
         let written = self.parts.ledger.append(entry, durability);
         written.map_err(|error| Refusal::LedgerUnavailable { cause: error.to_string() })
     }

@@ -102,6 +102,12 @@ impl Policy {
         self.digest
     }
 
+    /// Whether this person's word counts. With nobody configured, everybody's does who can reach the
+    /// desk, which no agent can.
+    pub fn may_approve(&self, approver: &str) -> bool {
+        self.approvers.is_empty() || self.approvers.iter().any(|known| known == approver)
+    }
+
     /// Whether any call of `tool` could be permitted to `role`, given the right arguments and
     /// approvals. `false` is certain; `true` is not a promise.
     pub fn could_permit(&self, role: &RoleName, tool: &ToolName) -> bool {

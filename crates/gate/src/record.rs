@@ -10,9 +10,18 @@ use bartizan_store::{Entry, Event};
 use serde_json::{Map, Value, json};
 
 /// The intent: written before the act, by the call that is about to happen.
-pub(crate) fn intent(redactor: &Redactor, id: &CallId, call: &CheckedCall, cleared: &Cleared) -> Entry {
+pub(crate) fn intent(
+    redactor: &Redactor,
+    id: &CallId,
+    call: &CheckedCall,
+    cleared: &Cleared,
+) -> Entry {
     let mut body = described(call);
-    insert(&mut body, "verdict", json!(if cleared.approvers().is_empty() { "allow" } else { "approved" }));
+    insert(
+        &mut body,
+        "verdict",
+        json!(if cleared.approvers().is_empty() { "allow" } else { "approved" }),
+    );
     insert(&mut body, "policies", places(cleared.policies()));
     if !cleared.approvers().is_empty() {
         insert(&mut body, "approvers", json!(cleared.approvers()));
@@ -21,7 +30,13 @@ pub(crate) fn intent(redactor: &Redactor, id: &CallId, call: &CheckedCall, clear
 }
 
 /// A refusal, with whatever is known of the call by then.
-pub(crate) fn refusal(redactor: &Redactor, session: &SessionId, id: &CallId, known: Known, refused: &Refusal) -> Entry {
+pub(crate) fn refusal(
+    redactor: &Redactor,
+    session: &SessionId,
+    id: &CallId,
+    known: Known,
+    refused: &Refusal,
+) -> Entry {
     let mut body = known.0;
     let verdict = if matches!(refused, Refusal::ApprovalRequired { .. }) { "ask" } else { "deny" };
     insert(&mut body, "verdict", json!(verdict));
@@ -36,7 +51,12 @@ pub(crate) fn refusal(redactor: &Redactor, session: &SessionId, id: &CallId, kno
 }
 
 /// The outcome, after the act.
-pub(crate) fn outcome(redactor: &Redactor, session: &SessionId, id: &CallId, outcome: &Outcome) -> Entry {
+pub(crate) fn outcome(
+    redactor: &Redactor,
+    session: &SessionId,
+    id: &CallId,
+    outcome: &Outcome,
+) -> Entry {
     let mut body = Map::new();
     insert(&mut body, "ended", json!(outcome.ended()));
     if let Some(code) = outcome.code() {
@@ -56,7 +76,12 @@ impl Known {
         Self(described(call))
     }
 
-    pub(crate) fn proposal(door: &impl serde::Serialize, tool: &str, arguments: &Value, reference: Option<&str>) -> Self {
+    pub(crate) fn proposal(
+        door: &impl serde::Serialize,
+        tool: &str,
+        arguments: &Value,
+        reference: Option<&str>,
+    ) -> Self {
         let mut body = Map::new();
         insert(&mut body, "door", json!(door));
         insert(&mut body, "tool", json!(bartizan_scan::display_line(tool, 128)));
@@ -76,7 +101,8 @@ impl Known {
 fn described(call: &CheckedCall) -> Map<String, Value> {
     let tool = call.listed.tool();
     let arguments = call.scoped.arguments();
-    let mut known = Known::proposal(&call.door, tool.name().as_str(), arguments, call.reference.as_deref());
+    let mut known =
+        Known::proposal(&call.door, tool.name().as_str(), arguments, call.reference.as_deref());
     known.agent(call.identified.agent().as_str(), call.identified.role().as_str());
     let mut body = known.0;
     insert(&mut body, "server", json!(tool.server()));
@@ -112,9 +138,11 @@ pub(crate) fn bounded(value: &Value) -> Value {
             }
             Value::Array(kept)
         }
-        Value::Object(fields) => {
-            fields.iter().take(ITEMS_MAX).map(|(key, value)| (key.clone(), bounded(value))).collect()
-        }
+        Value::Object(fields) => fields
+            .iter()
+            .take(ITEMS_MAX)
+            .map(|(key, value)| (key.clone(), bounded(value)))
+            .collect(),
         Value::Number(number) if !is_exact(number) => json!(number.to_string()),
         _ => value.clone(),
     }
@@ -124,7 +152,13 @@ fn is_exact(number: &serde_json::Number) -> bool {
     number.as_i64().is_some_and(|n| n.unsigned_abs() <= 1 << 53)
 }
 
-fn entry(redactor: &Redactor, event: Event, session: &SessionId, call: Option<&CallId>, body: Map<String, Value>) -> Entry {
+fn entry(
+    redactor: &Redactor,
+    event: Event,
+    session: &SessionId,
+    call: Option<&CallId>,
+    body: Map<String, Value>,
+) -> Entry {
     let mut body = bounded(&Value::Object(body));
     redactor.redact_json(&mut body);
     let body = match body {
@@ -135,7 +169,12 @@ fn entry(redactor: &Redactor, event: Event, session: &SessionId, call: Option<&C
 }
 
 /// A record that is not about a call: a session's start or end, a fault.
-pub(crate) fn plain(redactor: &Redactor, event: Event, session: &SessionId, body: Map<String, Value>) -> Entry {
+pub(crate) fn plain(
+    redactor: &Redactor,
+    event: Event,
+    session: &SessionId,
+    body: Map<String, Value>,
+) -> Entry {
     entry(redactor, event, session, None, body)
 }
 

@@ -171,24 +171,38 @@ impl Refusal {
     pub fn hint(&self) -> String {
         match self {
             Self::AgentUnknown => "the client sent a malformed agent id; see the record".to_owned(),
-            Self::ApprovalDenied { .. } => "the same call may be proposed again and is then a new question".to_owned(),
+            Self::ApprovalDenied { .. } => {
+                "the same call may be proposed again and is then a new question".to_owned()
+            }
             Self::ApprovalRequired { question, .. } => {
                 format!("`bartizan approvals show {question}`, then `approve` or `deny`")
             }
-            Self::ArgumentsInvalid { tool, .. } => format!("compare with `bartizan policy show --tool {tool}`"),
+            Self::ArgumentsInvalid { tool, .. } => {
+                format!("compare with `bartizan policy show --tool {tool}`")
+            }
             Self::DeskUnavailable { cause } | Self::LedgerUnavailable { cause } => {
                 format!("{cause}; `bartizan doctor` says what to mend")
             }
             Self::DeskFull => "answer some: `bartizan approvals list`".to_owned(),
-            Self::RequestUnreadable { code, .. } => format!("the request was malformed ({code}); see the record"),
-            Self::HostInvalid { .. } | Self::PathInvalid { .. } => "no rule can allow an ambiguous name".to_owned(),
-            Self::HostPrivate { host } => format!("declare it: `[hosts.\"{host}:PORT\"]` with `private = true`"),
+            Self::RequestUnreadable { code, .. } => {
+                format!("the request was malformed ({code}); see the record")
+            }
+            Self::HostInvalid { .. } | Self::PathInvalid { .. } => {
+                "no rule can allow an ambiguous name".to_owned()
+            }
+            Self::HostPrivate { host } => {
+                format!("declare it: `[hosts.\"{host}:PORT\"]` with `private = true`")
+            }
             Self::PathOutOfScope { path, .. } => {
                 format!("show it in the box: `readable = [\"{path}\"]` under `[roles.NAME.box]`")
             }
             Self::PolicyDenied { policies, errors, .. } => denied_hint(policies, errors),
-            Self::ToolNotListed { tool, role } => format!("add `allow = [\"{tool}\"]` under `[roles.{role}]`"),
-            Self::ToolUnknown { .. } => "a tool must be defined before a policy can allow it".to_owned(),
+            Self::ToolNotListed { tool, role } => {
+                format!("add `allow = [\"{tool}\"]` under `[roles.{role}]`")
+            }
+            Self::ToolUnknown { .. } => {
+                "a tool must be defined before a policy can allow it".to_owned()
+            }
         }
     }
 }

@@ -15,16 +15,23 @@ fn no_way_round_the_gate_compiles() {
     assert!(cases.len() >= 16, "only {} cases were found", cases.len());
     for case in cases {
         let source = fs::read_to_string(&case).unwrap();
-        let expected: Vec<&str> = source.lines().filter_map(|line| line.strip_prefix("//~ ")).collect();
+        let expected: Vec<&str> =
+            source.lines().filter_map(|line| line.strip_prefix("//~ ")).collect();
         assert!(!expected.is_empty(), "{} does not say what the compiler answers", case.display());
         let output = compile(&case);
         let said = String::from_utf8_lossy(&output.stderr);
         assert!(!output.status.success(), "{} compiles: a way round the gate", case.display());
-        let errors: Vec<&str> =
-            said.lines().filter(|line| line.starts_with("error") && !line.contains("aborting due to")).collect();
+        let errors: Vec<&str> = said
+            .lines()
+            .filter(|line| line.starts_with("error") && !line.contains("aborting due to"))
+            .collect();
         assert_eq!(errors.len(), expected.len(), "{}:\n{said}", case.display());
         for (error, expected) in errors.iter().zip(&expected) {
-            assert!(error.ends_with(expected), "{}: expected `{expected}`:\n{said}", case.display());
+            assert!(
+                error.ends_with(expected),
+                "{}: expected `{expected}`:\n{said}",
+                case.display()
+            );
         }
     }
 }
@@ -40,7 +47,8 @@ fn the_one_path_compiles() {
 fn cases(folder: &str) -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
     let files = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-    let mut cases: Vec<PathBuf> = files.filter(|path| path.extension().is_some_and(|e| e == "rs")).collect();
+    let mut cases: Vec<PathBuf> =
+        files.filter(|path| path.extension().is_some_and(|e| e == "rs")).collect();
     cases.sort();
     cases
 }
@@ -49,7 +57,16 @@ fn compile(case: &Path) -> Output {
     let deps = std::env::current_exe().unwrap().parent().unwrap().to_path_buf();
     let out = tempfile::tempdir().unwrap();
     let mut rustc = rustc();
-    rustc.args(["--edition", "2024", "--crate-type", "bin", "--emit", "metadata", "--cap-lints", "allow"]);
+    rustc.args([
+        "--edition",
+        "2024",
+        "--crate-type",
+        "bin",
+        "--emit",
+        "metadata",
+        "--cap-lints",
+        "allow",
+    ]);
     rustc.arg("--out-dir").arg(out.path());
     rustc.arg("-L").arg(format!("dependency={}", deps.display()));
     for name in ["bartizan_gate", "bartizan_store"] {
@@ -67,7 +84,9 @@ fn rustc() -> Command {
 /// The library that cargo built last: the one that this test is linked with.
 fn newest(deps: &Path, name: &str) -> PathBuf {
     let prefix = format!("lib{name}-");
-    let built = |path: &PathBuf| fs::metadata(path).and_then(|meta| meta.modified()).unwrap_or(SystemTime::UNIX_EPOCH);
+    let built = |path: &PathBuf| {
+        fs::metadata(path).and_then(|meta| meta.modified()).unwrap_or(SystemTime::UNIX_EPOCH)
+    };
     let files = fs::read_dir(deps).unwrap().map(|entry| entry.unwrap().path());
     let ours = files.filter(|path| {
         let file = path.file_name().and_then(|file| file.to_str()).unwrap_or_default();

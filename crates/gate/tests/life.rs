@@ -58,7 +58,14 @@ fn a_path_outside_the_workspace_is_refused_by_name() {
 #[test]
 fn a_private_host_is_refused_whatever_policy_says() {
     let fixture = Fixture::new(&rules("allow", &["*"]));
-    for host in ["127.0.0.1", "localhost", "169.254.169.254", "[::1]", "10.0.0.1", "metadata.google.internal"] {
+    for host in [
+        "127.0.0.1",
+        "localhost",
+        "169.254.169.254",
+        "[::1]",
+        "10.0.0.1",
+        "metadata.google.internal",
+    ] {
         let call = ("net.connect", json!({ "host": host, "port": 80, "protocol": "tcp" }));
         assert_eq!(fixture.decide(call).unwrap_err().code(), "host-private", "{host}");
     }
@@ -84,7 +91,8 @@ fn a_subagent_cannot_use_its_parents_approval() {
     let asked = fixture.asked(read("a.txt"));
     fixture.approve(&asked, "local:anna");
     let (tool, arguments) = read("a.txt");
-    let child = Proposed::new(&fixture.caller, Door::Hook, tool, arguments).by_subagent("Explore", "a1");
+    let child =
+        Proposed::new(&fixture.caller, Door::Hook, tool, arguments).by_subagent("Explore", "a1");
     assert!(matches!(fixture.pipeline.decide(child).unwrap(), Decision::Ask(_)));
 }
 
@@ -106,10 +114,22 @@ fn two_people_means_two_different_people() {
     let asked = fixture.asked(read("a.txt"));
     fixture.approve(&asked, "local:anna");
     assert_eq!(fixture.outcome_code(read("a.txt")), "approval-required");
-    let again = Answer { approver: "local:anna".into(), verdict: Word::Approve, reason: String::new() };
+    let again =
+        Answer { approver: "local:anna".into(), verdict: Word::Approve, reason: String::new() };
     assert!(fixture.store.answer(&asked, again).is_err(), "one person counted twice");
     fixture.approve(&asked, "local:ben");
     assert_eq!(fixture.outcome_code(read("a.txt")), "allowed");
+}
+
+#[test]
+fn a_stranger_s_word_does_not_count() {
+    let fixture = Fixture::with_approvers(&rules("ask", &["Read"]), &["local:anna"]);
+    let asked = fixture.asked(read("a.txt"));
+    fixture.approve(&asked, "local:mallory");
+    assert_eq!(fixture.outcome_code(read("a.txt")), "approval-required");
+    let asked = fixture.asked(read("b.txt"));
+    fixture.approve(&asked, "local:anna");
+    assert_eq!(fixture.outcome_code(read("b.txt")), "allowed");
 }
 
 #[test]
@@ -123,7 +143,10 @@ fn no_log_means_no_act() {
 #[test]
 fn what_a_client_returns_is_scrubbed() {
     let fixture = Fixture::new(&rules("allow", &["Bash"]));
-    let Decision::Allow(call) = fixture.decide(("Bash", json!({ "command": "env" }))).unwrap() else { panic!() };
+    let Decision::Allow(call) = fixture.decide(("Bash", json!({ "command": "env" }))).unwrap()
+    else {
+        panic!()
+    };
     let delegated = fixture.pipeline.delegate(call);
     let raw = format!("KEY={}", support::SECRET);
     let executed = fixture.pipeline.returned(delegated, Outcome::succeeded(json!({})), raw);
@@ -135,7 +158,10 @@ fn what_a_client_returns_is_scrubbed() {
 fn a_secret_in_the_arguments_does_not_reach_the_log() {
     let fixture = Fixture::new(&rules("allow", &["Bash"]));
     let command = format!("curl -H 'x-api-key: {}' https://x.example", support::SECRET);
-    let Decision::Allow(_call) = fixture.decide(("Bash", json!({ "command": command }))).unwrap() else { panic!() };
+    let Decision::Allow(_call) = fixture.decide(("Bash", json!({ "command": command }))).unwrap()
+    else {
+        panic!()
+    };
     assert!(!fixture.whole_log().contains(support::SECRET));
     assert!(fixture.whole_log().contains("curl -H"));
 }

@@ -48,8 +48,10 @@ pub(crate) fn run(global: &Global, args: &RunArgs, voice: &mut Voice) -> Result<
     let program = program(&around, args)?;
     let argv = words(args)?;
     let client = Client::choose(args.client, &program);
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
-    let runtime = runtime.map_err(|error| not_started(&format!("cannot start the runtime: {error}")))?;
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let runtime =
+        runtime.map_err(|error| not_started(&format!("cannot start the runtime: {error}")))?;
     let access = runtime.block_on(model::access(&config, &around, client.is_some()))?;
     let store = Store::open(&places.state).map_err(|error| state_failure(&error.to_string()))?;
     tidy(&store, &places, voice)?;
@@ -62,8 +64,20 @@ pub(crate) fn run(global: &Global, args: &RunArgs, voice: &mut Voice) -> Result<
     let gate = Arc::new(gate(&store, catalogue, policy, known, &session, aloud)?);
     let seat = seat(&config, &role, &around, &session, &program, access.as_ref())?;
     let facts = facts(&config, &gate, client, args);
-    let caller = gate.pipeline().admit(seat, &argv, facts).map_err(|refused| state_failure(&refused.hint()))?;
-    let mut run = Run { gate: Arc::clone(&gate), caller: caller.clone(), around, config, role, client, keep, places };
+    let caller = gate
+        .pipeline()
+        .admit(seat, &argv, facts)
+        .map_err(|refused| state_failure(&refused.hint()))?;
+    let mut run = Run {
+        gate: Arc::clone(&gate),
+        caller: caller.clone(),
+        around,
+        config,
+        role,
+        client,
+        keep,
+        places,
+    };
     let report = runtime.block_on(run.perform(args, &program, &argv, access));
     let ended = finish(&gate, &caller, &report, begun);
     let code = summary::tell(voice, args, &gate, &caller, &report, begun, &run.keep)?;
@@ -103,18 +117,27 @@ impl Run {
         let proposed = Proposed::new(&self.caller, Door::Run, "process.start", arguments);
         let effector = self.effector(args, program, access)?;
         let authorized = self.gate.decide(proposed).map_err(|refused| {
-            let problem = Problem::new(format!("{refused} [{}]", refused.code())).hint(refused.hint());
+            let problem =
+                Problem::new(format!("{refused} [{}]", refused.code())).hint(refused.hint());
             Failure::new(exit::REFUSED, problem)
         })?;
         let executed = self.gate.pipeline().perform(authorized, effector).await;
         let released = self.gate.pipeline().release(executed);
-        released.map(bartizan_gate::call::Released::into_output).map_err(|refused| state_failure(&refused.hint()))
+        released
+            .map(bartizan_gate::call::Released::into_output)
+            .map_err(|refused| state_failure(&refused.hint()))
     }
 
-    fn effector(&self, args: &RunArgs, program: &Path, access: Option<ModelAccess>) -> Result<BoxRun, Failure> {
+    fn effector(
+        &self,
+        args: &RunArgs,
+        program: &Path,
+        access: Option<ModelAccess>,
+    ) -> Result<BoxRun, Failure> {
         let settings = self.settings()?;
-        let bartizan = std::env::current_exe()
-            .map_err(|error| not_started(&format!("cannot tell where bartizan itself is: {error}")))?;
+        let bartizan = std::env::current_exe().map_err(|error| {
+            not_started(&format!("cannot tell where bartizan itself is: {error}"))
+        })?;
         let hook_socket = self.keep.join("hook.sock");
         let outfit = self.client.map(|client| self.outfit(client, &bartizan)).transpose()?;
         let hook = outfit.as_ref().map(|_| listen(&hook_socket)).transpose()?;
@@ -172,7 +195,8 @@ impl Run {
 
 fn surroundings(places: &Places) -> Result<Surroundings, Failure> {
     let here = std::env::current_dir();
-    let workspace = here.map_err(|error| not_started(&format!("cannot tell the current folder: {error}")))?;
+    let workspace =
+        here.map_err(|error| not_started(&format!("cannot tell the current folder: {error}")))?;
     Ok(Surroundings::new(workspace, places.home.clone(), std::env::vars_os().collect()))
 }
 
@@ -189,7 +213,10 @@ fn words(args: &RunArgs) -> Result<Vec<String>, Failure> {
     let word = |word: &OsString| {
         word.to_str().map(str::to_owned).ok_or_else(|| {
             let what = format!("argument `{}` is not UTF-8", word.to_string_lossy());
-            Failure::new(exit::USAGE, Problem::new(what).hint("put it into a file or a script of its own"))
+            Failure::new(
+                exit::USAGE,
+                Problem::new(what).hint("put it into a file or a script of its own"),
+            )
         })
     };
     args.command.iter().map(word).collect()
@@ -204,8 +231,12 @@ fn gate(
     aloud: bool,
 ) -> Result<Gate, Failure> {
     let redactor = Redactor::new(ScanKey::new(random()?), known).map_err(|error| {
-        let problem = Problem::new(format!("the model credential cannot be kept out of the log: {error}"));
-        Failure::new(exit::CONFIG, problem.hint("use a real key; a test needs one of at least 8 different characters"))
+        let problem =
+            Problem::new(format!("the model credential cannot be kept out of the log: {error}"));
+        Failure::new(
+            exit::CONFIG,
+            problem.hint("use a real key; a test needs one of at least 8 different characters"),
+        )
     })?;
     let parts = Parts {
         catalogue: Arc::new(catalogue),
@@ -235,7 +266,8 @@ fn seat(
             subagents.insert((parent.clone(), kind.clone()), role.clone());
         }
     }
-    let settings = config.roles.get(role).map(|role| role.enclosure.readable.clone()).unwrap_or_default();
+    let settings =
+        config.roles.get(role).map(|role| role.enclosure.readable.clone()).unwrap_or_default();
     let shown = ["/usr", "/bin", "/lib", "/lib64", "/sbin", "/tmp"].map(PathBuf::from);
     let shown = shown.into_iter().chain(around.readable(program)).chain(settings);
     let mut private = config.private_hosts.clone();
@@ -243,7 +275,8 @@ fn seat(
     Ok(Seat {
         session: session.clone(),
         role: role.clone(),
-        workspace: workspace.ok_or_else(|| not_started("the current folder has no absolute path"))?,
+        workspace: workspace
+            .ok_or_else(|| not_started("the current folder has no absolute path"))?,
         home: around.home.clone(),
         visible: shown.filter_map(|path| canonical(&path)).collect(),
         subagents,
@@ -252,7 +285,12 @@ fn seat(
     })
 }
 
-fn facts(config: &Config, gate: &Gate, client: Option<Client>, args: &RunArgs) -> Map<String, Value> {
+fn facts(
+    config: &Config,
+    gate: &Gate,
+    client: Option<Client>,
+    args: &RunArgs,
+) -> Map<String, Value> {
     let mut facts = Map::new();
     let mut add = |key: &str, value: Value| facts.insert(key.to_owned(), value);
     add("version", json!(env!("CARGO_PKG_VERSION")));
@@ -270,13 +308,19 @@ fn tidy(store: &Store, places: &Places, voice: &mut Voice) -> Result<(), Failure
     let left = store.sessions(SessionFilter::Leftover).map_err(|error| failed(&error))?;
     for Session { id, .. } in left {
         let report = json!({ "leftover": "its supervisor died; the box died with it" });
-        store.end(&id, bartizan_store::Ending { exit: None, report }).map_err(|error| failed(&error))?;
+        store
+            .end(&id, bartizan_store::Ending { exit: None, report })
+            .map_err(|error| failed(&error))?;
         let journal = places.state.join("sessions").join(&id).join("journal");
         if journal.exists() {
             let recovered = writeback::recover(&journal, &mut |_, _| {});
             let said = match recovered {
-                Ok(recovery) => format!("an interrupted write-back of session {id} was looked after: {recovery:?}"),
-                Err(error) => format!("the write-back of session {id} was interrupted and cannot be finished: {error}"),
+                Ok(recovery) => format!(
+                    "an interrupted write-back of session {id} was looked after: {recovery:?}"
+                ),
+                Err(error) => format!(
+                    "the write-back of session {id} was interrupted and cannot be finished: {error}"
+                ),
             };
             voice.say(&said).map_err(|error| failed(&error))?;
         }
@@ -291,7 +335,11 @@ fn finish(
     begun: Instant,
 ) -> Result<(), Failure> {
     let (allowed, asked, denied) = gate.tally();
-    let exit = report.as_ref().ok().and_then(|report| report.end.as_ref().ok()).map(bartizan_sandbox::Exit::code);
+    let exit = report
+        .as_ref()
+        .ok()
+        .and_then(|report| report.end.as_ref().ok())
+        .map(bartizan_sandbox::Exit::code);
     let took_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
     let enforced = report.as_ref().ok().and_then(|report| report.enforcement.as_ref()).map(|enforcement| {
         let items = enforcement.items().iter();
@@ -332,10 +380,12 @@ fn session_folder(places: &Places, session: &SessionId) -> Result<PathBuf, Failu
 
 /// A socket that only the box reaches: the folder is ours alone, and the socket is bound into the box.
 fn listen(socket: &Path) -> Result<UnixListener, Failure> {
-    let listener = UnixListener::bind(socket).map_err(|error| Failure::file("listen at", socket, &error))?;
+    let listener =
+        UnixListener::bind(socket).map_err(|error| Failure::file("listen at", socket, &error))?;
     // The box's uid may be another than ours.
     let open = std::fs::Permissions::from_mode(0o666);
-    std::fs::set_permissions(socket, open).map_err(|error| Failure::file("open", socket, &error))?;
+    std::fs::set_permissions(socket, open)
+        .map_err(|error| Failure::file("open", socket, &error))?;
     Ok(listener)
 }
 

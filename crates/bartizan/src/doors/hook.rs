@@ -34,9 +34,12 @@ pub(crate) fn ask(socket: &Path) -> (u8, Option<String>) {
     match exchange(socket) {
         Ok(Answer { deny: None }) => (0, None),
         Ok(Answer { deny: Some(sentence) }) => (DENY, Some(sentence)),
-        Err(error) => {
-            (DENY, Some(format!("hook-unavailable: the gate did not answer ({error}), so this does not happen")))
-        }
+        Err(error) => (
+            DENY,
+            Some(format!(
+                "hook-unavailable: the gate did not answer ({error}), so this does not happen"
+            )),
+        ),
     }
 }
 
@@ -110,7 +113,8 @@ async fn one(mut stream: UnixStream, desk: Arc<Judge>) -> std::io::Result<()> {
     let mut payload = Vec::new();
     (&mut stream).take(PAYLOAD_MAX + 1).read_to_end(&mut payload).await?;
     let judged = tokio::task::spawn_blocking(move || desk.judge(&payload)).await;
-    let deny = judged.unwrap_or_else(|_| Some("hook-failed: the gate could not judge this".to_owned()));
+    let deny =
+        judged.unwrap_or_else(|_| Some("hook-failed: the gate could not judge this".to_owned()));
     let answer = serde_json::to_vec(&Answer { deny })?;
     stream.write_all(&answer).await?;
     stream.shutdown().await
@@ -133,7 +137,11 @@ impl Judge {
         }
         let payload: Payload = match serde_json::from_slice(payload) {
             Ok(payload) => payload,
-            Err(_) => return Some("hook-payload: the client sent something that is no hook payload".to_owned()),
+            Err(_) => {
+                return Some(
+                    "hook-payload: the client sent something that is no hook payload".to_owned(),
+                );
+            }
         };
         match payload.hook_event_name.as_str() {
             "PreToolUse" => self.before(payload),
@@ -190,9 +198,10 @@ impl Judge {
         let response = payload.tool_response.map(|value| value.to_string()).unwrap_or_default();
         let outcome = match &payload.error {
             None => Outcome::succeeded(json!({ "by": "client", "bytes": response.len() })),
-            Some(error) => {
-                Outcome::failed("tool-failed", json!({ "by": "client", "error": display_line(error, 500) }))
-            }
+            Some(error) => Outcome::failed(
+                "tool-failed",
+                json!({ "by": "client", "error": display_line(error, 500) }),
+            ),
         };
         let pipeline = self.gate.pipeline();
         let released = pipeline.release(pipeline.returned(delegated, outcome, response));
@@ -217,7 +226,8 @@ impl Judge {
     fn settings(&self, payload: &Payload) -> String {
         let unwritten = self.note(payload);
         unwritten.unwrap_or_else(|| {
-            "settings-fixed: settings cannot be changed while a session runs behind the gate".to_owned()
+            "settings-fixed: settings cannot be changed while a session runs behind the gate"
+                .to_owned()
         })
     }
 
@@ -306,7 +316,10 @@ mod tests {
     #[test]
     fn a_mention_that_leads_out_is_found() {
         let prompt = "see @~/.ssh/id_rsa, (@/etc/passwd) and @../x\nand @\"/a b/c\" @src/../../y but mail a@/b";
-        assert_eq!(mentions(prompt), ["~/.ssh/id_rsa", "/etc/passwd", "../x", "/a b/c", "src/../../y"]);
+        assert_eq!(
+            mentions(prompt),
+            ["~/.ssh/id_rsa", "/etc/passwd", "../x", "/a b/c", "src/../../y"]
+        );
     }
 
     #[test]

@@ -3,7 +3,8 @@
 use crate::app::Gate;
 use crate::doors::net::told;
 use bartizan_egress::{
-    Captured, Judge, ModelOutcome, ModelRequest, ModelRoute, Refusal as Told, Status, Upstream, model::ModelEnded,
+    Captured, Judge, ModelOutcome, ModelRequest, ModelRoute, Refusal as Told, Status, Upstream,
+    model::ModelEnded,
 };
 use bartizan_gate::call::{Door, Outcome, Proposed};
 use bartizan_gate::effect::{Effector, Warrant};
@@ -22,7 +23,12 @@ pub(crate) struct ModelDoor {
 
 impl ModelDoor {
     /// A door for the box of `caller`, onto `route`, which leads to `upstream`.
-    pub(crate) fn new(gate: Arc<Gate>, caller: Caller, route: ModelRoute, upstream: &Upstream) -> Self {
+    pub(crate) fn new(
+        gate: Arc<Gate>,
+        caller: Caller,
+        route: ModelRoute,
+        upstream: &Upstream,
+    ) -> Self {
         let target = upstream.target();
         let (host, port) = (target.host().to_string(), target.port());
         Self { route, judge: Arc::new(ModelJudge { gate, caller, host, port }) }

@@ -6,7 +6,8 @@
 use crate::app::Gate;
 use crate::doors::model::ModelDoor;
 use bartizan_egress::{
-    Arrival, Captured, Ended, FrontLimits, Kind, Reach, Refusal as Told, Status, SyntheticNames, Tunnel, TunnelReport, capture, dns,
+    Arrival, Captured, Ended, FrontLimits, Kind, Reach, Refusal as Told, Status, SyntheticNames,
+    Tunnel, TunnelReport, capture, dns,
 };
 use bartizan_gate::call::{Authorized, Door, Outcome, Proposed};
 use bartizan_gate::effect::{Content, Effector, Warrant};
@@ -39,7 +40,12 @@ pub(crate) struct NetDoor {
 
 impl NetDoor {
     /// A door for the box of `caller`.
-    pub(crate) fn new(gate: Arc<Gate>, caller: Caller, tunnel: Tunnel, model: Option<ModelDoor>) -> Arc<Self> {
+    pub(crate) fn new(
+        gate: Arc<Gate>,
+        caller: Caller,
+        tunnel: Tunnel,
+        model: Option<ModelDoor>,
+    ) -> Arc<Self> {
         let log = (Arc::clone(&gate), caller.clone());
         let names = SyntheticNames::new(move |new| {
             let mut about = Map::new();
@@ -115,8 +121,11 @@ impl NetDoor {
             Ok(captured) => captured,
             Err(bad) => {
                 let (gate, caller) = (Arc::clone(&self.gate), self.caller.clone());
-                let (code, what) = (bad.refusal().code().to_owned(), bad.refusal().sentence().to_owned());
-                let noted = tokio::task::spawn_blocking(move || gate.unreadable(&caller, Door::Net, &code, &what));
+                let (code, what) =
+                    (bad.refusal().code().to_owned(), bad.refusal().sentence().to_owned());
+                let noted = tokio::task::spawn_blocking(move || {
+                    gate.unreadable(&caller, Door::Net, &code, &what)
+                });
                 drop(noted.await);
                 return bad.answer().await;
             }
@@ -150,14 +159,19 @@ impl NetDoor {
             Ok(Ok(authorized)) => self.perform(authorized, captured).await,
             Ok(Err(refused)) => captured.refuse(&told(&refused)).await,
             // The judge panicked: nobody said yes.
-            Err(_) => captured.refuse(&Told::new(Status::Forbidden, "gate-failed", "the gate failed")).await,
+            Err(_) => {
+                captured
+                    .refuse(&Told::new(Status::Forbidden, "gate-failed", "the gate failed"))
+                    .await
+            }
         }
     }
 
     async fn perform(&self, authorized: Authorized, captured: Captured<TcpStream>) {
         // Policy never opens a private address by itself: the configuration must have named this one.
         let declared = self.caller.seat().private.contains(captured.intent().target());
-        let reach = if declared { Reach::public().and_network().and_this_host() } else { Reach::public() };
+        let reach =
+            if declared { Reach::public().and_network().and_this_host() } else { Reach::public() };
         let dial = Dial { tunnel: &self.tunnel, captured, reach };
         let executed = self.gate.pipeline().perform(authorized, dial).await;
         // The tunnel is closed; all that is left is its record, and a log that fails stops the next act.
@@ -195,7 +209,11 @@ impl Effector for Dial<'_> {
     async fn run(self, warrant: &Warrant<'_>) -> (Outcome, Carried) {
         let judged = warrant.host();
         if judged != Some(self.captured.intent().target()) {
-            let told = Told::new(Status::Forbidden, "warrant-mismatch", "this connection was not the one that was judged");
+            let told = Told::new(
+                Status::Forbidden,
+                "warrant-mismatch",
+                "this connection was not the one that was judged",
+            );
             self.captured.refuse(&told).await;
             return (Outcome::stopped("warrant-mismatch", json!({})), Carried);
         }

@@ -10,7 +10,9 @@ use bartizan_gate::call::Outcome;
 use bartizan_gate::effect::{Content, Effector, Warrant};
 use bartizan_gate::seat::Caller;
 use bartizan_sandbox::writeback::{self, Applied};
-use bartizan_sandbox::{BoxSpec, Enforcement, Exit, HostFacts, Plan, Reason, Running, StdioEnds, spawn};
+use bartizan_sandbox::{
+    BoxSpec, Enforcement, Exit, HostFacts, Plan, Reason, Running, StdioEnds, spawn,
+};
 use serde_json::{Value, json};
 use std::ffi::OsString;
 use std::os::fd::{AsFd, OwnedFd};
@@ -74,7 +76,12 @@ impl Effector for BoxRun {
             Ok(running) => self.attend(running, since).await,
             Err(why) => {
                 let outcome = Outcome::failed("not-started", json!({ "why": why.0 }));
-                let report = RunReport { end: Err(why), enforcement: None, changes: None, interrupted: None };
+                let report = RunReport {
+                    end: Err(why),
+                    enforcement: None,
+                    changes: None,
+                    interrupted: None,
+                };
                 (outcome, report)
             }
         }
@@ -87,7 +94,8 @@ fn command(spec: &mut BoxSpec, warrant: &Warrant<'_>) -> Result<(), NotStarted> 
     let text = |value: Option<&Value>| value.and_then(Value::as_str).map(OsString::from);
     let program = text(arguments.get("program"));
     let argv = arguments.get("argv").and_then(Value::as_array);
-    let argv: Option<Vec<OsString>> = argv.map(|words| words.iter().filter_map(|word| text(Some(word))).collect());
+    let argv: Option<Vec<OsString>> =
+        argv.map(|words| words.iter().filter_map(|word| text(Some(word))).collect());
     match (program, argv) {
         (Some(program), Some(argv)) => {
             spec.program = program.into();
@@ -114,15 +122,24 @@ impl BoxRun {
         if let Some(listener) = self.hook {
             tokio::spawn(hook::serve(listener, Arc::clone(&self.gate), self.caller.clone()));
         }
-        let (served, mut signals, killer) = match served.and_then(|served| Ok((served, Signals::new()?, life.killer()?))) {
-            Ok(ready) => ready,
-            Err(error) => {
-                drop(life);
-                let why = NotStarted(format!("the box's sockets cannot be served: {error}"));
-                let outcome = Outcome::failed("not-served", json!({}));
-                return (outcome, RunReport { end: Err(why), enforcement: Some(report), changes: None, interrupted: None });
-            }
-        };
+        let (served, mut signals, killer) =
+            match served.and_then(|served| Ok((served, Signals::new()?, life.killer()?))) {
+                Ok(ready) => ready,
+                Err(error) => {
+                    drop(life);
+                    let why = NotStarted(format!("the box's sockets cannot be served: {error}"));
+                    let outcome = Outcome::failed("not-served", json!({}));
+                    return (
+                        outcome,
+                        RunReport {
+                            end: Err(why),
+                            enforcement: Some(report),
+                            changes: None,
+                            interrupted: None,
+                        },
+                    );
+                }
+            };
         let raw = terminal::Raw::enter();
         let (streams, screen) = carry(stdio);
         let mut ended = tokio::task::spawn_blocking(move || life.wait());
@@ -150,7 +167,8 @@ impl BoxRun {
             Ok(Err(error)) => Err(NotStarted(format!("the box's end cannot be told: {error}"))),
             Err(_) => Err(NotStarted("the thread that waited for the box failed".to_owned())),
         };
-        let changes = upper.map(|upper| write_back(&upper, &workspace, since, &self.keep, self.owner));
+        let changes =
+            upper.map(|upper| write_back(&upper, &workspace, since, &self.keep, self.owner));
         let outcome = outcome(exit.as_ref().ok(), changes.as_ref());
         (outcome, RunReport { end: exit, enforcement: Some(report), changes, interrupted })
     }
@@ -184,7 +202,8 @@ struct Screen(OwnedFd);
 
 impl Screen {
     fn resize(&self, rows: u16, cols: u16) -> std::io::Result<()> {
-        let size = rustix::termios::Winsize { ws_row: rows, ws_col: cols, ws_xpixel: 0, ws_ypixel: 0 };
+        let size =
+            rustix::termios::Winsize { ws_row: rows, ws_col: cols, ws_xpixel: 0, ws_ypixel: 0 };
         Ok(rustix::termios::tcsetwinsize(&self.0, size)?)
     }
 }
@@ -207,15 +226,20 @@ fn write_back(
     keep: &std::path::Path,
     owner: Option<(u32, u32)>,
 ) -> Result<Applied, String> {
-    let listed = writeback::list(upper.as_fd(), workspace.as_fd(), since).map_err(|error| error.to_string())?;
+    let listed = writeback::list(upper.as_fd(), workspace.as_fd(), since)
+        .map_err(|error| error.to_string())?;
     let (journal, held) = (keep.join("journal"), keep.join("held"));
-    let options = writeback::Options { owner, journal: &journal, held: &held, progress: &mut |_, _| {} };
-    writeback::apply(&listed, upper.as_fd(), workspace.as_fd(), options).map_err(|error| error.to_string())
+    let options =
+        writeback::Options { owner, journal: &journal, held: &held, progress: &mut |_, _| {} };
+    writeback::apply(&listed, upper.as_fd(), workspace.as_fd(), options)
+        .map_err(|error| error.to_string())
 }
 
 fn outcome(exit: Option<&Exit>, changes: Option<&Result<Applied, String>>) -> Outcome {
     let files = match changes {
-        Some(Ok(applied)) => json!({ "landed": applied.landed().len(), "kept": applied.kept().len(), "dropped": applied.dropped().len() }),
+        Some(Ok(applied)) => {
+            json!({ "landed": applied.landed().len(), "kept": applied.kept().len(), "dropped": applied.dropped().len() })
+        }
         Some(Err(error)) => json!({ "error": error }),
         None => json!(null),
     };

@@ -59,21 +59,26 @@ pub(crate) fn clear(
         digest: scoped.digest(),
         policy: policy.digest(),
     };
-    let given = desk.given(&key).map_err(|error| Refusal::DeskUnavailable { cause: error.to_string() })?;
+    let given =
+        desk.given(&key).map_err(|error| Refusal::DeskUnavailable { cause: error.to_string() })?;
     if let Some(reason) = given.denied {
         return Err(Refusal::ApprovalDenied { reason: bartizan_scan::display_line(&reason, 300) });
     }
-    if given.approvers.is_empty() {
+    // Whoever can write the store can put a name there; only configured people count.
+    let approvers: Vec<String> =
+        given.approvers.into_iter().filter(|name| policy.may_approve(name)).collect();
+    if approvers.is_empty() {
         return Ok(Clearance::Wait { quorum });
     }
-    let judged = judge(policy, who, listed, scoped, &given.approvers);
+    let judged = judge(policy, who, listed, scoped, &approvers);
     match judged.verdict {
         Verdict::Deny => Err(denied(listed, scoped, judged)),
         Verdict::Ask { .. } => Ok(Clearance::Wait { quorum }),
         Verdict::Allow => {
-            let consumed =
-                desk.consume(&key).map_err(|error| Refusal::DeskUnavailable { cause: error.to_string() })?;
-            Ok(clearance(judged, given.approvers, Some(consumed)))
+            let consumed = desk
+                .consume(&key)
+                .map_err(|error| Refusal::DeskUnavailable { cause: error.to_string() })?;
+            Ok(clearance(judged, approvers, Some(consumed)))
         }
     }
 }
@@ -86,7 +91,8 @@ pub(crate) fn judge(
     scoped: &Scoped,
     approvers: &[String],
 ) -> ChainVerdict {
-    let mut whole = ChainVerdict { verdict: Verdict::Allow, policies: Vec::new(), errors: Vec::new() };
+    let mut whole =
+        ChainVerdict { verdict: Verdict::Allow, policies: Vec::new(), errors: Vec::new() };
     for (depth, Principal { agent, role }) in who.chain().iter().enumerate() {
         let depth = u32::try_from(depth).unwrap_or(u32::MAX);
         let query = Query {
@@ -116,7 +122,11 @@ fn merge(whole: &mut ChainVerdict, one: Judgement) {
     whole.errors.extend(one.errors);
 }
 
-fn clearance(judged: ChainVerdict, approvers: Vec<String>, consumed: Option<Consumed>) -> Clearance {
+fn clearance(
+    judged: ChainVerdict,
+    approvers: Vec<String>,
+    consumed: Option<Consumed>,
+) -> Clearance {
     Clearance::Clear(Cleared { policies: judged.policies, approvers, _consumed: consumed })
 }
 

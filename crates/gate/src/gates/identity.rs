@@ -45,10 +45,19 @@ pub(crate) fn check(caller: &Caller, subagent: Option<&Subagent>) -> Result<Iden
     let seat = caller.seat();
     let main = Principal { agent: AgentId::main(), role: seat.role.clone() };
     let Some(subagent) = subagent else {
-        return Ok(Identified { session: seat.session.clone(), chain: vec![main.clone()], asking: main });
+        return Ok(Identified {
+            session: seat.session.clone(),
+            chain: vec![main.clone()],
+            asking: main,
+        });
     };
-    let agent = main.agent.child(&subagent.kind, &subagent.id).map_err(|_| Refusal::AgentUnknown)?;
-    let role = seat.subagents.get(&(main.role.clone(), subagent.kind.clone())).unwrap_or(&main.role).clone();
+    let agent =
+        main.agent.child(&subagent.kind, &subagent.id).map_err(|_| Refusal::AgentUnknown)?;
+    let role = seat
+        .subagents
+        .get(&(main.role.clone(), subagent.kind.clone()))
+        .unwrap_or(&main.role)
+        .clone();
     let asking = Principal { agent, role };
     Ok(Identified { session: seat.session.clone(), chain: vec![main, asking.clone()], asking })
 }

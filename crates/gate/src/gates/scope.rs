@@ -47,7 +47,8 @@ impl Scoped {
 
     /// ` on X` for a sentence, safe to show; empty when there is no target.
     pub(crate) fn on_target(&self) -> String {
-        let shown = self.target().map(|target| format!(" on {}", bartizan_scan::display_line(target, 120)));
+        let shown =
+            self.target().map(|target| format!(" on {}", bartizan_scan::display_line(target, 120)));
         shown.unwrap_or_default()
     }
 
@@ -58,7 +59,12 @@ impl Scoped {
     }
 }
 
-pub(crate) fn check(who: &Identified, listed: &Listed, seat: &Seat, arguments: Value) -> Result<Scoped, Refusal> {
+pub(crate) fn check(
+    who: &Identified,
+    listed: &Listed,
+    seat: &Seat,
+    arguments: Value,
+) -> Result<Scoped, Refusal> {
     let tool = listed.tool();
     let invalid = |what: String| Refusal::ArgumentsInvalid { tool: tool.name().to_string(), what };
     let checked = tool.shape().check(&arguments).map_err(|error| invalid(error.to_string()))?;
@@ -105,14 +111,19 @@ impl Scoped {
 
     fn connection(&mut self, seat: &Seat, text: &str) -> Result<(), Refusal> {
         let host = Host::parse(text).map_err(|source| Refusal::HostInvalid { source })?;
-        let port = self.arguments.get("port").and_then(Value::as_u64).and_then(|port| u16::try_from(port).ok());
-        let target =
-            HostPort::new(host, port.unwrap_or(443)).map_err(|source| Refusal::HostInvalid { source })?;
+        let port = self
+            .arguments
+            .get("port")
+            .and_then(Value::as_u64)
+            .and_then(|port| u16::try_from(port).ok());
+        let target = HostPort::new(host, port.unwrap_or(443))
+            .map_err(|source| Refusal::HostInvalid { source })?;
         self.reach(seat, target)
     }
 
     fn url(&mut self, seat: &Seat, text: &str) -> Result<(), Refusal> {
-        let target = url_target(text).map_err(|what| Refusal::ArgumentsInvalid { tool: "url".to_owned(), what })?;
+        let target = url_target(text)
+            .map_err(|what| Refusal::ArgumentsInvalid { tool: "url".to_owned(), what })?;
         self.reach(seat, target)
     }
 
@@ -122,7 +133,8 @@ impl Scoped {
         if private && !seat.declares(&target) {
             return Err(Refusal::HostPrivate { host: target.host().to_string() });
         }
-        self.facts.host = Some(HostFact { host: target.host().to_string(), port: target.port(), private });
+        self.facts.host =
+            Some(HostFact { host: target.host().to_string(), port: target.port(), private });
         self.target = Some(target.to_string());
         self.host = Some(target);
         Ok(())
@@ -167,11 +179,14 @@ fn is_guarded(path: &str) -> bool {
     parts.iter().enumerate().any(|(at, part)| {
         let next = parts.get(at + 1).copied();
         match *part {
-            ".git" => matches!(next, None | Some("config" | "config.worktree" | "hooks" | "info" | "modules")),
+            ".git" => matches!(
+                next,
+                None | Some("config" | "config.worktree" | "hooks" | "info" | "modules")
+            ),
             ".claude" => matches!(next, Some("settings.json" | "settings.local.json" | "hooks")),
             ".vscode" => matches!(next, Some("tasks.json" | "launch.json" | "settings.json")),
-            ".mcp.json" | ".envrc" | ".husky" | ".codex" | ".cursor" | ".gemini" | ".idea" | ".devcontainer"
-            | ".bartizan" => true,
+            ".mcp.json" | ".envrc" | ".husky" | ".codex" | ".cursor" | ".gemini" | ".idea"
+            | ".devcontainer" | ".bartizan" => true,
             _ => false,
         }
     })
@@ -181,16 +196,34 @@ fn is_guarded(path: &str) -> bool {
 /// early answer puts the attempt on the log and tells the agent why nothing is there.
 fn names_credentials(command: &str, home: &Path) -> bool {
     let home = home.to_string_lossy();
-    let bases = ["~/", "$HOME/", "${HOME}/", "/root/", "/home/", &format!("{}/", home.trim_end_matches('/'))];
+    let bases = [
+        "~/",
+        "$HOME/",
+        "${HOME}/",
+        "/root/",
+        "/home/",
+        &format!("{}/", home.trim_end_matches('/')),
+    ];
     let named = |place: &str| command.contains(place);
     CREDENTIAL_PLACES.iter().any(|place| {
-        named(place) && bases.iter().any(|base| named(base)) || command.split_whitespace().any(|w| w == *place)
+        named(place) && bases.iter().any(|base| named(base))
+            || command.split_whitespace().any(|w| w == *place)
     }) || named("/etc/shadow")
 }
 
 const CREDENTIAL_PLACES: [&str; 12] = [
-    ".ssh/", ".aws/", ".netrc", ".gnupg/", ".kube/", ".docker/config.json", ".config/gcloud", ".config/gh",
-    ".git-credentials", ".npmrc", ".pypirc", ".cargo/credentials",
+    ".ssh/",
+    ".aws/",
+    ".netrc",
+    ".gnupg/",
+    ".kube/",
+    ".docker/config.json",
+    ".config/gcloud",
+    ".config/gh",
+    ".git-credentials",
+    ".npmrc",
+    ".pypirc",
+    ".cargo/credentials",
 ];
 
 #[cfg(test)]
@@ -203,8 +236,16 @@ mod tests {
         assert_eq!(target("https://OK.com/a?b").unwrap(), "ok.com:443");
         assert_eq!(target("http://ok.com:8080").unwrap(), "ok.com:8080");
         for url in [
-            "https://ok.com@evil.com/", "https://evil.com\\@ok.com", "ftp://ok.com", "ok.com", "https:///x",
-            "https://ok%2ecom/", "https://0x7f.1/", "https://ok.com:0/", "https://ok.com:99999/", "https:// ok.com",
+            "https://ok.com@evil.com/",
+            "https://evil.com\\@ok.com",
+            "ftp://ok.com",
+            "ok.com",
+            "https:///x",
+            "https://ok%2ecom/",
+            "https://0x7f.1/",
+            "https://ok.com:0/",
+            "https://ok.com:99999/",
+            "https:// ok.com",
         ] {
             assert!(url_target(url).is_err(), "{url}");
         }
@@ -212,10 +253,18 @@ mod tests {
 
     #[test]
     fn files_that_host_tools_obey_are_guarded() {
-        for path in [".git/hooks/pre-commit", "sub/.GIT/config", ".claude/settings.local.json", ".mcp.json", ".git"] {
+        for path in [
+            ".git/hooks/pre-commit",
+            "sub/.GIT/config",
+            ".claude/settings.local.json",
+            ".mcp.json",
+            ".git",
+        ] {
             assert!(is_guarded(path), "{path}");
         }
-        for path in ["src/main.rs", ".gitignore", ".git/objects/ab/cd", ".github/x", "claude/settings.json"] {
+        for path in
+            ["src/main.rs", ".gitignore", ".git/objects/ab/cd", ".github/x", "claude/settings.json"]
+        {
             assert!(!is_guarded(path), "{path}");
         }
     }
@@ -223,7 +272,12 @@ mod tests {
     #[test]
     fn a_command_that_names_credentials_is_seen() {
         let home = Path::new("/home/anna");
-        for command in ["cat ~/.ssh/id_rsa", "cat /home/anna/.aws/credentials", "tar c $HOME/.gnupg/", "cat /etc/shadow"] {
+        for command in [
+            "cat ~/.ssh/id_rsa",
+            "cat /home/anna/.aws/credentials",
+            "tar c $HOME/.gnupg/",
+            "cat /etc/shadow",
+        ] {
             assert!(names_credentials(command, home), "{command}");
         }
         for command in ["npm ci", "grep -r ssh src", "cat .npmrc.example", "ls ~/project"] {

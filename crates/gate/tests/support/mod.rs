@@ -1,5 +1,9 @@
 //! A real gate on a real store, for tests that send proposals through it.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a fixture that cannot be built fails its test")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a fixture that cannot be built fails its test"
+)]
 #![expect(clippy::disallowed_methods, reason = "a gate of the test's own")]
 
 use bartizan_gate::call::{Decision, Door, Proposed};
@@ -42,7 +46,17 @@ impl Fixture {
     pub(crate) fn builtin() -> Self {
         let roles = Roles::new([(role("coder"), vec![role("default")])]).unwrap();
         let catalogue = Catalogue::builtin().unwrap();
-        let policy = Policy::load(&Policy::builtin_sources(), &[], &roles, &catalogue, &[]).unwrap();
+        let policy =
+            Policy::load(&Policy::builtin_sources(), &[], &roles, &catalogue, &[]).unwrap();
+        Self::on(catalogue, policy, "coder", "coder")
+    }
+
+    /// As [`Fixture::new`], where only `approvers` may say yes.
+    pub(crate) fn with_approvers(rules: &[ShortForm], approvers: &[&str]) -> Self {
+        let roles = Roles::new([(role("coder"), Vec::new())]).unwrap();
+        let catalogue = Catalogue::builtin().unwrap();
+        let approvers: Vec<String> = approvers.iter().map(ToString::to_string).collect();
+        let policy = Policy::load(&[], rules, &roles, &catalogue, &approvers).unwrap();
         Self::on(catalogue, policy, "coder", "coder")
     }
 
@@ -107,7 +121,8 @@ impl Fixture {
     }
 
     pub(crate) fn approve(&self, question: &str, approver: &str) {
-        let answer = Answer { approver: approver.into(), verdict: Verdict::Approve, reason: String::new() };
+        let answer =
+            Answer { approver: approver.into(), verdict: Verdict::Approve, reason: String::new() };
         self.store.answer(question, answer).unwrap();
     }
 
@@ -169,7 +184,11 @@ pub(crate) fn rules(verdict: &str, patterns: &[&str]) -> Vec<ShortForm> {
         "deny" => RuleVerdict::Deny,
         other => panic!("no such verdict: {other}"),
     };
-    patterns.iter().enumerate().map(|(line, pattern)| rule("coder", verdict, pattern, line)).collect()
+    patterns
+        .iter()
+        .enumerate()
+        .map(|(line, pattern)| rule("coder", verdict, pattern, line))
+        .collect()
 }
 
 pub(crate) fn ask_of(pattern: &str, quorum: u32) -> ShortForm {
@@ -178,7 +197,13 @@ pub(crate) fn ask_of(pattern: &str, quorum: u32) -> ShortForm {
 
 fn rule(name: &str, verdict: RuleVerdict, pattern: &str, line: usize) -> ShortForm {
     let place = Place { file: "test.toml".to_owned(), line: u32::try_from(line).unwrap() + 1 };
-    ShortForm { layer: Layer::User, role: Some(role(name)), verdict, pattern: pattern.to_owned(), place }
+    ShortForm {
+        layer: Layer::User,
+        role: Some(role(name)),
+        verdict,
+        pattern: pattern.to_owned(),
+        place,
+    }
 }
 
 /// Up to six rules of any kind for one role.
@@ -188,18 +213,32 @@ pub(crate) fn any_rules(name: &'static str) -> impl Strategy<Value = Vec<ShortFo
         1 => (1u32..4).prop_map(|quorum| RuleVerdict::Ask { quorum }),
         1 => Just(RuleVerdict::Deny),
     ];
-    let pattern = prop::sample::select(vec!["*", "Read", "Read(src/*)", "Bash", "Bash(git *)", "Write(src/*)", "Write"]);
+    let pattern = prop::sample::select(vec![
+        "*",
+        "Read",
+        "Read(src/*)",
+        "Bash",
+        "Bash(git *)",
+        "Write(src/*)",
+        "Write",
+    ]);
     let one = (verdict, pattern);
     prop::collection::vec(one, 0..6).prop_map(move |rules| {
-        rules.into_iter().enumerate().map(|(line, (verdict, pattern))| rule(name, verdict, pattern, line)).collect()
+        rules
+            .into_iter()
+            .enumerate()
+            .map(|(line, (verdict, pattern))| rule(name, verdict, pattern, line))
+            .collect()
     })
 }
 
 pub(crate) fn any_call() -> impl Strategy<Value = (&'static str, Value)> {
     prop_oneof![
-        prop::sample::select(vec!["src/a", "b", "~/.ssh/id", "/usr/x"]).prop_map(|p| ("Read", json!({ "file_path": p }))),
+        prop::sample::select(vec!["src/a", "b", "~/.ssh/id", "/usr/x"])
+            .prop_map(|p| ("Read", json!({ "file_path": p }))),
         prop::sample::select(vec!["src/a", ".git/config"])
             .prop_map(|p| ("Write", json!({ "file_path": p, "content": "x" }))),
-        prop::sample::select(vec!["git status", "cat ~/.ssh/id_rsa", "ls"]).prop_map(|c| ("Bash", json!({ "command": c }))),
+        prop::sample::select(vec!["git status", "cat ~/.ssh/id_rsa", "ls"])
+            .prop_map(|c| ("Bash", json!({ "command": c }))),
     ]
 }

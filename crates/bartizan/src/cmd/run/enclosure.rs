@@ -29,7 +29,10 @@ pub(crate) fn specify(
     readable.extend(settings.readable.iter().cloned());
     if let Some(outfit) = outfit {
         readable.push(hidden.bartizan.to_path_buf());
-        sockets.push(BoundSocket { host: hidden.hook_socket.to_path_buf(), inside: PathBuf::from(hook::SOCKET) });
+        sockets.push(BoundSocket {
+            host: hidden.hook_socket.to_path_buf(),
+            inside: PathBuf::from(hook::SOCKET),
+        });
         synthetic.extend(outfit.files.into_iter().map(|file| SyntheticFile {
             path: file.path,
             contents: file.contents,
@@ -75,7 +78,8 @@ pub(crate) struct Hidden<'a> {
 }
 
 fn mode(settings: &BoxSettings, args: &RunArgs) -> WorkspaceMode {
-    let overlay = WorkspaceMode::Overlay { size_bytes: settings.overlay_size_bytes, inodes: OVERLAY_INODES };
+    let overlay =
+        WorkspaceMode::Overlay { size_bytes: settings.overlay_size_bytes, inodes: OVERLAY_INODES };
     match settings.workspace {
         Configured::ReadOnly => WorkspaceMode::ReadOnly,
         _ if args.read_only => WorkspaceMode::ReadOnly,
@@ -104,7 +108,11 @@ fn stdio() -> Stdio {
     Stdio { stdin, stdout, stderr, size: WindowSize { rows, cols } }
 }
 
-fn environment(around: &Surroundings, settings: &BoxSettings, session: &str) -> Vec<(OsString, OsString)> {
+fn environment(
+    around: &Surroundings,
+    settings: &BoxSettings,
+    session: &str,
+) -> Vec<(OsString, OsString)> {
     let mut env = around.inherited(&settings.env);
     let mut set = |name: &str, value: OsString| env.push((name.into(), value));
     set("PATH", around.search_path());

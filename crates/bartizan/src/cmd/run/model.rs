@@ -4,7 +4,9 @@ use crate::cli::exit;
 use crate::cmd::run::surroundings::Surroundings;
 use crate::config::{Config, CredentialHeader};
 use crate::report::{Failure, Problem};
-use bartizan_egress::{Credential, ModelLimits, ModelRoute, Resolver, SecretRef, SecretValue, Upstream, Vault};
+use bartizan_egress::{
+    Credential, ModelLimits, ModelRoute, Resolver, SecretRef, SecretValue, Upstream, Vault,
+};
 use bartizan_scan::KnownSecret;
 use std::sync::Arc;
 
@@ -36,7 +38,8 @@ pub(crate) async fn access(
     };
     let upstream = upstream(config, around)?;
     let reference = SecretRef::parse(&reference).map_err(|error| unusable(&error.to_string()))?;
-    let value = Vault::system().resolve(&reference).await.map_err(|error| unusable(&error.to_string()))?;
+    let value =
+        Vault::system().resolve(&reference).await.map_err(|error| unusable(&error.to_string()))?;
     let value = Arc::new(value);
     let known = known(&value);
     let credential = match header {
@@ -44,8 +47,9 @@ pub(crate) async fn access(
         CredentialHeader::Bearer => Credential::bearer(value),
     };
     let credential = credential.map_err(|error| unusable(&error.to_string()))?;
-    let route = ModelRoute::new(upstream.clone(), credential, Resolver::system(), ModelLimits::default())
-        .map_err(|error| unusable(&error.to_string()))?;
+    let route =
+        ModelRoute::new(upstream.clone(), credential, Resolver::system(), ModelLimits::default())
+            .map_err(|error| unusable(&error.to_string()))?;
     Ok(Some(ModelAccess { route, upstream, known }))
 }
 
@@ -54,9 +58,9 @@ pub(crate) async fn access(
 fn credential(config: &Config, around: &Surroundings) -> Option<(String, CredentialHeader)> {
     let configured = config.model.credential.as_str().to_owned();
     match config.model.credential.variable() {
-        Some(variable) if !around.has(variable) => {
-            around.has(BEARER_VARIABLE).then(|| (format!("env://{BEARER_VARIABLE}"), CredentialHeader::Bearer))
-        }
+        Some(variable) if !around.has(variable) => around
+            .has(BEARER_VARIABLE)
+            .then(|| (format!("env://{BEARER_VARIABLE}"), CredentialHeader::Bearer)),
         _ => Some((configured, config.model.header)),
     }
 }
@@ -68,7 +72,10 @@ fn upstream(config: &Config, around: &Surroundings) -> Result<Upstream, Failure>
     };
     Upstream::parse(&text).map_err(|error| {
         let problem = Problem::new(format!("the model's base URL cannot be used: {error}"));
-        Failure::new(exit::NOT_STARTED, problem.hint("set ANTHROPIC_BASE_URL, or `upstream` under `[model]`"))
+        Failure::new(
+            exit::NOT_STARTED,
+            problem.hint("set ANTHROPIC_BASE_URL, or `upstream` under `[model]`"),
+        )
     })
 }
 
@@ -82,13 +89,18 @@ fn known(value: &SecretValue) -> Option<KnownSecret> {
 fn missing(config: &Config) -> Failure {
     let variable = config.model.credential.variable().unwrap_or("ANTHROPIC_API_KEY");
     let problem = Problem::new("this client needs its model API, and there is no key for it");
-    let hint = format!("set {variable} (or {BEARER_VARIABLE}) here, outside the box, or `credential` under `[model]`; the box never sees it");
+    let hint = format!(
+        "set {variable} (or {BEARER_VARIABLE}) here, outside the box, or `credential` under `[model]`; the box never sees it"
+    );
     Failure::new(exit::NOT_STARTED, problem.hint(hint))
 }
 
 fn unusable(why: &str) -> Failure {
     let problem = Problem::new(format!("the model credential cannot be used: {why}"));
-    Failure::new(exit::NOT_STARTED, problem.hint("`credential` under `[model]` says where it comes from"))
+    Failure::new(
+        exit::NOT_STARTED,
+        problem.hint("`credential` under `[model]` says where it comes from"),
+    )
 }
 
 const BEARER_VARIABLE: &str = "ANTHROPIC_AUTH_TOKEN";

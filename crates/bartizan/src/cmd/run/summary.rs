@@ -77,14 +77,21 @@ impl Told<'_> {
     }
 
     fn print(&self, voice: &mut Voice) -> Result<(), Failure> {
-        let tier = self.report.enforcement.as_ref().map_or("?", bartizan_sandbox::Enforcement::tier);
+        let tier =
+            self.report.enforcement.as_ref().map_or("?", bartizan_sandbox::Enforcement::tier);
         let seconds = self.took.as_secs_f64();
-        let head = format!("session {} · role {} · box tier {tier} · {seconds:.1} s · {}", self.session, self.role, self.end());
+        let head = format!(
+            "session {} · role {} · box tier {tier} · {seconds:.1} s · {}",
+            self.session,
+            self.role,
+            self.end()
+        );
         voice.say(&format!("{} {head}", voice.paint(Paint::Bold, "bartizan:")))?;
         let (allowed, asked, denied) = self.counts;
         voice.say(&format!("  calls   {allowed} allowed, {asked} asked, {denied} denied"))?;
         for refused in self.refused.iter().take(SHOWN) {
-            let times = if refused.times > 1 { format!(" (×{})", refused.times) } else { String::new() };
+            let times =
+                if refused.times > 1 { format!(" (×{})", refused.times) } else { String::new() };
             voice.say(&format!("          {} {}{times}", refused.code, safe(&refused.sentence)))?;
             voice.say(&format!("            hint: {}", safe(&refused.hint)))?;
         }
@@ -101,9 +108,14 @@ impl Told<'_> {
 
     fn files(&self, voice: &mut Voice, applied: &Applied) -> Result<(), Failure> {
         let kept = applied.kept();
-        let (conflicts, held): (Vec<&Kept>, Vec<&Kept>) = kept.iter().partition(|kept| kept.is_conflict());
+        let (conflicts, held): (Vec<&Kept>, Vec<&Kept>) =
+            kept.iter().partition(|kept| kept.is_conflict());
         let mut line = format!("  files   {} landed", applied.landed().len());
-        for (count, word) in [(held.len(), "held"), (conflicts.len(), "in conflict"), (applied.dropped().len(), "dropped")] {
+        for (count, word) in [
+            (held.len(), "held"),
+            (conflicts.len(), "in conflict"),
+            (applied.dropped().len(), "dropped"),
+        ] {
             if count > 0 {
                 _ = write!(line, ", {count} {word}");
             }
@@ -114,11 +126,18 @@ impl Told<'_> {
         }
         more(voice, applied.landed().len())?;
         for kept in kept.iter().take(SHOWN) {
-            voice.say(&format!("          held {}: {}", safe(&kept.path().to_string()), safe(kept.why())))?;
+            voice.say(&format!(
+                "          held {}: {}",
+                safe(&kept.path().to_string()),
+                safe(kept.why())
+            ))?;
         }
         more(voice, kept.len())?;
         if !kept.is_empty() {
-            voice.say(&format!("            hint: the contents are kept in {}", self.kept.join("held").display()))?;
+            voice.say(&format!(
+                "            hint: the contents are kept in {}",
+                self.kept.join("held").display()
+            ))?;
         }
         Ok(())
     }
@@ -127,7 +146,9 @@ impl Told<'_> {
         match (&self.report.interrupted, &self.report.end) {
             (Some(signal), _) => format!("stopped by signal {signal}"),
             (None, Ok(Exit { reason: Reason::Exited(code), .. })) => format!("exit {code}"),
-            (None, Ok(Exit { reason: Reason::MemoryLimit, .. })) => "ended: memory limit".to_owned(),
+            (None, Ok(Exit { reason: Reason::MemoryLimit, .. })) => {
+                "ended: memory limit".to_owned()
+            }
             (None, Ok(Exit { reason: Reason::WallClock, .. })) => "ended: time is up".to_owned(),
             (None, Ok(exit)) => format!("ended by a signal, exit {}", exit.code()),
             (None, Err(_)) => "not started".to_owned(),
@@ -139,7 +160,9 @@ impl Told<'_> {
         let items = self.report.enforcement.iter().flat_map(bartizan_sandbox::Enforcement::items);
         items
             // That the supervisor itself keeps the time is as good as the kernel doing it.
-            .filter(|item| item.strength != bartizan_sandbox::Strength::Kernel && item.name != "wall clock")
+            .filter(|item| {
+                item.strength != bartizan_sandbox::Strength::Kernel && item.name != "wall clock"
+            })
             .map(|item| format!("{} {}: {}", item.name, item.strength, safe(&item.detail)))
             .collect()
     }

@@ -22,8 +22,13 @@ pub(crate) struct Surroundings {
 
 impl Surroundings {
     /// Puts together what was read from the process.
-    pub(crate) fn new(workspace: PathBuf, home: PathBuf, environment: Vec<(OsString, OsString)>) -> Self {
-        let path = environment.iter().find(|(name, _)| name == "PATH").map(|(_, value)| value.clone());
+    pub(crate) fn new(
+        workspace: PathBuf,
+        home: PathBuf,
+        environment: Vec<(OsString, OsString)>,
+    ) -> Self {
+        let path =
+            environment.iter().find(|(name, _)| name == "PATH").map(|(_, value)| value.clone());
         let path = std::env::split_paths(path.as_deref().unwrap_or(OsStr::new(DEFAULT_PATH)))
             .filter(|folder| folder.is_absolute())
             .collect();
@@ -37,14 +42,18 @@ impl Surroundings {
 
     /// A variable of the launching shell, as text.
     pub(crate) fn text(&self, variable: &str) -> Option<String> {
-        let found = self.environment.iter().find(|(name, value)| name == variable && !value.is_empty());
+        let found =
+            self.environment.iter().find(|(name, value)| name == variable && !value.is_empty());
         found.and_then(|(_, value)| value.to_str()).map(str::to_owned)
     }
 
     /// Finds the program as a shell would; a name with a slash is taken as a path.
     pub(crate) fn find(&self, program: &OsStr) -> Option<PathBuf> {
         let named = Path::new(program);
-        if named.components().count() > 1 || named.is_absolute() || named.components().next() == Some(Component::CurDir) {
+        if named.components().count() > 1
+            || named.is_absolute()
+            || named.components().next() == Some(Component::CurDir)
+        {
             let at = self.workspace.join(named);
             return is_executable(&at).then(|| clean(&at));
         }
@@ -72,7 +81,8 @@ impl Surroundings {
         let Ok(real) = path.canonicalize() else { return };
         let too_wide = |at: &Path| self.home.starts_with(at) || at == Path::new("/");
         for at in [path, real.as_path()] {
-            if !too_wide(at) && !at.starts_with(&self.workspace) && !self.workspace.starts_with(at) {
+            if !too_wide(at) && !at.starts_with(&self.workspace) && !self.workspace.starts_with(at)
+            {
                 shown.insert(at.to_path_buf());
             }
         }
@@ -80,7 +90,10 @@ impl Surroundings {
 
     /// The search path inside: the same folders, as far as the box shows them.
     pub(crate) fn search_path(&self) -> OsString {
-        let folders = self.path.iter().filter(|folder| folder.is_dir() && !folder.starts_with(&self.workspace));
+        let folders = self
+            .path
+            .iter()
+            .filter(|folder| folder.is_dir() && !folder.starts_with(&self.workspace));
         std::env::join_paths(folders).unwrap_or_else(|_| DEFAULT_PATH.into())
     }
 
@@ -88,7 +101,9 @@ impl Surroundings {
     pub(crate) fn inherited(&self, named: &[String]) -> Vec<(OsString, OsString)> {
         let wanted = |name: &OsStr| {
             let Some(name) = name.to_str() else { return false };
-            INHERITED.contains(&name) || name.starts_with("LC_") || named.iter().any(|own| own == name)
+            INHERITED.contains(&name)
+                || name.starts_with("LC_")
+                || named.iter().any(|own| own == name)
         };
         self.environment.iter().filter(|(name, _)| wanted(name)).cloned().collect()
     }
@@ -100,7 +115,8 @@ fn clean(path: &Path) -> PathBuf {
 }
 
 fn is_executable(path: &Path) -> bool {
-    std::fs::metadata(path).is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
+    std::fs::metadata(path)
+        .is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
 }
 
 /// What has to be seen with a program that stands outside the usual folders: its whole package for an
@@ -122,26 +138,47 @@ const DEFAULT_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
 /// Where toolchains and their shared caches live below a home directory. None of these holds a
 /// credential: `~/.cargo/credentials.toml`, `~/.npmrc` and their like are beside, not in, them.
 const TOOLCHAINS: [&str; 14] = [
-    ".bun/bin", ".cargo/bin", ".cargo/registry", ".deno/bin", ".local/bin", ".local/share/claude", ".local/share/mise",
-    ".local/share/pnpm", ".local/share/uv", ".nvm", ".pyenv", ".rustup", ".volta", "go/pkg/mod",
+    ".bun/bin",
+    ".cargo/bin",
+    ".cargo/registry",
+    ".deno/bin",
+    ".local/bin",
+    ".local/share/claude",
+    ".local/share/mise",
+    ".local/share/pnpm",
+    ".local/share/uv",
+    ".nvm",
+    ".pyenv",
+    ".rustup",
+    ".volta",
+    "go/pkg/mod",
 ];
 
-const INHERITED: [&str; 9] = ["COLORTERM", "EDITOR", "LANG", "LANGUAGE", "NO_COLOR", "PAGER", "TERM", "TZ", "VISUAL"];
+const INHERITED: [&str; 9] =
+    ["COLORTERM", "EDITOR", "LANG", "LANGUAGE", "NO_COLOR", "PAGER", "TERM", "TZ", "VISUAL"];
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn surroundings(environment: &[(&str, &str)]) -> Surroundings {
-        let environment = environment.iter().map(|(name, value)| (name.into(), value.into())).collect();
+        let environment =
+            environment.iter().map(|(name, value)| (name.into(), value.into())).collect();
         Surroundings::new("/tmp".into(), "/home/anna".into(), environment)
     }
 
     #[test]
     fn no_credential_of_the_shell_is_inherited() {
         let around = surroundings(&[
-            ("ANTHROPIC_API_KEY", "x"), ("AWS_SECRET_ACCESS_KEY", "x"), ("SSH_AUTH_SOCK", "x"), ("GITHUB_TOKEN", "x"),
-            ("DBUS_SESSION_BUS_ADDRESS", "x"), ("KUBECONFIG", "x"), ("LD_PRELOAD", "x"), ("LC_TIME", "C"), ("TERM", "xterm"),
+            ("ANTHROPIC_API_KEY", "x"),
+            ("AWS_SECRET_ACCESS_KEY", "x"),
+            ("SSH_AUTH_SOCK", "x"),
+            ("GITHUB_TOKEN", "x"),
+            ("DBUS_SESSION_BUS_ADDRESS", "x"),
+            ("KUBECONFIG", "x"),
+            ("LD_PRELOAD", "x"),
+            ("LC_TIME", "C"),
+            ("TERM", "xterm"),
         ]);
         let inherited = around.inherited(&[]);
         let names: Vec<_> = inherited.iter().filter_map(|(name, _)| name.to_str()).collect();
@@ -168,9 +205,19 @@ mod tests {
         let bin = home.path().join(".local/bin");
         std::fs::create_dir_all(&bin).unwrap();
         let path = format!("{}:{}:/", home.path().display(), bin.display());
-        let around =
-            Surroundings::new("/nowhere".into(), home.path().into(), vec![("PATH".into(), path.into())]);
-        assert_eq!(around.readable(Path::new("/bin/sh")).iter().filter(|p| p.starts_with(home.path())).count(), 1);
+        let around = Surroundings::new(
+            "/nowhere".into(),
+            home.path().into(),
+            vec![("PATH".into(), path.into())],
+        );
+        assert_eq!(
+            around
+                .readable(Path::new("/bin/sh"))
+                .iter()
+                .filter(|p| p.starts_with(home.path()))
+                .count(),
+            1
+        );
         assert!(!around.readable(Path::new("/bin/sh")).contains(&PathBuf::from("/")));
     }
 }

@@ -9,7 +9,8 @@ use std::thread::JoinHandle;
 
 /// The size of the person's terminal, as rows and columns, when there is one.
 pub(crate) fn size() -> Option<(u16, u16)> {
-    let window = termios::tcgetwinsize(io::stdout()).or_else(|_| termios::tcgetwinsize(io::stdin())).ok()?;
+    let window =
+        termios::tcgetwinsize(io::stdout()).or_else(|_| termios::tcgetwinsize(io::stdin())).ok()?;
     Some((window.ws_row, window.ws_col))
 }
 
