@@ -77,8 +77,7 @@ impl Policy {
         }
         let index = Index::new(&entries, &types, roles, catalogue);
         let digest = digest(&entries, roles, &canonical, approvers);
-        let mut approvers = approvers.to_vec();
-        approvers.truncate(APPROVERS_MAX);
+        let approvers = approvers.to_vec();
         Ok(Self {
             entries,
             index,

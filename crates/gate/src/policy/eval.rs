@@ -174,8 +174,11 @@ impl Policy {
         if !slice.shards(target(query)).any(|shard| shard.reads_approvals) {
             return None;
         }
-        let everybody: BTreeSet<&str> =
-            given.iter().copied().chain(self.approvers.iter().map(String::as_str)).collect();
+        let everybody: BTreeSet<&str> = given
+            .iter()
+            .copied()
+            .chain(self.approvers.iter().take(super::APPROVERS_MAX).map(String::as_str))
+            .collect();
         for more in 1..=QUORUM_MAX {
             let quorum = count(given.len()).saturating_add(more);
             let strangers = STRANGERS.iter().take(more as usize);
