@@ -49,9 +49,14 @@ impl Seat {
         CanonicalPath::resolve(text, &self.workspace, &self.home)
     }
 
-    /// Whether the box shows `path` outside the workspace.
+    /// Whether the box shows `path` outside the workspace. A home below a folder that is shown is
+    /// not shown with it: the box puts an empty one there.
     pub(crate) fn shows(&self, path: &CanonicalPath) -> bool {
-        self.visible.iter().any(|root| path.below(root).is_some())
+        let home = CanonicalPath::absolute(&self.home);
+        let at_home = home.as_ref().is_some_and(|home| path.below(home).is_some());
+        let over_home =
+            |root: &CanonicalPath| home.as_ref().is_some_and(|home| home.below(root).is_some());
+        self.visible.iter().any(|root| path.below(root).is_some() && !(at_home && over_home(root)))
     }
 
     /// Whether the configuration names this private address.

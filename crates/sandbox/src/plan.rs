@@ -117,7 +117,10 @@ fn fill(
             left_out.push(path.clone());
         }
     }
-    view.put(Path::new("/tmp"), Place::Scratch { bytes: scratch, mode: 0o1777 })?;
+    // Not a link to the other: a workspace may lie below either.
+    for temporary in ["/tmp", "/var/tmp"] {
+        view.put(Path::new(temporary), Place::Scratch { bytes: scratch, mode: 0o1777 })?;
+    }
     view.put(&spec.home, Place::Scratch { bytes: scratch, mode: 0o700 })?;
     let fact = workspace.clone();
     view.put(&spec.workspace, Place::Workspace { mode: spec.workspace_mode, fact })?;

@@ -12,7 +12,7 @@ use bartizan_scan::display_line;
 use bartizan_store::Event;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream as BlockingStream;
 use std::path::Path;
@@ -88,11 +88,25 @@ struct Payload {
     source: Option<String>,
     #[serde(default)]
     file_path: Option<String>,
+    #[serde(default)]
+    tool_calls: Vec<BatchedCall>,
+}
+
+/// One call of a batch that the client is about to report to the model.
+#[derive(Debug, Deserialize)]
+struct BatchedCall {
+    #[serde(default, rename = "tool_name")]
+    tool: String,
+    #[serde(default, rename = "tool_input")]
+    input: Value,
+    #[serde(default, rename = "tool_use_id")]
+    id: String,
 }
 
 /// The supervisor's half: answers every connection on the session's own socket.
 pub(crate) async fn serve(listener: UnixListener, gate: Arc<Gate>, caller: Caller) {
-    let desk = Arc::new(Judge { gate, caller, delegated: Mutex::default() });
+    let desk =
+        Arc::new(Judge { gate, caller, delegated: Mutex::default(), asked: Mutex::default() });
     let places = Arc::new(Semaphore::new(AT_ONCE));
     loop {
         let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
@@ -127,6 +141,8 @@ struct Judge {
     caller: Caller,
     /// Calls that the client is carrying out, by its own id of them.
     delegated: Mutex<HashMap<String, Delegated>>,
+    /// The client's ids of the calls that were proposed before they were made.
+    asked: Mutex<HashSet<String>>,
 }
 
 impl Judge {
@@ -146,6 +162,7 @@ impl Judge {
         match payload.hook_event_name.as_str() {
             "PreToolUse" => self.before(payload),
             "PostToolUse" | "PostToolUseFailure" => self.after(payload),
+            "PostToolBatch" => self.batch(&payload),
             "UserPromptSubmit" => self.prompt(&payload),
             "ConfigChange" => Some(self.settings(&payload)),
             _ => self.note(&payload),
@@ -163,6 +180,13 @@ impl Judge {
         }
         if let Some(id) = &payload.tool_use_id {
             proposed = proposed.referring_to(display_line(id, 128));
+        }
+        if let Some(id) = &payload.tool_use_id {
+            let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+            if asked.len() >= OPEN_MAX {
+                asked.clear();
+            }
+            asked.insert(id.clone());
         }
         match self.decide(proposed) {
             Ok(delegated) => {
@@ -206,6 +230,39 @@ impl Judge {
         let pipeline = self.gate.pipeline();
         let released = pipeline.release(pipeline.returned(delegated, outcome, response));
         released.err().map(|refused| format!("{}: {refused}", refused.code()))
+    }
+
+    /// Calls that the client refused by itself (a tool it does not know, arguments of another shape)
+    /// never met the hook before; here they come on the log, with what the gate says of them.
+    fn batch(&self, payload: &Payload) -> Option<String> {
+        let subagent = payload
+            .agent_id
+            .as_ref()
+            .map(|id| (payload.agent_type.clone().unwrap_or_default(), id.clone()));
+        for call in &payload.tool_calls {
+            if self.has_asked(&call.id) {
+                continue;
+            }
+            let mut proposed =
+                Proposed::new(&self.caller, Door::Hook, &*call.tool, call.input.clone())
+                    .referring_to(display_line(&call.id, 128));
+            if let Some((kind, id)) = &subagent {
+                proposed = proposed.by_subagent(kind, id);
+            }
+            let Ok(delegated) = self.decide(proposed) else { continue };
+            let pipeline = self.gate.pipeline();
+            let outcome = Outcome::failed("never-asked", json!({ "by": "client" }));
+            let released = pipeline.release(pipeline.returned(delegated, outcome, String::new()));
+            if let Err(refused) = released {
+                return Some(format!("{}: {refused}", refused.code()));
+            }
+        }
+        self.note(payload)
+    }
+
+    /// Whether the call came by the hook before it was made.
+    fn has_asked(&self, id: &str) -> bool {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner).contains(id)
     }
 
     /// A prompt can carry `@path` mentions, which the client reads without any tool event

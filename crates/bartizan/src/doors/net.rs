@@ -124,7 +124,7 @@ impl NetDoor {
                 let (code, what) =
                     (bad.refusal().code().to_owned(), bad.refusal().sentence().to_owned());
                 let noted = tokio::task::spawn_blocking(move || {
-                    gate.unreadable(&caller, Door::Net, &code, &what)
+                    gate.unreadable(&caller, Door::Net, &code, &what);
                 });
                 drop(noted.await);
                 return bad.answer().await;
@@ -162,7 +162,7 @@ impl NetDoor {
             Err(_) => {
                 captured
                     .refuse(&Told::new(Status::Forbidden, "gate-failed", "the gate failed"))
-                    .await
+                    .await;
             }
         }
     }

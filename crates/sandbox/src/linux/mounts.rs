@@ -74,7 +74,6 @@ impl<'a> View<'a> {
         }
         let link = |target: &str| Place::Link(target.into());
         view.places.insert("/etc/mtab".into(), link("/proc/self/mounts"));
-        view.places.insert("/var/tmp".into(), link("/tmp"));
         view
     }
 
