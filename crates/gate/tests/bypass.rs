@@ -11,14 +11,14 @@ use std::time::SystemTime;
 
 #[test]
 fn no_way_round_the_gate_compiles() {
-    let cases = cases("tests/bypass");
+    let (cases, built) = (cases("tests/bypass"), Built::find());
     assert!(cases.len() >= 16, "only {} cases were found", cases.len());
     for case in cases {
         let source = fs::read_to_string(&case).unwrap();
         let expected: Vec<&str> =
             source.lines().filter_map(|line| line.strip_prefix("//~ ")).collect();
         assert!(!expected.is_empty(), "{} does not say what the compiler answers", case.display());
-        let output = compile(&case);
+        let output = built.compile(&case);
         let said = String::from_utf8_lossy(&output.stderr);
         assert!(!output.status.success(), "{} compiles: a way round the gate", case.display());
         let errors: Vec<&str> = said
@@ -38,8 +38,9 @@ fn no_way_round_the_gate_compiles() {
 
 #[test]
 fn the_one_path_compiles() {
+    let built = Built::find();
     for case in cases("tests/bypass/allowed") {
-        let output = compile(&case);
+        let output = built.compile(&case);
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     }
 }
@@ -53,26 +54,49 @@ fn cases(folder: &str) -> Vec<PathBuf> {
     cases
 }
 
-fn compile(case: &Path) -> Output {
-    let deps = std::env::current_exe().unwrap().parent().unwrap().to_path_buf();
-    let out = tempfile::tempdir().unwrap();
-    let mut rustc = rustc();
-    rustc.args([
-        "--edition",
-        "2024",
-        "--crate-type",
-        "bin",
-        "--emit",
-        "metadata",
-        "--cap-lints",
-        "allow",
-    ]);
-    rustc.arg("--out-dir").arg(out.path());
-    rustc.arg("-L").arg(format!("dependency={}", deps.display()));
-    for name in ["bartizan_gate", "bartizan_store"] {
-        rustc.arg("--extern").arg(format!("{name}={}", newest(&deps, name).display()));
+/// Libraries of the gate and of the store that cargo built for each other.
+struct Built {
+    deps: PathBuf,
+    gate: PathBuf,
+    store: PathBuf,
+}
+
+impl Built {
+    /// The newest pair that fits; a target directory may hold several builds of either.
+    fn find() -> Self {
+        let deps = std::env::current_exe().unwrap().parent().unwrap().to_path_buf();
+        let probe = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("tests/bypass/allowed/the_receipt_is_the_stores.rs");
+        for gate in libraries(&deps, "bartizan_gate") {
+            for store in libraries(&deps, "bartizan_store") {
+                let built = Self { deps: deps.clone(), gate: gate.clone(), store };
+                if built.compile(&probe).status.success() {
+                    return built;
+                }
+            }
+        }
+        panic!("no libraries that belong together in {}", deps.display());
     }
-    rustc.arg(case).output().unwrap()
+
+    fn compile(&self, case: &Path) -> Output {
+        let out = tempfile::tempdir().unwrap();
+        let mut rustc = rustc();
+        rustc.args([
+            "--edition",
+            "2024",
+            "--crate-type",
+            "bin",
+            "--emit",
+            "metadata",
+            "--cap-lints",
+            "allow",
+        ]);
+        rustc.arg("--out-dir").arg(out.path());
+        rustc.arg("-L").arg(format!("dependency={}", self.deps.display()));
+        rustc.arg("--extern").arg(format!("bartizan_gate={}", self.gate.display()));
+        rustc.arg("--extern").arg(format!("bartizan_store={}", self.store.display()));
+        rustc.arg(case).output().unwrap()
+    }
 }
 
 #[expect(clippy::disallowed_methods, reason = "the compiler, on cases of our own")]
@@ -81,16 +105,19 @@ fn rustc() -> Command {
     Command::new(beside.filter(|rustc| rustc.exists()).unwrap_or_else(|| "rustc".into()))
 }
 
-/// The library that cargo built last: the one that this test is linked with.
-fn newest(deps: &Path, name: &str) -> PathBuf {
+/// Every build of a crate, the newest first.
+fn libraries(deps: &Path, name: &str) -> Vec<PathBuf> {
     let prefix = format!("lib{name}-");
     let built = |path: &PathBuf| {
         fs::metadata(path).and_then(|meta| meta.modified()).unwrap_or(SystemTime::UNIX_EPOCH)
     };
     let files = fs::read_dir(deps).unwrap().map(|entry| entry.unwrap().path());
-    let ours = files.filter(|path| {
-        let file = path.file_name().and_then(|file| file.to_str()).unwrap_or_default();
-        file.starts_with(&prefix) && path.extension().is_some_and(|e| e == "rlib")
-    });
-    ours.max_by_key(built).unwrap_or_else(|| panic!("{name} is not in {}", deps.display()))
+    let mut ours: Vec<PathBuf> = files
+        .filter(|path| {
+            let file = path.file_name().and_then(|file| file.to_str()).unwrap_or_default();
+            file.starts_with(&prefix) && path.extension().is_some_and(|e| e == "rlib")
+        })
+        .collect();
+    ours.sort_by_key(|path| std::cmp::Reverse(built(path)));
+    ours
 }
