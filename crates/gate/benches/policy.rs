@@ -158,7 +158,7 @@ fn decide(c: &mut Criterion) {
                 Proposed::new(&caller, Door::Explain, call.tool, arguments.clone())
             };
             group.bench_function(call.name, |b| {
-                b.iter(|| gate.explain(propose(black_box(&call.input))).is_ok())
+                b.iter(|| gate.explain(propose(black_box(&call.input))).is_ok());
             });
         }
     }

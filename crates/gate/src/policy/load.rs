@@ -8,7 +8,7 @@ use cedar_policy::{
     Effect, Policy as Cedar, PolicyId, PolicySet, Schema, ValidationMode, Validator,
 };
 use miette::Diagnostic;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 /// A policy that has passed every check.
 #[derive(Debug)]
@@ -52,7 +52,10 @@ impl<'a> Loader<'a> {
         }
     }
 
-    pub(crate) fn finish(self) -> (Vec<Entry>, Vec<PolicyError>) {
+    /// Cedar tells of one mistake once for each action that it could concern; a person wants it once.
+    pub(crate) fn finish(mut self) -> (Vec<Entry>, Vec<PolicyError>) {
+        let mut seen = HashSet::new();
+        self.errors.retain(|error| seen.insert((error.file.clone(), error.line, error.column)));
         (self.entries, self.errors)
     }
 

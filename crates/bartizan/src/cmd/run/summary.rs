@@ -3,7 +3,7 @@
 use crate::app::{Gate, Refused};
 use crate::cli::{RunArgs, exit};
 use crate::doors::run::RunReport;
-use crate::report::{Failure, Paint, Voice, safe};
+use crate::report::{Failure, Paint, Problem, Voice, safe};
 use bartizan_gate::seat::Caller;
 use bartizan_sandbox::writeback::{Applied, Kept};
 use bartizan_sandbox::{Exit, Reason};
@@ -50,13 +50,18 @@ pub(crate) fn tell(
         kept: keep,
     };
     if let Err(why) = &report.end {
-        voice.say(&format!("error: {}", safe(&why.0)))?;
+        voice.fail(&Failure::new(exit::NOT_STARTED, Problem::from_text(&why.0)))?;
         return Ok(exit::NOT_STARTED);
     }
     if args.json {
         voice.say(&told.json().to_string())?;
     } else if !args.no_summary {
         told.print(voice)?;
+    } else if let Some(Ok(applied)) = &report.changes
+        && !applied.kept().is_empty()
+    {
+        // Work that did not land must not go unnoticed, however quiet the run was to be.
+        told.files(voice, applied)?;
     }
     // What could not be brought home is an error whatever the command said of itself.
     if let Some(Err(error)) = &report.changes {
