@@ -7,7 +7,7 @@
 )]
 
 use bartizan_gate::call::{Door, Proposed};
-use bartizan_gate::name::{AgentId, CanonicalPath, RoleName, SessionId};
+use bartizan_gate::name::{AgentId, CanonicalPath, HostPort, RoleName, SessionId};
 use bartizan_gate::pipeline::{Parts, Pipeline};
 use bartizan_gate::policy::{
     Facts, HostFact, Layer, PathFact, Place, Policy, Query, Roles, RuleVerdict, ShortForm,
@@ -149,6 +149,7 @@ fn decide(c: &mut Criterion) {
             visible: vec![path("/usr")],
             subagents: BTreeMap::new(),
             private: Vec::new(),
+            model_upstream: Some(HostPort::parse("127.0.0.1:8080").unwrap()),
             model_secret: None,
         };
         let caller = gate.admit(seat, &[], Map::new()).unwrap();

@@ -1,7 +1,9 @@
 //! Who sits behind this socket? A session's seat is taken once, by the application, and every
 //! connection that arrives on the session's own sockets carries it.
 
-use crate::name::{CanonicalPath, HostPort, NameError, RoleName, SecretName, SessionId};
+use crate::name::{
+    CanonicalPath, HostPort, NameError, RoleName, SecretName, ServerName, SessionId,
+};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -23,6 +25,8 @@ pub struct Seat {
     pub subagents: BTreeMap<(RoleName, String), RoleName>,
     /// Addresses that are not public and may be reached all the same, when policy allows it.
     pub private: Vec<HostPort>,
+    /// Where the model route leads; it may be private, for model requests and for nothing else.
+    pub model_upstream: Option<HostPort>,
     /// The secret that is added to model requests.
     pub model_secret: Option<SecretName>,
 }
@@ -59,8 +63,9 @@ impl Seat {
         self.visible.iter().any(|root| path.below(root).is_some() && !(at_home && over_home(root)))
     }
 
-    /// Whether the configuration names this private address.
-    pub(crate) fn declares(&self, target: &HostPort) -> bool {
-        self.private.contains(target)
+    /// Whether the configuration names this private address for a tool of `server`.
+    pub(crate) fn declares(&self, server: &ServerName, target: &HostPort) -> bool {
+        let model = server.as_str() == "model" && self.model_upstream.as_ref() == Some(target);
+        model || self.private.contains(target)
     }
 }

@@ -76,6 +76,19 @@ fn a_private_host_is_refused_whatever_policy_says() {
 }
 
 #[test]
+fn the_models_own_address_is_for_model_requests_alone() {
+    let fixture = Fixture::new(&rules("allow", &["*"]));
+    let request =
+        json!({ "host": "127.0.0.1", "port": 8080, "method": "POST", "path": "/v1/messages" });
+    assert_eq!(fixture.outcome_code(("model.request", request)), "allowed");
+    let connect = json!({ "host": "127.0.0.1", "port": 8080, "protocol": "tcp" });
+    assert_eq!(fixture.outcome_code(("net.connect", connect)), "host-private");
+    let elsewhere =
+        json!({ "host": "127.0.0.1", "port": 9090, "method": "POST", "path": "/v1/messages" });
+    assert_eq!(fixture.outcome_code(("model.request", elsewhere)), "host-private");
+}
+
+#[test]
 fn an_approval_is_for_exactly_one_call() {
     let fixture = Fixture::new(&rules("ask", &["Read"]));
     let asked = fixture.asked(read("a.txt"));

@@ -270,8 +270,6 @@ fn seat(
         config.roles.get(role).map(|role| role.enclosure.readable.clone()).unwrap_or_default();
     let shown = ["/usr", "/bin", "/lib", "/lib64", "/sbin", "/tmp"].map(PathBuf::from);
     let shown = shown.into_iter().chain(around.readable(program)).chain(settings);
-    let mut private = config.private_hosts.clone();
-    private.extend(access.map(|access| access.upstream.target().clone()));
     Ok(Seat {
         session: session.clone(),
         role: role.clone(),
@@ -280,7 +278,8 @@ fn seat(
         home: around.home.clone(),
         visible: shown.filter_map(|path| canonical(&path)).collect(),
         subagents,
-        private,
+        private: config.private_hosts.clone(),
+        model_upstream: access.map(|access| access.upstream.target().clone()),
         model_secret: access.map(|_| SecretName::parse("model")).transpose().ok().flatten(),
     })
 }

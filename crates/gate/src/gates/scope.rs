@@ -2,7 +2,7 @@
 //! into the facts that policies read.
 
 use crate::gates::{Identified, Listed};
-use crate::name::{Host, HostPort};
+use crate::name::{Host, HostPort, ServerName};
 use crate::policy::{CommandFact, Facts, HostFact, PathFact};
 use crate::refusal::Refusal;
 use crate::seat::Seat;
@@ -81,8 +81,12 @@ pub(crate) fn check(
         match target.kind() {
             TargetKind::Path => scoped.path(seat, text.as_deref().unwrap_or("."))?,
             TargetKind::Command => scoped.command(seat, text.as_deref().unwrap_or_default()),
-            TargetKind::Host => scoped.connection(seat, text.as_deref().unwrap_or_default())?,
-            TargetKind::Url => scoped.url(seat, text.as_deref().unwrap_or_default())?,
+            TargetKind::Host => {
+                scoped.connection(tool.server(), seat, text.as_deref().unwrap_or_default())?;
+            }
+            TargetKind::Url => {
+                scoped.url(tool.server(), seat, text.as_deref().unwrap_or_default())?;
+            }
         }
     }
     Ok(scoped)
@@ -109,7 +113,7 @@ impl Scoped {
         self.facts.command = Some(CommandFact { command: text.to_owned(), credentials });
     }
 
-    fn connection(&mut self, seat: &Seat, text: &str) -> Result<(), Refusal> {
+    fn connection(&mut self, server: &ServerName, seat: &Seat, text: &str) -> Result<(), Refusal> {
         let host = Host::parse(text).map_err(|source| Refusal::HostInvalid { source })?;
         let port = self
             .arguments
@@ -118,19 +122,19 @@ impl Scoped {
             .and_then(|port| u16::try_from(port).ok());
         let target = HostPort::new(host, port.unwrap_or(443))
             .map_err(|source| Refusal::HostInvalid { source })?;
-        self.reach(seat, target)
+        self.reach(server, seat, target)
     }
 
-    fn url(&mut self, seat: &Seat, text: &str) -> Result<(), Refusal> {
+    fn url(&mut self, server: &ServerName, seat: &Seat, text: &str) -> Result<(), Refusal> {
         let target = url_target(text)
             .map_err(|what| Refusal::ArgumentsInvalid { tool: "url".to_owned(), what })?;
-        self.reach(seat, target)
+        self.reach(server, seat, target)
     }
 
     /// A private address is refused here, before any policy, unless the configuration declares it.
-    fn reach(&mut self, seat: &Seat, target: HostPort) -> Result<(), Refusal> {
+    fn reach(&mut self, server: &ServerName, seat: &Seat, target: HostPort) -> Result<(), Refusal> {
         let private = target.host().is_private();
-        if private && !seat.declares(&target) {
+        if private && !seat.declares(server, &target) {
             return Err(Refusal::HostPrivate { host: target.host().to_string() });
         }
         self.facts.host =

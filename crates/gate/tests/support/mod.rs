@@ -7,7 +7,7 @@
 #![expect(clippy::disallowed_methods, reason = "a gate of the test's own")]
 
 use bartizan_gate::call::{Decision, Door, Proposed};
-use bartizan_gate::name::{CanonicalPath, RoleName, SessionId};
+use bartizan_gate::name::{CanonicalPath, HostPort, RoleName, SessionId};
 use bartizan_gate::pipeline::{Parts, Pipeline};
 use bartizan_gate::policy::{Layer, Place, Policy, Roles, RuleVerdict, ShortForm};
 use bartizan_gate::refusal::Refusal;
@@ -99,6 +99,7 @@ impl Fixture {
             visible: vec![path("/usr")],
             subagents: BTreeMap::from([((role(parent), "Explore".to_owned()), role(child))]),
             private: Vec::new(),
+            model_upstream: Some(HostPort::parse("127.0.0.1:8080").unwrap()),
             model_secret: None,
         };
         let caller = pipeline.admit(seat, &[], Map::new()).unwrap();

@@ -92,6 +92,7 @@ fn seat(question: &Question<'_>, desk: &Desk<'_>) -> Result<Seat, Failure> {
         visible: shown.filter_map(|path| CanonicalPath::absolute(&path)).collect(),
         subagents: subagents.collect(),
         private: config.private_hosts.clone(),
+        model_upstream: None,
         model_secret: None,
     })
 }
