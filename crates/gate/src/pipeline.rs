@@ -8,7 +8,7 @@ use crate::effect::{Content, Effector, Warrant};
 use crate::gates::approval::{self, Clearance, Cleared};
 use crate::gates::{grant, identity, list, risk, scope};
 use crate::name::{CallId, SessionId};
-use crate::policy::{Policy, Verdict};
+use crate::policy::{Judgement, Policy};
 use crate::record::{self, Known};
 use crate::refusal::Refusal;
 use crate::seat::{Caller, Seat};
@@ -134,15 +134,11 @@ impl Pipeline {
     }
 
     /// What the gate would say, without a record and without an act: for `policy explain`.
-    pub fn explain(
-        &self,
-        proposed: Proposed,
-    ) -> Result<(Verdict, Vec<crate::policy::PolicyRef>), Refusal> {
+    pub fn explain(&self, proposed: Proposed) -> Result<Judgement, Refusal> {
         let who = identity::check(&proposed.caller, proposed.subagent.as_ref())?;
         let listed = list::check(&self.parts.catalogue, &self.parts.policy, &who, &proposed.tool)?;
         let scoped = scope::check(&who, &listed, proposed.caller.seat(), proposed.arguments)?;
-        let judged = approval::judge(&self.parts.policy, &who, &listed, &scoped, &[]);
-        Ok((judged.verdict, judged.policies))
+        Ok(approval::judge(&self.parts.policy, &who, &listed, &scoped, &[]))
     }
 
     /// Puts the question to people and says which one it is: the refusal that the agent gets until

@@ -198,7 +198,7 @@ proptest! {
             if subagent {
                 proposed = proposed.by_subagent("Explore", "a1");
             }
-            strictness(&fixture.pipeline.explain(proposed).map(|(verdict, _)| verdict))
+            strictness(&fixture.pipeline.explain(proposed).map(|judged| judged.verdict))
         };
         prop_assert!(ask(true) >= ask(false));
     }

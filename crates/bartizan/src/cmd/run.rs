@@ -2,8 +2,9 @@
 
 mod enclosure;
 mod model;
+pub(crate) mod seat;
 mod summary;
-mod surroundings;
+pub(crate) mod surroundings;
 
 use crate::app::Gate;
 use crate::cli::{Global, RunArgs, exit};
@@ -15,16 +16,17 @@ use crate::doors::run::{BoxRun, RunReport};
 use crate::report::{Failure, Problem, Voice};
 use bartizan_egress::{Resolver, Tunnel, TunnelLimits};
 use bartizan_gate::call::{Door, Proposed};
-use bartizan_gate::name::{CanonicalPath, RoleName, SecretName, SessionId};
+use bartizan_gate::name::{RoleName, SessionId};
 use bartizan_gate::pipeline::Parts;
 use bartizan_gate::policy::Policy;
-use bartizan_gate::seat::{Caller, Seat};
+use bartizan_gate::seat::Caller;
 use bartizan_gate::tool::Catalogue;
 use bartizan_sandbox::writeback;
 use bartizan_scan::{KnownSecret, Redactor, ScanKey};
 use bartizan_store::{Session, SessionFilter, Sessions, Store};
 use enclosure::Hidden;
 use model::ModelAccess;
+use seat::Sitter;
 use serde_json::{Map, Value, json};
 use std::ffi::OsString;
 use std::fmt::Write as _;
@@ -62,7 +64,14 @@ pub(crate) fn run(global: &Global, args: &RunArgs, voice: &mut Voice) -> Result<
     let policy = config.policy(&catalogue)?;
     let aloud = !args.no_summary && crate::doors::run::terminal::terminals() == [false; 3];
     let gate = Arc::new(gate(&store, catalogue, policy, known, &session, aloud)?);
-    let seat = seat(&config, &role, &around, &session, &program, access.as_ref())?;
+    let seat = seat::take(&Sitter {
+        config: &config,
+        role: &role,
+        around: &around,
+        session: &session,
+        program: &program,
+        model: access.as_ref().map(|access| access.upstream.target()),
+    })?;
     let facts = facts(&config, &gate, client, args);
     let caller = gate
         .pipeline()
@@ -193,7 +202,7 @@ impl Run {
     }
 }
 
-fn surroundings(places: &Places) -> Result<Surroundings, Failure> {
+pub(crate) fn surroundings(places: &Places) -> Result<Surroundings, Failure> {
     let here = std::env::current_dir();
     let workspace =
         here.map_err(|error| not_started(&format!("cannot tell the current folder: {error}")))?;
@@ -248,40 +257,6 @@ fn gate(
         question_lifetime: QUESTION_LIFETIME,
     };
     Ok(Gate::new(parts, session.to_string(), aloud))
-}
-
-fn seat(
-    config: &Config,
-    role: &RoleName,
-    around: &Surroundings,
-    session: &SessionId,
-    program: &Path,
-    access: Option<&ModelAccess>,
-) -> Result<Seat, Failure> {
-    let canonical = |path: &Path| CanonicalPath::absolute(path);
-    let workspace = canonical(&around.workspace);
-    let mut subagents = std::collections::BTreeMap::new();
-    for (parent, settings) in &config.roles {
-        for (kind, role) in &settings.subagents {
-            subagents.insert((parent.clone(), kind.clone()), role.clone());
-        }
-    }
-    let settings =
-        config.roles.get(role).map(|role| role.enclosure.readable.clone()).unwrap_or_default();
-    let shown = ["/usr", "/bin", "/lib", "/lib64", "/sbin", "/tmp"].map(PathBuf::from);
-    let shown = shown.into_iter().chain(around.readable(program)).chain(settings);
-    Ok(Seat {
-        session: session.clone(),
-        role: role.clone(),
-        workspace: workspace
-            .ok_or_else(|| not_started("the current folder has no absolute path"))?,
-        home: around.home.clone(),
-        visible: shown.filter_map(|path| canonical(&path)).collect(),
-        subagents,
-        private: config.private_hosts.clone(),
-        model_upstream: access.map(|access| access.upstream.target().clone()),
-        model_secret: access.map(|_| SecretName::parse("model")).transpose().ok().flatten(),
-    })
 }
 
 fn facts(

@@ -33,14 +33,6 @@ pub(crate) enum Clearance {
     Wait { quorum: u32 },
 }
 
-/// The verdict over a whole chain of ancestors: the strictest wins.
-#[derive(Debug)]
-pub(crate) struct ChainVerdict {
-    pub(crate) verdict: Verdict,
-    pub(crate) policies: Vec<PolicyRef>,
-    pub(crate) errors: Vec<String>,
-}
-
 pub(crate) fn clear(
     policy: &Policy,
     desk: &dyn Desk,
@@ -90,9 +82,8 @@ pub(crate) fn judge(
     listed: &Listed,
     scoped: &Scoped,
     approvers: &[String],
-) -> ChainVerdict {
-    let mut whole =
-        ChainVerdict { verdict: Verdict::Allow, policies: Vec::new(), errors: Vec::new() };
+) -> Judgement {
+    let mut whole = Judgement { verdict: Verdict::Allow, policies: Vec::new(), errors: Vec::new() };
     for (depth, Principal { agent, role }) in who.chain().iter().enumerate() {
         let depth = u32::try_from(depth).unwrap_or(u32::MAX);
         let query = Query {
@@ -109,7 +100,7 @@ pub(crate) fn judge(
     whole
 }
 
-fn merge(whole: &mut ChainVerdict, one: Judgement) {
+fn merge(whole: &mut Judgement, one: Judgement) {
     let stricter = match (&whole.verdict, &one.verdict) {
         (Verdict::Deny, _) | (_, Verdict::Allow) => false,
         (Verdict::Allow, _) | (Verdict::Ask { .. }, Verdict::Deny) => true,
@@ -122,15 +113,11 @@ fn merge(whole: &mut ChainVerdict, one: Judgement) {
     whole.errors.extend(one.errors);
 }
 
-fn clearance(
-    judged: ChainVerdict,
-    approvers: Vec<String>,
-    consumed: Option<Consumed>,
-) -> Clearance {
+fn clearance(judged: Judgement, approvers: Vec<String>, consumed: Option<Consumed>) -> Clearance {
     Clearance::Clear(Cleared { policies: judged.policies, approvers, _consumed: consumed })
 }
 
-fn denied(listed: &Listed, scoped: &Scoped, judged: ChainVerdict) -> Refusal {
+fn denied(listed: &Listed, scoped: &Scoped, judged: Judgement) -> Refusal {
     if let Some(path) = scoped.facts().path.as_ref().filter(|path| !path.visible) {
         return Refusal::PathOutOfScope { path: path.path.clone(), policies: judged.policies };
     }

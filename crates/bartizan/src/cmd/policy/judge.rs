@@ -3,20 +3,22 @@
 use super::Question;
 use crate::app::Gate;
 use crate::cli::exit;
-use crate::cmd::{Desk, here};
+use crate::cmd::Desk;
+use crate::cmd::run;
+use crate::cmd::run::seat::{self, Sitter};
 use crate::report::{Failure, Problem};
 use bartizan_gate::call::{Door, Proposed};
-use bartizan_gate::name::{CanonicalPath, SessionId};
+use bartizan_gate::name::SessionId;
 use bartizan_gate::pipeline::Parts;
 use bartizan_gate::policy::{Judgement, Policy};
 use bartizan_gate::refusal::Refusal;
-use bartizan_gate::seat::{Caller, Seat};
+use bartizan_gate::seat::Caller;
 use bartizan_gate::tool::Catalogue;
 use bartizan_scan::{Redactor, ScanKey};
 use bartizan_store as store;
 use bartizan_store::{LedgerError, StoreError};
 use serde_json::Map;
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -49,7 +51,17 @@ pub(super) fn ask(
         question_lifetime: Duration::ZERO,
     };
     let gate = Gate::new(parts, "explain".to_owned(), false);
-    let seat = seat(&question, desk)?;
+    let session = SessionId::parse("explain").map_err(|error| impossible(error.to_string()))?;
+    let around = run::surroundings(&desk.places)?;
+    let seat = seat::take(&Sitter {
+        config: question.config,
+        role: question.role,
+        around: &around,
+        session: &session,
+        // Whatever it is, it brings no folder that matters to most questions.
+        program: Path::new("/bin/sh"),
+        model: None,
+    })?;
     let admitted = gate.pipeline().admit(seat, &[], Map::new());
     let caller: Caller = admitted.map_err(|refusal| impossible(refusal.hint()))?;
     let proposed = Proposed::new(&caller, Door::Explain, question.tool, question.arguments);
@@ -58,42 +70,8 @@ pub(super) fn ask(
         None => proposed,
     };
     Ok(match gate.pipeline().explain(proposed) {
-        Ok((verdict, policies)) => {
-            Answer::Judged(policy, Judgement { verdict, policies, errors: Vec::new() })
-        }
+        Ok(judgement) => Answer::Judged(policy, judgement),
         Err(refusal) => Answer::Refused(refusal),
-    })
-}
-
-/// A seat like the one that `run` would give here, but for the folders that a program brings along.
-fn seat(question: &Question<'_>, desk: &Desk<'_>) -> Result<Seat, Failure> {
-    let unusable = |what: &str| Failure::new(exit::UNAVAILABLE, Problem::new(what));
-    let config = question.config;
-    let workspace = CanonicalPath::absolute(&here()?)
-        .ok_or_else(|| unusable("the current folder has no absolute path"))?;
-    let session = SessionId::parse("explain").map_err(|error| unusable(&error.to_string()))?;
-    let subagents = config.roles.iter().flat_map(|(parent, role)| {
-        role.subagents.iter().map(|(kind, role)| ((parent.clone(), kind.clone()), role.clone()))
-    });
-    let readable = config
-        .roles
-        .get(question.role)
-        .map(|role| role.enclosure.readable.clone())
-        .unwrap_or_default();
-    let shown = ["/usr", "/bin", "/lib", "/lib64", "/sbin", "/tmp"]
-        .map(PathBuf::from)
-        .into_iter()
-        .chain(readable);
-    Ok(Seat {
-        session,
-        role: question.role.clone(),
-        workspace,
-        home: desk.places.home.clone(),
-        visible: shown.filter_map(|path| CanonicalPath::absolute(&path)).collect(),
-        subagents: subagents.collect(),
-        private: config.private_hosts.clone(),
-        model_upstream: None,
-        model_secret: None,
     })
 }
 
