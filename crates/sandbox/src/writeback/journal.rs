@@ -169,6 +169,30 @@ impl Journal {
         }
     }
 
+    /// Removes the journal of a write-back that was carried out. The plan goes by another name first and
+    /// that name goes last, so that a kill in between never makes it look as if nothing had landed.
+    pub(crate) fn complete(self) -> Result<(), WritebackError> {
+        let failed = |e| WritebackError::state("remove the journal", &self.dir, e);
+        let done = self.dir.join(DONE);
+        match std::fs::rename(self.dir.join(PLAN), &done) {
+            Ok(()) => {}
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+            Err(e) => return Err(failed(e)),
+        }
+        for entry in std::fs::read_dir(&self.dir).map_err(failed)? {
+            let path = entry.map_err(failed)?.path();
+            if path != done {
+                std::fs::remove_file(path).map_err(failed)?;
+            }
+        }
+        std::fs::remove_dir_all(&self.dir).map_err(failed)
+    }
+
+    /// Whether it was carried out and only not removed any more.
+    pub(crate) fn is_complete(&self) -> bool {
+        self.dir.join(DONE).exists()
+    }
+
     /// Forgets it all. The plan goes first: without it nothing is resumed.
     pub(crate) fn remove(self) -> Result<(), WritebackError> {
         let failed = |e| WritebackError::state("remove the journal", &self.dir, e);
@@ -261,4 +285,6 @@ pub(crate) fn steps(items: &[Change]) -> Vec<Step> {
 }
 
 const PLAN: &str = "plan.json";
+/// The plan of a write-back that was carried out, while the rest of its journal is being removed.
+const DONE: &str = "done.json";
 const VERSION: u32 = 1;

@@ -126,7 +126,7 @@ pub(super) fn apply(
             applied.stripped.push(change.path.clone());
         }
     }
-    journal.remove()?;
+    journal.complete()?;
     Ok(applied)
 }
 
@@ -158,6 +158,10 @@ pub(super) fn recover(
         return Ok(Recovery::Nothing);
     }
     let Some(journal) = Journal::open(dir, false)? else { return Ok(Recovery::Busy) };
+    if journal.is_complete() {
+        journal.complete()?;
+        return Ok(Recovery::Nothing);
+    }
     let Some(plan) = journal.plan()? else {
         return Ok(if journal.is_empty()? { Recovery::Nothing } else { Recovery::NotApplied });
     };
@@ -177,7 +181,7 @@ pub(super) fn recover(
         progress(done, total);
     };
     let applied = run(&journal, &plan, workspace.as_fd(), Shelf::open(&held)?, true, &mut tick)?;
-    journal.remove()?;
+    journal.complete()?;
     Ok(Recovery::Resumed(applied))
 }
 
