@@ -42,7 +42,7 @@ fn busy_play(files: usize) -> (Play, std::collections::BTreeMap<PathBuf, String>
 /// A moment that no file of this test is younger than: inode times run ahead of the ordinary clock by a
 /// few milliseconds, and a conflict is not what the crash tests are about.
 fn after_all_edits() -> std::time::SystemTime {
-    std::time::SystemTime::now() + Duration::from_secs(60)
+    std::time::SystemTime::now() + Duration::from_mins(1)
 }
 
 /// Not a test of its own: the process that the crash tests kill. It applies, and kills itself after so many units.
