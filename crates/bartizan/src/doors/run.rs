@@ -13,7 +13,8 @@ use bartizan_sandbox::writeback::{self, Applied};
 use bartizan_sandbox::{
     BoxSpec, Enforcement, Exit, HostFacts, Plan, Reason, Running, StdioEnds, spawn,
 };
-use serde_json::{Value, json};
+use bartizan_store::Event;
+use serde_json::{Map, Value, json};
 use std::ffi::OsString;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
@@ -70,7 +71,7 @@ impl Effector for BoxRun {
     type Output = RunReport;
 
     async fn run(mut self, warrant: &Warrant<'_>) -> (Outcome, RunReport) {
-        let since = SystemTime::now();
+        let since = writeback::session_start();
         let started = command(&mut self.spec, warrant).and_then(|()| start(&self.spec));
         match started {
             Ok(running) => self.attend(running, since).await,
@@ -169,6 +170,11 @@ impl BoxRun {
         };
         let changes =
             upper.map(|upper| write_back(&upper, &workspace, since, &self.keep, self.owner));
+        if let Some(Ok(applied)) = &changes {
+            let about = landed(applied);
+            // Without room for this record the outcome has none either, and the run ends with an error.
+            drop(self.gate.pipeline().note(&self.caller, Event::WriteBack, about));
+        }
         let outcome = outcome(exit.as_ref().ok(), changes.as_ref());
         (outcome, RunReport { end: exit, enforcement: Some(report), changes, interrupted })
     }
@@ -233,6 +239,28 @@ fn write_back(
         writeback::Options { owner, journal: &journal, held: &held, progress: &mut |_, _| {} };
     writeback::apply(&listed, upper.as_fd(), workspace.as_fd(), options)
         .map_err(|error| error.to_string())
+}
+
+/// What the log says of a write-back: every path, as far as a record holds them.
+fn landed(applied: &Applied) -> Map<String, Value> {
+    let mut about = Map::new();
+    let landed = applied.landed().iter();
+    about.insert(
+        "landed".to_owned(),
+        landed
+            .map(|one| json!({ "path": one.path.to_string(), "kind": one.kind.to_string() }))
+            .collect(),
+    );
+    let kept = applied.kept().iter();
+    about.insert("kept".to_owned(), kept.map(|one| json!({ "path": one.path().to_string(), "why": one.why(), "conflict": one.is_conflict() })).collect());
+    let dropped = applied.dropped().iter();
+    about.insert(
+        "dropped".to_owned(),
+        dropped
+            .map(|(path, why)| json!({ "path": path.to_string(), "why": why.to_string() }))
+            .collect(),
+    );
+    about
 }
 
 fn outcome(exit: Option<&Exit>, changes: Option<&Result<Applied, String>>) -> Outcome {

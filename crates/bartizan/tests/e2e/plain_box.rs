@@ -210,6 +210,10 @@ fn what_a_host_tool_would_run_is_held_back() {
     }
     assert!(!project.file(".git/config").unwrap_or_default().contains("fsmonitor"));
     assert!(ran.stderr.contains("pre-commit"), "the summary names what is held: {}", ran.stderr);
+    let record = Log::read(&project).find("write_back", |_| true);
+    let paths = |key: &str| record[key].to_string();
+    assert!(paths("kept").contains(".git/hooks/pre-commit"), "{record}");
+    assert!(paths("landed").contains("fine.txt"), "{record}");
 }
 
 #[test]
