@@ -216,3 +216,22 @@ fn denied_hint(policies: &[PolicyRef], errors: &[String]) -> String {
         None => "nothing permits it; add an `allow` or `ask` to the role, and try `bartizan policy explain`".to_owned(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn every_code_is_documented() {
+        let source = include_str!("refusal.rs");
+        let (_, codes) = source.split_once("pub fn code(&self)").unwrap();
+        let (codes, _) = codes.split_once("/// The policies that decided").unwrap();
+        let codes: Vec<&str> = codes.split('"').skip(1).step_by(2).collect();
+        assert!(codes.len() >= 15, "{codes:?}");
+        let docs = include_str!("../../../docs/errors.md");
+        for code in codes {
+            assert!(
+                docs.contains(&format!("| `{code}` |")),
+                "docs/errors.md does not explain `{code}`"
+            );
+        }
+    }
+}
