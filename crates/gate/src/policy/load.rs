@@ -8,7 +8,7 @@ use cedar_policy::{
     Effect, Policy as Cedar, PolicyId, PolicySet, Schema, ValidationMode, Validator,
 };
 use miette::Diagnostic;
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// A policy that has passed every check.
 #[derive(Debug)]
@@ -52,11 +52,19 @@ impl<'a> Loader<'a> {
         }
     }
 
-    /// Cedar tells of one mistake once for each action that it could concern; a person wants it once.
-    pub(crate) fn finish(mut self) -> (Vec<Entry>, Vec<PolicyError>) {
-        let mut seen = HashSet::new();
-        self.errors.retain(|error| seen.insert((error.file.clone(), error.line, error.column)));
-        (self.entries, self.errors)
+    /// Cedar tells of one mistake once for each action that it could concern, in no order; a person
+    /// wants it once, and the same each time.
+    pub(crate) fn finish(self) -> (Vec<Entry>, Vec<PolicyError>) {
+        let mut errors: Vec<PolicyError> = Vec::new();
+        for error in self.errors {
+            let place = |e: &PolicyError| (e.line, e.column);
+            match errors.iter_mut().find(|e| e.file == error.file && place(e) == place(&error)) {
+                Some(same) if error.message < same.message => *same = error,
+                Some(_) => {}
+                None => errors.push(error),
+            }
+        }
+        (self.entries, errors)
     }
 
     /// Takes a whole file of Cedar.
