@@ -131,7 +131,7 @@ impl Redactor {
     }
 
     /// Replaces every secret in all strings, keys and numbers of a JSON value. The spans of the findings count from
-    /// the string in which each stands. What is nested deeper than [`MAX_DEPTH`] is withheld.
+    /// the string in which each stands. What is nested deeper than 128 levels is withheld.
     pub fn redact_json(&self, value: &mut Value) -> Vec<Finding> {
         let mut findings = Vec::new();
         self.json(value, 0, &mut findings);
