@@ -103,7 +103,7 @@ fn within(home: &Path, workspace: &Path, program: &str, argv: &[&str]) -> Output
         .args(argv)
         .current_dir(workspace)
         .env_clear()
-        .env("PATH", std::env::var_os("PATH").unwrap_or_default());
+        .env("PATH", "/usr/local/bin:/usr/bin:/bin");
     command
         .env("HOME", home)
         .env("ANTHROPIC_API_KEY", key)
