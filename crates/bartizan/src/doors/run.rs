@@ -6,6 +6,7 @@ pub(crate) mod terminal;
 use crate::app::Gate;
 use crate::doors::hook;
 use crate::doors::net::NetDoor;
+use crate::report;
 use bartizan_gate::call::Outcome;
 use bartizan_gate::effect::{Content, Effector, Warrant};
 use bartizan_gate::seat::Caller;
@@ -117,10 +118,10 @@ fn start(spec: &BoxSpec) -> Result<Running, NotStarted> {
 }
 
 impl BoxRun {
-    async fn attend(self, running: Running, since: SystemTime) -> (Outcome, RunReport) {
+    async fn attend(mut self, running: Running, since: SystemTime) -> (Outcome, RunReport) {
         let Running { stdio, capture, upper, workspace, report, mut life } = running;
         let served = self.net.open(capture);
-        if let Some(listener) = self.hook {
+        if let Some(listener) = self.hook.take() {
             tokio::spawn(hook::serve(listener, Arc::clone(&self.gate), self.caller.clone()));
         }
         let (served, mut signals, killer) =
@@ -168,8 +169,10 @@ impl BoxRun {
             Ok(Err(error)) => Err(NotStarted(format!("the box's end cannot be told: {error}"))),
             Err(_) => Err(NotStarted("the thread that waited for the box failed".to_owned())),
         };
-        let changes =
-            upper.map(|upper| write_back(&upper, &workspace, since, &self.keep, self.owner));
+        let changes = match upper {
+            Some(upper) => Some(self.bring_home(&upper, &workspace, since).await),
+            None => None,
+        };
         if let Some(Ok(applied)) = &changes {
             let about = landed(applied);
             // Without room for this record the outcome has none either, and the run ends with an error.
@@ -177,6 +180,36 @@ impl BoxRun {
         }
         let outcome = outcome(exit.as_ref().ok(), changes.as_ref());
         (outcome, RunReport { end: exit, enforcement: Some(report), changes, interrupted })
+    }
+}
+
+impl BoxRun {
+    /// Leads the changes home. They are in memory alone, so a full disk must not lose them at once: the
+    /// person is told, and it is tried again for a while.
+    async fn bring_home(
+        &self,
+        upper: &OwnedFd,
+        workspace: &OwnedFd,
+        since: SystemTime,
+    ) -> Result<Applied, String> {
+        let mut tried = write_back(upper, workspace, since, &self.keep, self.owner);
+        for attempt in 0..HOME_ATTEMPTS {
+            let Err(error) = &tried else { break };
+            // With a journal on the disk nothing is lost: the next run finishes it.
+            if self.keep.join("journal").exists() {
+                break;
+            }
+            if attempt == 0 {
+                report::aloud(&format!(
+                    "error: the changes did not reach the workspace: {}\n  \
+                     hint: they are still in memory; mend it within a minute and they land",
+                    report::safe(error)
+                ));
+            }
+            tokio::time::sleep(HOME_PAUSE).await;
+            tried = write_back(upper, workspace, since, &self.keep, self.owner);
+        }
+        tried
     }
 }
 
@@ -320,5 +353,8 @@ impl Signals {
     }
 }
 
+/// How often, and with which pause, changes that could not be brought home are tried again: a minute.
+const HOME_ATTEMPTS: u32 = 30;
+const HOME_PAUSE: Duration = Duration::from_secs(2);
 /// How long the last output may take to reach whoever reads ours.
 const LAST_OUTPUT: Duration = Duration::from_secs(5);
