@@ -93,7 +93,16 @@ impl Plan {
 #[derive(Debug)]
 pub(crate) struct Journal {
     dir: PathBuf,
-    _lock: File,
+    lock: File,
+}
+
+impl Drop for Journal {
+    /// Gives the lock back by name. Closing would not do: a process that another thread is just starting holds a
+    /// copy of the descriptor until it runs its program, and the lock with it.
+    fn drop(&mut self) {
+        // Closing gives it back at the latest.
+        drop(flock(&self.lock, FlockOperation::Unlock));
+    }
 }
 
 impl Journal {
@@ -105,7 +114,7 @@ impl Journal {
         }
         let lock = File::open(dir).map_err(failed)?;
         match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(Some(Self { dir: dir.to_owned(), _lock: lock })),
+            Ok(()) => Ok(Some(Self { dir: dir.to_owned(), lock })),
             Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
             Err(e) => Err(failed(e.into())),
         }
