@@ -254,13 +254,24 @@ fn parse_section(rest: &str) -> Option<((String, Option<String>), &str)> {
 fn parse_value<'a>(first: &'a str, lines: &mut impl Iterator<Item = &'a str>) -> Option<String> {
     let mut value = String::new();
     let (mut quoted, mut kept) = (false, 0);
-    let mut line = first.trim_start_matches([' ', '\t']);
+    let mut line = first;
     'line: loop {
         let mut chars = line.chars();
         while let Some(c) = chars.next() {
+            // Git skips space as long as there is no value, also on the next line.
+            if matches!(c, ' ' | '\t') && !quoted {
+                if !value.is_empty() {
+                    value.push(c);
+                }
+                continue;
+            }
+            if matches!(c, '#' | ';') && !quoted {
+                break 'line;
+            }
+            // Space is dropped at the end only: a backslash or a quote behind it keeps it.
+            kept = value.len();
             match c {
                 '"' => quoted = !quoted,
-                '#' | ';' if !quoted => break 'line,
                 '\\' => match chars.next() {
                     None => {
                         line = lines.next()?;
@@ -274,9 +285,7 @@ fn parse_value<'a>(first: &'a str, lines: &mut impl Iterator<Item = &'a str>) ->
                 c if c.is_control() && c != '\t' => return None,
                 c => value.push(c),
             }
-            if quoted || !matches!(c, ' ' | '\t') {
-                kept = value.len();
-            }
+            kept = value.len();
         }
         break;
     }
@@ -341,6 +350,9 @@ const BUILT_IN_DIFFS: [&str; 29] = [
     "typescript",
     "default",
 ];
+
+#[cfg(test)]
+mod differential;
 
 #[cfg(test)]
 mod tests {
