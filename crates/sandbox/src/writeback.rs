@@ -23,9 +23,11 @@ mod held;
 mod host;
 mod journal;
 mod judge;
+pub mod keeper;
 mod land;
 mod list;
 mod path;
+mod release;
 mod run;
 mod settle;
 mod upper;
@@ -33,6 +35,7 @@ mod upper;
 pub use change::{Change, Clash, Digest, DropReason, HoldReason, Kind, Notable, Verdict};
 pub use held::{Kept, held};
 pub use path::{BadRelPath, RelPath};
+pub use release::{Conflicts, Shelved};
 pub use run::{Applied, Landed, Recovery};
 use rustix::io::Errno;
 use rustix::time::{ClockId, clock_gettime};
@@ -158,6 +161,43 @@ pub fn apply(
     run::apply(changes, upper, workspace, options)
 }
 
+/// Keeps every change in [`Options::held`] and lands none: a person looks first, and says what lands ([`release`]).
+///
+/// # Errors
+/// When the journal is in use or the changes cannot be kept (disk full); the upper layer still has them then.
+pub fn shelve(
+    changes: &Changes,
+    upper: BorrowedFd<'_>,
+    workspace: BorrowedFd<'_>,
+    options: Options<'_>,
+) -> Result<Applied, WritebackError> {
+    release::shelve(changes, upper, workspace, options)
+}
+
+/// Lands changes that are kept in `held`, because a person says so, with the same care as [`apply`]: journalled, beneath the workspace, and only
+/// in exchange for exactly what stood there when they were kept. What meets a change of the host stays, as a conflict.
+///
+/// # Errors
+/// Before the host is touched: when one of the chosen is no longer what it was shown as, is in a conflict that is not to be overwritten, or lands
+/// only together with others. After that only [`WritebackError::Stopped`], which leaves the journal for [`recover`].
+pub fn release(
+    held: &Path,
+    chosen: &[Kept],
+    conflicts: Conflicts,
+    journal: &Path,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<Applied, WritebackError> {
+    release::release(held, chosen, conflicts, journal, progress)
+}
+
+/// Throws kept changes away, because a person says so.
+///
+/// # Errors
+/// When one of them is no longer what it was shown as, or the shelf is in use or cannot be written.
+pub fn forget(held: &Path, chosen: &[Kept], journal: &Path) -> Result<(), WritebackError> {
+    release::forget(held, chosen, journal)
+}
+
 /// Finishes a write-back that was interrupted, given its journal directory. Harmless at any time and any number of times.
 ///
 /// # Errors
@@ -180,6 +220,56 @@ pub fn discard(journal: &Path) -> Result<(), WritebackError> {
 /// Why a write-back did not go through.
 #[derive(Debug, Error)]
 pub enum WritebackError {
+    /// It makes no sense without the rest of its repository.
+    #[error("`{path}` lands only together with all that waits in `{unit}`; name `{unit}` instead")]
+    Apart {
+        /// What was chosen alone.
+        path: RelPath,
+        /// The git directory.
+        unit: RelPath,
+    },
+    /// The conflict is not one file against one file.
+    #[error(
+        "`{path}` is a conflict that cannot be settled by putting one file in the place of another; settle it by hand"
+    )]
+    ByHand {
+        /// Where.
+        path: RelPath,
+    },
+    /// The host's own changes stand against it.
+    #[error(
+        "`{path}` is in conflict with what this machine has there now; nothing is overwritten unless you say so"
+    )]
+    Clashes {
+        /// Where.
+        path: RelPath,
+    },
+    /// References that moved on both sides are merged, not overwritten.
+    #[error(
+        "`{path}` belongs to a repository that moved on this machine too; its commits are there, merge them with git"
+    )]
+    GitMoved {
+        /// Where.
+        path: RelPath,
+    },
+    /// The workspace that kept changes belong to is not where it was.
+    #[error("the workspace `{}` that these changes belong to is gone or another", path.display())]
+    HomeGone {
+        /// Where it was.
+        path: PathBuf,
+    },
+    /// Kept by a version that did not note where the changes belong.
+    #[error("`{}` does not say which workspace its changes belong to; copy them by hand", held.display())]
+    NoHome {
+        /// The held directory.
+        held: PathBuf,
+    },
+    /// Kept without what it takes to land it.
+    #[error("`{path}` was kept without a way to land it; copy it by hand")]
+    NoWay {
+        /// Where.
+        path: RelPath,
+    },
     /// A file of ours in the state directory does not read as what it should be.
     #[error("`{}` is damaged: {why}; move it away to go on without it", path.display())]
     Corrupt {

@@ -1,12 +1,15 @@
 //! Where do changes wait that did not land?
 
 use super::WritebackError;
-use super::change::Digest;
+use super::change::{Clash, Digest};
 use super::host::digest;
-use super::path::RelPath;
+use super::journal::{After, Step};
+use super::path::{RelPath, escape, unescape};
 use serde::{Deserialize, Serialize};
+use std::ffi::OsString;
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{Read, Write};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -14,19 +17,29 @@ use std::path::{Path, PathBuf};
 ///
 /// Contents are stored under a number, never under their own name: a tree with `.git/hooks` in it would be as dangerous in the state directory as in
 /// the workspace.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Kept {
+    /// Told from the place in the index by those that version 1 wrote.
+    #[serde(default)]
+    id: u64,
     path: RelPath,
     what: String,
     why: String,
     conflict: bool,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    waiting: bool,
     mode: u32,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     contents: Option<Contents>,
+    /// How it would land; none for what version 1 wrote.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    steps: Vec<Step>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    unit: Option<RelPath>,
 }
 
-#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Contents {
     number: u64,
@@ -35,6 +48,12 @@ struct Contents {
 }
 
 impl Kept {
+    /// Its number on the shelf.
+    #[must_use]
+    pub fn id(&self) -> u64 {
+        self.id
+    }
+
     /// Where it would have landed.
     #[must_use]
     pub fn path(&self) -> &RelPath {
@@ -59,6 +78,24 @@ impl Kept {
         self.conflict
     }
 
+    /// Whether nothing speaks against it, and it only waits for a person to look first.
+    #[must_use]
+    pub fn is_waiting(&self) -> bool {
+        self.waiting
+    }
+
+    /// Whether it is known how it would land.
+    #[must_use]
+    pub fn can_land(&self) -> bool {
+        !self.steps.is_empty()
+    }
+
+    /// The git directory whose references and index land together with this, when it is one of them.
+    #[must_use]
+    pub fn git_dir(&self) -> Option<&RelPath> {
+        self.unit.as_ref()
+    }
+
     /// The permission bits it would have had.
     #[must_use]
     pub fn mode(&self) -> u32 {
@@ -76,6 +113,16 @@ impl Kept {
     pub fn digest(&self) -> Option<Digest> {
         self.contents.map(|contents| contents.digest)
     }
+
+    /// Length of the contents, in bytes.
+    #[must_use]
+    pub fn size(&self) -> Option<u64> {
+        self.contents.map(|contents| contents.size)
+    }
+
+    pub(crate) fn steps(&self) -> &[Step] {
+        &self.steps
+    }
 }
 
 /// Reads what a held directory keeps; an absent directory keeps nothing.
@@ -83,43 +130,105 @@ impl Kept {
 /// # Errors
 /// When its index cannot be read or is not one of ours.
 pub fn held(dir: &Path) -> Result<Vec<Kept>, WritebackError> {
+    read(dir).map(|index| index.items)
+}
+
+fn read(dir: &Path) -> Result<Index, WritebackError> {
     let bytes = match std::fs::read(dir.join(INDEX)) {
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Index::default()),
         result => {
             result.map_err(|e| WritebackError::state("read the index of held changes", dir, e))?
         }
     };
-    let index: Index = serde_json::from_slice(&bytes)
-        .map_err(|e| WritebackError::Corrupt { path: dir.join(INDEX), why: e.to_string() })?;
-    if index.version == VERSION {
-        Ok(index.items)
-    } else {
-        Err(WritebackError::Corrupt {
-            path: dir.join(INDEX),
-            why: format!("unknown version {}", index.version),
-        })
+    let corrupt = |why| WritebackError::Corrupt { path: dir.join(INDEX), why };
+    let mut index: Index = serde_json::from_slice(&bytes).map_err(|e| corrupt(e.to_string()))?;
+    match index.version {
+        1 => (0..).zip(&mut index.items).for_each(|(place, item)| item.id = place),
+        VERSION => {}
+        version => return Err(corrupt(format!("unknown version {version}"))),
+    }
+    Ok(index)
+}
+
+/// The workspace that held changes belong to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Home {
+    path: String,
+    pub(crate) inode: u64,
+    pub(crate) owner: Option<(u32, u32)>,
+}
+
+impl Home {
+    pub(crate) fn new(path: &Path, inode: u64, owner: Option<(u32, u32)>) -> Self {
+        Self { path: escape(path.as_os_str().as_bytes()), inode, owner }
+    }
+
+    pub(crate) fn path(&self) -> Option<PathBuf> {
+        unescape(&self.path).map(|bytes| OsString::from_vec(bytes).into())
     }
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Index {
     version: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    home: Option<Home>,
+    /// The number that the next item gets; none is given twice.
+    #[serde(default)]
+    next: u64,
     items: Vec<Kept>,
 }
 
-/// The held directory of one session, being filled.
+/// What is to be put on the shelf.
+pub(crate) struct Aside<'a> {
+    pub(crate) path: &'a RelPath,
+    pub(crate) what: String,
+    pub(crate) why: String,
+    pub(crate) conflict: bool,
+    pub(crate) waiting: bool,
+    pub(crate) mode: u32,
+    pub(crate) steps: Vec<Step>,
+    pub(crate) unit: Option<RelPath>,
+}
+
+/// The held directory of one session, being filled or emptied.
 #[derive(Debug)]
 pub(crate) struct Shelf {
     dir: PathBuf,
+    home: Option<Home>,
+    next: u64,
     items: Vec<Kept>,
-    /// Those put there since it was opened.
+    is_changed: bool,
+    /// Those put there, or given another reason, since it was opened.
     pub(crate) fresh: Vec<Kept>,
 }
 
 impl Shelf {
     pub(crate) fn open(dir: &Path) -> Result<Self, WritebackError> {
-        Ok(Self { dir: dir.to_owned(), items: held(dir)?, fresh: Vec::new() })
+        let Index { home, next, items, .. } = read(dir)?;
+        let next = items.iter().map(|item| item.id + 1).max().unwrap_or_default().max(next);
+        let (dir, fresh) = (dir.to_owned(), Vec::new());
+        Ok(Self { dir, home, next, items, is_changed: false, fresh })
+    }
+
+    /// The same, of changes to this workspace.
+    pub(crate) fn at_home(mut self, home: Home) -> Self {
+        self.home = Some(home);
+        self
+    }
+
+    pub(crate) fn home(&self) -> Option<&Home> {
+        self.home.as_ref()
+    }
+
+    pub(crate) fn items(&self) -> &[Kept] {
+        &self.items
+    }
+
+    pub(crate) fn dir(&self) -> &Path {
+        &self.dir
     }
 
     pub(crate) fn has(&self, path: &RelPath, what: &str, digest: Option<Digest>) -> bool {
@@ -131,11 +240,7 @@ impl Shelf {
     /// Keeps a change, with its contents if it has any.
     pub(crate) fn keep(
         &mut self,
-        path: &RelPath,
-        what: String,
-        why: String,
-        conflict: bool,
-        mode: u32,
+        aside: Aside<'_>,
         contents: Option<&mut dyn Read>,
     ) -> Result<(), WritebackError> {
         let failed = |e| WritebackError::state("keep a held change in", &self.dir, e);
@@ -143,7 +248,7 @@ impl Shelf {
         let contents = match contents {
             None => None,
             Some(mut file) => {
-                let number = self.items.len() as u64;
+                let number = self.next;
                 let mut options = OpenOptions::new();
                 let mut copy = options
                     .write(true)
@@ -157,24 +262,74 @@ impl Shelf {
                 Some(Contents { number, size, digest })
             }
         };
-        let kept = Kept { path: path.clone(), what, why, conflict, mode, contents };
+        let Aside { path, what, why, conflict, waiting, mode, steps, unit } = aside;
+        let path = path.clone();
+        let steps = sealed(steps, self.next, contents);
+        let id = self.next;
+        let kept = Kept { id, path, what, why, conflict, waiting, mode, contents, steps, unit };
+        self.next += 1;
+        self.is_changed = true;
         self.items.push(kept.clone());
         self.fresh.push(kept);
         Ok(())
     }
 
-    /// Makes what was kept durable.
-    pub(crate) fn save(&self) -> Result<(), WritebackError> {
-        if self.fresh.is_empty() {
+    /// Says of a change that it met one of the host's.
+    pub(crate) fn clashes(&mut self, id: u64, clash: Clash) {
+        if let Some(item) = self.items.iter_mut().find(|item| item.id == id) {
+            (item.why, item.conflict, item.waiting) = (clash.to_string(), true, false);
+            self.fresh.push(item.clone());
+            self.is_changed = true;
+        }
+    }
+
+    /// Takes changes off the shelf. Their contents go when the index no longer names them.
+    pub(crate) fn remove(&mut self, ids: &[u64]) -> Result<(), WritebackError> {
+        let (gone, rest): (Vec<Kept>, Vec<Kept>) =
+            std::mem::take(&mut self.items).into_iter().partition(|item| ids.contains(&item.id));
+        self.items = rest;
+        if gone.is_empty() {
             return Ok(());
         }
-        let index = Index { version: VERSION, items: self.items.clone() };
+        self.is_changed = true;
+        self.save()?;
+        for file in gone.iter().filter_map(Kept::contents) {
+            // What stays behind is named by nothing, and goes with the directory.
+            drop(std::fs::remove_file(self.dir.join(file)));
+        }
+        Ok(())
+    }
+
+    /// Makes what was kept durable.
+    pub(crate) fn save(&mut self) -> Result<(), WritebackError> {
+        if !self.is_changed {
+            return Ok(());
+        }
+        let Self { home, next, items, .. } = self;
+        let index =
+            Index { version: VERSION, home: home.clone(), next: *next, items: items.clone() };
         let bytes = serde_json::to_vec_pretty(&index).map_err(|e| WritebackError::Corrupt {
             path: self.dir.join(INDEX),
             why: e.to_string(),
         })?;
-        replace_file(&self.dir, INDEX, &bytes)
+        replace_file(&self.dir, INDEX, &bytes)?;
+        self.is_changed = false;
+        Ok(())
     }
+}
+
+/// Steps with the digest of what was really kept; without contents, a file has no way to land.
+fn sealed(steps: Vec<Step>, id: u64, contents: Option<Contents>) -> Vec<Step> {
+    let mut sealed = Vec::new();
+    for mut step in steps {
+        if let After::File { at, digest, size, .. } = &mut step.after {
+            let Some(kept) = contents else { return Vec::new() };
+            (*at, *digest, *size) = (0, kept.digest, kept.size);
+        }
+        step.shelved = Some(id);
+        sealed.push(step);
+    }
+    sealed
 }
 
 /// Writes a whole file of the state directory so that after a crash it is the old one or the new one; all earlier writes to the same
@@ -197,4 +352,4 @@ fn file_name(number: u64) -> String {
 }
 
 const INDEX: &str = "held.json";
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;

@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 
 /// One entry of the host and what it is to become. Carrying it out twice comes to the same as once, so recovery needs no record of how far it got:
 /// what already is as it should be is done, what still is as it was is to do, and anything else was changed by someone else.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Step {
     pub(crate) path: RelPath,
@@ -25,9 +25,32 @@ pub(crate) struct Step {
     pub(crate) after: After,
     /// What a report calls it; `None` for what goes with a directory.
     pub(crate) kind: Option<Kind>,
+    /// Its turn among the steps of one write-back.
+    #[serde(default)]
+    pub(crate) phase: u8,
+    /// The number on the shelf of what is landed with it, when it comes from there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) shelved: Option<u64>,
 }
 
 impl Step {
+    fn new(path: RelPath, before: Option<Print>, after: After, phase: u8) -> Self {
+        Self { path, before, after, kind: None, phase, shelved: None }
+    }
+
+    /// Length of the new contents, where there are any.
+    pub(crate) fn size(&self) -> Option<u64> {
+        if let After::File { size, .. } = self.after { Some(size) } else { None }
+    }
+
+    /// The same step with its contents at another place.
+    pub(crate) fn moved_to(mut self, place: u64) -> Self {
+        if let After::File { at, .. } = &mut self.after {
+            *at = place;
+        }
+        self
+    }
+
     /// SHA-256 of the new contents, where there are any.
     pub(crate) fn digest(&self) -> Option<Digest> {
         if let After::File { digest, .. } = &self.after { Some(*digest) } else { None }
@@ -247,55 +270,49 @@ impl Read for Stretch<'_> {
 /// The steps that carry out the changes that land, in the order in which any prefix of them leaves the workspace usable: room is made,
 /// then directories, then git objects before what refers to them, then removals, children before parents.
 pub(crate) fn steps(items: &[Change]) -> Vec<Step> {
-    let mut ordered: Vec<(u8, Step)> = Vec::new();
     let mut end = 0;
+    let mut ordered = Vec::new();
     for item in items.iter().filter(|item| item.lands()) {
-        let replaces_dir = item.before.is_some_and(|print| print.shape == Shape::Dir)
-            && matches!(item.kind, Kind::Created | Kind::Symlink { .. });
-        let clearing = if replaces_dir { 0 } else { 4 };
-        let gone = |path: &RelPath, print| Step {
-            path: path.clone(),
-            before: Some(print),
-            after: After::Absent,
-            kind: None,
-        };
-        ordered.extend(item.clear.iter().map(|(path, print)| (clearing, gone(path, *print))));
-        let (phase, after) = match &item.kind {
-            Kind::CreatedDir => (1, After::Dir { mode: item.mode | 0o700 }),
-            Kind::Created | Kind::Modified => {
-                let at = end;
-                end += item.size;
-                let after = After::File {
-                    at,
-                    digest: [0; 32],
-                    size: item.size,
-                    mode: item.mode,
-                    mtime: item.mtime,
-                };
-                (if item.path.names().any(|name| name == b"objects") { 2 } else { 3 }, after)
-            }
-            Kind::Symlink { target } => (3, After::Link { target: target.clone() }),
-            Kind::ModeChanged => {
-                (if item.mode & 0o300 == 0o300 { 1 } else { 5 }, After::Mode { mode: item.mode })
-            }
-            Kind::Deleted | Kind::DeletedDir => (4, After::Absent),
-            Kind::ReplacedDir | Kind::Special => continue,
-        };
-        ordered.push((
-            phase,
-            Step {
-                path: item.path.clone(),
-                before: item.before,
-                after,
-                kind: Some(item.kind.clone()),
-            },
-        ));
+        for step in steps_of(item) {
+            let size = step.size().unwrap_or_default();
+            ordered.push(step.moved_to(end));
+            end += size;
+        }
     }
-    ordered.sort_by_key(|(phase, _)| *phase);
-    ordered.into_iter().map(|(_, step)| step).collect()
+    ordered.sort_by_key(|step| step.phase);
+    ordered
 }
 
-const PLAN: &str = "plan.json";
+/// The steps of one change, whether it may land or not.
+pub(crate) fn steps_of(item: &Change) -> Vec<Step> {
+    let replaces_dir = item.before.is_some_and(|print| print.shape == Shape::Dir)
+        && matches!(item.kind, Kind::Created | Kind::Symlink { .. });
+    let clearing = if replaces_dir { 0 } else { 4 };
+    let gone = |(path, print): &(RelPath, Print)| {
+        Step::new(path.clone(), Some(*print), After::Absent, clearing)
+    };
+    let mut all: Vec<Step> = item.clear.iter().map(gone).collect();
+    let (phase, after) = match &item.kind {
+        Kind::CreatedDir => (1, After::Dir { mode: item.mode | 0o700 }),
+        Kind::Created | Kind::Modified => {
+            let (size, mode, mtime) = (item.size, item.mode, item.mtime);
+            let after = After::File { at: 0, digest: [0; 32], size, mode, mtime };
+            (if item.path.names().any(|name| name == b"objects") { 2 } else { 3 }, after)
+        }
+        Kind::Symlink { target } => (3, After::Link { target: target.clone() }),
+        Kind::ModeChanged => {
+            (if item.mode & 0o300 == 0o300 { 1 } else { 5 }, After::Mode { mode: item.mode })
+        }
+        Kind::Deleted | Kind::DeletedDir => (4, After::Absent),
+        Kind::ReplacedDir | Kind::Special => return all,
+    };
+    let own = Step::new(item.path.clone(), item.before, after, phase);
+    all.push(Step { kind: Some(item.kind.clone()), ..own });
+    all
+}
+
+/// The plan; while it stands, the write-back is to be finished.
+pub(super) const PLAN: &str = "plan.json";
 /// The plan of a write-back that was carried out, while the rest of its journal is being removed.
 const DONE: &str = "done.json";
 const VERSION: u32 = 1;

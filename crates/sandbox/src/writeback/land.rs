@@ -415,8 +415,14 @@ mod tests {
             fs::write(dir.path().join("f"), "old").unwrap();
             let fd = File::open(dir.path()).unwrap();
             let before = look(fd.as_fd(), b"f").unwrap().map(|stat| Print::of(&stat));
-            let step =
-                Step { path: RelPath::new(b"f").unwrap(), before, after: after(), kind: None };
+            let step = Step {
+                path: RelPath::new(b"f").unwrap(),
+                before,
+                after: after(),
+                kind: None,
+                phase: 3,
+                shelved: None,
+            };
             Self { dir, fd, step }
         }
 

@@ -1,13 +1,13 @@
 //! How do the changes that may land get there, all of them, also when we are killed in between?
 
 use super::change::{Change, Clash, Digest, DropReason, Kind, Verdict};
-use super::held::{Kept, Shelf};
+use super::held::{Aside, Home, Kept, Shelf};
 use super::host::{digest, open_dir, proc_path};
-use super::journal::{After, Journal, Plan, Step, Stretch, steps};
+use super::journal::{After, Journal, Plan, Step, Stretch, steps, steps_of};
 use super::land::{Ground, Landing, land, tidy};
 use super::path::RelPath;
 use super::upper::open_regular;
-use super::{Changes, Options, WritebackError};
+use super::{Changes, Options, WritebackError, release};
 use rustix::fs::{Mode, OFlags, fstat, open};
 use rustix::io::Errno;
 use rustix::rand::{GetRandomFlags, getrandom};
@@ -51,6 +51,21 @@ impl Applied {
     pub fn stripped(&self) -> &[RelPath] {
         &self.stripped
     }
+
+    /// Of changes none of which was to land.
+    pub(super) fn kept_only(kept: Vec<Kept>, changes: &Changes) -> Self {
+        let mut applied = Self { kept, ..Self::default() };
+        applied.tell_dropped(changes);
+        applied
+    }
+
+    fn tell_dropped(&mut self, changes: &Changes) {
+        for change in &changes.items {
+            if let Verdict::Drop(reason) = change.verdict {
+                self.dropped.push((change.path.clone(), reason));
+            }
+        }
+    }
 }
 
 /// A change that is on the host now.
@@ -85,10 +100,7 @@ pub(super) fn apply(
     options: Options<'_>,
 ) -> Result<Applied, WritebackError> {
     let Options { owner, journal: dir, held, progress } = options;
-    let stat = fstat(workspace).map_err(|e| WritebackError::io("look at", None, e))?;
-    if (stat.st_dev, stat.st_ino) != changes.workspace {
-        return Err(WritebackError::OtherWorkspace);
-    }
+    let home = home(changes, workspace, owner)?;
     if changes.items.is_empty() {
         return Ok(Applied::default());
     }
@@ -104,12 +116,11 @@ pub(super) fn apply(
         done += 1;
         progress(done, total);
     };
-    let mut shelf = Shelf::open(held)?;
+    let (path, inode) = (home.path().unwrap_or_default(), home.inode);
+    let mut shelf = Shelf::open(held)?.at_home(home);
     let staged =
         stage_all(changes, &journal, upper, &mut steps, &mut shelf, &mut tick).and_then(|()| {
-            let path = std::fs::read_link(proc_path(workspace))
-                .map_err(|e| WritebackError::file("find the path of", None, e))?;
-            let plan = Plan::new(random_tag()?, &path, stat.st_ino, owner, held, steps);
+            let plan = Plan::new(random_tag()?, &path, inode, owner, held, steps);
             journal.commit(&plan).map(|()| plan)
         });
     let plan = match staged {
@@ -118,16 +129,29 @@ pub(super) fn apply(
         Err(e) => return journal.remove().and(Err(e)),
     };
     let mut applied = run(&journal, &plan, workspace, shelf, false, &mut tick)?;
+    applied.tell_dropped(changes);
     for change in &changes.items {
-        if let Verdict::Drop(reason) = change.verdict {
-            applied.dropped.push((change.path.clone(), reason));
-        }
         if change.stripped && change.lands() {
             applied.stripped.push(change.path.clone());
         }
     }
     journal.complete()?;
     Ok(applied)
+}
+
+/// The workspace as the changes were listed against it.
+pub(super) fn home(
+    changes: &Changes,
+    workspace: BorrowedFd<'_>,
+    owner: Option<(u32, u32)>,
+) -> Result<Home, WritebackError> {
+    let stat = fstat(workspace).map_err(|e| WritebackError::io("look at", None, e))?;
+    if (stat.st_dev, stat.st_ino) != changes.workspace {
+        return Err(WritebackError::OtherWorkspace);
+    }
+    let path = std::fs::read_link(proc_path(workspace))
+        .map_err(|e| WritebackError::file("find the path of", None, e))?;
+    Ok(Home::new(&path, stat.st_ino, owner))
 }
 
 /// Takes everything out of the upper layer that is to survive it.
@@ -140,7 +164,7 @@ fn stage_all(
     tick: &mut dyn FnMut(),
 ) -> Result<(), WritebackError> {
     let contents = journal.begin(steps)?;
-    keep_all(&changes.items, upper, shelf)?;
+    keep_all(&changes.items, upper, shelf, false, &mut || {})?;
     let seen: BTreeMap<&RelPath, Digest> =
         changes.items.iter().filter_map(|c| Some((&c.path, c.seen?))).collect();
     for step in steps {
@@ -180,7 +204,8 @@ pub(super) fn recover(
         done += 1;
         progress(done, total);
     };
-    let applied = run(&journal, &plan, workspace.as_fd(), Shelf::open(&held)?, true, &mut tick)?;
+    let shelf = Shelf::open(&held)?.at_home(Home::new(&path, plan.inode, plan.owner));
+    let applied = run(&journal, &plan, workspace.as_fd(), shelf, true, &mut tick)?;
     journal.complete()?;
     Ok(Recovery::Resumed(applied))
 }
@@ -192,14 +217,18 @@ pub(super) fn discard(dir: &Path) -> Result<(), WritebackError> {
     journal.remove()
 }
 
-/// Puts what does not land on the shelf.
-fn keep_all(
+/// Puts what does not land on the shelf; and what may land too, when `waits`.
+pub(super) fn keep_all(
     items: &[Change],
     upper: BorrowedFd<'_>,
     shelf: &mut Shelf,
+    waits: bool,
+    tick: &mut dyn FnMut(),
 ) -> Result<(), WritebackError> {
     for item in items {
+        tick();
         let why = match (&item.verdict, item.conflict) {
+            (Verdict::Apply, None) if waits => waiting(item),
             (Verdict::Drop(_), _) | (Verdict::Apply, None) => continue,
             (Verdict::Hold(reason), None) => reason.to_string(),
             (Verdict::Hold(reason), Some(clash)) => format!("{reason}; also {clash}"),
@@ -210,16 +239,24 @@ fn keep_all(
         } else {
             None
         };
-        shelf.keep(
-            &item.path,
-            item.kind.to_string(),
+        let aside = Aside {
+            path: &item.path,
+            what: item.kind.to_string(),
             why,
-            item.conflict.is_some(),
-            item.mode,
-            contents.as_mut().map(|file| file as &mut dyn Read),
-        )?;
+            conflict: item.conflict.is_some(),
+            waiting: item.lands(),
+            mode: item.mode,
+            steps: steps_of(item),
+            unit: item.git_unit.as_ref().and_then(|unit| RelPath::new(unit).ok()),
+        };
+        shelf.keep(aside, contents.as_mut().map(|file| file as &mut dyn Read))?;
     }
     Ok(())
+}
+
+/// What a person should know of a change that nothing speaks against.
+fn waiting(item: &Change) -> String {
+    item.notable.map_or_else(|| "waits for a look".to_owned(), |notable| notable.to_string())
 }
 
 /// Copies a file's new contents out of the upper layer, which does not outlive us.
@@ -253,7 +290,7 @@ fn open_upper(upper: BorrowedFd<'_>, path: &RelPath) -> rustix::io::Result<File>
 }
 
 /// Carries out a committed plan, for the first time or again after a crash.
-fn run(
+pub(super) fn run(
     journal: &Journal,
     plan: &Plan,
     workspace: BorrowedFd<'_>,
@@ -264,7 +301,7 @@ fn run(
     let contents = File::open(journal.contents())
         .map_err(|e| WritebackError::state("read the staged contents in", journal.dir(), e))?;
     let ground = Ground { workspace, owner: plan.owner, tag: &plan.tag };
-    let mut applied = Applied::default();
+    let (mut applied, mut ended) = (Applied::default(), Vec::new());
     for (number, step) in plan.steps.iter().enumerate() {
         let stopped = |source| WritebackError::Stopped {
             path: step.path.clone(),
@@ -274,9 +311,18 @@ fn run(
         if again && let Some(mut found) = tidy(&ground, number, step).map_err(stopped)? {
             let why = "it was being changed on this machine at the moment of a crash".to_owned();
             let what = "the host's own file".to_owned();
-            shelf.keep(&step.path, what, why, true, 0o600, Some(&mut found))?;
+            let (path, conflict, mode) = (&step.path, true, 0o600);
+            let (waiting, steps, unit) = (false, Vec::new(), None);
+            let aside = Aside { path, what, why, conflict, waiting, mode, steps, unit };
+            shelf.keep(aside, Some(&mut found))?;
         }
-        match land(&ground, number, step, Stretch::of(step, &contents)).map_err(stopped)? {
+        let landing = land(&ground, number, step, Stretch::of(step, &contents)).map_err(stopped)?;
+        if let Some(id) = step.shelved {
+            let clash = if let Landing::Clash(clash) = landing { Some(clash) } else { None };
+            ended.push((id, clash));
+        }
+        match landing {
+            Landing::Clash(_) if step.shelved.is_some() => {}
             Landing::Done => applied.landed.extend(step.kind.clone().map(|kind| Landed {
                 path: step.path.clone(),
                 kind,
@@ -290,6 +336,7 @@ fn run(
     open_dir(workspace, None, OFlags::RDONLY)
         .and_then(rustix::fs::syncfs)
         .map_err(|e| WritebackError::io("make the changes durable in", None, e))?;
+    release::outcome(&mut shelf, &ended)?;
     shelf.save()?;
     applied.kept = shelf.fresh;
     Ok(applied)
@@ -316,10 +363,13 @@ fn set_aside(
     }
     let mut stretch = Stretch::of(step, contents);
     let stretch = stretch.as_mut().map(|stretch| stretch as &mut dyn Read);
-    shelf.keep(&step.path, what, clash.to_string(), true, mode, stretch)
+    let (path, why, conflict, waiting) = (&step.path, clash.to_string(), true, false);
+    let (steps, unit) = (vec![step.clone()], None);
+    let aside = Aside { path, what, why, conflict, waiting, mode, steps, unit };
+    shelf.keep(aside, stretch)
 }
 
-fn random_tag() -> Result<String, WritebackError> {
+pub(super) fn random_tag() -> Result<String, WritebackError> {
     let mut bytes = [0u8; 16];
     let filled = getrandom(&mut bytes, GetRandomFlags::empty())
         .map_err(|e| WritebackError::io("get random numbers for", None, e))?;

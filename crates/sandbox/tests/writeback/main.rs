@@ -7,4 +7,5 @@
 
 mod overlay;
 mod play;
+mod shelf;
 mod whole;

@@ -1,6 +1,6 @@
 //! How does a test play a session: a workspace, an overlay on which something was done, and the write-back?
 use bartizan_sandbox::writeback::{
-    self, Applied, Change, Changes, Options, RelPath, Verdict, WritebackError,
+    self, Applied, Change, Changes, Conflicts, Options, RelPath, Verdict, WritebackError,
 };
 use rustix::fs::{CWD, FileType, Mode, XattrFlags, mknodat, setxattr};
 use std::collections::BTreeMap;
@@ -125,6 +125,36 @@ impl Play {
             open(&self.host("")).as_fd(),
             options,
         )
+    }
+
+    /// Lists, and keeps everything for a person to look at.
+    pub(crate) fn shelve(&self) -> Applied {
+        let (journal, held) = (self.path("state/journal"), self.path("state/held"));
+        let options =
+            Options { owner: None, journal: &journal, held: &held, progress: &mut |_, _| {} };
+        let (upper, host) = (open(&self.path("upper")), open(&self.host("")));
+        writeback::shelve(&self.list(), upper.as_fd(), host.as_fd(), options).unwrap()
+    }
+
+    /// Lands what is kept at these paths.
+    pub(crate) fn release(
+        &self,
+        paths: &[&str],
+        conflicts: Conflicts,
+    ) -> Result<Applied, WritebackError> {
+        self.try_release(paths, conflicts, &mut |_, _| {})
+    }
+
+    pub(crate) fn try_release(
+        &self,
+        paths: &[&str],
+        conflicts: Conflicts,
+        progress: &mut dyn FnMut(u64, u64),
+    ) -> Result<Applied, WritebackError> {
+        let held = self.path("state/held");
+        let mut chosen = writeback::held(&held).unwrap();
+        chosen.retain(|kept| paths.contains(&kept.path().to_string().as_str()));
+        writeback::release(&held, &chosen, conflicts, &self.path("state/journal"), progress)
     }
 
     /// Lists and applies.
