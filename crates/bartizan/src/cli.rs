@@ -99,6 +99,9 @@ pub(crate) enum Command {
     /// See and answer what agents ask for
     #[command(subcommand)]
     Approvals(ApprovalsCommand),
+    /// See what a run changed, and land or discard what did not land
+    #[command(subcommand)]
+    Changes(ChangesCommand),
     /// Tell what this machine can enforce, and how to make it enforce more
     Doctor(DoctorArgs),
     /// Record that a project's .bartizan directory may narrow the policy
@@ -106,6 +109,9 @@ pub(crate) enum Command {
     /// Answer a client's hook from inside the box
     #[command(subcommand, hide = true)]
     Hook(HookCommand),
+    /// Keep a run's changes when the process that runs it is killed
+    #[command(hide = true)]
+    Keeper(KeeperArgs),
     /// Print a completion script
     Completions(CompletionsArgs),
     /// Print the manual page, or write all of them into a directory
@@ -131,6 +137,9 @@ pub(crate) struct RunArgs {
     /// Let the command read the workspace only
     #[arg(long)]
     pub(crate) read_only: bool,
+    /// Land nothing at the end: keep every change until `bartizan changes apply`
+    #[arg(long, conflicts_with_all = ["direct", "read_only"])]
+    pub(crate) review: bool,
     /// Print the summary as JSON, on standard error
     #[arg(long, conflicts_with = "no_summary")]
     pub(crate) json: bool,
@@ -358,6 +367,100 @@ pub(crate) struct AnswerArgs {
     /// Print the question as JSON afterwards
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// `bartizan changes …`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ChangesCommand {
+    /// List the sessions that have changes which did not land
+    List(ChangesListArgs),
+    /// Show what landed, what did not and why; conflicts with both versions
+    Show(ChangesShowArgs),
+    /// Land what waits; with --path or --all also what is held
+    Apply(ChangesApplyArgs),
+    /// Throw away what did not land
+    Discard(ChangesDiscardArgs),
+}
+
+/// `bartizan changes list`.
+#[derive(Debug, Args)]
+pub(crate) struct ChangesListArgs {
+    /// Print the sessions as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// `bartizan changes show`.
+#[derive(Debug, Args)]
+pub(crate) struct ChangesShowArgs {
+    /// The session's id; a unique prefix is enough
+    #[arg(value_name = "SESSION")]
+    pub(crate) session: String,
+    /// Only this path, or all below it, in full (repeatable)
+    #[arg(long = "path", value_name = "PATH")]
+    pub(crate) paths: Vec<String>,
+    /// Print the changes as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// `bartizan changes apply`.
+#[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is one flag, as typed")]
+#[command(
+    after_help = "Without --path and --all, what only waits for a look lands (`run --review`), and nothing that is held.\n\
+                  Exits with 1 when something that was to land did not."
+)]
+pub(crate) struct ChangesApplyArgs {
+    /// The session's id; a unique prefix is enough
+    #[arg(value_name = "SESSION")]
+    pub(crate) session: String,
+    /// Land exactly this, or all below it, though it is held (repeatable)
+    #[arg(long = "path", value_name = "PATH")]
+    pub(crate) paths: Vec<String>,
+    /// Land everything that is held, but no conflict
+    #[arg(long, conflicts_with = "paths")]
+    pub(crate) all: bool,
+    /// Settle conflicts at these paths for the session; this machine's version is kept instead
+    #[arg(long, requires = "paths")]
+    pub(crate) overwrite: bool,
+    /// Do not ask on the terminal
+    #[arg(long, short = 'y')]
+    pub(crate) yes: bool,
+    /// Print what landed and what did not as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// `bartizan changes discard`.
+#[derive(Debug, Args)]
+pub(crate) struct ChangesDiscardArgs {
+    /// The session's id; a unique prefix is enough
+    #[arg(value_name = "SESSION")]
+    pub(crate) session: String,
+    /// Only this path, or all below it (repeatable)
+    #[arg(long = "path", value_name = "PATH")]
+    pub(crate) paths: Vec<String>,
+    /// Do not ask on the terminal
+    #[arg(long, short = 'y')]
+    pub(crate) yes: bool,
+}
+
+/// `bartizan keeper`, which only `run` starts.
+#[derive(Debug, Args)]
+pub(crate) struct KeeperArgs {
+    /// The session
+    #[arg(long)]
+    pub(crate) session: String,
+    /// The box's first process
+    #[arg(long)]
+    pub(crate) pid: i32,
+    /// When the session began, in nanoseconds since 1970
+    #[arg(long)]
+    pub(crate) since: u64,
+    /// Who owns what will land, as `UID:GID`
+    #[arg(long)]
+    pub(crate) owner: Option<String>,
 }
 
 /// `bartizan doctor`.

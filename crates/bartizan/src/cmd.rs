@@ -2,9 +2,11 @@
 
 mod approvals;
 mod audit;
+mod changes;
 mod clock;
 mod doctor;
 pub(crate) mod init;
+mod keeper;
 mod pages;
 mod policy;
 pub(crate) mod run;
@@ -56,6 +58,8 @@ pub(crate) fn dispatch(cli: &Cli, voice: &mut Voice) -> Result<u8, Failure> {
         Command::Policy(command) => policy::run(command, desk),
         Command::Audit(command) => audit::run(command, desk),
         Command::Approvals(command) => approvals::run(command, desk),
+        Command::Changes(command) => changes::run(command, desk),
+        Command::Keeper(args) => keeper::run(args, desk),
         Command::Doctor(args) => doctor::run(args, desk),
         Command::Trust(args) => trust::run(args, desk),
         Command::Completions(args) => pages::completions(args, desk),

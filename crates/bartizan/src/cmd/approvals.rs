@@ -232,7 +232,7 @@ fn open_or_nothing(desk: &Desk<'_>, id: &str) -> Result<Store, Failure> {
 }
 
 /// Who answers: the user that the kernel says runs this process, if the configuration lets them.
-fn approver(desk: &Desk<'_>) -> Result<String, Failure> {
+pub(super) fn approver(desk: &Desk<'_>) -> Result<String, Failure> {
     let name = format!("local:{}", user_name(rustix::process::getuid().as_raw()));
     // A project has no say in who answers, so its state does not matter here.
     let config = config::load_own(&desk.places, &here()?, Purpose::Look)?;

@@ -12,6 +12,7 @@ use crate::client::{Client, claude_code};
 use crate::config::{self, Config, Places, Purpose};
 use crate::doors::model::ModelDoor;
 use crate::doors::net::{MODEL_HOST, NetDoor};
+use crate::doors::run::home::Home;
 use crate::doors::run::{BoxRun, RunReport};
 use crate::report::{Failure, Problem, Voice};
 use bartizan_egress::{Resolver, Tunnel, TunnelLimits};
@@ -89,7 +90,7 @@ pub(crate) fn run(global: &Global, args: &RunArgs, voice: &mut Voice) -> Result<
     };
     let report = runtime.block_on(run.perform(args, &program, &argv, access));
     let ended = finish(&gate, &caller, &report, begun);
-    let code = summary::tell(voice, args, &gate, &caller, &report, begun, &run.keep)?;
+    let code = summary::tell(voice, args, &gate, &caller, &report, begun)?;
     run.clean();
     drop(store);
     // Threads that still carry a stream, and connections of a box that is gone, end with the process.
@@ -170,8 +171,16 @@ impl Run {
             spec,
             net,
             hook,
-            keep: self.keep.clone(),
-            owner: owner(&self.around.workspace),
+            home: Home {
+                session: self.caller.seat().session.to_string(),
+                keep: self.keep.clone(),
+                state: self.places.state.clone(),
+                person: self.places.home.clone(),
+                bartizan: bartizan.clone(),
+                owner: owner(&self.around.workspace),
+                review: args.review,
+                bar: !args.json && !args.no_summary,
+            },
         })
     }
 
@@ -273,6 +282,7 @@ fn facts(
     add("client", json!(client.map(|client| format!("{client:?}"))));
     add("direct", json!(args.direct));
     add("read_only", json!(args.read_only));
+    add("review", json!(args.review));
     facts
 }
 
@@ -288,6 +298,9 @@ fn tidy(store: &Store, places: &Places, voice: &mut Voice) -> Result<(), Failure
         let journal = places.state.join("sessions").join(&id).join("journal");
         if journal.exists() {
             let recovered = writeback::recover(&journal, &mut |_, _| {});
+            if let Ok(writeback::Recovery::Resumed(applied)) = &recovered {
+                crate::cmd::changes::resumed(store, &id, applied)?;
+            }
             let said = match recovered {
                 Ok(recovery) => format!(
                     "an interrupted write-back of session {id} was looked after: {recovery:?}"
@@ -334,7 +347,7 @@ fn session_id() -> Result<SessionId, Failure> {
     SessionId::parse(&text).map_err(|error| not_started(&error.to_string()))
 }
 
-fn random<const N: usize>() -> Result<[u8; N], Failure> {
+pub(crate) fn random<const N: usize>() -> Result<[u8; N], Failure> {
     let mut bytes = [0u8; N];
     let mut filled = 0;
     while filled < N {

@@ -1,24 +1,26 @@
 //! What happens while the command runs? The box is started under its warrant, its sockets are served,
 //! its streams carried, its end awaited, and what it changed is led through the write-back gate.
 
+pub(crate) mod home;
+pub(crate) mod progress;
 pub(crate) mod terminal;
 
 use crate::app::Gate;
 use crate::doors::hook;
 use crate::doors::net::NetDoor;
-use crate::report;
 use bartizan_gate::call::Outcome;
 use bartizan_gate::effect::{Content, Effector, Warrant};
 use bartizan_gate::seat::Caller;
+use bartizan_sandbox::writeback::keeper::Keeper;
 use bartizan_sandbox::writeback::{self, Applied};
 use bartizan_sandbox::{
     BoxSpec, Enforcement, Exit, HostFacts, Plan, Reason, Running, StdioEnds, spawn,
 };
 use bartizan_store::Event;
-use serde_json::{Map, Value, json};
+use home::Home;
+use serde_json::{Value, json};
 use std::ffi::OsString;
-use std::os::fd::{AsFd, OwnedFd};
-use std::path::PathBuf;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime};
@@ -38,10 +40,8 @@ pub(crate) struct BoxRun {
     pub(crate) net: Arc<NetDoor>,
     /// Serves its client's hooks, if it has a client.
     pub(crate) hook: Option<UnixListener>,
-    /// Where write-back keeps its journal and what it holds back.
-    pub(crate) keep: PathBuf,
-    /// Who owns what write-back creates, when we run as root.
-    pub(crate) owner: Option<(u32, u32)>,
+    /// Leads its changes home.
+    pub(crate) home: Home,
 }
 
 /// How the run went.
@@ -120,6 +120,9 @@ fn start(spec: &BoxSpec) -> Result<Running, NotStarted> {
 impl BoxRun {
     async fn attend(mut self, running: Running, since: SystemTime) -> (Outcome, RunReport) {
         let Running { stdio, capture, upper, workspace, report, mut life } = running;
+        let keeper = upper
+            .as_ref()
+            .and_then(|upper| self.home.keeper(life.host_pid(), since, upper, &workspace));
         let served = self.net.open(capture);
         if let Some(listener) = self.hook.take() {
             tokio::spawn(hook::serve(listener, Arc::clone(&self.gate), self.caller.clone()));
@@ -170,46 +173,33 @@ impl BoxRun {
             Err(_) => Err(NotStarted("the thread that waited for the box failed".to_owned())),
         };
         let changes = match upper {
-            Some(upper) => Some(self.bring_home(&upper, &workspace, since).await),
+            Some(upper) => Some(self.bring_home(&upper, &workspace, since, keeper).await),
             None => None,
         };
-        if let Some(Ok(applied)) = &changes {
-            let about = landed(applied);
-            // Without room for this record the outcome has none either, and the run ends with an error.
-            drop(self.gate.pipeline().note(&self.caller, Event::WriteBack, about));
-        }
         let outcome = outcome(exit.as_ref().ok(), changes.as_ref());
         (outcome, RunReport { end: exit, enforcement: Some(report), changes, interrupted })
     }
 }
 
 impl BoxRun {
-    /// Leads the changes home. They are in memory alone, so a full disk must not lose them at once: the
-    /// person is told, and it is tried again for a while.
+    /// Leads the changes home and tells the log.
     async fn bring_home(
         &self,
         upper: &OwnedFd,
         workspace: &OwnedFd,
         since: SystemTime,
+        keeper: Option<Keeper>,
     ) -> Result<Applied, String> {
-        let mut tried = write_back(upper, workspace, since, &self.keep, self.owner);
-        for attempt in 0..HOME_ATTEMPTS {
-            let Err(error) = &tried else { break };
-            // With a journal on the disk nothing is lost: the next run finishes it.
-            if self.keep.join("journal").exists() {
-                break;
-            }
-            if attempt == 0 {
-                report::aloud(&format!(
-                    "error: the changes did not reach the workspace: {}\n  \
-                     hint: they are still in memory; mend it within a minute and they land",
-                    report::safe(error)
-                ));
-            }
-            tokio::time::sleep(HOME_PAUSE).await;
-            tried = write_back(upper, workspace, since, &self.keep, self.owner);
+        let applied = self.home.bring(upper, workspace, since).await?;
+        // Where that failed, the keeper stays and lays the changes aside when we are gone.
+        if let Some(keeper) = keeper {
+            keeper.dismiss();
         }
-        tried
+        for about in home::records(&applied) {
+            // Without room for this record the outcome has none either, and the run ends with an error.
+            drop(self.gate.pipeline().note(&self.caller, Event::WriteBack, about));
+        }
+        Ok(applied)
     }
 }
 
@@ -256,44 +246,6 @@ async fn finish(streams: Vec<JoinHandle<()>>) {
         }
     });
     drop(tokio::time::timeout(LAST_OUTPUT, all).await);
-}
-
-fn write_back(
-    upper: &OwnedFd,
-    workspace: &OwnedFd,
-    since: SystemTime,
-    keep: &std::path::Path,
-    owner: Option<(u32, u32)>,
-) -> Result<Applied, String> {
-    let listed = writeback::list(upper.as_fd(), workspace.as_fd(), since)
-        .map_err(|error| error.to_string())?;
-    let (journal, held) = (keep.join("journal"), keep.join("held"));
-    let options =
-        writeback::Options { owner, journal: &journal, held: &held, progress: &mut |_, _| {} };
-    writeback::apply(&listed, upper.as_fd(), workspace.as_fd(), options)
-        .map_err(|error| error.to_string())
-}
-
-/// What the log says of a write-back: every path, as far as a record holds them.
-fn landed(applied: &Applied) -> Map<String, Value> {
-    let mut about = Map::new();
-    let landed = applied.landed().iter();
-    about.insert(
-        "landed".to_owned(),
-        landed
-            .map(|one| json!({ "path": one.path.to_string(), "kind": one.kind.to_string() }))
-            .collect(),
-    );
-    let kept = applied.kept().iter();
-    about.insert("kept".to_owned(), kept.map(|one| json!({ "path": one.path().to_string(), "why": one.why(), "conflict": one.is_conflict() })).collect());
-    let dropped = applied.dropped().iter();
-    about.insert(
-        "dropped".to_owned(),
-        dropped
-            .map(|(path, why)| json!({ "path": path.to_string(), "why": why.to_string() }))
-            .collect(),
-    );
-    about
 }
 
 fn outcome(exit: Option<&Exit>, changes: Option<&Result<Applied, String>>) -> Outcome {
@@ -353,8 +305,5 @@ impl Signals {
     }
 }
 
-/// How often, and with which pause, changes that could not be brought home are tried again: a minute.
-const HOME_ATTEMPTS: u32 = 30;
-const HOME_PAUSE: Duration = Duration::from_secs(2);
 /// How long the last output may take to reach whoever reads ours.
 const LAST_OUTPUT: Duration = Duration::from_secs(5);

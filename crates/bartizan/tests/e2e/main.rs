@@ -10,6 +10,7 @@
 )]
 
 mod approvals;
+mod changes;
 mod claude_code;
 mod endings;
 mod interactive;

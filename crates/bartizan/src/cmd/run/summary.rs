@@ -9,7 +9,6 @@ use bartizan_sandbox::writeback::{Applied, Kept};
 use bartizan_sandbox::{Exit, Reason};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// Everything that the summary tells of.
@@ -20,7 +19,6 @@ struct Told<'a> {
     report: &'a RunReport,
     counts: (u64, u64, u64),
     refused: Vec<Refused>,
-    kept: &'a Path,
 }
 
 /// Prints the summary and returns the exit code to pass on.
@@ -31,7 +29,6 @@ pub(crate) fn tell(
     caller: &Caller,
     report: &Result<RunReport, Failure>,
     begun: Instant,
-    keep: &Path,
 ) -> Result<u8, Failure> {
     let report = match report {
         Ok(report) => report,
@@ -47,7 +44,6 @@ pub(crate) fn tell(
         report,
         counts: gate.tally(),
         refused: gate.refused(),
-        kept: keep,
     };
     if let Err(why) = &report.end {
         voice.fail(&Failure::new(exit::NOT_STARTED, Problem::from_text(&why.0)))?;
@@ -113,12 +109,14 @@ impl Told<'_> {
 
     fn files(&self, voice: &mut Voice, applied: &Applied) -> Result<(), Failure> {
         let kept = applied.kept();
-        let (conflicts, held): (Vec<&Kept>, Vec<&Kept>) =
-            kept.iter().partition(|kept| kept.is_conflict());
+        let count = |test: &dyn Fn(&&Kept) -> bool| kept.iter().filter(test).count();
+        let (waiting, conflicts) =
+            (count(&|kept| kept.is_waiting()), count(&|kept| kept.is_conflict()));
         let mut line = format!("  files   {} landed", applied.landed().len());
         for (count, word) in [
-            (held.len(), "held"),
-            (conflicts.len(), "in conflict"),
+            (waiting, "waiting"),
+            (kept.len() - waiting - conflicts, "held"),
+            (conflicts, "in conflict"),
             (applied.dropped().len(), "dropped"),
         ] {
             if count > 0 {
@@ -131,18 +129,16 @@ impl Told<'_> {
         }
         more(voice, applied.landed().len())?;
         for kept in kept.iter().take(SHOWN) {
+            let word = if kept.is_waiting() { "waiting" } else { "held" };
             voice.say(&format!(
-                "          held {}: {}",
+                "          {word} {}: {}",
                 safe(&kept.path().to_string()),
                 safe(kept.why())
             ))?;
         }
         more(voice, kept.len())?;
         if !kept.is_empty() {
-            voice.say(&format!(
-                "            hint: the contents are kept in {}",
-                self.kept.join("held").display()
-            ))?;
+            voice.say(&format!("            hint: bartizan changes show {}", self.session))?;
         }
         Ok(())
     }
@@ -179,6 +175,7 @@ impl Told<'_> {
                 "landed": applied.landed().iter().map(|landed| landed.path.to_string()).collect::<Vec<_>>(),
                 "kept": applied.kept().iter().map(|kept| json!({
                     "path": kept.path().to_string(), "why": kept.why(), "conflict": kept.is_conflict(),
+                    "waiting": kept.is_waiting(),
                 })).collect::<Vec<_>>(),
                 "dropped": applied.dropped().iter().map(|(path, why)| json!({
                     "path": path.to_string(), "why": why.to_string(),
