@@ -1,7 +1,9 @@
 //! How long does `/bin/true` take in the box, against bare, a bare `unshare` of the same namespaces, and bubblewrap?
 //!
 //! All of them take turns in one run, so that whatever else the machine does falls on each alike. Medians of whole
-//! processes, from the decision to start to the end reaped; ours with everything on, planning included.
+//! processes, from the decision to start to the end reaped; ours with everything on, planning included. Bubblewrap is
+//! given every wall of ours that it has an option for, read off our own plan: the same binds, files, links, devices,
+//! size-capped scratch space, masks over `/proc`, and the same system-call filter.
 #![expect(
     clippy::disallowed_methods,
     clippy::unwrap_used,
@@ -9,64 +11,137 @@
     clippy::indexing_slicing,
     reason = "a bench measures other programs, prints, and may stop"
 )]
-use bartizan_sandbox::{BoxSpec, HostFacts, Limits, Plan, Stdio, WorkspaceMode, spawn};
+use bartizan_sandbox::{
+    BoxSpec, HostFacts, Limits, Plan, Stdio, WorkspaceMode, filter_bytes, spawn,
+};
+use std::fs::File;
+use std::os::fd::AsRawFd;
+use std::path::Path;
 use std::process::{Command, Stdio as Stream};
 use std::time::{Duration, Instant};
 
 fn main() {
     // `cargo test` runs benches too, with this argument; once is enough then.
-    let rounds = if std::env::args().any(|argument| argument == "--test") { 1 } else { 200 };
-    let workspace = tempfile::tempdir().unwrap();
-    let spec = spec(workspace.path());
-    let mut starters: Vec<(&str, Starter)> = vec![
-        ("bare", Box::new(|| run(&["/bin/true"]))),
-        ("unshare", Box::new(|| run(&["unshare", "-Urnmpfi", "--mount-proc", "/bin/true"]))),
-        ("bartizan", Box::new(move || boxed(&spec))),
-        ("bwrap", Box::new(|| run(BWRAP))),
+    let rounds: u32 = if std::env::args().any(|argument| argument == "--test") { 1 } else { 200 };
+    let place = tempfile::tempdir().unwrap();
+    let workspace = place.path().join("workspace");
+    std::fs::create_dir(&workspace).unwrap();
+    let spec = spec(&workspace);
+    let bubblewrap = bubblewrap(&spec, place.path());
+    let loose: Vec<String> = BWRAP.iter().map(|&word| word.into()).collect();
+    let filter = place.path().join("filter");
+    let mut starters: Vec<(&str, &str, Starter)> = vec![
+        ("bare", "no wall", Box::new(|| run(&["/bin/true"]))),
+        ("unshare", UNSHARE_WALLS, Box::new(|| run(UNSHARE))),
+        ("bartizan", BARTIZAN_WALLS, Box::new(move || boxed(&spec))),
+        ("bwrap", BWRAP_WALLS, Box::new(move || filtered(&bubblewrap, &filter))),
+        ("bwrap, loose", LOOSE_WALLS, Box::new(move || run(&loose))),
     ];
-    starters.retain(|(_, start)| start());
+    starters.retain(|(name, _, start)| {
+        let works = start();
+        if !works {
+            println!("{name} is not here or does not work, and is left out");
+        }
+        works
+    });
     let mut times = vec![Vec::new(); starters.len()];
     for _ in 0..rounds {
-        for (place, (_, start)) in starters.iter().enumerate() {
+        for (place, (_, _, start)) in starters.iter().enumerate() {
             let began = Instant::now();
             assert!(start());
             times[place].push(began.elapsed());
         }
     }
-    report(&starters.iter().map(|(name, _)| *name).collect::<Vec<_>>(), &mut times);
+    let cpu: Vec<_> = starters.iter().map(|_| Duration::ZERO).collect();
+    report(&starters, &mut times, &cpu_times(&starters, cpu, rounds));
+}
+
+/// The CPU time of one start, of all processes that it takes: nearly the same on a busy machine. Taken over many starts,
+/// since the kernel tells it in hundredths of a second.
+fn cpu_times(
+    starters: &[(&str, &str, Starter)],
+    mut sums: Vec<Duration>,
+    rounds: u32,
+) -> Vec<Duration> {
+    let block = rounds.div_ceil(8);
+    for _ in 0..rounds / block {
+        for (sum, (_, _, start)) in sums.iter_mut().zip(starters) {
+            let before = cpu_time();
+            for _ in 0..block {
+                assert!(start());
+            }
+            *sum += cpu_time().saturating_sub(before);
+        }
+    }
+    sums.iter().map(|sum| *sum / (rounds / block * block)).collect()
+}
+
+/// What this process and all it has waited for have used.
+fn cpu_time() -> Duration {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
+    let fields = stat.rsplit_once(") ").unwrap().1.split(' ');
+    let ticks: u64 = fields.skip(11).take(4).map(|field| field.parse::<u64>().unwrap()).sum();
+    Duration::from_millis(ticks * 10)
 }
 
 /// Starts `/bin/true` in one way and tells whether it worked.
 type Starter = Box<dyn Fn() -> bool>;
 
-fn report(names: &[&str], times: &mut [Vec<Duration>]) {
-    let mut medians = Vec::new();
+fn report(starters: &[(&str, &str, Starter)], times: &mut [Vec<Duration>], cpu: &[Duration]) {
     for times in times.iter_mut() {
         times.sort();
-        medians.push((
-            times[times.len() / 2],
-            times[times.len() / 10],
-            times[times.len() * 9 / 10],
-        ));
     }
-    let unshare = names.iter().position(|name| *name == "unshare").map(|place| medians[place].0);
+    let median = |name: &str| {
+        let place = starters.iter().position(|(known, _, _)| *known == name)?;
+        Some(times[place][times[place].len() / 2].as_secs_f64())
+    };
+    let ratio = |time: f64, to: &str| {
+        median(to).map_or("     -".into(), |base| format!("{:6.2}", time / base))
+    };
     println!("start and end of /bin/true, {} rounds, interleaved", times[0].len());
-    for (name, (median, low, high)) in names.iter().zip(&medians) {
-        let ratio =
-            unshare.map_or(f64::NAN, |unshare| median.as_secs_f64() / unshare.as_secs_f64());
+    println!(
+        "{:<13}{:>9}{:>9}{:>9}{:>11}{:>9}{:>9}{:>11}",
+        "ms", "median", "p10", "p90", "x unshare", "x bwrap", "cpu", "x unshare"
+    );
+    let cpu_of_unshare =
+        starters.iter().position(|(name, _, _)| *name == "unshare").map(|at| cpu[at]);
+    for (((name, _, _), times), cpu) in starters.iter().zip(&*times).zip(cpu) {
+        let at = |tenth: usize| times[times.len() * tenth / 10].as_secs_f64() * 1e3;
         println!(
-            "{name:<10} median {median:>10.2?}  p10 {low:>10.2?}  p90 {high:>10.2?}  {ratio:.2} x unshare"
+            "{name:<13}{:>9.3}{:>9.3}{:>9.3}{:>11}{:>9}{:>9.2}{:>11.2}",
+            at(5),
+            at(1),
+            at(9),
+            ratio(at(5) / 1e3, "unshare"),
+            ratio(at(5) / 1e3, "bwrap"),
+            cpu.as_secs_f64() * 1e3,
+            cpu_of_unshare.map_or(f64::NAN, |base| cpu.as_secs_f64() / base.as_secs_f64()),
         );
+    }
+    println!();
+    for (name, walls, _) in starters {
+        println!("{name}: {walls}");
     }
 }
 
-fn run(argv: &[&str]) -> bool {
-    let status = Command::new(argv[0])
+fn run(argv: &[impl AsRef<std::ffi::OsStr>]) -> bool {
+    let status = Command::new(&argv[0])
         .args(&argv[1..])
+        .stdin(Stream::null())
         .stdout(Stream::null())
         .stderr(Stream::null())
         .status();
     status.is_ok_and(|status| status.success())
+}
+
+/// Runs a command that reads a filter from the descriptor whose number replaces `FILTER`.
+fn filtered(argv: &[String], filter: &Path) -> bool {
+    let filter = File::open(filter).unwrap();
+    rustix::io::fcntl_setfd(&filter, rustix::io::FdFlags::empty()).unwrap();
+    let number = filter.as_raw_fd().to_string();
+    let argv: Vec<_> =
+        argv.iter().map(|word| if word == "FILTER" { number.as_str() } else { word }).collect();
+    run(&argv)
 }
 
 fn boxed(spec: &BoxSpec) -> bool {
@@ -75,7 +150,7 @@ fn boxed(spec: &BoxSpec) -> bool {
     running.life.wait().unwrap().code() == 0
 }
 
-fn spec(workspace: &std::path::Path) -> BoxSpec {
+fn spec(workspace: &Path) -> BoxSpec {
     let workspace = workspace.canonicalize().unwrap();
     BoxSpec {
         workspace_mode: WorkspaceMode::Overlay { size_bytes: 1 << 30, inodes: 100_000 },
@@ -95,6 +170,90 @@ fn spec(workspace: &std::path::Path) -> BoxSpec {
     }
 }
 
+/// The command line that makes bubblewrap put up what our plan puts up, as far as it can.
+fn bubblewrap(spec: &BoxSpec, place: &Path) -> Vec<String> {
+    let plan = Plan::from_spec(spec, &HostFacts::gather(spec).unwrap()).unwrap().to_string();
+    let (empty, filter) = (place.join("empty"), place.join("filter"));
+    std::fs::create_dir(&empty).unwrap();
+    std::fs::write(&filter, filter_bytes(true)).unwrap();
+    let mut argv: Vec<String> = [
+        "bwrap",
+        "--unshare-all",
+        "--unshare-user",
+        "--unshare-cgroup",
+        "--disable-userns",
+        "--uid",
+        "1000",
+        "--gid",
+        "1000",
+        "--hostname",
+        "bartizan",
+        "--new-session",
+        "--die-with-parent",
+        "--cap-drop",
+        "ALL",
+        "--clearenv",
+        "--seccomp",
+        "FILTER",
+        "--proc",
+        "/proc",
+        "--dev",
+        "/dev",
+    ]
+    .map(Into::into)
+    .to_vec();
+    for line in plan.lines() {
+        argv.extend(translated(line, &empty.display().to_string()));
+    }
+    let workspace = spec.workspace.display().to_string();
+    argv.extend(
+        ["--bind", &workspace, &workspace, "--remount-ro", "/", "--chdir", &workspace, "/bin/true"]
+            .map(Into::into),
+    );
+    argv
+}
+
+/// One act of a plan as options of bubblewrap.
+fn translated(act: &str, empty: &str) -> Vec<String> {
+    let words: Vec<&str> = act.split(' ').collect();
+    let words = match words[..] {
+        // What is beside the root is ours alone, and bubblewrap makes its own `/dev`.
+        [_, path, ..] | [_, _, "->", path, ..]
+            if path.starts_with("/..") || path.starts_with("/dev") =>
+        {
+            vec![]
+        }
+        ["bind", host, "->", inside, ..] => vec!["--ro-bind", host, inside],
+        ["mask", path, ..] if !Path::new(path).exists() => vec![],
+        ["mask", path, "with", "/dev/null"] => vec!["--ro-bind", "/dev/null", path],
+        ["mask", path, ..] => vec!["--ro-bind", empty, path],
+        ["file", path, _, size, ..] if size != "(0" && Path::new(path).exists() => {
+            vec!["--ro-bind", path, path]
+        }
+        ["link", path, "->", target] => vec!["--symlink", target, path],
+        ["tmpfs", path, options] => {
+            let size = options.split(['=', ',']).nth(1).unwrap();
+            vec!["--size", size, "--tmpfs", path]
+        }
+        _ => vec![],
+    };
+    words.into_iter().map(Into::into).collect()
+}
+
+const UNSHARE: &[&str] = &[
+    "unshare",
+    "--user",
+    "--map-root-user",
+    "--mount",
+    "--pid",
+    "--fork",
+    "--net",
+    "--ipc",
+    "--uts",
+    "--cgroup",
+    "--mount-proc",
+    "/bin/true",
+];
 const BWRAP: &[&str] = &[
     "bwrap",
     "--unshare-all",
@@ -109,3 +268,10 @@ const BWRAP: &[&str] = &[
     "/tmp",
     "/bin/true",
 ];
+const UNSHARE_WALLS: &str = "seven namespaces and a fresh /proc; the host's whole file system, all capabilities inside, no filter, no limit";
+const BARTIZAN_WALLS: &str = "seven namespaces, none nestable; new root of allow-listed read-only binds; overlay workspace, scratch space with size and inode caps; \
+    masked /proc; no capability, locked; Landlock; seccomp; network captured by routes and nf_tables with listeners; session keyring; rlimits; \
+    control groups where they can be had, else a memory watchdog";
+const BWRAP_WALLS: &str = "the same namespaces, binds, files, links, sizes, masks and seccomp filter; workspace bound writable (no overlay), \
+    no inode caps, no Landlock, loopback only and nothing captured, no keyring, no rlimit, no control group, no watchdog";
+const LOOSE_WALLS: &str = "the same namespaces, the host's whole file system read-only; no filter";

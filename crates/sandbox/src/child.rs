@@ -15,6 +15,7 @@ use rustix::net::{RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlag
 use rustix::process::{DumpableBehavior, Rlimit, Signal};
 use rustix::thread::{CapabilitiesSecureBits, CapabilitySet, CapabilitySets};
 use std::ffi::CStr;
+use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
 use std::time::Duration;
 
@@ -23,6 +24,8 @@ pub(crate) struct Setup<'a> {
     pub(crate) ops: &'a [Op],
     /// For each act, the number of a mount tree that the supervisor opened for it, or -1.
     pub(crate) trees: &'a [RawFd],
+    /// Files that lead into the box's control groups.
+    pub(crate) entrances: &'a [RawFd],
     /// Our end of the socket pair.
     pub(crate) socket: RawFd,
     /// Every descriptor to keep, in rising order, none below 3.
@@ -35,12 +38,12 @@ pub(crate) struct Setup<'a> {
     pub(crate) wall: Option<Duration>,
 }
 
-/// Becomes pid 1 of the box.
-pub(crate) fn run(setup: &Setup<'_>) -> ! {
+/// Becomes pid 1 of the box; `entered` when it was cloned into its control group.
+pub(crate) fn run(setup: &Setup<'_>, entered: bool) -> ! {
     sys::default_signals();
     let socket = sys::inherited(setup.socket);
-    let mut builder = Builder::new(setup, socket);
-    if let Err(errno) = begin(setup, socket) {
+    let mut builder = Builder::new(setup, socket, entered);
+    if let Err(errno) = begin(setup) {
         say(socket, Message::Fault { step: u32::MAX, errno: errno.raw_os_error() });
         sys::exit(1);
     }
@@ -63,8 +66,8 @@ pub(crate) fn run(setup: &Setup<'_>) -> ! {
     }
 }
 
-/// Leaves every descriptor of the supervisor behind and waits until it has done its part.
-fn begin(setup: &Setup<'_>, socket: BorrowedFd<'_>) -> Result<(), Errno> {
+/// Leaves every descriptor of the supervisor behind.
+fn begin(setup: &Setup<'_>) -> Result<(), Errno> {
     let mut first = 3_u32;
     for &kept in setup.keep {
         let kept = kept.cast_unsigned();
@@ -80,10 +83,10 @@ fn begin(setup: &Setup<'_>, socket: BorrowedFd<'_>) -> Result<(), Errno> {
     rustix::stdio::dup2_stdout(&null)?;
     rustix::stdio::dup2_stderr(&null)?;
     rustix::process::umask(Mode::empty());
-    hear_go(socket)
+    Ok(())
 }
 
-/// Waits for the supervisor's word: first when it has mapped our user, then when we are in our control groups.
+/// Waits for the supervisor's word that it has mapped our user.
 fn hear_go(socket: BorrowedFd<'_>) -> Result<(), Errno> {
     let mut go = [0_u8; 1];
     match rustix::net::recv(socket, &mut go, RecvFlags::empty())?.0 {
@@ -94,19 +97,13 @@ fn hear_go(socket: BorrowedFd<'_>) -> Result<(), Errno> {
 
 /// Starts the program and returns its number once it has been executed.
 fn start(setup: &Setup<'_>, slave: Option<BorrowedFd<'_>>) -> Result<i32, Errno> {
-    let (reader, writer) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
-    let Some(program) = sys::fork()? else {
-        let errno = execute(setup, slave);
-        // If even this fails, the reaper sees the pipe close and then the exit code.
-        rustix::io::write(&writer, &errno.raw_os_error().to_ne_bytes()).ok();
-        sys::exit(127);
-    };
-    drop(writer);
-    let mut errno = [0; 4];
-    match rustix::io::retry_on_intr(|| rustix::io::read(&reader, &mut errno))? {
-        0 => Ok(program),
-        _ => Err(Errno::from_raw_os_error(i32::from_ne_bytes(errno))),
-    }
+    let mut stack: sys::Stack = [MaybeUninit::uninit(); _];
+    let mut failed = None;
+    let program = sys::fork_to_exec(&mut stack, || {
+        failed = Some(execute(setup, slave));
+        127
+    })?;
+    failed.map_or(Ok(program), Err)
 }
 
 /// Becomes the program; returns why not.
@@ -142,6 +139,7 @@ pub(crate) fn say(socket: BorrowedFd<'_>, message: Message) {
 /// The acts, and what they leave for later ones.
 struct Builder<'a> {
     trees: &'a [RawFd],
+    entrances: &'a [RawFd],
     socket: BorrowedFd<'a>,
     root: Option<OwnedFd>,
     slave: Option<OwnedFd>,
@@ -151,9 +149,10 @@ struct Builder<'a> {
 }
 
 impl<'a> Builder<'a> {
-    fn new(setup: &Setup<'a>, socket: BorrowedFd<'a>) -> Self {
+    fn new(setup: &Setup<'a>, socket: BorrowedFd<'a>, entered: bool) -> Self {
         Self {
             trees: setup.trees,
+            entrances: if entered { &[] } else { setup.entrances },
             socket,
             root: None,
             slave: None,
@@ -171,7 +170,7 @@ impl<'a> Builder<'a> {
                 Ok(())
             }
             Op::MapSelf { uid_map, gid_map } => map_self(uid_map, gid_map),
-            Op::Become { uid, gid } => become_user(*uid, *gid),
+            Op::Become { uid, gid } => hear_go(self.socket).and_then(|()| become_user(*uid, *gid)),
             Op::BindLife => bind_life(),
             Op::HostName(name) => rustix::system::sethostname(name.to_bytes()),
             Op::Netlink(request) => self.netlink(request),
@@ -184,7 +183,12 @@ impl<'a> Builder<'a> {
             }),
             Op::Limit { resource, value, .. } => limit(*resource, *value),
             Op::HandOver => self.hand_over(),
-            Op::EnterGroups => hear_go(self.socket).and_then(|()| sys::new_cgroup_namespace()),
+            Op::EnterGroups => {
+                for entrance in self.entrances {
+                    rustix::io::write(sys::inherited(*entrance), b"0")?;
+                }
+                sys::new_cgroup_namespace()
+            }
             Op::NoNewPrivileges => rustix::thread::set_no_new_privs(true),
             Op::Landlock { rights, scoped, rules } => {
                 let ruleset = sys::landlock_ruleset(*rights, *scoped)?;
@@ -207,6 +211,7 @@ impl<'a> Builder<'a> {
                 rustix::mount::MountPropagationFlags::PRIVATE
                     | rustix::mount::MountPropagationFlags::REC,
             ),
+            Op::Stage { options } => stage(options),
             Op::NewRoot { options } => self.new_root(options),
             Op::Dir { path, mode } => {
                 rustix::fs::mkdir(path.as_c_str(), Mode::from_raw_mode(*mode))
@@ -214,6 +219,7 @@ impl<'a> Builder<'a> {
             Op::File { path, contents, mode } => make_file(path, contents, *mode),
             Op::Link { path, target } => rustix::fs::symlink(target.as_c_str(), path.as_c_str()),
             Op::Bind(bind) => self.bind(step, bind),
+            Op::Mask { path, with } => mask(path, with),
             Op::NoUserNamespaces => write_file(c"proc/sys/user/max_user_namespaces", b"0"),
             Op::ReadOnly { path } => {
                 let at = rustix::fs::open(path.as_c_str(), PATH_ONLY, Mode::empty())?;
@@ -223,10 +229,6 @@ impl<'a> Builder<'a> {
                 let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
                 let upper = rustix::fs::open(path.as_c_str(), flags, Mode::empty())?;
                 self.hand(Tag::Upper, upper)
-            }
-            Op::DropStage { path } => {
-                rustix::mount::unmount(path.as_c_str(), UnmountFlags::DETACH)?;
-                rustix::fs::rmdir(path.as_c_str())
             }
             Op::SealRoot => {
                 let root = self.root.take().ok_or(Errno::BADF)?;
@@ -241,17 +243,10 @@ impl<'a> Builder<'a> {
         }
     }
 
-    /// Lays the new root over the old one and goes there; absolute paths still lead through the old one.
     fn new_root(&mut self, options: &CStr) -> Result<(), Errno> {
-        rustix::mount::mount(
-            c"tmpfs",
-            c"/",
-            c"tmpfs",
-            MountFlags::NOSUID | MountFlags::NODEV,
-            options,
-        )?;
-        // `..` of the root crosses onto what is mounted over it; a plain `/` would not.
-        let root = rustix::fs::open(c"/..", PATH_ONLY | OFlags::DIRECTORY, Mode::empty())?;
+        rustix::fs::mkdir(c"root", Mode::from_raw_mode(0o755))?;
+        tmpfs(c"root", options)?;
+        let root = rustix::fs::open(c"root", PATH_ONLY | OFlags::DIRECTORY, Mode::empty())?;
         rustix::process::fchdir(&root)?;
         self.root = Some(root);
         Ok(())
@@ -264,8 +259,7 @@ impl<'a> Builder<'a> {
             (Some(tree), _) if tree >= 0 => return place(sys::inherited(tree), path),
             (_, Source::Host { path, identity, .. }) => open_tree(path, *identity)?,
             (_, Source::Inside(path)) => {
-                let at = rustix::fs::open(path.as_c_str(), PATH_ONLY, Mode::empty())?;
-                rustix::mount::open_tree(at.as_fd(), c"", CLONE_TREE)?
+                rustix::mount::open_tree(CWD, path.as_c_str(), CLONE_TREE)?
             }
         };
         sys::mount_attributes(tree.as_fd(), true, bind.attributes, None)?;
@@ -324,8 +318,7 @@ impl<'a> Builder<'a> {
         let held = self.handed.iter().map_while(Option::as_ref);
         let count = fds.iter_mut().zip(held).map(|(slot, fd)| *slot = fd.as_fd()).count();
         let sent = fds.get(..count).ok_or(Errno::MFILE)?;
-        let mut space =
-            [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS))];
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS))];
         let mut control = SendAncillaryBuffer::new(&mut space);
         if count > 0 && !control.push(SendAncillaryMessage::ScmRights(sent)) {
             return Err(Errno::MSGSIZE);
@@ -342,6 +335,32 @@ impl<'a> Builder<'a> {
         }
         Ok(())
     }
+}
+
+/// Lays the stage over the old root and goes there; absolute paths still lead through the old one.
+fn stage(options: &CStr) -> Result<(), Errno> {
+    tmpfs(c"/", options)?;
+    // `..` of the root crosses onto what is mounted over it; a plain `/` would not.
+    let stage = rustix::fs::open(c"/..", PATH_ONLY | OFlags::DIRECTORY, Mode::empty())?;
+    rustix::process::fchdir(&stage)
+}
+
+fn tmpfs(path: &CStr, options: &CStr) -> Result<(), Errno> {
+    let flags = MountFlags::NOSUID | MountFlags::NODEV;
+    rustix::mount::mount(c"tmpfs", path, c"tmpfs", flags, options)
+}
+
+fn mask(path: &CStr, with: &CStr) -> Result<(), Errno> {
+    match rustix::fs::access(path, rustix::fs::Access::EXISTS) {
+        Ok(()) => {}
+        // This kernel has nothing of that name to hide.
+        Err(Errno::NOENT) => return Ok(()),
+        Err(errno) => return Err(errno),
+    }
+    let tree = rustix::mount::open_tree(CWD, with, CLONE_TREE)?;
+    let attributes = crate::op::RDONLY | crate::op::NOSUID | crate::op::NOEXEC;
+    sys::mount_attributes(tree.as_fd(), false, attributes, None)?;
+    place(tree.as_fd(), path)
 }
 
 /// Mounts a new file system.

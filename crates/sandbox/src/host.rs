@@ -4,12 +4,13 @@ use crate::linux::cgroup::Place;
 use crate::linux::paths;
 use crate::spec::BoxSpec;
 use crate::sys;
-use rustix::fs::FileType;
+use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags};
+use rustix::io::Errno;
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 /// What the host was found to be. Gathered once, so that planning itself asks nothing.
 #[derive(Clone, Debug)]
@@ -67,6 +68,7 @@ pub(crate) enum Kind {
 impl HostFacts {
     /// Looks at the host: who we are, what the kernel offers, what the paths of `spec` are.
     pub fn gather(spec: &BoxSpec) -> Result<Self, PlanError> {
+        let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
         let mut facts = Self {
             uid: rustix::process::geteuid().as_raw(),
             gid: rustix::process::getegid().as_raw(),
@@ -74,12 +76,12 @@ impl HostFacts {
             ipv6: Path::new("/proc/sys/net/ipv6").exists(),
             landlock_abi: sys::landlock_abi(),
             home: std::env::var_os("HOME").map(PathBuf::from),
-            cgroup: Place::find(),
+            cgroup: Place::find(&mounts),
             obstacle: obstacle(),
             paths: BTreeMap::new(),
             etc_files: BTreeMap::new(),
             etc_trees: Vec::new(),
-            mount_in_workspace: mount_below(&spec.workspace),
+            mount_in_workspace: mount_below(&mounts, &spec.workspace),
             nonce: nonce()?,
         };
         if facts.uid == 0 && maps_everything() {
@@ -94,18 +96,16 @@ impl HostFacts {
     fn look(&mut self, spec: &BoxSpec) -> Result<(), PlanError> {
         let sockets = spec.sockets.iter().map(|socket| socket.host.as_path());
         let synthetic = spec.synthetic.iter().map(|file| file.path.as_path());
-        let ours: Vec<String> = paths::looked_at().collect();
         let asked = [spec.workspace.as_path(), &spec.home, &spec.program, &spec.cwd]
             .into_iter()
             .chain(spec.readable.iter().map(PathBuf::as_path))
             .chain(spec.never_visible.iter().map(PathBuf::as_path))
             .chain(sockets)
-            .chain(synthetic)
-            .chain(ours.iter().map(Path::new));
+            .chain(synthetic);
         for path in asked {
             self.look_at(path)?;
         }
-        Ok(())
+        paths::looked_at().try_for_each(|path| self.look_at(path))
     }
 
     fn look_at(&mut self, path: &Path) -> Result<(), PlanError> {
@@ -170,7 +170,16 @@ impl PathFact {
     }
 }
 
+/// What a path is. Most lead through no symlink; then one look is enough, and the path is canonical as it stands.
 fn fact(path: &Path) -> io::Result<PathFact> {
+    let plain =
+        path.components().all(|part| matches!(part, Component::RootDir | Component::Normal(_)));
+    if plain && path.is_absolute() {
+        match direct_fact(path) {
+            Err(Errno::LOOP) => {}
+            fact => return Ok(fact?),
+        }
+    }
     let here = fs::symlink_metadata(path)?;
     let metadata = fs::metadata(path)?;
     let canonical = fs::canonicalize(path)?;
@@ -190,6 +199,26 @@ fn fact(path: &Path) -> io::Result<PathFact> {
     })
 }
 
+fn direct_fact(path: &Path) -> Result<PathFact, Errno> {
+    let flags = OFlags::PATH | OFlags::CLOEXEC;
+    let at = rustix::fs::openat2(CWD, path, flags, Mode::empty(), ResolveFlags::NO_SYMLINKS)?;
+    let stat = rustix::fs::fstat(&at)?;
+    let kind = match FileType::from_raw_mode(stat.st_mode) {
+        FileType::Directory => Kind::Directory,
+        FileType::RegularFile => Kind::File,
+        FileType::Socket => Kind::Socket,
+        _ => Kind::Other,
+    };
+    Ok(PathFact {
+        kind,
+        canonical: path.components().collect(),
+        uid: stat.st_uid,
+        gid: stat.st_gid,
+        mode: stat.st_mode & 0o7777,
+        identity: (stat.st_dev, stat.st_ino),
+    })
+}
+
 fn kind(file_type: fs::FileType) -> Kind {
     if file_type.is_dir() {
         Kind::Directory
@@ -204,20 +233,17 @@ fn kind(file_type: fs::FileType) -> Kind {
 
 /// The contents of a file anyone may read, if it is small; a symlink is followed.
 fn small_public_file(path: &Path) -> Option<Vec<u8>> {
-    let file = rustix::fs::open(
-        path,
-        rustix::fs::OFlags::RDONLY | rustix::fs::OFlags::CLOEXEC | rustix::fs::OFlags::NONBLOCK,
-        rustix::fs::Mode::empty(),
-    )
-    .ok()?;
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
+    let file = rustix::fs::open(path, flags, Mode::empty()).ok()?;
     let stat = rustix::fs::fstat(&file).ok()?;
-    let small = u64::try_from(stat.st_size).is_ok_and(|size| size <= SMALL_BYTES);
+    let size = usize::try_from(stat.st_size).ok()?;
+    let small = size <= SMALL_BYTES;
     let public = stat.st_mode & 0o004 != 0;
     if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile || !small || !public {
         return None;
     }
-    let mut contents = Vec::new();
-    let mut limited = io::Read::take(fs::File::from(file), SMALL_BYTES);
+    let mut contents = Vec::with_capacity(size + 1);
+    let mut limited = io::Read::take(fs::File::from(file), SMALL_BYTES as u64);
     io::Read::read_to_end(&mut limited, &mut contents).ok()?;
     Some(contents)
 }
@@ -243,8 +269,7 @@ fn maps_everything() -> bool {
         .is_ok_and(|map| map.split_whitespace().eq(["0", "0", "4294967295"]))
 }
 
-fn mount_below(workspace: &Path) -> Option<PathBuf> {
-    let mounts = fs::read_to_string("/proc/self/mountinfo").ok()?;
+fn mount_below(mounts: &str, workspace: &Path) -> Option<PathBuf> {
     mounts.lines().find_map(|line| {
         let point = Path::new(line.split(' ').nth(4)?);
         (point.starts_with(workspace) && point != workspace).then(|| point.to_owned())
@@ -262,4 +287,4 @@ fn nonce() -> Result<u64, PlanError> {
 /// Users from here on belong to nobody on an ordinary host; the low bits are chance.
 const PRIVATE_UIDS: u32 = 0x7000_0000;
 /// Above this a file is bound instead of copied.
-const SMALL_BYTES: u64 = 64 << 10;
+const SMALL_BYTES: usize = 64 << 10;

@@ -36,7 +36,7 @@ pub mod writeback;
 
 pub use error::{Fault, Mechanism, PlanError, SpawnError};
 pub use host::HostFacts;
-pub use linux::seccomp::filter_rules;
+pub use linux::seccomp::{filter_bytes, filter_rules};
 pub use plan::Plan;
 pub use running::{
     Capture, Exit, Killer, Life, Peak, Reason, Running, StdioEnds, original_destination, resize,

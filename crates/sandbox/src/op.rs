@@ -17,7 +17,7 @@ pub(crate) enum Op {
         uid_map: Vec<u8>,
         gid_map: Vec<u8>,
     },
-    /// Takes on the box's user, once the supervisor has mapped it.
+    /// Waits until the supervisor has mapped the box's user, and takes it on.
     Become {
         uid: u32,
         gid: u32,
@@ -28,6 +28,11 @@ pub(crate) enum Op {
     Netlink(Netlink),
     Listen(Listen),
     PrivateMounts,
+    /// Lays a tmpfs over the old root, for scaffolding, and goes there.
+    Stage {
+        options: CString,
+    },
+    /// Mounts the new root on the stage and goes there.
     NewRoot {
         options: CString,
     },
@@ -49,6 +54,11 @@ pub(crate) enum Op {
         options: CString,
     },
     Bind(Bind),
+    /// Covers what is there, if anything is, with an empty thing of the same kind.
+    Mask {
+        path: CString,
+        with: CString,
+    },
     Overlay {
         path: CString,
         options: CString,
@@ -67,10 +77,6 @@ pub(crate) enum Op {
     HoldUpper {
         path: CString,
     },
-    /// Takes the scaffolding out of the view; what was bound from it stays.
-    DropStage {
-        path: CString,
-    },
     SealRoot,
     Pivot,
     SessionKeyring,
@@ -81,7 +87,7 @@ pub(crate) enum Op {
     },
     /// Passes the listening sockets, the terminal and the upper directory to the supervisor.
     HandOver,
-    /// Waits until the supervisor has put the box into its control groups, and makes those the root of what it sees.
+    /// Goes into the box's control groups, and makes those the root of what it sees.
     EnterGroups,
     NoNewPrivileges,
     Landlock {
@@ -170,11 +176,11 @@ impl Op {
         match self {
             Self::OfferToOom | Self::Limit { .. } => Mechanism::ResourceLimits,
             Self::MapSelf { .. } | Self::Become { .. } => Mechanism::UserMapping,
-            Self::BindLife | Self::HostName(_) | Self::NoUserNamespaces | Self::EnterGroups => {
-                Mechanism::Namespaces
-            }
+            Self::BindLife | Self::HostName(_) | Self::NoUserNamespaces => Mechanism::Namespaces,
+            Self::EnterGroups => Mechanism::Cgroup,
             Self::Netlink(_) | Self::Listen(_) => Mechanism::Network,
             Self::PrivateMounts
+            | Self::Stage { .. }
             | Self::NewRoot { .. }
             | Self::Dir { .. }
             | Self::File { .. }
@@ -186,7 +192,7 @@ impl Op {
             | Self::ReadOnly { .. }
             | Self::Pts
             | Self::HoldUpper { .. }
-            | Self::DropStage { .. }
+            | Self::Mask { .. }
             | Self::SealRoot
             | Self::Pivot => Mechanism::Mounts,
             Self::Terminal { .. } | Self::HandOver => Mechanism::Descriptors,
@@ -222,6 +228,7 @@ impl fmt::Display for Op {
                 write!(f, "listen {tag:?} {address} {when:?}")
             }
             Self::PrivateMounts => f.write_str("mounts private"),
+            Self::Stage { options } => write!(f, "stage, tmpfs {}", text(options)),
             Self::NewRoot { options } => write!(f, "new root, tmpfs {}", text(options)),
             Self::Dir { path, mode } => write!(f, "dir /{} {mode:04o}", text(path)),
             Self::File { path, contents, mode } => {
@@ -230,6 +237,7 @@ impl fmt::Display for Op {
             Self::Link { path, target } => write!(f, "link /{} -> {}", text(path), text(target)),
             Self::Tmpfs { path, options } => write!(f, "tmpfs /{} {}", text(path), text(options)),
             Self::Bind(bind) => write!(f, "{bind}"),
+            Self::Mask { path, with } => write!(f, "mask /{} with /{}", text(path), text(with)),
             Self::Overlay { path, options } => {
                 write!(f, "overlay /{} {}", text(path), text(options))
             }
@@ -239,13 +247,12 @@ impl fmt::Display for Op {
             Self::Pts => f.write_str("pts /dev/pts"),
             Self::Terminal { rows, cols } => write!(f, "terminal {rows}x{cols}"),
             Self::HoldUpper { path } => write!(f, "hold upper /{}", text(path)),
-            Self::DropStage { path } => write!(f, "drop stage /{}", text(path)),
             Self::SealRoot => f.write_str("root read-only"),
             Self::Pivot => f.write_str("pivot, old root gone"),
             Self::SessionKeyring => f.write_str("new session keyring"),
             Self::Limit { name, value, .. } => write!(f, "limit {name} {value}"),
             Self::HandOver => f.write_str("hand descriptors to the supervisor"),
-            Self::EnterGroups => f.write_str("control groups as root"),
+            Self::EnterGroups => f.write_str("enter the control groups, as root of what is seen"),
             Self::NoNewPrivileges => f.write_str("no new privileges"),
             Self::Landlock { rights, scoped, rules } => {
                 write!(f, "landlock rights {rights:#x} scopes {scoped:#x}")?;

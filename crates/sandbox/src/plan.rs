@@ -53,7 +53,7 @@ impl Plan {
         }
         ops.extend([Op::SealRoot, Op::Pivot, Op::SessionKeyring]);
         ops.extend(limits::ops(&spec.limits, facts));
-        ops.extend([Op::HandOver, Op::EnterGroups, Op::NoNewPrivileges]);
+        ops.extend([Op::HandOver, Op::NoNewPrivileges]);
         ops.extend(landlock::wall(facts.landlock_abi, rules));
         ops.extend([
             Op::DropCapabilities,
@@ -171,7 +171,8 @@ fn identity(facts: &HostFacts, uid: u32, gid: u32) -> Vec<Op> {
     } else {
         Op::MapSelf { uid_map: map(uid, facts.uid), gid_map: map(gid, facts.gid) }
     };
-    vec![Op::OfferToOom, user, Op::BindLife, Op::HostName(HOST_NAME.into())]
+    // The groups first, so that they count whatever the box makes.
+    vec![Op::OfferToOom, Op::EnterGroups, user, Op::BindLife, Op::HostName(HOST_NAME.into())]
 }
 
 /// The user and group inside: the caller's own, never 0.

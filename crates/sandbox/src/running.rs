@@ -111,7 +111,7 @@ impl Exit {
 /// The life of one box.
 #[derive(Debug)]
 pub struct Life {
-    pidfd: OwnedFd,
+    pidfd: Arc<OwnedFd>,
     socket: OwnedFd,
     groups: Groups,
     pid: i32,
@@ -123,7 +123,7 @@ pub struct Life {
 impl Life {
     pub(crate) fn new(pidfd: OwnedFd, socket: OwnedFd, groups: Groups, pid: i32) -> Self {
         Self {
-            pidfd,
+            pidfd: Arc::new(pidfd),
             socket,
             groups,
             pid,
@@ -149,7 +149,7 @@ impl Life {
             return Ok(exit.clone());
         }
         let usage = rustix::io::retry_on_intr(|| sys::reap(self.pidfd.as_fd()))?;
-        let watched = self.watch.take().map(Watch::stop);
+        let watched = self.watch.take().map(|watch| watch.told());
         let oom_kills = self.groups.oom_kills();
         let peak = Peak {
             memory_bytes: self.groups.peak_bytes().or(watched.map(|watched| watched.peak_bytes)),
@@ -172,10 +172,6 @@ impl Life {
     /// The box's first process, as the host numbers it.
     pub const fn host_pid(&self) -> i32 {
         self.pid
-    }
-
-    pub(crate) const fn groups(&self) -> &Groups {
-        &self.groups
     }
 
     pub(crate) const fn socket(&self) -> &OwnedFd {

@@ -65,9 +65,7 @@ fn start_cloner() -> io::Result<Sender<Job>> {
 fn start(plan: &Plan) -> Result<Running, SpawnError> {
     let workspace = open_workspace(plan)?;
     let trees = open_trees(plan)?;
-    let groups = Groups::make(&plan.cgroup, &plan.name, &plan.limits).map_err(|source| {
-        refused(plan, Mechanism::Cgroup, "making the control groups".into(), source)
-    })?;
+    let (groups, entrances) = make_groups(plan)?;
     let (ours, theirs) = supervisor("making a socket pair", socket_pair())?;
     let streams = supervisor("making pipes", Streams::make(plan))?;
     let life = {
@@ -77,14 +75,16 @@ fn start(plan: &Plan) -> Result<Running, SpawnError> {
         let inner = streams.numbers();
         let numbers: Vec<RawFd> =
             trees.iter().map(|tree| tree.as_ref().map_or(-1, sys::number)).collect();
-        let mut keep: Vec<RawFd> =
-            numbers.iter().chain(&inner).copied().chain([sys::number(&theirs)]).collect();
+        let entrances: Vec<RawFd> = entrances.iter().map(sys::number).collect();
+        let kept = numbers.iter().chain(&inner).chain(&entrances).copied();
+        let mut keep: Vec<RawFd> = kept.chain([sys::number(&theirs)]).collect();
         keep.retain(|fd| *fd >= 0);
         keep.sort_unstable();
         keep.dedup();
         let setup = Setup {
             ops: &plan.ops,
             trees: &numbers,
+            entrances: &entrances,
             socket: sys::number(&theirs),
             keep: &keep,
             stdio: inner,
@@ -100,6 +100,18 @@ fn start(plan: &Plan) -> Result<Running, SpawnError> {
     finish(plan, life, workspace, ends)
 }
 
+/// The box's control groups, and the files that lead into them.
+fn make_groups(plan: &Plan) -> Result<(Groups, Vec<OwnedFd>), SpawnError> {
+    let make = || {
+        let groups = Groups::make(&plan.cgroup, &plan.name, &plan.limits)?;
+        let entrances = groups.entrances()?.into_iter().map(high).collect::<io::Result<_>>()?;
+        Ok((groups, entrances))
+    };
+    make().map_err(|source| {
+        refused(plan, Mechanism::Cgroup, "making the control groups".into(), source)
+    })
+}
+
 /// Clones and sees the new process on its way.
 fn clone_box(
     plan: &Plan,
@@ -107,10 +119,13 @@ fn clone_box(
     socket: OwnedFd,
     groups: Groups,
 ) -> Result<Life, SpawnError> {
+    let home = groups.home();
     let blocked = sys::block_signals();
-    let side = sys::clone_into(NAMESPACES, None);
+    let at_home = home.and_then(|home| sys::clone_into(NAMESPACES, Some(home.as_fd())).ok());
+    let entered = at_home.is_some();
+    let side = at_home.map_or_else(|| sys::clone_into(NAMESPACES, None), Ok);
     if let Ok(Side::Child) = side {
-        child::run(setup)
+        child::run(setup, entered)
     }
     drop(blocked);
     let (pid, pidfd) = match side {
@@ -137,24 +152,15 @@ fn clone_box(
     }
 }
 
-/// Does the supervisor's part for a new process, and lets it go on.
+/// Does the supervisor's part for a new process that waits for it.
 fn release(plan: &Plan, life: &Life, pid: i32) -> Result<(), SpawnError> {
-    if let Some(outer) = plan.private_uid {
-        map_users(pid, [(1000, outer), (1000, outer)]).map_err(|source| {
-            refused(plan, Mechanism::UserMapping, format!("mapping user {outer}"), source)
-        })?;
-    }
-    let go = || {
-        rustix::net::send(life.socket(), b"g", SendFlags::NOSIGNAL)
-            .map(drop)
-            .map_err(|e| SpawnError::Supervisor { what: "letting the box go on", source: e.into() })
-    };
-    go()?;
-    // The box builds itself meanwhile: on version 1 this may wait for milliseconds. It runs nothing before the second word.
-    life.groups().admit(pid).map_err(|source| {
-        refused(plan, Mechanism::Cgroup, "moving the box into its control groups".into(), source)
+    let Some(outer) = plan.private_uid else { return Ok(()) };
+    map_users(pid, [(1000, outer), (1000, outer)]).map_err(|source| {
+        refused(plan, Mechanism::UserMapping, format!("mapping user {outer}"), source)
     })?;
-    go()
+    rustix::net::send(life.socket(), b"g", SendFlags::NOSIGNAL)
+        .map(drop)
+        .map_err(|e| SpawnError::Supervisor { what: "letting the box go on", source: e.into() })
 }
 
 /// Hears the box out until the program runs.

@@ -8,15 +8,15 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::thread::JoinHandle;
+use std::sync::mpsc::{Sender, channel};
+use std::sync::{Arc, OnceLock, Weak};
+use std::time::Duration;
 
-/// A watch over one box.
+/// A watch over one box. Ends with the box.
 #[derive(Debug)]
 pub(crate) struct Watch {
     seen: Arc<Seen>,
-    thread: JoinHandle<()>,
 }
 
 /// What a watch saw.
@@ -33,23 +33,21 @@ struct Seen {
 }
 
 impl Watch {
-    /// Watches the box until it ends.
-    pub(crate) fn start(pidfd: &OwnedFd, pid: i32, limit_bytes: u64) -> io::Result<Self> {
-        let pidfd = pidfd.try_clone()?;
+    /// Watches the box for as long as somebody else holds `pidfd`, or until it has ended.
+    pub(crate) fn start(pidfd: &Arc<OwnedFd>, pid: i32, limit_bytes: u64) -> io::Result<Self> {
+        static WATCHER: OnceLock<Result<Sender<Watching>, io::ErrorKind>> = OnceLock::new();
+        let watcher = WATCHER.get_or_init(|| start_watcher().map_err(|e| e.kind()));
+        let watcher = watcher.as_ref().map_err(|kind| io::Error::from(*kind))?;
         let seen = Arc::new(Seen::default());
-        let thread = {
-            let seen = Arc::clone(&seen);
-            std::thread::Builder::new().name("bartizan-watch".into()).spawn(move || {
-                look_after(&pidfd, pid, limit_bytes, &seen);
-            })?
-        };
-        Ok(Self { seen, thread })
+        let pidfd = Arc::downgrade(pidfd);
+        watcher
+            .send(Watching { pidfd, pid, limit_bytes, seen: Arc::clone(&seen) })
+            .map_err(|_| io::ErrorKind::BrokenPipe)?;
+        Ok(Self { seen })
     }
 
-    /// What was seen, once the box has ended.
-    pub(crate) fn stop(self) -> Watched {
-        // The thread ends by itself with the box; if it panicked, what it saw until then counts.
-        drop(self.thread.join());
+    /// What was seen so far.
+    pub(crate) fn told(&self) -> Watched {
         Watched {
             peak_bytes: self.seen.peak_bytes.load(Ordering::SeqCst),
             over: self.seen.over.load(Ordering::SeqCst),
@@ -57,21 +55,49 @@ impl Watch {
     }
 }
 
-fn look_after(pidfd: &OwnedFd, pid: i32, limit_bytes: u64, seen: &Seen) {
-    loop {
-        let mut ended = [PollFd::new(pidfd, PollFlags::IN)];
-        match rustix::event::poll(&mut ended, Some(&INTERVAL)) {
-            Ok(0) => {}
-            Ok(_) => return,
-            Err(_) => continue,
+/// A box under watch, as the watching thread knows it.
+struct Watching {
+    pidfd: Weak<OwnedFd>,
+    pid: i32,
+    limit_bytes: u64,
+    seen: Arc<Seen>,
+}
+
+/// One thread for all boxes: it sleeps while there are none.
+fn start_watcher() -> io::Result<Sender<Watching>> {
+    let (sender, newcomers) = channel::<Watching>();
+    std::thread::Builder::new().name("bartizan-watch".into()).spawn(move || {
+        let mut boxes: Vec<Watching> = Vec::new();
+        loop {
+            if boxes.is_empty() {
+                let Ok(newcomer) = newcomers.recv() else { return };
+                boxes.push(newcomer);
+            }
+            std::thread::sleep(INTERVAL);
+            boxes.extend(newcomers.try_iter());
+            boxes.retain(Watching::look);
         }
-        let bytes = tree_bytes(pid);
-        seen.peak_bytes.fetch_max(bytes, Ordering::SeqCst);
-        if bytes > limit_bytes {
-            seen.over.store(true, Ordering::SeqCst);
+    })?;
+    Ok(sender)
+}
+
+impl Watching {
+    /// Looks once, and ends the box if it has taken too much. Returns whether there is anything left to watch.
+    fn look(&self) -> bool {
+        let Some(pidfd) = self.pidfd.upgrade() else { return false };
+        let mut ended = [PollFd::new(&*pidfd, PollFlags::IN)];
+        if rustix::event::poll(&mut ended, Some(&Timespec::default())).is_ok_and(|ended| ended > 0)
+        {
+            return false;
+        }
+        let bytes = tree_bytes(self.pid);
+        self.seen.peak_bytes.fetch_max(bytes, Ordering::SeqCst);
+        if bytes > self.limit_bytes {
+            self.seen.over.store(true, Ordering::SeqCst);
             // The box is gone already, or the next look tries again.
-            rustix::process::pidfd_send_signal(pidfd, Signal::KILL).ok();
+            rustix::process::pidfd_send_signal(&*pidfd, Signal::KILL).ok();
         }
+        true
     }
 }
 
@@ -116,5 +142,5 @@ fn children(pid: i32) -> Vec<i32> {
         .collect()
 }
 
-const INTERVAL: Timespec = Timespec { tv_sec: 0, tv_nsec: 50_000_000 };
+const INTERVAL: Duration = Duration::from_millis(50);
 const MOST_PROCESSES: usize = 10_000;

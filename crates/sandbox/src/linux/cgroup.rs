@@ -6,6 +6,7 @@ use crate::spec::Limits;
 use rustix::io::Errno;
 use std::fs;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
@@ -14,22 +15,20 @@ use std::path::{Path, PathBuf};
 pub(crate) enum Place {
     /// Nowhere; the words say why.
     None(&'static str),
-    /// Version 1: the directories of the controllers, each a parent for ours. Not pids: moving a process costs milliseconds
-    /// for each hierarchy, and `setrlimit` counts the processes of a user namespace just as well.
+    /// Version 1: the directories of the controllers, each a parent for ours. Not pids: `setrlimit` counts the processes of
+    /// a user namespace just as well.
     V1 { memory: Option<PathBuf>, cpu: Option<PathBuf> },
     /// Version 2: a directory that hands its children memory and pids, and perhaps cpu.
     V2 { parent: PathBuf, cpu: bool },
 }
 
 impl Place {
-    /// Looks where we are.
-    pub(crate) fn find() -> Self {
-        let (Ok(own), Ok(mounts)) =
-            (fs::read_to_string("/proc/self/cgroup"), fs::read_to_string("/proc/self/mountinfo"))
-        else {
+    /// Looks where we are, given what is mounted.
+    pub(crate) fn find(mounts: &str) -> Self {
+        let Ok(own) = fs::read_to_string("/proc/self/cgroup") else {
             return Self::None("/proc/self/cgroup cannot be read");
         };
-        let found = Found::parse(&own, &mounts);
+        let found = Found::parse(&own, mounts);
         if let Some(place) = found.unified.as_deref().and_then(delegated) {
             return place;
         }
@@ -123,11 +122,19 @@ impl Groups {
         Ok(own)
     }
 
-    /// Moves a process in.
-    pub(crate) fn admit(&self, pid: i32) -> io::Result<()> {
-        self.directories
-            .iter()
-            .try_for_each(|directory| write(directory, "cgroup.procs", &pid.to_string()))
+    /// Files through which a process with one thread enters by writing `0`. Opened here, so with the rights of the
+    /// supervisor; and a process that moves only itself does not make the kernel wait for every fork of the machine,
+    /// which takes many milliseconds.
+    pub(crate) fn entrances(&self) -> io::Result<Vec<OwnedFd>> {
+        // Version 2 has no `tasks`; there a box is cloned into its group where possible, and comes here where not.
+        let file = if self.version2 { "cgroup.procs" } else { "tasks" };
+        self.directories.iter().map(|directory| open(directory, file).map(OwnedFd::from)).collect()
+    }
+
+    /// The group that a box can be cloned into, where there is one for everything.
+    pub(crate) fn home(&self) -> Option<OwnedFd> {
+        let [directory] = self.directories.as_slice() else { return None };
+        self.version2.then(|| fs::File::open(directory).ok().map(OwnedFd::from))?
     }
 
     /// Most bytes used at once.
@@ -195,11 +202,14 @@ fn quota_us(percent: u32) -> u64 {
 }
 
 fn write(directory: &Path, file: &str, value: &str) -> io::Result<()> {
+    io::Write::write_all(&mut open(directory, file)?, value.as_bytes())
+        .map_err(|e| at(&directory.join(file), &e))
+}
+
+fn open(directory: &Path, file: &str) -> io::Result<fs::File> {
     let path = directory.join(file);
     let opened = fs::OpenOptions::new().write(true).custom_flags(libc::O_CLOEXEC).open(&path);
-    opened
-        .and_then(|mut file| io::Write::write_all(&mut file, value.as_bytes()))
-        .map_err(|e| at(&path, &e))
+    opened.map_err(|e| at(&path, &e))
 }
 
 fn write_if_there(directory: &Path, file: &str, value: &str) -> io::Result<()> {

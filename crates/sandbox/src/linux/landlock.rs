@@ -18,13 +18,23 @@ pub(crate) fn wall(abi: i32, rules: Vec<Rule>) -> Option<Op> {
         return None;
     }
     let known = known(abi);
-    let rules = rules
+    let rules: Vec<_> = rules
         .into_iter()
         .map(|rule| Rule { rights: rule.rights & known, ..rule })
         .filter(|rule| rule.rights != 0)
         .collect();
+    let rules = rules.iter().filter(|rule| !is_implied(rule, &rules)).cloned().collect();
     let scoped = if abi >= 6 { SCOPE_ABSTRACT_UNIX | SCOPE_SIGNAL } else { 0 };
     Some(Op::Landlock { rights: known, scoped, rules })
+}
+
+/// Whether another rule above allows all of this one: Landlock adds up what is allowed on the way to the root.
+fn is_implied(rule: &Rule, rules: &[Rule]) -> bool {
+    let below = |above: &[u8]| match rule.path.as_bytes().strip_prefix(above) {
+        Some(rest) => !rest.is_empty() && (above == b"/" || rest.starts_with(b"/")),
+        None => false,
+    };
+    rules.iter().any(|other| rule.rights & !other.rights == 0 && below(other.path.as_bytes()))
 }
 
 /// What a kernel of `abi` lacks, in words for the report; empty from ABI 6 on.
@@ -119,5 +129,24 @@ mod tests {
                 "abi {abi}"
             );
         }
+    }
+
+    #[test]
+    fn a_rule_goes_only_when_one_above_it_allows_as_much() {
+        let rule = |path: &str, rights| Rule { path: CString::new(path).unwrap(), rights };
+        let rules = vec![
+            rule("/", LIST),
+            rule("/etc", TREE_READ),
+            rule("/etc/ssl/certs", TREE_READ),
+            rule("/etc/ld.so.cache", FILE_READ),
+            rule("/etcetera", FILE_READ),
+            rule("/tmp", TREE_WRITE),
+            rule("/tmp/project", TREE_READ),
+            rule("/dev", DEVICES),
+            rule("/dev/shm", TREE_WRITE),
+        ];
+        let Some(Op::Landlock { rules, .. }) = wall(7, rules) else { panic!("no wall") };
+        let left: Vec<_> = rules.iter().map(|rule| rule.path.to_str().unwrap()).collect();
+        assert_eq!(left, ["/", "/etc", "/etcetera", "/tmp", "/dev", "/dev/shm"]);
     }
 }

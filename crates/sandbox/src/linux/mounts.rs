@@ -3,13 +3,15 @@
 //! A [`View`] is a map of places, ordered so that a directory comes before what lies in it. It starts with what every box
 //! has; the specification adds to it; then it is turned into acts.
 use super::landlock::{self, Rule};
-use super::paths::{DEVICE_LINKS, DEVICES, ETC_TREES, PROC_MASKED, SYSTEM};
+use super::paths::{
+    DEVICE_LINKS, DEVICES, ETC_TREES, PROC_FILES_MASKED, PROC_TREES_MASKED, SYSTEM,
+};
 use crate::error::PlanError;
 use crate::host::{HostFacts, Kind, PathFact};
 use crate::op::{Bind, NODEV, NOEXEC, NOSUID, Op, RDONLY, Source};
 use crate::spec::WorkspaceMode;
 use std::collections::{BTreeMap, BTreeSet};
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -167,13 +169,15 @@ impl<'a> View<'a> {
     pub(crate) fn build(&self, scratch_bytes: u64) -> Result<(Vec<Op>, Vec<Rule>), PlanError> {
         let mut build =
             Build { ops: Vec::new(), rules: Vec::new(), made: BTreeSet::new(), pinned: 0 };
-        build.ops.extend([Op::PrivateMounts, Op::NewRoot { options: self.root_options() }]);
-        build.stage(self.places.values().find_map(|place| match place {
-            Place::Workspace { mode: WorkspaceMode::Overlay { size_bytes, inodes }, .. } => {
-                Some((*size_bytes, *inodes))
-            }
-            _ => None,
-        }));
+        build.stage(
+            &self.root_options(),
+            self.places.values().find_map(|place| match place {
+                Place::Workspace {
+                    mode: WorkspaceMode::Overlay { size_bytes, inodes }, ..
+                } => Some((*size_bytes, *inodes)),
+                _ => None,
+            }),
+        );
         for (path, place) in &self.places {
             let parent = path.parent().unwrap_or(Path::new("/"));
             match self.nearest(parent) {
@@ -191,7 +195,7 @@ impl<'a> View<'a> {
             build.place(path, place, exists, self.facts.private_uid.is_some());
         }
         build.devices(scratch_bytes);
-        build.processes(self.facts);
+        build.processes();
         build.finish();
         Ok((build.ops, build.rules))
     }
@@ -218,14 +222,16 @@ struct Build {
 }
 
 impl Build {
-    fn stage(&mut self, upper: Option<(u64, u64)>) {
+    /// The new root, on a stage that holds what the view is made from and goes away with the old root.
+    fn stage(&mut self, root: &CStr, upper: Option<(u64, u64)>) {
         let stage = |name: &str| relative(&Path::new(STAGE).join(name));
-        self.directory(Path::new(STAGE), 0o700);
-        self.ops.push(Op::Tmpfs {
-            path: relative(Path::new(STAGE)),
-            options: options(&format!("size={STAGE_BYTES},nr_inodes={ROOT_INODES},mode=755")),
-        });
-        self.ops.push(Op::Dir { path: stage("nothing"), mode: 0o555 });
+        let text = format!("size={STAGE_BYTES},nr_inodes={ROOT_INODES},mode=755");
+        self.ops.extend([
+            Op::PrivateMounts,
+            Op::Stage { options: options(&text) },
+            Op::NewRoot { options: root.into() },
+            Op::Dir { path: stage("nothing"), mode: 0o555 },
+        ]);
         if let Some((bytes, inodes)) = upper {
             self.ops.push(Op::Dir { path: stage("lower"), mode: 0o755 });
             self.ops.push(Op::Dir { path: stage("upper"), mode: 0o755 });
@@ -334,7 +340,12 @@ impl Build {
                     path: relative(&Path::new(STAGE).join("upper/work")),
                     mode: 0o700,
                 });
-                self.ops.push(Op::Overlay { path: relative(path), options: c"lowerdir=.stage/lower,upperdir=.stage/upper/data,workdir=.stage/upper/work,userxattr".into() });
+                self.ops.push(Op::Overlay {
+                    path: relative(path),
+                    options:
+                        c"lowerdir=../lower,upperdir=../upper/data,workdir=../upper/work,userxattr"
+                            .into(),
+                });
                 self.ops.push(Op::HoldUpper { path: relative(&upper) });
                 self.allow(path, landlock::TREE_WRITE);
             }
@@ -369,26 +380,18 @@ impl Build {
         self.scratch(Path::new("/dev/shm"), scratch_bytes, 0o1777);
     }
 
-    fn processes(&mut self, facts: &HostFacts) {
+    fn processes(&mut self) {
         self.directory(Path::new("/proc"), 0o555);
         self.ops.extend([Op::Proc, Op::NoUserNamespaces, Op::ReadOnly { path: c"proc".into() }]);
-        for path in PROC_MASKED.iter().map(|name| Path::new("/proc").join(name)) {
-            match facts.path(&path).map(|fact| &fact.kind) {
-                Some(Kind::Directory) => {
-                    let nothing = relative(&Path::new(STAGE).join("nothing"));
-                    self.bind(Source::Inside(nothing), &path, RDONLY | NOSUID | NODEV | NOEXEC);
-                }
-                Some(_) => {
-                    self.bind(Source::Inside(c"dev/null".into()), &path, RDONLY | NOSUID | NOEXEC);
-                }
-                None => {}
-            }
-        }
+        let at = |name: &&str| relative(&Path::new("/proc").join(name));
+        let file = |name| Op::Mask { path: at(name), with: c"dev/null".into() };
+        let tree = |name| Op::Mask { path: at(name), with: c"../nothing".into() };
+        self.ops.extend(PROC_FILES_MASKED.iter().map(file));
+        self.ops.extend(PROC_TREES_MASKED.iter().map(tree));
         self.allow(Path::new("/proc"), landlock::PROC);
     }
 
     fn finish(&mut self) {
-        self.ops.push(Op::DropStage { path: relative(Path::new(STAGE)) });
         self.allow(Path::new("/etc"), landlock::TREE_READ);
         // So that `ls /` and a search from the root work; each tree's own contents are ruled above.
         self.allow(Path::new("/"), landlock::LIST);
@@ -428,7 +431,8 @@ fn options(text: &str) -> CString {
     CString::new(text).unwrap_or_default()
 }
 
-const STAGE: &str = "/.stage";
+/// Beside the new root, and out of reach from it.
+const STAGE: &str = "/..";
 const ROOT_BYTES: usize = 4 << 20;
 const ROOT_INODES: u32 = 8192;
 const STAGE_BYTES: u32 = 16 << 20;

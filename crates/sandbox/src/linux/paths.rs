@@ -1,11 +1,11 @@
-//! Which paths of the host does every box see, and which of a fresh `/proc` does none?
+//! Which paths of the host does every box see, and which of its fresh `/proc` does none?
 //!
 //! Data only.
+use std::path::Path;
 
 /// Every host path a plan may ask about besides the specification's own.
-pub(crate) fn looked_at() -> impl Iterator<Item = String> {
-    let masked = PROC_MASKED.iter().map(|name| format!("/proc/{name}"));
-    SYSTEM.iter().chain(ETC_TREES).map(|path| (*path).to_owned()).chain(masked)
+pub(crate) fn looked_at() -> impl Iterator<Item = &'static Path> {
+    SYSTEM.iter().chain(ETC_TREES).map(Path::new)
 }
 
 /// Trees of the operating system that every program needs; a symlink among them is reproduced.
@@ -57,27 +57,24 @@ pub(crate) const ETC_FILES: &[&str] = &[
     "timezone",
 ];
 
-/// Entries of a fresh `/proc` that tell about the host or its kernel beyond what programs need.
-pub(crate) const PROC_MASKED: &[&str] = &[
-    "acpi",
-    "asound",
-    "bus",
+/// Files of a fresh `/proc` that tell about the host or its kernel beyond what programs need.
+pub(crate) const PROC_FILES_MASKED: &[&str] = &[
     "cmdline",
     "config.gz",
-    "driver",
-    "fs",
     "interrupts",
-    "irq",
     "kallsyms",
     "kcore",
     "key-users",
     "keys",
     "kmsg",
     "modules",
-    "scsi",
     "sysrq-trigger",
     "timer_list",
 ];
+
+/// Directories of a fresh `/proc` of the same kind.
+pub(crate) const PROC_TREES_MASKED: &[&str] =
+    &["acpi", "asound", "bus", "driver", "fs", "irq", "scsi"];
 
 pub(crate) const DEVICES: &[&str] = &["null", "zero", "full", "random", "urandom", "tty"];
 pub(crate) const DEVICE_LINKS: &[(&str, &str)] = &[

@@ -5,9 +5,26 @@
 use super::syscalls::{Answer, Check, ENTRIES, Entry, UNCOUNTED};
 use libc::sock_filter;
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
-/// The filter for this architecture, for a box whose memory is counted as a whole or not.
+/// The filter for this architecture, for a box whose memory is counted as a whole or not. Assembled once.
 pub(crate) fn program(memory_counted: bool) -> Vec<sock_filter> {
+    static COUNTED: LazyLock<Vec<sock_filter>> = LazyLock::new(|| assemble(true));
+    static UNCOUNTED: LazyLock<Vec<sock_filter>> = LazyLock::new(|| assemble(false));
+    (if memory_counted { &COUNTED } else { &UNCOUNTED }).to_vec()
+}
+
+/// The filter as bytes, in the form that the kernel and other tools take it, so that they can be compared with the box.
+pub fn filter_bytes(memory_counted: bool) -> Vec<u8> {
+    let parts = |i: sock_filter| {
+        let [k0, k1, k2, k3] = i.k.to_ne_bytes();
+        let [c0, c1] = i.code.to_ne_bytes();
+        [c0, c1, i.jt, i.jf, k0, k1, k2, k3]
+    };
+    program(memory_counted).into_iter().flat_map(parts).collect()
+}
+
+fn assemble(memory_counted: bool) -> Vec<sock_filter> {
     let mut code = vec![
         load(ARCH_OFFSET),
         jump(BPF_JEQ, AUDIT_ARCH, 1, 0),
@@ -75,8 +92,11 @@ fn search(ranges: &[(u32, Answer)]) -> Vec<sock_filter> {
     let (low, high) = ranges.split_at(ranges.len() / 2);
     let pivot = high.first().map_or(0, |range| range.0);
     let low = search(low);
-    // Conditional jumps reach 255 instructions, so the far side is reached by an unconditional one.
-    let mut code = vec![jump(BPF_JGE, pivot, 0, 1), always(low.len())];
+    let mut code = match u8::try_from(low.len()) {
+        Ok(skip) => vec![jump(BPF_JGE, pivot, skip, 0)],
+        // Conditional jumps reach 255 instructions, so a farther side is reached by an unconditional one.
+        Err(_) => vec![jump(BPF_JGE, pivot, 0, 1), always(low.len())],
+    };
     code.extend(low);
     code.extend(search(high));
     code
