@@ -73,6 +73,12 @@ pub(crate) struct Role {
 pub(crate) struct BoxSettings {
     /// How the workspace appears.
     pub(crate) workspace: WorkspaceMode,
+    /// The folder of the workspace that the box works on; `None` is all of it.
+    pub(crate) folder: Option<PathBuf>,
+    /// What it sees of the rest, when it works on a folder.
+    pub(crate) rest: Rest,
+    /// What it may reach.
+    pub(crate) network: Network,
     /// Paths outside the workspace that are shown, read-only.
     pub(crate) readable: Vec<PathBuf>,
     /// Variables of the launching shell that are passed on.
@@ -81,6 +87,8 @@ pub(crate) struct BoxSettings {
     pub(crate) memory_bytes: u64,
     /// Processes and threads.
     pub(crate) pids: u64,
+    /// CPU time in percent of one core, if limited.
+    pub(crate) cpu_percent: Option<u32>,
     /// How long a run may take.
     pub(crate) wall: Duration,
     /// The longest file it may write, in bytes.
@@ -89,6 +97,8 @@ pub(crate) struct BoxSettings {
     pub(crate) open_files: u64,
     /// How much it may write to the workspace before write-back, in bytes.
     pub(crate) overlay_size_bytes: u64,
+    /// How much it may print, in bytes, if limited.
+    pub(crate) output_bytes: Option<u64>,
 }
 
 impl Default for BoxSettings {
@@ -96,14 +106,19 @@ impl Default for BoxSettings {
     fn default() -> Self {
         Self {
             workspace: WorkspaceMode::Overlay,
+            folder: None,
+            rest: Rest::Hidden,
+            network: Network::Gated,
             readable: Vec::new(),
             env: Vec::new(),
             memory_bytes: 8 << 30,
             pids: 4096,
+            cpu_percent: None,
             wall: Duration::from_hours(24),
             file_size_bytes: 4 << 30,
             open_files: 16_384,
             overlay_size_bytes: 2 << 30,
+            output_bytes: None,
         }
     }
 }
@@ -117,6 +132,26 @@ pub(crate) enum WorkspaceMode {
     Overlay,
     /// It can be written, at once and without a gate.
     Direct,
+}
+
+/// What a box that works on a folder sees of the rest of the workspace, the least first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Rest {
+    /// It is not there.
+    Hidden,
+    /// It can be read.
+    ReadOnly,
+}
+
+/// What a box may reach, the least first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Network {
+    /// Nothing but itself: no listener of ours is in the box.
+    None,
+    /// The model API alone.
+    Model,
+    /// Whatever the gate lets through.
+    Gated,
 }
 
 /// The model API: where its requests go, and what is added to them outside the box.
@@ -267,6 +302,11 @@ fn add_project(config: &mut Config, places: &Places, workspace: &Path) -> Result
 }
 
 impl Config {
+    /// The box of a role.
+    pub(crate) fn box_of(&self, role: &RoleName) -> BoxSettings {
+        self.roles.get(role).map(|role| role.enclosure.clone()).unwrap_or_default()
+    }
+
     /// The role that `given` names, or the default one.
     pub(crate) fn role(&self, given: Option<&str>) -> Result<RoleName, Failure> {
         let known = || self.roles.keys().map(RoleName::as_str);

@@ -113,7 +113,13 @@ fn fill(
         spec.readable.iter().partition(|path| path.starts_with(&spec.workspace));
     for path in shown {
         check_readable(path, spec, facts)?;
-        if !view.show(path) {
+        if spec.workspace.starts_with(path)
+            && let Some(fact) = facts.path(path).filter(|fact| fact.canonical == *path)
+        {
+            // The tree that the workspace is a folder of is its owner's in the same way.
+            let (mode, fact) = (WorkspaceMode::ReadOnly, fact.clone());
+            view.put(path, Place::Workspace { mode, fact })?;
+        } else if !view.show(path) {
             left_out.push(path.clone());
         }
     }

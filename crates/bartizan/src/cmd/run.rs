@@ -9,7 +9,7 @@ pub(crate) mod surroundings;
 use crate::app::Gate;
 use crate::cli::{Global, RunArgs, exit};
 use crate::client::{Client, claude_code};
-use crate::config::{self, Config, Places, Purpose};
+use crate::config::{self, Config, Network, Places, Purpose, Rest};
 use crate::doors::model::ModelDoor;
 use crate::doors::net::{MODEL_HOST, NetDoor};
 use crate::doors::run::home::Home;
@@ -43,7 +43,7 @@ pub(crate) fn run(global: &Global, args: &RunArgs, voice: &mut Voice) -> Result<
     let begun = Instant::now();
     let places = Places::find(global)?;
     let around = surroundings(&places)?;
-    let config = config::load(&places, &around.workspace, Purpose::Run)?;
+    let mut config = config::load(&places, &around.workspace, Purpose::Run)?;
     for warning in &config.warnings {
         voice.warn(warning)?;
     }
@@ -51,6 +51,10 @@ pub(crate) fn run(global: &Global, args: &RunArgs, voice: &mut Voice) -> Result<
     let program = program(&around, args)?;
     let argv = words(args)?;
     let client = Client::choose(args.client, &program);
+    let around = narrowed(around, &mut config, &role)?;
+    if client.is_some() && config.box_of(&role).network == Network::None {
+        return Err(no_model(&role));
+    }
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let runtime =
@@ -170,6 +174,8 @@ impl Run {
             caller: self.caller.clone(),
             spec,
             net,
+            network: settings.network,
+            output: settings.output_bytes,
             hook,
             home: Home {
                 session: self.caller.seat().session.to_string(),
@@ -216,6 +222,36 @@ pub(crate) fn surroundings(places: &Places) -> Result<Surroundings, Failure> {
     let workspace =
         here.map_err(|error| not_started(&format!("cannot tell the current folder: {error}")))?;
     Ok(Surroundings::new(workspace, places.home.clone(), std::env::vars_os().collect()))
+}
+
+/// The surroundings of a role that works on a folder of the workspace alone.
+pub(crate) fn narrowed(
+    around: Surroundings,
+    config: &mut Config,
+    role: &RoleName,
+) -> Result<Surroundings, Failure> {
+    let Some(settings) = config.roles.get_mut(role).map(|role| &mut role.enclosure) else {
+        return Ok(around);
+    };
+    let Some(folder) = settings.folder.clone() else { return Ok(around) };
+    if settings.rest == Rest::ReadOnly {
+        settings.readable.push(around.root.clone());
+    }
+    around.within(&folder).map_err(|what| {
+        let hint = format!(
+            "the box of role `{role}` works on it (`folder` in [roles.{role}.box]); make it, or run where it is"
+        );
+        Failure::new(exit::CONFIG, Problem::new(what).hint(hint))
+    })
+}
+
+fn no_model(role: &RoleName) -> Failure {
+    let problem = Problem::new(format!(
+        "the box of role `{role}` has no network, and a client needs its model API"
+    ));
+    let hint =
+        format!("set network = \"model\" in [roles.{role}.box]: the model API and nothing else");
+    Failure::new(exit::CONFIG, problem.hint(hint))
 }
 
 fn program(around: &Surroundings, args: &RunArgs) -> Result<PathBuf, Failure> {

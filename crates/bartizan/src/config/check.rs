@@ -1,7 +1,7 @@
 //! Is this value one that may stand here? Each is parsed once into what it means, or refused with a remedy.
 
 use super::places::Places;
-use super::{CredentialHeader, WorkspaceMode};
+use super::{CredentialHeader, Network, Rest, WorkspaceMode};
 use bartizan_gate::name::{Approver, Host, HostPort};
 use std::net::IpAddr;
 use std::path::{Component, Path, PathBuf};
@@ -148,6 +148,59 @@ pub(super) fn workspace_mode(text: &str) -> Result<WorkspaceMode, Flaw> {
         _ => flaw(
             format!("`{text}` is no way to show a workspace"),
             "write \"overlay\", \"direct\" or \"read-only\"",
+        ),
+    }
+}
+
+/// The part of the workspace that a box works on.
+pub(super) fn folder(text: &str) -> Result<PathBuf, Flaw> {
+    let path = Path::new(text);
+    let plain = path.components().all(|part| matches!(part, Component::Normal(_)));
+    if text.is_empty() || !plain || text.contains('\0') {
+        return flaw(
+            format!("`{text}` is not a folder of the workspace"),
+            "write it from the workspace down, such as \"docs\", without `..`",
+        );
+    }
+    if path.components().any(|part| part.as_os_str() == ".git") {
+        return flaw(format!("`{text}` is git's own"), "name a folder of files");
+    }
+    Ok(path.components().collect())
+}
+
+/// What a box that works on a folder sees of the rest.
+pub(super) fn rest(text: &str) -> Result<Rest, Flaw> {
+    match text {
+        "hidden" => Ok(Rest::Hidden),
+        "read-only" => Ok(Rest::ReadOnly),
+        _ => flaw(
+            format!("`{text}` is no way to show the rest of a workspace"),
+            "write \"hidden\" or \"read-only\"; what can be written is `folder`",
+        ),
+    }
+}
+
+/// What a box may reach.
+pub(super) fn network(text: &str) -> Result<Network, Flaw> {
+    match text {
+        "gated" => Ok(Network::Gated),
+        "model" => Ok(Network::Model),
+        "none" => Ok(Network::None),
+        _ => flaw(
+            format!("`{text}` is not a network"),
+            "write \"gated\" (each connection is judged), \"model\" (the model API alone) or \"none\"",
+        ),
+    }
+}
+
+/// CPU time in percent of one core.
+pub(super) fn cpu(text: &str) -> Result<u32, Flaw> {
+    let percent = text.strip_suffix('%').and_then(|number| number.trim().parse().ok());
+    match percent {
+        Some(percent @ 1..=100_000) => Ok(percent),
+        _ => flaw(
+            format!("`{text}` is not a share of the CPU"),
+            "write percent of one core: \"50%\", \"200%\" for two",
         ),
     }
 }

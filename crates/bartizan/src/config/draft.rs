@@ -93,6 +93,7 @@ impl<'a> Draft<'a> {
         for (list, entries) in [("allow", &raw.allow), ("ask", &raw.ask), ("deny", &raw.deny)] {
             self.rules.extend(page.rules(layer, &subject, list, entries));
         }
+        self.rules.extend(page.network_rules(layer, &subject, &raw.enclosure));
         let enclosure = BoxDraft::read(page, &raw.enclosure, self.places);
         let Subject::Role(name) = subject else {
             if raw.extends.is_some() || raw.subagents.is_some() || !enclosure.is_silent() {

@@ -89,6 +89,7 @@ fn apply_role(
     for (list, entries) in [("ask", ask), ("deny", deny)] {
         config.rules.extend(page.rules(Layer::Project, &subject, list, entries));
     }
+    config.rules.extend(page.network_rules(Layer::Project, &subject, enclosure));
     let draft = BoxDraft::read(page, enclosure, places);
     let Subject::Role(name) = subject else {
         // Every role: each box is narrowed, which is what a project will mostly want.

@@ -2,7 +2,7 @@
 
 use super::check::Flaw;
 use super::files::Source;
-use super::raw::{At, RawRule};
+use super::raw::{At, RawBox, RawRule};
 use crate::report::{Excerpt, Problem};
 use bartizan_gate::name::{NameError, RoleName};
 use bartizan_gate::policy::{Layer, Place, RuleVerdict, ShortForm};
@@ -128,6 +128,31 @@ impl<'a> Page<'a> {
             });
         }
         rules
+    }
+
+    /// What a box without a network, or with the model's alone, forbids whatever else permits it.
+    pub(super) fn network_rules(
+        &self,
+        layer: Layer,
+        subject: &Subject,
+        raw: &RawBox,
+    ) -> Vec<ShortForm> {
+        let Some(network) = &raw.network else { return Vec::new() };
+        let denied: &[&str] = match network.get_ref().as_str() {
+            "none" => &["net.connect", "model.request"],
+            "model" => &["net.connect"],
+            _ => &[],
+        };
+        let line = u32::try_from(self.at(network.span()).line()).unwrap_or(u32::MAX);
+        let file = self.source.path.display().to_string();
+        let rule = |tool: &&str| ShortForm {
+            layer,
+            role: subject.role().cloned(),
+            verdict: RuleVerdict::Deny,
+            pattern: (*tool).to_owned(),
+            place: Place { file: file.clone(), line },
+        };
+        denied.iter().map(rule).collect()
     }
 
     fn verdict(&mut self, list: &str, rule: &RawRule) -> Option<RuleVerdict> {

@@ -50,14 +50,19 @@ pub(super) struct RawRole {
 #[serde(deny_unknown_fields)]
 pub(super) struct RawBox {
     pub(super) workspace: Option<At<String>>,
+    pub(super) folder: Option<At<String>>,
+    pub(super) rest: Option<At<String>>,
+    pub(super) network: Option<At<String>>,
     pub(super) readable: Option<At<Vec<At<String>>>>,
     pub(super) env: Option<At<Vec<At<String>>>>,
     pub(super) memory: Option<At<String>>,
     pub(super) pids: Option<At<u64>>,
+    pub(super) cpu: Option<At<String>>,
     pub(super) wall: Option<At<String>>,
     pub(super) file_size: Option<At<String>>,
     pub(super) open_files: Option<At<u64>>,
     pub(super) overlay_size: Option<At<String>>,
+    pub(super) output: Option<At<String>>,
 }
 
 /// `[model]`.

@@ -170,6 +170,60 @@ fn whatever_a_project_would_widen_is_an_error() {
 }
 
 #[test]
+fn a_role_has_the_box_that_it_describes_and_mistakes_name_their_line() {
+    let world = world();
+    world.user(
+        "[roles.docs.box]\nfolder = \"docs/guide\"\nrest = \"read-only\"\ncpu = \"150%\"\noutput = \"1MiB\"\n\
+         [roles.tests.box]\nnetwork = \"none\"\n[roles.child]\nextends = [\"tests\"]\n",
+    );
+    let config = world.load();
+    let docs = &config.roles[&name("docs")].enclosure;
+    assert_eq!(
+        (docs.folder.as_deref(), docs.rest),
+        (Some(Path::new("docs/guide")), Rest::ReadOnly)
+    );
+    assert_eq!((docs.cpu_percent, docs.output_bytes), (Some(150), Some(1 << 20)));
+    assert_eq!(config.roles[&name("child")].enclosure.network, Network::None);
+    let denied: Vec<_> =
+        config.rules.iter().map(|rule| (rule.pattern.as_str(), rule.place.line)).collect();
+    assert_eq!(denied, [("net.connect", 7), ("model.request", 7)]);
+    world.user(
+        "[roles.docs.box]\nfolder = \"../etc\"\nrest = \"writable\"\ncpu = \"2\"\noutput = \"1B\"\nnetwork = \"off\"\n\
+         [roles.b.box]\nfolder = \".git\"\n[roles.c.box]\nfolder = \"/abs\"\n",
+    );
+    insta::assert_snapshot!(world.errors());
+}
+
+#[test]
+fn a_project_narrows_folder_network_and_shares_and_widens_none() {
+    let world = world();
+    world.user(
+        "[roles.a.box]\nfolder = \"docs\"\nrest = \"hidden\"\nnetwork = \"model\"\ncpu = \"100%\"\n[roles.b]\n",
+    );
+    world.project(
+        "[roles.a.box]\nfolder = \"docs/api\"\nnetwork = \"none\"\ncpu = \"50%\"\n\
+         [roles.\"*\".box]\noutput = \"1MiB\"\n[roles.b.box]\nfolder = \"src\"\nrest = \"read-only\"\n",
+    );
+    let config = world.load();
+    let a = &config.roles[&name("a")].enclosure;
+    assert_eq!((a.folder.as_deref(), a.network), (Some(Path::new("docs/api")), Network::None));
+    assert_eq!((a.cpu_percent, a.output_bytes), (Some(50), Some(1 << 20)));
+    assert!(
+        config
+            .rules
+            .iter()
+            .any(|rule| rule.layer == Layer::Project && rule.pattern == "model.request")
+    );
+    assert!(config.policy(&Catalogue::builtin().unwrap()).is_ok());
+    let b = &config.roles[&name("b")].enclosure;
+    assert_eq!((b.folder.as_deref(), b.rest), (Some(Path::new("src")), Rest::ReadOnly));
+    world.project(
+        "[roles.a.box]\nfolder = \"docsx\"\nrest = \"read-only\"\nnetwork = \"gated\"\ncpu = \"200%\"\n",
+    );
+    insta::assert_snapshot!(world.errors());
+}
+
+#[test]
 fn a_permit_in_a_projects_cedar_is_refused_where_it_stands() {
     let world = world();
     let dir = world.workspace.join(".bartizan/policy");

@@ -6,6 +6,7 @@ pub(crate) mod progress;
 pub(crate) mod terminal;
 
 use crate::app::Gate;
+use crate::config::Network;
 use crate::doors::hook;
 use crate::doors::net::NetDoor;
 use bartizan_gate::call::Outcome;
@@ -14,7 +15,7 @@ use bartizan_gate::seat::Caller;
 use bartizan_sandbox::writeback::keeper::Keeper;
 use bartizan_sandbox::writeback::{self, Applied};
 use bartizan_sandbox::{
-    BoxSpec, Enforcement, Exit, HostFacts, Plan, Reason, Running, StdioEnds, spawn,
+    BoxSpec, Capture, Enforcement, Exit, HostFacts, Killer, Plan, Reason, Running, StdioEnds, spawn,
 };
 use bartizan_store::Event;
 use home::Home;
@@ -24,9 +25,10 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime};
-use terminal::Stream;
+use terminal::{Spout, Stream};
 use tokio::net::UnixListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::task::JoinSet;
 
 /// One boxed run, to be performed under its warrant.
 pub(crate) struct BoxRun {
@@ -38,6 +40,10 @@ pub(crate) struct BoxRun {
     pub(crate) spec: BoxSpec,
     /// Serves its connections.
     pub(crate) net: Arc<NetDoor>,
+    /// What it may reach.
+    pub(crate) network: Network,
+    /// How much it may print, in bytes, if limited.
+    pub(crate) output: Option<u64>,
     /// Serves its client's hooks, if it has a client.
     pub(crate) hook: Option<UnixListener>,
     /// Leads its changes home.
@@ -53,6 +59,8 @@ pub(crate) struct RunReport {
     pub(crate) enforcement: Option<Enforcement>,
     /// What became of the box's changes.
     pub(crate) changes: Option<Result<Applied, String>>,
+    /// Whether it printed more than it may.
+    pub(crate) spilt: bool,
     /// Which signal ended the run, if we were told to stop.
     pub(crate) interrupted: Option<i32>,
 }
@@ -83,6 +91,7 @@ impl Effector for BoxRun {
                     enforcement: None,
                     changes: None,
                     interrupted: None,
+                    spilt: false,
                 };
                 (outcome, report)
             }
@@ -123,46 +132,28 @@ impl BoxRun {
         let keeper = upper
             .as_ref()
             .and_then(|upper| self.home.keeper(life.host_pid(), since, upper, &workspace));
-        let served = self.net.open(capture);
+        let served = self.serve(capture);
         if let Some(listener) = self.hook.take() {
             tokio::spawn(hook::serve(listener, Arc::clone(&self.gate), self.caller.clone()));
         }
-        let (served, mut signals, killer) =
-            match served.and_then(|served| Ok((served, Signals::new()?, life.killer()?))) {
-                Ok(ready) => ready,
-                Err(error) => {
-                    drop(life);
-                    let why = NotStarted(format!("the box's sockets cannot be served: {error}"));
-                    let outcome = Outcome::failed("not-served", json!({}));
-                    return (
-                        outcome,
-                        RunReport {
-                            end: Err(why),
-                            enforcement: Some(report),
-                            changes: None,
-                            interrupted: None,
-                        },
-                    );
-                }
-            };
+        let (served, mut signals, killer) = match served
+            .and_then(|served| Ok((served, Signals::new()?, Arc::new(life.killer()?))))
+        {
+            Ok(ready) => ready,
+            Err(error) => {
+                drop(life);
+                return unserved(&error, report);
+            }
+        };
         let raw = terminal::Raw::enter();
-        let (streams, screen) = carry(stdio);
+        let spout = Spout::new(self.output, &killer);
+        let (streams, screen) = carry(stdio, &spout);
         let mut ended = tokio::task::spawn_blocking(move || life.wait());
         let mut interrupted = None;
         let exit = loop {
             tokio::select! {
                 exit = &mut ended => break exit,
-                signal = signals.next() => match signal {
-                    Heard::Resize => if let Some((rows, cols)) = terminal::size() {
-                        // A box that is just ending has no terminal left to tell.
-                        drop(screen.as_ref().map(|screen| screen.resize(rows, cols)));
-                    },
-                    Heard::Stop(number) => {
-                        interrupted = Some(number);
-                        // It is gone already when this fails.
-                        drop(killer.kill());
-                    }
-                },
+                signal = signals.next() => obey(&signal, screen.as_ref(), &killer, &mut interrupted),
             }
         };
         finish(streams).await;
@@ -176,8 +167,46 @@ impl BoxRun {
             Some(upper) => Some(self.bring_home(&upper, &workspace, since, keeper).await),
             None => None,
         };
-        let outcome = outcome(exit.as_ref().ok(), changes.as_ref());
-        (outcome, RunReport { end: exit, enforcement: Some(report), changes, interrupted })
+        let outcome = outcome(exit.as_ref().ok(), changes.as_ref(), spout.is_over());
+        let spilt = spout.is_over();
+        (outcome, RunReport { end: exit, enforcement: Some(report), changes, interrupted, spilt })
+    }
+}
+
+/// Passes on what a signal asks for.
+fn obey(signal: &Heard, screen: Option<&Screen>, killer: &Killer, interrupted: &mut Option<i32>) {
+    match signal {
+        Heard::Resize => {
+            if let Some((rows, cols)) = terminal::size() {
+                // A box that is just ending has no terminal left to tell.
+                drop(screen.map(|screen| screen.resize(rows, cols)));
+            }
+        }
+        Heard::Stop(number) => {
+            *interrupted = Some(*number);
+            // It is gone already when this fails.
+            drop(killer.kill());
+        }
+    }
+}
+
+fn unserved(error: &std::io::Error, report: Enforcement) -> (Outcome, RunReport) {
+    let end = Err(NotStarted(format!("the box's sockets cannot be served: {error}")));
+    let outcome = Outcome::failed("not-served", json!({}));
+    let (changes, interrupted, spilt) = (None, None, false);
+    (outcome, RunReport { end, enforcement: Some(report), changes, interrupted, spilt })
+}
+
+impl BoxRun {
+    fn serve(&self, capture: Capture) -> std::io::Result<JoinSet<()>> {
+        match self.network {
+            // Nobody listens: whatever the box tries, its own kernel refuses it.
+            Network::None => {
+                drop(capture);
+                Ok(JoinSet::new())
+            }
+            Network::Gated | Network::Model => self.net.open(capture),
+        }
     }
 }
 
@@ -204,7 +233,7 @@ impl BoxRun {
 }
 
 /// Starts the threads that carry the streams; the terminal's controlling side is kept for its size.
-fn carry(stdio: StdioEnds) -> (Vec<JoinHandle<()>>, Option<Screen>) {
+fn carry(stdio: StdioEnds, spout: &Arc<Spout>) -> (Vec<JoinHandle<()>>, Option<Screen>) {
     let mut draining = Vec::new();
     let mut screen = None;
     if let Some(pty) = stdio.pty {
@@ -214,15 +243,16 @@ fn carry(stdio: StdioEnds) -> (Vec<JoinHandle<()>>, Option<Screen>) {
         }
         if let Ok(copy) = pty.try_clone() {
             let stream = if output { Stream::Output } else { Stream::Error };
-            draining.push(terminal::drain(copy, stream));
+            draining.push(terminal::drain(copy, stream, Arc::clone(spout)));
         }
         screen = Some(Screen(pty));
     }
     if let Some(stdin) = stdio.stdin {
         terminal::feed(stdin);
     }
-    draining.extend(stdio.stdout.map(|end| terminal::drain(end, Stream::Output)));
-    draining.extend(stdio.stderr.map(|end| terminal::drain(end, Stream::Error)));
+    draining
+        .extend(stdio.stdout.map(|end| terminal::drain(end, Stream::Output, Arc::clone(spout))));
+    draining.extend(stdio.stderr.map(|end| terminal::drain(end, Stream::Error, Arc::clone(spout))));
     (draining, screen)
 }
 
@@ -248,7 +278,7 @@ async fn finish(streams: Vec<JoinHandle<()>>) {
     drop(tokio::time::timeout(LAST_OUTPUT, all).await);
 }
 
-fn outcome(exit: Option<&Exit>, changes: Option<&Result<Applied, String>>) -> Outcome {
+fn outcome(exit: Option<&Exit>, changes: Option<&Result<Applied, String>>, spilt: bool) -> Outcome {
     let files = match changes {
         Some(Ok(applied)) => {
             json!({ "landed": applied.landed().len(), "kept": applied.kept().len(), "dropped": applied.dropped().len() })
@@ -265,6 +295,7 @@ fn outcome(exit: Option<&Exit>, changes: Option<&Result<Applied, String>>) -> Ou
         "files": files,
     });
     match exit.reason {
+        _ if spilt => Outcome::stopped("output-limit", details),
         Reason::Exited(0) => Outcome::succeeded(details),
         Reason::MemoryLimit => Outcome::stopped("memory-limit", details),
         Reason::WallClock => Outcome::stopped("wall-clock", details),

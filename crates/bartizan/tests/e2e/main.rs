@@ -15,4 +15,5 @@ mod claude_code;
 mod endings;
 mod interactive;
 mod plain_box;
+mod profiles;
 mod support;

@@ -52,9 +52,10 @@ pub(super) fn ask(
     };
     let gate = Gate::new(parts, "explain".to_owned(), false);
     let session = SessionId::parse("explain").map_err(|error| impossible(error.to_string()))?;
-    let around = run::surroundings(&desk.places)?;
+    let mut config = question.config.clone();
+    let around = run::narrowed(run::surroundings(&desk.places)?, &mut config, question.role)?;
     let seat = seat::take(&Sitter {
-        config: question.config,
+        config: &config,
         role: question.role,
         around: &around,
         session: &session,

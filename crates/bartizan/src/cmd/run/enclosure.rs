@@ -93,6 +93,7 @@ fn limits(settings: &BoxSettings) -> Limits {
     Limits {
         memory_bytes: settings.memory_bytes,
         pids: settings.pids,
+        cpu_percent: settings.cpu_percent,
         file_size: settings.file_size_bytes,
         open_files: settings.open_files,
         wall: Some(settings.wall),

@@ -145,6 +145,7 @@ impl Told<'_> {
 
     fn end(&self) -> String {
         match (&self.report.interrupted, &self.report.end) {
+            _ if self.report.spilt => "ended: it printed more than it may".to_owned(),
             (Some(signal), _) => format!("stopped by signal {signal}"),
             (None, Ok(Exit { reason: Reason::Exited(code), .. })) => format!("exit {code}"),
             (None, Ok(Exit { reason: Reason::MemoryLimit, .. })) => {

@@ -11,8 +11,10 @@ use std::path::{Component, Path, PathBuf};
 /// The launching process's surroundings, read once.
 #[derive(Debug)]
 pub(crate) struct Surroundings {
-    /// The folder that `run` was started in, without symlinks.
+    /// What the box works on: the folder that `run` was started in, without symlinks, or a folder of it.
     pub(crate) workspace: PathBuf,
+    /// The folder that `run` was started in.
+    pub(crate) root: PathBuf,
     /// The person's home directory.
     pub(crate) home: PathBuf,
     /// The search path, absolute folders only.
@@ -32,7 +34,22 @@ impl Surroundings {
         let path = std::env::split_paths(path.as_deref().unwrap_or(OsStr::new(DEFAULT_PATH)))
             .filter(|folder| folder.is_absolute())
             .collect();
-        Self { workspace, home, path, environment }
+        Self { root: workspace.clone(), workspace, home, path, environment }
+    }
+
+    /// The same for a box that works on a folder of the workspace; or why that is none.
+    pub(crate) fn within(mut self, folder: &Path) -> Result<Self, String> {
+        let whole = self.root.join(folder);
+        let shown = folder.display();
+        match whole.canonicalize() {
+            // A link could lead anywhere, and the box of a role is to be what its name says.
+            Ok(real) if real == whole && real.is_dir() => {
+                self.workspace = whole;
+                Ok(self)
+            }
+            Ok(_) => Err(format!("`{shown}` is not a plain folder of `{}`", self.root.display())),
+            Err(_) => Err(format!("there is no folder `{shown}` in `{}`", self.root.display())),
+        }
     }
 
     /// Whether the launching shell has this variable, and not empty.
@@ -54,7 +71,7 @@ impl Surroundings {
             || named.is_absolute()
             || named.components().next() == Some(Component::CurDir)
         {
-            let at = self.workspace.join(named);
+            let at = self.root.join(named);
             return is_executable(&at).then(|| clean(&at));
         }
         self.path.iter().map(|folder| folder.join(named)).find(|file| is_executable(file))
@@ -81,8 +98,7 @@ impl Surroundings {
         let Ok(real) = path.canonicalize() else { return };
         let too_wide = |at: &Path| self.home.starts_with(at) || at == Path::new("/");
         for at in [path, real.as_path()] {
-            if !too_wide(at) && !at.starts_with(&self.workspace) && !self.workspace.starts_with(at)
-            {
+            if !too_wide(at) && !at.starts_with(&self.root) && !self.root.starts_with(at) {
                 shown.insert(at.to_path_buf());
             }
         }
@@ -90,10 +106,8 @@ impl Surroundings {
 
     /// The search path inside: the same folders, as far as the box shows them.
     pub(crate) fn search_path(&self) -> OsString {
-        let folders = self
-            .path
-            .iter()
-            .filter(|folder| folder.is_dir() && !folder.starts_with(&self.workspace));
+        let folders =
+            self.path.iter().filter(|folder| folder.is_dir() && !folder.starts_with(&self.root));
         std::env::join_paths(folders).unwrap_or_else(|_| DEFAULT_PATH.into())
     }
 

@@ -1,10 +1,13 @@
 //! Whose terminal is it? The person's stays ours: the box gets a terminal or pipes of its own, and we
 //! carry the bytes between the two.
 
+use bartizan_sandbox::Killer;
 use rustix::termios::{self, OptionalActions, Termios};
 use std::fs::File;
 use std::io::{self, IsTerminal, Read, Write};
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 
 /// The size of the person's terminal, as rows and columns, when there is one.
@@ -53,14 +56,69 @@ pub(crate) fn feed(into: OwnedFd) {
 }
 
 /// Carries what the box writes to our standard output or error, until the box is gone.
-pub(crate) fn drain(from: OwnedFd, stream: Stream) -> JoinHandle<()> {
+pub(crate) fn drain(from: OwnedFd, stream: Stream, spout: Arc<Spout>) -> JoinHandle<()> {
     std::thread::spawn(move || {
         let from = File::from(from);
         match stream {
-            Stream::Output => carry(from, io::stdout()),
-            Stream::Error => carry(from, io::stderr()),
+            Stream::Output => carry(from, Measured(io::stdout(), spout)),
+            Stream::Error => carry(from, Measured(io::stderr(), spout)),
         }
     })
+}
+
+/// How much a box may print. What goes beyond ends the box.
+#[derive(Debug)]
+pub(crate) struct Spout {
+    left: AtomicU64,
+    is_over: AtomicBool,
+    killer: Arc<Killer>,
+}
+
+impl Spout {
+    /// A spout for so many bytes; without a limit, for as many as may come.
+    pub(crate) fn new(limit: Option<u64>, killer: &Arc<Killer>) -> Arc<Self> {
+        let left = AtomicU64::new(limit.unwrap_or(u64::MAX));
+        Arc::new(Self { left, is_over: AtomicBool::new(false), killer: Arc::clone(killer) })
+    }
+
+    /// Whether more came than may.
+    pub(crate) fn is_over(&self) -> bool {
+        self.is_over.load(Ordering::Relaxed)
+    }
+
+    /// How many of `wanted` bytes may still pass.
+    fn take(&self, wanted: usize) -> usize {
+        let wanted = wanted as u64;
+        let spend =
+            |left: u64| Some(if left == u64::MAX { left } else { left.saturating_sub(wanted) });
+        let left = self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, spend);
+        let given = left.unwrap_or_else(|left| left).min(wanted);
+        if given < wanted {
+            self.is_over.store(true, Ordering::Relaxed);
+            // It is gone already when this fails.
+            drop(self.killer.kill());
+        }
+        usize::try_from(given).unwrap_or(usize::MAX)
+    }
+}
+
+/// A stream of ours behind a spout.
+struct Measured<W>(W, Arc<Spout>);
+
+impl<W: Write> Write for Measured<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let given = self.1.take(bytes.len());
+        let written = self.0.write_all(bytes.get(..given).unwrap_or_default());
+        written.and(if given == bytes.len() {
+            Ok(given)
+        } else {
+            Err(io::ErrorKind::QuotaExceeded.into())
+        })
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
 }
 
 /// One of our own streams.
