@@ -1,8 +1,8 @@
 //! How does the model's API get its requests without the box ever holding a key?
 //!
 //! In the box the client is told that the API lives at `http://model.bartizan` and that some placeholder is
-//! its key. Each request that arrives here is offered to a [`Judge`], stripped of every credential it brought,
-//! given the real one, and sent to the configured upstream; bodies stream through both ways as they come.
+//! its key. Each request that arrives here is read whole, offered to a [`Judge`], stripped of every credential it
+//! brought, given the real one, and sent to the configured upstream; the answer streams back as it comes.
 
 mod body;
 mod link;
@@ -22,7 +22,7 @@ use crate::resolve::Resolver;
 use crate::secret::Credential;
 use crate::tls::{self, TlsError};
 use crate::tunnel::Ended;
-use body::{Outgoing, Returning};
+use body::{BodyFlaw, Outgoing, Returning};
 use bytes::Bytes;
 use http_body_util::{Either, Full};
 use hyper::body::Incoming;
@@ -35,9 +35,10 @@ use request::{bad_path, canonical, strip_credentials};
 use std::future::Future;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 /// Bounds on the model route.
@@ -47,6 +48,8 @@ pub struct ModelLimits {
     pub request: u64,
     /// For resolving, dialling and the TLS handshake with the upstream.
     pub connect: Duration,
+    /// Between two chunks of a request's body.
+    pub upload: Duration,
     /// From sending a request to the first byte of its answer; a model may think for minutes.
     pub first_byte: Duration,
     /// Between two chunks of an answer.
@@ -58,8 +61,9 @@ pub struct ModelLimits {
 impl Default for ModelLimits {
     fn default() -> Self {
         Self {
-            request: 64 << 20,
+            request: 32 << 20,
             connect: Duration::from_secs(15),
+            upload: Duration::from_mins(1),
             first_byte: Duration::from_mins(10),
             idle: Duration::from_mins(5),
             keep_alive: Duration::from_secs(75),
@@ -104,12 +108,13 @@ pub trait Judge: Send + Sync + 'static {
     /// What the judge wants back in [`Judge::after`].
     type Ticket: Send + Sync + 'static;
 
-    /// Decides before anything of the request leaves; a refusal becomes an error that the client shows
-    /// (403 is not retried by Claude Code; see [`Status`]).
+    /// Decides before anything of the request leaves, and says which body leaves in its place; a refusal becomes
+    /// an error that the client shows (403 is not retried by Claude Code; see [`Status`]).
     fn before(
         &self,
         request: &ModelRequest,
-    ) -> impl Future<Output = Result<Self::Ticket, Refusal>> + Send;
+        body: Bytes,
+    ) -> impl Future<Output = Result<(Self::Ticket, Bytes), Refusal>> + Send;
 
     /// Told of a request that a wall of this route stopped, so that the judge was not asked: another host, a
     /// path outside the API, an oversized body. `path` is as sent and may hold anything printable.
@@ -119,11 +124,16 @@ pub trait Judge: Send + Sync + 'static {
     /// `drop`: it must not block.
     fn after(&self, ticket: Self::Ticket, outcome: ModelOutcome);
 
-    /// What the answer's body passes through on its way to the box: the place for redaction. With a filter, an
-    /// answer in an encoding that could not be looked into is withheld.
-    fn filter(&self, ticket: &Self::Ticket, status: u16) -> Option<Box<dyn Filter>> {
-        let _ = (ticket, status);
-        None
+    /// What the answer's body passes through on its way to the box: the place for judging what the model proposes.
+    /// With a filter, an answer in an encoding that could not be looked into is withheld; a refusal withholds it too.
+    fn filter(
+        &self,
+        ticket: &Self::Ticket,
+        status: u16,
+        content_type: Option<&str>,
+    ) -> Result<Option<Box<dyn Filter>>, Refusal> {
+        let _ = (ticket, status, content_type);
+        Ok(None)
     }
 }
 
@@ -133,6 +143,8 @@ pub struct ModelRoute {
     link: Link,
     credential: Credential,
     limits: ModelLimits,
+    /// Bytes of request bodies held at the same time, in [`UNIT`]s.
+    room: Semaphore,
 }
 
 impl ModelRoute {
@@ -144,7 +156,8 @@ impl ModelRoute {
         limits: ModelLimits,
     ) -> Result<Self, TlsError> {
         let tls = if upstream.is_secure() { Some(tls::system()?) } else { None };
-        Ok(Self { link: Link::new(upstream, resolver, tls, limits.connect), credential, limits })
+        let link = Link::new(upstream, resolver, tls, limits.connect);
+        Ok(Self { link, credential, limits, room: Semaphore::new(ROOM) })
     }
 
     /// As [`ModelRoute::new`], over a TLS configuration of one's own.
@@ -155,7 +168,8 @@ impl ModelRoute {
         limits: ModelLimits,
         tls: Arc<rustls::ClientConfig>,
     ) -> Self {
-        Self { link: Link::new(upstream, resolver, Some(tls), limits.connect), credential, limits }
+        let link = Link::new(upstream, resolver, Some(tls), limits.connect);
+        Self { link, credential, limits, room: Semaphore::new(ROOM) }
     }
 
     /// Serves one connection of the box, which the door has recognised as meant for the model.
@@ -198,19 +212,32 @@ impl ModelRoute {
         judge: &Arc<J>,
     ) -> Result<Answer<J>, hyper::Error> {
         let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+        let stop = |refusal: Refusal| {
+            judge.stopped(method.as_str(), &path, &refusal);
+            Ok(refuse(&refusal))
+        };
         let (seen, outgoing) = match self.prepare(request, target) {
             Ok(prepared) => prepared,
-            Err(refusal) => {
-                judge.stopped(method.as_str(), &path, &refusal);
-                return Ok(refuse(&refusal));
-            }
+            Err(refusal) => return stop(refusal),
         };
-        let ticket = match judge.before(&seen).await {
-            Ok(ticket) => ticket,
+        let announced = seen.content_length.unwrap_or(self.limits.request).min(self.limits.request);
+        let units = u32::try_from(announced / UNIT).unwrap_or(u32::MAX).clamp(1, ROOM_AT_ONCE);
+        // The semaphore is never closed, so this waits until earlier bodies have gone.
+        let room = self.room.acquire_many(units).await;
+        let (parts, body) = outgoing.into_parts();
+        let body = match body::read(body, self.limits.request, self.limits.upload).await {
+            Ok(body) => body,
+            Err(BodyFlaw::TooLarge) => return stop(too_large()),
+            Err(BodyFlaw::Broken) => return stop(cut()),
+        };
+        let (ticket, body) = match judge.before(&seen, body).await {
+            Ok(allowed) => allowed,
             Err(refusal) => return Ok(refuse(&refusal)),
         };
         let mut case = Case::open(Arc::clone(judge), ticket);
-        let handed = match self.forward(outgoing, &mut case).await {
+        let sent = self.forward(Request::from_parts(parts, body), &mut case).await;
+        drop(room);
+        let handed = match sent {
             Ok(reply) => self.hand_back(reply, case),
             Err(refusal) => Err(case.refuse(refusal)),
         };
@@ -233,6 +260,9 @@ impl ModelRoute {
         }
         http::strip_hop_by_hop(&mut parts.headers);
         strip_credentials(&mut parts.headers);
+        // The body may be another when it leaves; hyper frames it anew.
+        parts.headers.remove(header::CONTENT_LENGTH);
+        parts.headers.remove(header::TRANSFER_ENCODING);
         let seen = ModelRequest {
             method: parts.method.as_str().to_owned(),
             path: path.clone(),
@@ -257,17 +287,12 @@ impl ModelRoute {
 
     async fn forward<J: Judge>(
         &self,
-        request: Request<Incoming>,
+        request: Request<Bytes>,
         case: &mut Case<J>,
     ) -> Result<link::Reply, Refusal> {
         let counts = Arc::clone(&case.counts);
-        let limit = self.limits.request;
-        let request = request.map(|body| Outgoing::new(body, limit, Arc::clone(&counts)));
-        let sent = self.link.send(request, self.limits.first_byte).await;
-        let reply =
-            sent.map_err(
-                |refusal| if counts.over.load(Ordering::Relaxed) { too_large() } else { refusal },
-            )?;
+        let request = request.map(|body| Outgoing::new(body, counts));
+        let reply = self.link.send(request, self.limits.first_byte).await?;
         case.outcome.first_byte = Some(case.started.elapsed());
         case.outcome.status = Some(reply.response.status().as_u16());
         case.outcome.request_id = request_id(reply.response.headers());
@@ -290,10 +315,15 @@ impl ModelRoute {
         for name in echoing {
             parts.headers.remove(name);
         }
-        let filter = case
-            .ticket
-            .as_ref()
-            .and_then(|ticket| case.judge.filter(ticket, parts.status.as_u16()));
+        let kind = parts.headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+        let filter = match &case.ticket {
+            Some(ticket) => case.judge.filter(ticket, parts.status.as_u16(), kind),
+            None => Ok(None),
+        };
+        let filter = match filter {
+            Ok(filter) => filter,
+            Err(refusal) => return Err(case.refuse(refusal)),
+        };
         if filter.is_some() {
             let plain = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"identity");
             if !parts.headers.get_all(header::CONTENT_ENCODING).iter().all(plain) {
@@ -322,7 +352,6 @@ struct Case<J: Judge> {
 #[derive(Debug, Default)]
 struct Counts {
     out: AtomicU64,
-    over: AtomicBool,
 }
 
 impl<J: Judge> Case<J> {
@@ -401,6 +430,10 @@ fn too_large() -> Refusal {
     Refusal::new(Status::BodyTooLarge, "request-too-large", "the request body is over the limit")
 }
 
+fn cut() -> Refusal {
+    Refusal::new(Status::BadRequest, "request-cut", "the request body did not arrive whole")
+}
+
 fn request_id(headers: &HeaderMap) -> Option<String> {
     let value = headers.get("request-id").or_else(|| headers.get("x-request-id"))?;
     let visible = value.as_bytes().iter().filter(|b| b.is_ascii_graphic()).take(128);
@@ -410,3 +443,10 @@ fn request_id(headers: &HeaderMap) -> Option<String> {
 fn number(headers: &HeaderMap, name: &HeaderName) -> Option<u64> {
     headers.get(name).and_then(|value| value.to_str().ok()).and_then(|text| text.parse().ok())
 }
+
+/// What bodies in memory are counted in.
+const UNIT: u64 = 64 * 1024;
+/// Of all bodies at the same time: 128 MiB. What a box sends beyond waits for its own requests.
+const ROOM: usize = 2048;
+/// Of one request, so that any request can have its room.
+const ROOM_AT_ONCE: u32 = 1024;

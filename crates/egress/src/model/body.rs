@@ -2,23 +2,28 @@
 
 use super::link::Seat;
 use super::{Case, Counts, Judge, ModelEnded};
-use bytes::{Buf, Bytes};
+use bytes::Bytes;
+use http_body_util::BodyExt;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
+use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use thiserror::Error;
-use tokio::time::{Instant, Sleep, sleep};
+use tokio::time::{Instant, Sleep, sleep, timeout};
 
-/// Changes an answer's body as it streams through, chunk by chunk.
+/// Judges and changes an answer's body as it streams through, chunk by chunk.
 pub trait Filter: Send + Sync {
-    /// Takes a chunk and gives what may pass on now; it may hold back what it cannot judge yet.
-    fn pass(&mut self, chunk: Bytes) -> Bytes;
+    /// Takes the next chunk of the answer. Called only when [`Filter::poll_pass`] has nothing more to give.
+    fn push(&mut self, chunk: Bytes);
 
-    /// Gives what was held back, at the end.
-    fn end(&mut self) -> Bytes;
+    /// Says that nothing follows; what is held back and may pass is given by [`Filter::poll_pass`] then.
+    fn end(&mut self);
+
+    /// What may pass on now; empty when the next chunk is wanted. Pending while something is being judged.
+    fn poll_pass(&mut self, cx: &mut Context<'_>) -> Poll<Bytes>;
 }
 
 /// Why a body broke off.
@@ -30,52 +35,62 @@ pub(crate) enum BodyFlaw {
     TooLarge,
 }
 
-/// A request's body on its way out: counted, limited, and without trailers, which could carry a credential
-/// past the stripping of headers (ATTACKS K04).
+/// Reads a request's body whole, without trailers, which could carry a credential past the stripping of
+/// headers (ATTACKS K04).
+pub(super) async fn read(
+    mut body: Incoming,
+    limit: u64,
+    idle: Duration,
+) -> Result<Bytes, BodyFlaw> {
+    let mut whole = Vec::new();
+    loop {
+        let frame = match timeout(idle, body.frame()).await {
+            Ok(Some(Ok(frame))) => frame,
+            Ok(None) => return Ok(whole.into()),
+            Ok(Some(Err(_))) | Err(_) => return Err(BodyFlaw::Broken),
+        };
+        let Ok(data) = frame.into_data() else { continue };
+        if (whole.len() as u64).saturating_add(data.len() as u64) > limit {
+            return Err(BodyFlaw::TooLarge);
+        }
+        whole.extend_from_slice(&data);
+    }
+}
+
+/// A request's body on its way out, counted when it is taken.
 pub(crate) struct Outgoing {
-    inner: Incoming,
-    left: u64,
+    data: Option<Bytes>,
     counts: Arc<Counts>,
 }
 
 impl Outgoing {
-    pub(super) fn new(inner: Incoming, limit: u64, counts: Arc<Counts>) -> Self {
-        Self { inner, left: limit, counts }
+    pub(super) fn new(data: Bytes, counts: Arc<Counts>) -> Self {
+        Self { data: Some(data).filter(|data| !data.is_empty()), counts }
     }
 }
 
 impl Body for Outgoing {
     type Data = Bytes;
-    type Error = BodyFlaw;
+    type Error = Infallible;
 
     fn poll_frame(
         self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BodyFlaw>>> {
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         let this = self.get_mut();
-        loop {
-            let Some(frame) = ready!(Pin::new(&mut this.inner).poll_frame(cx)) else {
-                return Poll::Ready(None);
-            };
-            let frame = frame.map_err(|_| BodyFlaw::Broken)?;
-            let Ok(data) = frame.into_data() else { continue };
-            let length = data.remaining() as u64;
-            let Some(left) = this.left.checked_sub(length) else {
-                this.counts.over.store(true, Ordering::Relaxed);
-                return Poll::Ready(Some(Err(BodyFlaw::TooLarge)));
-            };
-            this.left = left;
-            this.counts.out.fetch_add(length, Ordering::Relaxed);
-            return Poll::Ready(Some(Ok(Frame::data(data))));
-        }
+        let data = this.data.take();
+        Poll::Ready(data.map(|data| {
+            this.counts.out.fetch_add(data.len() as u64, Ordering::Relaxed);
+            Ok(Frame::data(data))
+        }))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.inner.is_end_stream()
+        self.data.is_none()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.inner.size_hint()
+        SizeHint::with_exact(self.data.as_ref().map_or(0, |data| data.len() as u64))
     }
 }
 
@@ -87,6 +102,8 @@ pub(crate) struct Returning<J: Judge> {
     seat: Option<Seat>,
     limit: Duration,
     idle: Pin<Box<Sleep>>,
+    /// The upstream's side is at its end; the filter may still give.
+    drained: bool,
     done: bool,
 }
 
@@ -105,10 +122,11 @@ impl<J: Judge> Returning<J> {
             seat: Some(seat),
             limit,
             idle: Box::pin(sleep(limit)),
+            drained: false,
             done: false,
         };
         // hyper does not poll a body that says it is at its end.
-        if body.is_end_stream() {
+        if body.filter.is_none() && body.is_end_stream() {
             body.finish();
         }
         body
@@ -146,6 +164,16 @@ impl<J: Judge> Body for Returning<J> {
             return Poll::Ready(None);
         }
         loop {
+            if let Some(filter) = &mut this.filter {
+                let passed = ready!(filter.poll_pass(cx));
+                if !passed.is_empty() {
+                    return Poll::Ready(Some(Ok(Frame::data(passed))));
+                }
+            }
+            if this.drained {
+                this.finish();
+                return Poll::Ready(None);
+            }
             let polled = Pin::new(&mut this.inner).poll_frame(cx);
             let Poll::Ready(frame) = polled else {
                 ready!(this.idle.as_mut().poll(cx));
@@ -157,12 +185,12 @@ impl<J: Judge> Body for Returning<J> {
                 Some(Ok(frame)) => {
                     let Ok(data) = frame.into_data() else { continue };
                     this.case.outcome.bytes_in += data.len() as u64;
-                    let data = match &mut this.filter {
-                        Some(filter) => filter.pass(data),
-                        None => data,
-                    };
+                    if let Some(filter) = &mut this.filter {
+                        filter.push(data);
+                        continue;
+                    }
                     // With a known length hyper may not ask for the end once it has every byte.
-                    if this.filter.is_none() && this.inner.is_end_stream() {
+                    if this.inner.is_end_stream() {
                         this.finish();
                     }
                     if !data.is_empty() {
@@ -173,9 +201,10 @@ impl<J: Judge> Body for Returning<J> {
                     }
                 }
                 None => {
-                    let rest = this.filter.as_mut().map(|filter| filter.end()).unwrap_or_default();
-                    this.finish();
-                    return Poll::Ready((!rest.is_empty()).then(|| Ok(Frame::data(rest))));
+                    this.drained = true;
+                    if let Some(filter) = &mut this.filter {
+                        filter.end();
+                    }
                 }
             }
         }

@@ -1,6 +1,6 @@
 //! Which connection to the upstream carries the next request?
 
-use super::body::{BodyFlaw, Outgoing};
+use super::body::Outgoing;
 use super::upstream::{Upstream, is_loopback};
 use crate::refuse::{Refusal, Status};
 use crate::resolve::{Reach, Resolver};
@@ -10,7 +10,6 @@ use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
-use std::error::Error;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -103,7 +102,7 @@ impl Link {
                 }
                 Ok(Ok(Err(mut error))) => match error.take_message().filter(|_| reused) {
                     Some(unsent) => request = unsent,
-                    None => return Err(failed(error.error())),
+                    None => return Err(failed()),
                 },
                 Ok(Err(never)) => return Err(never.unwrap_or_else(unreachable)),
             }
@@ -172,14 +171,7 @@ fn slow(what: &'static str) -> Refusal {
     )
 }
 
-fn failed(error: &hyper::Error) -> Refusal {
-    if error.source().and_then(|source| source.downcast_ref::<BodyFlaw>()).is_some() {
-        return Refusal::new(
-            Status::BadRequest,
-            "request-cut",
-            "the request body did not arrive whole",
-        );
-    }
+fn failed() -> Refusal {
     Refusal::new(
         Status::BadGateway,
         "upstream-failed",

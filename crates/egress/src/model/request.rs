@@ -34,6 +34,11 @@ impl ModelRequest {
         self.headers.get(name).and_then(|value| value.to_str().ok())
     }
 
+    /// Every value of a header that is forwarded; one that is no text reads as empty.
+    pub fn values(&self, name: &str) -> Vec<&str> {
+        self.headers.get_all(name).iter().map(|value| value.to_str().unwrap_or_default()).collect()
+    }
+
     /// The announced length of the body in bytes.
     pub fn content_length(&self) -> Option<u64> {
         self.content_length

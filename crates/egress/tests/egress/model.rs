@@ -10,6 +10,7 @@ use bartizan_egress::{
 };
 use bytes::Bytes;
 use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -22,6 +23,7 @@ const KEY: &str = "sk-ant-real-0123456789";
 struct Clerk {
     refuse: bool,
     filter: bool,
+    rewrite: bool,
     seen: Mutex<Vec<String>>,
     walls: Mutex<Vec<String>>,
     done: Mutex<Vec<(usize, ModelOutcome)>>,
@@ -30,7 +32,7 @@ struct Clerk {
 impl Judge for Clerk {
     type Ticket = usize;
 
-    async fn before(&self, request: &ModelRequest) -> Result<usize, Refusal> {
+    async fn before(&self, request: &ModelRequest, body: Bytes) -> Result<(usize, Bytes), Refusal> {
         let agent = request.header("x-claude-code-agent-id").unwrap_or("-");
         assert_eq!(request.header("x-api-key"), None, "the judge saw a credential");
         let line = format!("{} {} {:?} {agent}", request.method(), request.path(), request.query());
@@ -43,7 +45,8 @@ impl Judge for Clerk {
                 "the \"token\" budget of this session is spent",
             ));
         }
-        Ok(seen.len())
+        let body = if self.rewrite { Bytes::from_static(b"{\"rewritten\":true}") } else { body };
+        Ok((seen.len(), body))
     }
 
     fn stopped(&self, method: &str, path: &str, refusal: &Refusal) {
@@ -54,8 +57,13 @@ impl Judge for Clerk {
         self.done.lock().unwrap().push((ticket, outcome));
     }
 
-    fn filter(&self, _: &usize, _: u16) -> Option<Box<dyn Filter>> {
-        self.filter.then(|| Box::new(Upper(None)) as Box<dyn Filter>)
+    fn filter(
+        &self,
+        _: &usize,
+        _: u16,
+        _: Option<&str>,
+    ) -> Result<Option<Box<dyn Filter>>, Refusal> {
+        Ok(self.filter.then(|| Box::new(Upper::default()) as Box<dyn Filter>))
     }
 }
 
@@ -73,18 +81,37 @@ impl Clerk {
     }
 }
 
-/// Holds back one byte and makes letters large.
-struct Upper(Option<u8>);
+/// Holds back one byte, makes letters large, and takes a moment to judge each chunk.
+#[derive(Default)]
+struct Upper {
+    held: Option<u8>,
+    ready: Vec<u8>,
+    judging: bool,
+    ended: bool,
+}
 
 impl Filter for Upper {
-    fn pass(&mut self, chunk: Bytes) -> Bytes {
-        let mut all: Vec<u8> = self.0.take().into_iter().chain(chunk).collect();
-        self.0 = all.pop();
-        all.to_ascii_uppercase().into()
+    fn push(&mut self, chunk: Bytes) {
+        let mut all: Vec<u8> = self.held.take().into_iter().chain(chunk).collect();
+        self.held = all.pop();
+        self.ready = all.to_ascii_uppercase();
+        self.judging = true;
     }
 
-    fn end(&mut self) -> Bytes {
-        self.0.take().into_iter().collect::<Vec<_>>().into()
+    fn end(&mut self) {
+        self.ended = true;
+    }
+
+    fn poll_pass(&mut self, cx: &mut Context<'_>) -> Poll<Bytes> {
+        if std::mem::take(&mut self.judging) {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        let mut ready = std::mem::take(&mut self.ready);
+        if self.ended {
+            ready.extend(self.held.take());
+        }
+        Poll::Ready(ready.into())
     }
 }
 
@@ -305,17 +332,45 @@ async fn a_body_over_the_limit_is_cut_off_however_it_is_announced() {
         "{answer}"
     );
 
-    let (listener, port) = listen().await;
-    let upstream = tokio::spawn(async move { rest(&mut listener.accept().await.unwrap().0).await });
-    let clerk = Arc::new(Clerk::default());
-    let (mut client, _served) =
-        box_end(Arc::new(route(&format!("http://127.0.0.1:{port}"), limits)), &clerk).await;
     let text = "POST /v1/messages HTTP/1.1\r\nHost: model.bartizan\r\nTransfer-Encoding: chunked\r\n\r\n6\r\nabcdef\r\n6\r\nghijkl\r\n0\r\n\r\n";
-    client.write_all(text.as_bytes()).await.unwrap();
-    let answer = until(&mut client, "}}").await;
+    let answer = stopped(text, limits).await;
     assert!(answer.starts_with("HTTP/1.1 413 "), "{answer}");
-    assert!(!soon(upstream).await.unwrap().contains("ghijkl"));
-    assert!(matches!(clerk.outcome().await.ended, ModelEnded::Refused(_)));
+}
+
+#[tokio::test]
+async fn a_body_that_stops_on_its_way_in_goes_nowhere() {
+    let limits = ModelLimits { upload: Duration::from_millis(80), ..ModelLimits::default() };
+    let text =
+        "POST /v1/messages HTTP/1.1\r\nHost: model.bartizan\r\nContent-Length: 9\r\n\r\nhalf";
+    let answer = stopped(text, limits).await;
+    assert!(answer.starts_with("HTTP/1.1 400 ") && answer.contains("request-cut"), "{answer}");
+}
+
+#[tokio::test]
+async fn what_leaves_is_the_body_that_the_judge_gave() {
+    let (listener, port) = listen().await;
+    let upstream = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut sent = answer_one(&mut stream, OK).await;
+        while !sent.ends_with('}') {
+            let mut more = [0; 64];
+            let count = stream.read(&mut more).await.unwrap();
+            sent.push_str(std::str::from_utf8(&more[..count]).unwrap());
+        }
+        sent
+    });
+    let clerk = Arc::new(Clerk { rewrite: true, ..Clerk::default() });
+    let (mut client, _served) = box_end(
+        Arc::new(route(&format!("http://127.0.0.1:{port}"), ModelLimits::default())),
+        &clerk,
+    )
+    .await;
+    client.write_all(post("", "{\"secret\":1}").as_bytes()).await.unwrap();
+    until(&mut client, "{}").await;
+    let sent = soon(upstream).await.unwrap();
+    assert!(sent.ends_with("\r\n\r\n{\"rewritten\":true}") && !sent.contains("secret"), "{sent}");
+    assert!(sent.to_lowercase().contains("content-length: 18\r\n"), "{sent}");
+    assert_eq!(clerk.outcome().await.bytes_out, 18);
 }
 
 #[tokio::test]
