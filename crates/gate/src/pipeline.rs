@@ -133,6 +133,24 @@ impl Pipeline {
         }
     }
 
+    /// Puts a refusal on the log that a door had to make by itself, of a call that no gate need judge any more:
+    /// a budget that is spent, a session that is stopped.
+    pub fn refused(
+        &self,
+        caller: &Caller,
+        door: Door,
+        tool: &str,
+        arguments: &Value,
+        reference: Option<&str>,
+        refused: Refusal,
+    ) -> Refusal {
+        let known = Known::proposal(&door, tool, arguments, reference);
+        match self.next_call() {
+            Ok(id) => self.refuse(&caller.seat().session, &id, known, refused),
+            Err(refused) => refused,
+        }
+    }
+
     /// What the gate would say, without a record and without an act: for `policy explain`.
     pub fn explain(&self, proposed: Proposed) -> Result<Judgement, Refusal> {
         let who = identity::check(&proposed.caller, proposed.subagent.as_ref())?;
@@ -324,7 +342,7 @@ fn durability(call: &CheckedCall, cleared: &Cleared) -> Durability {
     let read = call.rated.effect() == Effect::Read;
     let quiet = cleared.approvers().is_empty() && call.granted.secret().is_none();
     match call.door {
-        Door::Hook if read && quiet => Durability::Soon,
+        Door::Hook | Door::Model if read && quiet => Durability::Soon,
         Door::Explain | Door::Hook | Door::Model | Door::Net | Door::Run => Durability::Durable,
     }
 }

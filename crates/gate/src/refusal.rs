@@ -45,6 +45,18 @@ pub enum Refusal {
         /// Which argument, and what is wrong with it.
         what: String,
     },
+    /// A role has used up what it may in one session.
+    #[error(
+        "role `{role}` has used up its {limit} {of} of this session; nothing more of them happens in it"
+    )]
+    BudgetSpent {
+        /// The role.
+        role: String,
+        /// What is used up.
+        of: &'static str,
+        /// How much there was.
+        limit: u64,
+    },
     /// The desk cannot be reached, so nobody can be asked.
     #[error("nobody can be asked just now, so this does not happen")]
     DeskUnavailable {
@@ -72,6 +84,12 @@ pub enum Refusal {
     LedgerUnavailable {
         /// The cause, for the person.
         cause: String,
+    },
+    /// A request to the model that has no single reading, or a part that is not understood.
+    #[error("this request to the model cannot be read: {what}")]
+    ModelRequestUnread {
+        /// What is wrong with it.
+        what: String,
     },
     /// A path that is not one.
     #[error("{source}")]
@@ -108,6 +126,22 @@ pub enum Refusal {
         /// What is wrong with it.
         what: String,
     },
+    /// A tool that the model's vendor would carry out, where no gate stands.
+    #[error(
+        "a request offers the model the tool `{kind}`, which its vendor's machines would carry out unseen"
+    )]
+    ServerTool {
+        /// The kind of tool.
+        kind: String,
+    },
+    /// The session was stopped, because an act was not seen by the gate.
+    #[error(
+        "this session is stopped at call `{call}`, which went round the gate; end it and look at its log"
+    )]
+    SessionStopped {
+        /// The client's id of that call.
+        call: String,
+    },
     /// No policy could ever let this role use the tool.
     #[error("`{tool}` is not on the list of role `{role}`; use another tool")]
     ToolNotListed {
@@ -115,6 +149,16 @@ pub enum Refusal {
         tool: String,
         /// The role.
         role: String,
+    },
+    /// The conversation tells of an act that the gate did not see.
+    #[error("call `{call}` of `{tool}` went round the gate ({what}), so this session is stopped")]
+    UnseenAct {
+        /// The tool.
+        tool: String,
+        /// The client's id of the call.
+        call: String,
+        /// How that shows.
+        what: String,
     },
     /// No definition of such a tool.
     #[error("there is no tool `{tool}` here; use one that is listed")]
@@ -132,17 +176,22 @@ impl Refusal {
             Self::ApprovalDenied { .. } => "approval-denied",
             Self::ApprovalRequired { .. } => "approval-required",
             Self::ArgumentsInvalid { .. } => "arguments-invalid",
+            Self::BudgetSpent { .. } => "budget-spent",
             Self::DeskUnavailable { .. } => "desk-unavailable",
             Self::DeskFull => "desk-full",
             Self::HostInvalid { .. } => "host-invalid",
             Self::HostPrivate { .. } => "host-private",
             Self::LedgerUnavailable { .. } => "ledger-unavailable",
+            Self::ModelRequestUnread { .. } => "model-request-unread",
             Self::PathInvalid { .. } => "path-invalid",
             Self::PathOutOfScope { .. } => "path-out-of-scope",
             Self::PolicyDenied { .. } => "policy-denied",
             Self::RequestUnreadable { .. } => "request-unreadable",
+            Self::ServerTool { .. } => "server-tool",
+            Self::SessionStopped { .. } => "session-stopped",
             Self::ToolNotListed { .. } => "tool-not-listed",
             Self::ToolUnknown { .. } => "tool-unknown",
+            Self::UnseenAct { .. } => "unseen-act",
         }
     }
 
@@ -162,8 +211,13 @@ impl Refusal {
             | Self::LedgerUnavailable { .. }
             | Self::PathInvalid { .. }
             | Self::RequestUnreadable { .. }
+            | Self::BudgetSpent { .. }
+            | Self::ModelRequestUnread { .. }
+            | Self::ServerTool { .. }
+            | Self::SessionStopped { .. }
             | Self::ToolNotListed { .. }
-            | Self::ToolUnknown { .. } => &[],
+            | Self::ToolUnknown { .. }
+            | Self::UnseenAct { .. } => &[],
         }
     }
 
@@ -182,6 +236,20 @@ impl Refusal {
             }
             Self::DeskUnavailable { cause } | Self::LedgerUnavailable { cause } => {
                 format!("{cause}; `bartizan doctor` says what to mend")
+            }
+            Self::BudgetSpent { role, .. } => {
+                format!("raise it under `[roles.{role}.budget]`, or begin another session")
+            }
+            Self::ModelRequestUnread { .. } => {
+                "a newer client may send what this version does not know; see docs/model-door.md"
+                    .to_owned()
+            }
+            Self::ServerTool { .. } => {
+                "only a web search passes, while an allowed `WebSearch` call is under way"
+                    .to_owned()
+            }
+            Self::SessionStopped { call } | Self::UnseenAct { call, .. } => {
+                format!("look at it: `bartizan audit list`, reference `{call}`")
             }
             Self::DeskFull => "answer some: `bartizan approvals list`".to_owned(),
             Self::RequestUnreadable { code, .. } => {
