@@ -1,5 +1,6 @@
 //! What exists here, and under which limits? Files as typed become a configuration as meant, or a list of errors.
 
+mod budget;
 mod check;
 mod draft;
 mod enclosure;
@@ -13,6 +14,7 @@ mod tests;
 pub(crate) mod trust;
 pub(crate) mod units;
 
+pub(crate) use budget::Limits;
 pub(crate) use check::{SecretRef, Upstream};
 pub(crate) use files::quoted;
 pub(crate) use places::Places;
@@ -66,6 +68,8 @@ pub(crate) struct Role {
     pub(crate) subagents: BTreeMap<String, RoleName>,
     /// Its box.
     pub(crate) enclosure: BoxSettings,
+    /// What it may use up.
+    pub(crate) budget: Limits,
 }
 
 /// One box's view and limits.

@@ -1,5 +1,6 @@
 //! What do the layers say together? The machine's and the user's words, added up, then resolved into roles.
 
+use super::budget::Limits;
 use super::check::{self, SecretRef, Upstream};
 use super::enclosure::BoxDraft;
 use super::files::Source;
@@ -34,6 +35,7 @@ struct RoleDraft {
     extends: Vec<(String, Excerpt)>,
     subagents: BTreeMap<String, (String, Excerpt)>,
     enclosure: BoxDraft,
+    budget: Limits,
 }
 
 impl<'a> Draft<'a> {
@@ -96,7 +98,9 @@ impl<'a> Draft<'a> {
         self.rules.extend(page.network_rules(layer, &subject, &raw.enclosure));
         let enclosure = BoxDraft::read(page, &raw.enclosure, self.places);
         let Subject::Role(name) = subject else {
-            if raw.extends.is_some() || raw.subagents.is_some() || !enclosure.is_silent() {
+            let says_more =
+                raw.extends.is_some() || raw.subagents.is_some() || raw.budget.is_some();
+            if says_more || !enclosure.is_silent() {
                 let problem = Problem::new(
                     "`*` stands for every role, so it can hold only `allow`, `ask` and `deny`",
                 );
@@ -114,6 +118,9 @@ impl<'a> Draft<'a> {
                 .insert(kind.get_ref().clone(), (role.get_ref().clone(), page.at(role.span())));
         }
         draft.enclosure.overlay(enclosure);
+        if let Some(budget) = &raw.budget {
+            draft.budget.overlay(Limits::read(budget.get_ref()));
+        }
     }
 
     fn model(&mut self, page: &mut Page<'_>, raw: &RawModel) {
@@ -236,6 +243,7 @@ struct Resolved {
     parents: Vec<RoleName>,
     subagents: BTreeMap<String, RoleName>,
     enclosure: BoxDraft,
+    budget: Limits,
 }
 
 impl Resolver<'_> {
@@ -249,6 +257,7 @@ impl Resolver<'_> {
             parents: Vec::new(),
             subagents: BTreeMap::new(),
             enclosure: draft.enclosure.clone(),
+            budget: draft.budget,
         };
         for (kind, (text, place)) in &draft.subagents {
             if let Some(role) = known_role(self.drafts, text, place, self.problems) {
@@ -267,6 +276,7 @@ impl Resolver<'_> {
             self.resolve(&parent, path);
             if let Some(above) = self.done.get(&parent) {
                 resolved.enclosure.inherit(&above.enclosure);
+                resolved.budget.inherit(&above.budget);
                 for (kind, role) in &above.subagents {
                     resolved.subagents.entry(kind.clone()).or_insert_with(|| role.clone());
                 }
@@ -280,8 +290,8 @@ impl Resolver<'_> {
 
 impl From<Resolved> for Role {
     fn from(resolved: Resolved) -> Self {
-        let Resolved { parents, subagents, enclosure } = resolved;
-        Self { parents, subagents, enclosure: enclosure.settings() }
+        let Resolved { parents, subagents, enclosure, budget } = resolved;
+        Self { parents, subagents, enclosure: enclosure.settings(), budget }
     }
 }
 

@@ -76,7 +76,7 @@ fn apply_role(
     raw: &RawRole,
 ) {
     let Some(subject) = page.subject(key) else { return };
-    let RawRole { extends, allow, ask, deny, subagents, enclosure } = raw;
+    let RawRole { extends, allow, ask, deny, subagents, enclosure, budget } = raw;
     if let Some(list) = extends {
         complain_foreign(page, "extends", list.span());
     }
@@ -95,11 +95,19 @@ fn apply_role(
         // Every role: each box is narrowed, which is what a project will mostly want.
         for role in config.roles.values_mut() {
             draft.clone().narrow(&mut role.enclosure, enclosure, page);
+            if let Some(budget) = budget {
+                role.budget.narrow(budget.get_ref(), page);
+            }
         }
         return;
     };
     match config.roles.get_mut(&name) {
-        Some(role) => draft.narrow(&mut role.enclosure, enclosure, page),
+        Some(role) => {
+            draft.narrow(&mut role.enclosure, enclosure, page);
+            if let Some(budget) = budget {
+                role.budget.narrow(budget.get_ref(), page);
+            }
+        }
         None => complain_unknown(page, key, &name, config),
     }
 }

@@ -43,6 +43,16 @@ pub(super) struct RawRole {
     pub(super) subagents: Option<At<Table<At<String>>>>,
     #[serde(default, rename = "box")]
     pub(super) enclosure: RawBox,
+    pub(super) budget: Option<At<RawBudget>>,
+}
+
+/// `[roles.NAME.budget]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawBudget {
+    pub(super) model_tokens: Option<At<u64>>,
+    pub(super) model_requests: Option<At<u64>>,
+    pub(super) tool_calls: Option<At<u64>>,
 }
 
 /// `[roles.NAME.box]`.
