@@ -5,6 +5,7 @@ use bartizan_gate::call::{Authorized, Decision, Door, Proposed};
 use bartizan_gate::pipeline::{Parts, Pipeline};
 use bartizan_gate::refusal::Refusal;
 use bartizan_gate::seat::Caller;
+use serde_json::Value;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
@@ -75,6 +76,22 @@ impl Gate {
         let refused = self.pipeline.unreadable(caller, door, code, what);
         self.tally.denied.fetch_add(1, Ordering::Relaxed);
         self.tell(&refused);
+    }
+
+    /// Puts a refusal on the log that a door made by itself, and counts it.
+    pub(crate) fn refused_by_door(
+        &self,
+        caller: &Caller,
+        door: Door,
+        tool: &str,
+        arguments: &Value,
+        reference: Option<&str>,
+        refused: Refusal,
+    ) -> Refusal {
+        let refused = self.pipeline.refused(caller, door, tool, arguments, reference, refused);
+        self.tally.denied.fetch_add(1, Ordering::Relaxed);
+        self.tell(&refused);
+        refused
     }
 
     /// Counts of allowed, asked and denied proposals.

@@ -1,7 +1,10 @@
 //! Which ways lead to the gate? Each door turns its own wire into proposals, and what is released
 //! back into its own wire; none has any power of its own.
 
+pub(crate) mod calls;
 pub(crate) mod hook;
 pub(crate) mod model;
 pub(crate) mod net;
 pub(crate) mod run;
+#[cfg(test)]
+pub(crate) mod trial;

@@ -10,7 +10,8 @@ use crate::app::Gate;
 use crate::cli::{Global, RunArgs, exit};
 use crate::client::{Client, claude_code};
 use crate::config::{self, Config, Network, Places, Purpose, Rest};
-use crate::doors::model::ModelDoor;
+use crate::doors::calls::{Calls, Past};
+use crate::doors::model::{Budget, Conversation, ModelDoor, Scrub};
 use crate::doors::net::{MODEL_HOST, NetDoor};
 use crate::doors::run::home::Home;
 use crate::doors::run::{BoxRun, RunReport};
@@ -68,7 +69,10 @@ pub(crate) fn run(global: &Global, args: &RunArgs, voice: &mut Voice) -> Result<
     let catalogue = Catalogue::builtin().map_err(|error| not_started(&error.to_string()))?;
     let policy = config.policy(&catalogue)?;
     let aloud = !args.no_summary && crate::doors::run::terminal::terminals() == [false; 3];
-    let gate = Arc::new(gate(&store, catalogue, policy, known, &session, aloud)?);
+    let key = ScanKey::new(random()?);
+    let redactor = redactor(key.clone(), known)?;
+    let conversation = conversation(&config, &around, &places, Scrub::new(redactor.clone(), key))?;
+    let gate = Arc::new(gate(&store, catalogue, policy, redactor, &session, aloud));
     let seat = seat::take(&Sitter {
         config: &config,
         role: &role,
@@ -91,6 +95,7 @@ pub(crate) fn run(global: &Global, args: &RunArgs, voice: &mut Voice) -> Result<
         client,
         keep,
         places,
+        conversation,
     };
     let report = runtime.block_on(run.perform(args, &program, &argv, access));
     let ended = finish(&gate, &caller, &report, begun);
@@ -113,6 +118,7 @@ struct Run {
     client: Option<Client>,
     keep: PathBuf,
     places: Places,
+    conversation: Conversation,
 }
 
 impl Run {
@@ -166,7 +172,8 @@ impl Run {
         let tunnel = Tunnel::new(Resolver::system(), TunnelLimits::default());
         let door = access.map(|access| {
             let ModelAccess { route, upstream, .. } = access;
-            ModelDoor::new(Arc::clone(&self.gate), self.caller.clone(), route, &upstream)
+            let (gate, caller) = (Arc::clone(&self.gate), self.caller.clone());
+            ModelDoor::new(gate, caller, route, &upstream, self.conversation.clone())
         });
         let net = NetDoor::new(Arc::clone(&self.gate), self.caller.clone(), tunnel, door);
         Ok(BoxRun {
@@ -177,6 +184,7 @@ impl Run {
             network: settings.network,
             output: settings.output_bytes,
             hook,
+            calls: Arc::clone(&self.conversation.calls),
             home: Home {
                 session: self.caller.seat().session.to_string(),
                 keep: self.keep.clone(),
@@ -276,22 +284,43 @@ fn words(args: &RunArgs) -> Result<Vec<String>, Failure> {
     args.command.iter().map(word).collect()
 }
 
-fn gate(
-    store: &Store,
-    catalogue: Catalogue,
-    policy: Policy,
-    known: Option<KnownSecret>,
-    session: &SessionId,
-    aloud: bool,
-) -> Result<Gate, Failure> {
-    let redactor = Redactor::new(ScanKey::new(random()?), known).map_err(|error| {
+fn redactor(key: ScanKey, known: Option<KnownSecret>) -> Result<Redactor, Failure> {
+    Redactor::new(key, known).map_err(|error| {
         let problem =
             Problem::new(format!("the model credential cannot be kept out of the log: {error}"));
         Failure::new(
             exit::CONFIG,
             problem.hint("use a real key; a test needs one of at least 8 different characters"),
         )
-    })?;
+    })
+}
+
+fn conversation(
+    config: &Config,
+    around: &Surroundings,
+    places: &Places,
+    scrub: Scrub,
+) -> Result<Conversation, Failure> {
+    let folder = places.state.join("calls");
+    let workspace = around.workspace.to_string_lossy();
+    let past = Past::open(&folder, &workspace)
+        .map_err(|error| Failure::file("keep calls in", &folder, &error))?;
+    let limits = config.roles.iter().map(|(name, role)| (name.clone(), role.budget));
+    Ok(Conversation {
+        scrub,
+        calls: Arc::new(Calls::after(past)),
+        budget: Arc::new(Budget::new(limits)),
+    })
+}
+
+fn gate(
+    store: &Store,
+    catalogue: Catalogue,
+    policy: Policy,
+    redactor: Redactor,
+    session: &SessionId,
+    aloud: bool,
+) -> Gate {
     let parts = Parts {
         catalogue: Arc::new(catalogue),
         policy: Arc::new(policy),
@@ -301,7 +330,7 @@ fn gate(
         redactor: Arc::new(redactor),
         question_lifetime: QUESTION_LIFETIME,
     };
-    Ok(Gate::new(parts, session.to_string(), aloud))
+    Gate::new(parts, session.to_string(), aloud)
 }
 
 fn facts(

@@ -6,17 +6,18 @@
 //! understands (CONTRACTS §9): deny = exit code 2 and one line on stderr; no opinion = silence.
 
 use crate::app::Gate;
+use crate::doors::calls::{Act, Calls, TakeUp, callable};
 use bartizan_gate::call::{Delegated, Door, Outcome, Proposed};
+use bartizan_gate::refusal::Refusal;
 use bartizan_gate::seat::Caller;
 use bartizan_scan::display_line;
 use bartizan_store::Event;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
-use std::collections::{HashMap, HashSet};
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream as BlockingStream;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
@@ -104,9 +105,13 @@ struct BatchedCall {
 }
 
 /// The supervisor's half: answers every connection on the session's own socket.
-pub(crate) async fn serve(listener: UnixListener, gate: Arc<Gate>, caller: Caller) {
-    let desk =
-        Arc::new(Judge { gate, caller, delegated: Mutex::default(), asked: Mutex::default() });
+pub(crate) async fn serve(
+    listener: UnixListener,
+    gate: Arc<Gate>,
+    caller: Caller,
+    calls: Arc<Calls>,
+) {
+    let desk = Arc::new(Judge { gate, caller, calls });
     let places = Arc::new(Semaphore::new(AT_ONCE));
     loop {
         let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
@@ -139,10 +144,8 @@ async fn one(mut stream: UnixStream, desk: Arc<Judge>) -> std::io::Result<()> {
 struct Judge {
     gate: Arc<Gate>,
     caller: Caller,
-    /// Calls that the client is carrying out, by its own id of them.
-    delegated: Mutex<HashMap<String, Delegated>>,
-    /// The client's ids of the calls that were proposed before they were made.
-    asked: Mutex<HashSet<String>>,
+    /// The session's calls; the model door has judged most of them before the client knew of them.
+    calls: Arc<Calls>,
 }
 
 impl Judge {
@@ -174,27 +177,47 @@ impl Judge {
             return Some("hook-payload: the call names no tool".to_owned());
         };
         let arguments = payload.tool_input.unwrap_or_else(|| json!({}));
+        let (id, agent) = (payload.tool_use_id.as_deref(), payload.agent_id.as_deref());
+        let act = self.act(&tool, &arguments);
+        match id.map_or(TakeUp::Unjudged, |id| self.calls.take_up(id, agent, &act)) {
+            TakeUp::Joined => return None,
+            TakeUp::Refused(sentence) => return Some(sentence),
+            TakeUp::Unjudged => {}
+        }
+        let reference = id.map(|id| display_line(id, 128));
+        if !callable(&tool) {
+            let refused = Refusal::ToolUnknown { tool: display_line(&tool, 128) };
+            let reference = reference.as_deref();
+            let refused = self.gate.refused_by_door(
+                &self.caller,
+                Door::Hook,
+                &tool,
+                &arguments,
+                reference,
+                refused,
+            );
+            return Some(format!("{}: {refused}", refused.code()));
+        }
         let mut proposed = Proposed::new(&self.caller, Door::Hook, tool, arguments);
-        if let Some(id) = &payload.agent_id {
-            proposed = proposed.by_subagent(payload.agent_type.as_deref().unwrap_or("agent"), id);
+        if let Some(agent) = agent {
+            proposed =
+                proposed.by_subagent(payload.agent_type.as_deref().unwrap_or("agent"), agent);
         }
-        if let Some(id) = &payload.tool_use_id {
-            proposed = proposed.referring_to(display_line(id, 128));
+        if let Some(reference) = reference {
+            proposed = proposed.referring_to(reference);
         }
-        if let Some(id) = &payload.tool_use_id {
-            let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
-            if asked.len() >= OPEN_MAX {
-                asked.clear();
-            }
-            asked.insert(id.clone());
+        let (delegated, sentence) = match self.decide(proposed) {
+            Ok(delegated) => (Some(delegated), None),
+            Err(sentence) => (None, Some(sentence)),
+        };
+        if let Some(id) = id {
+            self.calls.hooked(id, agent, &act, delegated);
         }
-        match self.decide(proposed) {
-            Ok(delegated) => {
-                self.remember(payload.tool_use_id, delegated);
-                None
-            }
-            Err(sentence) => Some(sentence),
-        }
+        sentence
+    }
+
+    fn act(&self, tool: &str, arguments: &Value) -> Act {
+        Act::of(tool, arguments, &self.caller.seat().workspace.to_string())
     }
 
     fn decide(&self, proposed: Proposed) -> Result<Delegated, String> {
@@ -203,33 +226,30 @@ impl Judge {
         Ok(self.gate.pipeline().delegate(authorized))
     }
 
-    fn remember(&self, id: Option<String>, delegated: Delegated) {
-        let Some(id) = id else { return };
-        let mut open = self.delegated.lock().unwrap_or_else(PoisonError::into_inner);
-        // A client that never reports results must not grow us; a forgotten intent reads "unknown".
-        if open.len() >= OPEN_MAX {
-            open.clear();
-        }
-        open.insert(id, delegated);
-    }
-
     fn after(&self, payload: Payload) -> Option<String> {
         let id = payload.tool_use_id.as_deref().unwrap_or_default();
-        let found = self.delegated.lock().unwrap_or_else(PoisonError::into_inner).remove(id);
-        let Some(delegated) = found else {
+        let open = self.calls.close(id);
+        if open.is_empty() {
             return self.note(&payload);
-        };
-        let response = payload.tool_response.map(|value| value.to_string()).unwrap_or_default();
+        }
+        let bytes = payload.tool_response.map(|value| value.to_string().len()).unwrap_or_default();
         let outcome = match &payload.error {
-            None => Outcome::succeeded(json!({ "by": "client", "bytes": response.len() })),
+            None => Outcome::succeeded(json!({ "by": "client", "bytes": bytes })),
             Some(error) => Outcome::failed(
                 "tool-failed",
                 json!({ "by": "client", "error": display_line(error, 500) }),
             ),
         };
+        self.end(open, &outcome)
+    }
+
+    fn end(&self, open: Vec<Delegated>, outcome: &Outcome) -> Option<String> {
         let pipeline = self.gate.pipeline();
-        let released = pipeline.release(pipeline.returned(delegated, outcome, response));
-        released.err().map(|refused| format!("{}: {refused}", refused.code()))
+        open.into_iter().find_map(|delegated| {
+            let executed = pipeline.returned(delegated, outcome.clone(), String::new());
+            let released = pipeline.release(executed);
+            released.err().map(|refused| format!("{}: {refused}", refused.code()))
+        })
     }
 
     /// Calls that the client refused by itself (a tool it does not know, arguments of another shape)
@@ -240,29 +260,27 @@ impl Judge {
             .as_ref()
             .map(|id| (payload.agent_type.clone().unwrap_or_default(), id.clone()));
         for call in &payload.tool_calls {
-            if self.has_asked(&call.id) {
+            if self.calls.met_hook(&call.id) {
                 continue;
             }
-            let mut proposed =
-                Proposed::new(&self.caller, Door::Hook, &*call.tool, call.input.clone())
-                    .referring_to(display_line(&call.id, 128));
-            if let Some((kind, id)) = &subagent {
-                proposed = proposed.by_subagent(kind, id);
-            }
-            let Ok(delegated) = self.decide(proposed) else { continue };
-            let pipeline = self.gate.pipeline();
             let outcome = Outcome::failed("never-asked", json!({ "by": "client" }));
-            let released = pipeline.release(pipeline.returned(delegated, outcome, String::new()));
-            if let Err(refused) = released {
-                return Some(format!("{}: {refused}", refused.code()));
+            let mut open = self.calls.close(&call.id);
+            if open.is_empty() {
+                let mut proposed =
+                    Proposed::new(&self.caller, Door::Hook, &*call.tool, call.input.clone())
+                        .referring_to(display_line(&call.id, 128));
+                if let Some((kind, id)) = &subagent {
+                    proposed = proposed.by_subagent(kind, id);
+                }
+                let act = self.act(&call.tool, &call.input);
+                self.calls.hooked(&call.id, payload.agent_id.as_deref(), &act, None);
+                open.extend(self.decide(proposed).ok());
+            }
+            if let Some(sentence) = self.end(open, &outcome) {
+                return Some(sentence);
             }
         }
         self.note(payload)
-    }
-
-    /// Whether the call came by the hook before it was made.
-    fn has_asked(&self, id: &str) -> bool {
-        self.asked.lock().unwrap_or_else(PoisonError::into_inner).contains(id)
     }
 
     /// A prompt can carry `@path` mentions, which the client reads without any tool event
@@ -361,8 +379,6 @@ const ANSWER_MAX: u64 = 64 * 1024;
 const ANSWER_WITHIN: Duration = Duration::from_secs(8);
 /// Hook processes answered at the same time.
 const AT_ONCE: usize = 64;
-/// Delegated calls remembered for their result.
-const OPEN_MAX: usize = 4096;
 /// Mentions judged in one prompt.
 const MENTIONS_MAX: usize = 64;
 

@@ -1,19 +1,48 @@
-//! What does the agent ask the model? Each request is a proposal; the key is added behind this door.
+//! What does the agent ask the model, and what may it hear? Each request is a proposal, what it brings from
+//! outside is made data, and each call that the model proposes is judged before the client has it. The key is
+//! added behind this door.
+
+mod answer;
+mod budget;
+mod json;
+mod request;
+mod scrub;
+mod verdict;
+
+pub(crate) use budget::Budget;
+pub(crate) use scrub::Scrub;
 
 use crate::app::Gate;
+use crate::doors::calls::Calls;
 use crate::doors::net::told;
+use answer::{Shared, Streamed, Tally, Whole};
+use bartizan_egress::model::{Filter, ModelEnded};
 use bartizan_egress::{
     Captured, Judge, ModelOutcome, ModelRequest, ModelRoute, Refusal as Told, Status, Upstream,
-    model::ModelEnded,
 };
-use bartizan_gate::call::{Door, Outcome, Proposed};
+use bartizan_gate::call::{Authorized, Door, Outcome, Proposed};
 use bartizan_gate::effect::{Effector, Warrant};
+use bartizan_gate::refusal::Refusal;
 use bartizan_gate::seat::Caller;
 use bartizan_scan::display_line;
-use serde_json::json;
-use std::sync::Arc;
+use bytes::Bytes;
+use request::{Against, Notes, Unfit};
+use serde_json::{Value, json};
+use std::sync::{Arc, OnceLock, PoisonError};
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
+use verdict::{Bench, Subagent};
+
+/// What a session's conversation with its model is held against.
+#[derive(Debug, Clone)]
+pub(crate) struct Conversation {
+    /// The way out, towards the model.
+    pub(crate) scrub: Scrub,
+    /// The calls that were judged; the hook knows them too.
+    pub(crate) calls: Arc<Calls>,
+    /// What may be used up.
+    pub(crate) budget: Arc<Budget>,
+}
 
 /// The model door of one box.
 pub(crate) struct ModelDoor {
@@ -28,10 +57,13 @@ impl ModelDoor {
         caller: Caller,
         route: ModelRoute,
         upstream: &Upstream,
+        conversation: Conversation,
     ) -> Self {
         let target = upstream.target();
         let (host, port) = (target.host().to_string(), target.port());
-        Self { route, judge: Arc::new(ModelJudge { gate, caller, host, port }) }
+        let side =
+            Arc::new(Side { gate, caller, conversation, host, port, stopped: OnceLock::new() });
+        Self { route, judge: Arc::new(ModelJudge(side)) }
     }
 
     /// Serves one connection that was meant for the model.
@@ -43,83 +75,300 @@ impl ModelDoor {
 }
 
 #[derive(Debug)]
-struct ModelJudge {
+struct ModelJudge(Arc<Side>);
+
+/// Our side of the conversation.
+#[derive(Debug)]
+struct Side {
     gate: Arc<Gate>,
     caller: Caller,
+    conversation: Conversation,
     host: String,
     port: u16,
+    /// Set once the client has been bypassed: nothing passes any more.
+    stopped: OnceLock<String>,
 }
 
-impl ModelJudge {
-    fn proposal(&self, request: &ModelRequest) -> Proposed {
-        let arguments = json!({
-            "host": self.host,
-            "port": self.port,
-            "method": request.method(),
-            "path": request.path(),
-        });
-        let mut proposed = Proposed::new(&self.caller, Door::Model, "model.request", arguments);
-        if let Some(agent) = request.header("x-claude-code-agent-id") {
-            let kind = request.header("x-claude-code-agent-type").unwrap_or("agent");
-            proposed = proposed.by_subagent(kind, agent);
+/// What a path of the API is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    /// A turn of the model.
+    Turn,
+    /// How many tokens a turn would have.
+    Count,
+    /// Which models there are.
+    Look,
+}
+
+/// A request as it is judged.
+struct Asked {
+    method: String,
+    path: String,
+    way: Way,
+    agent: Option<Subagent>,
+    body: Bytes,
+}
+
+impl Side {
+    /// Judges a request, and gives the body that leaves. It may wait for the disk.
+    fn judge(&self, asked: &Asked) -> Result<(Authorized, Vec<u8>, Notes), Refusal> {
+        if let Some(call) = self.stopped.get() {
+            let refused = Refusal::SessionStopped { call: call.clone() };
+            return Err(self.refused(asked, refused));
         }
-        proposed
+        let read = match asked.way {
+            Way::Look => None,
+            Way::Turn | Way::Count => Some(self.read(asked)?),
+        };
+        let (seat, budget) = (self.caller.seat(), &self.conversation.budget);
+        if asked.way == Way::Turn {
+            budget
+                .request(seat, asked.agent.as_ref())
+                .map_err(|refused| self.refused(asked, refused))?;
+        }
+        let authorized = self.gate.decide(self.proposal(asked))?;
+        Ok(match read {
+            Some(read) => (authorized, read.body, read.notes),
+            None => (authorized, Vec::new(), Notes::default()),
+        })
     }
+
+    fn read(&self, asked: &Asked) -> Result<request::Read, Refusal> {
+        let Conversation { scrub, calls, .. } = &self.conversation;
+        let workspace = self.caller.seat().workspace.to_string();
+        let against = Against { scrub, calls, workspace: &workspace };
+        let read = request::read(&asked.body, against).map_err(|unfit| self.unfit(asked, unfit))?;
+        for (call, failed, bytes) in &read.results {
+            self.returned(call, *failed, *bytes).map_err(|refused| self.refused(asked, refused))?;
+        }
+        Ok(read)
+    }
+
+    /// A result has come back: what is still open of its call ends here.
+    fn returned(&self, call: &str, failed: bool, bytes: usize) -> Result<(), Refusal> {
+        let Some(met_hook) = self.conversation.calls.returned(call) else { return Ok(()) };
+        let pipeline = self.gate.pipeline();
+        for delegated in self.conversation.calls.close(call) {
+            let details =
+                json!({ "by": "client", "seen": "model", "bytes": bytes, "met_hook": met_hook });
+            let outcome = if failed {
+                Outcome::failed("tool-failed", details)
+            } else {
+                Outcome::succeeded(details)
+            };
+            drop(pipeline.release(pipeline.returned(delegated, outcome, String::new()))?);
+        }
+        Ok(())
+    }
+
+    fn unfit(&self, asked: &Asked, unfit: Unfit) -> Refusal {
+        match unfit {
+            Unfit::Unread(what) => self.refused(asked, Refusal::ModelRequestUnread { what }),
+            Unfit::ServerTool(kind) => self.refused(asked, Refusal::ServerTool { kind }),
+            Unfit::Unseen { tool, call, what } => {
+                // The first one is the one that the log and every later refusal name.
+                let named = self.stopped.get_or_init(|| call.clone()).clone();
+                let refused = Refusal::UnseenAct { tool, call, what: what.to_owned() };
+                self.refused_as(asked, Some(&named), refused)
+            }
+        }
+    }
+
+    fn refused(&self, asked: &Asked, refused: Refusal) -> Refusal {
+        self.refused_as(asked, None, refused)
+    }
+
+    fn refused_as(&self, asked: &Asked, call: Option<&str>, refused: Refusal) -> Refusal {
+        let arguments = self.arguments(asked);
+        self.gate.refused_by_door(
+            &self.caller,
+            Door::Model,
+            "model.request",
+            &arguments,
+            call,
+            refused,
+        )
+    }
+
+    fn arguments(&self, asked: &Asked) -> Value {
+        json!({ "host": self.host, "port": self.port, "method": asked.method, "path": asked.path })
+    }
+
+    fn proposal(&self, asked: &Asked) -> Proposed {
+        let proposed =
+            Proposed::new(&self.caller, Door::Model, "model.request", self.arguments(asked));
+        match &asked.agent {
+            Some(agent) => proposed.by_subagent(&*agent.kind, &*agent.id),
+            None => proposed,
+        }
+    }
+
+    fn bench(&self, agent: Option<Subagent>) -> Bench {
+        Bench {
+            gate: Arc::clone(&self.gate),
+            caller: self.caller.clone(),
+            calls: Arc::clone(&self.conversation.calls),
+            budget: Arc::clone(&self.conversation.budget),
+            agent,
+        }
+    }
+
+    /// Performs what was allowed: it passes while its warrant is held, until the route says how it ended.
+    fn attend(self: &Arc<Self>, authorized: Authorized, passage: Passage) {
+        let side = Arc::clone(self);
+        tokio::spawn(async move {
+            let executed = side.gate.pipeline().perform(authorized, passage).await;
+            // A log that fails here stops the next request.
+            drop(side.gate.pipeline().release(executed));
+        });
+    }
+}
+
+/// What the route hands back with an answer.
+struct Ticket {
+    way: Way,
+    bench: Bench,
+    tally: Shared,
+    bytes: u64,
+    ended: oneshot::Sender<ModelOutcome>,
 }
 
 impl Judge for ModelJudge {
-    type Ticket = oneshot::Sender<ModelOutcome>;
+    type Ticket = Ticket;
 
-    async fn before(&self, request: &ModelRequest) -> Result<Self::Ticket, Told> {
-        let proposed = self.proposal(request);
-        let gate = Arc::clone(&self.gate);
-        let decided = tokio::task::spawn_blocking(move || gate.decide(proposed)).await;
-        let failed = || Told::new(Status::Forbidden, "gate-failed", "the gate failed");
-        let authorized = decided.map_err(|_| failed())?.map_err(|refused| told(&refused))?;
-        let (ticket, ended) = oneshot::channel();
-        let gate = Arc::clone(&self.gate);
-        tokio::spawn(async move {
-            let executed = gate.pipeline().perform(authorized, Passage { ended }).await;
-            // A log that fails here stops the next request.
-            drop(gate.pipeline().release(executed));
+    async fn before(&self, request: &ModelRequest, body: Bytes) -> Result<(Ticket, Bytes), Told> {
+        let side = Arc::clone(&self.0);
+        let way = match way(request) {
+            Ok(way) => way,
+            Err(refusal) => {
+                self.stopped(request.method(), request.path(), &refusal);
+                return Err(refusal);
+            }
+        };
+        let agent = request.header("x-claude-code-agent-id").map(|id| Subagent {
+            id: id.to_owned(),
+            kind: request.header("x-claude-code-agent-type").unwrap_or("agent").to_owned(),
         });
-        Ok(ticket)
+        let (method, path) = (request.method().to_owned(), request.path().to_owned());
+        let asked = Asked { method, path, way, agent: agent.clone(), body };
+        let judged = tokio::task::spawn_blocking(move || side.judge(&asked)).await;
+        let failed = || Told::new(Status::Forbidden, "gate-failed", "the gate failed");
+        let (authorized, body, notes) =
+            judged.map_err(|_| failed())?.map_err(|refused| told(&refused))?;
+        let (ended, end) = oneshot::channel();
+        let tally = Shared::default();
+        self.0.attend(authorized, Passage { end, notes, tally: Arc::clone(&tally) });
+        let bytes = body.len() as u64;
+        Ok((Ticket { way, bench: self.0.bench(agent), tally, bytes, ended }, body.into()))
     }
 
     fn stopped(&self, method: &str, path: &str, refusal: &Told) {
-        let (gate, caller) = (Arc::clone(&self.gate), self.caller.clone());
+        let (gate, caller) = (Arc::clone(&self.0.gate), self.0.caller.clone());
         let what = display_line(&format!("{method} {path}: {}", refusal.sentence()), 400);
         let code = refusal.code().to_owned();
         // The log may wait for its disk, and this is called from within I/O.
         tokio::task::spawn_blocking(move || gate.unreadable(&caller, Door::Model, &code, &what));
     }
 
-    fn after(&self, ticket: Self::Ticket, outcome: ModelOutcome) {
+    fn after(&self, ticket: Ticket, outcome: ModelOutcome) {
+        let side = &self.0;
+        let tally = ticket.tally.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if ticket.way == Way::Turn && outcome.status.is_none_or(|status| status < 400) {
+            // An answer that was cut off before it said what it cost has cost what was sent, as a guess.
+            let tokens =
+                if tally.counted { tally.tokens() } else { ticket.bytes / BYTES_PER_TOKEN };
+            side.conversation.budget.spent(side.caller.seat(), ticket.bench.agent.as_ref(), tokens);
+        }
         // The receiver lives until it has heard; it is gone only when the session is.
-        drop(ticket.send(outcome));
+        drop(ticket.ended.send(outcome));
+    }
+
+    fn filter(
+        &self,
+        ticket: &Ticket,
+        status: u16,
+        content_type: Option<&str>,
+    ) -> Result<Option<Box<dyn Filter>>, Told> {
+        // An error holds no call, nor does what is no turn.
+        if ticket.way != Way::Turn || status >= 400 {
+            return Ok(None);
+        }
+        let (bench, tally) = (ticket.bench.clone(), Arc::clone(&ticket.tally));
+        let kind = content_type.unwrap_or_default().split(';').next().unwrap_or_default();
+        match kind.trim().to_ascii_lowercase().as_str() {
+            "text/event-stream" => Ok(Some(Box::new(Streamed::new(bench, tally)))),
+            "application/json" => Ok(Some(Box::new(Whole::new(bench, tally)))),
+            _ => {
+                let text = "the answer came in a form that cannot be looked into, and is withheld";
+                Err(Told::new(Status::BadGateway, "unscannable", text))
+            }
+        }
     }
 }
 
-/// A request that passes while its warrant is held; the route says when it has ended.
+/// What a request is for, if it is for anything that is understood here.
+fn way(request: &ModelRequest) -> Result<Way, Told> {
+    let refused =
+        |code: &'static str, text: &'static str| Err(Told::new(Status::Forbidden, code, text));
+    let way = match (request.method(), request.path()) {
+        ("POST", "/v1/messages") => Way::Turn,
+        ("POST", "/v1/messages/count_tokens") => Way::Count,
+        ("POST", path) if is_vertex_turn(path) => Way::Turn,
+        ("GET", "/v1/models") => Way::Look,
+        ("GET", path)
+            if path.strip_prefix("/v1/models/").is_some_and(|model| !model.contains('/')) =>
+        {
+            Way::Look
+        }
+        _ => {
+            return refused(
+                "path-unknown",
+                "this part of the model API is not understood here, and does not pass",
+            );
+        }
+    };
+    let plain = |value: &str| value.trim().eq_ignore_ascii_case("identity");
+    if !request.values("content-encoding").into_iter().all(plain) {
+        return refused("unscannable", "the request is in an encoding that cannot be looked into");
+    }
+    let json =
+        ["application/json", "application/json; charset=utf-8", "application/json;charset=utf-8"];
+    let kinds = request.values("content-type");
+    let is_json =
+        matches!(&*kinds, [kind] if json.contains(&kind.trim().to_ascii_lowercase().as_str()));
+    if way != Way::Look && !is_json {
+        return refused("unscannable", "the request is no JSON by its own word");
+    }
+    Ok(way)
+}
+
+/// The same messages under the path that Vertex gives them.
+fn is_vertex_turn(path: &str) -> bool {
+    let parts: Vec<&str> = path.trim_start_matches('/').split('/').collect();
+    match &*parts {
+        ["v1", "projects", _, "locations", _, "publishers", "anthropic", "models", model] => model
+            .split_once(':')
+            .is_some_and(|(_, act)| matches!(act, "rawPredict" | "streamRawPredict")),
+        _ => false,
+    }
+}
+
+/// A request that passes while its warrant is held.
 struct Passage {
-    ended: oneshot::Receiver<ModelOutcome>,
+    end: oneshot::Receiver<ModelOutcome>,
+    notes: Notes,
+    tally: Shared,
 }
 
 impl Effector for Passage {
     type Output = ();
 
     async fn run(self, _: &Warrant<'_>) -> (Outcome, ()) {
-        let Ok(outcome) = self.ended.await else {
+        let Ok(outcome) = self.end.await else {
             return (Outcome::failed("model-unknown", json!({})), ());
         };
-        let details = json!({
-            "status": outcome.status,
-            "request_id": outcome.request_id.as_deref().map(|id| display_line(id, 128)),
-            "bytes_out": outcome.bytes_out,
-            "bytes_in": outcome.bytes_in,
-            "first_byte_ms": outcome.first_byte.map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX)),
-            "took_ms": u64::try_from(outcome.took.as_millis()).unwrap_or(u64::MAX),
-        });
+        let tally = self.tally.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let details = details(&outcome, &self.notes, &tally);
         match outcome.ended {
             ModelEnded::Finished => (Outcome::succeeded(details), ()),
             ended => (Outcome::failed(code(&ended), details), ()),
@@ -127,6 +376,44 @@ impl Effector for Passage {
     }
 }
 
-fn code(ended: &ModelEnded) -> String {
-    display_line(&format!("model-{ended:?}").to_lowercase(), 64)
+/// What the log says of a turn.
+fn details(outcome: &ModelOutcome, notes: &Notes, tally: &Tally) -> Value {
+    let tokens = tally.counted.then(|| {
+        json!({
+            "input": tally.input, "cache_write": tally.cache_write,
+            "cache_read": tally.cache_read, "output": tally.output,
+        })
+    });
+    let withheld: Vec<&String> = notes.withheld.iter().chain(&tally.withheld).collect();
+    json!({
+        "status": outcome.status,
+        "request_id": outcome.request_id.as_deref().map(|id| display_line(id, 128)),
+        "bytes_out": outcome.bytes_out,
+        "bytes_in": outcome.bytes_in,
+        "first_byte_ms": outcome.first_byte.map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX)),
+        "took_ms": u64::try_from(outcome.took.as_millis()).unwrap_or(u64::MAX),
+        "model": notes.model,
+        "tokens": tokens,
+        "calls": tally.calls,
+        "calls_refused": tally.refused,
+        "sent": {
+            "framed": notes.framed, "secrets_hidden": notes.found.secrets,
+            "invisible_shown": notes.found.invisible, "calls_restored": notes.restored,
+            "pictures": notes.pictures, "documents": notes.documents,
+        },
+        "withheld": withheld,
+        "server_tools": { "offered": notes.server_tools, "calls": tally.server_calls },
+    })
 }
+
+fn code(ended: &ModelEnded) -> String {
+    match ended {
+        ModelEnded::Abandoned => "model-abandoned".to_owned(),
+        ModelEnded::Broken => "model-broken".to_owned(),
+        ModelEnded::Finished => "model-finished".to_owned(),
+        ModelEnded::Refused(refusal) => display_line(&format!("model-{}", refusal.code()), 64),
+    }
+}
+
+/// English text has some four bytes per token.
+const BYTES_PER_TOKEN: u64 = 4;

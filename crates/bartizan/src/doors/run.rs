@@ -7,6 +7,7 @@ pub(crate) mod terminal;
 
 use crate::app::Gate;
 use crate::config::Network;
+use crate::doors::calls::Calls;
 use crate::doors::hook;
 use crate::doors::net::NetDoor;
 use bartizan_gate::call::Outcome;
@@ -46,6 +47,8 @@ pub(crate) struct BoxRun {
     pub(crate) output: Option<u64>,
     /// Serves its client's hooks, if it has a client.
     pub(crate) hook: Option<UnixListener>,
+    /// The session's calls, for its hooks.
+    pub(crate) calls: Arc<Calls>,
     /// Leads its changes home.
     pub(crate) home: Home,
 }
@@ -134,7 +137,8 @@ impl BoxRun {
             .and_then(|upper| self.home.keeper(life.host_pid(), since, upper, &workspace));
         let served = self.serve(capture);
         if let Some(listener) = self.hook.take() {
-            tokio::spawn(hook::serve(listener, Arc::clone(&self.gate), self.caller.clone()));
+            let (gate, calls) = (Arc::clone(&self.gate), Arc::clone(&self.calls));
+            tokio::spawn(hook::serve(listener, gate, self.caller.clone(), calls));
         }
         let (served, mut signals, killer) = match served
             .and_then(|served| Ok((served, Signals::new()?, Arc::new(life.killer()?))))

@@ -1,0 +1,547 @@
+//! What does a request bring to the model? It is read strictly, what came from outside in it is made data,
+//! and each call and result in its conversation is held against the register. Bytes that need no change
+//! leave as they came, so that the model's prompt cache still hits.
+
+use super::json::{Doc, Edits, Node, quoted};
+use super::scrub::{Found, Scrub, machine_part, system_note};
+use crate::doors::calls::{Act, Answered, Calls, Seen, StandIn};
+use bartizan_scan::{Trust, display_line};
+use std::collections::{BTreeSet, HashMap};
+use std::fmt::Write as _;
+
+/// What a request is held against.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Against<'a> {
+    pub(super) scrub: &'a Scrub,
+    pub(super) calls: &'a Calls,
+    pub(super) workspace: &'a str,
+}
+
+/// A request that may go, in the form in which it goes.
+#[derive(Debug)]
+pub(super) struct Read {
+    pub(super) body: Vec<u8>,
+    pub(super) notes: Notes,
+    /// Results in it, in order: the call, whether it failed, and its size.
+    pub(super) results: Vec<(String, bool, usize)>,
+}
+
+/// What the log says of a request.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub(super) struct Notes {
+    pub(super) model: String,
+    pub(super) found: Found,
+    pub(super) framed: usize,
+    pub(super) pictures: usize,
+    pub(super) documents: usize,
+    pub(super) restored: usize,
+    pub(super) withheld: BTreeSet<String>,
+    pub(super) server_tools: BTreeSet<String>,
+}
+
+/// Why a request does not go.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Unfit {
+    /// It has no single reading, or a part that nobody here understands.
+    Unread(String),
+    /// It would let the vendor's machines act where no gate stands.
+    ServerTool(String),
+    /// It tells of an act that the gate did not see.
+    Unseen { tool: String, call: String, what: &'static str },
+}
+
+/// Reads a request's body.
+pub(super) fn read(body: &[u8], against: Against<'_>) -> Result<Read, Unfit> {
+    let doc = Doc::read(body).map_err(|flaw| unread(&flaw.to_string()))?;
+    let mut reader = Reader {
+        doc: &doc,
+        against,
+        edits: Edits::default(),
+        notes: Notes::default(),
+        tools: HashMap::new(),
+        results: Vec::new(),
+    };
+    reader.body()?;
+    let Reader { edits, notes, results, .. } = reader;
+    let body = if edits.is_empty() { body.to_vec() } else { edits.apply(body) };
+    Ok(Read { body, notes, results })
+}
+
+struct Reader<'a> {
+    doc: &'a Doc<'a>,
+    against: Against<'a>,
+    edits: Edits,
+    notes: Notes,
+    /// Which tool each call in the conversation is of.
+    tools: HashMap<String, String>,
+    results: Vec<(String, bool, usize)>,
+}
+
+impl<'a> Reader<'a> {
+    fn body(&mut self) -> Result<(), Unfit> {
+        let doc = self.doc;
+        let root = doc.root();
+        envelope(root, "the body")?;
+        let strange = root.members().find(|(key, _)| !KNOWN_KEYS.contains(key));
+        if let Some((key, _)) = strange {
+            return Err(unread(&format!(
+                "it has a part `{}` that is not known",
+                display_line(key, 64)
+            )));
+        }
+        self.notes.model = display_line(&doc.text_of(root, "model").unwrap_or_default(), 128);
+        for tool in root.get("tools").and_then(Node::items).unwrap_or_default() {
+            self.tool(tool)?;
+        }
+        let messages = root.get("messages").and_then(Node::items);
+        for message in messages.ok_or_else(|| unread("it has no messages"))? {
+            self.message(message)?;
+        }
+        self.system(root)
+    }
+
+    /// The operator's channel: secrets are hidden in it, and our own paragraph ends it.
+    fn system(&mut self, root: &'a Node) -> Result<(), Unfit> {
+        let note = system_note();
+        let block = format!("{{\"type\":\"text\",\"text\":{}}}", quoted(&note));
+        let Some(system) = root.get("system") else {
+            self.edits.append(root, format!(",\"system\":[{block}]"));
+            return Ok(());
+        };
+        if let Some(text) = self.doc.text(system) {
+            let text = self.against.scrub.redact(&text, &mut self.notes.found);
+            self.edits.replace(system, quoted(&format!("{text}\n\n{note}")));
+            return Ok(());
+        }
+        let blocks = system.items().ok_or_else(|| unread("its `system` is no text"))?;
+        for part in blocks {
+            envelope(part, "a system block")?;
+            match (self.doc.text_of(part, "type").as_deref(), part.get("text")) {
+                (Some("text"), Some(text)) => self.redact(text)?,
+                _ => return Err(unread("its `system` holds something else than text")),
+            }
+        }
+        let comma = if blocks.is_empty() { "" } else { "," };
+        self.edits.append(system, format!("{comma}{block}"));
+        Ok(())
+    }
+
+    fn message(&mut self, message: &'a Node) -> Result<(), Unfit> {
+        envelope(message, "a message")?;
+        let role = match self.doc.text_of(message, "role").as_deref() {
+            Some("assistant") => Role::Assistant,
+            Some("system") => Role::System,
+            Some("user") => Role::User,
+            _ => return Err(unread("a message has no known role")),
+        };
+        let content = message.get("content").ok_or_else(|| unread("a message has no content"))?;
+        if self.doc.text(content).is_some() {
+            return self.text(content, role);
+        }
+        let blocks = content.items().ok_or_else(|| unread("a message's content is no text"))?;
+        blocks.iter().try_for_each(|block| self.block(block, role))
+    }
+
+    fn text(&mut self, node: &'a Node, role: Role) -> Result<(), Unfit> {
+        match role {
+            Role::Assistant => self.redact(node),
+            Role::System => self.client_text(node),
+            Role::User => self.user_text(node),
+        }
+    }
+
+    fn block(&mut self, block: &'a Node, role: Role) -> Result<(), Unfit> {
+        envelope(block, "a block")?;
+        let kind = self.kind(block)?;
+        match (role, &*kind) {
+            (_, "text") => self
+                .text(block.get("text").ok_or_else(|| unread("a text block has no text"))?, role),
+            (Role::User, "tool_result") => self.result(block),
+            (Role::User, _) => self.outside(block, &kind, &Place::user()),
+            // Thinking is signed by the vendor; a changed one would be refused there.
+            (Role::Assistant, "thinking" | "redacted_thinking")
+            | (Role::System, "tool_removal") => Ok(()),
+            (Role::Assistant, "tool_use") => self.call(block),
+            (Role::Assistant, kind) if SERVER_BLOCKS.contains(&kind) => Ok(()),
+            (Role::System, "tool_addition") => self.addition(block),
+            (Role::Assistant | Role::System, _) => {
+                self.withhold(block, &kind, "is not known here");
+                Ok(())
+            }
+        }
+    }
+
+    /// A call that the model is said to have made.
+    fn call(&mut self, block: &'a Node) -> Result<(), Unfit> {
+        let doc = self.doc;
+        let id = doc.text_of(block, "id").ok_or_else(|| unread("a call has no id"))?;
+        let name = doc.text_of(block, "name").ok_or_else(|| unread("a call has no name"))?;
+        let input = block.get("input").filter(|input| input.is_table());
+        let input = input.ok_or_else(|| unread("a call has no arguments"))?;
+        let act = || {
+            let arguments = serde_json::from_str(doc.raw(input)).ok()?;
+            Some(Act::of(&name, &arguments, self.against.workspace))
+        };
+        match self.against.calls.seen(&id, act, &name) {
+            Seen::Judged => {}
+            Seen::StandIn(StandIn { original, .. }) => {
+                if let Some(original) = original {
+                    let original = with_cache_control(&original, doc, block);
+                    self.edits.replace(block, original);
+                    self.notes.restored += 1;
+                }
+            }
+            Seen::Changed => {
+                return Err(unseen(&name, &id, "its arguments are not those that were judged"));
+            }
+            Seen::Unknown => return Err(unseen(&name, &id, "the gate never judged it")),
+        }
+        self.tools.insert(id.into_owned(), name.into_owned());
+        Ok(())
+    }
+
+    /// What a call is said to have brought back.
+    fn result(&mut self, block: &'a Node) -> Result<(), Unfit> {
+        let doc = self.doc;
+        let id = doc.text_of(block, "tool_use_id");
+        let id = id.ok_or_else(|| unread("a result names no call"))?.into_owned();
+        let is_error = block.get("is_error").is_some_and(|flag| doc.raw(flag) == "true");
+        let tool = match self.against.calls.answered(&id, is_error) {
+            Answered::Allowed(tool) => self.tools.get(&id).cloned().unwrap_or(tool),
+            Answered::StandIn(StandIn { sentence, .. }) => {
+                let result = format!(
+                    "{{\"tool_use_id\":{},\"type\":\"tool_result\",\"content\":{},\"is_error\":true}}",
+                    quoted(&id),
+                    quoted(&sentence)
+                );
+                let result = with_cache_control(&result, doc, block);
+                self.edits.replace(block, result);
+                return Ok(());
+            }
+            Answered::Refused => {
+                let tool = self.tools.get(&id).cloned().unwrap_or_default();
+                return Err(unseen(&tool, &id, "it was refused, and has a result all the same"));
+            }
+            Answered::Unknown => {
+                let tool = self.tools.get(&id).cloned().unwrap_or_default();
+                return Err(unseen(&tool, &id, "a result of a call that the gate never judged"));
+            }
+        };
+        let size = block.get("content").map_or(0, |content| content.span().len());
+        self.results.push((id.clone(), is_error, size));
+        let place = Place::result(&id, &tool);
+        let Some(content) = block.get("content") else { return Ok(()) };
+        if doc.text(content).is_some() {
+            return self.framed(content, &place);
+        }
+        let Some(blocks) = content.items() else {
+            return Err(unread("a result's content is no text"));
+        };
+        for (at, part) in blocks.iter().enumerate() {
+            envelope(part, "a block")?;
+            let kind = self.kind(part)?;
+            self.outside(part, &kind, &place.part(at))?;
+        }
+        Ok(())
+    }
+
+    /// A block that came from outside.
+    fn outside(&mut self, block: &'a Node, kind: &str, place: &Place) -> Result<(), Unfit> {
+        match kind {
+            "text" => {
+                let text = block.get("text").ok_or_else(|| unread("a text block has no text"))?;
+                self.framed(text, place)
+            }
+            "image" => {
+                self.notes.pictures += 1;
+                self.source(block, kind, place)
+            }
+            "document" => {
+                self.notes.documents += 1;
+                self.source(block, kind, place)
+            }
+            "search_result" => {
+                for (at, part) in block
+                    .get("content")
+                    .and_then(Node::items)
+                    .unwrap_or_default()
+                    .iter()
+                    .enumerate()
+                {
+                    envelope(part, "a block")?;
+                    let kind = self.kind(part)?;
+                    self.outside(part, &kind, &place.part(at))?;
+                }
+                ["source", "title"]
+                    .into_iter()
+                    .filter_map(|key| block.get(key))
+                    .try_for_each(|text| self.redact(text))
+            }
+            // A name of the session's own tool list.
+            "tool_reference" => Ok(()),
+            _ => {
+                self.withhold(block, kind, "is not known here");
+                Ok(())
+            }
+        }
+    }
+
+    /// Where a picture or document comes from: bytes that are here pass, text in it becomes data, and what
+    /// the vendor's machines would fetch is a request that no gate has seen.
+    fn source(&mut self, block: &'a Node, kind: &str, place: &Place) -> Result<(), Unfit> {
+        let source = block.get("source").ok_or_else(|| unread("a document has no source"))?;
+        envelope(source, "a source")?;
+        for key in ["title", "context"] {
+            block
+                .get(key)
+                .filter(|text| self.doc.text(text).is_some())
+                .map_or(Ok(()), |text| self.redact(text))?;
+        }
+        match &*self.kind(source)? {
+            "base64" => Ok(()),
+            "text" => {
+                let data = source.get("data").ok_or_else(|| unread("a document has no text"))?;
+                self.framed(data, place)
+            }
+            "content" => match source.get("content") {
+                Some(content) if self.doc.text(content).is_some() => self.framed(content, place),
+                Some(content) => {
+                    for (at, part) in content.items().unwrap_or_default().iter().enumerate() {
+                        envelope(part, "a block")?;
+                        let kind = self.kind(part)?;
+                        self.outside(part, &kind, &place.part(at))?;
+                    }
+                    Ok(())
+                }
+                None => Ok(()),
+            },
+            _ => {
+                self.withhold(block, kind, "would be fetched from elsewhere");
+                Ok(())
+            }
+        }
+    }
+
+    /// A tool that the request offers the model. What the vendor's machines would carry out never meets a
+    /// gate; a web search does, as the client's own call.
+    fn tool(&mut self, tool: &Node) -> Result<(), Unfit> {
+        envelope(tool, "a tool")?;
+        let Some(kind) = tool.get("type") else { return Ok(()) };
+        let kind = self.doc.text(kind).ok_or_else(|| unread("a tool has no type"))?;
+        let by_client = CLIENT_TOOLS.iter().any(|known| kind.starts_with(known));
+        if kind == "custom" || by_client {
+            return Ok(());
+        }
+        if kind.starts_with("web_search_") && self.against.calls.is_open("WebSearch") {
+            self.notes.server_tools.insert(display_line(&kind, 64));
+            return Ok(());
+        }
+        Err(Unfit::ServerTool(display_line(&kind, 64)))
+    }
+
+    /// A tool that a message adds in mid-conversation.
+    fn addition(&mut self, block: &Node) -> Result<(), Unfit> {
+        let tool = block.get("tool").ok_or_else(|| unread("a tool addition names no tool"))?;
+        envelope(tool, "a tool")?;
+        match &*self.kind(tool)? {
+            "tool_reference" => Ok(()),
+            "tool_definition" => {
+                self.tool(tool.get("definition").ok_or_else(|| unread("a tool has no definition"))?)
+            }
+            _ => Err(unread("a tool is added in an unknown way")),
+        }
+    }
+
+    fn kind(&self, node: &Node) -> Result<String, Unfit> {
+        let kind = self.doc.text_of(node, "type").ok_or_else(|| unread("a block has no type"))?;
+        Ok(kind.into_owned())
+    }
+
+    /// The person's words stay as they are; what the client has put between them is data.
+    fn user_text(&mut self, node: &'a Node) -> Result<(), Unfit> {
+        let text = self.doc.text(node).ok_or_else(|| unread("a text is no text"))?;
+        let found = &mut self.notes.found;
+        let scrub = self.against.scrub;
+        let Some(part) = machine_part(&text) else {
+            let clean = scrub.clean(&text, found);
+            self.put(node, &text, &clean);
+            return Ok(());
+        };
+        let piece = |range: std::ops::Range<usize>| text.get(range).unwrap_or_default();
+        let before = scrub.clean(piece(0..part.start), found);
+        let machine = piece(part.clone());
+        let (source, trust) = origin(machine);
+        let framed = scrub.frame_text(source, trust, machine, found);
+        let after = scrub.clean(piece(part.end..text.len()), found);
+        self.notes.framed += 1;
+        self.put(node, &text, &format!("{before}{framed}{after}"));
+        Ok(())
+    }
+
+    /// A message of the client's own in mid-conversation: its words, and whatever it has wrapped in them.
+    fn client_text(&mut self, node: &'a Node) -> Result<(), Unfit> {
+        let text = self.doc.text(node).ok_or_else(|| unread("a text is no text"))?;
+        let (source, trust) = origin(&text);
+        let framed = self.against.scrub.frame_text(source, trust, &text, &mut self.notes.found);
+        self.notes.framed += 1;
+        self.put(node, &text, &framed);
+        Ok(())
+    }
+
+    fn framed(&mut self, node: &'a Node, place: &Place) -> Result<(), Unfit> {
+        let text = self.doc.text(node).ok_or_else(|| unread("a text is no text"))?;
+        let found = &mut self.notes.found;
+        let scrub = self.against.scrub;
+        let framed = match &place.call {
+            Some(call) => scrub.frame(call, &place.source, place.trust, &text, found),
+            None => scrub.frame_text(&place.source, place.trust, &text, found),
+        };
+        self.notes.framed += 1;
+        self.put(node, &text, &framed);
+        Ok(())
+    }
+
+    fn redact(&mut self, node: &'a Node) -> Result<(), Unfit> {
+        let text = self.doc.text(node).ok_or_else(|| unread("a text is no text"))?;
+        let redacted = self.against.scrub.redact(&text, &mut self.notes.found);
+        self.put(node, &text, &redacted);
+        Ok(())
+    }
+
+    fn put(&mut self, node: &Node, old: &str, new: &str) {
+        if old != new {
+            self.edits.replace(node, quoted(new));
+        }
+    }
+
+    fn withhold(&mut self, block: &Node, kind: &str, why: &str) {
+        let kind = display_line(kind, 64);
+        let sentence = format!("[withheld by bartizan: a block of type `{kind}`, which {why}]");
+        let text = format!("{{\"type\":\"text\",\"text\":{}}}", quoted(&sentence));
+        let text = with_cache_control(&text, self.doc, block);
+        self.edits.replace(block, text);
+        self.notes.withheld.insert(kind);
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Role {
+    Assistant,
+    System,
+    User,
+}
+
+/// Where text from outside stands: what its markers are made from, and what they say.
+struct Place {
+    call: Option<String>,
+    source: String,
+    trust: Trust,
+}
+
+impl Place {
+    fn user() -> Self {
+        Self { call: None, source: "attachment".to_owned(), trust: Trust::Untrusted }
+    }
+
+    fn result(id: &str, tool: &str) -> Self {
+        let trust =
+            if WORKSPACE_TOOLS.contains(&tool) { Trust::Workspace } else { Trust::Untrusted };
+        Self { call: Some(format!("call {id}")), source: format!("result of {tool}"), trust }
+    }
+
+    /// One part of it, with markers of its own.
+    fn part(&self, at: usize) -> Self {
+        let call = self.call.as_ref().map(|call| {
+            let mut call = call.clone();
+            // Writing to a string cannot fail.
+            write!(call, " {at}").unwrap_or_default();
+            call
+        });
+        Self { call, source: self.source.clone(), trust: self.trust }
+    }
+}
+
+/// Whose words stand in a text that the client wrote.
+fn origin(text: &str) -> (&'static str, Trust) {
+    let from_outside =
+        ["<task-notification", "SYSTEM NOTIFICATION", "<teammate-message", "<untrusted-content"];
+    if from_outside.iter().any(|mark| text.contains(mark)) {
+        ("client notification", Trust::Untrusted)
+    } else if text.contains("# MCP Server Instructions") {
+        ("MCP server instructions", Trust::Untrusted)
+    } else {
+        ("client context", Trust::Workspace)
+    }
+}
+
+/// An object whose keys have one reading.
+fn envelope(node: &Node, what: &str) -> Result<(), Unfit> {
+    if !node.is_table() {
+        return Err(unread(&format!("{what} is no object")));
+    }
+    if node.has_twins() {
+        return Err(unread(&format!("{what} has keys that differ in case alone")));
+    }
+    Ok(())
+}
+
+/// The mark of the prompt cache stays where the client put it.
+fn with_cache_control(json: &str, doc: &Doc<'_>, block: &Node) -> String {
+    match (block.get("cache_control"), json.strip_suffix('}')) {
+        (Some(mark), Some(open)) => format!("{open},\"cache_control\":{}}}", doc.raw(mark)),
+        _ => json.to_owned(),
+    }
+}
+
+fn unseen(tool: &str, call: &str, what: &'static str) -> Unfit {
+    Unfit::Unseen { tool: display_line(tool, 128), call: display_line(call, 128), what }
+}
+
+fn unread(what: &str) -> Unfit {
+    Unfit::Unread(what.to_owned())
+}
+
+/// Every part of a request that Claude Code sends and the API documents. Another one could be a new way for
+/// the vendor's machines to act, as `mcp_servers` is.
+const KNOWN_KEYS: [&str; 24] = [
+    "anthropic_beta",
+    "anthropic_version",
+    "cache_control",
+    "context_management",
+    "diagnostics",
+    "inference_geo",
+    "max_tokens",
+    "messages",
+    "metadata",
+    "model",
+    "output_config",
+    "output_format",
+    "safeguards",
+    "service_tier",
+    "speed",
+    "stop_sequences",
+    "stream",
+    "system",
+    "temperature",
+    "thinking",
+    "tool_choice",
+    "tools",
+    "top_k",
+    "top_p",
+];
+/// Blocks of the vendor's own machines in a conversation.
+const SERVER_BLOCKS: [&str; 5] = [
+    "compaction",
+    "server_tool_use",
+    "tool_search_tool_result",
+    "web_search_tool_result",
+    "tool_reference",
+];
+/// Kinds of tools that the client carries out, or that look through the tool list alone.
+const CLIENT_TOOLS: [&str; 5] =
+    ["bash_", "computer_", "memory_", "text_editor_", "tool_search_tool_"];
+/// Tools that return what is in the workspace.
+const WORKSPACE_TOOLS: [&str; 6] = ["Edit", "Glob", "Grep", "NotebookEdit", "Read", "Write"];
+
+#[cfg(test)]
+mod tests;

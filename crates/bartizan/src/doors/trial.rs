@@ -1,0 +1,96 @@
+//! A real gate on a real store, for tests of the doors.
+
+use crate::app::Gate;
+use bartizan_gate::name::{CanonicalPath, RoleName, SessionId};
+use bartizan_gate::pipeline::Parts;
+use bartizan_gate::policy::{Layer, Place, Policy, Roles, RuleVerdict, ShortForm};
+use bartizan_gate::seat::{Caller, Seat};
+use bartizan_gate::tool::Catalogue;
+use bartizan_scan::{Redactor, ScanKey};
+use bartizan_store::{Answer, Desk, Filter, QuestionFilter, Store, Verdict};
+use serde_json::{Map, Value};
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+use tempfile::TempDir;
+
+/// One session of a role that may do what `allow` says, and is asked for what `ask` says.
+pub(crate) struct Trial {
+    pub(crate) gate: Arc<Gate>,
+    pub(crate) caller: Caller,
+    store: Store,
+    _folder: TempDir,
+}
+
+impl Trial {
+    pub(crate) fn new(allow: &[&str], ask: &[&str]) -> Self {
+        let folder = TempDir::new().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        let role = RoleName::parse("coder").unwrap();
+        let catalogue = Catalogue::builtin().unwrap();
+        let rule = |verdict: RuleVerdict| {
+            let role = role.clone();
+            move |pattern: &&str| ShortForm {
+                role: Some(role.clone()),
+                verdict,
+                pattern: (*pattern).to_owned(),
+                layer: Layer::User,
+                place: Place { file: "trial.toml".to_owned(), line: 1 },
+            }
+        };
+        let allow = allow.iter().map(rule(RuleVerdict::Allow));
+        let rules: Vec<ShortForm> =
+            allow.chain(ask.iter().map(rule(RuleVerdict::Ask { quorum: 1 }))).collect();
+        let roles = Roles::new([(role.clone(), Vec::new())]).unwrap();
+        let policy = Policy::load(&[], &rules, &roles, &catalogue, &[]).unwrap();
+        let parts = Parts {
+            catalogue: Arc::new(catalogue),
+            policy: Arc::new(policy),
+            ledger: Arc::new(store.clone()),
+            desk: Arc::new(store.clone()),
+            sessions: Arc::new(store.clone()),
+            redactor: Arc::new(Redactor::new(ScanKey::new([7; 32]), None).unwrap()),
+            question_lifetime: Duration::from_mins(10),
+        };
+        let gate = Arc::new(Gate::new(parts, "trial".to_owned(), false));
+        let seat = Seat {
+            session: SessionId::parse("s1").unwrap(),
+            role,
+            workspace: CanonicalPath::absolute(Path::new("/w")).unwrap(),
+            home: "/home/anna".into(),
+            visible: Vec::new(),
+            subagents: BTreeMap::new(),
+            private: Vec::new(),
+            model_upstream: None,
+            model_secret: None,
+        };
+        let caller = gate.pipeline().admit(seat, &[], Map::new()).unwrap();
+        Self { gate, caller, store, _folder: folder }
+    }
+
+    /// Says yes to the one question that is open.
+    pub(crate) fn approve(&self) {
+        let questions = self.store.questions(&QuestionFilter::default()).unwrap();
+        assert_eq!(questions.len(), 1, "{questions:?}");
+        let answer = Answer {
+            approver: "local:anna".to_owned(),
+            verdict: Verdict::Approve,
+            reason: String::new(),
+        };
+        self.store.answer(&questions[0].id, answer).unwrap();
+    }
+
+    /// The records of one event.
+    pub(crate) fn records(&self, event: &str) -> Vec<Value> {
+        let mut found = Vec::new();
+        let seen = self.store.reader().each(&Filter::default(), |record| {
+            found.push(record.value().clone());
+            ControlFlow::Continue(())
+        });
+        seen.unwrap();
+        found.retain(|record| record["event"] == event);
+        found
+    }
+}
