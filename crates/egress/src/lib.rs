@@ -14,7 +14,9 @@
 //! [`SyntheticNames`] answers the box's DNS questions without asking anybody; so a name that policy
 //! denies is never looked up anywhere.
 //!
-//! INVARIANT: only [`resolve`] opens outbound sockets, only [`secret`] holds secret values.
+//! [`vault`] turns the name of a secret into its value, at the moment of use and under a warrant.
+//!
+//! INVARIANT: only [`resolve`] opens outbound sockets, only [`secret`] and [`vault`] hold secret values.
 
 #![forbid(unsafe_code)]
 
@@ -32,6 +34,7 @@ pub mod socks;
 mod stream;
 pub mod tls;
 pub mod tunnel;
+pub mod vault;
 
 use bartizan_gate::name;
 
@@ -40,6 +43,7 @@ pub use model::{Judge, ModelLimits, ModelOutcome, ModelRequest, ModelRoute, Upst
 pub use names::SyntheticNames;
 pub use refuse::{Refusal, Status};
 pub use resolve::{AddressClass, Lookup, Reach, Resolver, SystemLookup};
-pub use secret::{Credential, SecretRef, SecretValue, Vault};
+pub use secret::{Credential, SecretError, SecretValue};
 pub use stream::Rewound;
 pub use tunnel::{Ended, Tunnel, TunnelLimits, TunnelReport};
+pub use vault::{SecretRef, Vault};

@@ -4,11 +4,8 @@
 //! the moment of use on. It never enters a box, a log, an error, an argument list or a child's environment.
 
 use crate::refuse::{Refusal, Status};
+use crate::vault::{Fault, FaultKind, SecretRef};
 use hyper::header::{AUTHORIZATION, HeaderName, HeaderValue};
-use std::collections::HashMap;
-use std::ffi::OsString;
-use std::fmt;
-use std::str::FromStr;
 use std::sync::Arc;
 use thiserror::Error;
 use zeroize::Zeroizing;
@@ -30,47 +27,37 @@ impl SecretValue {
             && text.windows(self.0.len()).any(|part| part == self.0.as_slice())
     }
 
+    /// Whether there is nothing in it.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The value, for those in this crate who put it where it is used.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+
     /// Lends the value to `look`: for the redactor, which must know what to look for, and for nobody else.
     pub fn danger_expose<R>(&self, look: impl FnOnce(&[u8]) -> R) -> R {
         look(&self.0)
     }
 }
 
-/// A reference to a secret, as configuration writes it. Safe to print.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct SecretRef {
-    backend: Backend,
-    rest: String,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum Backend {
-    Env,
-    Exec,
-    File,
-    Keyring,
-    Vault,
-}
-
-impl Backend {
-    fn scheme(self) -> &'static str {
-        match self {
-            Self::Env => "env",
-            Self::Exec => "exec",
-            Self::File => "file",
-            Self::Keyring => "keyring",
-            Self::Vault => "vault",
-        }
-    }
-}
-
 /// Why there is no secret to be had.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum SecretError {
+    /// Its back end did not give it.
+    #[error("the secret `{secret}` cannot be had: {fault}")]
+    BackEnd {
+        /// Its name or reference.
+        secret: String,
+        /// Why not.
+        fault: Fault,
+    },
     /// The text is no reference.
     #[error("`{given}` is not a secret reference: {why}")]
     BadReference {
-        /// The text, cut and escaped.
+        /// The scheme alone; the rest may be a secret, pasted by mistake.
         given: String,
         /// What is wrong with it.
         why: &'static str,
@@ -78,120 +65,35 @@ pub enum SecretError {
     /// There is nothing under the reference.
     #[error("the secret `{0}` is missing or empty")]
     Missing(SecretRef),
-    /// The back end comes later.
-    #[error(
-        "the secret `{0}` needs a back end that is not supported yet in this version; use `env://NAME`"
-    )]
-    NotSupported(SecretRef),
+    /// No secret of this name is configured, or the warrant names none.
+    #[error("no secret `{0}` is configured")]
+    Unknown(String),
     /// The value cannot be sent in a header.
     #[error("the secret has a character that a header cannot carry; is there a line end in it?")]
     Unsendable,
 }
 
 impl SecretError {
-    /// What the box is told; it never learns the reference.
+    /// What the box is told; it never learns the reference, nor what a back end said.
     pub fn refusal(&self) -> Refusal {
-        Refusal::new(
-            Status::Forbidden,
-            "secret-unavailable",
-            "the credential for this host is not available",
-        )
-    }
-}
-
-impl SecretRef {
-    /// Parses `env://NAME`, `file://PATH`, `exec://COMMAND`, `vault://PATH` or `keyring://NAME`.
-    pub fn parse(text: &str) -> Result<Self, SecretError> {
-        let fail = |why| {
-            // Somebody may have pasted the secret itself here: show only what can be a scheme.
-            let scheme = text.split_once("://").map_or("", |(scheme, _)| scheme);
-            let given =
-                scheme.chars().take(16).flat_map(char::escape_default).collect::<String>() + "…";
-            Err(SecretError::BadReference { given, why })
-        };
-        let Some((scheme, rest)) = text.split_once("://") else { return fail("it has no `://`") };
-        let backend = match scheme {
-            "env" => Backend::Env,
-            "exec" => Backend::Exec,
-            "file" => Backend::File,
-            "keyring" => Backend::Keyring,
-            "vault" => Backend::Vault,
-            _ => return fail("the part before `://` is none of env, exec, file, keyring, vault"),
-        };
-        if rest.is_empty() || rest.len() > 1024 || rest.chars().any(char::is_control) {
-            return fail("after `://` stand 1 to 1024 printable characters");
-        }
-        let is_name = |text: &str| {
-            text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
-                && !text.starts_with(|c: char| c.is_ascii_digit())
-        };
-        if backend == Backend::Env && !is_name(rest) {
-            return fail("after `env://` stands the name of a variable");
-        }
-        Ok(Self { backend, rest: rest.to_owned() })
-    }
-
-    /// The environment variable that the reference names.
-    ///
-    /// The process that starts children must leave it out of their environment; the box's environment is an
-    /// allow-list, so it is.
-    pub fn environment_name(&self) -> Option<&str> {
-        (self.backend == Backend::Env).then_some(self.rest.as_str())
-    }
-}
-
-impl fmt::Display for SecretRef {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}://{}", self.backend.scheme(), self.rest)
-    }
-}
-
-impl FromStr for SecretRef {
-    type Err = SecretError;
-    fn from_str(text: &str) -> Result<Self, SecretError> {
-        Self::parse(text)
-    }
-}
-
-/// Resolves references to values at the moment of use.
-#[expect(missing_debug_implementations, reason = "it holds the way to every secret")]
-pub struct Vault {
-    environment: Box<Environment>,
-}
-
-type Environment = dyn Fn(&str) -> Option<OsString> + Send + Sync;
-
-impl Vault {
-    /// The vault of this process: its own environment.
-    pub fn system() -> Self {
-        Self { environment: Box::new(|name| std::env::var_os(name)) }
-    }
-
-    /// A vault over the given variables instead.
-    pub fn with_environment(variables: HashMap<String, OsString>) -> Self {
-        Self { environment: Box::new(move |name| variables.get(name).cloned()) }
-    }
-
-    /// The value behind `reference`, read now.
-    #[expect(
-        clippy::unused_async,
-        reason = "all back ends but the environment wait; callers must be ready for it"
-    )]
-    pub async fn resolve(&self, reference: &SecretRef) -> Result<SecretValue, SecretError> {
-        match reference.backend {
-            Backend::Env => {
-                let value = (self.environment)(&reference.rest).map(OsString::into_encoded_bytes);
-                let value = SecretValue::new(value.unwrap_or_default());
-                if value.0.is_empty() {
-                    Err(SecretError::Missing(reference.clone()))
-                } else {
-                    Ok(value)
+        let sentence = match self {
+            Self::BackEnd { fault, .. } => match fault.kind() {
+                FaultKind::Down | FaultKind::Sealed => {
+                    "the credential for this host is not available: its store is down or sealed"
                 }
+                FaultKind::Slow => {
+                    "the credential for this host is not available: its store took too long"
+                }
+                FaultKind::Denied
+                | FaultKind::Malformed
+                | FaultKind::Missing
+                | FaultKind::Unsafe => "the credential for this host is not available",
+            },
+            Self::BadReference { .. } | Self::Missing(_) | Self::Unknown(_) | Self::Unsendable => {
+                "the credential for this host is not available"
             }
-            Backend::Exec | Backend::File | Backend::Keyring | Backend::Vault => {
-                Err(SecretError::NotSupported(reference.clone()))
-            }
-        }
+        };
+        Refusal::new(Status::Forbidden, "secret-unavailable", sentence)
     }
 }
 
@@ -250,48 +152,6 @@ const SHORTEST_SOUGHT: usize = 8;
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_reference_is_printed_as_it_was_written() {
-        for text in [
-            "env://ANTHROPIC_API_KEY",
-            "file:///etc/x.age",
-            "exec://op read op://v/i",
-            "vault://kv/a#b",
-            "keyring://gh",
-        ] {
-            assert_eq!(SecretRef::parse(text).unwrap().to_string(), text);
-        }
-    }
-
-    #[test]
-    fn what_is_no_reference_is_refused_without_being_shown() {
-        for text in [
-            "sk-ant-api03-secret",
-            "env://",
-            "env://A B",
-            "env://1A",
-            "http://x/sk-ant-secret",
-            "env://A=\n",
-            "://x",
-        ] {
-            let error = SecretRef::parse(text).unwrap_err().to_string();
-            assert!(!error.contains("sk-ant"), "{error}");
-        }
-    }
-
-    #[tokio::test]
-    async fn a_missing_or_empty_variable_is_no_secret() {
-        let vault = Vault::with_environment(HashMap::from([
-            ("EMPTY".to_owned(), OsString::new()),
-            ("K".to_owned(), "v4lue".into()),
-        ]));
-        let resolve = async |text| vault.resolve(&SecretRef::parse(text).unwrap()).await;
-        assert!(matches!(resolve("env://EMPTY").await, Err(SecretError::Missing(_))));
-        assert!(matches!(resolve("env://NONE").await, Err(SecretError::Missing(_))));
-        assert!(matches!(resolve("vault://kv/a").await, Err(SecretError::NotSupported(_))));
-        assert!(resolve("env://K").await.unwrap().danger_expose(|value| value == b"v4lue"));
-    }
 
     #[test]
     fn a_value_that_would_break_a_header_is_refused() {

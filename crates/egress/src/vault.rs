@@ -1,0 +1,261 @@
+//! How does the name of a secret become its value? At the moment of use, outside every box, for as long as needed.
+//!
+//! A secret is configured as a [`SecretRef`] and known by its name. [`Vault::open`] takes the name from a warrant, asks
+//! the back end, and lends the value as [`SecretValue`]. Answers are kept as long as they live and no longer;
+//! callers that come together share one question to the back end; every wait is bounded; and a back end that is
+//! down, sealed or slow is a [`Fault`] with its reason.
+
+mod age;
+mod bech32;
+mod exec;
+mod fault;
+mod folder;
+mod material;
+mod placeholder;
+mod reference;
+mod shelf;
+
+pub use age::{AgeError, Identity};
+pub use fault::{Fault, FaultKind};
+pub use folder::Folder;
+pub use material::Material;
+pub use placeholder::{Placeholders, SecretKind};
+pub use reference::SecretRef;
+
+use crate::secret::{SecretError, SecretValue};
+use bartizan_gate::effect::Warrant;
+use bartizan_gate::name::SecretName;
+use exec::Program;
+use reference::Source;
+use shelf::Shelf;
+use std::collections::{BTreeMap, HashMap};
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::timeout;
+
+/// A secret as it is configured: where it is found and how it may be kept.
+#[derive(Debug, Clone)]
+pub struct Declared {
+    /// Where it is found.
+    pub from: SecretRef,
+    /// How long its value is kept at most; `None` leaves that to its back end.
+    pub lifetime: Option<Duration>,
+    /// How long a caller waits for it at most.
+    pub timeout: Duration,
+    /// Variables of our environment that its command gets.
+    pub pass: Vec<String>,
+}
+
+impl Declared {
+    /// A secret of which nothing but its reference is said.
+    pub fn new(from: SecretRef) -> Self {
+        Self { from, lifetime: None, timeout: PATIENCE, pass: Vec::new() }
+    }
+}
+
+/// Resolves references to values at the moment of use. Cheap to clone; clones share what is kept.
+#[expect(missing_debug_implementations, reason = "it holds the way to every secret")]
+#[derive(Clone)]
+pub struct Vault(Arc<Inner>);
+
+struct Inner {
+    secrets: BTreeMap<SecretName, Declared>,
+    environment: Box<Environment>,
+    folder: Option<Folder>,
+    workspace: Option<PathBuf>,
+    shelf: Shelf,
+}
+
+type Environment = dyn Fn(&str) -> Option<OsString> + Send + Sync;
+
+/// Puts a vault together.
+#[expect(missing_debug_implementations, reason = "it holds the way to every secret")]
+pub struct VaultBuilder(Inner);
+
+impl VaultBuilder {
+    /// Declares a secret.
+    #[must_use = "a builder is a value"]
+    pub fn declare(mut self, name: SecretName, declared: Declared) -> Self {
+        self.0.secrets.insert(name, declared);
+        self
+    }
+
+    /// Finds `file://NAME` in this folder.
+    #[must_use = "a builder is a value"]
+    pub fn folder(mut self, folder: Folder) -> Self {
+        self.0.folder = Some(folder);
+        self
+    }
+
+    /// Neither reads nor starts what is below `workspace`, since an agent writes there.
+    #[must_use = "a builder is a value"]
+    pub fn workspace(mut self, workspace: PathBuf) -> Self {
+        self.0.workspace = Some(workspace);
+        self
+    }
+
+    /// Reads these variables instead of our own environment.
+    #[must_use = "a builder is a value"]
+    pub fn environment(mut self, variables: HashMap<String, OsString>) -> Self {
+        self.0.environment = Box::new(move |name| variables.get(name).cloned());
+        self
+    }
+
+    /// The vault.
+    pub fn build(mut self) -> Vault {
+        if let Some(workspace) = &self.0.workspace {
+            self.0.folder = self.0.folder.map(|folder| folder.beside(workspace.clone()));
+        }
+        Vault(Arc::new(self.0))
+    }
+}
+
+impl Vault {
+    /// A vault over this process's environment, with no secrets declared yet.
+    pub fn builder() -> VaultBuilder {
+        VaultBuilder(Inner {
+            secrets: BTreeMap::new(),
+            environment: Box::new(|name| std::env::var_os(name)),
+            folder: None,
+            workspace: None,
+            shelf: Shelf::default(),
+        })
+    }
+
+    /// The vault of this process: its own environment.
+    pub fn system() -> Self {
+        Self::builder().build()
+    }
+
+    /// A vault over the given variables instead.
+    pub fn with_environment(variables: HashMap<String, OsString>) -> Self {
+        Self::builder().environment(variables).build()
+    }
+
+    /// The value of the one secret that the warrant grants.
+    pub async fn open(&self, warrant: &Warrant<'_>) -> Result<Arc<SecretValue>, SecretError> {
+        let name = warrant.secret().ok_or_else(|| SecretError::Unknown("(none)".to_owned()))?;
+        self.named(name).await
+    }
+
+    /// The value of the secret called `name`, for a person who tries it, or for the vault's own use.
+    pub async fn named(&self, name: &SecretName) -> Result<Arc<SecretValue>, SecretError> {
+        let declared = self.0.secrets.get(name);
+        let declared = declared.ok_or_else(|| SecretError::Unknown(name.to_string()))?;
+        self.obtain(declared).await
+    }
+
+    /// The value behind `reference`, with the usual patience.
+    pub async fn resolve(&self, reference: &SecretRef) -> Result<Arc<SecretValue>, SecretError> {
+        self.obtain(&Declared::new(reference.clone())).await
+    }
+
+    /// Forgets what is kept of a secret, so that the next use asks its back end again.
+    pub fn forget(&self, name: &SecretName) {
+        if let Some(declared) = self.0.secrets.get(name) {
+            self.0.shelf.forget(&key(&declared.from));
+        }
+    }
+
+    /// Forgets every value that is kept.
+    pub fn clear(&self) {
+        self.0.shelf.clear();
+    }
+
+    async fn obtain(&self, declared: &Declared) -> Result<Arc<SecretValue>, SecretError> {
+        let from = &declared.from;
+        let (key, usual) = (key(from), keeping(declared));
+        let asked = self.0.shelf.get(&key, usual, self.fetch(declared));
+        let material = timeout(declared.timeout, asked).await.unwrap_or_else(|_| {
+            let what = format!("no answer within {} s", declared.timeout.as_secs_f32());
+            Err(at_fault(from, Fault::new(FaultKind::Slow, what)))
+        })?;
+        let field = match &from.source {
+            Source::Vault { field, .. } => field,
+            _ => material::VALUE,
+        };
+        material.field(field).map_err(|fault| match from.source {
+            Source::Env(_) => SecretError::Missing(from.clone()),
+            _ => at_fault(from, fault),
+        })
+    }
+
+    async fn fetch(&self, declared: &Declared) -> Result<Material, SecretError> {
+        let from = &declared.from;
+        let fetched = match &from.source {
+            Source::Env(name) => {
+                let value = (self.0.environment)(name).map(OsString::into_encoded_bytes);
+                Ok(Material::single(SecretValue::new(value.unwrap_or_default())))
+            }
+            Source::Exec(words) => self.run(words, &declared.pass).await,
+            Source::FileAt(_) | Source::FileNamed(_) => self.unseal(from).await,
+            Source::Keyring { .. } | Source::Vault { .. } => {
+                let what = format!("`{}://` is not supported in this version", from.scheme());
+                Err(Fault::new(FaultKind::Down, what).remedy("use another back end"))
+            }
+        };
+        fetched.map_err(|fault| at_fault(from, fault))
+    }
+
+    async fn run(&self, words: &[String], pass: &[String]) -> Result<Material, Fault> {
+        let names = FIXED.into_iter().chain(pass.iter().map(String::as_str));
+        let found = names.filter_map(|name| {
+            (self.0.environment)(name).map(|value| (OsString::from(name), value))
+        });
+        let fixed = [("PATH", exec::PATH), ("LANG", "C.UTF-8")];
+        let fixed = fixed.map(|(name, value)| (OsString::from(name), OsString::from(value)));
+        let environment = found.chain(fixed).collect();
+        let workspace = self.0.workspace.as_deref();
+        Program { words, environment, workspace }.output().await.map(Material::single)
+    }
+
+    async fn unseal(&self, from: &SecretRef) -> Result<Material, Fault> {
+        let folder = self.0.folder.clone().ok_or_else(|| {
+            Fault::new(FaultKind::Missing, "there is no configuration directory to find it in")
+        })?;
+        let source = from.source.clone();
+        let opened = tokio::task::spawn_blocking(move || match &source {
+            Source::FileAt(path) => folder.open_at(path),
+            Source::FileNamed(name) => folder.open(name),
+            Source::Env(_) | Source::Exec(_) | Source::Keyring { .. } | Source::Vault { .. } => {
+                Err(Fault::new(FaultKind::Malformed, "it is no file"))
+            }
+        });
+        let opened = opened.await;
+        opened
+            .unwrap_or_else(|_| Err(Fault::new(FaultKind::Down, "opening it failed")))
+            .map(Material::single)
+    }
+}
+
+/// How long an answer is kept that does not itself say how long it lives. What is quick to ask again is not
+/// kept at all; a password manager may want a finger on a sensor each time.
+fn keeping(declared: &Declared) -> Duration {
+    let usual = match declared.from.source {
+        Source::Env(_) | Source::FileAt(_) | Source::FileNamed(_) => Duration::ZERO,
+        Source::Exec(_) | Source::Keyring { .. } | Source::Vault { .. } => KEPT,
+    };
+    declared.lifetime.unwrap_or(usual)
+}
+
+/// What stands on the shelf together: all fields of one answer of Vault.
+fn key(from: &SecretRef) -> String {
+    match &from.source {
+        Source::Vault { path, .. } => format!("vault://{path}"),
+        _ => from.to_string(),
+    }
+}
+
+fn at_fault(from: &SecretRef, fault: Fault) -> SecretError {
+    SecretError::BackEnd { secret: from.to_string(), fault }
+}
+
+/// What a command finds in its environment, as far as we have it, so that it finds its own configuration and agents.
+const FIXED: [&str; 6] =
+    ["HOME", "USER", "LOGNAME", "XDG_CONFIG_HOME", "XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS"];
+/// How long a caller waits.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// How long an answer is kept that does not say how long it lives.
+const KEPT: Duration = Duration::from_mins(5);
