@@ -102,6 +102,9 @@ pub(crate) enum Command {
     /// See what a run changed, and land or discard what did not land
     #[command(subcommand)]
     Changes(ChangesCommand),
+    /// Seal secrets for this user, and try those that are configured
+    #[command(subcommand)]
+    Secret(SecretCommand),
     /// Tell what this machine can enforce, and how to make it enforce more
     Doctor(DoctorArgs),
     /// Record that a project's .bartizan directory may narrow the policy
@@ -490,6 +493,41 @@ pub(crate) struct TrustArgs {
     /// Print the list as JSON
     #[arg(long, requires = "list")]
     pub(crate) json: bool,
+}
+
+/// `bartizan secret …`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum SecretCommand {
+    /// Seal a value under NAME; it is read from standard input, or typed unseen
+    Set(SecretNameArgs),
+    /// List the secrets that are configured, and where each is found; never a value
+    List(SecretListArgs),
+    /// Remove the sealed value NAME
+    Rm(SecretNameArgs),
+    /// Ask the back end of a secret, or of all, and tell whether it can be had
+    Test(SecretTestArgs),
+}
+
+/// `bartizan secret set` and `rm`.
+#[derive(Debug, Args)]
+pub(crate) struct SecretNameArgs {
+    /// What it is called: up to 64 letters, digits, `.`, `_` and `-`
+    pub(crate) name: String,
+}
+
+/// `bartizan secret list`.
+#[derive(Debug, Args)]
+pub(crate) struct SecretListArgs {
+    /// Print the list as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// `bartizan secret test`.
+#[derive(Debug, Args)]
+pub(crate) struct SecretTestArgs {
+    /// The secret's name in the configuration; without it, every one
+    pub(crate) name: Option<String>,
 }
 
 /// `bartizan hook …`.

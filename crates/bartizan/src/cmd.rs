@@ -10,6 +10,7 @@ mod keeper;
 mod pages;
 mod policy;
 pub(crate) mod run;
+pub(crate) mod secret;
 mod trust;
 
 use crate::cli::{Cli, Command, HookCommand, exit};
@@ -60,6 +61,7 @@ pub(crate) fn dispatch(cli: &Cli, voice: &mut Voice) -> Result<u8, Failure> {
         Command::Approvals(command) => approvals::run(command, desk),
         Command::Changes(command) => changes::run(command, desk),
         Command::Keeper(args) => keeper::run(args, desk),
+        Command::Secret(command) => secret::run(command, desk),
         Command::Doctor(args) => doctor::run(args, desk),
         Command::Trust(args) => trust::run(args, desk),
         Command::Completions(args) => pages::completions(args, desk),

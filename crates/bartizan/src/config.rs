@@ -9,18 +9,21 @@ mod narrow;
 mod page;
 pub(crate) mod places;
 mod raw;
+mod secret;
 #[cfg(test)]
 mod tests;
 pub(crate) mod trust;
 pub(crate) mod units;
 
 pub(crate) use budget::Limits;
-pub(crate) use check::{SecretRef, Upstream};
+pub(crate) use check::Upstream;
 pub(crate) use files::quoted;
 pub(crate) use places::Places;
+pub(crate) use secret::Secret;
 
 use crate::cli::exit;
 use crate::report::{Excerpt, Failure, Problem, did_you_mean};
+use bartizan_egress::SecretRef;
 use bartizan_gate::name::{Approver, HostPort, RoleName, SecretName};
 use bartizan_gate::policy::{self, Layer, Policy, PolicyError, Roles, ShortForm};
 use bartizan_gate::tool::Catalogue;
@@ -42,7 +45,7 @@ pub(crate) struct Config {
     /// The model API.
     pub(crate) model: Model,
     /// Where secrets come from.
-    pub(crate) secrets: BTreeMap<SecretName, SecretRef>,
+    pub(crate) secrets: BTreeMap<SecretName, Secret>,
     /// Who may answer questions; empty means whoever can write the state directory.
     pub(crate) approvers: Vec<Approver>,
     /// Addresses that are not public and may be reached, when policy allows it.

@@ -46,7 +46,7 @@ fn check(
             "digest": policy.digest().to_string(),
             "roles": config.roles.keys().collect::<Vec<_>>(),
             "default_role": config.default_role,
-            "secrets": config.secrets.iter().map(|(name, from)| json!({ "name": name, "from": from.as_str() })).collect::<Vec<_>>(),
+            "secrets": config.secrets.iter().map(|(name, secret)| json!({ "name": name, "from": secret.declared.from.to_string() })).collect::<Vec<_>>(),
             "files": files,
         });
         writeln!(voice.out(), "{found}")?;

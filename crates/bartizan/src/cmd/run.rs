@@ -16,6 +16,7 @@ use crate::doors::net::{MODEL_HOST, NetDoor};
 use crate::doors::run::home::Home;
 use crate::doors::run::{BoxRun, RunReport};
 use crate::report::{Failure, Problem, Voice};
+use bartizan_egress::vault::Placeholders;
 use bartizan_egress::{Resolver, Tunnel, TunnelLimits};
 use bartizan_gate::call::{Door, Proposed};
 use bartizan_gate::name::{RoleName, SessionId};
@@ -60,7 +61,8 @@ pub(crate) fn run(global: &Global, args: &RunArgs, voice: &mut Voice) -> Result<
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let runtime =
         runtime.map_err(|error| not_started(&format!("cannot start the runtime: {error}")))?;
-    let access = runtime.block_on(model::access(&config, &around, client.is_some()))?;
+    let vault = super::secret::vault(&config, &places, Some(&around.workspace));
+    let access = runtime.block_on(model::access(&config, &around, &vault, client.is_some()))?;
     let store = Store::open(&places.state).map_err(|error| state_failure(&error.to_string()))?;
     tidy(&store, &places, voice)?;
     let session = session_id()?;
@@ -86,6 +88,7 @@ pub(crate) fn run(global: &Global, args: &RunArgs, voice: &mut Voice) -> Result<
         .pipeline()
         .admit(seat, &argv, facts)
         .map_err(|refused| state_failure(&refused.hint()))?;
+    let placeholders = placeholders(&config)?;
     let mut run = Run {
         gate: Arc::clone(&gate),
         caller: caller.clone(),
@@ -96,6 +99,7 @@ pub(crate) fn run(global: &Global, args: &RunArgs, voice: &mut Voice) -> Result<
         keep,
         places,
         conversation,
+        placeholders,
     };
     let report = runtime.block_on(run.perform(args, &program, &argv, access));
     let ended = finish(&gate, &caller, &report, begun);
@@ -119,6 +123,7 @@ struct Run {
     keep: PathBuf,
     places: Places,
     conversation: Conversation,
+    placeholders: Placeholders,
 }
 
 impl Run {
@@ -168,7 +173,8 @@ impl Run {
             bartizan: &bartizan,
             session: self.caller.seat().session.as_str(),
         };
-        let spec = enclosure::specify(&self.around, settings, args, outfit, hidden, program);
+        let mut spec = enclosure::specify(&self.around, settings, args, outfit, hidden, program);
+        self.hold_placeholders(&mut spec.env);
         let tunnel = Tunnel::new(Resolver::system(), TunnelLimits::default());
         let door = access.map(|access| {
             let ModelAccess { route, upstream, .. } = access;
@@ -198,6 +204,17 @@ impl Run {
         })
     }
 
+    /// Puts what stands for the secrets into the variables that programs look into.
+    fn hold_placeholders(&self, env: &mut Vec<(OsString, OsString)>) {
+        for (name, secret) in &self.config.secrets {
+            let Some(text) = self.placeholders.of(name) else { continue };
+            for variable in &secret.placeholder {
+                env.retain(|(own, _)| own != variable.as_str());
+                env.push((variable.into(), text.into()));
+            }
+        }
+    }
+
     fn settings(&self) -> Result<&config::BoxSettings, Failure> {
         let role = self.config.roles.get(&self.role);
         role.map(|role| &role.enclosure).ok_or_else(|| not_started("the role is not configured"))
@@ -223,6 +240,13 @@ impl Run {
         // Fails, as it should, when something is kept in there.
         drop(std::fs::remove_dir(&self.keep));
     }
+}
+
+/// One for each secret that a program in the box wants to hold.
+fn placeholders(config: &Config) -> Result<Placeholders, Failure> {
+    let held = config.secrets.iter().filter(|(_, secret)| !secret.placeholder.is_empty());
+    Placeholders::make(held.map(|(name, secret)| (name.clone(), secret.kind)))
+        .map_err(|fault| not_started(&fault.to_string()))
 }
 
 pub(crate) fn surroundings(places: &Places) -> Result<Surroundings, Failure> {

@@ -78,44 +78,6 @@ fn is_loopback(host: &Host) -> bool {
         || host.address().is_some_and(|address: IpAddr| address.is_loopback())
 }
 
-/// Where a secret comes from; never the secret.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct SecretRef(String);
-
-impl SecretRef {
-    /// Parses a reference such as `env://GITHUB_TOKEN`.
-    pub(crate) fn parse(text: &str) -> Result<Self, Flaw> {
-        const HINT: &str = "write where it is found, such as from = \"env://GITHUB_TOKEN\"; the value itself has no place in this file";
-        // The text is not repeated: it may be the secret, pasted by mistake.
-        let Some((scheme, rest)) = text.split_once("://") else {
-            return flaw("this is not a reference to a secret", HINT);
-        };
-        match scheme {
-            "env" if is_variable(rest) => Ok(Self(text.to_owned())),
-            "env" => flaw("what follows `env://` is not the name of an environment variable", HINT),
-            "file" | "exec" | "vault" | "keyring" => {
-                flaw(format!("secrets from `{scheme}://` are not supported in this version"), HINT)
-            }
-            _ => flaw("this is not a reference to a secret", HINT),
-        }
-    }
-
-    /// The reference to an environment variable of this name.
-    pub(super) fn of_variable(name: &'static str) -> Self {
-        Self(format!("env://{name}"))
-    }
-
-    /// The reference as written.
-    pub(crate) fn as_str(&self) -> &str {
-        &self.0
-    }
-
-    /// The environment variable it names.
-    pub(crate) fn variable(&self) -> Option<&str> {
-        self.0.strip_prefix("env://")
-    }
-}
-
 /// The header that a model credential goes in.
 pub(super) fn header(text: &str) -> Result<CredentialHeader, Flaw> {
     match text {
@@ -206,7 +168,7 @@ pub(super) fn cpu(text: &str) -> Result<u32, Flaw> {
 }
 
 /// Whether this is a name that an environment variable can have.
-fn is_variable(text: &str) -> bool {
+pub(super) fn is_variable(text: &str) -> bool {
     let head = text.chars().next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_');
     head && text.len() <= 128 && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
 }
@@ -238,16 +200,21 @@ pub(super) fn variable(text: &str) -> Result<String, Flaw> {
         let hint = "declare it under [secrets.NAME] with from = \"env://…\"; a box never holds a credential";
         return flaw(format!("`{text}` looks like a credential"), hint);
     }
-    if upper.starts_with("LD_")
-        || upper.starts_with("BARTIZAN")
-        || matches!(upper.as_str(), "HOME" | "PATH" | "USER" | "BASH_ENV" | "ENV")
-    {
+    if steers(text) {
         return flaw(
             format!("`{text}` is set by Bartizan or changes what runs in the box"),
             "leave it out",
         );
     }
     Ok(text.to_owned())
+}
+
+/// Whether a variable is ours to set, or changes what runs.
+pub(super) fn steers(text: &str) -> bool {
+    let upper = text.to_ascii_uppercase();
+    upper.starts_with("LD_")
+        || upper.starts_with("BARTIZAN")
+        || matches!(upper.as_str(), "HOME" | "PATH" | "USER" | "BASH_ENV" | "ENV")
 }
 
 /// A directory or file outside the workspace that a box may show, read-only.
@@ -388,17 +355,6 @@ mod tests {
             "https://[::1",
         ] {
             assert!(Upstream::parse(text).is_err(), "{text}");
-        }
-    }
-
-    #[test]
-    fn a_pasted_secret_is_not_repeated() {
-        let pasted = ["sk-", "ant-api03-", "0123456789"].concat();
-        let (what, hint) = SecretRef::parse(&pasted).unwrap_err();
-        assert!(!format!("{what}{hint:?}").contains(&pasted));
-        assert!(SecretRef::parse("env://lower_case").is_ok());
-        for text in ["env://", "env://A=B", "env://1A", "file:///x", "exec://x", "nope://x"] {
-            assert!(SecretRef::parse(text).is_err(), "{text}");
         }
     }
 

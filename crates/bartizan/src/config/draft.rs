@@ -1,12 +1,13 @@
 //! What do the layers say together? The machine's and the user's words, added up, then resolved into roles.
 
 use super::budget::Limits;
-use super::check::{self, SecretRef, Upstream};
+use super::check::{self, Upstream};
 use super::enclosure::BoxDraft;
 use super::files::Source;
 use super::page::{Page, Subject, name_flaw};
 use super::places::Places;
 use super::raw::{At, RawApprovers, RawConfig, RawHost, RawModel, RawRole, RawSecret, Table};
+use super::secret::{self, Secret};
 use super::{Config, Model, Role};
 use crate::report::{Excerpt, Problem, did_you_mean};
 use bartizan_gate::name::{Approver, HostPort, RoleName, SecretName};
@@ -21,7 +22,7 @@ pub(super) struct Draft<'a> {
     default_role: Option<(String, Excerpt)>,
     roles: BTreeMap<RoleName, RoleDraft>,
     model: Model,
-    secrets: BTreeMap<SecretName, SecretRef>,
+    secrets: BTreeMap<SecretName, Secret>,
     approvers: Vec<Approver>,
     private_hosts: Vec<HostPort>,
     rules: Vec<ShortForm>,
@@ -131,7 +132,7 @@ impl<'a> Draft<'a> {
         }
         let credential = raw.credential.as_ref();
         if let Some(credential) = credential
-            .and_then(|credential| page.take_unshown(credential, |text| SecretRef::parse(text)))
+            .and_then(|credential| page.take_unshown(credential, |text| secret::reference(text)))
         {
             self.model.credential = credential;
         }
@@ -144,8 +145,7 @@ impl<'a> Draft<'a> {
         for (name, secret) in raw {
             let name =
                 page.take(name, |text| SecretName::parse(text).map_err(|error| name_flaw(&error)));
-            let from = page.take_unshown(&secret.from, |text| SecretRef::parse(text));
-            self.secrets.extend(name.zip(from));
+            self.secrets.extend(name.zip(secret::read(page, secret)));
         }
     }
 

@@ -89,6 +89,11 @@ pub(super) struct RawModel {
 #[serde(deny_unknown_fields)]
 pub(super) struct RawSecret {
     pub(super) from: At<String>,
+    pub(super) kind: Option<At<String>>,
+    pub(super) placeholder: Option<At<Vec<At<String>>>>,
+    pub(super) lifetime: Option<At<String>>,
+    pub(super) timeout: Option<At<String>>,
+    pub(super) env: Option<At<Vec<At<String>>>>,
 }
 
 /// `[approvers]`.

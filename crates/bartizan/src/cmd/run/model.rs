@@ -8,7 +8,6 @@ use bartizan_egress::{
     Credential, ModelLimits, ModelRoute, Resolver, SecretRef, SecretValue, Upstream, Vault,
 };
 use bartizan_scan::KnownSecret;
-use std::sync::Arc;
 
 /// The way to the model, its key inside.
 pub(crate) struct ModelAccess {
@@ -31,16 +30,14 @@ impl ModelAccess {
 pub(crate) async fn access(
     config: &Config,
     around: &Surroundings,
+    vault: &Vault,
     needed: bool,
 ) -> Result<Option<ModelAccess>, Failure> {
     let Some((reference, header)) = credential(config, around) else {
         return if needed { Err(missing(config)) } else { Ok(None) };
     };
     let upstream = upstream(config, around)?;
-    let reference = SecretRef::parse(&reference).map_err(|error| unusable(&error.to_string()))?;
-    let value =
-        Vault::system().resolve(&reference).await.map_err(|error| unusable(&error.to_string()))?;
-    let value = Arc::new(value);
+    let value = vault.resolve(&reference).await.map_err(|error| unusable(&error.to_string()))?;
     let known = known(&value);
     let credential = match header {
         CredentialHeader::XApiKey => Credential::api_key(value),
@@ -55,12 +52,12 @@ pub(crate) async fn access(
 
 /// Where the key is, and the header it goes in: the configured one, or, when the launching shell has
 /// only a bearer token, that.
-fn credential(config: &Config, around: &Surroundings) -> Option<(String, CredentialHeader)> {
-    let configured = config.model.credential.as_str().to_owned();
-    match config.model.credential.variable() {
+fn credential(config: &Config, around: &Surroundings) -> Option<(SecretRef, CredentialHeader)> {
+    let configured = config.model.credential.clone();
+    match config.model.credential.environment_name() {
         Some(variable) if !around.has(variable) => around
             .has(BEARER_VARIABLE)
-            .then(|| (format!("env://{BEARER_VARIABLE}"), CredentialHeader::Bearer)),
+            .then(|| (SecretRef::of_variable(BEARER_VARIABLE), CredentialHeader::Bearer)),
         _ => Some((configured, config.model.header)),
     }
 }
@@ -87,7 +84,7 @@ fn known(value: &SecretValue) -> Option<KnownSecret> {
 }
 
 fn missing(config: &Config) -> Failure {
-    let variable = config.model.credential.variable().unwrap_or("ANTHROPIC_API_KEY");
+    let variable = config.model.credential.environment_name().unwrap_or("ANTHROPIC_API_KEY");
     let problem = Problem::new("this client needs its model API, and there is no key for it");
     let hint = format!(
         "set {variable} (or {BEARER_VARIABLE}) here, outside the box, or `credential` under `[model]`; the box never sees it"

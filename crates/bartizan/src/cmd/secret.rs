@@ -1,0 +1,234 @@
+//! Which secrets are there, and can they be had? Values go in sealed, and never come out here.
+
+use super::{Desk, here, outside_a_box};
+use crate::cli::{SecretCommand, SecretListArgs, SecretTestArgs, exit};
+use crate::config::{self, Config, Places, Purpose};
+use crate::report::{Failure, Paint, Problem, did_you_mean, safe};
+use bartizan_egress::vault::{Fault, FaultKind, Folder};
+use bartizan_egress::{SecretValue, Vault};
+use bartizan_gate::name::SecretName;
+use rustix::process::{DumpableBehavior, set_dumpable_behavior};
+use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
+use serde_json::json;
+use std::fs::File;
+use std::io::{IsTerminal, Read};
+use std::os::fd::AsFd;
+
+/// `bartizan secret …`.
+pub(super) fn run(command: &SecretCommand, desk: &mut Desk<'_>) -> Result<u8, Failure> {
+    outside_a_box("handling secrets")?;
+    // Neither a core file nor another process of this user may read what passes through here.
+    set_dumpable_behavior(DumpableBehavior::NotDumpable).map_err(std::io::Error::from)?;
+    match command {
+        SecretCommand::Set(args) => set(&args.name, desk),
+        SecretCommand::List(args) => list(args, desk),
+        SecretCommand::Rm(args) => remove(&args.name, desk),
+        SecretCommand::Test(args) => test(args, desk),
+    }
+}
+
+/// The vault over everything configured, for an agent that works in `workspace` if there is one.
+pub(crate) fn vault(
+    config: &Config,
+    places: &Places,
+    workspace: Option<&std::path::Path>,
+) -> Vault {
+    let mut builder = Vault::builder().folder(Folder::new(&places.user));
+    if let Some(workspace) = workspace {
+        builder = builder.workspace(workspace.to_path_buf());
+    }
+    for (name, secret) in &config.secrets {
+        builder = builder.declare(name.clone(), secret.declared.clone());
+    }
+    builder.build()
+}
+
+fn set(name: &str, desk: &mut Desk<'_>) -> Result<u8, Failure> {
+    let folder = Folder::new(&desk.places.user);
+    folder.path(name).map_err(|fault| failure(&fault))?;
+    let value = if std::io::stdin().is_terminal() { typed(name, desk)? } else { piped()? };
+    folder.set(name, &value).map_err(|fault| failure(&fault))?;
+    config::files::obeyed_directory(&desk.places.user)
+        .map_err(|problem| Failure::new(exit::CONFIG, problem))?;
+    desk.voice.say(&format!("sealed `{name}`"))?;
+    let config = load(desk)?;
+    if !config.secrets.values().any(|secret| secret.declared.from.file_name() == Some(name)) {
+        let hint = format!("  hint: use it with [secrets.{name}] from = \"file://{name}\"");
+        desk.voice.say(&hint)?;
+    }
+    Ok(exit::DONE)
+}
+
+fn remove(name: &str, desk: &mut Desk<'_>) -> Result<u8, Failure> {
+    let folder = Folder::new(&desk.places.user);
+    if folder.remove(name).map_err(|fault| failure(&fault))? {
+        desk.voice.say(&format!("removed `{name}`"))?;
+        return Ok(exit::DONE);
+    }
+    let problem = Problem::new(format!("there is no sealed secret `{}`", safe(name)));
+    let names = folder.list().map_err(|fault| failure(&fault))?;
+    let hint = match did_you_mean(name, names.iter().map(String::as_str)) {
+        Some(likely) => format!("did you mean `{likely}`?"),
+        None => "see those that are: bartizan secret list".to_owned(),
+    };
+    Err(Failure::new(exit::NO, problem.hint(hint)))
+}
+
+fn list(args: &SecretListArgs, desk: &mut Desk<'_>) -> Result<u8, Failure> {
+    let config = load(desk)?;
+    let sealed = Folder::new(&desk.places.user).list().map_err(|fault| failure(&fault))?;
+    let used = |name: &String| {
+        config.secrets.values().any(|secret| secret.declared.from.file_name() == Some(name))
+    };
+    let unused: Vec<&String> = sealed.iter().filter(|name| !used(name)).collect();
+    if args.json {
+        let rows: Vec<_> = config
+            .secrets
+            .iter()
+            .map(|(name, secret)| {
+                json!({
+                    "name": name,
+                    "from": secret.declared.from.to_string(),
+                    "placeholder": secret.placeholder,
+                })
+            })
+            .collect();
+        writeln!(desk.voice.out(), "{}", json!({ "secrets": rows, "unused_files": unused }))?;
+        return Ok(exit::DONE);
+    }
+    for (name, secret) in &config.secrets {
+        let from = safe(&secret.declared.from.to_string());
+        writeln!(desk.voice.out(), "{:<20} {from}", name.as_str())?;
+    }
+    for name in unused {
+        writeln!(desk.voice.out(), "{:<20} sealed, and used by no [secrets.NAME]", safe(name))?;
+    }
+    Ok(exit::DONE)
+}
+
+fn test(args: &SecretTestArgs, desk: &mut Desk<'_>) -> Result<u8, Failure> {
+    let config = load(desk)?;
+    let names: Vec<SecretName> = match &args.name {
+        Some(name) => vec![known(&config, name)?],
+        None => config.secrets.keys().cloned().collect(),
+    };
+    let vault = vault(&config, &desk.places, None);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let mut good = true;
+    for name in &names {
+        let tried = runtime.block_on(vault.named(name));
+        let (paint, word, note) = match tried {
+            Ok(value) if value.danger_expose(<[u8]>::len) < SHORT => (
+                Paint::Yellow,
+                "ok",
+                ", but shorter than 8 bytes: it is not looked for in answers".to_owned(),
+            ),
+            Ok(_) => (Paint::Green, "ok", String::new()),
+            Err(error) => {
+                good = false;
+                (Paint::Red, "no", format!(": {error}"))
+            }
+        };
+        let word = desk.voice.paint(paint, word);
+        writeln!(desk.voice.out(), "{word} {name}{note}")?;
+    }
+    Ok(if good { exit::DONE } else { exit::NO })
+}
+
+fn known(config: &Config, name: &str) -> Result<SecretName, Failure> {
+    let found = SecretName::parse(name).ok().filter(|name| config.secrets.contains_key(name));
+    found.ok_or_else(|| {
+        let problem = Problem::new(format!("no secret `{}` is configured", safe(name)));
+        let hint = match did_you_mean(name, config.secrets.keys().map(SecretName::as_str)) {
+            Some(likely) => format!("did you mean `{likely}`?"),
+            None => format!("say where it is found: [secrets.{}] from = \"…\"", safe(name)),
+        };
+        Failure::new(exit::NO, problem.hint(hint))
+    })
+}
+
+fn load(desk: &Desk<'_>) -> Result<Config, Failure> {
+    config::load_own(&desk.places, &here()?, Purpose::Look)
+}
+
+/// What a pipe gives, less one line end. Read without a buffer that nobody would wipe.
+fn piped() -> Result<SecretValue, Failure> {
+    let mut bytes = Vec::with_capacity(LONGEST + 2);
+    let stdin = File::from(std::io::stdin().as_fd().try_clone_to_owned()?);
+    let read = stdin.take(LONGEST as u64 + 2).read_to_end(&mut bytes);
+    for end in [b'\n', b'\r'] {
+        bytes.pop_if(|last| *last == end);
+    }
+    let value = SecretValue::new(bytes);
+    read?;
+    Ok(value)
+}
+
+/// What a person types, unseen.
+fn typed(name: &str, desk: &mut Desk<'_>) -> Result<SecretValue, Failure> {
+    desk.voice.say(&format!("value of `{name}` (not shown), then Enter:"))?;
+    let stdin = std::io::stdin();
+    let unseen = Unseen::begin(&stdin)?;
+    let mut terminal = File::from(stdin.as_fd().try_clone_to_owned()?);
+    let mut bytes = Vec::with_capacity(LONGEST + 2);
+    let mut key = [0];
+    let ended = loop {
+        match terminal.read(&mut key)? {
+            0 => break true,
+            _ => match key {
+                [b'\r' | b'\n' | 0x04] => break true,
+                [0x03] => break false,
+                [0x7f | 0x08] => drop(bytes.pop()),
+                [byte] if bytes.len() <= LONGEST => bytes.push(byte),
+                _ => {}
+            },
+        }
+    };
+    let value = SecretValue::new(bytes);
+    drop(unseen);
+    if ended {
+        return Ok(value);
+    }
+    Err(Failure::new(exit::NO, Problem::new("nothing was changed")))
+}
+
+/// A terminal that neither shows what is typed nor makes signals of it, until this is dropped.
+struct Unseen {
+    terminal: std::os::fd::OwnedFd,
+    before: Termios,
+}
+
+impl Unseen {
+    fn begin(stdin: &impl AsFd) -> Result<Self, Failure> {
+        let terminal = stdin.as_fd().try_clone_to_owned()?;
+        let before = tcgetattr(&terminal).map_err(std::io::Error::from)?;
+        let mut quiet = before.clone();
+        quiet.local_modes.remove(LocalModes::ECHO | LocalModes::ICANON | LocalModes::ISIG);
+        tcsetattr(&terminal, OptionalActions::Flush, &quiet).map_err(std::io::Error::from)?;
+        Ok(Self { terminal, before })
+    }
+}
+
+impl Drop for Unseen {
+    fn drop(&mut self) {
+        // A terminal that is gone needs nothing back.
+        _ = tcsetattr(&self.terminal, OptionalActions::Flush, &self.before);
+    }
+}
+
+fn failure(fault: &Fault) -> Failure {
+    let code = match fault.kind() {
+        FaultKind::Down => exit::STATE,
+        FaultKind::Unsafe => exit::CONFIG,
+        FaultKind::Denied
+        | FaultKind::Malformed
+        | FaultKind::Missing
+        | FaultKind::Sealed
+        | FaultKind::Slow => exit::NO,
+    };
+    Failure::new(code, Problem::from_text(&fault.to_string()))
+}
+
+const LONGEST: usize = 64 << 10;
+/// What is shorter is found everywhere, so it is looked for nowhere.
+const SHORT: usize = 8;

@@ -1,0 +1,138 @@
+//! What is said of a secret? Where it is found, what it is, and how long it may be kept; never what it says.
+
+use super::check::{self, Flaw};
+use super::page::Page;
+use super::raw::RawSecret;
+use super::units;
+use crate::report::{Problem, did_you_mean};
+use bartizan_egress::SecretRef;
+use bartizan_egress::vault::{Declared, SecretKind};
+use std::time::Duration;
+
+/// A secret as configured.
+#[derive(Debug, Clone)]
+pub(crate) struct Secret {
+    /// Where it is found, and how it may be kept.
+    pub(crate) declared: Declared,
+    /// What it is; its placeholder has that shape.
+    pub(crate) kind: SecretKind,
+    /// The variables that hold its placeholder in the box.
+    pub(crate) placeholder: Vec<String>,
+}
+
+/// Reads `[secrets.NAME]`; `None` when something is wrong with it, which the page then says.
+pub(super) fn read(page: &mut Page<'_>, raw: &RawSecret) -> Option<Secret> {
+    let RawSecret { from, kind, placeholder, lifetime, timeout, env } = raw;
+    let from = page.take_unshown(from, |text| reference(text));
+    let kind = page.take_option(kind.as_ref(), |text| kind_of(text));
+    let placeholder = page.list(placeholder.as_ref(), |text| holder(text));
+    let lifetime = page.take_option(lifetime.as_ref(), |text| span(text, LIFETIME_MAX));
+    let timeout = page.take_option(timeout.as_ref(), |text| span(text, TIMEOUT_MAX));
+    let pass = page.list(env.as_ref(), |text| passed(text));
+    let from = from?;
+    if let Some(list) = env.as_ref().filter(|_| from.scheme() != "exec") {
+        let problem = Problem::new("only a secret from `exec://` has an `env`");
+        page.complain(list.span(), problem.hint("leave it out"));
+    }
+    let mut declared = Declared::new(from);
+    declared.lifetime = lifetime;
+    declared.timeout = timeout.unwrap_or(declared.timeout);
+    declared.pass = pass.unwrap_or_default();
+    let placeholder = placeholder.unwrap_or_default();
+    Some(Secret { declared, kind: kind.unwrap_or_default(), placeholder })
+}
+
+/// A reference to a secret, such as `env://GITHUB_TOKEN`.
+pub(super) fn reference(text: &str) -> Result<SecretRef, Flaw> {
+    const HINT: &str = "write where it is found, such as from = \"env://GITHUB_TOKEN\"; the value itself has no place in this file";
+    SecretRef::parse(text).map_err(|error| {
+        // The text is not repeated: it may be the secret, pasted by mistake.
+        let bartizan_egress::SecretError::BadReference { why, .. } = error else {
+            return ("this is not a reference to a secret".to_owned(), Some(HINT.to_owned()));
+        };
+        (format!("this is not a reference to a secret: {why}"), Some(HINT.to_owned()))
+    })
+}
+
+fn kind_of(text: &str) -> Result<SecretKind, Flaw> {
+    text.parse().map_err(|()| {
+        let known = SecretKind::ALL.map(|(name, _)| name);
+        let hint = match did_you_mean(text, known) {
+            Some(likely) => format!("did you mean `{likely}`?"),
+            None => format!("known: {}", known.join(", ")),
+        };
+        (format!("`{text}` is no kind of secret"), Some(hint))
+    })
+}
+
+/// A variable of the box that holds a placeholder.
+fn holder(text: &str) -> Result<String, Flaw> {
+    if check::is_variable(text) && !check::steers(text) {
+        return Ok(text.to_owned());
+    }
+    let what = format!("`{text}` is no variable that could hold a placeholder");
+    Err((
+        what,
+        Some("name one that a program looks into for its token, such as GH_TOKEN".to_owned()),
+    ))
+}
+
+/// A variable of ours that a secret's command gets.
+fn passed(text: &str) -> Result<String, Flaw> {
+    let steering = ["LD_", "BASH_", "PYTHON", "NODE_", "PERL", "RUBY"];
+    if check::is_variable(text)
+        && !steering.iter().any(|prefix| text.starts_with(prefix))
+        && !matches!(text, "PATH" | "ENV" | "IFS")
+    {
+        return Ok(text.to_owned());
+    }
+    let what = format!("`{text}` is no variable that a secret's command may get");
+    Err((
+        what,
+        Some("name what the tool itself reads, such as OP_SERVICE_ACCOUNT_TOKEN".to_owned()),
+    ))
+}
+
+fn span(text: &str, most: Duration) -> Result<Duration, Flaw> {
+    let found = units::duration(text).map_err(|why| (why.to_owned(), None))?;
+    if found > most {
+        let what = format!("`{text}` is too long: at most {} s", most.as_secs());
+        return Err((what, None));
+    }
+    Ok(found)
+}
+
+const LIFETIME_MAX: Duration = Duration::from_hours(24);
+/// An agent's request waits that long, so no longer than its own patience.
+const TIMEOUT_MAX: Duration = Duration::from_mins(2);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pasted_secret_is_not_repeated() {
+        let pasted = ["sk-", "ant-api03-", "0123456789"].concat();
+        let (what, hint) = reference(&pasted).unwrap_err();
+        assert!(!format!("{what}{hint:?}").contains(&pasted));
+        for text in
+            ["env://lower_case", "file://x", "file:///x.age", "exec://op read x", "vault://a#b"]
+        {
+            assert!(reference(text).is_ok(), "{text}");
+        }
+        for text in ["env://", "env://A=B", "env://1A", "nope://x", "vault://x", "file://../x"] {
+            assert!(reference(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn no_variable_that_steers_a_program_holds_a_placeholder_or_is_passed_on() {
+        assert!(holder("GH_TOKEN").is_ok() && passed("OP_SESSION_x").is_ok());
+        for text in ["PATH", "LD_PRELOAD", "HOME", "BARTIZAN_BOX", "a b", ""] {
+            assert!(holder(text).is_err(), "{text}");
+        }
+        for text in ["PATH", "LD_PRELOAD", "PYTHONPATH", "BASH_ENV", "a b", ""] {
+            assert!(passed(text).is_err(), "{text}");
+        }
+    }
+}
