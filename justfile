@@ -30,7 +30,14 @@ e2e *args:
 attack *args:
     cargo test --locked --package bartizan-sandbox {{args}}
 
-# The same as an ordinary user, from root
+# Which attack was tried, by which wall it was stopped, and what shows it; told by the attack tests as they hold
+attack-table:
+    mkdir -p target
+    install -m 666 /dev/null target/attacks.tsv
+    ATTACK_TABLE="$PWD/target/attacks.tsv" cargo test --quiet --locked --package bartizan-sandbox --test '*'
+    cargo run --quiet --locked --package bartizan-sandbox --example attack_table -- target/attacks.tsv
+
+# The attacks as an ordinary user, from root
 attack-as-user:
     scripts/test-as-user bartizan-sandbox bartizan
 

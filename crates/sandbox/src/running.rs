@@ -76,6 +76,8 @@ pub struct Exit {
 pub enum Reason {
     /// The program ended with this exit code.
     Exited(i32),
+    /// The program was ended for writing a file beyond the limit.
+    FileSizeLimit,
     /// The supervisor ended the box.
     Killed,
     /// The box's memory limit; a process of the box was killed for it.
@@ -103,6 +105,7 @@ impl Exit {
         match self.reason {
             Reason::Exited(code) => code,
             Reason::Signalled(signal) => 128 + signal,
+            Reason::FileSizeLimit => 128 + libc::SIGXFSZ,
             Reason::Killed | Reason::MemoryLimit | Reason::WallClock => 137,
         }
     }
@@ -201,6 +204,7 @@ impl Life {
             }
             Some(Message::Ended { status }) => match libc::WTERMSIG(status) {
                 libc::SIGKILL if over_memory => Reason::MemoryLimit,
+                libc::SIGXFSZ => Reason::FileSizeLimit,
                 signal => Reason::Signalled(signal),
             },
             _ if over_memory => Reason::MemoryLimit,

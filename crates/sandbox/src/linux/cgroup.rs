@@ -81,13 +81,12 @@ impl Groups {
     fn make_v2(&mut self, parent: &Path, cpu: bool, name: &str, limits: &Limits) -> io::Result<()> {
         let own = self.directory(parent, name)?;
         self.version2 = true;
-        write(&own, "memory.max", &limits.memory_bytes.to_string())?;
+        for (file, value) in settings_v2(limits, cpu) {
+            write(&own, file, &value)?;
+        }
+        // Not every kernel is built with these.
         write_if_there(&own, "memory.swap.max", "0")?;
         write_if_there(&own, "memory.oom.group", "1")?;
-        write(&own, "pids.max", &limits.pids.saturating_add(1).to_string())?;
-        if let Some(percent) = limits.cpu_percent.filter(|_| cpu) {
-            write(&own, "cpu.max", &format!("{} {PERIOD_US}", quota_us(percent)))?;
-        }
         self.memory = Some(own);
         Ok(())
     }
@@ -149,6 +148,19 @@ impl Groups {
         let events = fs::read_to_string(self.memory.as_ref()?.join(file)).ok()?;
         events.lines().find_map(|line| line.strip_prefix("oom_kill ")?.trim().parse().ok())
     }
+}
+
+/// What a version 2 group must be told.
+fn settings_v2(limits: &Limits, cpu: bool) -> Vec<(&'static str, String)> {
+    let mut settings = vec![
+        ("memory.max", limits.memory_bytes.to_string()),
+        // One more for pid 1.
+        ("pids.max", limits.pids.saturating_add(1).to_string()),
+    ];
+    if let Some(percent) = limits.cpu_percent.filter(|_| cpu) {
+        settings.push(("cpu.max", format!("{} {PERIOD_US}", quota_us(percent))));
+    }
+    settings
 }
 
 impl Drop for Groups {
@@ -296,6 +308,73 @@ mod tests {
         for own in ["", ":::", "nonsense", "1:memory", "0:"] {
             assert_eq!(Found::parse(own, "x - y\n - \n1 2 3 4"), Found::default(), "{own}");
         }
+    }
+
+    /// A group of version 2 as far as its files go; a real one cannot be made everywhere.
+    fn fake(files: &[(&str, &str)]) -> (tempfile::TempDir, Groups) {
+        let parent = tempfile::tempdir().unwrap();
+        for (file, contents) in files {
+            fs::write(parent.path().join(file), contents).unwrap();
+        }
+        let memory = Some(parent.path().to_owned());
+        (parent, Groups { version2: true, memory, directories: Vec::new() })
+    }
+
+    #[test]
+    fn a_version_2_group_is_told_every_limit_and_its_figures_are_read() {
+        let limits = Limits { cpu_percent: Some(150), ..Limits::ordinary() };
+        let told = settings_v2(&limits, true);
+        let wanted =
+            [("memory.max", "4294967296"), ("pids.max", "513"), ("cpu.max", "150000 100000")];
+        assert_eq!(told, wanted.map(|(file, value)| (file, value.to_owned())));
+        assert_eq!(settings_v2(&limits, false), told[..2]);
+
+        let events = "low 0\nhigh 0\nmax 9\noom 3\noom_kill 2\noom_group_kill 1\n";
+        let (_parent, groups) = fake(&[("memory.peak", "4096000\n"), ("memory.events", events)]);
+        assert_eq!((groups.peak_bytes(), groups.oom_kills()), (Some(4_096_000), Some(2)));
+        let (_parent, groups) = fake(&[("memory.events", "nonsense")]);
+        assert_eq!((groups.peak_bytes(), groups.oom_kills()), (None, None));
+    }
+
+    #[test]
+    fn groups_of_ended_supervisors_are_swept_and_no_others() {
+        let parent = tempfile::tempdir().unwrap();
+        let (ours, gone) = (std::process::id(), "4194304");
+        let names =
+            [format!("bartizan-{ours}-1"), format!("bartizan-{gone}-1"), "user.slice".into()];
+        for name in &names {
+            fs::create_dir(parent.path().join(name)).unwrap();
+        }
+        sweep(parent.path());
+        let left = names.map(|name| parent.path().join(name).exists());
+        assert_eq!(left, [true, false, true]);
+    }
+
+    #[test]
+    fn a_process_can_be_cloned_into_a_version_2_group() {
+        let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
+        let parent = mount_point(&mounts, "").filter(|parent| may_write(parent));
+        // Only where there is such a hierarchy and it is ours: as root.
+        let Some(parent) = parent else { return };
+        let own = parent.join(format!("{PREFIX}{}-clone", std::process::id()));
+        fs::create_dir(&own).unwrap();
+        let groups = Groups { version2: true, memory: None, directories: vec![own.clone()] };
+        let home = groups.home().unwrap();
+        let blocked = crate::sys::block_signals();
+        let side = crate::sys::clone_into(0, Some(std::os::fd::AsFd::as_fd(&home)));
+        if let Ok(crate::sys::Side::Child) = side {
+            loop {
+                rustix::event::poll(&mut [], None).ok();
+            }
+        }
+        drop(blocked);
+        let Ok(crate::sys::Side::Parent { pid, pidfd }) = side else { panic!("no clone") };
+        let told = fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap();
+        rustix::process::pidfd_send_signal(&pidfd, rustix::process::Signal::KILL).unwrap();
+        crate::sys::reap(std::os::fd::AsFd::as_fd(&pidfd)).map(drop).unwrap();
+        assert!(told.contains(&format!("0::/{}\n", own.file_name().unwrap().display())), "{told}");
+        drop(groups);
+        assert!(!own.exists());
     }
 
     #[test]

@@ -8,4 +8,6 @@
 mod overlay;
 mod play;
 mod shelf;
+#[path = "../support/table.rs"]
+mod table;
 mod whole;

@@ -1,6 +1,7 @@
 //! Does what was really done on a real overlay land, and only that?
 
 use crate::play::{Play, at, is_held, mode, put, tree, verdicts};
+use crate::table::stopped;
 use bartizan_sandbox::writeback::{
     Change, Clash, DropReason, HoldReason, Kind, Notable, RelPath, Verdict,
 };
@@ -96,6 +97,12 @@ fn a_planted_hook_or_configuration_is_held_while_the_commit_beside_it_lands() {
     assert_eq!(applied.kept().len(), 2);
     assert!(!play.exists(".git/hooks/pre-commit"));
     play.on_host("git fsck --strict && test -z \"$(git config core.fsmonitor)\" && test \"$(git log -1 --format=%s)\" = two");
+    stopped(
+        "F13/F14",
+        "plant .git/hooks/*; git config core.fsmonitor, sshCommand, hooksPath …",
+        "write-back gate: held, key and value shown",
+        &"held while the commit beside it landed",
+    );
 }
 
 #[test]
@@ -178,6 +185,12 @@ fn everything_a_host_tool_would_execute_or_obey_is_held_at_any_depth() {
     let landed: Vec<String> =
         tree(&play.host("")).keys().map(|p| p.display().to_string()).collect();
     assert_eq!(landed, ["CLAUDE.md", "package.json", "sub", "sub/a", "sub/deep", "sub/deep/ok"]);
+    stopped(
+        "F17/F18",
+        "create .claude, .codex, .cursor, .mcp.json, .vscode, .envrc, .husky …, at any depth",
+        "write-back gate: held",
+        &"held, not on the host",
+    );
 }
 
 #[test]
@@ -209,6 +222,12 @@ fn disguised_names_are_held() {
     }
     play.apply(&changes);
     assert_eq!(tree(&play.host("")).len(), 1);
+    stopped(
+        "F20",
+        "`.Git/Hooks`, zero-width characters, other normal forms",
+        "write-back gate: names compared folded",
+        &"held",
+    );
 }
 
 #[test]
@@ -221,6 +240,12 @@ fn a_nested_repository_lands_clean_and_its_hook_does_not() {
     play.apply(&changes);
     assert_eq!(play.kept(), ["sub/.git/hooks/pre-push"]);
     play.on_host("cd sub && git fsck --strict && test -z \"$(git status --porcelain)\"");
+    stopped(
+        "F21",
+        "git init sub; hook in it",
+        "write-back gate: at any depth",
+        &"repository landed, hook held",
+    );
 }
 
 #[test]
@@ -247,6 +272,12 @@ fn the_git_directory_cannot_be_moved_aside_replaced_or_redirected() {
         play.apply(&changes);
         play.on_host("test -d .git && git fsck --strict && test \"$(git log --format=%s)\" = one && test ! -e g/config && test ! -e g/hooks && test ! -e g/HEAD");
     }
+    stopped(
+        "F11/F12",
+        "mv .git g; gitdir: file in its place",
+        "write-back gate: held",
+        &"host's .git as it was",
+    );
 }
 
 #[test]
@@ -336,6 +367,12 @@ fn attributes_land_unless_they_hand_files_to_a_program() {
     let changes = play.list();
     assert!(at(&changes, ".gitattributes").lands());
     assert!(is_held(&changes, "s/.gitattributes"));
+    stopped(
+        "F15",
+        ".gitattributes with a filter, and its program",
+        "write-back gate: held",
+        &"held",
+    );
 }
 
 #[test]
@@ -353,6 +390,12 @@ fn links_that_lead_out_are_held_and_links_inside_land() {
         .map(|(path, _)| path.display().to_string())
         .collect();
     assert_eq!(links, ["d/e/in3", "d/in", "d/in2", "dot"]);
+    stopped(
+        "F08",
+        "leave a link to ~/.zshrc for a host tool to write through",
+        "write-back gate: held; openat2 RESOLVE_BENEATH",
+        &"Hold(OutwardLink)",
+    );
 }
 
 #[test]
@@ -370,6 +413,12 @@ fn special_files_never_leave_and_setuid_is_taken_off() {
     );
     assert_eq!((mode(&play.host("s")), mode(&play.host("tool"))), (0o755, 0o755));
     assert!(!play.exists("p") && !play.exists("sock"));
+    stopped(
+        "F22",
+        "leave setuid files, fifos, sockets, devices",
+        "write-back gate: dropped, bits off",
+        &"Drop(Special)",
+    );
 }
 
 #[test]
@@ -390,6 +439,12 @@ fn a_file_of_holes_is_dropped_before_it_is_read() {
     assert_eq!(*at(&changes, "big").verdict(), Verdict::Drop(DropReason::Sparse));
     play.apply(&changes);
     assert!(!play.exists("big") && play.read("z") == "after\n");
+    stopped(
+        "F23",
+        "a file of holes, to be read and written back",
+        "write-back gate: dropped unread",
+        &"Drop(Sparse)",
+    );
 }
 
 #[test]
