@@ -43,12 +43,7 @@ use tokio::net::UnixListener;
 /// Runs the command and returns the exit code to pass on.
 pub(crate) fn run(global: &Global, args: &RunArgs, voice: &mut Voice) -> Result<u8, Failure> {
     let begun = Instant::now();
-    let places = Places::find(global)?;
-    let around = surroundings(&places)?;
-    let mut config = config::load(&places, &around.workspace, Purpose::Run)?;
-    for warning in &config.warnings {
-        voice.warn(warning)?;
-    }
+    let (places, around, mut config) = configured(global, voice)?;
     let role = config.role(args.agent.as_deref())?;
     let program = program(&around, args)?;
     let argv = words(args)?;
@@ -57,10 +52,7 @@ pub(crate) fn run(global: &Global, args: &RunArgs, voice: &mut Voice) -> Result<
     if client.is_some() && config.box_of(&role).network == Network::None {
         return Err(no_model(&role));
     }
-    let runtime =
-        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
-    let runtime =
-        runtime.map_err(|error| not_started(&format!("cannot start the runtime: {error}")))?;
+    let runtime = runtime()?;
     let vault = super::secret::vault(&config, &places, Some(&around.workspace));
     let access = runtime.block_on(model::access(&config, &around, &vault, client.is_some()))?;
     let store = Store::open(&places.state).map_err(|error| state_failure(&error.to_string()))?;
@@ -88,8 +80,8 @@ pub(crate) fn run(global: &Global, args: &RunArgs, voice: &mut Voice) -> Result<
         .pipeline()
         .admit(seat, &argv, facts)
         .map_err(|refused| state_failure(&refused.hint()))?;
-    let placeholders = placeholders(&config)?;
     let mut run = Run {
+        placeholders: placeholders(&config)?,
         gate: Arc::clone(&gate),
         caller: caller.clone(),
         around,
@@ -99,7 +91,6 @@ pub(crate) fn run(global: &Global, args: &RunArgs, voice: &mut Voice) -> Result<
         keep,
         places,
         conversation,
-        placeholders,
     };
     let report = runtime.block_on(run.perform(args, &program, &argv, access));
     let ended = finish(&gate, &caller, &report, begun);
@@ -110,6 +101,25 @@ pub(crate) fn run(global: &Global, args: &RunArgs, voice: &mut Voice) -> Result<
     runtime.shutdown_timeout(Duration::from_millis(100));
     ended?;
     Ok(code)
+}
+
+/// What is configured for a run from here, and what should be known of it.
+fn configured(
+    global: &Global,
+    voice: &mut Voice,
+) -> Result<(Places, Surroundings, Config), Failure> {
+    let places = Places::find(global)?;
+    let around = surroundings(&places)?;
+    let config = config::load(&places, &around.workspace, Purpose::Run)?;
+    for warning in &config.warnings {
+        voice.warn(warning)?;
+    }
+    Ok((places, around, config))
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    let built = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    built.map_err(|error| not_started(&format!("cannot start the runtime: {error}")))
 }
 
 /// What one run is made of, once it has its seat.
