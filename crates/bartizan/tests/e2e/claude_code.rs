@@ -14,20 +14,20 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 /// A project, a model and what became of one run of the client between them.
-struct Session {
-    project: Project,
-    api: Api,
-    ran: Ran,
-    log: Log,
+pub(crate) struct Session {
+    pub(crate) project: Project,
+    pub(crate) api: Api,
+    pub(crate) ran: Ran,
+    pub(crate) log: Log,
 }
 
 impl Session {
     /// Runs the client on `prompt`; `None` when there is no client to run.
-    fn run(project: Project, script: Script, prompt: &str) -> Option<Self> {
+    pub(crate) fn run(project: Project, script: Script, prompt: &str) -> Option<Self> {
         Self::run_with(project, script, &["-p", prompt, "--permission-mode", "bypassPermissions"])
     }
 
-    fn run_with(project: Project, script: Script, args: &[&str]) -> Option<Self> {
+    pub(crate) fn run_with(project: Project, script: Script, args: &[&str]) -> Option<Self> {
         let client = client()?;
         let api = Api::start(script);
         let mut command = vec![client.to_str().unwrap()];
@@ -40,7 +40,7 @@ impl Session {
     }
 
     /// What holds of every session, whatever the model tried.
-    fn keeps_its_secrets(&self) {
+    pub(crate) fn keeps_its_secrets(&self) {
         for request in self.api.requests() {
             assert_eq!(
                 request.header("x-api-key"),
@@ -66,7 +66,7 @@ impl Session {
         self.log.is_whole(&self.project);
     }
 
-    fn main(&self, turn: usize) -> String {
+    pub(crate) fn main(&self, turn: usize) -> String {
         self.api.result("main", turn)
     }
 
@@ -74,7 +74,7 @@ impl Session {
         self.api.result("subagent", turn)
     }
 
-    fn ended_well(&self) {
+    pub(crate) fn ended_well(&self) {
         assert!(self.ran.status.success(), "{:?}", self.ran);
     }
 }

@@ -3,7 +3,7 @@
 //! leave as they came, so that the model's prompt cache still hits.
 
 use super::json::{Doc, Edits, Node, quoted};
-use super::scrub::{Found, Scrub, machine_part, system_note};
+use super::scrub::{Found, SKILL, Scrub, machine_part, system_note};
 use crate::doors::calls::{Act, Answered, Calls, Seen, StandIn};
 use bartizan_scan::{Trust, display_line};
 use std::collections::{BTreeSet, HashMap};
@@ -465,7 +465,9 @@ impl Place {
 fn origin(text: &str) -> (&'static str, Trust) {
     let from_outside =
         ["<task-notification", "SYSTEM NOTIFICATION", "<teammate-message", "<untrusted-content"];
-    if from_outside.iter().any(|mark| text.contains(mark)) {
+    if text.starts_with(SKILL) {
+        ("skill", Trust::Workspace)
+    } else if from_outside.iter().any(|mark| text.contains(mark)) {
         ("client notification", Trust::Untrusted)
     } else if text.contains("# MCP Server Instructions") {
         ("MCP server instructions", Trust::Untrusted)

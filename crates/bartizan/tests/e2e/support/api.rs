@@ -7,7 +7,7 @@
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use std::time::Duration;
 
@@ -27,7 +27,28 @@ pub(crate) type Turn = Vec<Block>;
 #[derive(Debug, Clone)]
 pub(crate) enum Block {
     Text(String),
-    Tool { name: String, input: Value },
+    Tool {
+        name: String,
+        input: Value,
+    },
+    /// No block: the answer waits until the test says so.
+    Wait(Hold),
+}
+
+/// Holds an answer back until it is let go.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Hold(Arc<(Mutex<bool>, Condvar)>);
+
+impl Hold {
+    pub(crate) fn let_go(&self) {
+        *self.0.0.lock().unwrap() = true;
+        self.0.1.notify_all();
+    }
+
+    fn wait(&self) {
+        let held = self.0.0.lock().unwrap();
+        drop(self.0.1.wait_timeout_while(held, IDLE, |gone| !*gone).unwrap());
+    }
 }
 
 /// A turn that calls one tool.
@@ -123,9 +144,13 @@ impl Api {
 
     /// What the model read of the call that turn `turn` of a thread made with its first block.
     pub(crate) fn result(&self, thread: &str, turn: usize) -> String {
-        let id = call_id(thread, turn, 0);
+        self.result_of(&call_id(thread, turn, 0))
+    }
+
+    /// What the model read of this call.
+    pub(crate) fn result_of(&self, id: &str) -> String {
         let requests = self.requests();
-        let found = requests.iter().flat_map(Request::tool_results).find(|(call, _)| *call == id);
+        let found = requests.iter().flat_map(Request::tool_results).find(|(call, _)| call == id);
         let Some((_, text)) = found else { panic!("no result of call `{id}` arrived") };
         text
     }
@@ -240,7 +265,14 @@ fn reply(request: &Request, body: &Value, script: &Script) -> Reply {
     let turn = messages.iter().filter(|message| message["role"] == "assistant").count();
     let has_tools = body["tools"].as_array().is_some_and(|tools| !tools.is_empty());
     let scripted = if has_tools { turns.get(turn).cloned() } else { None };
-    let blocks = scripted.unwrap_or_else(|| say("Done."));
+    let mut blocks = scripted.unwrap_or_else(|| say("Done."));
+    blocks.retain(|block| match block {
+        Block::Wait(hold) => {
+            hold.wait();
+            false
+        }
+        Block::Text(_) | Block::Tool { .. } => true,
+    });
     let calls = blocks.iter().any(|block| matches!(block, Block::Tool { .. }));
     let block = |(index, block)| match block {
         Block::Text(text) => json!({ "type": "text", "text": text }),
@@ -248,6 +280,7 @@ fn reply(request: &Request, body: &Value, script: &Script) -> Reply {
             let id = call_id(thread, turn, index);
             json!({ "type": "tool_use", "id": id, "name": name, "input": input })
         }
+        Block::Wait(_) => Value::Null,
     };
     Reply {
         id: format!("msg_{thread}_{turn}"),
