@@ -10,8 +10,7 @@ use crate::app::Gate;
 use crate::cli::{Global, RunArgs, exit};
 use crate::client::{Client, claude_code};
 use crate::config::{self, Config, Network, Places, Purpose, Rest};
-use crate::doors::calls::{Calls, Past};
-use crate::doors::model::{Budget, Conversation, ModelDoor, Scrub};
+use crate::doors::model::{Conversation, ModelDoor};
 use crate::doors::net::{MODEL_HOST, NetDoor};
 use crate::doors::run::home::Home;
 use crate::doors::run::{BoxRun, RunReport};
@@ -25,7 +24,7 @@ use bartizan_gate::policy::Policy;
 use bartizan_gate::seat::Caller;
 use bartizan_gate::tool::Catalogue;
 use bartizan_sandbox::writeback;
-use bartizan_scan::{KnownSecret, Redactor, ScanKey};
+use bartizan_scan::Redactor;
 use bartizan_store::{Session, SessionFilter, Sessions, Store};
 use enclosure::Hidden;
 use model::ModelAccess;
@@ -63,9 +62,7 @@ pub(crate) fn run(global: &Global, args: &RunArgs, voice: &mut Voice) -> Result<
     let catalogue = Catalogue::builtin().map_err(|error| not_started(&error.to_string()))?;
     let policy = config.policy(&catalogue)?;
     let aloud = !args.no_summary && crate::doors::run::terminal::terminals() == [false; 3];
-    let key = ScanKey::new(random()?);
-    let redactor = redactor(key.clone(), known)?;
-    let conversation = conversation(&config, &around, &places, Scrub::new(redactor.clone(), key))?;
+    let (redactor, conversation) = model::conversation(&config, &around, &places, known)?;
     let gate = Arc::new(gate(&store, catalogue, policy, redactor, &session, aloud));
     let seat = seat::take(&Sitter {
         config: &config,
@@ -318,33 +315,9 @@ fn words(args: &RunArgs) -> Result<Vec<String>, Failure> {
     args.command.iter().map(word).collect()
 }
 
-fn redactor(key: ScanKey, known: Option<KnownSecret>) -> Result<Redactor, Failure> {
-    Redactor::new(key, known).map_err(|error| {
-        let problem =
-            Problem::new(format!("the model credential cannot be kept out of the log: {error}"));
-        Failure::new(
-            exit::CONFIG,
-            problem.hint("use a real key; a test needs one of at least 8 different characters"),
-        )
-    })
-}
-
-fn conversation(
-    config: &Config,
-    around: &Surroundings,
-    places: &Places,
-    scrub: Scrub,
-) -> Result<Conversation, Failure> {
-    let folder = places.state.join("calls");
-    let workspace = around.workspace.to_string_lossy();
-    let past = Past::open(&folder, &workspace)
-        .map_err(|error| Failure::file("keep calls in", &folder, &error))?;
-    let limits = config.roles.iter().map(|(name, role)| (name.clone(), role.budget));
-    Ok(Conversation {
-        scrub,
-        calls: Arc::new(Calls::after(past)),
-        budget: Arc::new(Budget::new(limits)),
-    })
+fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    let built = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    built.map_err(|error| not_started(&format!("cannot start the runtime: {error}")))
 }
 
 fn gate(

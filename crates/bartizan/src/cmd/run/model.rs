@@ -1,13 +1,17 @@
 //! With which key, and to where, does the agent reach its model? Settled before the box exists, outside it.
 
 use crate::cli::exit;
+use crate::cmd::run::random;
 use crate::cmd::run::surroundings::Surroundings;
-use crate::config::{Config, CredentialHeader};
+use crate::config::{Config, CredentialHeader, Places};
+use crate::doors::calls::{Calls, Past};
+use crate::doors::model::{Budget, Conversation, Scrub};
 use crate::report::{Failure, Problem};
 use bartizan_egress::{
     Credential, ModelLimits, ModelRoute, Resolver, SecretRef, SecretValue, Upstream, Vault,
 };
-use bartizan_scan::KnownSecret;
+use bartizan_scan::{KnownSecret, Redactor, ScanKey};
+use std::sync::Arc;
 
 /// The way to the model, its key inside.
 pub(crate) struct ModelAccess {
@@ -74,6 +78,31 @@ fn upstream(config: &Config, around: &Surroundings) -> Result<Upstream, Failure>
             problem.hint("set ANTHROPIC_BASE_URL, or `upstream` under `[model]`"),
         )
     })
+}
+
+/// What is said on both sides of the door is held against this; the redactor also keeps the log clean.
+pub(crate) fn conversation(
+    config: &Config,
+    around: &Surroundings,
+    places: &Places,
+    known: Option<KnownSecret>,
+) -> Result<(Redactor, Conversation), Failure> {
+    let key = ScanKey::new(random()?);
+    let redactor = Redactor::new(key.clone(), known).map_err(|error| {
+        let what = format!("the model credential cannot be kept out of the log: {error}");
+        let hint = "use a real key; a test needs one of at least 8 different characters";
+        Failure::new(exit::CONFIG, Problem::new(what).hint(hint))
+    })?;
+    let folder = places.state.join("calls");
+    let past = Past::open(&folder, &around.workspace.to_string_lossy())
+        .map_err(|error| Failure::file("keep calls in", &folder, &error))?;
+    let limits = config.roles.iter().map(|(name, role)| (name.clone(), role.budget));
+    let conversation = Conversation {
+        scrub: Scrub::new(redactor.clone(), key),
+        calls: Arc::new(Calls::after(past)),
+        budget: Arc::new(Budget::new(limits)),
+    };
+    Ok((redactor, conversation))
 }
 
 fn known(value: &SecretValue) -> Option<KnownSecret> {
