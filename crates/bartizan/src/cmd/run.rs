@@ -315,11 +315,6 @@ fn words(args: &RunArgs) -> Result<Vec<String>, Failure> {
     args.command.iter().map(word).collect()
 }
 
-fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
-    let built = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
-    built.map_err(|error| not_started(&format!("cannot start the runtime: {error}")))
-}
-
 fn gate(
     store: &Store,
     catalogue: Catalogue,
