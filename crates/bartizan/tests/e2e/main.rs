@@ -16,6 +16,7 @@ mod endings;
 mod hostile_model;
 mod interactive;
 mod model_door;
+mod parallel;
 mod plain_box;
 mod profiles;
 mod support;
