@@ -148,6 +148,7 @@ fn decide(c: &mut Criterion) {
             home: "/home/anna".into(),
             visible: vec![path("/usr")],
             subagents: BTreeMap::new(),
+            confined: BTreeMap::new(),
             private: Vec::new(),
             model_upstream: Some(HostPort::parse("127.0.0.1:8080").unwrap()),
             model_secret: None,

@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | [`identity`] | who asks, by evidence? | `Identified` |
 //! | [`list`] | is the tool on this agent's list? | `Listed` |
-//! | [`scope`] | typed arguments, canonical paths and hosts? | `Scoped` |
+//! | [`scope`] | typed arguments, canonical paths and hosts, within the role's own box ([`confine`])? | `Scoped` |
 //! | [`risk`] | can it be undone? | `Rated` |
 //! | [`grant`] | which hosts and secrets would it get? | `Granted` |
 //! | [`approval`] | does policy permit it, and did a person say yes where it must be asked? | `Cleared` |
@@ -13,6 +13,7 @@
 //! nothing until the call is cleared and on the log.
 
 pub(crate) mod approval;
+mod confine;
 pub(crate) mod grant;
 pub(crate) mod identity;
 pub(crate) mod list;

@@ -57,6 +57,16 @@ pub enum Refusal {
         /// How much there was.
         limit: u64,
     },
+    /// The role's own box is narrower than the one its session runs in.
+    #[error(
+        "`{tool}` would run in a box that is wider than the one of your role; leave it to the agent that started you"
+    )]
+    BoxNarrower {
+        /// The tool.
+        tool: String,
+        /// The subagent's role.
+        role: String,
+    },
     /// The desk cannot be reached, so nobody can be asked.
     #[error("nobody can be asked just now, so this does not happen")]
     DeskUnavailable {
@@ -177,6 +187,7 @@ impl Refusal {
             Self::ApprovalRequired { .. } => "approval-required",
             Self::ArgumentsInvalid { .. } => "arguments-invalid",
             Self::BudgetSpent { .. } => "budget-spent",
+            Self::BoxNarrower { .. } => "box-narrower",
             Self::DeskUnavailable { .. } => "desk-unavailable",
             Self::DeskFull => "desk-full",
             Self::HostInvalid { .. } => "host-invalid",
@@ -204,6 +215,7 @@ impl Refusal {
             Self::AgentUnknown
             | Self::ApprovalDenied { .. }
             | Self::ArgumentsInvalid { .. }
+            | Self::BoxNarrower { .. }
             | Self::DeskUnavailable { .. }
             | Self::DeskFull
             | Self::HostInvalid { .. }
@@ -234,6 +246,9 @@ impl Refusal {
             Self::ArgumentsInvalid { tool, .. } => {
                 format!("compare with `bartizan policy show --tool {tool}`")
             }
+            Self::BoxNarrower { role, .. } => format!(
+                "a subagent runs in its session's box; give role `{role}` a box as wide ([roles.{role}.box]), or run it by itself: `bartizan run --agent {role}`"
+            ),
             Self::DeskUnavailable { cause } | Self::LedgerUnavailable { cause } => {
                 format!("{cause}; `bartizan doctor` says what to mend")
             }

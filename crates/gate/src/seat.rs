@@ -23,12 +23,25 @@ pub struct Seat {
     pub visible: Vec<CanonicalPath>,
     /// Which role a subagent of a kind has: `(parent role, kind) → role`; absent = the parent's.
     pub subagents: BTreeMap<(RoleName, String), RoleName>,
+    /// Roles whose box is narrower than this session's. Their agents may do nothing in this session's box that they could not do in their own.
+    pub confined: BTreeMap<RoleName, Confines>,
     /// Addresses that are not public and may be reached all the same, when policy allows it.
     pub private: Vec<HostPort>,
     /// Where the model route leads; it may be private, for model requests and for nothing else.
     pub model_upstream: Option<HostPort>,
     /// The secret that is added to model requests.
     pub model_secret: Option<SecretName>,
+}
+
+/// What a role's own box would let its agents do, as far as it is less than what the session's does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Confines {
+    /// Whether anything but the model may be reached.
+    pub network: bool,
+    /// Where it may read in the workspace; `None` is nowhere.
+    pub reads: Option<CanonicalPath>,
+    /// Where it may write; `None` is nowhere.
+    pub writes: Option<CanonicalPath>,
 }
 
 /// Proof that a request came in on a session's own socket. Cheap to clone; made by

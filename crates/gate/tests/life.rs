@@ -3,11 +3,14 @@
 mod support;
 
 use bartizan_gate::call::{Decision, Door, Outcome, Proposed};
+use bartizan_gate::name::CanonicalPath;
 use bartizan_gate::policy::Verdict;
 use bartizan_gate::refusal::Refusal;
+use bartizan_gate::seat::Confines;
 use bartizan_store::{Answer, Desk, Durability, Verdict as Word};
 use proptest::prelude::*;
 use serde_json::{Value, json};
+use std::path::Path;
 use support::{Fixture, rules};
 
 fn read(path: &str) -> (&'static str, Value) {
@@ -211,4 +214,32 @@ fn strictness(verdict: &Result<Verdict, Refusal>) -> u32 {
         Ok(Verdict::Ask { quorum }) => *quorum,
         Ok(Verdict::Deny) | Err(_) => u32::MAX,
     }
+}
+
+#[test]
+fn a_subagent_of_a_narrower_box_does_nothing_that_its_own_box_would_not_let_it_do() {
+    let docs = CanonicalPath::absolute(Path::new("/home/anna/project/docs"));
+    let confines = Confines { network: false, reads: docs.clone(), writes: docs };
+    let fixture = Fixture::with_narrower(rules("allow", &["*"]), confines);
+    let child = |tool: &str, arguments: Value| {
+        let proposed = Proposed::new(&fixture.caller, Door::Hook, tool, arguments);
+        fixture.pipeline.decide(proposed.by_subagent("Explore", "a1"))
+    };
+    let refused = [
+        ("Bash", json!({ "command": "ls" })),
+        ("Monitor", json!({ "command": "ls", "description": "x" })),
+        ("Agent", json!({ "description": "x", "prompt": "x", "subagent_type": "other" })),
+        ("WebFetch", json!({ "url": "https://example.com/", "prompt": "x" })),
+        ("Read", json!({ "file_path": "/home/anna/project/src/a.rs" })),
+        ("Write", json!({ "file_path": "docs/../src/a.rs", "content": "x" })),
+        ("Write", json!({ "file_path": "docsx/a", "content": "x" })),
+    ];
+    for (tool, arguments) in refused {
+        let refusal = child(tool, arguments.clone()).unwrap_err();
+        assert_eq!(refusal.code(), "box-narrower", "{tool} {arguments}: {refusal}");
+    }
+    // What its own box would let it do flows, and its parent is as free as before.
+    assert!(child("Read", json!({ "file_path": "/home/anna/project/docs/a.md" })).is_ok());
+    assert!(child("Write", json!({ "file_path": "docs/a.md", "content": "x" })).is_ok());
+    assert!(fixture.decide(("Bash", json!({ "command": "ls" }))).is_ok());
 }

@@ -62,6 +62,7 @@ impl Trial {
             home: "/home/anna".into(),
             visible: Vec::new(),
             subagents: BTreeMap::new(),
+            confined: BTreeMap::new(),
             private: Vec::new(),
             model_upstream: None,
             model_secret: None,

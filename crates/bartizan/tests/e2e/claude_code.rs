@@ -252,6 +252,42 @@ fn a_subagent_gets_no_further() {
 }
 
 #[test]
+fn a_subagent_of_a_narrower_role_runs_no_program_in_the_wider_box() {
+    let project = Project::new();
+    project.configure(
+        "[roles.default.subagents]\ngeneral-purpose = \"reader\"\n\
+         [roles.reader]\nextends = [\"default\"]\n[roles.reader.box]\nworkspace = \"read-only\"\n",
+    );
+    let notes = project.workspace().join("notes.txt");
+    let agent = json!({
+        "description": "help", "prompt": "do the sub task", "subagent_type": "general-purpose", "run_in_background": false,
+    });
+    let script = Script {
+        main: vec![tool("Agent", agent), bash("echo from main > main.txt"), say("All done.")],
+        subagent: vec![
+            bash("echo EVIL > notes.txt; echo ran"),
+            tool("Write", json!({ "file_path": notes, "content": "EVIL" })),
+            tool("Read", json!({ "file_path": notes })),
+            say("report of the subagent"),
+        ],
+    };
+    let Some(session) = Session::run(project, script, "start") else { return };
+    session.ended_well();
+    for turn in 0..2 {
+        let refused = session.log.refusal(&call_id("subagent", turn, 0));
+        assert_eq!(refused["code"], "box-narrower", "{refused}");
+    }
+    assert!(
+        session.subagent(0).contains("wider than the one of your role"),
+        "{}",
+        session.subagent(0)
+    );
+    assert!(session.subagent(2).contains(NOTES), "what its own box would show it may read");
+    assert_eq!(session.project.file("notes.txt"), Some(format!("{NOTES}\n")));
+    assert_eq!(session.project.file("main.txt").as_deref(), Some("from main\n"), "its parent may");
+}
+
+#[test]
 fn the_environment_holds_no_key() {
     let script = Script {
         main: vec![

@@ -1,7 +1,7 @@
 //! Are the arguments what the tool takes, and what do they point at? Typed, canonical, and turned
 //! into the facts that policies read.
 
-use crate::gates::{Identified, Listed};
+use crate::gates::{Identified, Listed, confine};
 use crate::name::{Host, HostPort, ServerName};
 use crate::policy::{CommandFact, Facts, HostFact, PathFact};
 use crate::refusal::Refusal;
@@ -89,6 +89,7 @@ pub(crate) fn check(
             }
         }
     }
+    confine::check(who, listed, &scoped, seat)?;
     Ok(scoped)
 }
 

@@ -11,7 +11,7 @@ use bartizan_gate::name::{CanonicalPath, HostPort, RoleName, SessionId};
 use bartizan_gate::pipeline::{Parts, Pipeline};
 use bartizan_gate::policy::{Layer, Place, Policy, Roles, RuleVerdict, ShortForm};
 use bartizan_gate::refusal::Refusal;
-use bartizan_gate::seat::{Caller, Seat};
+use bartizan_gate::seat::{Caller, Confines, Seat};
 use bartizan_gate::tool::Catalogue;
 use bartizan_scan::{KnownSecret, Redactor, ScanKey};
 use bartizan_store::{
@@ -77,7 +77,28 @@ impl Fixture {
         fixture
     }
 
+    /// As [`Fixture::with_roles`], where the child's own box is narrower.
+    pub(crate) fn with_narrower(mut rules: Vec<ShortForm>, confines: Confines) -> Self {
+        for rule in &mut rules {
+            rule.role = None;
+        }
+        let roles = Roles::new(["coder", "leaf"].map(|name| (role(name), Vec::new()))).unwrap();
+        let catalogue = Catalogue::builtin().unwrap();
+        let policy = Policy::load(&[], &rules, &roles, &catalogue, &[]).unwrap();
+        Self::within(catalogue, policy, "coder", "leaf", Some(confines))
+    }
+
     fn on(catalogue: Catalogue, policy: Policy, parent: &str, child: &str) -> Self {
+        Self::within(catalogue, policy, parent, child, None)
+    }
+
+    fn within(
+        catalogue: Catalogue,
+        policy: Policy,
+        parent: &str,
+        child: &str,
+        confined: Option<Confines>,
+    ) -> Self {
         let dir = TempDir::new().unwrap();
         let store = Store::open(dir.path()).unwrap();
         let known = KnownSecret { name: "test".to_owned(), value: SECRET.to_owned().into() };
@@ -98,6 +119,7 @@ impl Fixture {
             home: "/home/anna".into(),
             visible: vec![path("/usr")],
             subagents: BTreeMap::from([((role(parent), "Explore".to_owned()), role(child))]),
+            confined: confined.map(|confines| (role(child), confines)).into_iter().collect(),
             private: Vec::new(),
             model_upstream: Some(HostPort::parse("127.0.0.1:8080").unwrap()),
             model_secret: None,

@@ -2,10 +2,11 @@
 
 use crate::cli::exit;
 use crate::cmd::run::surroundings::Surroundings;
-use crate::config::Config;
+use crate::config::{BoxSettings, Config, Network, Rest, WorkspaceMode};
 use crate::report::{Failure, Problem};
 use bartizan_gate::name::{CanonicalPath, HostPort, RoleName, SecretName, SessionId};
-use bartizan_gate::seat::Seat;
+use bartizan_gate::seat::{Confines, Seat};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// Who takes the seat, and where.
@@ -45,11 +46,95 @@ pub(crate) fn take(sitter: &Sitter<'_>) -> Result<Seat, Failure> {
         home: around.home.clone(),
         visible: shown.filter_map(|path| CanonicalPath::absolute(&path)).collect(),
         subagents: subagents.collect(),
+        confined: confined(config, role, &around.root),
         private: config.private_hosts.clone(),
         model_upstream: model.cloned(),
         model_secret: model.and_then(|_| SecretName::parse("model").ok()),
     })
 }
 
+/// The roles whose box is narrower than the session's, which is the one that their agents run in.
+fn confined(config: &Config, session: &RoleName, root: &Path) -> BTreeMap<RoleName, Confines> {
+    let whole = config.box_of(session);
+    let others = config.roles.iter().filter(|(name, _)| *name != session);
+    let narrower = others.filter(|(_, role)| is_narrower(&role.enclosure, &whole, root));
+    narrower.map(|(name, role)| (name.clone(), confines(&role.enclosure, root))).collect()
+}
+
+/// Whether a box shows or allows less than the session's. Limits do not count: those of a session are for all its agents
+/// together.
+fn is_narrower(own: &BoxSettings, session: &BoxSettings, root: &Path) -> bool {
+    let folder = own.folder.as_ref().is_some_and(|folder| {
+        session.folder.as_ref().is_none_or(|whole| !whole.starts_with(folder))
+            || (session.rest == Rest::ReadOnly && own.rest == Rest::Hidden)
+    });
+    let unseen = |path: &&PathBuf| path.as_path() != root && !own.readable.contains(path);
+    folder
+        || own.workspace < session.workspace
+        || own.network < session.network
+        || session.readable.iter().any(|path| unseen(&path))
+}
+
+fn confines(own: &BoxSettings, root: &Path) -> Confines {
+    let at = |path: &Path| CanonicalPath::absolute(path);
+    let folder = own.folder.as_ref().map_or_else(|| root.to_path_buf(), |folder| root.join(folder));
+    Confines {
+        network: own.network == Network::Gated,
+        reads: if own.rest == Rest::ReadOnly { at(root) } else { at(&folder) },
+        writes: if own.workspace == WorkspaceMode::ReadOnly { None } else { at(&folder) },
+    }
+}
+
 /// What every box shows besides.
 const SYSTEM: [&str; 6] = ["/usr", "/bin", "/lib", "/lib64", "/sbin", "/tmp"];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_box_is_narrower_when_it_shows_or_allows_less_and_not_when_it_is_only_smaller() {
+        let root = Path::new("/home/anna/shop");
+        let whole = BoxSettings::default();
+        let with = |change: &dyn Fn(&mut BoxSettings)| {
+            let mut own = BoxSettings::default();
+            change(&mut own);
+            own
+        };
+        let docs = with(&|own| own.folder = Some("docs".into()));
+        let narrow = [
+            docs.clone(),
+            with(&|own| own.workspace = WorkspaceMode::ReadOnly),
+            with(&|own| own.network = Network::Model),
+        ];
+        for own in &narrow {
+            assert!(is_narrower(own, &whole, root), "{own:?}");
+            assert!(!is_narrower(own, own, root), "{own:?}");
+        }
+        assert!(!is_narrower(&with(&|own| own.pids = 8), &whole, root));
+        assert!(!is_narrower(&whole, &docs, root));
+        assert!(is_narrower(&whole, &with(&|own| own.readable = vec!["/opt/data".into()]), root));
+        let inside = with(&|own| own.folder = Some("docs/api".into()));
+        assert!(!is_narrower(&docs, &inside, root) && is_narrower(&inside, &docs, root));
+    }
+
+    #[test]
+    fn what_a_narrower_role_may_touch_is_what_its_own_box_would_show() {
+        let root = Path::new("/home/anna/shop");
+        let mut own = BoxSettings { folder: Some("docs".into()), ..BoxSettings::default() };
+        let at = |path: &str| CanonicalPath::absolute(Path::new(path));
+        let docs = confines(&own, root);
+        assert_eq!(
+            (docs.reads, docs.writes),
+            (at("/home/anna/shop/docs"), at("/home/anna/shop/docs"))
+        );
+        own.rest = Rest::ReadOnly;
+        own.workspace = WorkspaceMode::ReadOnly;
+        own.network = Network::None;
+        let nothing = confines(&own, root);
+        assert_eq!(
+            (nothing.reads, nothing.writes, nothing.network),
+            (at("/home/anna/shop"), None, false)
+        );
+    }
+}

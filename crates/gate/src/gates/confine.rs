@@ -1,0 +1,51 @@
+//! Would this act leave the smaller box that its agent's role describes? A subagent runs in its session's box. What its own
+//! role's box would not let it do there is refused here, early and readable.
+
+use crate::gates::{Identified, Listed, Scoped};
+use crate::name::CanonicalPath;
+use crate::refusal::Refusal;
+use crate::seat::{Confines, Seat};
+use crate::tool::{Effect, TargetKind, ToolDef};
+
+pub(super) fn check(
+    who: &Identified,
+    listed: &Listed,
+    scoped: &Scoped,
+    seat: &Seat,
+) -> Result<(), Refusal> {
+    let Some(confines) = seat.confined.get(who.role()) else { return Ok(()) };
+    let tool = listed.tool();
+    if allowed(confines, tool, scoped, seat) {
+        return Ok(());
+    }
+    let (tool, role) = (tool.name().to_string(), who.role().to_string());
+    Err(Refusal::BoxNarrower { tool, role })
+}
+
+fn allowed(confines: &Confines, tool: &ToolDef, scoped: &Scoped, seat: &Seat) -> bool {
+    // A program is held by its box alone; and an agent that this one starts would not be known as its child.
+    let has = |kind: TargetKind| tool.targets().iter().any(|target| target.kind() == kind);
+    if has(TargetKind::Command) || STARTS_AGENTS.contains(&tool.name().as_str()) {
+        return false;
+    }
+    if (has(TargetKind::Host) || has(TargetKind::Url)) && !confines.network {
+        return false;
+    }
+    tool.targets().iter().filter(|target| target.kind() == TargetKind::Path).all(|target| {
+        let text = scoped.arguments().get(target.field()).and_then(serde_json::Value::as_str);
+        let Ok(path) = seat.path(text.unwrap_or(".")) else { return false };
+        // What the box shows besides the workspace has been judged by its own policy.
+        let foreign = path.below(&seat.workspace).is_none();
+        let within = |place: &Option<CanonicalPath>| {
+            place.as_ref().is_some_and(|place| path.below(place).is_some())
+        };
+        if tool.effect() == Effect::Read {
+            foreign || within(&confines.reads)
+        } else {
+            within(&confines.writes)
+        }
+    })
+}
+
+/// The tools by which an agent starts another.
+const STARTS_AGENTS: [&str; 2] = ["Agent", "Task"];
