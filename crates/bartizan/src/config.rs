@@ -24,6 +24,7 @@ pub(crate) use secret::Secret;
 use crate::cli::exit;
 use crate::report::{Excerpt, Failure, Problem, did_you_mean};
 use bartizan_egress::SecretRef;
+use bartizan_egress::vault::Server;
 use bartizan_gate::name::{Approver, HostPort, RoleName, SecretName};
 use bartizan_gate::policy::{self, Layer, Policy, PolicyError, Roles, ShortForm};
 use bartizan_gate::tool::Catalogue;
@@ -46,6 +47,8 @@ pub(crate) struct Config {
     pub(crate) model: Model,
     /// Where secrets come from.
     pub(crate) secrets: BTreeMap<SecretName, Secret>,
+    /// The server behind `vault://`.
+    pub(crate) server: Option<Server>,
     /// Who may answer questions; empty means whoever can write the state directory.
     pub(crate) approvers: Vec<Approver>,
     /// Addresses that are not public and may be reached, when policy allows it.

@@ -37,6 +37,11 @@ impl SecretValue {
         &self.0
     }
 
+    /// The value as text.
+    pub(crate) fn text(&self) -> Option<&str> {
+        std::str::from_utf8(&self.0).ok()
+    }
+
     /// Lends the value to `look`: for the redactor, which must know what to look for, and for nobody else.
     pub fn danger_expose<R>(&self, look: impl FnOnce(&[u8]) -> R) -> R {
         look(&self.0)

@@ -10,6 +10,9 @@ mod bech32;
 mod exec;
 mod fault;
 mod folder;
+mod hashi;
+mod http;
+mod lease;
 mod material;
 mod placeholder;
 mod reference;
@@ -18,14 +21,19 @@ mod shelf;
 pub use age::{AgeError, Identity};
 pub use fault::{Fault, FaultKind};
 pub use folder::Folder;
+pub use hashi::{Login, Server};
+pub use lease::{Forgetful, Lease, LeaseBook};
 pub use material::Material;
 pub use placeholder::{Placeholders, SecretKind};
 pub use reference::SecretRef;
 
+use crate::resolve::Resolver;
 use crate::secret::{SecretError, SecretValue};
 use bartizan_gate::effect::Warrant;
 use bartizan_gate::name::SecretName;
 use exec::Program;
+use hashi::{Proof, Prover, Proving, Session};
+use http::Client;
 use reference::Source;
 use shelf::Shelf;
 use std::collections::{BTreeMap, HashMap};
@@ -65,6 +73,8 @@ struct Inner {
     environment: Box<Environment>,
     folder: Option<Folder>,
     workspace: Option<PathBuf>,
+    server: Option<Session>,
+    book: Option<Arc<dyn LeaseBook>>,
     shelf: Shelf,
 }
 
@@ -86,6 +96,27 @@ impl VaultBuilder {
     #[must_use = "a builder is a value"]
     pub fn folder(mut self, folder: Folder) -> Self {
         self.0.folder = Some(folder);
+        self
+    }
+
+    /// Asks this server for `vault://`.
+    #[must_use = "a builder is a value"]
+    pub fn server(mut self, server: Server) -> Self {
+        self.0.server = Some(Session::new(server, Client::new(Resolver::system())));
+        self
+    }
+
+    /// The same server, believed for these roots instead of the machine's.
+    #[must_use = "a builder is a value"]
+    pub fn server_over(mut self, server: Server, tls: Arc<rustls::ClientConfig>) -> Self {
+        self.0.server = Some(Session::new(server, Client::believing(Resolver::system(), tls)));
+        self
+    }
+
+    /// Writes down in `book` what must be taken back. Without one nothing is minted.
+    #[must_use = "a builder is a value"]
+    pub fn leases(mut self, book: Arc<dyn LeaseBook>) -> Self {
+        self.0.book = Some(book);
         self
     }
 
@@ -120,6 +151,8 @@ impl Vault {
             environment: Box::new(|name| std::env::var_os(name)),
             folder: None,
             workspace: None,
+            server: None,
+            book: None,
             shelf: Shelf::default(),
         })
     }
@@ -183,20 +216,110 @@ impl Vault {
     }
 
     async fn fetch(&self, declared: &Declared) -> Result<Material, SecretError> {
-        let from = &declared.from;
-        let fetched = match &from.source {
+        let fetched = match &declared.from.source {
+            Source::Vault { path, .. } => self.ask_server(path).await,
+            _ => self.fetch_here(declared).await,
+        };
+        fetched.map_err(|fault| at_fault(&declared.from, fault))
+    }
+
+    /// From the back ends of this machine.
+    async fn fetch_here(&self, declared: &Declared) -> Result<Material, Fault> {
+        match &declared.from.source {
             Source::Env(name) => {
                 let value = (self.0.environment)(name).map(OsString::into_encoded_bytes);
                 Ok(Material::single(SecretValue::new(value.unwrap_or_default())))
             }
             Source::Exec(words) => self.run(words, &declared.pass).await,
-            Source::FileAt(_) | Source::FileNamed(_) => self.unseal(from).await,
-            Source::Keyring { .. } | Source::Vault { .. } => {
-                let what = format!("`{}://` is not supported in this version", from.scheme());
+            Source::FileAt(_) | Source::FileNamed(_) => self.unseal(&declared.from).await,
+            Source::Keyring { .. } => {
+                let what = "`keyring://` is not supported in this version";
                 Err(Fault::new(FaultKind::Down, what).remedy("use another back end"))
             }
+            Source::Vault { .. } => {
+                Err(Fault::new(FaultKind::Malformed, "the way into Vault cannot be in Vault"))
+            }
+        }
+    }
+
+    /// Reads from the server in a task of its own: who no longer waits must not leave a lease half written down.
+    async fn ask_server(&self, path: &str) -> Result<Material, Fault> {
+        let (vault, path) = (self.clone(), path.to_owned());
+        let asked = tokio::spawn(async move {
+            let session = vault.session()?;
+            session.read(&path, vault.0.book.as_ref(), &vault).await
+        });
+        asked.await.unwrap_or_else(|_| Err(Fault::new(FaultKind::Down, "asking it failed")))
+    }
+
+    fn session(&self) -> Result<&Session, Fault> {
+        self.0.server.as_ref().ok_or_else(|| {
+            Fault::new(FaultKind::Missing, "no Vault server is configured")
+                .remedy("say where it is: [vault] address = \"https://vault.example:8200\"")
+        })
+    }
+
+    /// What the login needs. It cannot itself be in Vault.
+    async fn proof(&self, login: &Login) -> Result<Proof, Fault> {
+        let fetch = async |reference: &SecretRef| {
+            let declared = Declared::new(reference.clone());
+            let late = || Err(Fault::new(FaultKind::Slow, format!("`{reference}` takes too long")));
+            let found = timeout(declared.timeout, self.fetch_here(&declared)).await;
+            found.unwrap_or_else(|_| late())?.field(material::VALUE)
         };
-        fetched.map_err(|fault| at_fault(from, fault))
+        match login {
+            Login::Token(token) => Ok(Proof { role: None, secret: fetch(token).await? }),
+            Login::AppRole { role, secret, .. } => {
+                Ok(Proof { role: Some(fetch(role).await?), secret: fetch(secret).await? })
+            }
+        }
+    }
+
+    /// Takes back everything that was minted. Returns what could not be; it stands in the book for the next start.
+    pub async fn close(&self) -> Vec<Fault> {
+        self.0.shelf.clear();
+        let Some(session) = &self.0.server else { return Vec::new() };
+        let closing = session.close(self.0.book.as_ref(), self);
+        let late = || vec![Fault::new(FaultKind::Slow, "not everything was taken back in time")];
+        timeout(CLOSING, closing).await.unwrap_or_else(|_| late())
+    }
+
+    /// Takes back what processes that died have left behind, and says how many there were and what failed.
+    pub async fn recover(&self) -> (usize, Vec<Fault>) {
+        let Some(book) = &self.0.book else { return (0, Vec::new()) };
+        let (mut gone, mut faults) = (0, Vec::new());
+        let Ok(orphans) = book.orphans() else {
+            return (0, vec![Fault::new(FaultKind::Down, "the book of leases cannot be read")]);
+        };
+        for lease in orphans {
+            let late =
+                || Err(Fault::new(FaultKind::Slow, "an orphaned lease was not taken back in time"));
+            match timeout(CLOSING, self.take_back(&lease)).await.unwrap_or_else(|_| late()) {
+                Ok(()) if book.strike(&lease.id).is_ok() => gone += 1,
+                Ok(()) => {
+                    faults
+                        .push(Fault::new(FaultKind::Down, "the book of leases cannot be written"));
+                }
+                Err(fault) => faults.push(fault),
+            }
+        }
+        (gone, faults)
+    }
+
+    async fn take_back(&self, lease: &Lease) -> Result<(), Fault> {
+        match (lease.back_end.as_str(), &lease.handle) {
+            ("vault", Some(handle)) => {
+                let session = self.session()?;
+                session.revoke(handle, self).await
+            }
+            // It was asked for, and the answer is lost with its name: it ends by itself.
+            ("vault", None) => Ok(()),
+            (other, _) => {
+                let what =
+                    format!("a lease of `{other}` is left, which is not configured any more");
+                Err(Fault::new(FaultKind::Missing, what))
+            }
+        }
     }
 
     async fn run(&self, words: &[String], pass: &[String]) -> Result<Material, Fault> {
@@ -240,6 +363,12 @@ fn keeping(declared: &Declared) -> Duration {
     declared.lifetime.unwrap_or(usual)
 }
 
+impl Prover for Vault {
+    fn prove<'a>(&'a self, login: &'a Login) -> Proving<'a> {
+        Box::pin(self.proof(login))
+    }
+}
+
 /// What stands on the shelf together: all fields of one answer of Vault.
 fn key(from: &SecretRef) -> String {
     match &from.source {
@@ -257,5 +386,7 @@ const FIXED: [&str; 6] =
     ["HOME", "USER", "LOGNAME", "XDG_CONFIG_HOME", "XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS"];
 /// How long a caller waits.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// How long taking back may hold up the end of a session, or its beginning.
+const CLOSING: Duration = Duration::from_secs(20);
 /// How long an answer is kept that does not say how long it lives.
 const KEPT: Duration = Duration::from_mins(5);

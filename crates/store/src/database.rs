@@ -26,6 +26,7 @@ pub(crate) fn open_writer(dir: &StateDir, log_id: &str) -> Result<Connection, St
                 params![log_id, Digest::ZERO.as_bytes()],
             )?;
         }
+        transaction.execute_batch(crate::leases::TABLE)?;
         transaction.commit()
     };
     set_up().map_err(|error| explain(&path, &error))?;

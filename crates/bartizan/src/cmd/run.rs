@@ -9,6 +9,7 @@ pub(crate) mod surroundings;
 use crate::app::Gate;
 use crate::cli::{Global, RunArgs, exit};
 use crate::client::{Client, claude_code};
+use crate::cmd::secret;
 use crate::config::{self, Config, Network, Places, Purpose, Rest};
 use crate::doors::model::{Conversation, ModelDoor};
 use crate::doors::net::{MODEL_HOST, NetDoor};
@@ -52,10 +53,11 @@ pub(crate) fn run(global: &Global, args: &RunArgs, voice: &mut Voice) -> Result<
         return Err(no_model(&role));
     }
     let runtime = runtime()?;
-    let vault = super::secret::vault(&config, &places, Some(&around.workspace));
-    let access = runtime.block_on(model::access(&config, &around, &vault, client.is_some()))?;
     let store = Store::open(&places.state).map_err(|error| state_failure(&error.to_string()))?;
     tidy(&store, &places, voice)?;
+    let vault = secret::vault(&config, &places, Some(&around.workspace), &store);
+    runtime.block_on(secret::recover(&vault, voice))?;
+    let access = runtime.block_on(model::access(&config, &around, &vault, client.is_some()))?;
     let session = session_id()?;
     let keep = session_folder(&places, &session)?;
     let known = access.as_ref().and_then(ModelAccess::known);
@@ -93,6 +95,7 @@ pub(crate) fn run(global: &Global, args: &RunArgs, voice: &mut Voice) -> Result<
     let ended = finish(&gate, &caller, &report, begun);
     let code = summary::tell(voice, args, &gate, &caller, &report, begun)?;
     run.clean();
+    runtime.block_on(secret::take_back(&vault, voice))?;
     drop(store);
     // Threads that still carry a stream, and connections of a box that is gone, end with the process.
     runtime.shutdown_timeout(Duration::from_millis(100));

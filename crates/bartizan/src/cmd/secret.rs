@@ -3,16 +3,18 @@
 use super::{Desk, here, outside_a_box};
 use crate::cli::{SecretCommand, SecretListArgs, SecretTestArgs, exit};
 use crate::config::{self, Config, Places, Purpose};
-use crate::report::{Failure, Paint, Problem, did_you_mean, safe};
-use bartizan_egress::vault::{Fault, FaultKind, Folder};
+use crate::report::{Failure, Paint, Problem, Voice, did_you_mean, safe};
+use bartizan_egress::vault::{Fault, FaultKind, Folder, Lease, LeaseBook};
 use bartizan_egress::{SecretValue, Vault};
 use bartizan_gate::name::SecretName;
+use bartizan_store::Store;
 use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
 use serde_json::json;
 use std::fs::File;
 use std::io::{IsTerminal, Read};
 use std::os::fd::AsFd;
+use std::sync::Arc;
 
 /// `bartizan secret …`.
 pub(super) fn run(command: &SecretCommand, desk: &mut Desk<'_>) -> Result<u8, Failure> {
@@ -32,8 +34,13 @@ pub(crate) fn vault(
     config: &Config,
     places: &Places,
     workspace: Option<&std::path::Path>,
+    store: &Store,
 ) -> Vault {
-    let mut builder = Vault::builder().folder(Folder::new(&places.user));
+    let book = Arc::new(Book(store.clone()));
+    let mut builder = Vault::builder().folder(Folder::new(&places.user)).leases(book);
+    if let Some(server) = &config.server {
+        builder = builder.server(server.clone());
+    }
     if let Some(workspace) = workspace {
         builder = builder.workspace(workspace.to_path_buf());
     }
@@ -41,6 +48,54 @@ pub(crate) fn vault(
         builder = builder.declare(name.clone(), secret.declared.clone());
     }
     builder.build()
+}
+
+/// Takes back what runs that were killed have left behind.
+pub(crate) async fn recover(vault: &Vault, voice: &mut Voice) -> Result<(), Failure> {
+    let (gone, faults) = vault.recover().await;
+    if gone > 0 {
+        voice.say(&format!("{gone} credentials of runs that were killed were taken back"))?;
+    }
+    for fault in faults {
+        voice.say(&format!("a credential of a run that was killed is still out: {fault}"))?;
+    }
+    Ok(())
+}
+
+/// Takes back what was minted. What cannot be stands in the store for the next start.
+pub(crate) async fn take_back(vault: &Vault, voice: &mut Voice) -> Result<bool, Failure> {
+    let faults = vault.close().await;
+    for fault in &faults {
+        voice.say(&format!("a credential that was minted is still out: {fault}"))?;
+    }
+    Ok(faults.is_empty())
+}
+
+/// The store, as the vault sees it.
+struct Book(Store);
+
+impl LeaseBook for Book {
+    fn write(&self, lease: &Lease) -> Result<(), String> {
+        self.0.write_lease(&to_store(lease)).map_err(|error| error.to_string())
+    }
+
+    fn strike(&self, id: &str) -> Result<(), String> {
+        self.0.strike_lease(id).map_err(|error| error.to_string())
+    }
+
+    fn orphans(&self) -> Result<Vec<Lease>, String> {
+        let found = self.0.orphaned_leases().map_err(|error| error.to_string())?;
+        let lease = |left: bartizan_store::Lease| {
+            let bartizan_store::Lease { id, back_end, subject, handle } = left;
+            Lease { id, back_end, subject, handle }
+        };
+        Ok(found.into_iter().map(lease).collect())
+    }
+}
+
+fn to_store(lease: &Lease) -> bartizan_store::Lease {
+    let Lease { id, back_end, subject, handle } = lease.clone();
+    bartizan_store::Lease { id, back_end, subject, handle }
 }
 
 fn set(name: &str, desk: &mut Desk<'_>) -> Result<u8, Failure> {
@@ -112,7 +167,8 @@ fn test(args: &SecretTestArgs, desk: &mut Desk<'_>) -> Result<u8, Failure> {
         Some(name) => vec![known(&config, name)?],
         None => config.secrets.keys().cloned().collect(),
     };
-    let vault = vault(&config, &desk.places, None);
+    let store = Store::open(&desk.places.state)?;
+    let vault = vault(&config, &desk.places, None, &store);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let mut good = true;
     for name in &names {
@@ -132,6 +188,7 @@ fn test(args: &SecretTestArgs, desk: &mut Desk<'_>) -> Result<u8, Failure> {
         let word = desk.voice.paint(paint, word);
         writeln!(desk.voice.out(), "{word} {name}{note}")?;
     }
+    good &= runtime.block_on(take_back(&vault, desk.voice))?;
     Ok(if good { exit::DONE } else { exit::NO })
 }
 

@@ -10,6 +10,7 @@ use super::raw::{At, RawApprovers, RawConfig, RawHost, RawModel, RawRole, RawSec
 use super::secret::{self, Secret};
 use super::{Config, Model, Role};
 use crate::report::{Excerpt, Problem, did_you_mean};
+use bartizan_egress::vault::Server;
 use bartizan_gate::name::{Approver, HostPort, RoleName, SecretName};
 use bartizan_gate::policy::{self, Layer, Roles, ShortForm};
 use std::collections::BTreeMap;
@@ -23,6 +24,7 @@ pub(super) struct Draft<'a> {
     roles: BTreeMap<RoleName, RoleDraft>,
     model: Model,
     secrets: BTreeMap<SecretName, Secret>,
+    server: Option<Server>,
     approvers: Vec<Approver>,
     private_hosts: Vec<HostPort>,
     rules: Vec<ShortForm>,
@@ -47,6 +49,7 @@ impl<'a> Draft<'a> {
             roles: BTreeMap::new(),
             model: Model::default(),
             secrets: BTreeMap::new(),
+            server: None,
             approvers: Vec::new(),
             private_hosts: Vec::new(),
             rules: Vec::new(),
@@ -75,7 +78,7 @@ impl<'a> Draft<'a> {
     ) -> Result<(), Vec<Problem>> {
         let mut page = Page::new(source);
         self.obeyed(layer, source);
-        let RawConfig { default_role, roles, model, secrets, approvers, hosts } = raw;
+        let RawConfig { default_role, roles, model, secrets, vault, approvers, hosts } = raw;
         if let Some(name) = default_role {
             self.default_role = Some((name.get_ref().clone(), page.at(name.span())));
         }
@@ -86,6 +89,9 @@ impl<'a> Draft<'a> {
             self.model(&mut page, model.get_ref());
         }
         self.secrets(&mut page, &secrets);
+        if let Some(vault) = vault {
+            self.server = secret::server(&mut page, &vault);
+        }
         self.approvers(&mut page, approvers.as_ref());
         self.hosts(&mut page, &hosts);
         if page.problems.is_empty() { Ok(()) } else { Err(page.problems) }
@@ -213,13 +219,23 @@ impl<'a> Draft<'a> {
             return Err(problems);
         }
         let Self {
-            model, secrets, approvers, private_hosts, rules, policies, files, pages, ..
+            model,
+            secrets,
+            server,
+            approvers,
+            private_hosts,
+            rules,
+            policies,
+            files,
+            pages,
+            ..
         } = self;
         Ok(Config {
             default_role,
             roles,
             model,
             secrets,
+            server,
             approvers,
             private_hosts,
             rules,

@@ -24,6 +24,7 @@ pub(super) struct RawConfig {
     pub(super) model: Option<At<RawModel>>,
     #[serde(default)]
     pub(super) secrets: Table<RawSecret>,
+    pub(super) vault: Option<At<RawVault>>,
     pub(super) approvers: Option<At<RawApprovers>>,
     #[serde(default)]
     pub(super) hosts: Table<RawHost>,
@@ -94,6 +95,27 @@ pub(super) struct RawSecret {
     pub(super) lifetime: Option<At<String>>,
     pub(super) timeout: Option<At<String>>,
     pub(super) env: Option<At<Vec<At<String>>>>,
+}
+
+/// `[vault]`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawVault {
+    pub(super) address: At<String>,
+    pub(super) namespace: Option<At<String>>,
+    pub(super) token: Option<At<String>>,
+    pub(super) approle: Option<At<RawAppRole>>,
+}
+
+/// `[vault.approle]`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawAppRole {
+    pub(super) mount: Option<At<String>>,
+    pub(super) role_id: At<String>,
+    pub(super) secret_id: At<String>,
+    #[serde(default)]
+    pub(super) wrapped: bool,
 }
 
 /// `[approvers]`.

@@ -2,11 +2,11 @@
 
 use super::check::{self, Flaw};
 use super::page::Page;
-use super::raw::RawSecret;
+use super::raw::{At, RawAppRole, RawSecret, RawVault};
 use super::units;
 use crate::report::{Problem, did_you_mean};
-use bartizan_egress::SecretRef;
-use bartizan_egress::vault::{Declared, SecretKind};
+use bartizan_egress::vault::{Declared, Login, SecretKind, Server};
+use bartizan_egress::{SecretRef, Upstream};
 use std::time::Duration;
 
 /// A secret as configured.
@@ -40,6 +40,58 @@ pub(super) fn read(page: &mut Page<'_>, raw: &RawSecret) -> Option<Secret> {
     declared.pass = pass.unwrap_or_default();
     let placeholder = placeholder.unwrap_or_default();
     Some(Secret { declared, kind: kind.unwrap_or_default(), placeholder })
+}
+
+/// Reads `[vault]`.
+pub(super) fn server(page: &mut Page<'_>, raw: &At<RawVault>) -> Option<Server> {
+    let RawVault { address, namespace, token, approle } = raw.get_ref();
+    let base = page.take(address, |text| {
+        let hint = "write it as https://vault.example:8200; http is for loopback addresses alone";
+        Upstream::parse(text).map_err(|error| (error.to_string(), Some(hint.to_owned())))
+    });
+    let namespace = page.take_option(namespace.as_ref(), |text| label(text));
+    let login = match (token, approle) {
+        (Some(token), None) => page.take_unshown(token, |text| way_in(text)).map(Login::Token),
+        (None, Some(role)) => app_role(page, role.get_ref()),
+        (None, None) | (Some(_), Some(_)) => {
+            let problem =
+                Problem::new("Vault is logged in to with either a `token` or an `approle`");
+            page.complain(raw.span(), problem.hint("such as token = \"file://vault-token\""));
+            None
+        }
+    };
+    Some(Server { base: base?, namespace, login: login? })
+}
+
+fn app_role(page: &mut Page<'_>, raw: &RawAppRole) -> Option<Login> {
+    let RawAppRole { mount, role_id, secret_id, wrapped } = raw;
+    let mount = match mount {
+        Some(mount) => page.take(mount, |text| label(text)),
+        None => Some("approle".to_owned()),
+    };
+    let role = page.take_unshown(role_id, |text| way_in(text));
+    let secret = page.take_unshown(secret_id, |text| way_in(text));
+    Some(Login::AppRole { mount: mount?, role: role?, secret: secret?, wrapped: *wrapped })
+}
+
+/// A reference that needs no Vault to be found.
+fn way_in(text: &str) -> Result<SecretRef, Flaw> {
+    let found = reference(text)?;
+    if found.needs_server() {
+        let hint = "keep it elsewhere, such as \"file://vault-token\"";
+        return Err(("the way into Vault cannot be in Vault".to_owned(), Some(hint.to_owned())));
+    }
+    Ok(found)
+}
+
+/// A mount or a namespace.
+fn label(text: &str) -> Result<String, Flaw> {
+    let tame = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '/');
+    if !text.is_empty() && text.chars().all(tame) && !text.starts_with('/') && !text.contains("//")
+    {
+        return Ok(text.trim_end_matches('/').to_owned());
+    }
+    Err((format!("`{text}` has more than letters, digits, `_`, `-` and `/`"), None))
 }
 
 /// A reference to a secret, such as `env://GITHUB_TOKEN`.

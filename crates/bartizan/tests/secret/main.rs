@@ -62,6 +62,26 @@ impl World {
         }
     }
 
+    /// How many files there are, none of which holds `text`.
+    fn files_without(&self, text: &str) -> usize {
+        let mut folders = vec![self.path("")];
+        let mut files = 0;
+        while let Some(folder) = folders.pop() {
+            for entry in folder.read_dir().unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() {
+                    folders.push(path);
+                    continue;
+                }
+                files += 1;
+                let bytes = fs::read(&path).unwrap();
+                let holds = bytes.windows(text.len()).any(|part| part == text.as_bytes());
+                assert!(!holds, "{}", path.display());
+            }
+        }
+        files
+    }
+
     fn set(&self, name: &str, value: &str) -> Done {
         self.run(&["secret", "set", name], value)
     }
@@ -96,21 +116,7 @@ fn no_file_that_is_left_behind_holds_the_value() {
     let world = World::new();
     assert_eq!(world.set("x", VALUE).code, 0);
     assert_eq!(world.set("x", VALUE).code, 0);
-    let mut folders = vec![world.path("")];
-    let mut files = 0;
-    while let Some(folder) = folders.pop() {
-        for entry in folder.read_dir().unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                folders.push(path);
-                continue;
-            }
-            files += 1;
-            let bytes = fs::read(&path).unwrap();
-            let holds = bytes.windows(VALUE.len()).any(|part| part == VALUE.as_bytes());
-            assert!(!holds, "{}", path.display());
-        }
-    }
+    let files = world.files_without(VALUE);
     assert_eq!(files, 2, "the key and the sealed value");
 }
 
@@ -190,6 +196,78 @@ fn each_reference_of_the_configuration_is_checked_where_it_stands() {
         assert!(done.err.contains(expected), "{expected}: {}", done.err);
     }
     assert!(!done.err.contains(&pasted), "{}", done.err);
+}
+
+/// A Vault server with one dynamic login, that answers `requests` times and then gives back what it was asked.
+fn vault_server(requests: usize) -> (u16, std::thread::JoinHandle<Vec<String>>) {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let served = std::thread::spawn(move || {
+        let mut asked = Vec::new();
+        for _ in 0..requests {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut bytes = [0; 4096];
+            let count = stream.read(&mut bytes).unwrap();
+            let text = String::from_utf8_lossy(bytes.get(..count).unwrap()).into_owned();
+            let body = format!(
+                "{{\"lease_id\":\"database/creds/app/1\",\"lease_duration\":3600,\"renewable\":true,\
+                 \"data\":{{\"username\":\"u\",\"password\":\"{VALUE}\"}}}}"
+            );
+            let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", body.len());
+            stream.write_all(format!("{head}{body}").as_bytes()).unwrap();
+            asked.push(text);
+        }
+        asked
+    });
+    (port, served)
+}
+
+#[test]
+fn a_lease_is_on_the_log_before_it_is_minted_and_taken_back_after_use() {
+    let world = World::new();
+    let (port, served) = vault_server(2);
+    world.set("vault-token", "t0ken-for-the-vault");
+    world.configure(&format!(
+        "[vault]\naddress = \"http://127.0.0.1:{port}\"\ntoken = \"file://vault-token\"\n\
+         [secrets.database]\nfrom = \"vault://database/creds/app#password\"\n"
+    ));
+    let tried = world.run(&["secret", "test"], "");
+    assert_eq!((tried.code, tried.out.as_str()), (0, "ok database\n"), "{tried:?}");
+    let asked = served.join().unwrap();
+    let first = |at: usize| asked[at].lines().next().unwrap().to_owned();
+    assert_eq!(first(0), "GET /v1/database/creds/app HTTP/1.1");
+    assert_eq!(first(1), "PUT /v1/sys/leases/revoke HTTP/1.1");
+    let log = world.run(&["audit", "list", "--event", "secret_use", "--json"], "");
+    let acts: Vec<String> = log
+        .out
+        .lines()
+        .map(|line| {
+            serde_json::from_str::<Value>(line).unwrap()["act"].as_str().unwrap().to_owned()
+        })
+        .collect();
+    assert_eq!(acts, ["mint", "hold", "end"], "{log:?}");
+    for leaked in [VALUE, "t0ken-for-the-vault"] {
+        assert!(!format!("{tried:?}{log:?}").contains(leaked));
+        assert!(world.files_without(leaked) > 2);
+    }
+}
+
+#[test]
+fn mistakes_about_the_server_are_told_where_they_stand() {
+    for (text, expected) in [
+        ("address = \"http://vault.example\"\ntoken = \"env://T\"", "use https"),
+        ("address = \"https://vault.example\"", "either a `token` or an `approle`"),
+        ("address = \"https://vault.example\"\ntoken = \"vault://a#b\"", "cannot be in Vault"),
+        (
+            "address = \"https://v.example\"\nnamespace = \"a b\"\ntoken = \"env://T\"",
+            "`a b` has more",
+        ),
+    ] {
+        let world = World::new();
+        world.configure(&format!("[vault]\n{text}\n"));
+        let done = world.run(&["policy", "check"], "");
+        assert!(done.code == 78 && done.err.contains(expected), "{expected}: {done:?}");
+    }
 }
 
 #[test]

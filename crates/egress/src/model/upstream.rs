@@ -64,11 +64,11 @@ impl Upstream {
         self.secure
     }
 
-    pub(super) fn prefix(&self) -> &str {
+    pub(crate) fn prefix(&self) -> &str {
         &self.prefix
     }
 
-    pub(super) fn host_value(&self) -> String {
+    pub(crate) fn host_value(&self) -> String {
         host_value(&self.target, if self.secure { 443 } else { 80 })
     }
 }

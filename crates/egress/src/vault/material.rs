@@ -24,6 +24,15 @@ impl Material {
         Self { fields, lives: None }
     }
 
+    pub(super) fn living(self, lives: Duration) -> Self {
+        Self { lives: Some(lives), ..self }
+    }
+
+    /// The same values once more, for another while.
+    pub(super) fn again(&self) -> Self {
+        Self { fields: self.fields.clone(), lives: None }
+    }
+
     /// The field of this name; a single value is called `value`.
     pub fn field(&self, name: &str) -> Result<Arc<SecretValue>, Fault> {
         let found = self.fields.get(name).filter(|value| !value.is_empty());

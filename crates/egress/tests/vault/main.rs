@@ -3,6 +3,8 @@
 
 mod age_tool;
 mod exec;
+mod fake;
+mod hashi;
 mod sharing;
 
 /// Says aloud that something could not be tried here.
