@@ -52,42 +52,13 @@ fn main() {
             times[place].push(began.elapsed());
         }
     }
-    let cpu: Vec<_> = starters.iter().map(|_| Duration::ZERO).collect();
-    report(&starters, &mut times, &cpu_times(&starters, cpu, rounds));
-}
-
-/// The CPU time of one start, of all processes that it takes: nearly the same on a busy machine. Taken over many starts,
-/// since the kernel tells it in hundredths of a second.
-fn cpu_times(
-    starters: &[(&str, &str, Starter)],
-    mut sums: Vec<Duration>,
-    rounds: u32,
-) -> Vec<Duration> {
-    let block = rounds.div_ceil(8);
-    for _ in 0..rounds / block {
-        for (sum, (_, _, start)) in sums.iter_mut().zip(starters) {
-            let before = cpu_time();
-            for _ in 0..block {
-                assert!(start());
-            }
-            *sum += cpu_time().saturating_sub(before);
-        }
-    }
-    sums.iter().map(|sum| *sum / (rounds / block * block)).collect()
-}
-
-/// What this process and all it has waited for have used.
-fn cpu_time() -> Duration {
-    let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
-    let fields = stat.rsplit_once(") ").unwrap().1.split(' ');
-    let ticks: u64 = fields.skip(11).take(4).map(|field| field.parse::<u64>().unwrap()).sum();
-    Duration::from_millis(ticks * 10)
+    report(&starters, &mut times);
 }
 
 /// Starts `/bin/true` in one way and tells whether it worked.
 type Starter = Box<dyn Fn() -> bool>;
 
-fn report(starters: &[(&str, &str, Starter)], times: &mut [Vec<Duration>], cpu: &[Duration]) {
+fn report(starters: &[(&str, &str, Starter)], times: &mut [Vec<Duration>]) {
     for times in times.iter_mut() {
         times.sort();
     }
@@ -100,22 +71,18 @@ fn report(starters: &[(&str, &str, Starter)], times: &mut [Vec<Duration>], cpu: 
     };
     println!("start and end of /bin/true, {} rounds, interleaved", times[0].len());
     println!(
-        "{:<13}{:>9}{:>9}{:>9}{:>11}{:>9}{:>9}{:>11}",
-        "ms", "median", "p10", "p90", "x unshare", "x bwrap", "cpu", "x unshare"
+        "{:<13}{:>9}{:>9}{:>9}{:>11}{:>9}",
+        "ms", "median", "p10", "p90", "x unshare", "x bwrap"
     );
-    let cpu_of_unshare =
-        starters.iter().position(|(name, _, _)| *name == "unshare").map(|at| cpu[at]);
-    for (((name, _, _), times), cpu) in starters.iter().zip(&*times).zip(cpu) {
+    for ((name, _, _), times) in starters.iter().zip(&*times) {
         let at = |tenth: usize| times[times.len() * tenth / 10].as_secs_f64() * 1e3;
         println!(
-            "{name:<13}{:>9.3}{:>9.3}{:>9.3}{:>11}{:>9}{:>9.2}{:>11.2}",
+            "{name:<13}{:>9.3}{:>9.3}{:>9.3}{:>11}{:>9}",
             at(5),
             at(1),
             at(9),
             ratio(at(5) / 1e3, "unshare"),
             ratio(at(5) / 1e3, "bwrap"),
-            cpu.as_secs_f64() * 1e3,
-            cpu_of_unshare.map_or(f64::NAN, |base| cpu.as_secs_f64() / base.as_secs_f64()),
         );
     }
     println!();

@@ -17,6 +17,7 @@
 //! ```
 #![deny(unsafe_code)]
 
+mod backend;
 mod child;
 mod error;
 mod host;
@@ -34,6 +35,7 @@ mod watch;
 mod wire;
 pub mod writeback;
 
+pub use backend::{Backend, HostKernel};
 pub use error::{Fault, Mechanism, PlanError, SpawnError};
 pub use host::HostFacts;
 pub use linux::seccomp::{filter_bytes, filter_rules};

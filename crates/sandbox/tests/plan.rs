@@ -1,7 +1,10 @@
 //! Which boxes are refused before anything is started, and does the same specification always give the same plan?
 #![expect(clippy::unwrap_used, reason = "a test may stop, and plays what is outside the box")]
 mod support;
-use bartizan_sandbox::{Access, BoundSocket, BoxSpec, HostFacts, Plan, SyntheticFile};
+use bartizan_sandbox::{
+    Access, Backend, BoundSocket, BoxSpec, HostFacts, HostKernel, Plan, Running, SpawnError,
+    SyntheticFile,
+};
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 use support::{HOME, Place, plan};
@@ -116,6 +119,37 @@ for_everyone! {
         let facts = HostFacts::gather(&spec).unwrap();
         let text = || Plan::from_spec(&spec, &facts).unwrap().to_string();
         assert_eq!(text(), text());
+    }
+}
+
+/// A stand-in for a stronger box: it is given the plan and nothing else, and lets the host's kernel do the work.
+#[derive(Debug, Default)]
+struct Stronger(std::sync::Mutex<String>);
+
+impl Backend for Stronger {
+    fn name(&self) -> &'static str {
+        "stand-in"
+    }
+
+    fn start(&self, plan: &Plan) -> Result<Running, SpawnError> {
+        *self.0.lock().unwrap() = plan.to_string();
+        HostKernel.start(plan)
+    }
+}
+
+#[test]
+fn another_backend_is_given_the_whole_plan() {
+    let place = Place::new();
+    let plan = plan(&place.spec("cat readme.txt"));
+    let stronger = Stronger::default();
+    let backend: &dyn Backend = &stronger;
+    let mut running = backend.start(&plan).unwrap();
+    assert_eq!(support::drain(&mut running).succeeded().stdout, "hello from the host\n");
+    let told = stronger.0.lock().unwrap().clone();
+    for part in
+        [&*format!("overlay {} ", place.workspace.display()), "limit processes", "seccomp, "]
+    {
+        assert!(told.contains(part), "{part}: {told}");
     }
 }
 
