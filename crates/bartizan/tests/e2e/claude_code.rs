@@ -74,6 +74,14 @@ impl Session {
         self.api.result("subagent", turn)
     }
 
+    /// The client's hooks told of this call's end; the model door would have seen it only later.
+    fn met_its_hooks(&self, turn: usize) {
+        let call = self.log.call(&call_id("main", turn, 0));
+        let outcome = self.log.outcome(&call);
+        assert_eq!(outcome["details"]["by"], "client", "{outcome}");
+        assert!(outcome["details"]["seen"].is_null(), "no hook spoke: {outcome}");
+    }
+
     pub(crate) fn ended_well(&self) {
         assert!(self.ran.status.success(), "{:?}", self.ran);
     }
@@ -337,7 +345,7 @@ fn hooks_cannot_be_switched_off_in_mid_session() {
         session.main(1)
     );
     session.log.refusal(&call_id("main", 2, 0));
-    session.log.call(&call_id("main", 3, 0));
+    session.met_its_hooks(3);
     assert_eq!(
         session.project.file(".claude/settings.local.json"),
         None,
@@ -354,6 +362,7 @@ fn hooks_cannot_be_switched_off_by_the_repository_or_a_flag() {
         &["--safe-mode"],
         &["--settings", OFF],
         &["--setting-sources", "user"],
+        &["--managed-settings", OFF],
     ] {
         let project = Project::new();
         project.write(".claude/settings.json", OFF);
@@ -372,7 +381,7 @@ fn hooks_cannot_be_switched_off_by_the_repository_or_a_flag() {
         let Some(session) = Session::run_with(project, script, &args) else { return };
         session.ended_well();
         session.log.refusal(&call_id("main", 0, 0));
-        session.log.call(&call_id("main", 1, 0));
+        session.met_its_hooks(1);
         assert!(session.main(1).contains(NOTES), "{flags:?}");
     }
 }
