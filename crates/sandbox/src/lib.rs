@@ -21,6 +21,7 @@ mod backend;
 mod child;
 mod error;
 mod host;
+mod layer;
 mod linux;
 mod op;
 mod plan;
@@ -38,6 +39,7 @@ pub mod writeback;
 pub use backend::{Backend, HostKernel};
 pub use error::{Fault, Mechanism, PlanError, SpawnError};
 pub use host::HostFacts;
+pub use layer::LayerUse;
 pub use linux::seccomp::{filter_bytes, filter_rules};
 pub use plan::Plan;
 pub use running::{

@@ -2,7 +2,7 @@
 //!
 //! Numbers are those of the attack catalogue (F). Every attack has its legitimate twin in the same test.
 mod support;
-use bartizan_sandbox::{Access, Reason, SyntheticFile, WorkspaceMode};
+use bartizan_sandbox::{Access, LayerUse, Reason, SyntheticFile, WorkspaceMode};
 use std::fs;
 use std::os::fd::AsFd;
 use std::os::unix::fs::PermissionsExt;
@@ -200,6 +200,25 @@ for_everyone! {
         assert_eq!((read("readme.txt"), read("a/b/c")), ("changed\n".into(), "new\n".into()));
         assert_eq!(fs::read_to_string(place.workspace.join("readme.txt")).unwrap(), "hello from the host\n");
         assert_eq!(fs::read_dir(&place.workspace).unwrap().count(), 1);
+    }
+
+    fn a_layer_tells_how_full_it_is() {
+        let place = Place::new();
+        for (script, full) in [
+            ("head -c 10M /dev/zero > f; mkdir -p a/b; echo fine", false),
+            ("head -c 100M /dev/zero > f; echo fine", true),
+            ("mkdir d; for i in $(seq 3000); do echo > d/$i || break; done; echo fine", true),
+        ] {
+            let mut spec = place.spec(&format!("{{ {script}; }} 2>/dev/null"));
+            spec.workspace_mode = WorkspaceMode::Overlay { size_bytes: 32 << 20, inodes: 2000 };
+            let mut running = support::start(&spec).unwrap();
+            let upper = running.upper.take().unwrap();
+            assert_eq!(support::drain(&mut running).succeeded().stdout, "fine\n");
+            let layer = LayerUse::of(upper.as_fd()).unwrap();
+            assert_eq!(layer.is_full(), full, "{layer:?}");
+            assert_eq!(layer.most_bytes, 32 << 20);
+            assert!((2000..2100).contains(&layer.most_inodes) && layer.bytes > 0 && layer.inodes > 2, "{layer:?}");
+        }
     }
 
     fn a_direct_workspace_is_written_with_the_owners_own_user() {
