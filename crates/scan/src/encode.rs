@@ -1,147 +1,251 @@
 //! In which shapes could a known value be echoed?
 
+use crate::fold::folded;
 use crate::key::hex;
 use base64::Engine;
-use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD};
-use std::collections::BTreeSet;
-use zeroize::Zeroizing;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
 
-/// Every form of `value` that is searched for, sorted, each once: verbatim, in upper or lower case,
-/// reversed, hex, base64, URL-, JSON-,
-/// HTML- and unicode-escaped, and the long lines of a value that has several (a PEM key printed line by line).
-pub(crate) fn forms(value: &str) -> BTreeSet<Vec<u8>> {
-    let mut all = BTreeSet::new();
-    one(value, &mut all);
-    if value.contains('\n') {
-        for line in value.lines().map(str::trim) {
-            if line.len() >= MIN_LINE_BYTES
-                && !line.contains(char::is_whitespace)
-                && !line.starts_with("--")
-            {
-                one(line, &mut all);
-            }
-        }
-    }
-    all
+/// One way to write a value, as the letters and digits that it leaves (see [`crate::fold::Skeleton`]).
+pub(crate) struct Form {
+    pub(crate) skeleton: Vec<u8>,
+    pub(crate) script: Script,
+    /// Length of the form as it is written without any separator.
+    pub(crate) written: usize,
 }
 
-fn one(value: &str, all: &mut BTreeSet<Vec<u8>>) {
-    let mut add = |form: String| {
-        all.insert(form.into_bytes());
-    };
-    add(value.to_owned());
-    add(value.to_ascii_uppercase());
-    add(value.to_ascii_lowercase());
-    add(value.chars().rev().collect());
-    let lower = hex(value.as_bytes());
-    add(lower.to_ascii_uppercase());
-    add(lower);
-    for text in percent(value).into_iter().chain(json(value)) {
-        add(text);
+/// What a form is written in, and so how far a match in it may reach beyond what was looked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Script {
+    /// The value itself: pieces of it count too.
+    Plain,
+    /// A code in which every character of the value stands by itself.
+    Spelled,
+    /// Digits that hold a neighbour's bits too: the whole run of them is hidden.
+    Packed,
+}
+
+/// Every form of `value` that is searched for.
+pub(crate) fn forms(value: &str) -> Vec<Form> {
+    let mut all = Forms(Vec::new());
+    all.add(value, Script::Plain);
+    all.add(&backwards(value), Script::Spelled);
+    spelled(value, &mut all);
+    shifted(value, &mut all);
+    packed(value, &mut all);
+    all.0
+}
+
+/// The long lines of a value that has several: a PEM key is printed line by line.
+pub(crate) fn lines(value: &str) -> impl Iterator<Item = &str> {
+    let several = value.contains('\n');
+    value.lines().map(str::trim).filter(move |line| {
+        several
+            && line.len() >= MIN_LINE_BYTES
+            && !line.contains(char::is_whitespace)
+            && !line.starts_with("--")
+    })
+}
+
+struct Forms(Vec<Form>);
+
+impl Forms {
+    fn add(&mut self, text: &str, script: Script) {
+        let skeleton = folded(text.as_bytes());
+        let least = if script == Script::Plain { 1 } else { MIN_SKELETON };
+        let known = |form: &Form| form.skeleton == skeleton;
+        if skeleton.len() >= least && !self.0.iter().any(known) {
+            self.0.push(Form { skeleton, script, written: text.len() });
+        }
     }
-    for quote in ["&#39;", "&#x27;", "&apos;"] {
-        add(html(value, quote));
+}
+
+/// Codes that write character by character.
+fn spelled(value: &str, all: &mut Forms) {
+    if value.len() > MAX_BULKY_BYTES {
+        return;
     }
-    if value.len() <= MAX_BULKY_BYTES {
-        add(value
+    let bytes = value.as_bytes();
+    let each = |show: &dyn Fn(u8) -> String| bytes.iter().map(|b| show(*b)).collect::<String>();
+    let reversed = |text: &str| text.chars().rev().collect::<String>();
+    let wide: Vec<u8> = value.encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let plain_hex = hex(bytes);
+    for text in [
+        reversed(&plain_hex),
+        each(&|b| hex(&[b]).chars().rev().collect()),
+        plain_hex,
+        hex(&wide),
+        each(&|b| format!("x{b:02x}")),
+        each(&|b| format!("0x{b:02x}")),
+        each(&|b| format!("u{b:04x}")),
+        each(&|b| format!("{b}")),
+        each(&|b| format!("{b:03}")),
+        each(&|b| format!("{b:03o}")),
+        each(&|b| format!("{b:o}")),
+        each(&|b| format!("{b:08b}")),
+        each(&|b| if b.is_ascii_alphanumeric() { char::from(b).into() } else { hex(&[b]) }),
+        each(&|b| {
+            if b.is_ascii_alphanumeric() { char::from(b).into() } else { format!("25{b:02x}") }
+        }),
+        each(&|b| {
+            if b.is_ascii_alphanumeric() { char::from(b).into() } else { format!("u{b:04x}") }
+        }),
+        value.replace('&', "amp").replace('<', "lt").replace('>', "gt").replace('"', "quot"),
+    ] {
+        all.add(&text, Script::Spelled);
+    }
+}
+
+/// Letters replaced by others: rot13, rot47, the alphabet backwards.
+fn shifted(value: &str, all: &mut Forms) {
+    let map = |change: &dyn Fn(u8) -> u8| {
+        value
             .bytes()
-            .fold(String::new(), |out, b| out + "%" + &hex(&[b]).to_ascii_uppercase()));
-        add(units(value, |unit| format!("\\u{unit:04x}")));
-        add(units(value, |unit| format!("\\u{unit:04X}")));
-    }
-    base64(value.as_bytes(), &mut add);
-}
-
-/// The three alignments that base64 of a longer text can give the value, in both alphabets, each as it stands in
-/// the middle of a text and as it stands at its end, where the last digit and the padding belong to it too.
-fn base64(value: &[u8], add: &mut impl FnMut(String)) {
-    for before in 0..3_usize {
-        let mut padded = Zeroizing::new(vec![0; before]);
-        padded.extend_from_slice(value);
-        // Digits that also hold bits of what stands before or after cannot be known.
-        let (skip, sure) = (before.div_ceil(3) + before, padded.len() * 8 / 6);
-        for text in [STANDARD_NO_PAD.encode(&*padded), URL_SAFE_NO_PAD.encode(&*padded)] {
-            add(text.chars().take(sure).skip(skip).collect());
-            add(text.chars().skip(skip).collect());
-        }
-        for text in [STANDARD.encode(&*padded), URL_SAFE.encode(&*padded)] {
-            add(text.chars().skip(skip).collect());
-        }
+            .map(|b| char::from(if b.is_ascii() { change(b) } else { b'-' }))
+            .collect::<String>()
+    };
+    let within = |b: u8, from: u8, count: u8, by: u8| from + (b - from + by) % count;
+    let rot13 = map(&|b| match b {
+        b'a'..=b'z' => within(b, b'a', 26, 13),
+        b'A'..=b'Z' => within(b, b'A', 26, 13),
+        b => b,
+    });
+    let rot47 = map(&|b| if b.is_ascii_graphic() { within(b, b'!', 94, 47) } else { b });
+    let mirrored = map(&|b| match b {
+        b'a'..=b'z' => b'z' - (b - b'a'),
+        b'A'..=b'Z' => b'Z' - (b - b'A'),
+        b => b,
+    });
+    for text in [rot13, rot47, mirrored] {
+        all.add(&text, Script::Spelled);
     }
 }
 
-/// Percent-encodings: RFC 3986 in both cases, JavaScript's `encodeURIComponent`, and HTML forms with `+`.
-fn percent(value: &str) -> [String; 4] {
-    let escape = |keep: &dyn Fn(u8) -> bool, upper: bool| {
-        value.bytes().fold(String::with_capacity(value.len() * 2), |mut out, b| {
-            if b.is_ascii_alphanumeric() || keep(b) {
-                out.push(char::from(b));
-            } else {
-                let digits = hex(&[b]);
-                out.push('%');
-                out.push_str(&if upper { digits.to_ascii_uppercase() } else { digits });
-            }
-            out
-        })
-    };
-    let strict = |b: u8| b"-._~".contains(&b);
-    let script = |b: u8| b"-._~!*'()".contains(&b);
-    let form = |b: u8| b"-._* ".contains(&b);
-    [
-        escape(&strict, true),
-        escape(&strict, false),
-        escape(&script, true),
-        escape(&form, true).replace(' ', "+"),
-    ]
+/// Codes whose digits do not fall on the value's bytes, in each alignment that a longer text could give it.
+fn packed(value: &str, all: &mut Forms) {
+    let back = backwards(value);
+    let wide: Vec<u8> = value.encode_utf16().flat_map(u16::to_le_bytes).collect();
+    for before in 0..3 {
+        for bytes in [value.as_bytes(), back.as_bytes(), &wide] {
+            let core = aligned64(bytes, before);
+            all.add(&backwards(&core), Script::Packed);
+            all.add(&core, Script::Packed);
+        }
+    }
+    if value.len() > MAX_BULKY_BYTES {
+        return;
+    }
+    for before in 0..5 {
+        all.add(&aligned32(value.as_bytes(), before, BASE32), Script::Packed);
+        all.add(&aligned32(value.as_bytes(), before, BASE32_HEX), Script::Packed);
+    }
+    for before in 0..3 {
+        let shifted = aligned64(hex(value.as_bytes()).as_bytes(), before);
+        all.add(&shifted, Script::Packed);
+    }
+    all.add(&base58(value.as_bytes()), Script::Spelled);
+    for text in base85(value.as_bytes()) {
+        all.add(&text, Script::Spelled);
+    }
+    all.add(&uuencoded(value.as_bytes()), Script::Spelled);
 }
 
-/// JSON strings as the common writers escape them: plain, with `\/`, ASCII only, with HTML's characters as
-/// `\u003c`, and a JSON string inside a JSON string.
-fn json(value: &str) -> Vec<String> {
-    let quote = |text: &str| {
-        let quoted = serde_json::Value::from(text).to_string();
-        quoted.strip_prefix('"').and_then(|q| q.strip_suffix('"')).unwrap_or(&quoted).to_owned()
+fn backwards(text: &str) -> String {
+    text.chars().rev().collect()
+}
+
+/// The base64 digits that hold nothing but `bytes`, of a text with `before` bytes (modulo 3) in front.
+fn aligned64(bytes: &[u8], before: usize) -> String {
+    let mut text = vec![0; before];
+    text.extend_from_slice(bytes);
+    let (skip, sure) = ((before * 8).div_ceil(6), text.len() * 8 / 6);
+    STANDARD_NO_PAD.encode(text).chars().take(sure).skip(skip).collect()
+}
+
+fn aligned32(bytes: &[u8], before: usize, digits: &[u8; 32]) -> String {
+    let (skip, sure) = ((before * 8).div_ceil(5), (before + bytes.len()) * 8 / 5);
+    let bit = |at: usize| {
+        let byte = (at / 8).checked_sub(before).and_then(|n| bytes.get(n)).copied().unwrap_or(0);
+        usize::from(byte >> (7 - at % 8) & 1)
     };
-    let plain = quote(value);
-    let ascii = plain.chars().fold(String::new(), |mut out, c| {
-        if c.is_ascii() {
-            out.push(c);
-        } else {
-            out.push_str(&units(c.encode_utf8(&mut [0; 4]), |unit| format!("\\u{unit:04x}")));
+    (skip..sure)
+        .filter_map(|digit| digits.get((0..5).fold(0, |v, n| v << 1 | bit(digit * 5 + n))))
+        .map(|d| char::from(*d))
+        .collect()
+}
+
+fn base58(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 58] = b"123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz";
+    let mut number: Vec<usize> = Vec::new();
+    for &byte in bytes {
+        let mut carry = usize::from(byte);
+        for digit in &mut number {
+            carry += *digit << 8;
+            *digit = carry % 58;
+            carry /= 58;
+        }
+        while carry > 0 {
+            number.push(carry % 58);
+            carry /= 58;
+        }
+    }
+    number.iter().rev().filter_map(|d| DIGITS.get(*d)).map(|d| char::from(*d)).collect()
+}
+
+/// Ascii85, the form that git and Python's `b85encode` use, and Z85; of groups of four bytes that are whole.
+fn base85(bytes: &[u8]) -> [String; 3] {
+    const GIT: &[u8; 85] =
+        b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz!#$%&()*+-;<=>?@^_`{|}~";
+    const ZMQ: &[u8; 85] =
+        b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.-:+=^!/*?&<>()[]{}@%$#";
+    let mut ascii = [0; 85];
+    for (slot, digit) in ascii.iter_mut().zip(b'!'..) {
+        *slot = digit;
+    }
+    [&ascii, GIT, ZMQ].map(|digits| {
+        let mut out = String::new();
+        for group in bytes.chunks(4) {
+            let value = (0..4)
+                .fold(0_usize, |v, n| v << 8 | usize::from(group.get(n).copied().unwrap_or(0)));
+            let powers = [52_200_625, 614_125, 7225, 85, 1];
+            let shown =
+                powers.iter().take(group.len() + 1).filter_map(|p| digits.get(value / p % 85));
+            out.extend(shown.map(|d| char::from(*d)));
         }
         out
-    });
-    let slashed = plain.replace('/', "\\/");
-    let nested = quote(&plain);
-    let safe = plain.replace('<', "\\u003c").replace('>', "\\u003e").replace('&', "\\u0026");
-    vec![plain, ascii, slashed, nested, safe]
+    })
 }
 
-fn html(value: &str, quote: &str) -> String {
-    value
-        .replace('&', "&amp;")
-        .replace('<', "&lt;")
-        .replace('>', "&gt;")
-        .replace('"', "&quot;")
-        .replace('\'', quote)
+/// The body of one uuencoded line.
+fn uuencoded(bytes: &[u8]) -> String {
+    let mut out = String::new();
+    for group in bytes.chunks(3).take(15) {
+        let byte = |n: usize| group.get(n).copied().unwrap_or(0);
+        let (a, b, c) = (byte(0), byte(1), byte(2));
+        for six in [a >> 2, (a & 3) << 4 | b >> 4, (b & 15) << 2 | c >> 6, c & 63] {
+            out.push(char::from(if six == 0 { b'`' } else { six + 32 }));
+        }
+    }
+    out
 }
 
-/// Each UTF-16 unit of the value through `show`.
-fn units(value: &str, show: impl Fn(u16) -> String) -> String {
-    value.encode_utf16().map(show).collect()
-}
-
+const BASE32: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
+const BASE32_HEX: &[u8; 32] = b"0123456789ABCDEFGHIJKLMNOPQRSTUV";
 /// Shorter lines of a value with several are too likely to be ordinary text.
 const MIN_LINE_BYTES: usize = 32;
-/// Values above this are not searched for in the forms that are six times as long.
+/// Values above this are not searched for in the forms that are several times as long.
 const MAX_BULKY_BYTES: usize = 1024;
+/// A form with fewer letters and digits would be met by accident.
+const MIN_SKELETON: usize = 8;
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use base64::engine::general_purpose::STANDARD;
+    use memchr::memmem;
 
     fn found(value: &str, text: &str) -> bool {
-        forms(value).iter().any(|form| memchr::memmem::find(text.as_bytes(), form).is_some())
+        let text = folded(text.as_bytes());
+        forms(value).iter().any(|form| memmem::find(&text, &form.skeleton).is_some())
     }
 
     #[test]
@@ -151,17 +255,31 @@ mod tests {
             for after in ["", "\n", "ab", "abc"] {
                 let blob = format!("{before}{value}{after}");
                 assert!(found(value, &STANDARD.encode(&blob)), "{before}|{after}");
-                assert!(found(value, &URL_SAFE_NO_PAD.encode(&blob)), "{before}|{after}");
             }
         }
     }
 
     #[test]
-    fn a_multi_line_value_is_also_looked_for_line_by_line() {
+    fn other_codes_are_the_ones_that_tools_write() {
+        for (value, text) in [
+            ("hello world!", "NBSWY3DPEB3W64TMMQQQ===="),
+            ("Hello World!", "87cURD]i,\"Ebo80"),
+            ("hello world!", "Xk~0{Zy<MXa%^NF"),
+            ("Hello World!", "2NEpo7TZRRrLZSi2U"),
+            ("the quick brown", "=&AE('%U:6-K(&)R;W=N"),
+            ("hello-world", "uryyb-jbeyq"),
+            ("hello-world", "150 145 154 154 157 055 167 157 162 154 144"),
+            ("hello-world", "104, 101, 108, 108, 111, 45, 119, 111, 114, 108, 100"),
+        ] {
+            assert!(found(value, text), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_long_lines_of_a_value_stand_for_themselves() {
         let line = "MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSj";
         let value = format!("-----BEGIN X-----\n{line}\nshort\n-----END X-----");
-        assert!(found(&value, line));
-        assert!(!found(&value, "short"));
-        assert!(!found(&value, "-----BEGIN X-----"));
+        assert_eq!(lines(&value).collect::<Vec<_>>(), [line]);
+        assert_eq!(lines(line).count(), 0);
     }
 }

@@ -1,17 +1,16 @@
 //! Does a value that this session has resolved stand here, in any of its forms?
 
-use crate::encode;
-use crate::finding::{Confidence, Finding, Kind};
+use crate::encode::{self, Form, Script};
+use crate::finding::Kind;
+use crate::fold::{Skeleton, WINDOW, Window, fold, folded};
 use crate::key::ScanKey;
 use crate::label::{OPEN, label};
-use crate::offsets::OffsetMap;
-use crate::prefix::PrefixIndex;
+use crate::pieces;
 use crate::redact::ScanError;
-use aho_corasick::automaton::{Automaton, StateID};
-use aho_corasick::nfa::contiguous;
-use aho_corasick::{Anchored, MatchKind, PatternID, dfa};
+use aho_corasick::AhoCorasick;
 use secrecy::{ExposeSecret, SecretString};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeSet, HashMap};
+use std::ops::Range;
 use zeroize::Zeroizing;
 
 /// A secret value that the session has resolved and that must not come back.
@@ -24,12 +23,20 @@ pub struct KnownSecret {
 }
 
 /// The known values of one redactor, compiled.
+///
+/// Text and values are compared by their skeletons: a window of six letters and digits is looked up in a bit table
+/// while it goes by, so the cost hardly depends on how many values and forms there are.
 pub(crate) struct Known {
-    index: PrefixIndex,
-    /// For each pattern, whose it is.
-    owners: Vec<usize>,
     secrets: Vec<Entry>,
-    search: Search,
+    forms: Vec<FormEntry>,
+    /// For each window, the forms that have it, and where.
+    windows: HashMap<u64, Vec<(usize, usize)>>,
+    filter: Filter,
+    /// What every form, and every value itself, begins with: one to five letters and digits.
+    beginnings: Filter,
+    plain_beginnings: Filter,
+    /// Values of hardly any letters and digits, searched as they are written.
+    odd: Option<(AhoCorasick, Vec<usize>)>,
 }
 
 struct Entry {
@@ -37,11 +44,23 @@ struct Entry {
     label: Vec<u8>,
 }
 
-/// A full table is about twice as fast, but grows with the square of what many secrets bring.
-enum Search {
-    Nothing,
-    Table(Box<dfa::DFA>),
-    Links(Box<contiguous::NFA>),
+pub(crate) struct FormEntry {
+    pub(crate) skeleton: Zeroizing<Vec<u8>>,
+    pub(crate) script: Script,
+    /// How long a match may be at most.
+    pub(crate) longest: usize,
+    pub(crate) secret: usize,
+    /// What stands before the first and behind the last letter or digit of the value.
+    pub(crate) edges: (Zeroizing<Vec<u8>>, Zeroizing<Vec<u8>>),
+}
+
+/// A known value that was found.
+#[derive(Debug)]
+pub(crate) struct KnownHit {
+    pub(crate) span: Range<usize>,
+    pub(crate) secret: usize,
+    /// Not only pieces of it.
+    pub(crate) whole: bool,
 }
 
 impl Known {
@@ -50,21 +69,18 @@ impl Known {
         key: &ScanKey,
         known: impl IntoIterator<Item = KnownSecret>,
     ) -> Result<Self, ScanError> {
-        let mut secrets = Vec::new();
-        let mut owner_of: BTreeMap<Vec<u8>, usize> = BTreeMap::new();
+        let mut builder = Builder::default();
         for (number, secret) in known.into_iter().enumerate() {
             let value = secret.value.expose_secret().trim();
             check(number, &secret.name, value)?;
-            let kind = Kind::slug(&secret.name);
-            for form in encode::forms(value) {
-                owner_of.entry(form).or_insert(number);
+            builder.add(number, value);
+            for line in encode::lines(value) {
+                builder.add(number, line);
             }
-            secrets.push(Entry { label: label(key, &kind, value.as_bytes()), kind });
+            let kind = Kind::slug(&secret.name);
+            builder.secrets.push(Entry { label: label(key, &kind, value.as_bytes()), kind });
         }
-        let (forms, owners): (Vec<_>, Vec<_>) =
-            owner_of.into_iter().map(|(form, owner)| (Zeroizing::new(form), owner)).unzip();
-        let search = Search::build(&forms)?;
-        let known = Self { index: PrefixIndex::new(forms), owners, secrets, search };
+        let known = builder.build()?;
         known.refuse_labels()?;
         Ok(known)
     }
@@ -74,32 +90,121 @@ impl Known {
         self.secrets.len()
     }
 
-    /// The labels of all secrets, in the order in which they came.
-    pub(crate) fn labels(&self) -> impl Iterator<Item = &[u8]> {
-        self.secrets.iter().map(|entry| entry.label.as_slice())
+    /// The kinds of all secrets, in the order in which they came.
+    pub(crate) fn kinds(&self) -> impl Iterator<Item = &Kind> {
+        self.secrets.iter().map(|entry| &entry.kind)
+    }
+
+    pub(crate) fn kind(&self, secret: usize) -> Option<&Kind> {
+        self.secrets.get(secret).map(|entry| &entry.kind)
+    }
+
+    pub(crate) fn label(&self, secret: usize) -> Option<&[u8]> {
+        self.secrets.get(secret).map(|entry| entry.label.as_slice())
+    }
+
+    pub(crate) fn form(&self, form: usize) -> Option<&FormEntry> {
+        self.forms.get(form)
+    }
+
+    /// Whether a window belongs to a form.
+    pub(crate) fn holds(&self, window: Window) -> bool {
+        self.filter.has(window.value()) && self.windows.contains_key(&window.value())
+    }
+
+    /// Whether values must be searched for as they are written, too.
+    pub(crate) fn odd_in(&self, text: &[u8]) -> bool {
+        self.odd.as_ref().is_some_and(|(search, _)| search.is_match(text))
     }
 
     /// Whether any known value stands in `text`.
     pub(crate) fn occurs(&self, text: &[u8]) -> bool {
-        self.owner_in(text).is_some()
+        !self.find(text, &Skeleton::of(text, &[])).is_empty()
+    }
+
+    /// Every known value in a text whose skeleton is given.
+    pub(crate) fn find(&self, text: &[u8], skeleton: &Skeleton) -> Vec<KnownHit> {
+        let mut hits = self.odd_hits(text);
+        let mut found = Vec::new();
+        self.each_window(skeleton, |start, form, offset| {
+            if let Some(entry) = self.forms.get(form)
+                && let Some(piece) = pieces::grow(form, entry, skeleton, start, offset, &found)
+            {
+                found.push(piece);
+            }
+        });
+        pieces::judge(self, text, skeleton, found, &mut hits);
+        hits
+    }
+
+    /// Whether the end of a text may be the beginning of a value that goes on. `short` says that its last line
+    /// has so few letters that a value may be spread over many such lines.
+    pub(crate) fn goes_on(&self, skeleton: &Skeleton, line: &[u8], short: bool) -> bool {
+        if self.begins_at_end(line, if short { 1 } else { 4 }) {
+            return true;
+        }
+        let mut alive = false;
+        self.each_window(skeleton, |start, form, offset| {
+            let rest = skeleton.bytes().get(start..).unwrap_or_default();
+            alive |= self
+                .forms
+                .get(form)
+                .and_then(|entry| entry.skeleton.get(offset..))
+                .is_some_and(|form| form.len() > rest.len() && form.starts_with(rest));
+        });
+        alive
+    }
+
+    /// Whether a line ends with the first letters and digits of a form, at least `least` of them and fewer than a
+    /// window has. Quick, and at times wrongly yes.
+    pub(crate) fn begins_at_end(&self, line: &[u8], least: usize) -> bool {
+        let mut tail = 0;
+        let letters = line.iter().rev().take(MAX_TAIL).map(|b| fold(*b)).filter(|b| *b != 0);
+        letters.take(WINDOW - 1).enumerate().any(|(at, letter)| {
+            tail |= u64::from(letter) << (8 * at);
+            at + 1 >= least && self.beginnings.has(beginning(at + 1, tail))
+        })
+    }
+
+    /// Whether a value itself may begin so.
+    pub(crate) fn plain_begins_with(&self, start: &[u8]) -> bool {
+        let packed = start.iter().take(WINDOW).fold(0, |v, b| v << 8 | u64::from(*b));
+        self.plain_beginnings.has(beginning(start.len(), packed))
+    }
+
+    fn each_window(&self, skeleton: &Skeleton, mut hit: impl FnMut(usize, usize, usize)) {
+        let mut window = Window::default();
+        for (at, &byte) in skeleton.bytes().iter().enumerate() {
+            if !window.push(byte) {
+                window = Window::default();
+            } else if at + 1 >= WINDOW && self.filter.has(window.value()) {
+                for &(form, offset) in self.windows.get(&window.value()).into_iter().flatten() {
+                    hit(at + 1 - WINDOW, form, offset);
+                }
+            }
+        }
+    }
+
+    fn odd_hits(&self, text: &[u8]) -> Vec<KnownHit> {
+        let Some((search, owners)) = &self.odd else { return Vec::new() };
+        let owner = |found: &aho_corasick::Match| owners.get(found.pattern().as_usize()).copied();
+        search
+            .find_overlapping_iter(text)
+            .filter_map(|found| {
+                Some(KnownHit { span: found.range(), secret: owner(&found)?, whole: true })
+            })
+            .collect()
     }
 
     /// Fails if a known value stands in a text that labels are made of.
     pub(crate) fn refuse_in(&self, text: &str) -> Result<(), ScanError> {
-        match self.owner_in(text.as_bytes()) {
-            Some(number) => {
-                Err(ScanError::TooCommon { secret: format!("secret number {}", number + 1) })
+        let text = text.as_bytes();
+        match self.find(text, &Skeleton::of(text, &[])).first() {
+            Some(hit) => {
+                Err(ScanError::TooCommon { secret: format!("secret number {}", hit.secret + 1) })
             }
             None => Ok(()),
         }
-    }
-
-    /// Whose value stands in `text`, counted from 0.
-    fn owner_in(&self, text: &[u8]) -> Option<usize> {
-        let mut owner = None;
-        self.search
-            .run(&mut None, text, |_, form| owner = self.owners.get(form.as_usize()).copied());
-        owner
     }
 
     /// A value that stands in a label would be found in it again, and redaction would not be idempotent.
@@ -112,171 +217,151 @@ impl Known {
     }
 }
 
-impl Search {
-    fn build(forms: &[Zeroizing<Vec<u8>>]) -> Result<Self, ScanError> {
-        let bytes: usize = forms.iter().map(|form| form.len()).sum();
-        let patterns = || forms.iter().map(|form| form.as_slice());
-        let too_many = |_| ScanError::TooMany;
-        if bytes == 0 {
-            Ok(Self::Nothing)
-        } else if bytes <= MAX_TABLE_BYTES {
-            let mut builder = dfa::Builder::new();
-            builder.match_kind(MatchKind::Standard).prefilter(false);
-            Ok(Self::Table(Box::new(builder.build(patterns()).map_err(too_many)?)))
-        } else if bytes <= MAX_FORM_BYTES {
-            let mut builder = contiguous::Builder::new();
-            builder.match_kind(MatchKind::Standard).prefilter(false);
-            Ok(Self::Links(Box::new(builder.build(patterns()).map_err(too_many)?)))
+#[derive(Default)]
+struct Builder {
+    secrets: Vec<Entry>,
+    forms: Vec<FormEntry>,
+    odd: Vec<Zeroizing<Vec<u8>>>,
+    odd_owners: Vec<usize>,
+}
+
+impl Builder {
+    fn add(&mut self, secret: usize, value: &str) {
+        let letters = folded(value.as_bytes()).len();
+        let odd = letters < MIN_SECRET_BYTES || letters * 2 < value.chars().count();
+        if odd {
+            for text in written(value) {
+                self.odd.push(Zeroizing::new(text.into_bytes()));
+                self.odd_owners.push(secret);
+            }
+        }
+        let alnum = |b: &u8| b.is_ascii_alphanumeric();
+        let bytes = value.as_bytes();
+        let first = bytes.iter().position(alnum).unwrap_or(bytes.len());
+        let last = bytes.iter().rposition(alnum).map_or(bytes.len(), |at| at + 1);
+        let edge = |part: Option<&[u8]>| Zeroizing::new(part.unwrap_or_default().to_vec());
+        let digits_only = bytes.iter().all(u8::is_ascii_digit);
+        for Form { skeleton, script, written } in encode::forms(value) {
+            if odd && script == Script::Plain {
+                continue;
+            }
+            let bare = script == Script::Plain && letters == bytes.len();
+            let exact = bare && (digits_only || letters < 10);
+            self.forms.push(FormEntry {
+                skeleton: Zeroizing::new(skeleton),
+                script,
+                longest: if exact { written } else { usize::MAX },
+                secret,
+                edges: (edge(bytes.get(..first)), edge(bytes.get(last..))),
+            });
+        }
+    }
+
+    fn build(self) -> Result<Known, ScanError> {
+        let bytes: usize = self.forms.iter().map(|form| form.skeleton.len()).sum();
+        if bytes > MAX_FORM_BYTES {
+            return Err(ScanError::TooMany);
+        }
+        let mut windows: HashMap<u64, Vec<(usize, usize)>> = HashMap::new();
+        let (mut beginnings, mut plain_beginnings) = (BTreeSet::new(), BTreeSet::new());
+        for (number, form) in self.forms.iter().enumerate() {
+            let mut packed = 0;
+            for (at, letter) in form.skeleton.iter().take(WINDOW - 1).enumerate() {
+                packed = packed << 8 | u64::from(*letter);
+                beginnings.insert(beginning(at + 1, packed));
+                if form.script == Script::Plain {
+                    plain_beginnings.insert(beginning(at + 1, packed));
+                }
+            }
+            let count = if form.script == Script::Plain { form.skeleton.len() } else { WINDOW };
+            let all = form.skeleton.get(..count).unwrap_or_default().windows(WINDOW);
+            for (offset, window) in all.enumerate() {
+                let places = windows.entry(Window::over(window).value()).or_default();
+                // A value that repeats itself is found at its beginning; more places only cost time.
+                if offset == 0 || places.len() < MAX_PLACES {
+                    places.push((number, offset));
+                }
+            }
+        }
+        let filter = Filter::new(windows.keys().copied());
+        let odd = if self.odd.is_empty() {
+            None
         } else {
-            Err(ScanError::TooMany)
-        }
-    }
-
-    fn run(&self, state: &mut Option<StateID>, text: &[u8], hit: impl FnMut(usize, PatternID)) {
-        match self {
-            Self::Nothing => {}
-            Self::Table(table) => walk(&**table, state, text, hit),
-            Self::Links(links) => walk(&**links, state, text, hit),
-        }
-    }
-}
-
-/// Takes an automaton on from `state` over `text` and reports each match with the place behind its last byte.
-pub(crate) fn walk<A: Automaton>(
-    automaton: &A,
-    state: &mut Option<StateID>,
-    text: &[u8],
-    mut hit: impl FnMut(usize, PatternID),
-) {
-    // Both kinds of automaton are built unanchored, so a start state always exists.
-    let Some(mut now) = state.or_else(|| automaton.start_state(Anchored::No).ok()) else { return };
-    for (at, &byte) in text.iter().enumerate() {
-        now = automaton.next_state(Anchored::No, now, byte);
-        if automaton.is_special(now) && automaton.is_match(now) {
-            for which in 0..automaton.match_len(now) {
-                hit(at + 1, automaton.match_pattern(now, which));
-            }
-        }
-    }
-    *state = Some(now);
-}
-
-/// Replaces known values in a stream. All places are counted from the stream's first byte.
-#[derive(Debug, Default)]
-pub(crate) struct KnownStage {
-    state: Option<StateID>,
-    /// What has come in and is still needed; it begins at `base`.
-    buf: Vec<u8>,
-    base: usize,
-    /// Up to here everything has gone out.
-    sent: usize,
-    /// Where the earliest beginning of a possible match stands.
-    live: usize,
-    runs: VecDeque<Run>,
-    /// No run may begin before this.
-    floor: usize,
-}
-
-/// Bytes covered by overlapping matches, and the match that names them: the leftmost, then the longest.
-#[derive(Debug)]
-struct Run {
-    start: usize,
-    end: usize,
-    named_by: (usize, std::cmp::Reverse<usize>),
-    secret: usize,
-    closed: bool,
-}
-
-impl KnownStage {
-    /// Takes more input; appends to `out` what is certain. `end` says that nothing follows.
-    pub(crate) fn push(
-        &mut self,
-        known: &Known,
-        input: &[u8],
-        end: bool,
-        (out, map, found): (&mut Vec<u8>, &mut OffsetMap, &mut Vec<Finding>),
-    ) {
-        let from = self.base + self.buf.len();
-        self.buf.extend_from_slice(input);
-        let total = self.base + self.buf.len();
-        let mut state = self.state;
-        known.search.run(&mut state, input, |at, pattern| {
-            let (form, secret) = (
-                known.index.patterns().get(pattern.as_usize()),
-                known.owners.get(pattern.as_usize()),
-            );
-            if let (Some(form), Some(&secret)) = (form, secret) {
-                self.note(from + at - form.len(), from + at, secret);
-            }
-        });
-        self.state = state;
-        let unsure = self.buf.get(self.live.saturating_sub(self.base)..).unwrap_or_default();
-        self.live = if end { total } else { total - known.index.held(unsure) };
-        self.emit(known, out, map, found);
-    }
-
-    /// Adds a match to the runs, joining it with those that it overlaps.
-    fn note(&mut self, start: usize, end: usize, secret: usize) {
-        let named_by = (start, std::cmp::Reverse(end));
-        let mut run = Run { start: start.max(self.floor), end, named_by, secret, closed: false };
-        if run.start >= run.end {
-            return;
-        }
-        while let Some(last) = self.runs.pop_back_if(|last| !last.closed && last.end > run.start) {
-            run.start = run.start.min(last.start);
-            run.end = run.end.max(last.end);
-            if last.named_by < run.named_by {
-                (run.named_by, run.secret) = (last.named_by, last.secret);
-            }
-        }
-        // A text can be one endless run of overlapping matches; it is cut so that memory stays bounded.
-        run.closed = run.end - run.start >= MAX_RUN_BYTES;
-        if run.closed {
-            self.floor = run.end;
-        }
-        self.runs.push_back(run);
-    }
-
-    fn emit(
-        &mut self,
-        known: &Known,
-        out: &mut Vec<u8>,
-        map: &mut OffsetMap,
-        found: &mut Vec<Finding>,
-    ) {
-        let mut at = self.sent;
-        let copy = |from: usize, to: usize, out: &mut Vec<u8>, map: &mut OffsetMap| {
-            let to = to.max(from);
-            let text = self.buf.get(from - self.base..to - self.base).unwrap_or_default();
-            out.extend_from_slice(text);
-            map.copied(text.len());
-            to
+            let search = AhoCorasick::builder()
+                .build(self.odd.iter().map(|text| text.as_slice()))
+                .map_err(|_| ScanError::TooMany)?;
+            Some((search, self.odd_owners))
         };
-        while let Some(run) = self.runs.pop_front_if(|run| run.closed || run.end <= self.live) {
-            at = copy(at, run.start, out, map);
-            if let Some(entry) = known.secrets.get(run.secret) {
-                out.extend_from_slice(&entry.label);
-                map.replaced(run.end - at, entry.label.len());
-                found.push(Finding::new(
-                    run.start..run.end,
-                    entry.kind.clone(),
-                    Confidence::Certain,
-                ));
-                at = run.end;
+        Ok(Known {
+            secrets: self.secrets,
+            forms: self.forms,
+            windows,
+            filter,
+            beginnings: Filter::new(beginnings.into_iter()),
+            plain_beginnings: Filter::new(plain_beginnings.into_iter()),
+            odd,
+        })
+    }
+}
+
+/// A beginning of so many letters, as one number.
+const fn beginning(len: usize, packed: u64) -> u64 {
+    packed | (len as u64) << 56
+}
+
+/// The ways in which a value of hardly any letters is written, apart from codes.
+fn written(value: &str) -> BTreeSet<String> {
+    let quoted = serde_json::Value::from(value).to_string();
+    let quoted = quoted.strip_prefix('"').and_then(|q| q.strip_suffix('"')).unwrap_or(&quoted);
+    let nested = serde_json::Value::from(quoted).to_string();
+    let nested = nested.strip_prefix('"').and_then(|q| q.strip_suffix('"')).unwrap_or(&nested);
+    let html = value.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+    BTreeSet::from([
+        value.to_owned(),
+        value.to_ascii_lowercase(),
+        value.to_ascii_uppercase(),
+        value.chars().rev().collect(),
+        quoted.to_owned(),
+        quoted.replace('/', "\\/"),
+        quoted.replace('<', "\\u003c").replace('>', "\\u003e").replace('&', "\\u0026"),
+        nested.to_owned(),
+        html.replace('"', "&quot;").replace('\'', "&#39;"),
+        html.replace('"', "&quot;").replace('\'', "&#x27;"),
+        html.replace('"', "&quot;").replace('\'', "&apos;"),
+    ])
+}
+
+/// A set of numbers that answers quickly and may be wrong when it says yes.
+struct Filter {
+    bits: Vec<u64>,
+    shift: u32,
+}
+
+impl Filter {
+    fn new(members: impl ExactSizeIterator<Item = u64>) -> Self {
+        let size = (members.len() * 64).next_power_of_two().clamp(1 << 12, 1 << 24);
+        let mut filter = Self { bits: vec![0; size / 64], shift: 64 - size.trailing_zeros() };
+        for member in members {
+            let (word, bit) = filter.place(member);
+            if let Some(word) = filter.bits.get_mut(word) {
+                *word |= bit;
             }
         }
-        let sure = self.runs.front().map_or(self.live, |run| run.start.min(self.live));
-        at = copy(at, sure, out, map);
-        self.sent = at;
-        // A cut run may have gone out while a match that began inside it is still open.
-        let needed = at.min(self.live);
-        self.buf.drain(..needed - self.base);
-        self.base = needed;
+        filter
     }
 
-    /// How many bytes are held back.
-    pub(crate) const fn held(&self) -> usize {
-        self.base + self.buf.len() - self.sent
+    fn place(&self, member: u64) -> (usize, u64) {
+        let hash = member.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> self.shift;
+        // Two bits of one word: a wrong yes is then rare, and costs no second look into memory.
+        (
+            usize::try_from(hash >> 6).unwrap_or(0),
+            1 << (hash & 63) | 1 << (member & 63 ^ member >> 8 & 63),
+        )
+    }
+
+    fn has(&self, member: u64) -> bool {
+        let (word, bit) = self.place(member);
+        self.bits.get(word).is_some_and(|word| word & bit == bit)
     }
 }
 
@@ -306,11 +391,11 @@ fn check(number: usize, name: &str, value: &str) -> Result<(), ScanError> {
 pub const MIN_SECRET_BYTES: usize = 8;
 /// A longer value would need too much text held back; no credential in use is near it.
 pub const MAX_SECRET_BYTES: usize = 16 * 1024;
-/// Above this many bytes of forms, the table would outgrow the processor's caches and then memory.
-const MAX_TABLE_BYTES: usize = 32 * 1024;
 /// What all forms of all secrets may take together.
 const MAX_FORM_BYTES: usize = 16 * 1024 * 1024;
-const MAX_RUN_BYTES: usize = 64 * 1024;
+const MAX_PLACES: usize = 8;
+/// How far from a line's end its last letters are looked for.
+const MAX_TAIL: usize = 32;
 /// Values so ordinary that hiding them would tear holes into every text.
 const COMMON: [&str; 14] = [
     "12345678",

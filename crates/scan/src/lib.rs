@@ -15,20 +15,30 @@
 //! would find its own file changed behind its back.
 #![forbid(unsafe_code)]
 
+mod assign;
 mod encode;
 mod finding;
+mod fold;
 mod frame;
 mod key;
+mod keywords;
 mod known;
 mod label;
-mod offsets;
-mod prefix;
+mod names;
+mod pieces;
+
 mod redact;
 mod rules;
+mod runs;
 mod sanitise;
-mod shapes;
+mod scanner;
+mod segment;
+
 mod stream;
+mod values;
 mod verify;
+mod views;
+mod words;
 
 pub use finding::{Confidence, Finding, Kind};
 pub use frame::{FRAME_NOTE, Frame, Trust};

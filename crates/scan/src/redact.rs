@@ -103,9 +103,10 @@ impl Redactor {
         let known = Known::compile(&key, known)?;
         rules.kinds().try_for_each(|kind| known.refuse_in(kind.as_str()))?;
         let redactor = Self { inner: Arc::new(Inner { key, known, rules }) };
-        // A name of a vendor's shape would be redacted within its own label.
-        let spoilt =
-            redactor.inner.known.labels().position(|label| redactor.redact_bytes(label).0 != label);
+        // A name of a secret's shape would give that away in every label.
+        let spoilt = redactor.inner.known.kinds().position(|kind| {
+            redactor.redact_bytes(kind.as_str().as_bytes()).0 != kind.as_str().as_bytes()
+        });
         match spoilt {
             Some(number) => Err(ScanError::NameHoldsValue { number: number + 1 }),
             None => Ok(redactor),

@@ -1,23 +1,35 @@
-//! Which shapes of unknown secrets do we look for?
+//! Where may something begin that is worth a closer look, and which shapes of secrets do we look for there?
 
-use crate::known::walk;
-use crate::prefix::PrefixIndex;
+use crate::keywords::Keywords;
+use crate::names::WORDS;
+use crate::verify::Check;
 use crate::{Confidence, Kind};
-use aho_corasick::automaton::StateID;
-use aho_corasick::{MatchKind, dfa};
 use regex::bytes::{Regex, RegexBuilder};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
-use zeroize::Zeroizing;
 
-/// Every rule, compiled, and one automaton over all their keywords.
+/// Every rule, compiled, and one search for all that may begin something.
 pub(crate) struct Rules {
     all: Vec<Rule>,
-    /// For each keyword of the automaton, the rules that it may begin.
-    begins: Vec<Vec<usize>>,
-    keywords: PrefixIndex,
-    automaton: dfa::DFA,
+    /// For each keyword, what it may begin.
+    begins: Vec<Vec<Clue>>,
+    keywords: Keywords,
+}
+
+/// Why a place is worth a look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Clue {
+    /// A rule may begin here.
+    Rule(usize),
+    /// A word of which names of secrets are made stands here.
+    Word(usize),
+    /// Something here is written in escapes, or in pieces.
+    Escape,
+    /// Strings are put together here.
+    Seam,
+    /// Character codes may be listed here.
+    List,
 }
 
 /// One rule, compiled.
@@ -26,7 +38,10 @@ pub(crate) struct Rule {
     pub(crate) left: Left,
     pub(crate) window: Window,
     pub(crate) max: usize,
+    pub(crate) back: usize,
     pub(crate) pattern: Regex,
+    /// Whether only a group of the pattern is the secret.
+    pub(crate) grouped: bool,
     pub(crate) check: Option<Check>,
     pub(crate) confidence: Confidence,
 }
@@ -46,71 +61,67 @@ pub(crate) enum Left {
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Window {
     #[default]
-    Token,
     Line,
     Block,
-}
-
-/// What else must hold of what a pattern found.
-#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum Check {
-    Crc62,
-    Mixed,
-    Password,
 }
 
 /// The rules that ship inside the binary. They are compiled once; a test compiles them too, so the error, which
 /// only a mistake in our own file can cause, is met before a release.
 pub(crate) fn built_in() -> Result<&'static Rules, &'static str> {
-    static BUILT_IN: LazyLock<Result<Rules, String>> = LazyLock::new(|| Rules::parse(VENDORS));
+    static BUILT_IN: LazyLock<Result<Rules, String>> =
+        LazyLock::new(|| Rules::parse(&[VENDORS, PLACES]));
     BUILT_IN.as_ref().map_err(String::as_str)
 }
 
 impl Rules {
-    fn parse(text: &str) -> Result<Self, String> {
-        let file: RuleFile = toml::from_str(text).map_err(|e| e.to_string())?;
-        let mut begins: BTreeMap<Vec<u8>, Vec<usize>> = BTreeMap::new();
+    fn parse(files: &[&str]) -> Result<Self, String> {
+        let mut begins: BTreeMap<Vec<u8>, Vec<Clue>> = BTreeMap::new();
+        let mut add = |keyword: &[u8], clue| {
+            begins.entry(keyword.to_ascii_lowercase()).or_default().push(clue);
+        };
         let mut rules = Vec::new();
-        for raw in file.rule {
-            for keyword in &raw.keywords {
-                begins.entry(keyword.to_ascii_lowercase().into()).or_default().push(rules.len());
+        for text in files {
+            let file: RuleFile = toml::from_str(text).map_err(|e| e.to_string())?;
+            let tokens = file.token.into_iter().flat_map(RawTokens::rules);
+            for raw in file.rule.into_iter().chain(tokens) {
+                for keyword in &raw.keywords {
+                    add(keyword.as_bytes(), Clue::Rule(rules.len()));
+                }
+                rules.push(raw.compile()?);
             }
-            rules.push(raw.compile()?);
         }
-        let (keywords, begins): (Vec<_>, Vec<_>) =
-            begins.into_iter().map(|(keyword, rules)| (Zeroizing::new(keyword), rules)).unzip();
-        let automaton = dfa::Builder::new()
-            .match_kind(MatchKind::Standard)
-            .ascii_case_insensitive(true)
-            .prefilter(false)
-            .build(keywords.iter().map(|k| k.as_slice()))
-            .map_err(|e| e.to_string())?;
-        Ok(Self { all: rules, begins, keywords: PrefixIndex::new(keywords), automaton })
+        for (number, word) in WORDS.iter().enumerate() {
+            add(word.text.as_bytes(), Clue::Word(number));
+        }
+        for (sign, next, clue) in SIGNS {
+            for byte in next.iter().map(Some).chain(next.is_empty().then_some(None)) {
+                add(&[sign, byte.map_or(&[][..], std::slice::from_ref)].concat(), clue);
+            }
+        }
+        let (keywords, begins): (Vec<_>, Vec<_>) = begins.into_iter().unzip();
+        Ok(Self { all: rules, begins, keywords: Keywords::new(keywords) })
     }
 
-    /// Reports each place in `text` where a rule may begin, as (keyword's end, keyword's length, rule).
-    pub(crate) fn candidates(
+    /// Reports each clue in `text` with the range of the keyword that gives it; hands every byte to `see` as well,
+    /// so that one walk over the text serves two searches.
+    pub(crate) fn clues(
         &self,
-        state: &mut Option<StateID>,
         text: &[u8],
-        mut hit: impl FnMut(usize, usize, usize),
+        see: impl FnMut(u8),
+        mut hit: impl FnMut(usize, usize, &[Clue]),
     ) {
-        walk(&self.automaton, state, text, |end, pattern| {
-            let which = pattern.as_usize();
-            if let (Some(keyword), Some(rules)) =
-                (self.keywords.patterns().get(which), self.begins.get(which))
-            {
-                for &rule in rules {
-                    hit(end, keyword.len(), rule);
-                }
+        self.keywords.each(text, see, |which, at, len| {
+            if let Some(clues) = self.begins.get(which) {
+                hit(at, at + len, clues);
             }
         });
     }
 
-    /// How many bytes of the end of `text` may be the beginning of a keyword.
-    pub(crate) fn held(&self, text: &[u8]) -> usize {
-        self.keywords.held(&text.to_ascii_lowercase())
+    /// Whether anything may begin in `text`.
+    pub(crate) fn any_clue(&self, text: &[u8]) -> bool {
+        let mut any = false;
+        self.clues(text, |_| {}, |_, _, _| any = true);
+        any
     }
 
     pub(crate) fn get(&self, rule: usize) -> Option<&Rule> {
@@ -126,7 +137,10 @@ impl Rules {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RuleFile {
+    #[serde(default)]
     rule: Vec<RawRule>,
+    #[serde(default)]
+    token: Vec<RawTokens>,
 }
 
 #[derive(Deserialize)]
@@ -138,11 +152,23 @@ struct RawRule {
     left: Left,
     #[serde(default)]
     window: Window,
-    #[serde(default = "default_max")]
-    max: usize,
+    max: Option<usize>,
+    #[serde(default)]
+    back: usize,
     pattern: String,
     check: Option<Check>,
     confidence: Option<RawConfidence>,
+}
+
+/// Tokens that are told by how they begin: each prefix, then at least `min` of the usual characters.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawTokens {
+    kind: String,
+    prefixes: Vec<String>,
+    min: usize,
+    #[serde(default = "token_digits")]
+    digits: String,
 }
 
 #[derive(Deserialize)]
@@ -150,6 +176,23 @@ struct RawRule {
 enum RawConfidence {
     High,
     Medium,
+}
+
+impl RawTokens {
+    fn rules(self) -> impl Iterator<Item = RawRule> {
+        let Self { kind, prefixes, min, digits } = self;
+        prefixes.into_iter().map(move |prefix| RawRule {
+            kind: kind.clone(),
+            pattern: format!("{}[{digits}]{{{min},}}", regex::escape(&prefix)),
+            keywords: vec![prefix],
+            left: Left::Word,
+            window: Window::Line,
+            max: None,
+            back: 0,
+            check: Some(Check::Mixed),
+            confidence: None,
+        })
+    }
 }
 
 impl RawRule {
@@ -161,8 +204,10 @@ impl RawRule {
         Ok(Rule {
             kind: Kind::slug(&self.kind),
             left: self.left,
+            grouped: pattern.capture_names().flatten().next().is_some(),
             window: self.window,
-            max: self.max,
+            max: self.max.unwrap_or(FIRST_LOOK),
+            back: self.back,
             pattern,
             check: self.check,
             confidence: match self.confidence {
@@ -173,11 +218,74 @@ impl RawRule {
     }
 }
 
-const fn default_max() -> usize {
-    1024
+/// A rule first looks at this much, and at more only if the secret goes on.
+const FIRST_LOOK: usize = 512;
+
+fn token_digits() -> String {
+    "A-Za-z0-9_=-".to_owned()
 }
 
 const VENDORS: &str = include_str!("../rules/vendors.toml");
+const PLACES: &str = include_str!("../rules/places.toml");
+const HEX: &[u8] = b"0123456789abcdef";
+const ALNUM: &[u8] = b"0123456789abcdefghijklmnopqrstuvwxyz";
+/// What hides letters, digits or signs of values, and which bytes may follow it, if not any.
+const SIGNS: [(&[u8], &[u8], Clue); 54] = [
+    (b"%2", HEX, Clue::Escape),
+    (b"%3", HEX, Clue::Escape),
+    (b"%4", HEX, Clue::Escape),
+    (b"%5", HEX, Clue::Escape),
+    (b"%6", HEX, Clue::Escape),
+    (b"%7", HEX, Clue::Escape),
+    (b"%c", b"2345", Clue::Escape),
+    (b"%d", b"01", Clue::Escape),
+    (b"%e", b"23f", Clue::Escape),
+    (b"%f0", b"", Clue::Escape),
+    (b"%u00", b"", Clue::Escape),
+    (b"\\u00", b"", Clue::Escape),
+    (b"\\u{", b"", Clue::Escape),
+    (b"\\x", b"234567", Clue::Escape),
+    (b"\\0", b"01234567", Clue::Escape),
+    (b"\\1", b"01234567", Clue::Escape),
+    (b"\\5", b"01234567", Clue::Escape),
+    (b"\\6", b"01234567", Clue::Escape),
+    (b"\\7", b"01234567", Clue::Escape),
+    (b"&#", b"x0123456789", Clue::Escape),
+    (b"&amp;", b"", Clue::Escape),
+    (b"&quot;", b"", Clue::Escape),
+    (b"&apos;", b"", Clue::Escape),
+    (b"&equals;", b"", Clue::Escape),
+    (b"&sol;", b"", Clue::Escape),
+    (b"=3d", b"", Clue::Escape),
+    (b"\x1b[", b"0123456789m", Clue::Escape),
+    (b"\xE2\x80\x8B", b"", Clue::Escape),
+    (b"\xE2\x80\x8C", b"", Clue::Escape),
+    (b"\xE2\x80\x8D", b"", Clue::Escape),
+    (b"\xE2\x80\x8E", b"", Clue::Escape),
+    (b"\xE2\x81\xA0", b"", Clue::Escape),
+    (b"\xE2\x81\xA3", b"", Clue::Escape),
+    (b"\xEF\xBB\xBF", b"", Clue::Escape),
+    (b"\xC2\xAD", ALNUM, Clue::Escape),
+    (b"''", ALNUM, Clue::Seam),
+    (b"\"\"", ALNUM, Clue::Seam),
+    (b"\"+\"", b"", Clue::Seam),
+    (b"'+'", b"", Clue::Seam),
+    (b"\" + \"", b"", Clue::Seam),
+    (b"' + '", b"", Clue::Seam),
+    (b"\" . \"", b"", Clue::Seam),
+    (b"' . '", b"", Clue::Seam),
+    (b"\".\"", b"", Clue::Seam),
+    (b"'.'", b"", Clue::Seam),
+    (b"\" & \"", b"", Clue::Seam),
+    (b"\" \"", ALNUM, Clue::Seam),
+    (b"' '", ALNUM, Clue::Seam),
+    (b"charcode", b"", Clue::List),
+    (b"bytes(", b"", Clue::List),
+    (b"bytearray", b"", Clue::List),
+    (b"0x", b"234567", Clue::List),
+    (b"chr(", b"", Clue::List),
+    (b"byte[]", b"", Clue::List),
+];
 
 #[cfg(test)]
 mod tests {
@@ -185,12 +293,12 @@ mod tests {
 
     #[test]
     fn the_rules_that_ship_compile() {
-        assert!(built_in().is_ok_and(|rules| rules.kinds().count() > 20));
+        assert!(built_in().is_ok_and(|rules| rules.kinds().count() > 100));
     }
 
     #[test]
     fn a_mistyped_rule_is_an_error() {
-        assert!(Rules::parse("[[rule]]\nkind='x'\nkeywords=['x']\npatern='x'").is_err());
-        assert!(Rules::parse("[[rule]]\nkind='x'\nkeywords=['x']\npattern='('").is_err());
+        assert!(Rules::parse(&["[[rule]]\nkind='x'\nkeywords=['x']\npatern='x'"]).is_err());
+        assert!(Rules::parse(&["[[rule]]\nkind='x'\nkeywords=['x']\npattern='('"]).is_err());
     }
 }

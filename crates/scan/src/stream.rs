@@ -1,32 +1,49 @@
 //! How is a secret found that two chunks share?
 
-use crate::finding::Finding;
-use crate::known::KnownStage;
-use crate::offsets::OffsetMap;
+use crate::finding::{Confidence, Finding};
+use crate::label::label;
 use crate::redact::Inner;
-use crate::shapes::ShapeStage;
+use crate::scanner::{Hit, Marks, Scan, What};
+use crate::segment::{self, Ends};
+use std::ops::Range;
 use std::sync::Arc;
 
 /// Redacts a stream of bytes. What comes out is the same however the input is cut; what may be the beginning of
 /// a secret is held back until it is known, at most [`RedactStream::MAX_HELD_BYTES`] bytes.
+///
+/// The text is taken in segments: lines, with those that what they end with may go on in. Where a segment ends
+/// depends on its bytes alone, and each is judged by itself, so cuts cannot matter. Of a line that is not complete,
+/// plain words at its beginning go out at once, and no hit may begin in them, complete or not.
 ///
 /// Nothing is let out for lack of input: a hostile process could otherwise wait between the halves of a secret.
 #[derive(Debug)]
 #[must_use = "a stream holds bytes back until `finish`"]
 pub struct RedactStream {
     inner: Arc<Inner>,
-    known: KnownStage,
-    map: OffsetMap,
-    shapes: ShapeStage,
-    /// Known values are labels already, other secrets are not yet.
-    between: Vec<u8>,
-    known_found: Vec<Finding>,
-    shapes_found: Vec<Finding>,
+    /// What has come in and is still needed: the current segment, from `start` on.
+    buf: Vec<u8>,
+    start: usize,
+    /// How much of the segment is complete lines that `marks` has seen.
+    taken: usize,
+    marks: Marks,
+    /// What the last of these lines ends with.
+    ends: Ends,
+    /// Up to here, from the segment's start, no line end was found.
+    looked: usize,
+    /// How much of the segment has gone out.
+    released: usize,
+    /// How much of the segment's first line is judged to be plain words; `false` when a word was not.
+    plain: (usize, bool),
+    /// Set while the rest of a secret longer than any segment is being swallowed.
+    swallow: bool,
+    /// Where the buffer's first byte stands in the stream.
+    base: usize,
+    found: Vec<Finding>,
     total_found: usize,
 }
 
 impl RedactStream {
-    /// An upper bound of what is held back: the longest form of the longest secret, and the widest window.
+    /// An upper bound of what is held back.
     pub const MAX_HELD_BYTES: usize = 256 * 1024;
 
     /// How many findings are kept in detail; those beyond are counted only.
@@ -35,12 +52,17 @@ impl RedactStream {
     pub(crate) fn new(inner: Arc<Inner>) -> Self {
         Self {
             inner,
-            known: KnownStage::default(),
-            map: OffsetMap::default(),
-            shapes: ShapeStage::default(),
-            between: Vec::new(),
-            known_found: Vec::new(),
-            shapes_found: Vec::new(),
+            buf: Vec::new(),
+            start: 0,
+            taken: 0,
+            marks: Marks::default(),
+            ends: Ends::Closed,
+            looked: 0,
+            released: 0,
+            plain: (0, true),
+            swallow: false,
+            base: 0,
+            found: Vec::new(),
             total_found: 0,
         }
     }
@@ -48,7 +70,8 @@ impl RedactStream {
     /// Takes the next bytes, of any number, and appends to `out` what may go.
     pub fn push(&mut self, chunk: &[u8], out: &mut Vec<u8>) {
         for piece in chunk.chunks(PIECE_BYTES) {
-            self.step(piece, false, out);
+            self.buf.extend_from_slice(piece);
+            self.run(false, out);
         }
     }
 
@@ -56,46 +79,195 @@ impl RedactStream {
     /// most [`Self::MAX_FINDINGS`].
     #[must_use = "findings belong on the record"]
     pub fn finish(mut self, out: &mut Vec<u8>) -> Vec<Finding> {
-        self.step(&[], true, out);
-        let mut all = self.known_found;
-        all.append(&mut self.shapes_found);
-        all.sort_by_key(|f| (f.span.start, std::cmp::Reverse(f.span.end)));
-        // A shape that holds a known value hid it too; one finding for one label.
-        let mut covered = 0;
-        all.retain(|finding| {
-            let new = finding.span.end > covered;
-            covered = covered.max(finding.span.end);
-            new
-        });
-        all
+        self.run(true, out);
+        self.found
     }
 
     /// How many bytes are held back at the moment.
     pub const fn held(&self) -> usize {
-        self.known.held() + self.shapes.held()
+        self.buf.len() - self.start - self.released
     }
 
-    /// How many labels were written so far, those inside others included.
+    /// How many labels were written so far.
     pub const fn found(&self) -> usize {
         self.total_found
     }
 
-    fn step(&mut self, piece: &[u8], end: bool, out: &mut Vec<u8>) {
-        let Self { inner, known, map, shapes, between, known_found, shapes_found, total_found } =
-            self;
-        between.clear();
-        let (before_known, before_shapes) = (known_found.len(), shapes_found.len());
-        known.push(&inner.known, piece, end, (between, map, known_found));
-        shapes.push((inner.rules, &inner.key), between, end, (out, shapes_found));
-        for finding in shapes_found.iter_mut().skip(before_shapes) {
-            finding.span = map.back(finding.span.clone());
+    fn run(&mut self, end: bool, out: &mut Vec<u8>) {
+        // The buffers are lent out so that the steps can borrow the rest of the stream.
+        let buf = std::mem::take(&mut self.buf);
+        while self.step(&buf, end, out) {}
+        self.buf = buf;
+        if self.taken == 0 && !end {
+            self.release_words(out);
         }
-        map.forget_before(shapes.sent());
-        *total_found += known_found.len() - before_known + shapes_found.len() - before_shapes;
-        known_found.truncate(Self::MAX_FINDINGS);
-        shapes_found.truncate(Self::MAX_FINDINGS);
+        self.buf.drain(..self.start);
+        self.base += self.start;
+        self.start = 0;
+    }
+
+    /// Takes one line, closes a segment, or cuts an endless line. `false` when there is nothing more to do.
+    fn step(&mut self, buf: &[u8], end: bool, out: &mut Vec<u8>) -> bool {
+        self.swallow_on(buf);
+        let segment = buf.get(self.start..).unwrap_or_default();
+        let ahead = segment.get(self.looked.max(self.taken)..).unwrap_or_default();
+        let line_end = memchr::memchr(b'\n', ahead).map(|at| segment.len() - ahead.len() + at + 1);
+        self.looked = segment.len();
+        let line_end = match line_end {
+            Some(at) => at,
+            None if segment.len() > MAX_SEGMENT => segment.len(),
+            None if end && segment.len() > self.taken => segment.len(),
+            None if end && self.taken > 0 => {
+                self.close(segment, self.taken, out);
+                return false;
+            }
+            None => return false,
+        };
+        self.looked = 0;
+        if line_end > MAX_SEGMENT {
+            if self.taken > 0 {
+                self.close(segment, self.taken, out);
+            } else {
+                self.cut(segment, out);
+            }
+            return true;
+        }
+        let line = segment.get(self.taken..line_end).unwrap_or_default();
+        let before = segment.get(..self.taken).unwrap_or_default();
+        if self.ends == Ends::Value && !segment::continued(before, line) {
+            self.close(segment, self.taken, out);
+            return true;
+        }
+        self.marks.add(&self.inner, line, self.taken);
+        self.taken = line_end;
+        let text = segment.get(..line_end).unwrap_or_default();
+        self.ends = segment::ends(&self.inner, &self.marks, text, line);
+        if self.ends == Ends::Closed {
+            self.close(segment, line_end, out);
+        }
+        true
+    }
+
+    /// Judges the first `len` bytes of the segment and lets them out.
+    fn close(&mut self, segment: &[u8], len: usize, out: &mut Vec<u8>) {
+        let text = segment.get(..len).unwrap_or_default();
+        if !self.marks.is_empty() {
+            let marks = std::mem::take(&mut self.marks);
+            let mut hits = Scan::new(&self.inner, text).hits(text, &marks);
+            self.clip(text, &mut hits);
+            for hit in hits {
+                self.replace(text, hit, out);
+            }
+            self.marks = marks;
+        }
+        self.copy(text, len, out);
+        self.next(len);
+    }
+
+    /// Lets go of an endless line's beginning: up to a place that no hit, with what tells it, lies across.
+    fn cut(&mut self, segment: &[u8], out: &mut Vec<u8>) {
+        let text = segment.get(..MAX_SEGMENT).unwrap_or_default();
+        let mut marks = Marks::default();
+        marks.add(&self.inner, text, 0);
+        let mut hits = Scan::new(&self.inner, text).hits(text, &marks);
+        self.clip(text, &mut hits);
+        let mut cut = segment::cut(text, MAX_SEGMENT - OVERLAP);
+        for hit in hits.iter().rev() {
+            if hit.span.end == text.len() && hit.from < MAX_SEGMENT / 2 {
+                cut = text.len();
+                self.swallow = true;
+            } else if hit.from < cut && cut < hit.span.end {
+                cut = hit.from.max(1);
+            }
+        }
+        for hit in hits {
+            if hit.span.end <= cut {
+                self.replace(text, hit, out);
+            }
+        }
+        self.copy(text, cut, out);
+        self.next(cut);
+    }
+
+    /// Hits may not reach into words that could have gone out already.
+    fn clip(&self, text: &[u8], hits: &mut Vec<Hit>) {
+        if !hits.is_empty() {
+            let plain = segment::plain_words(&self.inner, text, 0).0;
+            for hit in hits.iter_mut() {
+                hit.span.start = hit.span.start.max(plain);
+            }
+            hits.retain(|hit| !hit.span.is_empty());
+        }
+    }
+
+    fn replace(&mut self, text: &[u8], hit: Hit, out: &mut Vec<u8>) {
+        self.copy(text, hit.span.start, out);
+        let value = text.get(hit.span.clone()).unwrap_or_default();
+        let (kind, confidence) = match hit.what {
+            What::Known(secret) => {
+                let (Some(label), Some(kind)) =
+                    (self.inner.known.label(secret), self.inner.known.kind(secret))
+                else {
+                    return;
+                };
+                out.extend_from_slice(label);
+                (kind.clone(), Confidence::Certain)
+            }
+            What::Kind(kind) => {
+                out.extend_from_slice(&label(&self.inner.key, &kind, value));
+                (kind, hit.confidence)
+            }
+        };
+        self.released = hit.span.end;
+        self.total_found += 1;
+        if self.found.len() < Self::MAX_FINDINGS {
+            let place = self.base + self.start;
+            let span: Range<usize> = place + hit.span.start..place + hit.span.end;
+            self.found.push(Finding::new(span, kind, confidence));
+        }
+    }
+
+    /// Lets out what has not gone out of the segment's first `to` bytes.
+    fn copy(&mut self, text: &[u8], to: usize, out: &mut Vec<u8>) {
+        if let Some(rest) = text.get(self.released..to) {
+            out.extend_from_slice(rest);
+            self.released = to;
+        }
+    }
+
+    /// Begins the next segment, `len` bytes on.
+    fn next(&mut self, len: usize) {
+        self.start += len;
+        (self.taken, self.looked, self.released, self.plain) = (0, 0, 0, (0, true));
+        self.marks.clear();
+        self.ends = Ends::Closed;
+    }
+
+    /// Lets plain words go out before their line is complete.
+    fn release_words(&mut self, out: &mut Vec<u8>) {
+        if self.plain.1 && !self.swallow {
+            let buf = std::mem::take(&mut self.buf);
+            let segment = buf.get(self.start..).unwrap_or_default();
+            self.plain = segment::plain_words(&self.inner, segment, self.plain.0);
+            self.copy(segment, self.plain.0.max(self.released), out);
+            self.buf = buf;
+        }
+    }
+
+    /// Drops what goes on from a secret that was longer than a segment.
+    fn swallow_on(&mut self, buf: &[u8]) {
+        if self.swallow {
+            let rest = buf.get(self.start..).unwrap_or_default();
+            let more = rest.iter().take_while(|b| segment::is_token(**b)).count();
+            self.swallow = more == rest.len();
+            self.next(more);
+        }
     }
 }
 
 /// Long chunks are taken in pieces of this size, so that what is in work stays in the processor's cache.
 const PIECE_BYTES: usize = 32 * 1024;
+/// No segment is longer.
+const MAX_SEGMENT: usize = 64 * 1024;
+/// An endless line is cut this far before what has been seen of it.
+const OVERLAP: usize = 16 * 1024;

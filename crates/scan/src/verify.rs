@@ -1,25 +1,46 @@
 //! Is what has a secret's shape really likely to be one?
 
 use crate::finding::Confidence;
-use crate::label::is_label;
-use crate::rules::{Check, Rule};
-use aho_corasick::AhoCorasick;
-use std::sync::LazyLock;
+use crate::rules::Rule;
+use crate::values::{Place, is_secret, made_up, placeholder, reference};
+use crate::words::gibberish;
+use serde::Deserialize;
+
+/// What else must hold of what a pattern found.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Check {
+    /// A checksum as GitHub's and npm's: when it holds, the finding is certain.
+    Crc62,
+    /// A checksum as Grafana's: eight hexadecimal digits behind the last `_`.
+    Crc16,
+    /// Digits of a payment card.
+    Luhn,
+    /// A letter and a digit.
+    Mixed,
+    /// No documentation word, no reference.
+    Password,
+    /// A password by its looks, too.
+    Strong,
+    /// Long and random, and no UUID.
+    Random,
+}
 
 /// The confidence that `value`, which `rule`'s pattern found, is a secret; `None` for documentation placeholders,
 /// references, labels of ours and what the rule's own check refuses.
 pub(crate) fn judge(rule: &Rule, value: &[u8]) -> Option<Confidence> {
-    if is_label(value) {
-        return None;
-    }
-    match rule.check {
+    let holds = match rule.check {
         // A token with a wrong checksum is still hidden, unless it looks made up: it may be a new format.
         Some(Check::Crc62) if crc62(value) => return Some(Confidence::Certain),
-        Some(Check::Mixed) if !mixed(value) => return None,
-        Some(Check::Password) if !password(value) => return None,
-        _ => {}
-    }
-    (!made_up(value)).then_some(rule.confidence)
+        Some(Check::Crc16) if crc16(value) => return Some(Confidence::Certain),
+        Some(Check::Luhn) => return luhn(value).then_some(rule.confidence),
+        Some(Check::Mixed) => mixed(value),
+        Some(Check::Password) => password(value),
+        Some(Check::Random) => is_secret(value, Place::Likely),
+        Some(Check::Strong) => is_secret(value, Place::Password),
+        Some(Check::Crc62 | Check::Crc16) | None => true,
+    };
+    (holds && !made_up(value) && !placeholder(value)).then_some(rule.confidence)
 }
 
 /// GitHub's and npm's classic tokens: a prefix up to `_`, 30 random characters, then their CRC-32 in base 62.
@@ -36,6 +57,28 @@ fn crc62(token: &[u8]) -> bool {
     sum.len() == 6 && value == Some(u64::from(crc32(random)))
 }
 
+/// Grafana's service account tokens: the CRC-32 of all but the last part is that part.
+fn crc16(token: &[u8]) -> bool {
+    let Some(at) = memchr::memrchr(b'_', token) else { return false };
+    let (body, sum) = token.split_at_checked(at).unwrap_or((token, &[]));
+    let sum = std::str::from_utf8(sum.get(1..).unwrap_or_default()).unwrap_or_default();
+    let random =
+        body.iter().position(|b| *b == b'_').and_then(|at| body.get(at + 1..)).unwrap_or_default();
+    u32::from_str_radix(sum, 16).is_ok_and(|sum| sum == crc32(body) || sum == crc32(random))
+}
+
+/// The check digit of card numbers.
+fn luhn(number: &[u8]) -> bool {
+    let digits: Vec<u32> = number.iter().filter_map(|b| char::from(*b).to_digit(10)).collect();
+    let sum: u32 = digits
+        .iter()
+        .rev()
+        .enumerate()
+        .map(|(at, digit)| if at % 2 == 0 { *digit } else { digit * 2 / 10 + digit * 2 % 10 })
+        .sum();
+    (13..=19).contains(&digits.len()) && sum.is_multiple_of(10) && digits.iter().any(|d| *d != 0)
+}
+
 /// CRC-32 as in zip and png.
 fn crc32(bytes: &[u8]) -> u32 {
     !bytes.iter().fold(!0, |crc, &byte| {
@@ -47,7 +90,14 @@ fn crc32(bytes: &[u8]) -> u32 {
 
 /// Prose and identifiers seldom mix letters and digits; random values nearly always do.
 fn mixed(value: &[u8]) -> bool {
-    value.iter().any(u8::is_ascii_digit) && value.iter().any(u8::is_ascii_alphabetic)
+    let cased = || {
+        value
+            .iter()
+            .zip(value.iter().skip(1))
+            .filter(|(a, b)| a.is_ascii_lowercase() && b.is_ascii_uppercase())
+    };
+    value.iter().any(u8::is_ascii_alphabetic)
+        && (value.iter().any(u8::is_ascii_digit) || cased().count() >= 3 || gibberish(value))
 }
 
 /// Whether what stands between `user:` and `@` is more than a reference or a word from documentation.
@@ -75,86 +125,9 @@ fn password(value: &[u8]) -> bool {
         "x-oauth-basic",
     ];
     let word = WORDS.iter().any(|word| value.eq_ignore_ascii_case(word.as_bytes()));
-    value.len() >= 3 && !word && !reference(value)
+    let number = value.len() <= 5 && value.iter().all(u8::is_ascii_digit);
+    value.len() >= 3 && !word && !number && !reference(value)
 }
-
-/// Whether a value only names where the real one comes from: `$PASSWORD`, `${x}`, `{{ x }}`, `%PW%`, `[x]`, `***`.
-fn reference(value: &[u8]) -> bool {
-    match value {
-        [b'$', b'{' | b'(', .., b'}' | b')']
-        | [b'{', .., b'}']
-        | [b'[', .., b']']
-        | [b'%', .., b'%'] => true,
-        [b'$', name @ ..] => name.iter().all(|b| matches!(b, b'A'..=b'Z' | b'_' | b'0'..=b'9')),
-        stars => stars.iter().all(|b| *b == b'*'),
-    }
-}
-
-/// Whether a value carries the marks of one invented for documentation.
-fn made_up(value: &[u8]) -> bool {
-    // Built once: building a searcher costs more than searching a token. Without it nothing counts as made up.
-    static SEARCH: LazyLock<Option<AhoCorasick>> =
-        LazyLock::new(|| AhoCorasick::builder().ascii_case_insensitive(true).build(MARKS).ok());
-    if value.starts_with(PEM.as_bytes()) {
-        return !has_body(value);
-    }
-    SEARCH.as_ref().is_some_and(|marks| marks.is_match(value)) || monotonous(value)
-}
-
-/// Whether a PEM block holds a key: documentation and search patterns show the lines around it only.
-fn has_body(block: &[u8]) -> bool {
-    let Some(body) = memchr::memmem::find(block.get(PEM.len()..).unwrap_or_default(), b"-----")
-        .and_then(|at| block.get(PEM.len() + at + 5..))
-    else {
-        return false;
-    };
-    body.iter().take_while(|b| **b != b'-').filter(|b| b.is_ascii_alphanumeric()).count() >= 32
-        || body.iter().filter(|b| b.is_ascii_alphanumeric()).count() >= 128
-}
-
-/// Few different characters, or mostly each the successor of the one before (`abcdefgh12345678`).
-fn monotonous(value: &[u8]) -> bool {
-    // The vendor's prefix is not random; what follows its last separator, if that is long, is.
-    let body = value
-        .iter()
-        .take(12)
-        .rposition(|b| matches!(b, b'_' | b'-' | b'.'))
-        .and_then(|at| value.get(at + 1..))
-        .filter(|body| body.len() >= 8)
-        .unwrap_or(value);
-    if body.len() < 8 {
-        return false;
-    }
-    let mut seen = [false; 256];
-    for &byte in body {
-        if let Some(slot) = seen.get_mut(usize::from(byte)) {
-            *slot = true;
-        }
-    }
-    let different = seen.iter().filter(|s| **s).count();
-    let steps =
-        body.iter().zip(body.iter().skip(1)).filter(|(a, b)| a.checked_add(1) == Some(**b)).count();
-    different <= 4 || steps * 10 >= body.len() * 6
-}
-
-const PEM: &str = "-----BEGIN";
-/// What invented values contain, in any case.
-const MARKS: [&str; 14] = [
-    "example",
-    "xxxxx",
-    "*****",
-    ".....",
-    "-----",
-    "placeholder",
-    "changeme",
-    "dummy",
-    "your-",
-    "your_",
-    "yourkey",
-    "yourtoken",
-    "notareal",
-    "deadbeefdeadbeef",
-];
 
 #[cfg(test)]
 mod tests {
@@ -166,6 +139,12 @@ mod tests {
     }
 
     #[test]
+    fn a_card_number_has_its_check_digit() {
+        assert!(luhn(b"4111 1111 1111 1111"));
+        assert!(!luhn(b"4111 1111 1111 1112"));
+    }
+
+    #[test]
     fn documentation_words_are_no_passwords_and_random_ones_are() {
         for word in ["password", "PASS", "$DB_PASSWORD", "${PW}", "%PW%", "{password}", "***", "x"]
         {
@@ -174,17 +153,5 @@ mod tests {
         for word in ["s3cr3t-9f", "Tr0ub4dor", "$ecret9!x", "$ecrets"] {
             assert!(password(word.as_bytes()), "{word}");
         }
-    }
-
-    #[test]
-    fn invented_values_are_told_from_random_ones() {
-        for value in [
-            "sk-ant-api03-xxxxxxxxxxxxxxxx",
-            "AKIAIOSFODNN7EXAMPLE",
-            "ghp_abcdefghijklmnopqrstuvwxyz0123456789",
-        ] {
-            assert!(made_up(value.as_bytes()), "{value}");
-        }
-        assert!(!made_up(b"kV9pQ2zLr7XwB4nT6mYc"));
     }
 }

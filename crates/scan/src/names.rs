@@ -1,0 +1,298 @@
+//! Does this name say that a secret stands behind it?
+
+use crate::values::Place;
+
+/// A word of which names of secrets are made, and what it says.
+pub(crate) struct Word {
+    pub(crate) text: &'static str,
+    pub(crate) place: Place,
+    /// Whether it counts inside a run of letters, as in `dbpassword`.
+    pub(crate) inside: bool,
+}
+
+const fn word(text: &'static str, place: Place, inside: bool) -> Word {
+    Word { text, place, inside }
+}
+
+/// What a name says, judged around the word that was found in it; `None` if it is another name.
+pub(crate) fn judge(name: &[u8], word: &Word, at: usize) -> Option<Place> {
+    let (head, rest) = name.split_at_checked(at)?;
+    let (found, tail) = rest.split_at_checked(word.text.len())?;
+    if !begins(head, found, word.inside) || !ends(found, tail) {
+        return None;
+    }
+    if tail.is_empty() && word.place != Place::Likely {
+        return Some(word.place);
+    }
+    let (head, tail) = (bare(head), bare(tail));
+    let denied = TAILS.iter().any(|t| tail == t.as_bytes())
+        || TAIL_STARTS.iter().any(|t| tail.starts_with(t.as_bytes()))
+        || TAIL_ENDS.iter().any(|t| tail.ends_with(t.as_bytes()));
+    let other = word.place == Place::Likely && HEADS.iter().any(|h| head.ends_with(h.as_bytes()));
+    let sure = word.text == "key" && STRONG_HEADS.iter().any(|h| head.ends_with(h.as_bytes()));
+    (!denied && !other).then_some(if sure { Place::Secret } else { word.place })
+}
+
+/// A word begins a name, follows a sign, or begins with a capital after a small letter.
+fn begins(head: &[u8], found: &[u8], inside: bool) -> bool {
+    match (head.last(), found.first()) {
+        (Some(before), Some(first)) => {
+            !before.is_ascii_alphabetic()
+                || inside
+                || (before.is_ascii_lowercase() && first.is_ascii_uppercase())
+        }
+        _ => true,
+    }
+}
+
+/// What follows must not make it another word, as in `tokenizer` and `passport`; small words may follow.
+fn ends(found: &[u8], tail: &[u8]) -> bool {
+    let Some(next) = tail.first() else { return true };
+    let small = found.last().is_some_and(u8::is_ascii_lowercase);
+    let goes_on = next.is_ascii_alphabetic() && (!small || next.is_ascii_lowercase());
+    !goes_on || JOINED.iter().any(|j| bare(tail).starts_with(j.as_bytes()))
+}
+
+/// In lower case, without the signs between words.
+fn bare(part: &[u8]) -> Vec<u8> {
+    part.iter().filter(|b| b.is_ascii_alphanumeric()).map(u8::to_ascii_lowercase).collect()
+}
+
+/// The words, in no order that matters. A longer one that is found together with a shorter is a name of its own.
+pub(crate) const WORDS: [Word; 59] = [
+    word("password", Place::Password, true),
+    word("passwd", Place::Password, true),
+    word("passwort", Place::Password, true),
+    word("passphrase", Place::Password, true),
+    word("mot_de_passe", Place::Password, true),
+    word("contrase", Place::Password, true),
+    word("pass", Place::Password, false),
+    word("pwd", Place::Password, false),
+    word("psw", Place::Password, false),
+    word("pin", Place::Likely, false),
+    word("secret", Place::Secret, true),
+    word("secret_id", Place::Secret, true),
+    word("secretid", Place::Secret, true),
+    word("secret-id", Place::Secret, true),
+    word("login", Place::Near, false),
+    word("logged", Place::Near, false),
+    word("signed", Place::Near, false),
+    word("authenticated", Place::Near, false),
+    word("credentials", Place::Secret, true),
+    word("token", Place::Secret, true),
+    word("accesstoken", Place::Secret, true),
+    word("apikey", Place::Secret, true),
+    word("api_key", Place::Secret, true),
+    word("api-key", Place::Secret, true),
+    word("access_key", Place::Secret, true),
+    word("access-key", Place::Secret, true),
+    word("accesskey", Place::Secret, true),
+    word("accountkey", Place::Secret, true),
+    word("account_key", Place::Secret, true),
+    word("private_key", Place::Secret, true),
+    word("private-key", Place::Secret, true),
+    word("privatekey", Place::Secret, true),
+    word("signing_key", Place::Secret, true),
+    word("signingkey", Place::Secret, true),
+    word("encryption_key", Place::Secret, true),
+    word("encryptionkey", Place::Secret, true),
+    word("master_key", Place::Secret, true),
+    word("license_key", Place::Secret, true),
+    word("credential", Place::Secret, true),
+    word("authorization", Place::Secret, false),
+    word("auth", Place::Secret, false),
+    word("bearer", Place::Secret, false),
+    word("jwt", Place::Secret, false),
+    word("mnemonic", Place::Password, false),
+    word("webhook", Place::Likely, false),
+    word("cookie", Place::Likely, false),
+    word("sessionid", Place::Likely, true),
+    word("session_id", Place::Likely, true),
+    word("sessid", Place::Likely, true),
+    word("sid", Place::Likely, false),
+    word("csrf", Place::Likely, false),
+    word("xsrf", Place::Likely, false),
+    word("sso", Place::Likely, false),
+    word("session", Place::Likely, false),
+    word("sig", Place::Likely, false),
+    word("signature", Place::Likely, false),
+    word("dsn", Place::Likely, false),
+    word("pat", Place::Likely, false),
+    word("key", Place::Likely, false),
+];
+
+/// What may follow a word without a sign between: `tokenvalue`, `keydata`.
+const JOINED: [&str; 16] = [
+    "key", "value", "data", "string", "text", "plain", "hash", "base", "code", "salt", "prod",
+    "dev", "live", "test", "id", "env",
+];
+
+/// A name that ends so after the word is not a secret's.
+const TAILS: [&str; 26] = [
+    "s", "id", "ids", "is", "in", "at", "by", "for", "on", "to", "of", "or", "kid", "ref", "map",
+    "max", "min", "set", "size", "ttl", "type", "url", "uri", "usage", "use", "v",
+];
+const TAIL_STARTS: [&str; 40] = [
+    "count",
+    "expir",
+    "endpoint",
+    "policy",
+    "length",
+    "len",
+    "limit",
+    "manager",
+    "provider",
+    "rotation",
+    "field",
+    "label",
+    "header",
+    "hint",
+    "format",
+    "index",
+    "error",
+    "status",
+    "regex",
+    "pattern",
+    "placeholder",
+    "helper",
+    "fingerprint",
+    "checksum",
+    "algorithm",
+    "alg",
+    "version",
+    "interval",
+    "enabled",
+    "required",
+    "reset",
+    "prefix",
+    "suffix",
+    "path",
+    "file",
+    "dir",
+    "created",
+    "updated",
+    "budget",
+    "window",
+];
+const TAIL_ENDS: [&str; 20] = [
+    "name", "path", "file", "arn", "url", "uri", "count", "type", "policy", "ttl", "seconds",
+    "enabled", "endpoint", "expiry", "limit", "ref", "version", "date", "time", "keyid",
+];
+/// A `key` of these, and the like, is none that opens anything.
+const HEADS: [&str; 34] = [
+    "public",
+    "primary",
+    "foreign",
+    "cache",
+    "idempotency",
+    "idempotence",
+    "partition",
+    "sort",
+    "hash",
+    "index",
+    "object",
+    "routing",
+    "row",
+    "lookup",
+    "composite",
+    "natural",
+    "unique",
+    "group",
+    "shard",
+    "site",
+    "publishable",
+    "map",
+    "dict",
+    "json",
+    "sub",
+    "s3",
+    "dedup",
+    "dedupe",
+    "storage",
+    "translation",
+    "message",
+    "i18n",
+    "metric",
+    "trace",
+];
+/// And a `key` of these is surely one that does.
+const STRONG_HEADS: [&str; 26] = [
+    "api",
+    "auth",
+    "oauth",
+    "access",
+    "secret",
+    "private",
+    "signing",
+    "encryption",
+    "decryption",
+    "master",
+    "license",
+    "account",
+    "admin",
+    "service",
+    "server",
+    "consumer",
+    "client",
+    "personal",
+    "integration",
+    "ingest",
+    "write",
+    "deploy",
+    "shared",
+    "security",
+    "activation",
+    "recovery",
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn place(name: &str) -> Option<Place> {
+        let lower = name.to_ascii_lowercase();
+        WORDS
+            .iter()
+            .flat_map(|word| lower.match_indices(word.text).map(move |(at, _)| (word, at)))
+            .filter_map(|(word, at)| judge(name.as_bytes(), word, at))
+            .max()
+    }
+
+    #[test]
+    fn names_of_secrets_are_told_from_names_about_them() {
+        for name in [
+            "DB_PASSWORD",
+            "dbPassword",
+            "githubToken",
+            "apiKey",
+            "SECRET_KEY_BASE",
+            "client_secret",
+            "authToken",
+            "x-api-key",
+            "PGPASSWORD",
+            "FERNET_KEY",
+            "_authToken",
+        ] {
+            assert!(place(name).is_some(), "{name}");
+        }
+        for name in [
+            "token_count",
+            "tokens",
+            "tokenizer",
+            "author",
+            "password_policy",
+            "secretName",
+            "public_key",
+            "idempotency_key",
+            "cacheKey",
+            "monkey",
+            "compass",
+            "keyboard",
+            "token_type",
+            "SECRET_ROTATION_INTERVAL",
+            "passport",
+        ] {
+            assert_eq!(place(name), None, "{name}");
+        }
+    }
+}

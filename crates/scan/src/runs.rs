@@ -1,0 +1,161 @@
+//! What is written in digits of a code, and what does it say?
+
+use std::ops::Range;
+
+/// A code in which bytes are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Code {
+    Base32,
+    Base64,
+    Hex,
+}
+
+/// Reports each run of base-64 digits, hexadecimal digits included, of at least `MIN_RUN` bytes.
+///
+/// It looks at every `MIN_RUN`th byte first: a long run must show there.
+pub(crate) fn each_long(text: &[u8], mut found: impl FnMut(Range<usize>)) {
+    let mut at = MIN_RUN - 1;
+    let mut floor = 0;
+    while let Some(byte) = text.get(at) {
+        if !digit(*byte) {
+            at += MIN_RUN;
+            continue;
+        }
+        let before = text.get(floor..at).unwrap_or_default();
+        let start = at - before.iter().rev().take_while(|b| digit(**b)).count();
+        let end = at + text.get(at..).unwrap_or_default().iter().take_while(|b| digit(**b)).count();
+        if end - start >= MIN_RUN {
+            found(start..end);
+        }
+        floor = end;
+        at = end + MIN_RUN;
+    }
+}
+
+/// Which code a run may be in and whether it says something: its first bytes are text or begin a compressed body.
+pub(crate) fn worth(run: &[u8]) -> Option<Code> {
+    let (mut lower, mut upper, mut digits, mut beyond_hex) = (0, 0, 0, 0);
+    for byte in run.iter().take(64) {
+        match byte {
+            b'a'..=b'z' => lower += 1,
+            b'A'..=b'Z' => upper += 1,
+            b'0'..=b'9' => digits += 1,
+            _ => {}
+        }
+        beyond_hex += usize::from(!byte.is_ascii_hexdigit());
+    }
+    if beyond_hex == 0 {
+        let head = hex(run.get(..16).unwrap_or(run));
+        return (run.len().is_multiple_of(2) && telling(&head)).then_some(Code::Hex);
+    }
+    if lower == 0 && base32_digits(run) && telling(&base32(run.get(..16).unwrap_or(run))) {
+        return Some(Code::Base32);
+    }
+    // Words and paths have one case; base64 of any text has both, or digits.
+    let two = [lower, upper, digits].iter().filter(|n| **n > 0).count() >= 2;
+    (two && telling(&base64(run.get(..16).unwrap_or(run)))).then_some(Code::Base64)
+}
+
+/// Whether bytes look like the beginning of a text, of a compressed body, or of a text in UTF-16.
+fn telling(head: &[u8]) -> bool {
+    let text = |b: &u8| matches!(b, b' '..=b'~' | b'\n' | b'\t' | b'\r');
+    let squeezed = matches!(head, [0x1F, 0x8B, 8, ..] | [0x78, 0x01 | 0x5E | 0x9C | 0xDA, ..]);
+    let wide =
+        head.len() >= 8 && head.chunks_exact(2).all(|pair| matches!(pair, [a, 0] if text(a)));
+    !head.is_empty() && (head.iter().all(text) || squeezed || wide)
+}
+
+pub(crate) fn decode(code: Code, run: &[u8]) -> Vec<u8> {
+    match code {
+        Code::Base32 => base32(run),
+        Code::Base64 => base64(run),
+        Code::Hex => hex(run),
+    }
+}
+
+/// Base64 in either alphabet, up to the first padding; signs outside of it are left out.
+pub(crate) fn base64(run: &[u8]) -> Vec<u8> {
+    unpack(run, 6, |byte| match byte {
+        b'A'..=b'Z' => Some(byte - b'A'),
+        b'a'..=b'z' => Some(byte - b'a' + 26),
+        b'0'..=b'9' => Some(byte - b'0' + 52),
+        b'+' | b'-' => Some(62),
+        b'/' | b'_' => Some(63),
+        _ => None,
+    })
+}
+
+fn base32(run: &[u8]) -> Vec<u8> {
+    unpack(run, 5, |byte| match byte {
+        b'A'..=b'Z' => Some(byte - b'A'),
+        b'2'..=b'7' => Some(byte - b'2' + 26),
+        _ => None,
+    })
+}
+
+pub(crate) fn hex(run: &[u8]) -> Vec<u8> {
+    unpack(run, 4, |byte| char::from(byte).to_digit(16).and_then(|d| u8::try_from(d).ok()))
+}
+
+fn base32_digits(run: &[u8]) -> bool {
+    run.len() >= 16 && run.iter().all(|b| matches!(b, b'A'..=b'Z' | b'2'..=b'7' | b'='))
+}
+
+fn unpack(run: &[u8], width: u32, value: impl Fn(u8) -> Option<u8>) -> Vec<u8> {
+    let mut out = Vec::with_capacity(run.len());
+    let (mut bits, mut count) = (0_u32, 0_u32);
+    for digit in run.iter().filter_map(|byte| value(*byte)) {
+        bits = bits << width | u32::from(digit);
+        count += width;
+        if count >= 8 {
+            count -= 8;
+            out.extend(u8::try_from(bits >> count & 0xFF));
+        }
+    }
+    out
+}
+
+const fn digit(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'-' | b'_' | b'=')
+}
+
+/// A shorter run says too little.
+pub(crate) const MIN_RUN: usize = 16;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn runs(text: &str) -> Vec<Range<usize>> {
+        let mut all = Vec::new();
+        each_long(text.as_bytes(), |span| all.push(span));
+        all
+    }
+
+    #[test]
+    fn every_long_run_is_met_wherever_it_stands() {
+        for before in 0..40 {
+            let text = format!("{}{} x", ". ".repeat(before), "A".repeat(16));
+            assert_eq!(runs(&text), vec![before * 2..before * 2 + 16]);
+        }
+        assert!(runs("words that are all short and nothing else").is_empty());
+    }
+
+    #[test]
+    fn only_a_run_that_says_something_is_worth_decoding() {
+        for run in [
+            "cGFzc3dvcmQ9aHVudGVyMg==",
+            "70617373776f72643d68756e74657232",
+            "H4sIAAAAAAAAA0s",
+            "OBQXG43XN5ZGIPLIOVXHIZLS",
+            "cABhAHMAcwB3AG8A",
+        ] {
+            assert!(worth(run.as_bytes()).is_some(), "{run}");
+        }
+        for run in
+            ["4acc24bc6c609ed1430a748e43fd536d", "cnQeGP0wC7JvPqgPC3Tpmaw5", "src/module_name/file"]
+        {
+            assert_eq!(worth(run.as_bytes()), None, "{run}");
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! Where does a stretch of text end that must be judged as one?
+
+use crate::fold::{Skeleton, Window, fold, folded};
+use crate::redact::Inner;
+use crate::scanner::Marks;
+use crate::views::{continues, dump_address, mixed};
+use crate::words::gibberish;
+
+/// What a line ends with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ends {
+    /// Nothing that the next line could go on with.
+    Closed,
+    /// Something that the next line belongs to, whatever it is.
+    Open,
+    /// A value that is cut in two if the next line looks like the rest of one.
+    Value,
+}
+
+/// What `line` ends with; `text` is the segment so far, which `line` ends.
+pub(crate) fn ends(inner: &Inner, marks: &Marks, text: &[u8], line: &[u8]) -> Ends {
+    let body = line.trim_ascii_end();
+    let told = marks.tells();
+    let Some(&last) = body.last() else {
+        // An empty line ends nothing that is open over lines: events of a stream, a key's block.
+        let open =
+            text.len() > line.len() && (text.starts_with(b"data:") || block_open(told, text));
+        return if open { Ends::Open } else { Ends::Closed };
+    };
+    let open = dump_address(line)
+        || body.starts_with(b"data:")
+        || (told && (last == b'\\' || introduces(last) || block_open(told, text)))
+        || known_goes_on(inner, marks, text, line);
+    if open {
+        Ends::Open
+    } else if value_cut(body, last, told) {
+        Ends::Value
+    } else {
+        Ends::Closed
+    }
+}
+
+/// Whether `next` looks like the rest of the value that ends `text`.
+pub(crate) fn continued(text: &[u8], next: &[u8]) -> bool {
+    let body = text.trim_ascii_end();
+    let says = body.last().is_some_and(|b| matches!(b, b'=' | b'\\' | b'+'));
+    let quoted = next.trim_ascii_start().first().is_some_and(|b| matches!(b, b'"' | b'\''));
+    let length = next.trim_ascii().len();
+    (says && (quoted || !next.trim_ascii().contains(&b' ')))
+        || (length > 0 && continues(body, next.trim_ascii_start()))
+}
+
+/// Whether a known value may go on in the next line.
+fn known_goes_on(inner: &Inner, marks: &Marks, text: &[u8], line: &[u8]) -> bool {
+    if inner.known.len() == 0 {
+        return false;
+    }
+    let short = line.len() <= 64 && line.iter().filter(|b| fold(**b) != 0).count() <= SHORT_LINE;
+    if marks.known() {
+        return inner.known.goes_on(&Skeleton::of(text, &[]), line, short);
+    }
+    if short {
+        return inner.known.begins_at_end(line, 1);
+    }
+    inner.known.begins_at_end(line, 4)
+}
+
+/// Whether a line ends with a long run of something random, or says itself that it goes on.
+fn value_cut(body: &[u8], last: u8, told: bool) -> bool {
+    let body = match last {
+        b'\\' | b'=' | b'+' | b'.' => {
+            body.get(..body.len() - 1).unwrap_or_default().trim_ascii_end()
+        }
+        _ => body,
+    };
+    let body = match (last, body.last()) {
+        (b'\\' | b'+' | b'.', Some(b'"' | b'\'')) => body.get(..body.len() - 1).unwrap_or_default(),
+        _ => body,
+    };
+    let run = body.iter().rev().take(24).take_while(|b| is_token(**b)).count();
+    let run = body.get(body.len() - run..).unwrap_or_default();
+    let digits = run.iter().filter(|b| b.is_ascii_digit()).count();
+    run.len() >= 12 && (digits >= 2 || gibberish(run) || (told && mixed(run)))
+}
+
+/// Whether a line's last sign announces something: a value after its name, an answer after a question.
+const fn introduces(last: u8) -> bool {
+    matches!(last, b':' | b'=' | b'?' | b'|' | b'>' | b'-' | b'(' | b'[' | b',')
+}
+
+/// Whether a block that began with `-----BEGIN` has not ended.
+fn block_open(told: bool, text: &[u8]) -> bool {
+    told && memchr::memmem::rfind(text, b"-----BEGIN ").is_some_and(|at| {
+        text.get(at..).is_some_and(|block| memchr::memmem::find(block, b"-----END").is_none())
+    })
+}
+
+/// How much of a text's first line is plain words, looking from `from` on, and whether it may be more: words of
+/// letters alone, in which nothing begins that is looked for. They can go out before their line is complete.
+pub(crate) fn plain_words(inner: &Inner, text: &[u8], from: usize) -> (usize, bool) {
+    let mut plain = from;
+    loop {
+        let rest = text.get(plain..).unwrap_or_default();
+        let head = rest.get(..rest.len().min(MAX_WORD + 2)).unwrap_or_default();
+        let Some(len) = head.iter().position(|b| *b == b' ') else {
+            let over = head.len() > MAX_WORD || head.contains(&b'\n');
+            return (plain, !over);
+        };
+        if !is_plain(inner, head.get(..len).unwrap_or_default()) {
+            return (plain, false);
+        }
+        plain += len + 1;
+    }
+}
+
+fn is_plain(inner: &Inner, word: &[u8]) -> bool {
+    let sign = usize::from(matches!(word, [.., b',' | b'.' | b'!' | b'?']));
+    let letters = word.get(..word.len() - sign).unwrap_or_default();
+    if letters.len() > MAX_WORD
+        || !letters.iter().all(u8::is_ascii_alphabetic)
+        || inner.rules.any_clue(word)
+    {
+        return false;
+    }
+    let letters = folded(letters);
+    let mut window = Window::default();
+    let known = letters.iter().any(|b| window.push(*b) && inner.known.holds(window));
+    !known
+        && (letters.len() >= 6 || !inner.known.plain_begins_with(&letters))
+        && !gibberish(&letters)
+}
+
+/// A good place to cut a text before `before`: behind a byte that no value has, or at least no character in two.
+pub(crate) fn cut(text: &[u8], before: usize) -> usize {
+    let head = text.get(..before).unwrap_or(text);
+    let floor = head.len() / 2;
+    let parts = |b: &u8| b.is_ascii_whitespace() || matches!(b, b',' | b';' | b'{' | b'}');
+    match head.iter().rposition(parts) {
+        Some(at) if at >= floor => at + 1,
+        _ => {
+            let tail = head.iter().rev().take(4).take_while(|b| **b & 0xC0 == 0x80).count();
+            (head.len() - tail).saturating_sub(1).max(1)
+        }
+    }
+}
+
+/// The bytes of tokens: letters, digits and the signs of base64, URLs and versions.
+pub(crate) const fn is_token(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.' | b'+' | b'/' | b'=' | b'~')
+}
+
+/// A line with no more letters and digits may be one of many that a value is spread over.
+const SHORT_LINE: usize = 8;
+const MAX_WORD: usize = 24;

@@ -1,0 +1,426 @@
+//! What does a text say once its escapes are undone, its lines joined, its dump read?
+
+use miniz_oxide::inflate::{
+    DecompressError, decompress_to_vec_with_limit, decompress_to_vec_zlib_with_limit,
+};
+use std::ops::Range;
+
+/// Another reading of a text, and where each of its bytes came from.
+#[derive(Debug, Default)]
+pub(crate) struct View {
+    pub(crate) bytes: Vec<u8>,
+    from: Vec<Range<usize>>,
+    /// How many bytes were written in another way than plainly.
+    pub(crate) changed: usize,
+}
+
+impl View {
+    fn push(&mut self, byte: u8, from: Range<usize>) {
+        self.bytes.push(byte);
+        self.from.push(from);
+    }
+
+    /// The source behind a range of the view.
+    pub(crate) fn span(&self, range: &Range<usize>) -> Option<Range<usize>> {
+        let first = self.from.get(range.start)?;
+        let last = self.from.get(range.end.checked_sub(1)?)?;
+        Some(first.start..last.end)
+    }
+}
+
+/// Undoes percent-, backslash-, entity- and quoted-printable escapes, and leaves out what nobody sees: colours and
+/// zero-width characters.
+pub(crate) fn unescaped(text: &[u8]) -> View {
+    let mut view = View::default();
+    let mut at = 0;
+    while let Some(&byte) = text.get(at) {
+        let rest = text.get(at..).unwrap_or_default();
+        let (bytes, len) = match byte {
+            b'%' => percent(rest),
+            b'\\' => backslash(rest),
+            b'&' => entity(rest),
+            b'=' => quoted(rest),
+            0x1B => Some((Vec::new(), crate::fold::escape_len(rest).max(1))),
+            0xE2 | 0xEF | 0xC2 => invisible(rest).map(|len| (Vec::new(), len)),
+            _ => None,
+        }
+        .unwrap_or_else(|| (vec![byte], 1));
+        let changed = len > 1;
+        view.changed += usize::from(changed);
+        for out in bytes {
+            view.push(out, at..at + len);
+        }
+        at += len;
+    }
+    view
+}
+
+fn percent(rest: &[u8]) -> Option<(Vec<u8>, usize)> {
+    if let [_, b'u' | b'U', ..] = rest {
+        return number(rest.get(2..6)?, 16).map(|c| (utf8(c), 6));
+    }
+    number(rest.get(1..3)?, 16).map(|c| (u8::try_from(c).map(|b| vec![b]).unwrap_or_default(), 3))
+}
+
+fn backslash(rest: &[u8]) -> Option<(Vec<u8>, usize)> {
+    // Text in a string in a string has its backslashes doubled.
+    let slashes = rest.iter().take(16).take_while(|b| **b == b'\\').count();
+    let body = rest.get(slashes..)?;
+    let (bytes, len) = match body {
+        [b'u', b'{', digits @ ..] => {
+            let len = digits.iter().take(7).position(|b| *b == b'}')?;
+            (utf8(number(digits.get(..len)?, 16)?), len + 3)
+        }
+        [b'u', digits @ ..] => (utf8(number(digits.get(..4)?, 16)?), 5),
+        [b'U', digits @ ..] => (utf8(number(digits.get(..8)?, 16)?), 9),
+        [b'x', digits @ ..] => (vec![u8::try_from(number(digits.get(..2)?, 16)?).ok()?], 3),
+        [b'0'..=b'7', ..] => {
+            let len = body.iter().take(3).take_while(|b| matches!(b, b'0'..=b'7')).count();
+            (vec![u8::try_from(number(body.get(..len)?, 8)?).ok()?], len)
+        }
+        [b'n', ..] => (vec![b'\n'], 1),
+        [b't', ..] => (vec![b'\t'], 1),
+        [b'r', ..] => (vec![b'\r'], 1),
+        [b'\n', ..] => {
+            let indent =
+                body.iter().skip(1).take(40).take_while(|b| matches!(b, b' ' | b'\t')).count();
+            (Vec::new(), indent + 1)
+        }
+        [
+            sign @ (b'"' | b'\'' | b'/' | b'&' | b'$' | b'#' | b'!' | b'(' | b')' | b'*' | b';'
+            | b'<' | b'>' | b'?' | b'@' | b'=' | b'+' | b'-' | b'.' | b':'),
+            ..,
+        ] => (vec![*sign], 1),
+        _ => return None,
+    };
+    Some((bytes, slashes + len))
+}
+
+fn entity(rest: &[u8]) -> Option<(Vec<u8>, usize)> {
+    let len = rest.iter().take(12).position(|b| *b == b';')?;
+    let name = rest.get(1..len)?;
+    let bytes = match name {
+        [b'#', b'x' | b'X', digits @ ..] => utf8(number(digits, 16)?),
+        [b'#', digits @ ..] => utf8(number(digits, 10)?),
+        b"amp" => vec![b'&'],
+        b"lt" => vec![b'<'],
+        b"gt" => vec![b'>'],
+        b"quot" => vec![b'"'],
+        b"apos" => vec![b'\''],
+        b"sol" => vec![b'/'],
+        b"plus" => vec![b'+'],
+        b"equals" => vec![b'='],
+        b"colon" => vec![b':'],
+        b"lowbar" => vec![b'_'],
+        b"hyphen" | b"dash" | b"minus" => vec![b'-'],
+        b"nbsp" => vec![b' '],
+        b"commat" => vec![b'@'],
+        b"excl" => vec![b'!'],
+        b"num" => vec![b'#'],
+        b"dollar" => vec![b'$'],
+        b"percnt" => vec![b'%'],
+        b"period" => vec![b'.'],
+        _ => return None,
+    };
+    Some((bytes, len + 1))
+}
+
+/// Quoted-printable: `=3D`, and `=` at the end of a line.
+fn quoted(rest: &[u8]) -> Option<(Vec<u8>, usize)> {
+    match rest {
+        [_, a @ (b'2'..=b'7'), b @ (b'0'..=b'9' | b'A'..=b'F'), ..] => {
+            let byte = u8::try_from(number(&[*a, *b], 16)?).ok()?;
+            // `=41` is more often a value than an A.
+            (!byte.is_ascii_alphanumeric()).then_some((vec![byte], 3))
+        }
+        _ => None,
+    }
+}
+
+fn number(digits: &[u8], radix: u32) -> Option<u32> {
+    (!digits.is_empty()).then_some(())?;
+    digits.iter().try_fold(0_u32, |value, digit| {
+        value.checked_mul(radix)?.checked_add(char::from(*digit).to_digit(radix)?)
+    })
+}
+
+fn utf8(code: u32) -> Vec<u8> {
+    char::from_u32(code).map(|c| c.to_string().into_bytes()).unwrap_or_default()
+}
+
+/// The length of a zero-width or soft character.
+fn invisible(rest: &[u8]) -> Option<usize> {
+    match rest {
+        [0xE2, 0x80, 0x8B..=0x8F, ..] | [0xE2, 0x81, 0xA0..=0xA4, ..] | [0xEF, 0xBB, 0xBF, ..] => {
+            Some(3)
+        }
+        [0xC2, 0xAD, ..] => Some(2),
+        _ => None,
+    }
+}
+
+/// Joins what was cut in pieces: string concatenations, and values wrapped over lines.
+pub(crate) fn joined(text: &[u8]) -> View {
+    let mut view = View::default();
+    let mut at = 0;
+    while let Some(&byte) = text.get(at) {
+        let len = seam(&view.bytes, text.get(at..).unwrap_or_default());
+        if len > 0 {
+            view.changed += 1;
+            at += len;
+        } else {
+            view.push(byte, at..at + 1);
+            at += 1;
+        }
+    }
+    view
+}
+
+/// How long the seam is that begins here, 0 if none does: between `"ab" + "cd"`, `'ab''cd'`, or over a line's end.
+fn seam(before: &[u8], rest: &[u8]) -> usize {
+    let inside = before.last().is_some_and(|b| in_value(*b));
+    let Some(first) = rest.first().filter(|_| inside) else { return 0 };
+    let count = |from: usize, member: fn(&u8) -> bool| {
+        rest.get(from..).unwrap_or_default().iter().take(48).take_while(|b| member(b)).count()
+    };
+    match first {
+        b'"' | b'\'' => {
+            let between = count(1, |b| {
+                matches!(b, b' ' | b'\t' | b'\n' | b'\r' | b'+' | b'.' | b'\\' | b'&')
+            });
+            let open = rest.get(1 + between) == Some(first);
+            let next = rest.get(2 + between).is_some_and(|b| in_value(*b));
+            if open && next { between + 2 } else { 0 }
+        }
+        // A line's end that says itself that the line goes on.
+        b'\\' | b'=' if matches!(rest, [_, b'\n', ..] | [_, b'\r', b'\n', ..]) => {
+            1 + count(1, |b| matches!(b, b' ' | b'\t' | b'\n' | b'\r'))
+        }
+        b'\n' | b'\r' => {
+            let between = count(0, |b| matches!(b, b' ' | b'\t' | b'\n' | b'\r'));
+            let lines = memchr::memchr_iter(b'\n', rest.get(..between).unwrap_or_default()).count();
+            if lines == 1 && continues(before, rest.get(between..).unwrap_or_default()) {
+                between
+            } else {
+                0
+            }
+        }
+        _ => 0,
+    }
+}
+
+/// Whether the next line goes on with the value at the end of the last: it is one token alone, of no shape of its
+/// own, and either as long as lines are wrapped, or visibly the rest of something random.
+pub(crate) fn continues(before: &[u8], next: &[u8]) -> bool {
+    let line = next.split(|b| *b == b'\n').next().unwrap_or_default();
+    let line = line.trim_ascii_end();
+    let closes = line
+        .iter()
+        .rev()
+        .take_while(|b| matches!(b, b'"' | b'\'' | b',' | b';' | b'}' | b')' | b'\\'))
+        .count();
+    let token = line.get(..line.len() - closes).unwrap_or_default();
+    let last = before.iter().rev().take(200).take_while(|b| in_value(**b)).count();
+    let last = before.get(before.len() - last..).unwrap_or_default();
+    let plain = token.iter().all(|b| in_value(*b)) && !token.is_empty();
+    let name = token.iter().rposition(|b| *b == b'=').is_some_and(|at| at + 2 < token.len());
+    plain
+        && !name
+        && last.len() >= 12
+        && mixed(last)
+        && (mixed(token) || token.len() <= 4 || token.len() >= 20)
+}
+
+/// Whether a part of a value is more than a word: it has digits, both cases, or no sense.
+pub(crate) fn mixed(part: &[u8]) -> bool {
+    let cased =
+        part.iter().skip(1).any(u8::is_ascii_uppercase) && part.iter().any(u8::is_ascii_lowercase);
+    part.iter().any(u8::is_ascii_digit) || cased || crate::words::gibberish(part)
+}
+
+const fn in_value(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric()
+        || matches!(byte, b'+' | b'/' | b'-' | b'_' | b'.' | b'=' | b'~' | b'%')
+}
+
+/// Reads the hexadecimal column of a dump (`xxd`, `hexdump -C`, `od -x`): bytes as written, or each pair swapped.
+pub(crate) fn dumped(text: &[u8], swapped: bool) -> View {
+    let mut view = View::default();
+    let mut at = 0;
+    for line in text.split_inclusive(|b| *b == b'\n') {
+        dump_line(line, at, swapped, &mut view);
+        at += line.len();
+    }
+    view
+}
+
+fn dump_line(line: &[u8], at: usize, swapped: bool, view: &mut View) {
+    let address = line.iter().take_while(|b| b.is_ascii_hexdigit()).count();
+    if !dump_address(line) {
+        return;
+    }
+    let mut position = address + usize::from(line.get(address) == Some(&b':'));
+    let mut written = 0;
+    while written < 16 {
+        let rest = line.get(position..).unwrap_or_default();
+        let gap = rest.iter().take_while(|b| **b == b' ').count();
+        let group = rest.iter().skip(gap).take_while(|b| b.is_ascii_hexdigit()).count();
+        let close = rest.get(gap + group).is_none_or(u8::is_ascii_whitespace);
+        if gap == 0 || gap > 3 || !matches!(group, 2 | 4 | 8) || !close {
+            return;
+        }
+        let start = at + position + gap;
+        let digits = rest.get(gap..gap + group).unwrap_or_default();
+        let mut bytes: Vec<u8> = crate::runs::hex(digits);
+        if swapped {
+            bytes.reverse();
+        }
+        for (number, byte) in bytes.into_iter().enumerate() {
+            let place = if swapped { 0..group } else { number * 2..number * 2 + 2 };
+            view.push(byte, start + place.start..start + place.end);
+            view.changed += 1;
+            written += 1;
+        }
+        position += gap + group;
+    }
+}
+
+/// Whether a line begins as a dump's does: an address, then digits.
+pub(crate) fn dump_address(line: &[u8]) -> bool {
+    let address = line.iter().take(17).take_while(|b| b.is_ascii_hexdigit()).count();
+    (4..=16).contains(&address)
+        && matches!(
+            line.get(address..address + 2),
+            Some([b':' | b' ', b' '] | [b' ', b'0'..=b'9' | b'a'..=b'f' | b'A'..=b'F'])
+        )
+        && line.get(..address).is_some_and(|a| a.last() == Some(&b'0') || a.len() >= 7)
+}
+
+/// Reads a list of character codes: `115, 101, 99`, `0x73 0x65`, `[115,101]`.
+pub(crate) fn listed(text: &[u8]) -> View {
+    let mut view = View::default();
+    let mut at = 0;
+    while let Some(&byte) = text.get(at) {
+        let hex = matches!(text.get(at..at + 2), Some(b"0x" | b"0X"));
+        let from = at + if hex { 2 } else { 0 };
+        let digits = text.get(from..).unwrap_or_default();
+        let radix = if hex { 16 } else { 10 };
+        let len = digits.iter().take(4).take_while(|b| char::from(**b).is_digit(radix)).count();
+        let code = digits.get(..len).and_then(|d| number(d, radix));
+        match code.and_then(|c| u8::try_from(c).ok()).filter(|c| matches!(c, 9 | 10 | 32..=126)) {
+            Some(code) if len <= 3 => {
+                view.push(code, at..from + len);
+                view.changed += 1;
+                at = from + len;
+            }
+            _ if matches!(byte, b',' | b' ' | b'[' | b']' | b'(' | b')' | b';' | b'\n' | b'\t') => {
+                at += 1;
+            }
+            _ => {
+                // Anything else ends a list.
+                if view.bytes.last() != Some(&0) {
+                    view.push(0, at..at + 1);
+                }
+                at += len.max(1);
+            }
+        }
+    }
+    view
+}
+
+/// A body that was compressed: gzip, zlib, or deflate alone. `Err` when it is one but too large to look into.
+pub(crate) fn inflated(bytes: &[u8]) -> Result<Option<Vec<u8>>, TooLarge> {
+    let result = match bytes {
+        [0x1F, 0x8B, 8, flags, _, _, _, _, _, _, body @ ..] => {
+            decompress_to_vec_with_limit(gzip_body(body, *flags), MAX_INFLATED)
+        }
+        [0x78, 0x01 | 0x5E | 0x9C | 0xDA, ..] => {
+            decompress_to_vec_zlib_with_limit(bytes, MAX_INFLATED)
+        }
+        _ => decompress_to_vec_with_limit(bytes, MAX_INFLATED),
+    };
+    match result {
+        Ok(body) => Ok(Some(body)),
+        Err(DecompressError { status, output }) => match status {
+            miniz_oxide::inflate::TINFLStatus::HasMoreOutput => Err(TooLarge),
+            // A body that is cut short still says something.
+            _ => Ok((output.len() >= 8).then_some(output)),
+        },
+    }
+}
+
+/// More than there is time to look at.
+#[derive(Debug)]
+pub(crate) struct TooLarge;
+
+/// What follows gzip's optional fields.
+fn gzip_body(mut body: &[u8], flags: u8) -> &[u8] {
+    if flags & 4 != 0 {
+        let len = body.first().map_or(0, |a| usize::from(*a))
+            + body.get(1).map_or(0, |b| usize::from(*b) << 8);
+        body = body.get(2 + len..).unwrap_or_default();
+    }
+    for flag in [8, 16] {
+        if flags & flag != 0 {
+            let end = memchr::memchr(0, body).map_or(body.len(), |at| at + 1);
+            body = body.get(end..).unwrap_or_default();
+        }
+    }
+    if flags & 2 != 0 { body.get(2..).unwrap_or_default() } else { body }
+}
+
+const MAX_INFLATED: usize = 256 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn escapes_of_every_kind_are_undone_and_their_places_kept() {
+        for text in [
+            "p%61ss",
+            "p\\u0061ss",
+            "p\\x61ss",
+            "p\\141ss",
+            "p&#97;ss",
+            "p&#x61;ss",
+            "p\\\\u0061ss",
+            "pa\u{200b}ss",
+            "p\u{1b}[1mass",
+        ] {
+            let view = unescaped(text.as_bytes());
+            assert_eq!(view.bytes, b"pass", "{text}");
+            assert_eq!(view.span(&(0..4)), Some(0..text.len()));
+        }
+        assert_eq!(unescaped(b"b=3Dc").bytes, b"b=c");
+    }
+
+    #[test]
+    fn pieces_are_joined_only_where_a_value_goes_on() {
+        for (text, whole) in [
+            ("x = \"abc\" + \"def\"", "x = \"abcdef\""),
+            ("abc''def", "abcdef"),
+            ("abc=\ndef", "abcdef"),
+            ("abc\\\n  def", "abcdef"),
+            (
+                "T=rk_prod_WqgiQrcJyDuj\nmxLSFsLCWy2IN\nplease do",
+                "T=rk_prod_WqgiQrcJyDujmxLSFsLCWy2IN\nplease do",
+            ),
+            ("A=1\nB=2", "A=1\nB=2"),
+            ("T=rk_prod_WqgiQrcJyDuj\nPATH=/usr/bin", "T=rk_prod_WqgiQrcJyDuj\nPATH=/usr/bin"),
+        ] {
+            assert_eq!(String::from_utf8_lossy(&joined(text.as_bytes()).bytes), whole);
+        }
+    }
+
+    #[test]
+    fn dumps_and_lists_are_read() {
+        let xxd = "00000000: 7365 6372 6574 2d76  secret-v\n00000008: 616c 7565            alue\n";
+        assert_eq!(dumped(xxd.as_bytes(), false).bytes, b"secret-value");
+        let canonical =
+            "00000000  73 65 63 72 65 74 2d 76  61 6c 75 65              |secret-value|\n";
+        assert_eq!(dumped(canonical.as_bytes(), false).bytes, b"secret-value");
+        assert_eq!(dumped(b"0000000 6573 7263 7465\n", true).bytes, b"secret");
+        assert_eq!(listed(b"[115, 101, 99]").bytes, b"sec");
+    }
+}
