@@ -22,6 +22,8 @@ pub(crate) enum Script {
     Spelled,
     /// Digits that hold a neighbour's bits too: the whole run of them is hidden.
     Packed,
+    /// The same, where nearly every sign is a digit.
+    Dense,
 }
 
 /// Every form of `value` that is searched for.
@@ -95,7 +97,7 @@ fn spelled(value: &str, all: &mut Forms) {
     }
 }
 
-/// Letters replaced by others: rot13, rot47, the alphabet backwards.
+/// Letters replaced by others: the alphabet rotated (rot13), all signs (rot47), the alphabet backwards.
 fn shifted(value: &str, all: &mut Forms) {
     let map = |change: &dyn Fn(u8) -> u8| {
         value
@@ -104,18 +106,21 @@ fn shifted(value: &str, all: &mut Forms) {
             .collect::<String>()
     };
     let within = |b: u8, from: u8, count: u8, by: u8| from + (b - from + by) % count;
-    let rot13 = map(&|b| match b {
-        b'a'..=b'z' => within(b, b'a', 26, 13),
-        b'A'..=b'Z' => within(b, b'A', 26, 13),
-        b => b,
-    });
+    for by in 1..26 {
+        let rotated = map(&|b| match b {
+            b'a'..=b'z' => within(b, b'a', 26, by),
+            b'A'..=b'Z' => within(b, b'A', 26, by),
+            b => b,
+        });
+        all.add(&rotated, Script::Spelled);
+    }
     let rot47 = map(&|b| if b.is_ascii_graphic() { within(b, b'!', 94, 47) } else { b });
     let mirrored = map(&|b| match b {
         b'a'..=b'z' => b'z' - (b - b'a'),
         b'A'..=b'Z' => b'Z' - (b - b'A'),
         b => b,
     });
-    for text in [rot13, rot47, mirrored] {
+    for text in [rot47, mirrored] {
         all.add(&text, Script::Spelled);
     }
 }
@@ -145,6 +150,18 @@ fn packed(value: &str, all: &mut Forms) {
     all.add(&base58(value.as_bytes()), Script::Spelled);
     for text in base85(value.as_bytes()) {
         all.add(&text, Script::Spelled);
+    }
+    for before in 1..4 {
+        // The groups of four bytes that lie in the value whole, if so many bytes of it belong to the one before.
+        let whole = (value.len().saturating_sub(before)) / 4 * 4;
+        let core = value.as_bytes().get(before..before + whole).unwrap_or_default();
+        for text in base85(core) {
+            all.add(&text, Script::Dense);
+        }
+    }
+    let whole = value.len() / 4 * 4;
+    for text in base85(value.as_bytes().get(..whole).unwrap_or_default()) {
+        all.add(&text, Script::Dense);
     }
     all.add(&uuencoded(value.as_bytes()), Script::Spelled);
 }

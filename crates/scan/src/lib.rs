@@ -16,6 +16,7 @@
 #![forbid(unsafe_code)]
 
 mod assign;
+mod dumps;
 mod encode;
 mod finding;
 mod fold;

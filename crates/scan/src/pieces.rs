@@ -82,17 +82,16 @@ pub(crate) fn judge(
             continue;
         }
         if !chain.as_mut().is_some_and(|chain| chain.takes(&piece, skeleton)) {
-            finish(chain.replace(Chain::new(&piece)), known, skeleton, hits);
+            finish(chain.replace(Chain::new(&piece)), known, text, skeleton, hits);
         }
     }
-    finish(chain, known, skeleton, hits);
+    finish(chain, known, text, skeleton, hits);
 }
 
-/// Pieces of one value in the value's order, with something else between them.
+/// Pieces of one value with something else between them, in whatever order.
 struct Chain {
     form: usize,
-    next: usize,
-    total: usize,
+    parts: Vec<Range<usize>>,
     at: Range<usize>,
     longest: Range<usize>,
 }
@@ -101,51 +100,91 @@ impl Chain {
     fn new(piece: &Piece) -> Self {
         Self {
             form: piece.form,
-            next: piece.part.end,
-            total: piece.part.len(),
+            parts: vec![piece.part.clone()],
             at: piece.at.clone(),
             longest: piece.at.clone(),
         }
     }
 
     fn takes(&mut self, piece: &Piece, skeleton: &Skeleton) -> bool {
-        let follows = piece.form == self.form
-            && piece.part.start >= self.next
-            && piece.at.start >= self.at.end
-            && skeleton.place(piece.at.start).saturating_sub(skeleton.place(self.at.end - 1))
-                <= MAX_BETWEEN;
-        if follows {
-            self.next = piece.part.end;
-            self.total += piece.part.len();
-            self.at.end = piece.at.end;
+        let gap = skeleton.place(piece.at.start).saturating_sub(skeleton.place(self.at.end - 1));
+        let near = piece.form == self.form && gap <= MAX_BETWEEN;
+        if near {
+            self.parts.push(piece.part.clone());
+            self.at.end = self.at.end.max(piece.at.end);
             if piece.at.len() > self.longest.len() {
                 self.longest = piece.at.clone();
             }
         }
-        follows
+        near
+    }
+
+    /// Takes the rest of the value where it follows in small pieces, each behind some sign.
+    fn follow(&mut self, form: &[u8], text: &[u8], skeleton: &Skeleton) {
+        let mut next = self.parts.last().map_or(0, |part| part.end);
+        while next < form.len() {
+            let least = (form.len() - next).min(MIN_SMALL);
+            let wanted = form.get(next..next + least).unwrap_or_default();
+            let apart = |at: usize| {
+                let place = skeleton.place(at);
+                place
+                    .checked_sub(1)
+                    .and_then(|before| text.get(before))
+                    .is_some_and(|b| !b.is_ascii_alphanumeric())
+            };
+            let Some(start) = (self.at.end..self.at.end + MAX_SKIP)
+                .find(|at| skeleton.bytes().get(*at..at + least) == Some(wanted) && apart(*at))
+            else {
+                return;
+            };
+            let same = form.iter().skip(next).zip(skeleton.bytes().iter().skip(start));
+            let len = same.take_while(|(a, b)| a == b).count();
+            self.parts.push(next..next + len);
+            self.at.end = start + len;
+            next += len;
+        }
+    }
+
+    /// How much of the value there is.
+    fn total(&mut self) -> usize {
+        self.parts.sort_by_key(|part| part.start);
+        let mut end = 0;
+        self.parts.iter().fold(0, |total, part| {
+            let new = part.end.saturating_sub(part.start.max(end));
+            end = end.max(part.end);
+            total + new
+        })
     }
 }
 
-fn finish(chain: Option<Chain>, known: &Known, skeleton: &Skeleton, hits: &mut Vec<KnownHit>) {
-    let Some(chain) = chain else { return };
+fn finish(
+    chain: Option<Chain>,
+    known: &Known,
+    text: &[u8],
+    skeleton: &Skeleton,
+    hits: &mut Vec<KnownHit>,
+) {
+    let Some(mut chain) = chain else { return };
     let Some(entry) = known.form(chain.form) else { return };
     if entry.longest != usize::MAX {
         return;
     }
+    chain.follow(&entry.skeleton, text, skeleton);
     let all = entry.skeleton.len();
-    if chain.total * 4 >= all * 3 && chain.total >= 8 {
-        hits.push(KnownHit { span: skeleton.span(&chain.at), secret: entry.secret, whole: false });
-        return;
-    }
+    let total = chain.total();
+    let hit = |at: &Range<usize>| {
+        let span = reach(entry, text, skeleton.span(at));
+        KnownHit { span, secret: entry.secret, whole: false }
+    };
     let part = skeleton.bytes().get(chain.longest.clone()).unwrap_or_default();
     let digits = part.iter().filter(|b| b.is_ascii_digit()).count();
     // Half of a value says too much; but a value may have words in it that the text has, too.
-    if part.len() >= 12 && part.len() * 2 >= all && (digits >= 2 || gibberish(part)) {
-        hits.push(KnownHit {
-            span: skeleton.span(&chain.longest),
-            secret: entry.secret,
-            whole: false,
-        });
+    let telling = digits >= 2 || gibberish(part);
+    let much = part.len() * 5 >= all * 3 || (part.len() >= 12 && part.len() * 2 >= all);
+    if total * 4 >= all * 3 && total >= 8 {
+        hits.push(hit(&chain.at));
+    } else if part.len() >= MIN_PART && much && telling {
+        hits.push(hit(&chain.longest));
     }
 }
 
@@ -155,6 +194,14 @@ fn reach(entry: &FormEntry, text: &[u8], span: Range<usize>) -> Range<usize> {
     match entry.script {
         Script::Plain => edges(&entry.edges.0, &entry.edges.1, text, span),
         Script::Packed => run(text, span),
+        Script::Dense => {
+            let member = |b: &&u8| b.is_ascii_graphic() && !matches!(b, b'"' | b'\'');
+            let left = text.get(..span.start).unwrap_or_default();
+            let right = text.get(span.end..).unwrap_or_default();
+            let before = left.iter().rev().take(MAX_RUN).take_while(member).count();
+            let behind = right.iter().take(MAX_RUN).take_while(member).count();
+            span.start - before..span.end + behind
+        }
         Script::Spelled => {
             let sign = |b: &&u8| matches!(b, b'\\' | b'%' | b'&' | b'#');
             let left = text.get(..span.start).unwrap_or_default();
@@ -220,3 +267,9 @@ const MAX_GAP: usize = 48;
 const MAX_BETWEEN: usize = 200;
 /// A longer run keeps what is far from the match.
 const MAX_RUN: usize = 4096;
+/// A piece that stands alone has this many letters and digits.
+const MIN_PART: usize = 10;
+/// And one that follows others this many, unless it is the rest.
+const MIN_SMALL: usize = 3;
+/// Between small pieces there are at most so many letters and digits of something else.
+const MAX_SKIP: usize = 16;

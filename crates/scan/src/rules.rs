@@ -227,10 +227,22 @@ fn token_digits() -> String {
 
 const VENDORS: &str = include_str!("../rules/vendors.toml");
 const PLACES: &str = include_str!("../rules/places.toml");
+/// The bytes that may end a character in UTF-8.
+const CONTINUATION: [u8; 64] = {
+    let mut all = [0x80; 64];
+    let mut rest = all.as_mut_slice();
+    let mut byte = 0x80;
+    while let Some((slot, more)) = rest.split_first_mut() {
+        *slot = byte;
+        byte += 1;
+        rest = more;
+    }
+    all
+};
 const HEX: &[u8] = b"0123456789abcdef";
 const ALNUM: &[u8] = b"0123456789abcdefghijklmnopqrstuvwxyz";
 /// What hides letters, digits or signs of values, and which bytes may follow it, if not any.
-const SIGNS: [(&[u8], &[u8], Clue); 54] = [
+const SIGNS: [(&[u8], &[u8], Clue); 62] = [
     (b"%2", HEX, Clue::Escape),
     (b"%3", HEX, Clue::Escape),
     (b"%4", HEX, Clue::Escape),
@@ -265,6 +277,14 @@ const SIGNS: [(&[u8], &[u8], Clue); 54] = [
     (b"\xE2\x81\xA0", b"", Clue::Escape),
     (b"\xE2\x81\xA3", b"", Clue::Escape),
     (b"\xEF\xBB\xBF", b"", Clue::Escape),
+    (b"\xEF\xBC", &CONTINUATION, Clue::Escape),
+    (b"\xEF\xBD", &CONTINUATION, Clue::Escape),
+    (b"\xE2\x92", &CONTINUATION, Clue::Escape),
+    (b"\xE2\x93", &CONTINUATION, Clue::Escape),
+    (b"\xF0\x9D", b"\x90\x91\x92\x93\x94\x95\x96\x97\x98\x99\x9A\x9B\x9F", Clue::Escape),
+    (b"\xF3\xA0\x80", b"", Clue::Escape),
+    (b"\xF3\xA0\x81", b"", Clue::Escape),
+    (b"\xE2\x80\x8F", b"", Clue::Escape),
     (b"\xC2\xAD", ALNUM, Clue::Escape),
     (b"''", ALNUM, Clue::Seam),
     (b"\"\"", ALNUM, Clue::Seam),

@@ -53,15 +53,33 @@ pub(crate) fn worth(run: &[u8]) -> Option<Code> {
     }
     // Words and paths have one case; base64 of any text has both, or digits.
     let two = [lower, upper, digits].iter().filter(|n| **n > 0).count() >= 2;
-    (two && telling(&base64(run.get(..16).unwrap_or(run)))).then_some(Code::Base64)
+    let head = base64(run.get(..16).unwrap_or(run));
+    let says = two && (telling(&head) || deflated(run, lower, upper, digits));
+    says.then_some(Code::Base64)
+}
+
+/// Whether a run is base64 of a text that was deflated, without a header that would say so.
+fn deflated(run: &[u8], lower: usize, upper: usize, digits: usize) -> bool {
+    let short = run.len() < 24 || lower == 0 || upper == 0 || digits == 0;
+    if short || run.len() > MAX_DEFLATED {
+        return false;
+    }
+    let bytes = base64(run);
+    // A final block of one of the three types.
+    bytes.first().is_some_and(|b| matches!(b & 7, 1 | 3 | 5))
+        && crate::views::inflated(&bytes).ok().flatten().is_some_and(|body| {
+            body.len() >= 8
+                && body.iter().take(32).all(|b| matches!(b, b' '..=b'~' | b'\n' | b'\t' | b'\r'))
+        })
 }
 
 /// Whether bytes look like the beginning of a text, of a compressed body, or of a text in UTF-16.
 fn telling(head: &[u8]) -> bool {
     let text = |b: &u8| matches!(b, b' '..=b'~' | b'\n' | b'\t' | b'\r');
     let squeezed = matches!(head, [0x1F, 0x8B, 8, ..] | [0x78, 0x01 | 0x5E | 0x9C | 0xDA, ..]);
-    let wide =
-        head.len() >= 8 && head.chunks_exact(2).all(|pair| matches!(pair, [a, 0] if text(a)));
+    let wide = head.len() >= 8
+        && (head.chunks_exact(2).all(|pair| matches!(pair, [a, 0] if text(a)))
+            || head.chunks_exact(2).all(|pair| matches!(pair, [0, a] if text(a))));
     !head.is_empty() && (head.iter().all(text) || squeezed || wide)
 }
 
@@ -121,6 +139,8 @@ const fn digit(byte: u8) -> bool {
 
 /// A shorter run says too little.
 pub(crate) const MIN_RUN: usize = 16;
+/// A longer run is not inflated on the chance that it was deflated.
+const MAX_DEFLATED: usize = 4096;
 
 #[cfg(test)]
 mod tests {

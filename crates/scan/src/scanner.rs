@@ -1,6 +1,7 @@
 //! Which parts of a stretch of text are secrets?
 
 use crate::assign;
+use crate::dumps;
 use crate::finding::{Confidence, Kind};
 use crate::fold::{Skeleton, Window};
 use crate::label::{OPEN, is_label};
@@ -40,6 +41,7 @@ pub(crate) struct Marks {
     runs: Vec<Range<usize>>,
     known: bool,
     dump: bool,
+    events: bool,
     lines: usize,
     window: Window,
 }
@@ -63,7 +65,8 @@ impl Marks {
                 self.runs.push(base + run.start..base + run.end);
             }
         });
-        self.dump |= views::dump_address(line);
+        self.dump |= dumps::dump_address(line);
+        self.events |= line.starts_with(b"data:");
         self.lines += 1;
     }
 
@@ -71,17 +74,23 @@ impl Marks {
     pub(crate) fn clear(&mut self) {
         self.clues.clear();
         self.runs.clear();
-        (self.known, self.dump, self.lines, self.window) = (false, false, 0, Window::default());
+        (self.known, self.dump, self.events) = (false, false, false);
+        (self.lines, self.window) = (0, Window::default());
     }
 
     /// Whether there is nothing to look at.
     pub(crate) fn is_empty(&self) -> bool {
-        self.clues.is_empty() && self.runs.is_empty() && !self.known && !self.dump
+        self.clues.is_empty() && self.runs.is_empty() && !self.known && !self.dump && !self.events
     }
 
     /// Whether a known value may stand in the text.
     pub(crate) const fn known(&self) -> bool {
         self.known
+    }
+
+    /// Whether the text is a stream of events.
+    pub(crate) const fn events(&self) -> bool {
+        self.events
     }
 
     /// Whether a rule or a name may have begun.
@@ -278,7 +287,10 @@ impl<'a> Scan<'a> {
 
     /// The hits in decoded bytes: text, text in UTF-16, or a compressed body, whose hits have the span 0..0.
     fn within(&mut self, bytes: &[u8], depth: usize) -> Result<Vec<Hit>, TooLarge> {
-        if bytes.iter().skip(1).step_by(2).take(8).all(|b| *b == 0) {
+        let zeros = |from: usize| {
+            bytes.len() >= 8 && bytes.iter().skip(from).step_by(2).take(8).all(|b| *b == 0)
+        };
+        if zeros(0) || zeros(1) {
             let narrow: Vec<u8> = bytes.iter().copied().filter(|b| *b != 0).collect();
             let mut hits = self.again(&narrow, depth)?;
             for hit in &mut hits {
@@ -287,10 +299,7 @@ impl<'a> Scan<'a> {
             return Ok(hits);
         }
         let mut hits = self.again(bytes, depth)?;
-        let texty = bytes
-            .iter()
-            .take(32)
-            .all(|b| matches!(b, b'\t' | b'\n' | b'\r' | b' '..=b'~' | 0x80..));
+        let texty = bytes.iter().take(32).all(|b| matches!(b, b'\t' | b'\n' | b'\r' | b' '..=b'~'));
         if !texty && let Some(body) = views::inflated(bytes)? {
             let inside = self.again(&body, depth)?;
             hits.extend(inside.into_iter().map(|hit| Hit { span: 0..0, from: 0, ..hit }));
@@ -319,12 +328,19 @@ impl<'a> Scan<'a> {
         if marks.has(Clue::Escape) {
             self.view(text, &views::unescaped(text), depth, hits);
         }
-        if marks.tells() && (marks.lines > 1 || marks.has(Clue::Seam)) {
+        if marks.lines > 1 || marks.has(Clue::Seam) {
             self.view(text, &views::joined(text), depth, hits);
         }
         if marks.dump {
-            self.view(text, &views::dumped(text, false), depth, hits);
-            self.view(text, &views::dumped(text, true), depth, hits);
+            for swapped in [false, true] {
+                let from = hits.len();
+                self.view(text, &dumps::read(text, swapped), depth, hits);
+                // What stands beside the digits shows the same, and the rest of the line says nothing else.
+                hits.iter_mut().skip(from).for_each(|hit| whole_lines(text, hit));
+            }
+        }
+        if marks.lines > 1 && marks.events {
+            self.view(text, &views::unframed(text), depth, hits);
         }
         if marks.has(Clue::List) {
             self.view(text, &views::listed(text), depth, hits);
@@ -369,6 +385,14 @@ fn called(given: &assign::Given, word: &Word) -> &'static str {
         _ if word.text.contains("pass") => "password",
         _ => "secret",
     }
+}
+
+fn whole_lines(text: &[u8], hit: &mut Hit) {
+    let before = text.get(..hit.span.start).unwrap_or_default();
+    hit.span.start = memchr::memrchr(b'\n', before).map_or(0, |at| at + 1);
+    let behind = text.get(hit.span.end..).unwrap_or_default();
+    hit.span.end += memchr::memchr(b'\n', behind).unwrap_or(behind.len());
+    hit.from = hit.from.min(hit.span.start);
 }
 
 /// A token whose first part is a number in base64, and whose others are a time and a signature: Discord's.

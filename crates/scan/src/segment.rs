@@ -1,9 +1,10 @@
 //! Where does a stretch of text end that must be judged as one?
 
+use crate::dumps::dump_address;
 use crate::fold::{Skeleton, Window, fold, folded};
 use crate::redact::Inner;
 use crate::scanner::Marks;
-use crate::views::{continues, dump_address, mixed};
+use crate::views::{continues, mixed};
 use crate::words::gibberish;
 
 /// What a line ends with.
@@ -23,8 +24,7 @@ pub(crate) fn ends(inner: &Inner, marks: &Marks, text: &[u8], line: &[u8]) -> En
     let told = marks.tells();
     let Some(&last) = body.last() else {
         // An empty line ends nothing that is open over lines: events of a stream, a key's block.
-        let open =
-            text.len() > line.len() && (text.starts_with(b"data:") || block_open(told, text));
+        let open = text.len() > line.len() && (marks.events() || block_open(told, text));
         return if open { Ends::Open } else { Ends::Closed };
     };
     let open = dump_address(line)
@@ -60,7 +60,7 @@ fn known_goes_on(inner: &Inner, marks: &Marks, text: &[u8], line: &[u8]) -> bool
         return inner.known.goes_on(&Skeleton::of(text, &[]), line, short);
     }
     if short {
-        return inner.known.begins_at_end(line, 1);
+        return inner.known.begins_at_end(text, 1);
     }
     inner.known.begins_at_end(line, 4)
 }

@@ -15,7 +15,7 @@ pub(crate) struct View {
 }
 
 impl View {
-    fn push(&mut self, byte: u8, from: Range<usize>) {
+    pub(crate) fn push(&mut self, byte: u8, from: Range<usize>) {
         self.bytes.push(byte);
         self.from.push(from);
     }
@@ -41,7 +41,7 @@ pub(crate) fn unescaped(text: &[u8]) -> View {
             b'&' => entity(rest),
             b'=' => quoted(rest),
             0x1B => Some((Vec::new(), crate::fold::escape_len(rest).max(1))),
-            0xE2 | 0xEF | 0xC2 => invisible(rest).map(|len| (Vec::new(), len)),
+            0xE2 | 0xEF | 0xC2 | 0xF0 | 0xF3 => styled(rest),
             _ => None,
         }
         .unwrap_or_else(|| (vec![byte], 1));
@@ -148,15 +148,28 @@ fn utf8(code: u32) -> Vec<u8> {
     char::from_u32(code).map(|c| c.to_string().into_bytes()).unwrap_or_default()
 }
 
-/// The length of a zero-width or soft character.
-fn invisible(rest: &[u8]) -> Option<usize> {
-    match rest {
-        [0xE2, 0x80, 0x8B..=0x8F, ..] | [0xE2, 0x81, 0xA0..=0xA4, ..] | [0xEF, 0xBB, 0xBF, ..] => {
-            Some(3)
-        }
-        [0xC2, 0xAD, ..] => Some(2),
-        _ => None,
-    }
+/// A character that is not seen, or an ASCII character in another dress: full-width, mathematical, circled, a tag.
+fn styled(rest: &[u8]) -> Option<(Vec<u8>, usize)> {
+    let len = match rest.first() {
+        Some(0xF0..) => 4,
+        Some(0xC2) => 2,
+        _ => 3,
+    };
+    let code = u32::from(std::str::from_utf8(rest.get(..len)?).ok()?.chars().next()?);
+    let plain = match code {
+        0xAD | 0x200B..=0x200F | 0x2060..=0x2064 | 0xFEFF => return Some((Vec::new(), len)),
+        0xFF01..=0xFF5E => code - 0xFF01 + 0x21,
+        0xE0020..=0xE007E => code - 0xE0000,
+        0x24B6..=0x24CF => code - 0x24B6 + 0x41,
+        0x24D0..=0x24E9 => code - 0x24D0 + 0x61,
+        0x1D400..=0x1D6A3 => match (code - 0x1D400) % 52 {
+            capital @ 0..26 => capital + 0x41,
+            small => small - 26 + 0x61,
+        },
+        0x1D7CE..=0x1D7FF => (code - 0x1D7CE) % 10 + 0x30,
+        _ => return None,
+    };
+    Some((vec![u8::try_from(plain).ok()?], len))
 }
 
 /// Joins what was cut in pieces: string concatenations, and values wrapped over lines.
@@ -243,57 +256,31 @@ const fn in_value(byte: u8) -> bool {
         || matches!(byte, b'+' | b'/' | b'-' | b'_' | b'.' | b'=' | b'~' | b'%')
 }
 
-/// Reads the hexadecimal column of a dump (`xxd`, `hexdump -C`, `od -x`): bytes as written, or each pair swapped.
-pub(crate) fn dumped(text: &[u8], swapped: bool) -> View {
+/// Takes off what the lines of a stream of events have in common, and joins what is left.
+pub(crate) fn unframed(text: &[u8]) -> View {
+    let lines = || {
+        text.split(|b| *b == b'\n')
+            .map(<[u8]>::trim_ascii_end)
+            .filter(|line| line.starts_with(b"data:"))
+    };
+    let first = lines().next().unwrap_or_default();
+    let common = |a: &[u8], b: &[u8]| a.iter().zip(b).take_while(|(a, b)| a == b).count();
+    let head = lines().fold(first.len(), |len, line| len.min(common(first, line)));
+    let tail = lines().fold(first.len(), |len, line| {
+        len.min(first.iter().rev().zip(line.iter().rev()).take_while(|(a, b)| a == b).count())
+    });
     let mut view = View::default();
     let mut at = 0;
     for line in text.split_inclusive(|b| *b == b'\n') {
-        dump_line(line, at, swapped, &mut view);
+        let body = if line.starts_with(b"data:") { line.trim_ascii_end() } else { &[] };
+        let middle = body.get(head..body.len().saturating_sub(tail)).unwrap_or_default();
+        for (number, byte) in middle.iter().enumerate() {
+            view.push(*byte, at + head + number..at + head + number + 1);
+        }
+        view.changed += 1;
         at += line.len();
     }
     view
-}
-
-fn dump_line(line: &[u8], at: usize, swapped: bool, view: &mut View) {
-    let address = line.iter().take_while(|b| b.is_ascii_hexdigit()).count();
-    if !dump_address(line) {
-        return;
-    }
-    let mut position = address + usize::from(line.get(address) == Some(&b':'));
-    let mut written = 0;
-    while written < 16 {
-        let rest = line.get(position..).unwrap_or_default();
-        let gap = rest.iter().take_while(|b| **b == b' ').count();
-        let group = rest.iter().skip(gap).take_while(|b| b.is_ascii_hexdigit()).count();
-        let close = rest.get(gap + group).is_none_or(u8::is_ascii_whitespace);
-        if gap == 0 || gap > 3 || !matches!(group, 2 | 4 | 8) || !close {
-            return;
-        }
-        let start = at + position + gap;
-        let digits = rest.get(gap..gap + group).unwrap_or_default();
-        let mut bytes: Vec<u8> = crate::runs::hex(digits);
-        if swapped {
-            bytes.reverse();
-        }
-        for (number, byte) in bytes.into_iter().enumerate() {
-            let place = if swapped { 0..group } else { number * 2..number * 2 + 2 };
-            view.push(byte, start + place.start..start + place.end);
-            view.changed += 1;
-            written += 1;
-        }
-        position += gap + group;
-    }
-}
-
-/// Whether a line begins as a dump's does: an address, then digits.
-pub(crate) fn dump_address(line: &[u8]) -> bool {
-    let address = line.iter().take(17).take_while(|b| b.is_ascii_hexdigit()).count();
-    (4..=16).contains(&address)
-        && matches!(
-            line.get(address..address + 2),
-            Some([b':' | b' ', b' '] | [b' ', b'0'..=b'9' | b'a'..=b'f' | b'A'..=b'F'])
-        )
-        && line.get(..address).is_some_and(|a| a.last() == Some(&b'0') || a.len() >= 7)
 }
 
 /// Reads a list of character codes: `115, 101, 99`, `0x73 0x65`, `[115,101]`.
@@ -414,13 +401,7 @@ mod tests {
     }
 
     #[test]
-    fn dumps_and_lists_are_read() {
-        let xxd = "00000000: 7365 6372 6574 2d76  secret-v\n00000008: 616c 7565            alue\n";
-        assert_eq!(dumped(xxd.as_bytes(), false).bytes, b"secret-value");
-        let canonical =
-            "00000000  73 65 63 72 65 74 2d 76  61 6c 75 65              |secret-value|\n";
-        assert_eq!(dumped(canonical.as_bytes(), false).bytes, b"secret-value");
-        assert_eq!(dumped(b"0000000 6573 7263 7465\n", true).bytes, b"secret");
+    fn lists_are_read() {
         assert_eq!(listed(b"[115, 101, 99]").bytes, b"sec");
     }
 }
