@@ -5,6 +5,7 @@ use super::held::{Aside, Home, Kept, Shelf};
 use super::host::{digest, open_dir, proc_path};
 use super::journal::{After, Journal, Plan, Step, Stretch, steps, steps_of};
 use super::land::{Ground, Landing, land, tidy};
+use super::links::Links;
 use super::path::RelPath;
 use super::upper::open_regular;
 use super::{Changes, Options, WritebackError, release};
@@ -302,13 +303,15 @@ pub(super) fn run(
         .map_err(|e| WritebackError::state("read the staged contents in", journal.dir(), e))?;
     let ground = Ground { workspace, owner: plan.owner, tag: &plan.tag };
     let (mut applied, mut ended) = (Applied::default(), Vec::new());
+    let mut links = Links::of(&plan.steps);
     for (number, step) in plan.steps.iter().enumerate() {
+        let step = links.expect(number, step);
         let stopped = |source| WritebackError::Stopped {
             path: step.path.clone(),
             journal: journal.dir().to_owned(),
             source,
         };
-        if again && let Some(mut found) = tidy(&ground, number, step).map_err(stopped)? {
+        if again && let Some(mut found) = tidy(&ground, number, &step).map_err(stopped)? {
             let why = "it was being changed on this machine at the moment of a crash".to_owned();
             let what = "the host's own file".to_owned();
             let (path, conflict, mode) = (&step.path, true, 0o600);
@@ -316,7 +319,10 @@ pub(super) fn run(
             let aside = Aside { path, what, why, conflict, waiting, mode, steps, unit };
             shelf.keep(aside, Some(&mut found))?;
         }
-        let landing = land(&ground, number, step, Stretch::of(step, &contents)).map_err(stopped)?;
+        let others = links.untouched(workspace, number);
+        let landing =
+            land(&ground, number, &step, Stretch::of(&step, &contents)).map_err(stopped)?;
+        links.touched(workspace, &others);
         if let Some(id) = step.shelved {
             let clash = if let Landing::Clash(clash) = landing { Some(clash) } else { None };
             ended.push((id, clash));
@@ -328,7 +334,7 @@ pub(super) fn run(
                 kind,
                 digest: step.digest(),
             })),
-            Landing::Clash(clash) => set_aside(&mut shelf, step, clash, &contents, again)?,
+            Landing::Clash(clash) => set_aside(&mut shelf, &step, clash, &contents, again)?,
         }
         tick();
     }
