@@ -25,6 +25,7 @@ mod journal;
 mod judge;
 pub mod keeper;
 mod land;
+mod links;
 mod list;
 mod path;
 mod release;

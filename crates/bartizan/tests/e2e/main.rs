@@ -20,3 +20,4 @@ mod parallel;
 mod plain_box;
 mod profiles;
 mod support;
+mod toolchains;

@@ -16,6 +16,8 @@ pub(crate) const SYSTEM: &[&str] =
 pub(crate) const ETC_TREES: &[&str] = &[
     "/etc/alternatives",
     "/etc/ca-certificates",
+    "/etc/chromium",
+    "/etc/chromium.d",
     "/etc/crypto-policies",
     "/etc/fonts",
     "/etc/ld.so.cache",
