@@ -16,8 +16,8 @@ fn token() -> String {
     format!("gl{}-{}", "pat", "x7Qm2Lk9Vb4Tz8Wn1Rc6")
 }
 
-#[test]
-fn whatever_comes_from_outside_reaches_the_model_as_data() {
+/// A project of which every file holds the mark, and some a token.
+fn marked() -> Project {
     let project = Project::new();
     project.write("CLAUDE.md", &format!("Notes of the project: {MARK}\n\n@imported.md\n"));
     project.write("imported.md", &format!("{MARK} {}\n", token()));
@@ -27,6 +27,12 @@ fn whatever_comes_from_outside_reaches_the_model_as_data() {
         ".claude/skills/greet/SKILL.md",
         &format!("---\nname: greet\ndescription: greets\n---\n{MARK} !`touch inline-ran`\n"),
     );
+    project
+}
+
+#[test]
+fn whatever_comes_from_outside_reaches_the_model_as_data() {
+    let project = marked();
     let notes = project.workspace().join("token.txt");
     let agent = json!({
         "description": "help", "prompt": "do the sub task", "subagent_type": "general-purpose", "run_in_background": false,

@@ -486,10 +486,15 @@ fn fields(event: &[u8]) -> Result<Option<(Option<&str>, String)>, &'static str> 
             "event" if name.is_some() => return Err("an event has two names"),
             "event" => name = Some(value),
             // A comment, an empty line, or what only steers reconnecting.
-            _ => {}
+            "" | "id" | "retry" => {}
+            _ => return Err("an event has a line that is not known"),
         }
     }
-    Ok(data.map(|data| (name, data)))
+    match (name, data) {
+        (name, Some(data)) => Ok(Some((name, data))),
+        (None, None) => Ok(None),
+        (Some(_), None) => Err("an event has a name and nothing else"),
+    }
 }
 
 fn withheld_text(kind: &str) -> String {

@@ -305,3 +305,42 @@ async fn a_model_cannot_pass_on_a_call_with_unknown_arguments_as_it_likes() {
         pass(&bench(&trial), &(begin() + &call_block(0, "toolu_1", "Bash", LS) + &end())).await;
     assert!(passed.contains("arguments-invalid"), "{passed}");
 }
+
+#[tokio::test]
+async fn of_a_mangled_stream_no_call_passes_unjudged() {
+    let trial = Trial::new(&["Bash(ls)"], &[]);
+    let whole = begin()
+        + &text_block(0, "hello")
+        + &call_block(1, "toolu_1", "Bash", r#"{"command":"rm precious"}"#)
+        + &call_block(2, "toolu_2", "Bash", r#"{"command":"ls"}"#)
+        + &end();
+    let mut seed = 11_u64;
+    let mut below = |limit: usize| {
+        seed ^= seed << 13;
+        seed ^= seed >> 7;
+        seed ^= seed << 17;
+        usize::try_from(seed % (limit as u64)).unwrap()
+    };
+    for _ in 0..150 {
+        let mut bytes = whole.clone().into_bytes();
+        for _ in 0..=below(2) {
+            let at = below(bytes.len());
+            let marks = b"\"\\{}[],:\n\r \xff";
+            match below(3) {
+                0 => bytes[at] = marks[below(marks.len())],
+                1 => bytes.insert(at, marks[below(marks.len())]),
+                _ => drop(bytes.drain(at..(at + below(60)).min(bytes.len()))),
+            }
+        }
+        let mut filter = Streamed::new(bench(&trial), Shared::default());
+        let mut out = Vec::new();
+        for chunk in bytes.chunks(1 + below(300)) {
+            filter.push(Bytes::copy_from_slice(chunk));
+            drain(&mut filter, &mut out).await;
+        }
+        filter.end();
+        drain(&mut filter, &mut out).await;
+        let passed = String::from_utf8_lossy(&out).into_owned();
+        assert!(!passed.contains("precious"), "{passed}");
+    }
+}

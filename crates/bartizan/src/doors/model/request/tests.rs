@@ -312,3 +312,51 @@ fn what_the_vendors_machines_would_do_does_not_leave() {
         here
     );
 }
+
+#[test]
+fn a_mangled_body_leaves_as_one_document_or_not_at_all() {
+    let register = Register::new();
+    let whole = body(&json!([
+        user(
+            &json!([{"type": "text", "text": "<system-reminder>a\u{1f600}</system-reminder> go"}])
+        ),
+        called("toolu_read", "Read", &read_arguments()),
+        result("toolu_read", &json!([{"type": "text", "text": "x\ny"}])),
+        called("toolu_no", crate::doors::calls::STAND_IN, &json!({})),
+    ]))
+    .to_string();
+    let mut dice = Dice(7);
+    let mut left = 0;
+    for _ in 0..4000 {
+        let mut bytes = whole.clone().into_bytes();
+        for _ in 0..=dice.below(3) {
+            let at = dice.below(bytes.len());
+            let marks = b"\"\\{}[],:u0\x00\xff \n";
+            let mark = marks[dice.below(marks.len())];
+            match dice.below(3) {
+                0 => bytes[at] = mark,
+                1 => bytes.insert(at, mark),
+                _ => drop(bytes.drain(at..(at + dice.below(40)).min(bytes.len()))),
+            }
+        }
+        let against = Against { scrub: &register.scrub, calls: &register.calls, workspace: "/w" };
+        let Ok(read) = read(&bytes, against) else { continue };
+        left += 1;
+        let sent = Doc::read(&read.body).unwrap();
+        let system = sent.root().get("system").unwrap();
+        assert!(sent.raw(system).contains("runs behind Bartizan"));
+    }
+    assert!(left > 20, "some still read: {left}");
+}
+
+/// Numbers that look like chance and are the same each time.
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, limit: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        usize::try_from(self.0 % (limit.max(1) as u64)).unwrap()
+    }
+}
