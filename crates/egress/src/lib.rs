@@ -27,6 +27,7 @@ pub mod hello;
 mod http;
 pub mod model;
 pub mod names;
+pub mod postgres;
 pub mod refuse;
 pub mod resolve;
 pub mod secret;

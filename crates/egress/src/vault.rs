@@ -16,6 +16,7 @@ mod lease;
 mod material;
 mod placeholder;
 mod reference;
+mod roles;
 mod shelf;
 
 pub use age::{AgeError, Identity};
@@ -27,6 +28,7 @@ pub use material::Material;
 pub use placeholder::{Placeholders, SecretKind};
 pub use reference::SecretRef;
 
+use crate::postgres::RoleMint;
 use crate::resolve::Resolver;
 use crate::secret::{SecretError, SecretValue};
 use bartizan_gate::effect::Warrant;
@@ -38,16 +40,18 @@ use reference::Source;
 use shelf::Shelf;
 use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsString;
+use std::fmt;
+use std::future::Future;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::time::timeout;
 
 /// A secret as it is configured: where it is found and how it may be kept.
 #[derive(Debug, Clone)]
 pub struct Declared {
-    /// Where it is found.
-    pub from: SecretRef,
+    /// Where it comes from.
+    pub from: Origin,
     /// How long its value is kept at most; `None` leaves that to its back end.
     pub lifetime: Option<Duration>,
     /// How long a caller waits for it at most.
@@ -59,7 +63,46 @@ pub struct Declared {
 impl Declared {
     /// A secret of which nothing but its reference is said.
     pub fn new(from: SecretRef) -> Self {
-        Self { from, lifetime: None, timeout: PATIENCE, pass: Vec::new() }
+        Self { from: Origin::At(from), lifetime: None, timeout: PATIENCE, pass: Vec::new() }
+    }
+
+    /// A role of `PostgreSQL` that is made for the session.
+    pub fn role(mint: RoleMint) -> Self {
+        Self { from: Origin::Role(mint), lifetime: None, timeout: PATIENCE, pass: Vec::new() }
+    }
+}
+
+/// Where a secret comes from.
+#[derive(Debug, Clone)]
+pub enum Origin {
+    /// It is found there.
+    At(SecretRef),
+    /// It is made for the session, and ends with it.
+    Role(RoleMint),
+}
+
+impl Origin {
+    /// The reference, of a secret that is found.
+    pub fn reference(&self) -> Option<&SecretRef> {
+        match self {
+            Self::At(reference) => Some(reference),
+            Self::Role(_) => None,
+        }
+    }
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::At(reference) => reference.fmt(f),
+            Self::Role(mint) => {
+                write!(
+                    f,
+                    "a role of the database `{}` at {}",
+                    mint.admin.database, mint.admin.target
+                )
+            }
+        }
     }
 }
 
@@ -75,6 +118,8 @@ struct Inner {
     workspace: Option<PathBuf>,
     server: Option<Session>,
     book: Option<Arc<dyn LeaseBook>>,
+    roles: Mutex<HashMap<SecretName, (RoleMint, Lease)>>,
+    resolver: Resolver,
     shelf: Shelf,
 }
 
@@ -153,6 +198,8 @@ impl Vault {
             workspace: None,
             server: None,
             book: None,
+            roles: Mutex::default(),
+            resolver: Resolver::system(),
             shelf: Shelf::default(),
         })
     }
@@ -175,20 +222,28 @@ impl Vault {
 
     /// The value of the secret called `name`, for a person who tries it, or for the vault's own use.
     pub async fn named(&self, name: &SecretName) -> Result<Arc<SecretValue>, SecretError> {
-        let declared = self.0.secrets.get(name);
-        let declared = declared.ok_or_else(|| SecretError::Unknown(name.to_string()))?;
-        self.obtain(declared).await
+        let declared = self.declared(name)?;
+        match &declared.from {
+            Origin::At(reference) => self.obtain(reference, declared).await,
+            Origin::Role(mint) => Ok(self.role(name, mint, declared).await?.1),
+        }
+    }
+
+    fn declared(&self, name: &SecretName) -> Result<&Declared, SecretError> {
+        self.0.secrets.get(name).ok_or_else(|| SecretError::Unknown(name.to_string()))
     }
 
     /// The value behind `reference`, with the usual patience.
     pub async fn resolve(&self, reference: &SecretRef) -> Result<Arc<SecretValue>, SecretError> {
-        self.obtain(&Declared::new(reference.clone())).await
+        self.obtain(reference, &Declared::new(reference.clone())).await
     }
 
     /// Forgets what is kept of a secret, so that the next use asks its back end again.
     pub fn forget(&self, name: &SecretName) {
-        if let Some(declared) = self.0.secrets.get(name) {
-            self.0.shelf.forget(&key(&declared.from));
+        match self.0.secrets.get(name).map(|declared| &declared.from) {
+            Some(Origin::At(reference)) => self.0.shelf.forget(&key(reference)),
+            Some(Origin::Role(_)) => self.0.shelf.forget(&roles::key(name)),
+            None => {}
         }
     }
 
@@ -197,14 +252,14 @@ impl Vault {
         self.0.shelf.clear();
     }
 
-    async fn obtain(&self, declared: &Declared) -> Result<Arc<SecretValue>, SecretError> {
-        let from = &declared.from;
-        let (key, usual) = (key(from), keeping(declared));
-        let asked = self.0.shelf.get(&key, usual, self.fetch(declared));
-        let material = timeout(declared.timeout, asked).await.unwrap_or_else(|_| {
-            let what = format!("no answer within {} s", declared.timeout.as_secs_f32());
-            Err(at_fault(from, Fault::new(FaultKind::Slow, what)))
-        })?;
+    async fn obtain(
+        &self,
+        from: &SecretRef,
+        declared: &Declared,
+    ) -> Result<Arc<SecretValue>, SecretError> {
+        let (key, usual) = (key(from), keeping(from, declared));
+        let asked = self.0.shelf.get(&key, usual, self.fetch(from, &declared.pass));
+        let material = bounded(declared, from, asked).await?;
         let field = match &from.source {
             Source::Vault { field, .. } => field,
             _ => material::VALUE,
@@ -215,23 +270,34 @@ impl Vault {
         })
     }
 
-    async fn fetch(&self, declared: &Declared) -> Result<Material, SecretError> {
-        let fetched = match &declared.from.source {
+    /// A secret that another one needs.
+    async fn inner(&self, from: &SecretRef) -> Result<Arc<SecretValue>, Fault> {
+        let late = || Err(Fault::new(FaultKind::Slow, format!("`{from}` takes too long")));
+        if let Source::Vault { path, field } = &from.source {
+            let found = timeout(PATIENCE, self.ask_server(path)).await;
+            return found.unwrap_or_else(|_| late())?.field(field);
+        }
+        let found = timeout(PATIENCE, self.fetch_here(from, &[])).await;
+        found.unwrap_or_else(|_| late())?.field(material::VALUE)
+    }
+
+    async fn fetch(&self, from: &SecretRef, pass: &[String]) -> Result<Material, SecretError> {
+        let fetched = match &from.source {
             Source::Vault { path, .. } => self.ask_server(path).await,
-            _ => self.fetch_here(declared).await,
+            _ => self.fetch_here(from, pass).await,
         };
-        fetched.map_err(|fault| at_fault(&declared.from, fault))
+        fetched.map_err(|fault| at_fault(from, fault))
     }
 
     /// From the back ends of this machine.
-    async fn fetch_here(&self, declared: &Declared) -> Result<Material, Fault> {
-        match &declared.from.source {
+    async fn fetch_here(&self, from: &SecretRef, pass: &[String]) -> Result<Material, Fault> {
+        match &from.source {
             Source::Env(name) => {
                 let value = (self.0.environment)(name).map(OsString::into_encoded_bytes);
                 Ok(Material::single(SecretValue::new(value.unwrap_or_default())))
             }
-            Source::Exec(words) => self.run(words, &declared.pass).await,
-            Source::FileAt(_) | Source::FileNamed(_) => self.unseal(&declared.from).await,
+            Source::Exec(words) => self.run(words, pass).await,
+            Source::FileAt(_) | Source::FileNamed(_) => self.unseal(from).await,
             Source::Keyring { .. } => {
                 let what = "`keyring://` is not supported in this version";
                 Err(Fault::new(FaultKind::Down, what).remedy("use another back end"))
@@ -261,10 +327,9 @@ impl Vault {
 
     /// What the login needs. It cannot itself be in Vault.
     async fn proof(&self, login: &Login) -> Result<Proof, Fault> {
-        let fetch = async |reference: &SecretRef| {
-            let declared = Declared::new(reference.clone());
-            let late = || Err(Fault::new(FaultKind::Slow, format!("`{reference}` takes too long")));
-            let found = timeout(declared.timeout, self.fetch_here(&declared)).await;
+        let fetch = async |from: &SecretRef| {
+            let late = || Err(Fault::new(FaultKind::Slow, format!("`{from}` takes too long")));
+            let found = timeout(PATIENCE, self.fetch_here(from, &[])).await;
             found.unwrap_or_else(|_| late())?.field(material::VALUE)
         };
         match login {
@@ -278,10 +343,20 @@ impl Vault {
     /// Takes back everything that was minted. Returns what could not be; it stands in the book for the next start.
     pub async fn close(&self) -> Vec<Fault> {
         self.0.shelf.clear();
-        let Some(session) = &self.0.server else { return Vec::new() };
-        let closing = session.close(self.0.book.as_ref(), self);
-        let late = || vec![Fault::new(FaultKind::Slow, "not everything was taken back in time")];
-        timeout(CLOSING, closing).await.unwrap_or_else(|_| late())
+        let mut faults = Vec::new();
+        let roles = std::mem::take(&mut *self.lock_roles());
+        for (mint, lease) in roles.into_values() {
+            let gone = async {
+                let admin = self.inner(&mint.password).await?;
+                self.drop_role(&mint, &admin, &lease).await
+            };
+            faults.extend(in_time(gone).await.err());
+        }
+        if let Some(session) = &self.0.server {
+            let closing = async { Ok(session.close(self.0.book.as_ref(), self).await) };
+            faults.extend(Box::pin(in_time(closing)).await.unwrap_or_else(|fault| vec![fault]));
+        }
+        faults
     }
 
     /// Takes back what processes that died have left behind, and says how many there were and what failed.
@@ -292,9 +367,7 @@ impl Vault {
             return (0, vec![Fault::new(FaultKind::Down, "the book of leases cannot be read")]);
         };
         for lease in orphans {
-            let late =
-                || Err(Fault::new(FaultKind::Slow, "an orphaned lease was not taken back in time"));
-            match timeout(CLOSING, self.take_back(&lease)).await.unwrap_or_else(|_| late()) {
+            match Box::pin(in_time(self.take_back(&lease))).await {
                 Ok(()) if book.strike(&lease.id).is_ok() => gone += 1,
                 Ok(()) => {
                     faults
@@ -307,18 +380,25 @@ impl Vault {
     }
 
     async fn take_back(&self, lease: &Lease) -> Result<(), Fault> {
+        let lost = || {
+            let what = format!(
+                "a lease for `{}` is left, and nothing here can take it back",
+                lease.subject
+            );
+            Fault::new(FaultKind::Missing, what)
+        };
         match (lease.back_end.as_str(), &lease.handle) {
-            ("vault", Some(handle)) => {
-                let session = self.session()?;
-                session.revoke(handle, self).await
-            }
+            ("vault", Some(handle)) => self.session()?.revoke(handle, self).await,
             // It was asked for, and the answer is lost with its name: it ends by itself.
             ("vault", None) => Ok(()),
-            (other, _) => {
-                let what =
-                    format!("a lease of `{other}` is left, which is not configured any more");
-                Err(Fault::new(FaultKind::Missing, what))
+            ("postgres", Some(role)) => {
+                let name = SecretName::parse(&lease.subject).map_err(|_| lost())?;
+                let declared = self.0.secrets.get(&name).ok_or_else(lost)?;
+                let Origin::Role(mint) = &declared.from else { return Err(lost()) };
+                let admin = self.inner(&mint.password).await?;
+                mint.drop_role(&self.0.resolver, &admin, role).await
             }
+            _ => Err(lost()),
         }
     }
 
@@ -355,12 +435,30 @@ impl Vault {
 
 /// How long an answer is kept that does not itself say how long it lives. What is quick to ask again is not
 /// kept at all; a password manager may want a finger on a sensor each time.
-fn keeping(declared: &Declared) -> Duration {
-    let usual = match declared.from.source {
+fn keeping(from: &SecretRef, declared: &Declared) -> Duration {
+    let usual = match from.source {
         Source::Env(_) | Source::FileAt(_) | Source::FileNamed(_) => Duration::ZERO,
         Source::Exec(_) | Source::Keyring { .. } | Source::Vault { .. } => KEPT,
     };
     declared.lifetime.unwrap_or(usual)
+}
+
+/// Waits as long as the secret's declaration says.
+async fn bounded<T>(
+    declared: &Declared,
+    secret: &impl fmt::Display,
+    asked: impl Future<Output = Result<T, SecretError>>,
+) -> Result<T, SecretError> {
+    timeout(declared.timeout, asked).await.unwrap_or_else(|_| {
+        let what = format!("no answer within {} s", declared.timeout.as_secs_f32());
+        Err(at_fault(secret, Fault::new(FaultKind::Slow, what)))
+    })
+}
+
+/// Waits as long as the end of a session may be held up.
+async fn in_time<T>(work: impl Future<Output = Result<T, Fault>>) -> Result<T, Fault> {
+    let late = || Err(Fault::new(FaultKind::Slow, "it was not taken back in time"));
+    timeout(CLOSING, work).await.unwrap_or_else(|_| late())
 }
 
 impl Prover for Vault {
@@ -377,7 +475,7 @@ fn key(from: &SecretRef) -> String {
     }
 }
 
-fn at_fault(from: &SecretRef, fault: Fault) -> SecretError {
+fn at_fault(from: &impl fmt::Display, fault: Fault) -> SecretError {
     SecretError::BackEnd { secret: from.to_string(), fault }
 }
 

@@ -5,6 +5,7 @@ mod age_tool;
 mod exec;
 mod fake;
 mod hashi;
+mod postgres;
 mod sharing;
 
 /// Says aloud that something could not be tried here.
