@@ -24,7 +24,7 @@ pub(crate) use secret::Secret;
 use crate::cli::exit;
 use crate::report::{Excerpt, Failure, Problem, did_you_mean};
 use bartizan_egress::SecretRef;
-use bartizan_egress::vault::Server;
+use bartizan_egress::vault::{Origin, Server};
 use bartizan_gate::name::{Approver, HostPort, RoleName, SecretName};
 use bartizan_gate::policy::{self, Layer, Policy, PolicyError, Roles, ShortForm};
 use bartizan_gate::tool::Catalogue;
@@ -312,6 +312,14 @@ fn add_project(config: &mut Config, places: &Places, workspace: &Path) -> Result
 }
 
 impl Config {
+    /// The databases that are logged in to for a box, and with which secret.
+    pub(crate) fn logins(&self) -> impl Iterator<Item = (HostPort, SecretName)> {
+        self.secrets.iter().filter_map(|(name, secret)| match &secret.declared.from {
+            Origin::At(_) => None,
+            Origin::Role(mint) => Some((mint.admin.target.clone(), name.clone())),
+        })
+    }
+
     /// The box of a role.
     pub(crate) fn box_of(&self, role: &RoleName) -> BoxSettings {
         self.roles.get(role).map(|role| role.enclosure.clone()).unwrap_or_default()

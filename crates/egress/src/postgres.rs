@@ -6,11 +6,11 @@ mod role;
 mod scram;
 mod wire;
 
-pub use relay::{Relayed, relay};
+pub use relay::{Relayed, relay, serve};
 pub use role::RoleMint;
 
 use crate::name::HostPort;
-use crate::resolve::{Reach, Resolver};
+use crate::resolve::{AddressClass, Reach, Resolver};
 use crate::secret::SecretValue;
 use crate::tls;
 use crate::vault::{Fault, FaultKind};
@@ -56,7 +56,7 @@ async fn connect(resolver: &Resolver, target: &HostPort) -> Result<Link, Fault> 
     let pinned = pinned.map_err(|_| down(target, "does not resolve to an address within reach"))?;
     let dialled = pinned.dial(DIAL).await;
     let (mut stream, address) = dialled.map_err(|_| down(target, "does not take a connection"))?;
-    if address.ip().is_loopback() {
+    if AddressClass::of(address.ip()) == AddressClass::ThisHost {
         return Ok(Box::new(stream));
     }
     let failed = |_| down(target, "ends the connection");

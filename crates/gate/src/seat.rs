@@ -31,6 +31,8 @@ pub struct Seat {
     pub model_upstream: Option<HostPort>,
     /// The secret that is added to model requests.
     pub model_secret: Option<SecretName>,
+    /// The databases that are logged in to for the box, and the secret that each is logged in to with.
+    pub logins: Vec<(HostPort, SecretName)>,
 }
 
 /// What a role's own box would let its agents do, as far as it is less than what the session's does.
@@ -74,6 +76,11 @@ impl Seat {
         let over_home =
             |root: &CanonicalPath| home.as_ref().is_some_and(|home| home.below(root).is_some());
         self.visible.iter().any(|root| path.below(root).is_some() && !(at_home && over_home(root)))
+    }
+
+    /// The secret with which the database at `target` is logged in to.
+    pub fn login(&self, target: &HostPort) -> Option<&SecretName> {
+        self.logins.iter().find(|(database, _)| database == target).map(|(_, secret)| secret)
     }
 
     /// Whether the configuration names this private address for a tool of `server`.

@@ -11,13 +11,14 @@ use crate::cli::{Global, RunArgs, exit};
 use crate::client::{Client, claude_code};
 use crate::cmd::secret;
 use crate::config::{self, Config, Network, Places, Purpose, Rest};
+use crate::doors::database::DatabaseDoor;
 use crate::doors::model::{Conversation, ModelDoor};
 use crate::doors::net::{MODEL_HOST, NetDoor};
 use crate::doors::run::home::Home;
 use crate::doors::run::{BoxRun, RunReport};
 use crate::report::{Failure, Problem, Voice};
 use bartizan_egress::vault::Placeholders;
-use bartizan_egress::{Resolver, Tunnel, TunnelLimits};
+use bartizan_egress::{Resolver, Tunnel, TunnelLimits, Vault};
 use bartizan_gate::call::{Door, Proposed};
 use bartizan_gate::name::{RoleName, SessionId};
 use bartizan_gate::pipeline::Parts;
@@ -81,6 +82,7 @@ pub(crate) fn run(global: &Global, args: &RunArgs, voice: &mut Voice) -> Result<
         .map_err(|refused| state_failure(&refused.hint()))?;
     let mut run = Run {
         placeholders: placeholders(&config)?,
+        vault: vault.clone(),
         gate: Arc::clone(&gate),
         caller: caller.clone(),
         around,
@@ -134,6 +136,7 @@ struct Run {
     places: Places,
     conversation: Conversation,
     placeholders: Placeholders,
+    vault: Vault,
 }
 
 impl Run {
@@ -191,7 +194,10 @@ impl Run {
             let (gate, caller) = (Arc::clone(&self.gate), self.caller.clone());
             ModelDoor::new(gate, caller, route, &upstream, self.conversation.clone())
         });
-        let net = NetDoor::new(Arc::clone(&self.gate), self.caller.clone(), tunnel, door);
+        let (gate, caller) = (Arc::clone(&self.gate), self.caller.clone());
+        let databases = DatabaseDoor::new(gate, caller, self.vault.clone());
+        let (gate, caller) = (Arc::clone(&self.gate), self.caller.clone());
+        let net = NetDoor::new(gate, caller, tunnel, door, databases);
         Ok(BoxRun {
             gate: Arc::clone(&self.gate),
             caller: self.caller.clone(),

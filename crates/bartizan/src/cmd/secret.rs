@@ -5,7 +5,7 @@ use crate::cli::{SecretCommand, SecretListArgs, SecretTestArgs, exit};
 use crate::config::{self, Config, Places, Purpose};
 use crate::report::{Failure, Paint, Problem, Voice, did_you_mean, safe};
 use bartizan_egress::vault::{Fault, FaultKind, Folder, Lease, LeaseBook};
-use bartizan_egress::{SecretValue, Vault};
+use bartizan_egress::{SecretRef, SecretValue, Vault};
 use bartizan_gate::name::SecretName;
 use bartizan_store::Store;
 use rustix::process::{DumpableBehavior, set_dumpable_behavior};
@@ -107,11 +107,16 @@ fn set(name: &str, desk: &mut Desk<'_>) -> Result<u8, Failure> {
         .map_err(|problem| Failure::new(exit::CONFIG, problem))?;
     desk.voice.say(&format!("sealed `{name}`"))?;
     let config = load(desk)?;
-    if !config.secrets.values().any(|secret| secret.declared.from.file_name() == Some(name)) {
+    if !config.secrets.values().any(|secret| file_name(secret) == Some(name)) {
         let hint = format!("  hint: use it with [secrets.{name}] from = \"file://{name}\"");
         desk.voice.say(&hint)?;
     }
     Ok(exit::DONE)
+}
+
+/// The sealed file that a secret is found in.
+fn file_name(secret: &config::Secret) -> Option<&str> {
+    secret.declared.from.reference().and_then(SecretRef::file_name)
 }
 
 fn remove(name: &str, desk: &mut Desk<'_>) -> Result<u8, Failure> {
@@ -132,9 +137,8 @@ fn remove(name: &str, desk: &mut Desk<'_>) -> Result<u8, Failure> {
 fn list(args: &SecretListArgs, desk: &mut Desk<'_>) -> Result<u8, Failure> {
     let config = load(desk)?;
     let sealed = Folder::new(&desk.places.user).list().map_err(|fault| failure(&fault))?;
-    let used = |name: &String| {
-        config.secrets.values().any(|secret| secret.declared.from.file_name() == Some(name))
-    };
+    let used =
+        |name: &String| config.secrets.values().any(|secret| file_name(secret) == Some(name));
     let unused: Vec<&String> = sealed.iter().filter(|name| !used(name)).collect();
     if args.json {
         let rows: Vec<_> = config

@@ -148,10 +148,10 @@ impl<'a> Draft<'a> {
     }
 
     fn secrets(&mut self, page: &mut Page<'_>, raw: &Table<RawSecret>) {
-        for (name, secret) in raw {
+        for (key, secret) in raw {
             let name =
-                page.take(name, |text| SecretName::parse(text).map_err(|error| name_flaw(&error)));
-            self.secrets.extend(name.zip(secret::read(page, secret)));
+                page.take(key, |text| SecretName::parse(text).map_err(|error| name_flaw(&error)));
+            self.secrets.extend(name.zip(secret::read(page, key, secret)));
         }
     }
 

@@ -89,12 +89,25 @@ pub(super) struct RawModel {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RawSecret {
-    pub(super) from: At<String>,
+    pub(super) from: Option<At<String>>,
+    pub(super) role: Option<At<RawRoleMint>>,
     pub(super) kind: Option<At<String>>,
     pub(super) placeholder: Option<At<Vec<At<String>>>>,
     pub(super) lifetime: Option<At<String>>,
     pub(super) timeout: Option<At<String>>,
     pub(super) env: Option<At<Vec<At<String>>>>,
+}
+
+/// `[secrets.NAME.role]`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawRoleMint {
+    pub(super) host: At<String>,
+    pub(super) database: At<String>,
+    pub(super) user: At<String>,
+    pub(super) password: At<String>,
+    pub(super) member_of: At<Vec<At<String>>>,
+    pub(super) lives: Option<At<String>>,
 }
 
 /// `[vault]`.

@@ -2,11 +2,13 @@
 
 use super::check::{self, Flaw};
 use super::page::Page;
-use super::raw::{At, RawAppRole, RawSecret, RawVault};
+use super::raw::{At, RawAppRole, RawRoleMint, RawSecret, RawVault};
 use super::units;
 use crate::report::{Problem, did_you_mean};
+use bartizan_egress::postgres::{Account, RoleMint};
 use bartizan_egress::vault::{Declared, Login, SecretKind, Server};
 use bartizan_egress::{SecretRef, Upstream};
+use bartizan_gate::name::HostPort;
 use std::time::Duration;
 
 /// A secret as configured.
@@ -21,25 +23,60 @@ pub(crate) struct Secret {
 }
 
 /// Reads `[secrets.NAME]`; `None` when something is wrong with it, which the page then says.
-pub(super) fn read(page: &mut Page<'_>, raw: &RawSecret) -> Option<Secret> {
-    let RawSecret { from, kind, placeholder, lifetime, timeout, env } = raw;
-    let from = page.take_unshown(from, |text| reference(text));
+pub(super) fn read(page: &mut Page<'_>, key: &At<String>, raw: &RawSecret) -> Option<Secret> {
+    let name = key.get_ref();
+    let RawSecret { from, role, kind, placeholder, lifetime, timeout, env } = raw;
+    let origin = match (from, role) {
+        (Some(from), None) => page.take_unshown(from, |text| reference(text)).map(Declared::new),
+        (None, Some(role)) => role_mint(page, role.get_ref()).map(Declared::role),
+        (Some(_), Some(_)) | (None, None) => {
+            let problem = Problem::new(format!("the secret `{name}` comes from one place"))
+                .hint("write either from = \"…\" or [secrets.NAME.role]");
+            page.complain(key.span(), problem);
+            None
+        }
+    };
     let kind = page.take_option(kind.as_ref(), |text| kind_of(text));
     let placeholder = page.list(placeholder.as_ref(), |text| holder(text));
     let lifetime = page.take_option(lifetime.as_ref(), |text| span(text, LIFETIME_MAX));
     let timeout = page.take_option(timeout.as_ref(), |text| span(text, TIMEOUT_MAX));
     let pass = page.list(env.as_ref(), |text| passed(text));
-    let from = from?;
-    if let Some(list) = env.as_ref().filter(|_| from.scheme() != "exec") {
+    let mut declared = origin?;
+    let is_command = declared.from.reference().is_some_and(|from| from.scheme() == "exec");
+    if let Some(list) = env.as_ref().filter(|_| !is_command) {
         let problem = Problem::new("only a secret from `exec://` has an `env`");
         page.complain(list.span(), problem.hint("leave it out"));
     }
-    let mut declared = Declared::new(from);
     declared.lifetime = lifetime;
     declared.timeout = timeout.unwrap_or(declared.timeout);
     declared.pass = pass.unwrap_or_default();
     let placeholder = placeholder.unwrap_or_default();
     Some(Secret { declared, kind: kind.unwrap_or_default(), placeholder })
+}
+
+fn role_mint(page: &mut Page<'_>, raw: &RawRoleMint) -> Option<RoleMint> {
+    let RawRoleMint { host, database, user, password, member_of, lives } = raw;
+    let target = page.take(host, |text| {
+        HostPort::parse(text)
+            .map_err(|error| (error.to_string(), Some("write \"host:5432\"".to_owned())))
+    });
+    let database = page.take(database, |text| plain(text));
+    let user = page.take(user, |text| plain(text));
+    let password = page.take_unshown(password, |text| reference(text));
+    let member_of = page.list(Some(member_of), |text| plain(text));
+    let lives = page.take_option(lives.as_ref(), |text| span(text, LIFETIME_MAX));
+    let lives = lives.filter(|lives| !lives.is_zero()).unwrap_or(ROLE_LIVES);
+    let admin = Account { target: target?, database: database?, user: user? };
+    Some(RoleMint { admin, password: password?, member_of: member_of?, lives })
+}
+
+/// The name of a database or a role.
+fn plain(text: &str) -> Result<String, Flaw> {
+    let tame = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
+    if !text.is_empty() && text.len() <= 63 && text.chars().all(tame) {
+        return Ok(text.to_owned());
+    }
+    Err((format!("`{text}` has more than letters, digits, `_` and `-`"), None))
 }
 
 /// Reads `[vault]`.
@@ -154,6 +191,8 @@ fn span(text: &str, most: Duration) -> Result<Duration, Flaw> {
     Ok(found)
 }
 
+/// How long a role can log in that nothing else is said of.
+const ROLE_LIVES: Duration = Duration::from_hours(1);
 const LIFETIME_MAX: Duration = Duration::from_hours(24);
 /// An agent's request waits that long, so no longer than its own patience.
 const TIMEOUT_MAX: Duration = Duration::from_mins(2);

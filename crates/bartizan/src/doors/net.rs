@@ -4,6 +4,7 @@
 //! says about itself is believed.
 
 use crate::app::Gate;
+use crate::doors::database::DatabaseDoor;
 use crate::doors::model::ModelDoor;
 use bartizan_egress::{
     Arrival, Captured, Ended, FrontLimits, Kind, Reach, Refusal as Told, Status, SyntheticNames,
@@ -35,6 +36,7 @@ pub(crate) struct NetDoor {
     names: Arc<SyntheticNames>,
     tunnel: Tunnel,
     model: Option<ModelDoor>,
+    databases: DatabaseDoor,
     places: Arc<Semaphore>,
 }
 
@@ -45,6 +47,7 @@ impl NetDoor {
         caller: Caller,
         tunnel: Tunnel,
         model: Option<ModelDoor>,
+        databases: DatabaseDoor,
     ) -> Arc<Self> {
         let log = (Arc::clone(&gate), caller.clone());
         let names = SyntheticNames::new(move |new| {
@@ -55,7 +58,7 @@ impl NetDoor {
             drop(log.0.pipeline().note(&log.1, Event::Egress, about));
         });
         let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
-        Arc::new(Self { gate, caller, names: Arc::new(names), tunnel, model, places })
+        Arc::new(Self { gate, caller, names: Arc::new(names), tunnel, model, databases, places })
     }
 
     /// Starts one task per listener. They end when the returned set is dropped.
@@ -132,6 +135,9 @@ impl NetDoor {
         };
         if captured.intent().target().host().name() == Some(MODEL_HOST) {
             return self.model(captured).await;
+        }
+        if self.databases.serves(captured.intent().target()) {
+            return self.databases.serve(captured).await;
         }
         self.carry(captured).await;
     }

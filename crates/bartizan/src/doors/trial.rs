@@ -66,6 +66,7 @@ impl Trial {
             private: Vec::new(),
             model_upstream: None,
             model_secret: None,
+            logins: Vec::new(),
         };
         let caller = gate.pipeline().admit(seat, &[], Map::new()).unwrap();
         Self { gate, caller, store, _folder: folder }

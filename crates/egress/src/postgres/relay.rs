@@ -1,8 +1,10 @@
 //! How does `psql` in the box connect without a password? Its startup is read here, and ours is sent.
 
 use super::{Account, connect, log_in, wire};
+use crate::capture::{Captured, Kind};
 use crate::resolve::Resolver;
 use crate::secret::SecretValue;
+use crate::socks;
 use crate::vault::{Fault, FaultKind};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, copy_bidirectional};
@@ -49,6 +51,29 @@ where
         }
         Err(fault) => Err(tell(&mut client, "08004", fault).await),
     }
+}
+
+/// The same for a connection that was captured, whatever it came in by.
+pub async fn serve<S>(
+    captured: Captured<S>,
+    resolver: &Resolver,
+    account: &Account,
+    password: &SecretValue,
+) -> Result<Relayed, Fault>
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin,
+{
+    let (intent, mut client) = captured.into_parts();
+    let welcome: &[u8] = match intent.kind() {
+        Kind::Absolute => {
+            return Err(Fault::new(FaultKind::Malformed, "the client speaks HTTP to a database"));
+        }
+        Kind::Connect => b"HTTP/1.1 200 Connection Established\r\n\r\n",
+        Kind::Socks => &socks::reply(0),
+        Kind::Transparent => b"",
+    };
+    wire::send(&mut client, welcome).await?;
+    relay(client, resolver, account, password).await
 }
 
 enum Begun {

@@ -23,6 +23,10 @@ impl Granted {
 
 pub(crate) fn compute(listed: &Listed, scoped: &Scoped, seat: &Seat) -> Granted {
     let model = listed.tool().server().as_str() == "model";
-    let secret = if model { seat.model_secret.clone() } else { None };
+    let secret = match listed.tool().name().as_str() {
+        "net.connect" => scoped.host().and_then(|host| seat.login(host)).cloned(),
+        _ if model => seat.model_secret.clone(),
+        _ => None,
+    };
     Granted { host: scoped.host().cloned(), secret }
 }

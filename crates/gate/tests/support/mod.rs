@@ -123,6 +123,7 @@ impl Fixture {
             private: Vec::new(),
             model_upstream: Some(HostPort::parse("127.0.0.1:8080").unwrap()),
             model_secret: None,
+            logins: Vec::new(),
         };
         let caller = pipeline.admit(seat, &[], Map::new()).unwrap();
         Self { pipeline, caller, store, parts, _dir: dir }

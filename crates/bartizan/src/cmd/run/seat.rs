@@ -50,6 +50,7 @@ pub(crate) fn take(sitter: &Sitter<'_>) -> Result<Seat, Failure> {
         private: config.private_hosts.clone(),
         model_upstream: model.cloned(),
         model_secret: model.and_then(|_| SecretName::parse("model").ok()),
+        logins: config.logins().collect(),
     })
 }
 
