@@ -132,10 +132,10 @@ fn start(spec: &BoxSpec) -> Result<Running, NotStarted> {
 impl BoxRun {
     async fn attend(mut self, running: Running, since: SystemTime) -> (Outcome, RunReport) {
         let Running { stdio, capture, upper, workspace, report, mut life } = running;
+        let served = self.serve(capture);
         let keeper = upper
             .as_ref()
             .and_then(|upper| self.home.keeper(life.host_pid(), since, upper, &workspace));
-        let served = self.serve(capture);
         if let Some(listener) = self.hook.take() {
             let (gate, calls) = (Arc::clone(&self.gate), Arc::clone(&self.calls));
             tokio::spawn(hook::serve(listener, gate, self.caller.clone(), calls));

@@ -94,7 +94,8 @@ fn a_test_runner_role_has_no_network_at_all() {
     let project = project();
     let port = sink.port();
     let attacks = format!(
-        "for to in 127.0.0.1/{port} 192.0.2.7/80 169.254.169.254/80; do (exec 3<>/dev/tcp/$to && echo OUT $to); done 2>/dev/null\n\
+        "for to in 127.0.0.1/{port} 192.0.2.7/80 169.254.169.254/80; do (exec 3<>/dev/tcp/$to && echo hello >&3 && [ -n \"$(timeout 5 head -c1 <&3)\" ] && echo OUT $to); done 2>/dev/null\n\
+         for i in $(seq 100); do (exec 3<>/dev/tcp/192.0.2.7/80) 2>/dev/null || break; sleep 0.1; done; (exec 3<>/dev/tcp/192.0.2.7/80) && echo OUT connected\n\
          curl -sS -m 10 --noproxy '*' https://example.com/ && echo OUT\n\
          curl -sS -m 10 -x http://127.0.0.1:3128 http://example.com/ && echo OUT\n\
          curl -sS -m 10 --noproxy '*' http://model.bartizan/v1/models && echo OUT\n\
