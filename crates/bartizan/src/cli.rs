@@ -39,6 +39,7 @@ Exit codes:
   74   the state directory or another file could not be read or written
   78   the configuration or a policy cannot be used as it stands
 
+  scan --check: 1 when anything was found
   audit verify: 0 whole, 1 broken, 2 truncated, 3 whole but for a tail
   that no signed checkpoint covers yet
   policy explain: 0 allow, 1 deny, 3 ask
@@ -105,6 +106,8 @@ pub(crate) enum Command {
     /// Seal secrets for this user, and try those that are configured
     #[command(subcommand)]
     Secret(SecretCommand),
+    /// Find secrets in a text, or take them out of it
+    Scan(ScanArgs),
     /// Tell what this machine can enforce, and how to make it enforce more
     Doctor(DoctorArgs),
     /// Record that a project's .bartizan directory may narrow the policy
@@ -535,6 +538,30 @@ pub(crate) struct SecretTestArgs {
 pub(crate) enum HookCommand {
     /// Answer a Claude Code hook: event on standard input, exit 2 is a denial
     ClaudeCode,
+}
+
+/// `bartizan scan`.
+#[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is one flag, as typed")]
+pub(crate) struct ScanArgs {
+    /// The files to read; without any, standard input
+    #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) files: Vec<PathBuf>,
+    /// Write the text without its secrets, byte for byte otherwise, as it comes in
+    #[arg(long)]
+    pub(crate) redact: bool,
+    /// Write one JSON object per file: the redacted text and the spans, in bytes
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Read one JSON object a line, with `text` and perhaps `id` and `known`, and answer each with one
+    #[arg(long, conflicts_with_all = ["json", "redact"])]
+    pub(crate) jsonl: bool,
+    /// Exit with 1 when anything was found
+    #[arg(long)]
+    pub(crate) check: bool,
+    /// Treat each line of FILE as the value of a secret
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) known: Option<PathBuf>,
 }
 
 /// `bartizan completions`.

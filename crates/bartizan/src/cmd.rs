@@ -10,6 +10,7 @@ mod keeper;
 mod pages;
 mod policy;
 pub(crate) mod run;
+mod scan;
 pub(crate) mod secret;
 mod trust;
 
@@ -51,6 +52,7 @@ pub(crate) fn dispatch(cli: &Cli, voice: &mut Voice) -> Result<u8, Failure> {
     let mut desk = match &cli.command {
         Command::Run(args) => return run::run(&cli.global, args, voice).map_err(before_start),
         Command::Hook(HookCommand::ClaudeCode) => return hook(voice),
+        Command::Scan(args) => return scan::run(args, voice),
         _ => Desk { places: Places::find(&cli.global)?, voice },
     };
     let desk = &mut desk;
@@ -66,7 +68,7 @@ pub(crate) fn dispatch(cli: &Cli, voice: &mut Voice) -> Result<u8, Failure> {
         Command::Trust(args) => trust::run(args, desk),
         Command::Completions(args) => pages::completions(args, desk),
         Command::Man(args) => pages::man(args, desk),
-        Command::Run(_) | Command::Hook(_) => Ok(exit::DONE),
+        Command::Run(_) | Command::Hook(_) | Command::Scan(_) => Ok(exit::DONE),
     }
 }
 

@@ -1,0 +1,237 @@
+//! Does a text give a secret away? The way out as a tool of its own: for pipes, hooks before a commit, and corpora.
+
+use super::run::random;
+use crate::cli::{ScanArgs, exit};
+use crate::report::{Failure, Problem, Voice, safe};
+use bartizan_scan::{Confidence, Finding, KnownSecret, Redactor, ScanKey};
+use serde_json::{Map, Value, json};
+use std::fs::{self, File};
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::path::{Path, PathBuf};
+
+/// `bartizan scan`.
+pub(super) fn run(args: &ScanArgs, voice: &mut Voice) -> Result<u8, Failure> {
+    let scan = Scan { key: ScanKey::new(random()?), known: known_in(args.known.as_deref())?, args };
+    let mut found = false;
+    if args.files.is_empty() {
+        found |= scan.input("-", &mut io::stdin().lock(), voice)?;
+    }
+    for path in &args.files {
+        let file = File::open(path).map_err(|error| Failure::file("read", path, &error))?;
+        found |= scan.input(&path.display().to_string(), &mut BufReader::new(file), voice)?;
+    }
+    Ok(if found && args.check { exit::NO } else { exit::DONE })
+}
+
+/// What one item is answered with, and whether anything was found in it.
+type Answer = (Map<String, Value>, bool);
+
+struct Scan<'a> {
+    key: ScanKey,
+    known: Vec<String>,
+    args: &'a ScanArgs,
+}
+
+impl Scan<'_> {
+    /// Scans one input in the form that was asked for. Whether anything was found.
+    fn input(
+        &self,
+        name: &str,
+        from: &mut dyn BufRead,
+        voice: &mut Voice,
+    ) -> Result<bool, Failure> {
+        if self.args.jsonl {
+            self.items(name, from, voice)
+        } else if self.args.json {
+            let mut bytes = Vec::new();
+            from.read_to_end(&mut bytes).map_err(|e| unreadable(name, &e))?;
+            let (mut answer, found) = self.judge(&bytes, &[])?;
+            answer.insert("source".to_owned(), name.into());
+            print(voice, &answer)?;
+            Ok(found)
+        } else if self.args.redact {
+            self.filter(name, from, voice)
+        } else {
+            self.report(name, from, voice)
+        }
+    }
+
+    /// Copies an input without its secrets, as it comes in.
+    fn filter(
+        &self,
+        name: &str,
+        from: &mut dyn BufRead,
+        voice: &mut Voice,
+    ) -> Result<bool, Failure> {
+        let (redactor, _) = self.redactor(&[])?;
+        let mut stream = redactor.stream();
+        let mut chunk = vec![0; CHUNK_BYTES];
+        let mut out = Vec::new();
+        loop {
+            let len = from.read(&mut chunk).map_err(|e| unreadable(name, &e))?;
+            if len == 0 {
+                break;
+            }
+            stream.push(chunk.get(..len).unwrap_or_default(), &mut out);
+            voice.out().write_all(&out)?;
+            voice.flush()?;
+            out.clear();
+        }
+        let findings = stream.finish(&mut out);
+        voice.out().write_all(&out)?;
+        Ok(!findings.is_empty())
+    }
+
+    /// Tells of each finding in a line: where, what, how sure. Never the value.
+    fn report(
+        &self,
+        name: &str,
+        from: &mut dyn BufRead,
+        voice: &mut Voice,
+    ) -> Result<bool, Failure> {
+        let mut bytes = Vec::new();
+        from.read_to_end(&mut bytes).map_err(|e| unreadable(name, &e))?;
+        let (redactor, _) = self.redactor(&[])?;
+        let findings = redactor.redact_bytes(&bytes).1;
+        let (mut line, mut start, mut at) = (1, 0, 0);
+        for finding in &findings {
+            let between = bytes.get(at..finding.span.start).unwrap_or_default();
+            for (offset, _) in between.iter().enumerate().filter(|(_, byte)| **byte == b'\n') {
+                (line, start) = (line + 1, at + offset + 1);
+            }
+            at = finding.span.start;
+            let (kind, sure) = (&finding.kind, confidence(finding));
+            let column = at - start + 1;
+            writeln!(voice.out(), "{}:{line}:{column}: {kind} ({sure})", safe(name))?;
+        }
+        Ok(!findings.is_empty())
+    }
+
+    /// Answers each line of JSON with one.
+    fn items(
+        &self,
+        name: &str,
+        from: &mut dyn BufRead,
+        voice: &mut Voice,
+    ) -> Result<bool, Failure> {
+        let mut any = false;
+        let mut line = Vec::new();
+        for number in 1_u64.. {
+            line.clear();
+            let len = from.read_until(b'\n', &mut line).map_err(|e| unreadable(name, &e))?;
+            if len == 0 {
+                break;
+            }
+            if line.trim_ascii().is_empty() {
+                continue;
+            }
+            let (answer, found) = match serde_json::from_slice::<Value>(&line) {
+                Ok(item) => self.item(&item)?,
+                Err(error) => {
+                    (Map::from_iter([error_in(&format!("line {number}: {error}"))]), false)
+                }
+            };
+            print(voice, &answer)?;
+            any |= found;
+        }
+        Ok(any)
+    }
+
+    fn item(&self, item: &Value) -> Result<Answer, Failure> {
+        let id = item.get("id").map(|id| ("id".to_owned(), id.clone()));
+        let Some(text) = item.get("text").and_then(Value::as_str) else {
+            let error = error_in("`text` is missing or no string");
+            return Ok((id.into_iter().chain([error]).collect(), false));
+        };
+        let known = match item.get("known") {
+            Some(Value::String(value)) => vec![value.clone()],
+            Some(Value::Array(all)) => {
+                all.iter().filter_map(|v| v.as_str().map(str::to_owned)).collect()
+            }
+            _ => Vec::new(),
+        };
+        let (answer, found) = self.judge(text.as_bytes(), &known)?;
+        Ok((id.into_iter().chain(answer).collect(), found))
+    }
+
+    fn judge(&self, bytes: &[u8], known: &[String]) -> Result<Answer, Failure> {
+        let (redactor, refused) = self.redactor(known)?;
+        let (clean, findings) = redactor.redact_bytes(bytes);
+        let spans: Vec<Value> = findings.iter().map(span).collect();
+        let mut answer = Map::new();
+        // Bytes that are no text can only be shown as far as they are; `--redact` alone copies every one.
+        let text = String::from_utf8(clean);
+        if text.is_err() {
+            answer.insert("lossy".to_owned(), true.into());
+        }
+        let text =
+            text.unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned());
+        answer.insert("redacted".to_owned(), text.into());
+        answer.insert("spans".to_owned(), spans.into());
+        if !refused.is_empty() {
+            answer.insert("refused".to_owned(), refused.into());
+        }
+        Ok((answer, !findings.is_empty()))
+    }
+
+    /// A redactor for the values given on the command line and with an item, and why the others cannot be hidden.
+    fn redactor(&self, more: &[String]) -> Result<(Redactor, Vec<String>), Failure> {
+        let mut usable: Vec<KnownSecret> = Vec::new();
+        let mut refused = Vec::new();
+        for (number, value) in self.known.iter().chain(more).enumerate() {
+            let secret =
+                KnownSecret { name: format!("known-{}", number + 1), value: value.clone().into() };
+            match Redactor::new(self.key.clone(), [secret.clone()]) {
+                Ok(_) => usable.push(secret),
+                Err(error) => refused.push(error.to_string()),
+            }
+        }
+        let redactor = Redactor::new(self.key.clone(), usable)
+            .map_err(|error| Failure::new(exit::NO, Problem::new(error.to_string())))?;
+        Ok((redactor, refused))
+    }
+}
+
+fn span(finding: &Finding) -> Value {
+    json!({
+        "start": finding.span.start,
+        "end": finding.span.end,
+        "kind": finding.kind.as_str(),
+        "confidence": confidence(finding),
+    })
+}
+
+const fn confidence(finding: &Finding) -> &'static str {
+    match finding.confidence {
+        Confidence::Medium => "medium",
+        Confidence::High => "high",
+        Confidence::Certain => "certain",
+    }
+}
+
+fn error_in(what: &str) -> (String, Value) {
+    ("error".to_owned(), what.into())
+}
+
+fn print(voice: &mut Voice, answer: &Map<String, Value>) -> Result<(), Failure> {
+    serde_json::to_writer(&mut *voice.out(), answer).map_err(io::Error::from)?;
+    voice.out().write_all(b"\n")?;
+    Ok(())
+}
+
+/// The values to treat as secrets, one a line.
+fn known_in(path: Option<&Path>) -> Result<Vec<String>, Failure> {
+    let Some(path) = path else { return Ok(Vec::new()) };
+    let text = fs::read_to_string(path).map_err(|error| Failure::file("read", path, &error))?;
+    Ok(text.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned).collect())
+}
+
+fn unreadable(name: &str, error: &io::Error) -> Failure {
+    if name == "-" {
+        Failure::new(exit::STATE, Problem::new(format!("cannot read standard input: {error}")))
+    } else {
+        Failure::file("read", &PathBuf::from(name), error)
+    }
+}
+
+const CHUNK_BYTES: usize = 64 * 1024;
