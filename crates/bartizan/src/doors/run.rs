@@ -20,6 +20,7 @@ use bartizan_sandbox::{
 };
 use bartizan_store::Event;
 use home::Home;
+use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 use serde_json::{Value, json};
 use std::ffi::OsString;
 use std::os::fd::OwnedFd;
@@ -136,6 +137,10 @@ impl BoxRun {
         let keeper = upper
             .as_ref()
             .and_then(|upper| self.home.keeper(life.host_pid(), since, upper, &workspace));
+        // From here on secrets pass through our memory, which nobody else of this user may read or dump. Not before: the
+        // box's maps of users are written through `/proc`, which is root's for a process that cannot be dumped.
+        let hidden = set_dumpable_behavior(DumpableBehavior::NotDumpable);
+        debug_assert!(hidden.is_ok(), "prctl takes this from everybody");
         if let Some(listener) = self.hook.take() {
             let (gate, calls) = (Arc::clone(&self.gate), Arc::clone(&self.calls));
             tokio::spawn(hook::serve(listener, gate, self.caller.clone(), calls));
