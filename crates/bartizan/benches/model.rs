@@ -16,7 +16,7 @@ use std::thread;
 use std::time::Duration;
 
 /// Turns of one batch, and batches of each kind.
-const TURNS: usize = 40;
+const TURNS: usize = 16;
 const BATCHES: usize = 5;
 /// Parts of a streamed answer, and the pause between two: some 500 tokens a second, faster than models are.
 const PARTS: usize = 150;
