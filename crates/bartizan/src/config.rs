@@ -3,6 +3,7 @@
 mod budget;
 mod check;
 mod draft;
+mod egress;
 mod enclosure;
 pub(crate) mod files;
 mod narrow;
@@ -17,6 +18,7 @@ pub(crate) mod units;
 
 pub(crate) use budget::Limits;
 pub(crate) use check::Upstream;
+pub(crate) use egress::{Egress, HostTls};
 pub(crate) use files::quoted;
 pub(crate) use places::Places;
 pub(crate) use secret::Secret;
@@ -51,8 +53,8 @@ pub(crate) struct Config {
     pub(crate) server: Option<Server>,
     /// Who may answer questions; empty means whoever can write the state directory.
     pub(crate) approvers: Vec<Approver>,
-    /// Addresses that are not public and may be reached, when policy allows it.
-    pub(crate) private_hosts: Vec<HostPort>,
+    /// How hosts are reached, and with whose keys.
+    pub(crate) egress: Egress,
     /// The short forms, in the order of their places.
     pub(crate) rules: Vec<ShortForm>,
     /// The Cedar files, in the order of their layers and names.

@@ -6,6 +6,7 @@ pub(crate) mod database;
 pub(crate) mod hook;
 pub(crate) mod model;
 pub(crate) mod net;
+pub(crate) mod request;
 pub(crate) mod run;
 #[cfg(test)]
 pub(crate) mod trial;

@@ -182,7 +182,8 @@ impl Link<'_> {
 /// Checks `request` against `target` and makes of it what is sent on.
 fn rewrite(request: Request<Incoming>, target: &HostPort) -> Result<Request<Incoming>, Refusal> {
     let (mut parts, body) = request.into_parts();
-    check(&parts.method, &parts.uri, &parts.headers, target)?;
+    check(&parts.method, &parts.uri, &parts.headers, (target, 80))?;
+    refuse_upgrade(&parts.headers)?;
     let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
     let bad = |_| Refusal::new(Status::BadRequest, "malformed-request", "the path is malformed");
     parts.uri = path.parse::<Uri>().map_err(bad)?;
@@ -193,28 +194,18 @@ fn rewrite(request: Request<Incoming>, target: &HostPort) -> Result<Request<Inco
     Ok(Request::from_parts(parts, body))
 }
 
-/// What no request may do, whatever the policy says.
+/// What no request may do, whatever the policy says. An authority without a port has the scheme's own.
 pub(crate) fn check(
     method: &Method,
     uri: &Uri,
     headers: &HeaderMap,
-    target: &HostPort,
+    (target, default_port): (&HostPort, u16),
 ) -> Result<(), Refusal> {
     if matches!(method.as_str(), "CONNECT" | "TRACE" | "TRACK") {
         return Err(Refusal::new(
             Status::MethodNotAllowed,
             "method-refused",
             "this method never passes",
-        ));
-    }
-    // Any other offer, such as h2c, may be ignored (RFC 9110 section 7.8) and is stripped.
-    let is_websocket =
-        |value: &HeaderValue| value.as_bytes().to_ascii_lowercase().starts_with(b"websocket");
-    if headers.get_all(header::UPGRADE).iter().any(is_websocket) {
-        return Err(Refusal::new(
-            Status::Forbidden,
-            "upgrade-refused",
-            "this connection carries plain HTTP requests only",
         ));
     }
     if headers.contains_key(header::TRANSFER_ENCODING)
@@ -240,12 +231,32 @@ pub(crate) fn check(
         return Err(wrong_host());
     }
     for authority in said.into_iter().flatten() {
-        match head::authority(authority, 80) {
+        match head::authority(authority, default_port) {
             Ok(named) if named == *target => {}
             _ => return Err(wrong_host()),
         }
     }
     Ok(())
+}
+
+/// Refuses a WebSocket where only plain requests are carried. Any other offer, such as h2c, may be ignored
+/// (RFC 9110 section 7.8) and is stripped.
+pub(crate) fn refuse_upgrade(headers: &HeaderMap) -> Result<(), Refusal> {
+    if asks_for_websocket(headers) {
+        return Err(Refusal::new(
+            Status::Forbidden,
+            "upgrade-refused",
+            "this connection carries plain HTTP requests only",
+        ));
+    }
+    Ok(())
+}
+
+/// Whether a request wants to turn its connection into a WebSocket.
+pub(crate) fn asks_for_websocket(headers: &HeaderMap) -> bool {
+    let is_websocket =
+        |value: &HeaderValue| value.as_bytes().to_ascii_lowercase().starts_with(b"websocket");
+    headers.get_all(header::UPGRADE).iter().any(is_websocket)
 }
 
 /// The value of `Host` for `target`, without the scheme's own port.

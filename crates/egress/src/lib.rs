@@ -11,6 +11,9 @@
 //!    once, refuses addresses that are not public unless they were granted, dials the checked address,
 //!    and relays. [`ModelRoute::serve`] does the same for the model API and adds the key.
 //!
+//! Where a connection carries HTTP, in TLS or not, [`terminate`] reads every request on it, and each is judged by
+//! itself ([`RequestJudge`]) before it leaves.
+//!
 //! [`SyntheticNames`] answers the box's DNS questions without asking anybody; so a name that policy
 //! denies is never looked up anywhere.
 //!
@@ -20,6 +23,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod budget;
 pub mod capture;
 pub mod dns;
 pub mod head;
@@ -33,12 +37,15 @@ pub mod resolve;
 pub mod secret;
 pub mod socks;
 mod stream;
+pub mod terminate;
 pub mod tls;
+pub mod trust;
 pub mod tunnel;
 pub mod vault;
 
 use bartizan_gate::name;
 
+pub use budget::{Allowances, Limits};
 pub use capture::{Arrival, BadFront, Captured, FrontLimits, Intent, Kind, RequestLine, capture};
 pub use model::{Judge, ModelLimits, ModelOutcome, ModelRequest, ModelRoute, Upstream};
 pub use names::SyntheticNames;
@@ -46,5 +53,11 @@ pub use refuse::{Refusal, Status};
 pub use resolve::{AddressClass, Lookup, Reach, Resolver, SystemLookup};
 pub use secret::{Credential, SecretError, SecretValue};
 pub use stream::Rewound;
-pub use tunnel::{Ended, Tunnel, TunnelLimits, TunnelReport};
+pub use terminate::{
+    Allowed, Bound, HttpEnded, HttpOutcome, HttpRequest, Injector, Place, RequestJudge, SessionCa,
+    Terminator,
+};
+pub use tls::Clients;
+pub use trust::TrustStore;
+pub use tunnel::{Ended, Passage, Tls, Tunnel, TunnelLimits, TunnelReport};
 pub use vault::{SecretRef, Vault};

@@ -251,7 +251,8 @@ impl ModelRoute {
         target: &HostPort,
     ) -> Result<(ModelRequest, Request<Incoming>), Refusal> {
         let (mut parts, body) = request.into_parts();
-        http::check(&parts.method, &parts.uri, &parts.headers, target)?;
+        http::check(&parts.method, &parts.uri, &parts.headers, (target, 80))?;
+        http::refuse_upgrade(&parts.headers)?;
         let path = canonical(parts.uri.path())?;
         let query = parts.uri.query().map(str::to_owned);
         let content_length = number(&parts.headers, &header::CONTENT_LENGTH);

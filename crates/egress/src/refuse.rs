@@ -14,6 +14,8 @@ use tokio::time::{sleep, timeout};
 
 /// The header that carries a refusal's code.
 pub const REASON_HEADER: &str = "bartizan-reason";
+/// The header that carries the id of the question that waits for a person.
+pub const APPROVAL_HEADER: &str = "bartizan-approval";
 
 /// Why something does not go out: a status, a stable code, and one safe sentence.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -22,6 +24,7 @@ pub struct Refusal {
     status: Status,
     code: Cow<'static, str>,
     sentence: Cow<'static, str>,
+    approval: Option<Cow<'static, str>>,
 }
 
 /// What kind of refusal it is; each maps to an HTTP status and a SOCKS5 reply.
@@ -55,7 +58,35 @@ impl Refusal {
         code: impl Into<Cow<'static, str>>,
         sentence: impl Into<Cow<'static, str>>,
     ) -> Self {
-        Self { status, code: tame(code.into(), 64), sentence: tame(sentence.into(), 400) }
+        let (code, sentence) = (tame(code.into(), 64), tame(sentence.into(), 400));
+        Self { status, code, sentence, approval: None }
+    }
+
+    /// The same refusal, with the short id of the question that a person can answer.
+    #[must_use = "a refusal is a value"]
+    pub fn asking(self, question: impl Into<Cow<'static, str>>) -> Self {
+        Self { approval: Some(tame(question.into(), 64)), ..self }
+    }
+
+    /// The question that waits for a person, if one does.
+    pub fn approval(&self) -> Option<&str> {
+        self.approval.as_deref()
+    }
+
+    /// The refusal for a program: one JSON object on one line.
+    pub fn to_json(&self) -> String {
+        // Printable ASCII: these two are all that JSON wants escaped.
+        let quoted =
+            |text: &str| format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""));
+        let approval = match &self.approval {
+            Some(question) => format!(",\"approval\":{}", quoted(question)),
+            None => String::new(),
+        };
+        format!(
+            "{{\"error\":{{\"by\":\"bartizan\",\"code\":{},\"message\":{}{approval}}}}}\n",
+            quoted(&self.code),
+            quoted(&self.sentence)
+        )
     }
 
     /// What kind of refusal it is.
@@ -76,11 +107,16 @@ impl Refusal {
     /// The refusal as a whole HTTP/1.1 response that closes the connection.
     pub fn to_http(&self) -> Vec<u8> {
         let body = format!("bartizan: {} [{}]\n", self.sentence, self.code);
+        let approval = match &self.approval {
+            Some(question) => format!("Bartizan-Approval: {question}\r\n"),
+            None => String::new(),
+        };
         format!(
-            "HTTP/1.1 {}\r\nBartizan-Reason: {}\r\nContent-Type: text/plain; charset=utf-8\r\n\
+            "HTTP/1.1 {}\r\nBartizan-Reason: {}\r\n{}Content-Type: text/plain; charset=utf-8\r\n\
              Content-Length: {}\r\nConnection: close\r\n\r\n{body}",
             self.status.line(),
             self.code,
+            approval,
             body.len()
         )
         .into_bytes()

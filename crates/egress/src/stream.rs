@@ -1,5 +1,6 @@
 //! How do bytes pass without any being lost, and how many were they?
 
+use crate::budget::Allowance;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -79,18 +80,20 @@ pub(crate) struct Meter {
     back: AtomicU64,
     last_ms: AtomicU64,
     budget_out: u64,
+    allowances: Vec<Arc<Allowance>>,
     spent: AtomicBool,
 }
 
 impl Meter {
-    /// A meter that lets `budget_out` bytes leave.
-    pub(crate) fn new(budget_out: u64) -> Arc<Self> {
+    /// A meter that lets `budget_out` bytes leave, as far as the allowances that it shares have them.
+    pub(crate) fn new(budget_out: u64, allowances: Vec<Arc<Allowance>>) -> Arc<Self> {
         Arc::new(Self {
             started: Instant::now(),
             out: AtomicU64::new(0),
             back: AtomicU64::new(0),
             last_ms: AtomicU64::new(0),
             budget_out,
+            allowances,
             spent: AtomicBool::new(false),
         })
     }
@@ -115,6 +118,19 @@ impl Meter {
                 return;
             }
             sleep_until(last + limit).await;
+        }
+    }
+
+    /// How many more bytes may leave.
+    fn left(&self) -> u64 {
+        let own = self.budget_out.saturating_sub(self.bytes_out());
+        self.allowances.iter().map(|shared| shared.bytes_left()).fold(own, u64::min)
+    }
+
+    fn leave(&self, count: u64) {
+        self.out.fetch_add(count, Ordering::Relaxed);
+        for shared in &self.allowances {
+            shared.spend_bytes(count);
         }
     }
 
@@ -163,7 +179,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Metered<S> {
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        let left = this.meter.budget_out.saturating_sub(this.meter.bytes_out());
+        let left = this.meter.left();
         let part = usize::try_from(left).ok().and_then(|left| buf.get(..left)).unwrap_or(buf);
         if part.is_empty() && !buf.is_empty() {
             this.meter.spent.store(true, Ordering::Relaxed);
@@ -173,7 +189,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Metered<S> {
         }
         let polled = Pin::new(&mut this.inner).poll_write(cx, part);
         if let Poll::Ready(Ok(count)) = &polled {
-            this.meter.out.fetch_add(*count as u64, Ordering::Relaxed);
+            this.meter.leave(*count as u64);
             this.meter.touch();
         }
         polled

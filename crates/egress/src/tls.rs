@@ -7,6 +7,7 @@ use rustls::crypto::ring;
 use rustls::{ClientConfig, RootCertStore};
 use std::sync::Arc;
 use thiserror::Error;
+use tokio::sync::OnceCell;
 
 /// Why no TLS client could be made.
 #[derive(Debug, Error)]
@@ -31,4 +32,43 @@ pub fn with_roots(roots: RootCertStore) -> Result<Arc<ClientConfig>, TlsError> {
     let mut config = builder.with_root_certificates(roots).with_no_client_auth();
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(Arc::new(config))
+}
+
+/// Client configurations for both versions of HTTP, made when they are first needed.
+#[expect(missing_debug_implementations, reason = "nothing in it is worth a look")]
+pub struct Clients {
+    made: OnceCell<[Arc<ClientConfig>; 2]>,
+}
+
+impl Clients {
+    /// Over the public and the machine's own roots, which are read when the first connection needs them.
+    pub fn system() -> Arc<Self> {
+        Arc::new(Self { made: OnceCell::new() })
+    }
+
+    /// Over a configuration of one's own.
+    pub fn with(config: &ClientConfig) -> Arc<Self> {
+        Arc::new(Self { made: OnceCell::new_with(Some(both(config))) })
+    }
+
+    /// The configuration that offers HTTP/2 beside HTTP/1.1, or the latter alone.
+    pub(crate) async fn config(&self, http2: bool) -> Result<Arc<ClientConfig>, TlsError> {
+        let make = async || {
+            let made = tokio::task::spawn_blocking(system).await;
+            let made =
+                made.unwrap_or_else(|error| Err(rustls::Error::General(error.to_string()).into()));
+            made.map(|config| both(&config))
+        };
+        let [plain, newer] = self.made.get_or_try_init(make).await?;
+        Ok(Arc::clone(if http2 { newer } else { plain }))
+    }
+}
+
+fn both(config: &ClientConfig) -> [Arc<ClientConfig>; 2] {
+    let offering = |protocols: &[&[u8]]| {
+        let mut config = config.clone();
+        config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
+        Arc::new(config)
+    };
+    [offering(&[b"http/1.1"]), offering(&[b"h2", b"http/1.1"])]
 }

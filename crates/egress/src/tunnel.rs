@@ -4,14 +4,19 @@
 //! they leave, resolves and dials the target, and relays until an end, a limit, or a drop of the future,
 //! which closes both sides at once.
 
+use crate::budget::Allowances;
 use crate::capture::{Captured, Intent, Kind, more};
 use crate::hello::{self, HELLO_LIMIT, Hello, HelloError};
 use crate::http;
-use crate::name::{Host, HostPort};
+use crate::name::{Host, HostPort, SecretName};
 use crate::refuse::{ACCESS_DENIED, Refusal, Status, hang_up};
 use crate::resolve::{Reach, Resolver};
 use crate::socks;
 use crate::stream::{Meter, Metered, Rewound};
+use crate::terminate::{
+    Allowed, HttpOutcome, HttpRequest, Making, RequestJudge, Session, Terminator,
+};
+use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -27,6 +32,27 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 pub struct Tunnel {
     resolver: Resolver,
     limits: TunnelLimits,
+    allowances: Arc<Allowances>,
+}
+
+/// What was granted with a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Passage {
+    /// Which addresses it may lead to.
+    pub reach: Reach,
+    /// What is done with TLS on it.
+    pub tls: Tls,
+}
+
+/// What is done with a connection's TLS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tls {
+    /// It passes as it is, once its hello has named the target: nobody reads the requests in it.
+    PassThrough,
+    /// It ends here, and each request in it is judged.
+    Terminate,
+    /// The same, and nothing but TLS passes, whatever the port.
+    TerminateOnly,
 }
 
 /// Bounds on one tunnel.
@@ -111,7 +137,18 @@ pub struct TunnelReport {
 impl Tunnel {
     /// A tunnel-maker.
     pub fn new(resolver: Resolver, limits: TunnelLimits) -> Self {
-        Self { resolver, limits }
+        Self { resolver, limits, allowances: Arc::default() }
+    }
+
+    /// The same, drawing on the allowances of a session.
+    #[must_use = "a tunnel-maker is a value"]
+    pub fn drawing_on(self, allowances: Arc<Allowances>) -> Self {
+        Self { allowances, ..self }
+    }
+
+    /// Whether on this port nothing passes but requests that can be judged.
+    pub fn carries_requests_only(&self, port: u16) -> bool {
+        self.limits.tls_ports.contains(&port) || self.limits.http_ports.contains(&port)
     }
 
     /// Carries `captured`, which was allowed, to its target within `reach`.
@@ -122,20 +159,52 @@ impl Tunnel {
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
+        let passage = Passage { reach, tls: Tls::PassThrough };
+        self.pass::<S, Nobody>(captured, passage, None).await
+    }
+
+    /// The same for a connection whose requests are judged, each by itself.
+    pub async fn carry_judged<S, J>(
+        &self,
+        captured: Captured<S>,
+        passage: Passage,
+        terminator: Arc<Terminator>,
+        judge: Arc<J>,
+    ) -> TunnelReport
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+        J: RequestJudge,
+    {
+        self.pass(captured, passage, Some((terminator, judge))).await
+    }
+
+    async fn pass<S, J>(
+        &self,
+        captured: Captured<S>,
+        passage: Passage,
+        court: Option<(Arc<Terminator>, Arc<J>)>,
+    ) -> TunnelReport
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+        J: RequestJudge,
+    {
         let (intent, client) = captured.into_parts();
-        let meter = Meter::new(self.limits.bytes_out);
+        let allowances = self.allowances.of(intent.target());
+        let meter = Meter::new(self.limits.bytes_out, allowances);
         let mut trip = Trip {
             tunnel: self,
             target: intent.target().clone(),
             kind: intent.kind(),
-            reach,
+            passage,
+            court,
             meter: Arc::clone(&meter),
             address: None,
             sni: None,
         };
+        let running = Box::pin(trip.run(client, &intent));
         let lifetime = sleep(self.limits.lifetime);
         let ended = tokio::select! {
-            ended = trip.run(client, &intent) => ended,
+            ended = running => ended,
             () = lifetime => Err(Ended::TooLong),
         };
         let ended = match ended {
@@ -153,11 +222,29 @@ impl Tunnel {
     }
 }
 
-struct Trip<'a> {
+/// The judge of a connection whose requests are not judged: there is never a case.
+struct Nobody;
+
+impl RequestJudge for Nobody {
+    type Ticket = ();
+
+    async fn before(&self, _: &HostPort, _: &HttpRequest) -> Result<Allowed<()>, Refusal> {
+        Err(unclear("nobody judges requests here"))
+    }
+
+    fn stopped(&self, _: &HostPort, _: &str, _: &Refusal) {}
+
+    fn alarm(&self, _: &SecretName, _: &HostPort, _: &str) {}
+
+    fn after(&self, (): (), _: HttpOutcome) {}
+}
+
+struct Trip<'a, J> {
     tunnel: &'a Tunnel,
     target: HostPort,
     kind: Kind,
-    reach: Reach,
+    passage: Passage,
+    court: Option<(Arc<Terminator>, Arc<J>)>,
     meter: Arc<Meter>,
     address: Option<SocketAddr>,
     sni: Option<Host>,
@@ -170,7 +257,7 @@ enum Opening {
     Tls(Hello),
 }
 
-impl Trip<'_> {
+impl<J: RequestJudge> Trip<'_, J> {
     async fn run<S>(&mut self, client: Rewound<S>, intent: &Intent) -> Result<(), Ended>
     where
         S: AsyncRead + AsyncWrite + Unpin,
@@ -185,7 +272,8 @@ impl Trip<'_> {
     }
 
     fn is_tls_port(&self) -> bool {
-        self.tunnel.limits.tls_ports.contains(&self.target.port())
+        self.passage.tls == Tls::TerminateOnly
+            || self.tunnel.limits.tls_ports.contains(&self.target.port())
     }
 
     /// One plain HTTP request, whose head was judged.
@@ -193,6 +281,9 @@ impl Trip<'_> {
         &mut self,
         mut client: Rewound<S>,
     ) -> Result<(), Ended> {
+        if self.court.is_some() {
+            return Box::pin(self.judge_plain(client, None)).await;
+        }
         match self.dial().await {
             Ok(upstream) => self.relay_http(client, upstream, http::Repeat::Never).await,
             Err(refusal) => {
@@ -227,6 +318,10 @@ impl Trip<'_> {
         if let Err(ended) = checked {
             return Err(self.turn_away(client, ended).await);
         }
+        if self.terminates() {
+            client.unread(first);
+            return Box::pin(self.judge_tls(client, None)).await;
+        }
         let upstream = match self.dial().await {
             Ok(upstream) => upstream,
             Err(refusal) => return Err(self.turn_away(client, Ended::Refused(refusal)).await),
@@ -256,13 +351,79 @@ impl Trip<'_> {
         };
         client.unread(first);
         match opening {
+            Opening::Http if self.court.is_some() => {
+                Box::pin(self.judge_plain(client, Some(upstream))).await
+            }
+            Opening::Tls(_) if self.terminates() => {
+                Box::pin(self.judge_tls(client, Some(upstream))).await
+            }
             Opening::Http => self.relay_http(client, upstream, http::Repeat::SameHost).await,
             Opening::Other | Opening::Tls(_) => self.relay(client, upstream).await,
         }
     }
 
+    /// Whether this connection's TLS ends here.
+    fn terminates(&self) -> bool {
+        self.court.is_some() && self.passage.tls != Tls::PassThrough
+    }
+
+    async fn judge_plain<S: AsyncRead + AsyncWrite + Unpin>(
+        &mut self,
+        client: Rewound<S>,
+        dialled: Option<Metered<TcpStream>>,
+    ) -> Result<(), Ended> {
+        let Some(session) = self.session(false, dialled) else { return Err(nobody()) };
+        let served = Served(session);
+        let ended = self.until_idle(served.0.serve_plain(client)).await;
+        self.address = self.address.or(served.0.address());
+        ended
+    }
+
+    async fn judge_tls<S: AsyncRead + AsyncWrite + Unpin>(
+        &mut self,
+        client: Rewound<S>,
+        dialled: Option<Metered<TcpStream>>,
+    ) -> Result<(), Ended> {
+        let Some(session) = self.session(true, dialled) else { return Err(nobody()) };
+        let served = Served(session);
+        let opening = self.tunnel.limits.opening;
+        let ended = self.until_idle(served.0.serve_tls(client, opening)).await;
+        self.address = self.address.or(served.0.address());
+        ended
+    }
+
+    async fn until_idle(
+        &self,
+        served: impl Future<Output = Result<(), Ended>>,
+    ) -> Result<(), Ended> {
+        tokio::select! {
+            ended = served => ended,
+            () = self.meter.idle(self.tunnel.limits.idle) => Err(Ended::Idle),
+        }
+    }
+
+    fn session(
+        &self,
+        secure: bool,
+        dialled: Option<Metered<TcpStream>>,
+    ) -> Option<Arc<Session<J>>> {
+        let (terminator, judge) = self.court.as_ref()?;
+        Some(Session::new(Making {
+            target: self.target.clone(),
+            secure,
+            reach: self.passage.reach,
+            resolver: self.tunnel.resolver.clone(),
+            dial: self.tunnel.limits.dial,
+            dialled,
+            meter: Arc::clone(&self.meter),
+            terminator: Arc::clone(terminator),
+            allowances: Arc::clone(&self.tunnel.allowances),
+            judge: Arc::clone(judge),
+        }))
+    }
+
     async fn dial(&mut self) -> Result<Metered<TcpStream>, Refusal> {
-        let pinned = self.tunnel.resolver.resolve(&self.target, self.reach).await;
+        let pinned = self.tunnel.resolver.resolve(&self.target, self.passage.reach).await;
         let pinned = pinned.map_err(|error| error.refusal())?;
         let dialled = pinned.dial(self.tunnel.limits.dial).await;
         let (stream, address) = dialled.map_err(|error| error.refusal())?;
@@ -440,6 +601,19 @@ impl Trip<'_> {
             () = self.meter.idle(self.tunnel.limits.idle) => Err(Ended::Idle),
         }
     }
+}
+
+/// What runs beside a session's connection ends with it, however it ends.
+struct Served<J: RequestJudge>(Arc<Session<J>>);
+
+impl<J: RequestJudge> Drop for Served<J> {
+    fn drop(&mut self) {
+        self.0.end();
+    }
+}
+
+fn nobody() -> Ended {
+    Ended::Refused(unclear("nobody judges requests here"))
 }
 
 /// A client that ends before its first bytes are clear has still said them; they were not HTTP, which

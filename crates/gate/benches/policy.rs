@@ -153,6 +153,7 @@ fn decide(c: &mut Criterion) {
             model_upstream: Some(HostPort::parse("127.0.0.1:8080").unwrap()),
             model_secret: None,
             logins: Vec::new(),
+            credentials: Vec::new(),
         };
         let caller = gate.admit(seat, &[], Map::new()).unwrap();
         let mut group = c.benchmark_group(format!("decision/{size}"));

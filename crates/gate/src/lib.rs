@@ -22,3 +22,4 @@ pub mod refusal;
 pub mod seat;
 pub mod shape;
 pub mod tool;
+pub mod url_path;

@@ -342,6 +342,8 @@ fn durability(call: &CheckedCall, cleared: &Cleared) -> Durability {
     let read = call.rated.effect() == Effect::Read;
     let quiet = cleared.approvers().is_empty() && call.granted.secret().is_none();
     match call.door {
+        // The connection it travels on is on the disk.
+        Door::Net if call.scoped.is_safe_request() && quiet => Durability::Soon,
         Door::Hook | Door::Model if read && quiet => Durability::Soon,
         Door::Explain | Door::Hook | Door::Model | Door::Net | Door::Run => Durability::Durable,
     }

@@ -33,6 +33,34 @@ pub struct Seat {
     pub model_secret: Option<SecretName>,
     /// The databases that are logged in to for the box, and the secret that each is logged in to with.
     pub logins: Vec<(HostPort, SecretName)>,
+    /// The secrets that are added to other requests, the first that fits.
+    pub credentials: Vec<Binding>,
+}
+
+/// The one place where a secret may go: https requests to one host and port, of these methods, below this path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Binding {
+    /// The secret.
+    pub secret: SecretName,
+    /// Where to.
+    pub target: HostPort,
+    /// By which methods; empty = any.
+    pub methods: Vec<String>,
+    /// Below which path: a canonical path, of which whole segments count.
+    pub below: String,
+}
+
+impl Binding {
+    /// Whether a request is one that the secret may go with.
+    pub fn covers(&self, secure: bool, target: &HostPort, method: &str, path: &str) -> bool {
+        let below = self.below.trim_end_matches('/');
+        let inside =
+            path.strip_prefix(below).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+        secure
+            && self.target == *target
+            && (self.methods.is_empty() || self.methods.iter().any(|known| known == method))
+            && inside
+    }
 }
 
 /// What a role's own box would let its agents do, as far as it is less than what the session's does.

@@ -5,6 +5,7 @@ mod model;
 pub(crate) mod seat;
 mod summary;
 pub(crate) mod surroundings;
+mod way_out;
 
 use crate::app::Gate;
 use crate::cli::{Global, RunArgs, exit};
@@ -17,8 +18,8 @@ use crate::doors::net::{MODEL_HOST, NetDoor};
 use crate::doors::run::home::Home;
 use crate::doors::run::{BoxRun, RunReport};
 use crate::report::{Failure, Problem, Voice};
+use bartizan_egress::Vault;
 use bartizan_egress::vault::Placeholders;
-use bartizan_egress::{Resolver, Tunnel, TunnelLimits, Vault};
 use bartizan_gate::call::{Door, Proposed};
 use bartizan_gate::name::{RoleName, SessionId};
 use bartizan_gate::pipeline::Parts;
@@ -40,6 +41,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use surroundings::Surroundings;
 use tokio::net::UnixListener;
+use way_out::WayOut;
 
 /// Runs the command and returns the exit code to pass on.
 pub(crate) fn run(global: &Global, args: &RunArgs, voice: &mut Voice) -> Result<u8, Failure> {
@@ -81,7 +83,7 @@ pub(crate) fn run(global: &Global, args: &RunArgs, voice: &mut Voice) -> Result<
         .admit(seat, &argv, facts)
         .map_err(|refused| state_failure(&refused.hint()))?;
     let mut run = Run {
-        placeholders: placeholders(&config)?,
+        placeholders: Arc::new(placeholders(&config)?),
         vault: vault.clone(),
         gate: Arc::clone(&gate),
         caller: caller.clone(),
@@ -135,7 +137,7 @@ struct Run {
     keep: PathBuf,
     places: Places,
     conversation: Conversation,
-    placeholders: Placeholders,
+    placeholders: Arc<Placeholders>,
     vault: Vault,
 }
 
@@ -188,7 +190,10 @@ impl Run {
         };
         let mut spec = enclosure::specify(&self.around, settings, args, outfit, hidden, program);
         self.hold_placeholders(&mut spec.env);
-        let tunnel = Tunnel::new(Resolver::system(), TunnelLimits::default());
+        let (vault, placeholders) = (self.vault.clone(), Arc::clone(&self.placeholders));
+        let mut way_out =
+            WayOut::new(&self.config, &self.around, hidden.session, (vault, placeholders))?;
+        way_out.furnish(&mut spec);
         let door = access.map(|access| {
             let ModelAccess { route, upstream, .. } = access;
             let (gate, caller) = (Arc::clone(&self.gate), self.caller.clone());
@@ -197,7 +202,7 @@ impl Run {
         let (gate, caller) = (Arc::clone(&self.gate), self.caller.clone());
         let databases = DatabaseDoor::new(gate, caller, self.vault.clone());
         let (gate, caller) = (Arc::clone(&self.gate), self.caller.clone());
-        let net = NetDoor::new(gate, caller, tunnel, door, databases);
+        let net = NetDoor::new(gate, caller, way_out.ways, door, databases);
         Ok(BoxRun {
             gate: Arc::clone(&self.gate),
             caller: self.caller.clone(),

@@ -2,16 +2,17 @@
 
 use super::budget::Limits;
 use super::check::{self, Upstream};
+use super::egress::Egress;
 use super::enclosure::BoxDraft;
 use super::files::Source;
 use super::page::{Page, Subject, name_flaw};
 use super::places::Places;
-use super::raw::{At, RawApprovers, RawConfig, RawHost, RawModel, RawRole, RawSecret, Table};
+use super::raw::{At, RawApprovers, RawConfig, RawModel, RawRole, RawSecret, Table};
 use super::secret::{self, Secret};
 use super::{Config, Model, Role};
 use crate::report::{Excerpt, Problem, did_you_mean};
 use bartizan_egress::vault::Server;
-use bartizan_gate::name::{Approver, HostPort, RoleName, SecretName};
+use bartizan_gate::name::{Approver, RoleName, SecretName};
 use bartizan_gate::policy::{self, Layer, Roles, ShortForm};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -26,7 +27,7 @@ pub(super) struct Draft<'a> {
     secrets: BTreeMap<SecretName, Secret>,
     server: Option<Server>,
     approvers: Vec<Approver>,
-    private_hosts: Vec<HostPort>,
+    egress: Egress,
     rules: Vec<ShortForm>,
     policies: Vec<policy::Source>,
     files: Vec<(Layer, PathBuf)>,
@@ -51,7 +52,7 @@ impl<'a> Draft<'a> {
             secrets: BTreeMap::new(),
             server: None,
             approvers: Vec::new(),
-            private_hosts: Vec::new(),
+            egress: Egress::default(),
             rules: Vec::new(),
             policies: Vec::new(),
             files: Vec::new(),
@@ -78,7 +79,17 @@ impl<'a> Draft<'a> {
     ) -> Result<(), Vec<Problem>> {
         let mut page = Page::new(source);
         self.obeyed(layer, source);
-        let RawConfig { default_role, roles, model, secrets, vault, approvers, hosts } = raw;
+        let RawConfig {
+            default_role,
+            roles,
+            model,
+            secrets,
+            vault,
+            approvers,
+            hosts,
+            inject,
+            egress,
+        } = raw;
         if let Some(name) = default_role {
             self.default_role = Some((name.get_ref().clone(), page.at(name.span())));
         }
@@ -93,7 +104,11 @@ impl<'a> Draft<'a> {
             self.server = secret::server(&mut page, &vault);
         }
         self.approvers(&mut page, approvers.as_ref());
-        self.hosts(&mut page, &hosts);
+        self.egress.hosts(&mut page, &hosts);
+        self.egress.inject(&mut page, &inject);
+        if let Some(egress) = egress {
+            self.egress.session(&mut page, egress.get_ref());
+        }
         if page.problems.is_empty() { Ok(()) } else { Err(page.problems) }
     }
 
@@ -172,21 +187,6 @@ impl<'a> Draft<'a> {
             .collect();
     }
 
-    fn hosts(&mut self, page: &mut Page<'_>, raw: &Table<RawHost>) {
-        for (name, host) in raw {
-            let target = page.take(name, |text| {
-                HostPort::parse(text).map_err(|error| {
-                    (error.to_string(), Some("write [hosts.\"host:port\"]".to_owned()))
-                })
-            });
-            let Some(target) = target else { continue };
-            self.private_hosts.retain(|known| *known != target);
-            if *host.private.get_ref() {
-                self.private_hosts.push(target);
-            }
-        }
-    }
-
     /// Resolves who extends whom, and what that means for each box.
     pub(super) fn finish(mut self) -> Result<Config, Vec<Problem>> {
         let mut problems = Vec::new();
@@ -215,20 +215,12 @@ impl<'a> Draft<'a> {
                 several => several.iter().find(|name| name.as_str() == Roles::DEFAULT).cloned(),
             },
         };
+        self.egress.check(self.secrets.keys(), &mut problems);
         if !problems.is_empty() {
             return Err(problems);
         }
         let Self {
-            model,
-            secrets,
-            server,
-            approvers,
-            private_hosts,
-            rules,
-            policies,
-            files,
-            pages,
-            ..
+            model, secrets, server, approvers, egress, rules, policies, files, pages, ..
         } = self;
         Ok(Config {
             default_role,
@@ -237,7 +229,7 @@ impl<'a> Draft<'a> {
             secrets,
             server,
             approvers,
-            private_hosts,
+            egress,
             rules,
             policies,
             files,

@@ -53,7 +53,17 @@ fn apply_file(
 
 /// The keys that only the person's own configuration may hold.
 fn foreign(raw: &RawConfig) -> Vec<(&'static str, Range<usize>)> {
-    let RawConfig { default_role, roles: _, model, secrets, vault, approvers, hosts } = raw;
+    let RawConfig {
+        default_role,
+        roles: _,
+        model,
+        secrets,
+        vault,
+        approvers,
+        hosts,
+        inject,
+        egress,
+    } = raw;
     let mut found = Vec::new();
     found.extend(default_role.as_ref().map(|value| ("default_role", value.span())));
     found.extend(model.as_ref().map(|value| ("model", value.span())));
@@ -61,6 +71,8 @@ fn foreign(raw: &RawConfig) -> Vec<(&'static str, Range<usize>)> {
     found.extend(vault.as_ref().map(|value| ("vault", value.span())));
     found.extend(approvers.as_ref().map(|value| ("approvers", value.span())));
     found.extend(hosts.keys().map(|name| ("hosts", name.span())));
+    found.extend(inject.iter().map(|entry| ("inject", entry.span())));
+    found.extend(egress.as_ref().map(|value| ("egress", value.span())));
     found
 }
 

@@ -28,6 +28,9 @@ pub(super) struct RawConfig {
     pub(super) approvers: Option<At<RawApprovers>>,
     #[serde(default)]
     pub(super) hosts: Table<RawHost>,
+    #[serde(default)]
+    pub(super) inject: Vec<At<RawInject>>,
+    pub(super) egress: Option<At<RawEgress>>,
 }
 
 /// `[roles.NAME]`.
@@ -142,7 +145,30 @@ pub(super) struct RawApprovers {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RawHost {
-    pub(super) private: At<bool>,
+    pub(super) private: Option<At<bool>>,
+    pub(super) tls: Option<At<String>>,
+    pub(super) requests: Option<At<u64>>,
+    pub(super) bytes_out: Option<At<String>>,
+}
+
+/// One `[[inject]]`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawInject {
+    pub(super) secret: At<String>,
+    pub(super) host: At<String>,
+    #[serde(rename = "as")]
+    pub(super) place: At<String>,
+    pub(super) methods: Option<At<Vec<At<String>>>>,
+    pub(super) path: Option<At<String>>,
+}
+
+/// `[egress]`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawEgress {
+    pub(super) requests: Option<At<u64>>,
+    pub(super) bytes_out: Option<At<String>>,
 }
 
 /// One entry of `allow`, `ask` or `deny`: a pattern, or a table with a quorum.

@@ -4,19 +4,23 @@
 //! says about itself is believed.
 
 use crate::app::Gate;
+use crate::config::HostTls;
 use crate::doors::database::DatabaseDoor;
 use crate::doors::model::ModelDoor;
+use crate::doors::request::RequestDoor;
 use bartizan_egress::{
-    Arrival, Captured, Ended, FrontLimits, Kind, Reach, Refusal as Told, Status, SyntheticNames,
-    Tunnel, TunnelReport, capture, dns,
+    Arrival, Captured, Ended, FrontLimits, Intent, Kind, Passage, Reach, Refusal as Told, Status,
+    SyntheticNames, Terminator, Tls, Tunnel, TunnelReport, capture, dns,
 };
 use bartizan_gate::call::{Authorized, Door, Outcome, Proposed};
 use bartizan_gate::effect::{Content, Effector, Warrant};
+use bartizan_gate::name::HostPort;
 use bartizan_gate::refusal::Refusal;
 use bartizan_gate::seat::Caller;
 use bartizan_sandbox::{Capture, original_destination};
 use bartizan_store::Event;
 use serde_json::{Map, json};
+use std::collections::BTreeMap;
 use std::io;
 use std::net::TcpListener as StdListener;
 use std::sync::Arc;
@@ -29,12 +33,46 @@ use tokio::task::JoinSet;
 /// and nothing but the model door answers to it.
 pub(crate) const MODEL_HOST: &str = "model.bartizan";
 
+/// The ways out of one box.
+pub(crate) struct Ways {
+    /// Makes tunnels.
+    pub(crate) tunnel: Tunnel,
+    /// Reads the requests that they carry.
+    pub(crate) terminator: Arc<Terminator>,
+    /// What is said of some hosts' TLS.
+    pub(crate) tls: BTreeMap<HostPort, HostTls>,
+}
+
+impl Ways {
+    fn tls(&self, target: &HostPort) -> Tls {
+        match self.tls.get(target) {
+            Some(HostTls::PassThrough) => Tls::PassThrough,
+            Some(HostTls::Terminate) => Tls::TerminateOnly,
+            // A host with a credential is never spoken to unread.
+            None if self.terminator.binds(target) => Tls::TerminateOnly,
+            None => Tls::Terminate,
+        }
+    }
+
+    /// `http` when nothing passes on a connection but requests that are judged one by one, else `tcp`.
+    fn protocol(&self, intent: &Intent) -> &'static str {
+        let target = intent.target();
+        let requests_only = match self.tls(target) {
+            Tls::PassThrough => false,
+            Tls::TerminateOnly => true,
+            Tls::Terminate => self.tunnel.carries_requests_only(target.port()),
+        };
+        if requests_only || intent.kind() == Kind::Absolute { "http" } else { "tcp" }
+    }
+}
+
 /// Serves one box's listeners until its tasks are dropped.
 pub(crate) struct NetDoor {
     gate: Arc<Gate>,
     caller: Caller,
     names: Arc<SyntheticNames>,
-    tunnel: Tunnel,
+    ways: Ways,
+    requests: Arc<RequestDoor>,
     model: Option<ModelDoor>,
     databases: DatabaseDoor,
     places: Arc<Semaphore>,
@@ -45,10 +83,11 @@ impl NetDoor {
     pub(crate) fn new(
         gate: Arc<Gate>,
         caller: Caller,
-        tunnel: Tunnel,
+        ways: Ways,
         model: Option<ModelDoor>,
         databases: DatabaseDoor,
     ) -> Arc<Self> {
+        let requests = RequestDoor::new(Arc::clone(&gate), caller.clone());
         let log = (Arc::clone(&gate), caller.clone());
         let names = SyntheticNames::new(move |new| {
             let mut about = Map::new();
@@ -58,7 +97,8 @@ impl NetDoor {
             drop(log.0.pipeline().note(&log.1, Event::Egress, about));
         });
         let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
-        Arc::new(Self { gate, caller, names: Arc::new(names), tunnel, model, databases, places })
+        let names = Arc::new(names);
+        Arc::new(Self { gate, caller, names, ways, requests, model, databases, places })
     }
 
     /// Starts one task per listener. They end when the returned set is dropped.
@@ -156,7 +196,7 @@ impl NetDoor {
         let arguments = json!({
             "host": intent.target().host().to_string(),
             "port": intent.target().port(),
-            "protocol": protocol(intent.kind()),
+            "protocol": self.ways.protocol(intent),
         });
         let proposed = Proposed::new(&self.caller, Door::Net, "net.connect", arguments);
         let gate = Arc::clone(&self.gate);
@@ -178,7 +218,8 @@ impl NetDoor {
         let declared = self.caller.seat().private.contains(captured.intent().target());
         let reach =
             if declared { Reach::public().and_network().and_this_host() } else { Reach::public() };
-        let dial = Dial { tunnel: &self.tunnel, captured, reach };
+        let passage = Passage { reach, tls: self.ways.tls(captured.intent().target()) };
+        let dial = Dial { ways: &self.ways, requests: &self.requests, captured, passage };
         let executed = self.gate.pipeline().perform(authorized, dial).await;
         // The tunnel is closed; all that is left is its record, and a log that fails stops the next act.
         drop(self.gate.pipeline().release(executed));
@@ -194,9 +235,10 @@ enum Listener {
 
 /// One tunnel, dialled under its warrant.
 struct Dial<'a> {
-    tunnel: &'a Tunnel,
+    ways: &'a Ways,
+    requests: &'a Arc<RequestDoor>,
     captured: Captured<TcpStream>,
-    reach: Reach,
+    passage: Passage,
 }
 
 /// A tunnel's figures hold no text from outside.
@@ -223,7 +265,9 @@ impl Effector for Dial<'_> {
             self.captured.refuse(&told).await;
             return (Outcome::stopped("warrant-mismatch", json!({})), Carried);
         }
-        let report = self.tunnel.carry(self.captured, self.reach).await;
+        let Self { ways, requests, captured, passage } = self;
+        let (terminator, judge) = (Arc::clone(&ways.terminator), Arc::clone(requests));
+        let report = ways.tunnel.carry_judged(captured, passage, terminator, judge).await;
         (outcome(&report), Carried)
     }
 }
@@ -245,16 +289,13 @@ fn outcome(report: &TunnelReport) -> Outcome {
     }
 }
 
-fn protocol(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Absolute => "http",
-        Kind::Connect | Kind::Socks | Kind::Transparent => "tcp",
-    }
-}
-
 /// A refusal of the gate in the egress's words.
 pub(crate) fn told(refused: &Refusal) -> Told {
-    Told::new(Status::Forbidden, refused.code(), refused.to_string())
+    let told = Told::new(Status::Forbidden, refused.code(), refused.to_string());
+    match refused {
+        Refusal::ApprovalRequired { question, .. } => told.asking(question.clone()),
+        _ => told,
+    }
 }
 
 fn original(stream: TcpStream) -> io::Result<(TcpStream, std::net::SocketAddr)> {

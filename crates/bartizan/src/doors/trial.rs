@@ -67,6 +67,7 @@ impl Trial {
             model_upstream: None,
             model_secret: None,
             logins: Vec::new(),
+            credentials: Vec::new(),
         };
         let caller = gate.pipeline().admit(seat, &[], Map::new()).unwrap();
         Self { gate, caller, store, _folder: folder }

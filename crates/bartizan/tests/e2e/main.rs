@@ -22,3 +22,4 @@ mod plain_box;
 mod profiles;
 mod support;
 mod toolchains;
+mod way_out;

@@ -9,9 +9,13 @@
     reason = "a test fails by panicking"
 )]
 
+mod court;
+mod credentials;
 mod dns;
 mod front;
 mod model;
+mod real_clients;
+mod requests;
 mod support;
 mod tls;
 mod tunnel;

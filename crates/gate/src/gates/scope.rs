@@ -8,6 +8,7 @@ use crate::refusal::Refusal;
 use crate::seat::Seat;
 use crate::shape::Checked;
 use crate::tool::TargetKind;
+use crate::url_path::UrlPath;
 use bartizan_store::Digest;
 use serde_json::{Value, json};
 use std::path::Path;
@@ -20,6 +21,7 @@ pub(crate) struct Scoped {
     facts: Facts,
     host: Option<HostPort>,
     target: Option<String>,
+    safe: bool,
     digest: Digest,
 }
 
@@ -75,6 +77,7 @@ pub(crate) fn check(
         facts: Facts::default(),
         host: None,
         target: None,
+        safe: false,
     };
     for target in tool.targets() {
         let text = scoped.arguments.get(target.field()).and_then(Value::as_str).map(str::to_owned);
@@ -90,10 +93,37 @@ pub(crate) fn check(
         }
     }
     confine::check(who, listed, &scoped, seat)?;
+    scoped.request(tool.name().as_str())?;
     Ok(scoped)
 }
 
 impl Scoped {
+    /// A request that left the box is judged by a path that has one reading, or not at all.
+    fn request(&mut self, tool: &str) -> Result<(), Refusal> {
+        if !matches!(tool, "net.request" | "net.websocket") {
+            return Ok(());
+        }
+        let text =
+            |name: &str| self.arguments.get(name).and_then(Value::as_str).unwrap_or_default();
+        let invalid = |what: String| Refusal::ArgumentsInvalid { tool: tool.to_owned(), what };
+        let path = text("path");
+        let read = UrlPath::parse(path).map_err(|error| invalid(error.to_string()))?;
+        if read.judged() != path {
+            return Err(invalid("`path` is not in canonical form".to_owned()));
+        }
+        let method = if tool == "net.websocket" { "websocket" } else { text("method") };
+        if let Some(target) = &self.target {
+            self.target = Some(format!("{method} {target}{path}"));
+        }
+        self.safe = matches!(method, "GET" | "HEAD" | "OPTIONS");
+        Ok(())
+    }
+
+    /// Whether it is a request whose method asks for nothing to change (RFC 9110 section 9.2.1).
+    pub(crate) fn is_safe_request(&self) -> bool {
+        self.safe
+    }
+
     fn path(&mut self, seat: &Seat, text: &str) -> Result<(), Refusal> {
         let path = seat.path(text).map_err(|source| Refusal::PathInvalid { source })?;
         let below = path.below(&seat.workspace);

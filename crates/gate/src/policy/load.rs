@@ -264,9 +264,9 @@ impl<'a> Loader<'a> {
                     file: form.place.file.clone(),
                     line: form.place.line,
                 },
+                reads_input: text.contains("context.input"),
                 text,
                 literal,
-                reads_input: false,
                 reads_approvals: matches!(form.verdict, RuleVerdict::Ask { .. }),
             }),
         }

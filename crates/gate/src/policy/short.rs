@@ -1,5 +1,7 @@
 //! What does `Read(src/*)` mean? Short forms of the configuration become Cedar text.
 
+mod net;
+
 use super::load::nearest;
 use super::schema::server_group;
 use super::source::{RuleVerdict, ShortForm};
@@ -29,6 +31,9 @@ pub(crate) fn draft(
     narrow: bool,
 ) -> Result<Drafted, Flaw> {
     let (name, pattern) = split(&form.pattern)?;
+    if name == "net" {
+        return net::draft(form, pattern, narrow);
+    }
     let tools = matching(name, catalogue)?;
     let target = pattern.map(|pattern| target(name, pattern, &tools, form.verdict)).transpose()?;
     let scope = scope(form, name, &tools, pattern.is_some());
@@ -47,12 +52,7 @@ pub(crate) fn draft(
         RuleVerdict::Allow => (Some(write("permit", None)), None),
         RuleVerdict::Deny => (None, Some(write("forbid", None))),
         RuleVerdict::Ask { quorum } => {
-            if !(1..=super::QUORUM_MAX).contains(&quorum) {
-                return Err(flaw(
-                    format!("a quorum of {quorum} people"),
-                    format!("write a quorum of 1 to {}", super::QUORUM_MAX),
-                ));
-            }
+            check_quorum(quorum)?;
             let permit = write("permit", Some(format!("context.approvals >= {quorum}")));
             (Some(permit), Some(write("forbid", Some(format!("context.approvals < {quorum}")))))
         }
@@ -60,11 +60,23 @@ pub(crate) fn draft(
     Ok(Drafted { permit: permit.filter(|_| !narrow), forbid, literal })
 }
 
-fn scope(form: &ShortForm, name: &str, tools: &[&Arc<ToolDef>], targeted: bool) -> String {
-    let principal = match &form.role {
+fn check_quorum(quorum: u32) -> Result<(), Flaw> {
+    if (1..=super::QUORUM_MAX).contains(&quorum) {
+        return Ok(());
+    }
+    let remedy = format!("write a quorum of 1 to {}", super::QUORUM_MAX);
+    Err(flaw(format!("a quorum of {quorum} people"), remedy))
+}
+
+fn principal(form: &ShortForm) -> String {
+    match &form.role {
         Some(role) => format!("principal in Role::{}", quote(role.as_str())),
         None => "principal".to_owned(),
-    };
+    }
+}
+
+fn scope(form: &ShortForm, name: &str, tools: &[&Arc<ToolDef>], targeted: bool) -> String {
+    let principal = principal(form);
     let group = |name: &str| format!("action in Action::{}", quote(name));
     let action = match (name, name.strip_prefix("effect:")) {
         ("*", _) if !targeted => "action".to_owned(),
@@ -112,7 +124,7 @@ fn split(form: &str) -> Result<(&str, Option<&str>), Flaw> {
             "write `Tool(pattern)`, or `Tool` for every call",
         ));
     }
-    Ok((if name == "net" { "net.connect" } else { name }, pattern))
+    Ok((name, pattern))
 }
 
 fn matching<'a>(name: &str, catalogue: &'a Catalogue) -> Result<Vec<&'a Arc<ToolDef>>, Flaw> {
@@ -418,7 +430,16 @@ mod tests {
             "net(github.com:0)",
             "net(github.com:https)",
             "net(https://github.com)",
-            "net(10.0.0.1/8)",
+            "net",
+            "net.connect(github.com)",
+            "net(GET github.com)",
+            "net(GET,HEAD *.github.com:443/repos/*)",
+            "net(github.com/acme/shop)",
+            "net(* github.com)",
+            "net(get github.com)",
+            "net(GET github.com/a/../b)",
+            "net(GET github.com/a?b)",
+            "net.websocket(github.com)",
             "Bash(npm run:*)",
             "Agent(x)",
             "mcp__none__*",
@@ -440,6 +461,16 @@ mod tests {
         for quorum in [0, 6, u32::MAX] {
             assert!(cedar(RuleVerdict::Ask { quorum }, "Bash").starts_with("error"));
         }
+    }
+
+    #[test]
+    fn asking_for_requests_leaves_the_connection_to_others() {
+        insta::assert_snapshot!(cedar(
+            RuleVerdict::Ask { quorum: 1 },
+            "net(POST github.com/*/git-receive-pack)"
+        ));
+        insta::assert_snapshot!(cedar(RuleVerdict::Ask { quorum: 2 }, "net(github.com:443)"));
+        insta::assert_snapshot!(cedar(RuleVerdict::Deny, "net(POST github.com)"));
     }
 
     #[test]

@@ -124,6 +124,7 @@ impl Fixture {
             model_upstream: Some(HostPort::parse("127.0.0.1:8080").unwrap()),
             model_secret: None,
             logins: Vec::new(),
+            credentials: Vec::new(),
         };
         let caller = pipeline.admit(seat, &[], Map::new()).unwrap();
         Self { pipeline, caller, store, parts, _dir: dir }

@@ -47,10 +47,11 @@ pub(crate) fn take(sitter: &Sitter<'_>) -> Result<Seat, Failure> {
         visible: shown.filter_map(|path| CanonicalPath::absolute(&path)).collect(),
         subagents: subagents.collect(),
         confined: confined(config, role, &around.root),
-        private: config.private_hosts.clone(),
+        private: config.egress.private().cloned().collect(),
         model_upstream: model.cloned(),
         model_secret: model.and_then(|_| SecretName::parse("model").ok()),
         logins: config.logins().collect(),
+        credentials: config.egress.injections.iter().map(|entry| entry.binding.clone()).collect(),
     })
 }
 

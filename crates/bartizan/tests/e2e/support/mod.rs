@@ -5,4 +5,5 @@ pub(crate) mod api;
 pub(crate) mod log;
 pub(crate) mod project;
 pub(crate) mod sink;
+pub(crate) mod site;
 pub(crate) mod terminal;

@@ -1,0 +1,144 @@
+//! What does each request on a granted connection ask for? It is a proposal of its own.
+//!
+//! The connection was judged when it was opened; what travels on it is judged here, against the policy as it
+//! stands at that moment.
+
+use crate::app::Gate;
+use crate::doors::net::told;
+use bartizan_egress::{
+    Allowed, HttpEnded, HttpOutcome, HttpRequest, Refusal as Told, RequestJudge, Status,
+};
+use bartizan_gate::call::{Door, Outcome, Proposed};
+use bartizan_gate::effect::{Effector, Warrant};
+use bartizan_gate::name::{HostPort, SecretName};
+use bartizan_gate::seat::Caller;
+use bartizan_scan::display_line;
+use bartizan_store::Event;
+use serde_json::{Map, Value, json};
+use std::sync::Arc;
+use tokio::sync::oneshot;
+
+/// The judge of one box's requests.
+#[derive(Debug)]
+pub(crate) struct RequestDoor {
+    gate: Arc<Gate>,
+    caller: Caller,
+}
+
+impl RequestDoor {
+    /// A judge for the box of `caller`.
+    pub(crate) fn new(gate: Arc<Gate>, caller: Caller) -> Arc<Self> {
+        Arc::new(Self { gate, caller })
+    }
+
+    fn proposal(&self, target: &HostPort, request: &HttpRequest) -> Proposed {
+        let mut arguments = Map::new();
+        let mut put = |name: &str, value: Value| arguments.insert(name.to_owned(), value);
+        put("host", json!(target.host().to_string()));
+        put("port", json!(target.port()));
+        put("scheme", json!(if request.is_secure() { "https" } else { "http" }));
+        put("path", json!(request.path()));
+        if let Some(query) = request.query() {
+            put("query", json!(query));
+        }
+        if !request.is_websocket() {
+            put("method", json!(request.method()));
+            if let Some(size) = request.size() {
+                put("size", json!(size));
+            }
+        }
+        let tool = if request.is_websocket() { "net.websocket" } else { "net.request" };
+        Proposed::new(&self.caller, Door::Net, tool, Value::Object(arguments))
+    }
+}
+
+impl RequestJudge for RequestDoor {
+    type Ticket = oneshot::Sender<HttpOutcome>;
+
+    async fn before(
+        &self,
+        target: &HostPort,
+        request: &HttpRequest,
+    ) -> Result<Allowed<Self::Ticket>, Told> {
+        let proposed = self.proposal(target, request);
+        let gate = Arc::clone(&self.gate);
+        let decided = tokio::task::spawn_blocking(move || gate.decide(proposed)).await;
+        let failed = || Told::new(Status::Forbidden, "gate-failed", "the gate failed");
+        let authorized = decided.map_err(|_| failed())?.map_err(|refused| told(&refused))?;
+        let (ticket, ended) = oneshot::channel();
+        let (granted, warranted) = oneshot::channel();
+        let gate = Arc::clone(&self.gate);
+        tokio::spawn(async move {
+            let passage = Passage { granted, ended };
+            let executed = gate.pipeline().perform(authorized, passage).await;
+            // A log that fails here stops the next request.
+            drop(gate.pipeline().release(executed));
+        });
+        let (host, secret) = warranted.await.map_err(|_| failed())?;
+        if host.as_ref() != Some(target) {
+            let text = "this request was not the one that was judged";
+            return Err(Told::new(Status::Forbidden, "warrant-mismatch", text));
+        }
+        Ok(Allowed { ticket, secret })
+    }
+
+    fn stopped(&self, target: &HostPort, what: &str, refusal: &Told) {
+        let (gate, caller) = (Arc::clone(&self.gate), self.caller.clone());
+        let what = display_line(&format!("{target} {what}: {}", refusal.sentence()), 400);
+        let code = refusal.code().to_owned();
+        // The log may wait for its disk, and this is called from within I/O.
+        tokio::task::spawn_blocking(move || gate.unreadable(&caller, Door::Net, &code, &what));
+    }
+
+    fn alarm(&self, secret: &SecretName, target: &HostPort, place: &str) {
+        let (gate, caller) = (Arc::clone(&self.gate), self.caller.clone());
+        let mut about = Map::new();
+        about.insert("alarm".to_owned(), json!("placeholder-misplaced"));
+        about.insert("secret".to_owned(), json!(secret));
+        about.insert("host".to_owned(), json!(target.to_string()));
+        about.insert("place".to_owned(), json!(display_line(place, 128)));
+        tokio::task::spawn_blocking(move || {
+            drop(gate.pipeline().note(&caller, Event::Egress, about));
+        });
+    }
+
+    fn after(&self, ticket: Self::Ticket, outcome: HttpOutcome) {
+        // The receiver lives until it has heard; it is gone only when the session is.
+        drop(ticket.send(outcome));
+    }
+}
+
+/// A request that passes while its warrant is held; the egress says when it has ended.
+struct Passage {
+    granted: oneshot::Sender<(Option<HostPort>, Option<SecretName>)>,
+    ended: oneshot::Receiver<HttpOutcome>,
+}
+
+impl Effector for Passage {
+    type Output = ();
+
+    async fn run(self, warrant: &Warrant<'_>) -> (Outcome, ()) {
+        drop(self.granted.send((warrant.host().cloned(), warrant.secret().cloned())));
+        let Ok(outcome) = self.ended.await else {
+            return (Outcome::failed("request-unknown", json!({})), ());
+        };
+        let mut details = json!({
+            "status": outcome.status,
+            "bytes_out": outcome.bytes_out,
+            "bytes_in": outcome.bytes_in,
+            "took_ms": u64::try_from(outcome.took.as_millis()).unwrap_or(u64::MAX),
+        });
+        if outcome.hidden > 0
+            && let Value::Object(details) = &mut details
+        {
+            details.insert("hidden".to_owned(), json!(outcome.hidden));
+        }
+        let outcome = match outcome.ended {
+            HttpEnded::Finished => Outcome::succeeded(details),
+            HttpEnded::Broken => Outcome::failed("answer-broken", details),
+            HttpEnded::Abandoned => Outcome::failed("abandoned", details),
+            HttpEnded::Refused(refusal) => Outcome::stopped(refusal.code(), details),
+        };
+        (outcome, ())
+    }
+}

@@ -1,0 +1,567 @@
+//! What does each request on a connection ask for, and may it?
+//!
+//! A connection to a judged host is not a tunnel: its TLS ends here, under a certificate of the session's own
+//! authority, and each request that it carries is read, judged, and written anew toward the real host, whose
+//! certificate is checked as any client would. Bodies stream through as they come.
+//!
+//! The first thing that is checked is that nothing can be read in two ways: framing ([`strict`]), host and scheme
+//! ([`request`]), path ([`UrlPath`](bartizan_gate::url_path::UrlPath)). Only then is the [`RequestJudge`] asked.
+
+mod body;
+mod ca;
+mod inject;
+mod request;
+mod strict;
+mod tasks;
+mod upstream;
+mod websocket;
+
+pub use ca::{CaError, SessionCa};
+pub use inject::{Bound, Injector, Place, PlaceError};
+pub use request::HttpRequest;
+
+use crate::budget::Allowances;
+use crate::http;
+use crate::name::{HostPort, SecretName};
+use crate::refuse::{APPROVAL_HEADER, REASON_HEADER, Refusal, Status, hang_up};
+use crate::stream::Rewound;
+use crate::tls::Clients;
+use crate::tunnel::Ended;
+use body::{Outgoing, Returning};
+use bytes::Bytes;
+use ca::Alpn;
+use http_body_util::{Either, Full};
+use hyper::body::Incoming;
+use hyper::header::{self, HeaderMap, HeaderValue};
+use hyper::http::request::Parts;
+use hyper::service::service_fn;
+use hyper::upgrade::Upgraded;
+use hyper::{Request, Response, StatusCode, server};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use std::future::{Future, poll_fn};
+use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use strict::{Signals, Strict};
+use tasks::Tasks;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::{Instant, timeout};
+use tokio_rustls::LazyConfigAcceptor;
+use upstream::Upstream;
+
+/// Bounds on the requests of one connection.
+#[derive(Debug, Clone)]
+pub struct RequestLimits {
+    /// For one head, from its first byte to its last.
+    pub head: Duration,
+    /// Between two requests.
+    pub keep_alive: Duration,
+    /// From a request to the head of its answer.
+    pub answer: Duration,
+    /// Between two pieces of an answer.
+    pub idle: Duration,
+    /// Requests at once on one HTTP/2 connection.
+    pub streams: u32,
+}
+
+impl Default for RequestLimits {
+    fn default() -> Self {
+        Self {
+            head: Duration::from_secs(10),
+            keep_alive: Duration::from_secs(90),
+            answer: Duration::from_mins(5),
+            idle: Duration::from_mins(5),
+            streams: 100,
+        }
+    }
+}
+
+/// What came of one request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HttpOutcome {
+    /// The target's status, when it answered.
+    pub status: Option<u16>,
+    /// Bytes of the request's body that were sent.
+    pub bytes_out: u64,
+    /// Bytes of the answer's body that were received.
+    pub bytes_in: u64,
+    /// How many secret values were taken out of the answer.
+    pub hidden: usize,
+    /// From the verdict to the end.
+    pub took: Duration,
+    /// How it ended.
+    pub ended: HttpEnded,
+}
+
+/// How a request ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HttpEnded {
+    /// The box went away, or the session ended, in mid-request.
+    Abandoned,
+    /// The target failed in mid-answer.
+    Broken,
+    /// The answer passed whole, or the connection became a WebSocket.
+    Finished,
+    /// No answer came; the box was told this.
+    Refused(Refusal),
+}
+
+/// A judge's yes.
+#[derive(Debug)]
+pub struct Allowed<T> {
+    /// What the judge wants back in [`RequestJudge::after`].
+    pub ticket: T,
+    /// The secret that was granted with it.
+    pub secret: Option<SecretName>,
+}
+
+/// Judges each request, and learns what came of it.
+pub trait RequestJudge: Send + Sync + 'static {
+    /// What the judge wants back in [`RequestJudge::after`].
+    type Ticket: Send + Sync + 'static;
+
+    /// Decides before anything of the request leaves.
+    fn before(
+        &self,
+        target: &HostPort,
+        request: &HttpRequest,
+    ) -> impl Future<Output = Result<Allowed<Self::Ticket>, Refusal>> + Send;
+
+    /// Told of a request that a wall stopped, so that the judge was not asked. `what` may hold anything printable.
+    fn stopped(&self, target: &HostPort, what: &str, refusal: &Refusal);
+
+    /// Told of a placeholder that was on its way where it is worth nothing.
+    fn alarm(&self, secret: &SecretName, target: &HostPort, place: &str);
+
+    /// Told exactly once for each allowed request, also when it is cut off. Called from within I/O and from
+    /// `drop`: it must not block.
+    fn after(&self, ticket: Self::Ticket, outcome: HttpOutcome);
+}
+
+/// All that the connections of one session need to be read.
+#[expect(missing_debug_implementations, reason = "it holds a private key and the way to secrets")]
+pub struct Terminator {
+    ca: Arc<SessionCa>,
+    clients: Arc<Clients>,
+    injector: Injector,
+    limits: RequestLimits,
+}
+
+impl Terminator {
+    /// One that answers as `ca`, and believes the hosts that `clients` believe.
+    pub fn new(ca: Arc<SessionCa>, clients: Arc<Clients>, injector: Injector) -> Self {
+        Self { ca, clients, injector, limits: RequestLimits::default() }
+    }
+
+    /// The same within other limits.
+    #[must_use = "a terminator is a value"]
+    pub fn within(self, limits: RequestLimits) -> Self {
+        Self { limits, ..self }
+    }
+
+    /// Whether a secret is bound to `target`.
+    pub fn binds(&self, target: &HostPort) -> bool {
+        self.injector.binds(target)
+    }
+
+    pub(crate) fn clients(&self) -> &Arc<Clients> {
+        &self.clients
+    }
+}
+
+/// One connection of the box, and what serves its requests.
+pub(crate) struct Session<J> {
+    upstream: Upstream,
+    terminator: Arc<Terminator>,
+    allowances: Arc<Allowances>,
+    judge: Arc<J>,
+    signals: Arc<Signals>,
+    upgraded: Mutex<Option<Upgraded>>,
+}
+
+/// What a session is made from.
+pub(crate) struct Making<J> {
+    pub(crate) target: HostPort,
+    pub(crate) secure: bool,
+    pub(crate) reach: crate::resolve::Reach,
+    pub(crate) resolver: crate::resolve::Resolver,
+    pub(crate) dial: Duration,
+    pub(crate) dialled: Option<crate::stream::Metered<tokio::net::TcpStream>>,
+    pub(crate) meter: Arc<crate::stream::Meter>,
+    pub(crate) terminator: Arc<Terminator>,
+    pub(crate) allowances: Arc<Allowances>,
+    pub(crate) judge: Arc<J>,
+}
+
+type Answer<J> = Response<Either<Returning<J>, Full<Bytes>>>;
+
+impl<J: RequestJudge> Session<J> {
+    pub(crate) fn new(making: Making<J>) -> Arc<Self> {
+        let Making {
+            target,
+            secure,
+            reach,
+            resolver,
+            dial,
+            dialled,
+            meter,
+            terminator,
+            allowances,
+            judge,
+        } = making;
+        let upstream = Upstream {
+            target,
+            reach,
+            resolver,
+            dial,
+            answer: terminator.limits.answer,
+            tls: secure.then(|| Arc::clone(terminator.clients())),
+            meter,
+            tasks: Tasks::default(),
+            slot: tokio::sync::Mutex::new(upstream::Slot::with(dialled)),
+            address: Mutex::default(),
+        };
+        let (signals, upgraded) = (Arc::default(), Mutex::default());
+        Arc::new(Self { upstream, terminator, allowances, judge, signals, upgraded })
+    }
+
+    /// The address that was dialled last.
+    pub(crate) fn address(&self) -> Option<std::net::SocketAddr> {
+        self.upstream.address()
+    }
+
+    /// Ends all that runs beside the connection.
+    pub(crate) fn end(&self) {
+        self.upstream.tasks.end();
+    }
+
+    /// Serves a client that speaks plain HTTP/1.1.
+    pub(crate) async fn serve_plain<S>(self: &Arc<Self>, client: S) -> Result<(), Ended>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        self.serve_http1(client).await
+    }
+
+    /// Serves a client that begins with TLS; its hello was checked and stands at the front of `client`.
+    pub(crate) async fn serve_tls<S>(
+        self: &Arc<Self>,
+        client: Rewound<S>,
+        opening: Duration,
+    ) -> Result<(), Ended>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        let acceptor = rustls::server::Acceptor::default();
+        let start = timeout(opening, LazyConfigAcceptor::new(acceptor, client)).await;
+        let start = start.map_err(|_| refused_tls())?.map_err(|_| refused_tls())?;
+        let hello = start.client_hello();
+        let offers: Vec<&[u8]> = hello.alpn().into_iter().flatten().collect();
+        let (newer, older) =
+            (offers.contains(&Alpn::Http2.id()), offers.contains(&Alpn::Http1.id()));
+        let alpn = match self.upstream.negotiate(newer).await {
+            Ok(alpn) => alpn,
+            // The client hears of it as the answer to its first request, in a protocol that it offers.
+            Err(_) if newer && !older => Alpn::Http2,
+            Err(_) => Alpn::Http1,
+        };
+        let config = self.terminator.ca.server(self.upstream.target.host(), alpn);
+        let config = config.map_err(|_| {
+            Ended::Refused(Refusal::new(
+                Status::BadGateway,
+                "certificate-failed",
+                "no certificate could be made for this host",
+            ))
+        })?;
+        let secured = timeout(opening, start.into_stream(config)).await;
+        let secured = secured.map_err(|_| refused_tls())?.map_err(|_| refused_tls())?;
+        match alpn {
+            Alpn::Http1 => self.serve_http1(secured).await,
+            Alpn::Http2 => self.serve_http2(secured).await,
+        }
+    }
+
+    async fn serve_http1<S>(self: &Arc<Self>, client: S) -> Result<(), Ended>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        let limits = &self.terminator.limits;
+        let strict = Strict::new(client, Arc::clone(&self.signals), limits.head);
+        let service = service_fn(|request| {
+            let session = Arc::clone(self);
+            Box::pin(async move { Ok::<_, hyper::Error>(session.answer(request).await) })
+        });
+        let mut connection = server::conn::http1::Builder::new()
+            .half_close(true)
+            .max_buf_size(BUFFER)
+            .timer(TokioTimer::new())
+            .header_read_timeout(limits.keep_alive)
+            .serve_connection(TokioIo::new(strict), service);
+        let served = poll_fn(|cx| connection.poll_without_shutdown(cx)).await;
+        let parts = connection.into_parts();
+        let (mut client, rest) = parts.io.into_inner().into_parts();
+        if let Some(upstream) = self.take_upgraded() {
+            let early = [parts.read_buf.as_ref(), &rest].concat();
+            return websocket::relay(client, early, upstream).await;
+        }
+        if let Some(refusal) = self.signals.take_flaw() {
+            self.judge.stopped(&self.upstream.target, "an HTTP request", &refusal);
+            hang_up(&mut client, &refusal.to_http()).await;
+            return Err(Ended::Refused(refusal));
+        }
+        hang_up(&mut client, b"").await;
+        served.or_else(|error| ended(&error))
+    }
+
+    async fn serve_http2<S>(self: &Arc<Self>, client: S) -> Result<(), Ended>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        let limits = &self.terminator.limits;
+        let service = service_fn(|request| {
+            let session = Arc::clone(self);
+            async move { Ok::<_, hyper::Error>(session.answer(request).await) }
+        });
+        let mut builder = server::conn::http2::Builder::new(self.upstream.tasks.clone());
+        builder
+            .timer(TokioTimer::new())
+            .max_concurrent_streams(limits.streams)
+            .max_header_list_size(HEADERS)
+            .max_pending_accept_reset_streams(RESETS)
+            .max_local_error_reset_streams(RESETS)
+            .initial_stream_window_size(WINDOW)
+            .initial_connection_window_size(WINDOW * 2)
+            .keep_alive_interval(limits.keep_alive)
+            .keep_alive_timeout(limits.head);
+        let served = builder.serve_connection(TokioIo::new(client), service).await;
+        served.or_else(|error| ended(&error))
+    }
+
+    async fn answer(self: Arc<Self>, request: Request<Incoming>) -> Answer<J> {
+        let target = &self.upstream.target;
+        let what = format!("{} {}", request.method(), request.uri().path());
+        let read = request::read(request, target, self.upstream.tls.is_some());
+        let checked = read.and_then(|(mut seen, mut parts, body)| {
+            self.alarms(&parts);
+            let bound = self.terminator.injector.binds(target);
+            if bound {
+                let query = inject::strip(&mut parts.headers, seen.query())?;
+                seen.set_query(query);
+            }
+            self.allowances.take_request(target)?;
+            Ok((seen, parts, body))
+        });
+        let (seen, parts, body) = match checked {
+            Ok(checked) => checked,
+            Err(refusal) => {
+                self.judge.stopped(target, &what, &refusal);
+                return refuse(&refusal);
+            }
+        };
+        let allowed = match self.judge.before(target, &seen).await {
+            Ok(allowed) => allowed,
+            Err(refusal) => return refuse(&refusal),
+        };
+        let Allowed { ticket, secret } = allowed;
+        let mut case = Case::open(Arc::clone(&self.judge), ticket);
+        let sent = if seen.is_websocket() {
+            self.upgrade(&seen, (parts, body)).await
+        } else {
+            self.forward(&seen, (parts, body), secret.as_ref(), &mut case).await
+        };
+        let handed = match sent {
+            Ok(response) => self.hand_back(response, case),
+            // A body that broke off because its framing was bad is the client's flaw, not the server's.
+            Err(refusal) => Err(case.refuse(self.signals.take_flaw().unwrap_or(refusal))),
+        };
+        handed.unwrap_or_else(|refusal| refuse(&refusal))
+    }
+
+    fn take_upgraded(&self) -> Option<Upgraded> {
+        self.upgraded.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    fn alarms(&self, parts: &Parts) {
+        let target = &self.upstream.target;
+        let injector = &self.terminator.injector;
+        let url = parts.uri.to_string();
+        let found = injector.placeholders_in(&url, &parts.headers, injector.binds(target));
+        for (secret, place) in found {
+            self.judge.alarm(&secret, target, &place);
+        }
+    }
+
+    async fn forward(
+        &self,
+        seen: &HttpRequest,
+        (mut parts, body): (Parts, Incoming),
+        secret: Option<&SecretName>,
+        case: &mut Case<J>,
+    ) -> Result<Response<Incoming>, Refusal> {
+        let target = &self.upstream.target;
+        let injector = &self.terminator.injector;
+        request::set_host(&mut parts.headers, target, seen.is_secure())?;
+        let mut query = seen.query().map(str::to_owned);
+        if let Some(secret) = secret {
+            injector.inject(secret, (target, seen), (&mut parts.headers, &mut query)).await?;
+        }
+        parts.uri = seen.uri(target, query.as_deref())?;
+        let body = Outgoing::new(body, Arc::clone(&case.out), injector.watch(&self.judge, target));
+        let response = self.upstream.send(Request::from_parts(parts, body)).await?;
+        case.outcome.status = Some(response.status().as_u16());
+        Ok(response)
+    }
+
+    async fn upgrade(
+        &self,
+        seen: &HttpRequest,
+        request: (Parts, Incoming),
+    ) -> Result<Response<Incoming>, Refusal> {
+        let (response, upgraded) = websocket::ask(self, seen, request).await?;
+        if let Some(upgraded) = upgraded {
+            self.signals.upgrade();
+            *self.upgraded.lock().unwrap_or_else(PoisonError::into_inner) = Some(upgraded);
+        }
+        Ok(response)
+    }
+
+    /// Makes of the target's answer what the box gets.
+    fn hand_back(
+        &self,
+        response: Response<Incoming>,
+        mut case: Case<J>,
+    ) -> Result<Answer<J>, Refusal> {
+        let (mut parts, body) = response.into_parts();
+        let switching = parts.status == StatusCode::SWITCHING_PROTOCOLS;
+        if !switching {
+            http::strip_hop_by_hop(&mut parts.headers);
+        }
+        // Another way to the same host would not come past here.
+        for name in ["alt-svc", REASON_HEADER, APPROVAL_HEADER] {
+            parts.headers.remove(name);
+        }
+        let injector = &self.terminator.injector;
+        let mut mask = None;
+        if injector.binds(&self.upstream.target) && !switching {
+            case.hidden(injector.mask_headers(&mut parts.headers));
+            parts.headers.remove(header::SET_COOKIE);
+            mask = injector.mask();
+            if mask.is_some() && request::is_encoded(&parts.headers) {
+                let text =
+                    "the answer came in an encoding that cannot be looked into, and is withheld";
+                return Err(case.refuse(Refusal::new(Status::BadGateway, "unscannable", text)));
+            }
+            if mask.is_some() {
+                parts.headers.remove(header::CONTENT_LENGTH);
+            }
+        }
+        parts.version = hyper::Version::default();
+        let body = Returning::new(body, mask, case, self.terminator.limits.idle);
+        Ok(Response::from_parts(parts, Either::Left(body)))
+    }
+}
+
+/// One allowed request: whatever happens to it, the judge hears of it once.
+struct Case<J: RequestJudge> {
+    judge: Arc<J>,
+    ticket: Option<J::Ticket>,
+    outcome: HttpOutcome,
+    out: Arc<AtomicU64>,
+    started: Instant,
+}
+
+impl<J: RequestJudge> Case<J> {
+    fn open(judge: Arc<J>, ticket: J::Ticket) -> Self {
+        let outcome = HttpOutcome {
+            status: None,
+            bytes_out: 0,
+            bytes_in: 0,
+            hidden: 0,
+            took: Duration::ZERO,
+            ended: HttpEnded::Abandoned,
+        };
+        Self { judge, ticket: Some(ticket), outcome, out: Arc::default(), started: Instant::now() }
+    }
+
+    /// Closes the case with `refusal`, which the box is told.
+    fn refuse(mut self, refusal: Refusal) -> Refusal {
+        self.close(HttpEnded::Refused(refusal.clone()));
+        refusal
+    }
+
+    fn received(&mut self, bytes: u64) {
+        self.outcome.bytes_in += bytes;
+    }
+
+    fn hidden(&mut self, count: usize) {
+        self.outcome.hidden += count;
+    }
+
+    fn finish(&mut self, hidden: usize) {
+        self.hidden(hidden);
+        self.close(HttpEnded::Finished);
+    }
+
+    fn broken(&mut self) {
+        self.close(HttpEnded::Broken);
+    }
+
+    fn close(&mut self, ended: HttpEnded) {
+        let Some(ticket) = self.ticket.take() else { return };
+        let mut outcome = self.outcome.clone();
+        outcome.ended = ended;
+        outcome.took = self.started.elapsed();
+        outcome.bytes_out = self.out.load(Ordering::Relaxed);
+        self.judge.after(ticket, outcome);
+    }
+}
+
+impl<J: RequestJudge> Drop for Case<J> {
+    fn drop(&mut self) {
+        self.close(HttpEnded::Abandoned);
+    }
+}
+
+/// A refusal that a program can read: the reason in a header, and a JSON body.
+fn refuse<J: RequestJudge>(refusal: &Refusal) -> Answer<J> {
+    let mut response = Response::new(Either::Right(Full::new(Bytes::from(refusal.to_json()))));
+    *response.status_mut() =
+        StatusCode::from_u16(refusal.status().code()).unwrap_or(StatusCode::FORBIDDEN);
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    note(headers, REASON_HEADER, refusal.code());
+    if let Some(question) = refusal.approval() {
+        note(headers, APPROVAL_HEADER, question);
+    }
+    response
+}
+
+fn note(headers: &mut HeaderMap, name: &'static str, text: &str) {
+    if let Ok(value) = HeaderValue::from_str(text) {
+        headers.insert(name, value);
+    }
+}
+
+fn refused_tls() -> Ended {
+    let text =
+        "the client did not finish the TLS handshake; does it trust /etc/bartizan/roots.pem?";
+    Ended::Refused(Refusal::new(Status::Misdirected, "client-tls", text))
+}
+
+fn ended(error: &hyper::Error) -> Result<(), Ended> {
+    if error.is_timeout() {
+        return Err(Ended::Idle);
+    }
+    if error.is_parse() {
+        let text = "a request could not be parsed";
+        return Err(Ended::Refused(Refusal::new(Status::BadRequest, "malformed-request", text)));
+    }
+    Err(Ended::Broken(io::ErrorKind::ConnectionReset))
+}
+
+const BUFFER: usize = 64 * 1024;
+const HEADERS: u32 = 16 * 1024;
+/// Streams that a client may open and reset at once before it is taken for a flood.
+const RESETS: usize = 20;
+const WINDOW: u32 = 1 << 20;

@@ -1,0 +1,187 @@
+//! What passes of a body, and when has it passed whole?
+
+use super::inject::{Masked, Watch};
+use super::{Case, RequestJudge};
+use crate::refuse::{Refusal, Status};
+use bytes::{Buf, Bytes};
+use hyper::body::{Body, Frame, Incoming, SizeHint};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+use thiserror::Error;
+use tokio::time::{Instant, Sleep, sleep};
+
+/// Why a body broke off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub(super) enum BodyFlaw {
+    #[error("the body broke off")]
+    Broken,
+    #[error("the request body did not arrive whole")]
+    Cut,
+}
+
+impl BodyFlaw {
+    pub(super) fn refusal(self) -> Refusal {
+        match self {
+            Self::Broken => {
+                Refusal::new(Status::BadGateway, "upstream-failed", "the answer broke off")
+            }
+            Self::Cut => Refusal::new(
+                Status::BadRequest,
+                "request-cut",
+                "the request body did not arrive whole",
+            ),
+        }
+    }
+}
+
+/// A request's body on its way out: counted, watched for placeholders, and without trailers, which could carry a
+/// credential past the stripping of headers (ATTACKS K04).
+pub(super) struct Outgoing {
+    inner: Incoming,
+    count: Arc<AtomicU64>,
+    watch: Option<Watch>,
+}
+
+impl Outgoing {
+    pub(super) fn new(inner: Incoming, count: Arc<AtomicU64>, watch: Option<Watch>) -> Self {
+        Self { inner, count, watch }
+    }
+}
+
+impl Body for Outgoing {
+    type Data = Bytes;
+    type Error = BodyFlaw;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyFlaw>>> {
+        let this = self.get_mut();
+        loop {
+            let Some(frame) = ready!(Pin::new(&mut this.inner).poll_frame(cx)) else {
+                return Poll::Ready(None);
+            };
+            let frame = frame.map_err(|_| BodyFlaw::Cut)?;
+            let Ok(data) = frame.into_data() else { continue };
+            this.count.fetch_add(data.remaining() as u64, Ordering::Relaxed);
+            if let Some(watch) = &mut this.watch {
+                watch.see(&data);
+            }
+            return Poll::Ready(Some(Ok(Frame::data(data))));
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}
+
+/// An answer's body on its way to the box.
+pub(super) struct Returning<J: RequestJudge> {
+    inner: Incoming,
+    mask: Option<Masked>,
+    case: Case<J>,
+    limit: Duration,
+    idle: Pin<Box<Sleep>>,
+    done: bool,
+}
+
+impl<J: RequestJudge> Returning<J> {
+    pub(super) fn new(
+        inner: Incoming,
+        mask: Option<Masked>,
+        case: Case<J>,
+        limit: Duration,
+    ) -> Self {
+        let idle = Box::pin(sleep(limit));
+        let mut body = Self { inner, mask, case, limit, idle, done: false };
+        // hyper does not poll a body that says it is at its end.
+        if body.is_end_stream() {
+            body.finish();
+        }
+        body
+    }
+
+    fn finish(&mut self) {
+        self.done = true;
+        self.case.finish(self.mask.as_ref().map_or(0, Masked::found));
+    }
+
+    fn fail(&mut self) -> Poll<Option<Result<Frame<Bytes>, BodyFlaw>>> {
+        self.done = true;
+        self.case.broken();
+        Poll::Ready(Some(Err(BodyFlaw::Broken)))
+    }
+}
+
+// Nothing of it is pinned in place but what is boxed or moves freely.
+impl<J: RequestJudge> Unpin for Returning<J> {}
+
+impl<J: RequestJudge> Body for Returning<J> {
+    type Data = Bytes;
+    type Error = BodyFlaw;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyFlaw>>> {
+        let this = self.get_mut();
+        if this.done {
+            return Poll::Ready(None);
+        }
+        loop {
+            let polled = Pin::new(&mut this.inner).poll_frame(cx);
+            let Poll::Ready(frame) = polled else {
+                ready!(this.idle.as_mut().poll(cx));
+                return this.fail();
+            };
+            match frame {
+                Some(Err(_)) => return this.fail(),
+                Some(Ok(frame)) => {
+                    this.idle.as_mut().reset(Instant::now() + this.limit);
+                    let data = match (frame.into_data(), &this.mask) {
+                        (Ok(data), _) => data,
+                        // gRPC says in its trailers how a call ended; what cannot be looked into stays out.
+                        (Err(trailers), None) => return Poll::Ready(Some(Ok(trailers))),
+                        (Err(_), Some(_)) => continue,
+                    };
+                    this.case.received(data.len() as u64);
+                    let data = match &mut this.mask {
+                        Some(mask) => mask.pass(&data),
+                        None => data,
+                    };
+                    // With a known length hyper may not ask for the end once it has every byte.
+                    if this.mask.is_none() && this.inner.is_end_stream() {
+                        this.finish();
+                    }
+                    if !data.is_empty() {
+                        return Poll::Ready(Some(Ok(Frame::data(data))));
+                    }
+                    if this.done {
+                        return Poll::Ready(None);
+                    }
+                }
+                None => {
+                    let rest = this.mask.as_mut().map(Masked::end).unwrap_or_default();
+                    this.finish();
+                    return Poll::Ready((!rest.is_empty()).then(|| Ok(Frame::data(rest))));
+                }
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.done || (self.mask.is_none() && self.inner.is_end_stream())
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        if self.mask.is_some() { SizeHint::default() } else { self.inner.size_hint() }
+    }
+}

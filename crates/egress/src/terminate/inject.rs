@@ -1,0 +1,502 @@
+//! With whose credential does a request reach its host? Ours or none: never the box's own.
+//!
+//! On a host that a secret is bound to, whatever credential the box sends is taken out, and at most one is put
+//! in, on the requests that the binding covers. What comes back from such a host passes a redactor that knows
+//! every value that was used. A placeholder is worth something in no place at all: it stands in the box for
+//! programs that insist on a token, and where one is seen on its way elsewhere, that is an alarm.
+
+use super::RequestJudge;
+use super::request::HttpRequest;
+use crate::name::{HostPort, SecretName};
+use crate::refuse::{Refusal, Status};
+use crate::secret::SecretValue;
+use crate::vault::{Placeholders, Vault};
+use bartizan_gate::seat::Binding;
+use bartizan_scan::{KnownSecret, RedactStream, Redactor, ScanKey};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::sync::{Arc, Mutex, PoisonError};
+use thiserror::Error;
+use zeroize::Zeroizing;
+
+/// Where a request carries its secret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// `authorization: Basic …` with this user.
+    Basic(String),
+    /// `authorization: Bearer …`.
+    Bearer,
+    /// A cookie of this name.
+    Cookie(String),
+    /// A header of this name, the value alone.
+    Header(HeaderName),
+    /// A parameter of the query, of this name.
+    Query(String),
+}
+
+/// Why a text names no place.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("a secret goes in as `bearer`, `basic:USER`, `header:NAME`, `query:NAME` or `cookie:NAME`")]
+pub struct PlaceError(());
+
+impl Place {
+    /// Parses `bearer`, `basic:USER`, `header:NAME`, `query:NAME` or `cookie:NAME`.
+    pub fn parse(text: &str) -> Result<Self, PlaceError> {
+        let (kind, name) = text.split_once(':').unwrap_or((text, ""));
+        let is_word = |name: &str| {
+            !name.is_empty()
+                && name.len() <= 128
+                && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
+        };
+        match kind {
+            "bearer" if name.is_empty() && !text.contains(':') => Ok(Self::Bearer),
+            "basic" if is_word(name) => Ok(Self::Basic(name.to_owned())),
+            "cookie" if is_word(name) => Ok(Self::Cookie(name.to_owned())),
+            "query" if is_word(name) => Ok(Self::Query(name.to_owned())),
+            "header" if is_word(name) && !FRAMING.contains(&name.to_ascii_lowercase().as_str()) => {
+                let name = name.parse().map_err(|_| PlaceError(()))?;
+                Ok(Self::Header(name))
+            }
+            _ => Err(PlaceError(())),
+        }
+    }
+}
+
+/// One secret, where it may go, and how.
+#[derive(Debug, Clone)]
+pub struct Bound {
+    /// Which requests it goes with.
+    pub binding: Binding,
+    /// Where they carry it.
+    pub place: Place,
+}
+
+/// Puts credentials into requests, and keeps them out of answers.
+#[expect(missing_debug_implementations, reason = "it holds the way to secrets")]
+pub struct Injector {
+    vault: Vault,
+    bound: Vec<Bound>,
+    placeholders: Arc<Placeholders>,
+    key: ScanKey,
+    known: Mutex<Knowledge>,
+}
+
+/// The values that this session has used.
+#[derive(Default)]
+struct Knowledge {
+    values: BTreeMap<SecretName, Zeroizing<Vec<u8>>>,
+    redactor: Option<Redactor>,
+}
+
+impl Injector {
+    /// One that knows no secret.
+    pub fn none() -> Self {
+        Self::new(Vault::system(), Vec::new(), Arc::default(), ScanKey::new([0; 32]))
+    }
+
+    /// Over these bindings; `key` colours the labels that stand where a value was echoed.
+    pub fn new(
+        vault: Vault,
+        bound: Vec<Bound>,
+        placeholders: Arc<Placeholders>,
+        key: ScanKey,
+    ) -> Self {
+        Self { vault, bound, placeholders, key, known: Mutex::default() }
+    }
+
+    /// Whether any secret is bound to `target`.
+    pub(crate) fn binds(&self, target: &HostPort) -> bool {
+        self.bound.iter().any(|bound| bound.binding.target == *target)
+    }
+
+    /// Puts the secret that was granted into a request, or refuses the request.
+    pub(super) async fn inject(
+        &self,
+        secret: &SecretName,
+        (target, request): (&HostPort, &HttpRequest),
+        (headers, query): (&mut HeaderMap, &mut Option<String>),
+    ) -> Result<(), Refusal> {
+        let fits = |bound: &&Bound| {
+            let binding = &bound.binding;
+            binding.secret == *secret
+                && binding.covers(request.is_secure(), target, request.method(), request.path())
+        };
+        let bound = self.bound.iter().find(fits).ok_or_else(unavailable)?;
+        let resolved = self.vault.named(secret).await;
+        let value = resolved.map_err(|error| error.refusal())?;
+        self.learn(secret, &value)?;
+        value.danger_expose(|value| put(&bound.place, value, headers, query))
+    }
+
+    /// A mask over what a bound host answers.
+    pub(super) fn mask(&self) -> Option<Masked> {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.redactor.as_ref().map(Masked::new)
+    }
+
+    /// Takes every value out of an answer's headers.
+    pub(super) fn mask_headers(&self, headers: &mut HeaderMap) -> usize {
+        let redactor = {
+            let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+            known.redactor.clone()
+        };
+        let Some(redactor) = redactor else { return 0 };
+        let mut found = 0;
+        for value in headers.values_mut() {
+            let (clean, findings) = redactor.redact_bytes(value.as_bytes());
+            if !findings.is_empty() {
+                found += findings.len();
+                *value =
+                    HeaderValue::from_bytes(&clean).unwrap_or(HeaderValue::from_static("withheld"));
+            }
+        }
+        found
+    }
+
+    /// Looks for placeholders in a request's target and headers; gives each with the place where it stands.
+    pub(super) fn placeholders_in(
+        &self,
+        target: &str,
+        headers: &HeaderMap,
+        bound: bool,
+    ) -> Vec<(SecretName, String)> {
+        let mut found = Vec::new();
+        let mut look = |place: &str, text: &[u8]| {
+            if let Some(secret) = self.placeholders.seen_in(text) {
+                found.push((secret.clone(), place.to_owned()));
+            }
+        };
+        look("url", target.as_bytes());
+        for (name, value) in headers {
+            // Where a credential belongs, on a host that has one, is where a program will put it.
+            if !(bound && is_credential(name.as_str())) {
+                look(name.as_str(), value.as_bytes());
+            }
+        }
+        found
+    }
+
+    /// A watch over a request's body.
+    pub(super) fn watch<J: RequestJudge>(
+        &self,
+        judge: &Arc<J>,
+        target: &HostPort,
+    ) -> Option<Watch> {
+        if self.placeholders.is_empty() {
+            return None;
+        }
+        let (judge, target) = (Arc::clone(judge), target.clone());
+        let alarm = move |secret: &SecretName| judge.alarm(secret, &target, "body");
+        Some(Watch {
+            sought: Arc::clone(&self.placeholders),
+            tail: Vec::new(),
+            alarm: Some(Box::new(alarm)),
+        })
+    }
+
+    fn learn(&self, secret: &SecretName, value: &SecretValue) -> Result<(), Refusal> {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let same = value.danger_expose(|value| {
+            known.values.get(secret).is_some_and(|known| known.as_slice() == value)
+        });
+        if same && known.redactor.is_some() {
+            return Ok(());
+        }
+        value.danger_expose(|value| {
+            known.values.insert(secret.clone(), Zeroizing::new(value.to_vec()));
+        });
+        known.redactor = None;
+        let mut secrets = Vec::new();
+        for (name, value) in &known.values {
+            let text = std::str::from_utf8(value).map_err(|_| unavailable())?;
+            secrets.push(KnownSecret { name: name.to_string(), value: text.to_owned().into() });
+        }
+        let redactor = Redactor::of_values(self.key.clone(), secrets).map_err(|_| {
+            // A value that cannot be kept out of an answer is not sent.
+            Refusal::new(
+                Status::Forbidden,
+                "secret-unfit",
+                "the credential for this host cannot be kept out of answers, so it is not used",
+            )
+        })?;
+        known.redactor = Some(redactor);
+        Ok(())
+    }
+}
+
+/// Takes every credential of the box out of a request to a bound host, and what would make its answer one
+/// that cannot be looked into.
+pub(super) fn strip(
+    headers: &mut HeaderMap,
+    query: Option<&str>,
+) -> Result<Option<String>, Refusal> {
+    let half_signed = |name: &str| name.starts_with("x-amz-") || name.starts_with("x-goog-s");
+    let stripped: Vec<HeaderName> =
+        headers.keys().filter(|name| is_credential(name.as_str())).cloned().collect();
+    for name in stripped {
+        headers.remove(name);
+    }
+    // A value could be pieced together from parts that each are no value.
+    for name in [header::RANGE, header::IF_RANGE] {
+        headers.remove(name);
+    }
+    headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    let Some(query) = query else { return Ok(None) };
+    let mut kept = Vec::new();
+    for pair in query.split('&') {
+        let name = unescaped(pair.split('=').next().unwrap_or_default());
+        if half_signed(&name) {
+            return Err(Refusal::new(
+                Status::Forbidden,
+                "signed-url-refused",
+                "a signed URL carries a credential of its own, and this host has one already",
+            ));
+        }
+        if !QUERY_CREDENTIALS.contains(&name.as_str()) {
+            kept.push(pair);
+        }
+    }
+    let kept = kept.join("&");
+    Ok((!kept.is_empty()).then_some(kept))
+}
+
+fn put(
+    place: &Place,
+    value: &[u8],
+    headers: &mut HeaderMap,
+    query: &mut Option<String>,
+) -> Result<(), Refusal> {
+    let mut set = |name: HeaderName, text: Zeroizing<Vec<u8>>| {
+        let mut value = HeaderValue::from_bytes(&text).map_err(|_| unavailable())?;
+        value.set_sensitive(true);
+        headers.insert(name, value);
+        Ok(())
+    };
+    let joined = |parts: &[&[u8]]| Zeroizing::new(parts.concat());
+    match place {
+        Place::Bearer => set(header::AUTHORIZATION, joined(&[b"Bearer ", value])),
+        Place::Basic(user) => {
+            let pair = joined(&[user.as_bytes(), b":", value]);
+            let code = Zeroizing::new(STANDARD.encode(pair.as_slice()));
+            set(header::AUTHORIZATION, joined(&[b"Basic ", code.as_bytes()]))
+        }
+        Place::Header(name) => set(name.clone(), joined(&[value])),
+        Place::Cookie(name) => set(header::COOKIE, joined(&[name.as_bytes(), b"=", value])),
+        Place::Query(name) => {
+            let mut text = query.take().map(|kept| kept + "&").unwrap_or_default();
+            text.push_str(name);
+            text.push('=');
+            for byte in value {
+                if byte.is_ascii_alphanumeric() || b"-._~".contains(byte) {
+                    text.push(char::from(*byte));
+                } else {
+                    _ = write!(text, "%{byte:02X}");
+                }
+            }
+            *query = Some(text);
+            Ok(())
+        }
+    }
+}
+
+/// An answer's body without the values.
+pub(super) struct Masked {
+    stream: Option<RedactStream>,
+    found: usize,
+}
+
+impl Masked {
+    fn new(redactor: &Redactor) -> Self {
+        Self { stream: Some(redactor.stream()), found: 0 }
+    }
+
+    pub(super) fn pass(&mut self, chunk: &[u8]) -> Bytes {
+        let mut out = Vec::with_capacity(chunk.len());
+        if let Some(stream) = &mut self.stream {
+            stream.push(chunk, &mut out);
+            self.found = stream.found();
+        }
+        out.into()
+    }
+
+    pub(super) fn end(&mut self) -> Bytes {
+        let mut out = Vec::new();
+        if let Some(stream) = self.stream.take() {
+            self.found = self.found.max(stream.finish(&mut out).len());
+        }
+        out.into()
+    }
+
+    /// How many values were hidden.
+    pub(super) fn found(&self) -> usize {
+        self.found
+    }
+}
+
+type Alarm = dyn Fn(&SecretName) + Send + Sync;
+
+/// Looks for placeholders in a body as it passes; says so once.
+pub(super) struct Watch {
+    sought: Arc<Placeholders>,
+    tail: Vec<u8>,
+    alarm: Option<Box<Alarm>>,
+}
+
+impl Watch {
+    pub(super) fn see(&mut self, chunk: &[u8]) {
+        let Some(alarm) = &self.alarm else { return };
+        self.tail.extend_from_slice(chunk);
+        if let Some(secret) = self.sought.seen_in(&self.tail) {
+            alarm(secret);
+            self.alarm = None;
+            self.tail = Vec::new();
+            return;
+        }
+        let from = self.tail.len().saturating_sub(self.sought.longest());
+        self.tail.drain(..from);
+    }
+}
+
+/// Whether a header by this name commonly carries a credential.
+fn is_credential(name: &str) -> bool {
+    name.starts_with("proxy-")
+        || [
+            "authorization",
+            "cookie",
+            "token",
+            "api-key",
+            "apikey",
+            "secret",
+            "password",
+            "credential",
+            "session",
+        ]
+        .iter()
+        .any(|word| name.contains(word))
+        || name.starts_with("x-amz-")
+        || name.starts_with("x-goog-")
+        || name == "x-auth"
+}
+
+fn unescaped(name: &str) -> String {
+    let mut out = Vec::new();
+    let mut rest = name.as_bytes();
+    while let [byte, after @ ..] = rest {
+        rest = after;
+        let digit =
+            |byte: &u8| char::from(*byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+        if let (b'%', [high, low, after @ ..]) = (byte, after)
+            && let (Some(high), Some(low)) = (digit(high), digit(low))
+        {
+            out.push(high << 4 | low);
+            rest = after;
+        } else {
+            out.push(*byte);
+        }
+    }
+    String::from_utf8_lossy(&out).to_ascii_lowercase()
+}
+
+fn unavailable() -> Refusal {
+    let text = "the credential for this host is not available";
+    Refusal::new(Status::Forbidden, "secret-unavailable", text)
+}
+
+/// Headers that say where a request ends or goes: no secret belongs there.
+const FRAMING: [&str; 6] =
+    ["connection", "content-length", "host", "te", "transfer-encoding", "upgrade"];
+
+/// Parameters by which services take credentials in a URL.
+const QUERY_CREDENTIALS: [&str; 16] = [
+    "access_token",
+    "api-key",
+    "api_key",
+    "apikey",
+    "auth",
+    "authorization",
+    "client_secret",
+    "job_token",
+    "key",
+    "oauth_token",
+    "passwd",
+    "password",
+    "private_token",
+    "sig",
+    "signature",
+    "token",
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::vault::SecretKind;
+
+    #[test]
+    fn a_place_is_read_or_refused() {
+        assert_eq!(Place::parse("bearer"), Ok(Place::Bearer));
+        assert_eq!(Place::parse("basic:x-access-token"), Ok(Place::Basic("x-access-token".into())));
+        assert!(matches!(Place::parse("header:PRIVATE-TOKEN"), Ok(Place::Header(_))));
+        for text in [
+            "",
+            "bearer:",
+            "basic",
+            "header:",
+            "header:host",
+            "header:a b",
+            "query:a&b",
+            "cookie:a=b",
+            "x",
+        ] {
+            assert!(Place::parse(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn no_credential_of_the_box_remains() {
+        let mut headers = HeaderMap::new();
+        for name in [
+            "authorization",
+            "proxy-authorization",
+            "cookie",
+            "x-api-key",
+            "private-token",
+            "x-amz-security-token",
+            "x-goog-api-key",
+            "x-auth-token",
+            "range",
+        ] {
+            headers.append(name.parse::<HeaderName>().unwrap(), HeaderValue::from_static("1"));
+            headers.append(name.parse::<HeaderName>().unwrap(), HeaderValue::from_static("2"));
+        }
+        headers.insert("accept", HeaderValue::from_static("*/*"));
+        let query = "a=1&access%5Ftoken=x&KEY=y&b=2&token";
+        let kept = strip(&mut headers, Some(query)).unwrap();
+        assert_eq!(kept.as_deref(), Some("a=1&b=2"));
+        assert_eq!(headers.keys().collect::<Vec<_>>(), ["accept", "accept-encoding"]);
+        let signed = strip(&mut headers, Some("X-Amz-Signature=1")).unwrap_err();
+        assert_eq!(signed.code(), "signed-url-refused");
+    }
+
+    #[test]
+    fn a_placeholder_is_seen_across_chunks_and_once() {
+        let secret = SecretName::parse("s").unwrap();
+        let made = Placeholders::make([(secret.clone(), SecretKind::GithubToken)]).unwrap();
+        let text = made.of(&secret).unwrap().to_owned();
+        let seen = Arc::new(Mutex::new(0));
+        let count = Arc::clone(&seen);
+        let mut watch = Watch {
+            sought: Arc::new(made),
+            tail: Vec::new(),
+            alarm: Some(Box::new(move |_| *count.lock().unwrap() += 1)),
+        };
+        let (front, back) = text.split_at(7);
+        for chunk in ["xx ", front, "", back, " yy", &text] {
+            watch.see(chunk.as_bytes());
+        }
+        assert_eq!(*seen.lock().unwrap(), 1);
+    }
+}
