@@ -6,7 +6,7 @@ use crate::report::{Failure, Problem, Voice, safe};
 use bartizan_scan::{Confidence, Finding, KnownSecret, Redactor, ScanKey};
 use serde_json::{Map, Value, json};
 use std::fs::{self, File};
-use std::io::{self, BufRead, BufReader, Read, Write};
+use std::io::{self, BufRead, BufReader};
 use std::path::{Path, PathBuf};
 
 /// `bartizan scan`.
