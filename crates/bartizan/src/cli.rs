@@ -146,6 +146,9 @@ pub(crate) struct RunArgs {
     /// Land nothing at the end: keep every change until `bartizan changes apply`
     #[arg(long, conflicts_with_all = ["direct", "read_only"])]
     pub(crate) review: bool,
+    /// Start in no weaker box than this; without it, tier A where it can be had, else tier B
+    #[arg(long, value_name = "TIER")]
+    pub(crate) require_tier: Option<RequiredTier>,
     /// Print the summary as JSON, on standard error
     #[arg(long, conflicts_with = "no_summary")]
     pub(crate) json: bool,
@@ -156,6 +159,15 @@ pub(crate) struct RunArgs {
     #[arg(value_name = "CMD", required = true, num_args = 1.., trailing_var_arg = true, allow_hyphen_values = true)]
     #[arg(value_hint = ValueHint::CommandWithArguments)]
     pub(crate) command: Vec<OsString>,
+}
+
+/// The weakest box that will do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum RequiredTier {
+    /// Namespaces: what is not for the box is not there.
+    A,
+    /// The host's namespaces, walled off by Landlock and a filter.
+    B,
 }
 
 /// How a command's client is chosen.
@@ -472,6 +484,9 @@ pub(crate) struct KeeperArgs {
 /// `bartizan doctor`.
 #[derive(Debug, Args)]
 pub(crate) struct DoctorArgs {
+    /// Print the `AppArmor` profile that gives this program user namespaces, and nothing else
+    #[arg(long, conflicts_with = "json")]
+    pub(crate) apparmor_profile: bool,
     /// Print the findings as JSON
     #[arg(long)]
     pub(crate) json: bool,

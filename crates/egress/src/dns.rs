@@ -92,11 +92,16 @@ pub async fn serve_tcp(listener: TcpListener, names: Arc<SyntheticNames>) -> io:
         };
         let names = Arc::clone(&names);
         tasks.spawn(async move {
-            // A connection that fails concerns only the program that made it.
-            drop(timeout(TCP_LIFETIME, converse(stream, &names)).await);
+            serve_stream(stream, &names).await;
             drop(seat);
         });
     }
+}
+
+/// Serves one connection that was accepted elsewhere, for as long as it may last.
+pub async fn serve_stream(stream: TcpStream, names: &SyntheticNames) {
+    // A connection that fails concerns only the program that made it.
+    drop(timeout(TCP_LIFETIME, converse(stream, names)).await);
 }
 
 async fn converse(mut stream: TcpStream, names: &SyntheticNames) -> io::Result<()> {

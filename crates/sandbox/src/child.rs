@@ -191,7 +191,7 @@ impl<'a> Builder<'a> {
             }
             Op::NoNewPrivileges => rustix::thread::set_no_new_privs(true),
             Op::Landlock { rights, scoped, rules } => {
-                let ruleset = sys::landlock_ruleset(*rights, *scoped)?;
+                let ruleset = sys::landlock_ruleset(*rights, 0, *scoped)?;
                 for rule in rules {
                     let parent = rustix::fs::open(rule.path.as_c_str(), PATH_ONLY, Mode::empty())?;
                     sys::landlock_allow(ruleset.as_fd(), parent.as_fd(), rule.rights)?;
@@ -441,7 +441,7 @@ fn make_file(path: &CStr, contents: &[u8], mode: u32) -> Result<(), Errno> {
     Ok(())
 }
 
-fn limit(resource: crate::op::Resource, value: u64) -> Result<(), Errno> {
+pub(crate) fn limit(resource: crate::op::Resource, value: u64) -> Result<(), Errno> {
     let hard = rustix::process::getrlimit(resource).maximum.unwrap_or(u64::MAX);
     let value = Some(value.min(hard));
     rustix::process::setrlimit(resource, Rlimit { current: value, maximum: value })
@@ -478,7 +478,7 @@ fn drop_capabilities() -> Result<(), Errno> {
     }
 }
 
-const PATH_ONLY: OFlags = OFlags::PATH.union(OFlags::CLOEXEC);
+pub(crate) const PATH_ONLY: OFlags = OFlags::PATH.union(OFlags::CLOEXEC);
 const CLONE_TREE: OpenTreeFlags = OpenTreeFlags::OPEN_TREE_CLONE
     .union(OpenTreeFlags::OPEN_TREE_CLOEXEC)
     .union(OpenTreeFlags::AT_RECURSIVE)

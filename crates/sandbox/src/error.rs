@@ -41,6 +41,14 @@ pub enum PlanError {
         /// What it would show.
         private: PathBuf,
     },
+    /// A box without namespaces cannot do what is asked.
+    #[error("a box of tier B cannot {what}\n  hint: {remedy}")]
+    TierB {
+        /// What it cannot do.
+        what: &'static str,
+        /// What to do instead.
+        remedy: &'static str,
+    },
     /// A synthetic file or socket lies where the box has no directory of its own.
     #[error("`{}` cannot be placed in the box: {reason}", path.display())]
     Unplaceable {
@@ -72,6 +80,26 @@ pub enum PlanError {
         problem: String,
         /// What to do.
         remedy: &'static str,
+    },
+}
+
+/// A box that was neither planned nor started.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// It cannot be planned as asked.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+    /// It could not be started.
+    #[error(transparent)]
+    Spawn(#[from] SpawnError),
+    /// This host carries neither tier, so nothing was run (tier C).
+    #[error("no box can be had here. Tier A: {a}\n  and tier B: {b}")]
+    NoTier {
+        /// Why not tier A, with the remedy.
+        a: Box<Self>,
+        /// Why not tier B, with the remedy.
+        b: Box<Self>,
     },
 }
 

@@ -32,12 +32,14 @@ mod spawn;
 mod spec;
 mod status;
 mod sys;
+mod tier;
+mod tierb;
 mod watch;
 mod wire;
 pub mod writeback;
 
 pub use backend::{Backend, HostKernel};
-pub use error::{Fault, Mechanism, PlanError, SpawnError};
+pub use error::{Fault, Mechanism, PlanError, SpawnError, StartError};
 pub use host::HostFacts;
 pub use layer::LayerUse;
 pub use linux::seccomp::{filter_bytes, filter_rules};
@@ -49,4 +51,6 @@ pub use spawn::spawn;
 pub use spec::{
     Access, BoundSocket, BoxSpec, Limits, Stdio, Stream, SyntheticFile, WindowSize, WorkspaceMode,
 };
-pub use status::{Enforcement, Item, Strength};
+pub use status::{Enforcement, Item, Strength, Tier};
+pub use tier::{Accept, start};
+pub use tierb::{Folder, Origins};

@@ -146,6 +146,8 @@ pub(crate) enum Tag {
     DnsTcp = 5,
     HttpProxy = 6,
     Socks = 7,
+    /// Where calls that the filter asks about are heard (tier B).
+    Questions = 8,
 }
 
 /// A bind of something into the view.

@@ -217,7 +217,7 @@ fn accounts(spec: &BoxSpec, facts: &HostFacts) -> Vec<SyntheticFile> {
     ]
 }
 
-fn check_paths(spec: &BoxSpec) -> Result<(), PlanError> {
+pub(crate) fn check_paths(spec: &BoxSpec) -> Result<(), PlanError> {
     let plain = |path: &Path| {
         path.is_absolute()
             && !path.as_os_str().as_bytes().contains(&0)
@@ -249,13 +249,16 @@ fn check_paths(spec: &BoxSpec) -> Result<(), PlanError> {
     }
 }
 
-fn check_user(name: &str) -> Result<(), PlanError> {
+pub(crate) fn check_user(name: &str) -> Result<(), PlanError> {
     let fits = (1..=32).contains(&name.len())
         && name.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-'));
     if fits { Ok(()) } else { Err(PlanError::UserName { name: name.to_owned() }) }
 }
 
-fn check_workspace<'a>(spec: &BoxSpec, facts: &'a HostFacts) -> Result<&'a PathFact, PlanError> {
+pub(crate) fn check_workspace<'a>(
+    spec: &BoxSpec,
+    facts: &'a HostFacts,
+) -> Result<&'a PathFact, PlanError> {
     let path = &spec.workspace;
     let refuse =
         |problem: String, remedy| Err(PlanError::Workspace { path: path.clone(), problem, remedy });
@@ -313,7 +316,11 @@ fn check_workspace<'a>(spec: &BoxSpec, facts: &'a HostFacts) -> Result<&'a PathF
     Ok(fact)
 }
 
-fn check_readable(path: &Path, spec: &BoxSpec, facts: &HostFacts) -> Result<(), PlanError> {
+pub(crate) fn check_readable(
+    path: &Path,
+    spec: &BoxSpec,
+    facts: &HostFacts,
+) -> Result<(), PlanError> {
     let resolved = facts.path(path).map_or(path, |fact| fact.canonical.as_path());
     let wide = [Path::new("/"), Path::new("/etc"), Path::new("/run")];
     let private = wide.into_iter().find(|wide| *wide == resolved).map(Path::to_owned);

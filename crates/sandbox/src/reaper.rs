@@ -36,7 +36,7 @@ pub(crate) fn keep(socket: RawFd, program: i32, wall: Option<Duration>) -> ! {
 }
 
 /// Closes every descriptor but the two that are used: those kept for the program's streams, and mounts made by root.
-fn leave_the_rest(socket: BorrowedFd<'_>, children: &OwnedFd) {
+pub(crate) fn leave_the_rest(socket: BorrowedFd<'_>, children: &OwnedFd) {
     let (socket, children) =
         (sys::number(socket).cast_unsigned(), sys::number(children).cast_unsigned());
     let (low, high) = (socket.min(children), socket.max(children));
@@ -97,13 +97,13 @@ fn bury(program: i32) -> Option<i32> {
     ended
 }
 
-fn now() -> Duration {
+pub(crate) fn now() -> Duration {
     let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
     Duration::try_from(now).unwrap_or_default()
 }
 
 /// Gives back the anonymous memory copied from the supervisor: its heap may hold secrets, and it would count as the box's.
-fn forget_supervisor() {
+pub(crate) fn forget_supervisor() {
     let Ok(maps) =
         rustix::fs::open(c"/proc/self/maps", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
     else {

@@ -3,6 +3,7 @@ use crate::linux::cgroup::Groups;
 use crate::plan::Plan;
 use crate::status::Enforcement;
 use crate::sys;
+use crate::tierb::{DiskWatch, Folder, Origins, Settling};
 use crate::watch::Watch;
 use crate::wire::{LENGTH, Message};
 use rustix::io::Errno;
@@ -30,6 +31,8 @@ pub struct Running {
     pub report: Enforcement,
     /// The box's life: end it, wait for it. Dropping it ends the box.
     pub life: Life,
+    /// What the box has on the host's disk (tier B). It holds what `upper` shows: drop it last.
+    pub folder: Option<Folder>,
 }
 
 /// The supervisor's ends of the box's standard streams. What the box writes is bounded by whoever reads.
@@ -59,6 +62,9 @@ pub struct Capture {
     pub http_proxy: Option<TcpListener>,
     /// A SOCKS5 proxy at `127.0.0.1:1080`.
     pub socks: Option<TcpListener>,
+    /// Tells the box's connections from others, and where they were meant to go. Where [`Origins::must_ask`], a
+    /// connection that it does not know must be dropped.
+    pub origins: Origins,
 }
 
 /// How a box ended, and what it used.
@@ -76,6 +82,8 @@ pub struct Exit {
 pub enum Reason {
     /// The program ended with this exit code.
     Exited(i32),
+    /// The box wrote more than it may.
+    DiskLimit,
     /// The program was ended for writing a file beyond the limit.
     FileSizeLimit,
     /// The supervisor ended the box.
@@ -106,7 +114,7 @@ impl Exit {
             Reason::Exited(code) => code,
             Reason::Signalled(signal) => 128 + signal,
             Reason::FileSizeLimit => 128 + libc::SIGXFSZ,
-            Reason::Killed | Reason::MemoryLimit | Reason::WallClock => 137,
+            Reason::DiskLimit | Reason::Killed | Reason::MemoryLimit | Reason::WallClock => 137,
         }
     }
 }
@@ -121,6 +129,10 @@ pub struct Life {
     killed: Arc<AtomicBool>,
     watch: Option<Watch>,
     exit: Option<Exit>,
+    /// What ends the box when it is sent to its first process.
+    signal: Signal,
+    disk: Option<DiskWatch>,
+    settling: Option<Settling>,
 }
 
 impl Life {
@@ -133,17 +145,28 @@ impl Life {
             killed: Arc::new(AtomicBool::new(false)),
             watch: None,
             exit: None,
+            signal: Signal::KILL,
+            disk: None,
+            settling: None,
         }
+    }
+
+    /// The life of a box that its keeper ends, when it is told to.
+    pub(crate) fn kept(pidfd: OwnedFd, socket: OwnedFd, groups: Groups, pid: i32) -> Self {
+        let mut life = Self::new(pidfd, socket, groups, pid);
+        life.signal = Signal::TERM;
+        life
     }
 
     /// Ends the box at once: every process in it. Harmless when it has ended.
     pub fn kill(&self) -> io::Result<()> {
-        kill(&self.pidfd, &self.killed)
+        kill(&self.pidfd, self.signal, &self.killed)
     }
 
     /// Something that can end the box while another thread waits for it.
     pub fn killer(&self) -> io::Result<Killer> {
-        Ok(Killer { pidfd: self.pidfd.try_clone()?, killed: Arc::clone(&self.killed) })
+        let (pidfd, killed) = (self.pidfd.try_clone()?, Arc::clone(&self.killed));
+        Ok(Killer { pidfd, signal: self.signal, killed })
     }
 
     /// Waits for the end of the box and tells how it was. Returns at once when [`Life::pidfd`] is readable.
@@ -161,8 +184,15 @@ impl Life {
         };
         let over =
             watched.is_some_and(|watched| watched.over) || oom_kills.is_some_and(|kills| kills > 0);
-        let exit = Exit { reason: self.reason(usage.status, over), peak };
+        let reason = match self.disk.take() {
+            Some(disk) if disk.over() => Reason::DiskLimit,
+            _ => self.reason(usage.status, over),
+        };
+        let exit = Exit { reason, peak };
         self.groups = Groups::default();
+        if let Some(settling) = self.settling.take() {
+            settling.settle()?;
+        }
         self.exit = Some(exit.clone());
         Ok(exit)
     }
@@ -184,8 +214,25 @@ impl Life {
     /// Watches what the kernel does not limit here.
     pub(crate) fn watch(&mut self, plan: &Plan) {
         if !plan.cgroup.counts_memory() {
-            self.watch = Watch::start(&self.pidfd, self.pid, plan.limits.memory_bytes).ok();
+            self.watch_memory(plan.limits.memory_bytes);
         }
+    }
+
+    pub(crate) fn watch_memory(&mut self, bytes: u64) {
+        self.watch = Watch::start(&self.pidfd, self.pid, bytes, self.signal).ok();
+    }
+
+    pub(crate) fn watch_disk(&mut self, watch: DiskWatch) {
+        self.disk = Some(watch);
+    }
+
+    /// What is to be done once every process is gone; [`Life::wait`] fails when it does.
+    pub(crate) fn at_end(&mut self, settling: Settling) {
+        self.settling = Some(settling);
+    }
+
+    pub(crate) fn pidfd_owned(&self) -> &OwnedFd {
+        &self.pidfd
     }
 
     /// The last thing pid 1 said, and what its own end adds to it.
@@ -218,19 +265,20 @@ impl Life {
 #[derive(Debug)]
 pub struct Killer {
     pidfd: OwnedFd,
+    signal: Signal,
     killed: Arc<AtomicBool>,
 }
 
 impl Killer {
     /// Ends the box at once: every process in it. Harmless when it has ended.
     pub fn kill(&self) -> io::Result<()> {
-        kill(&self.pidfd, &self.killed)
+        kill(&self.pidfd, self.signal, &self.killed)
     }
 }
 
-fn kill(pidfd: &OwnedFd, killed: &AtomicBool) -> io::Result<()> {
+fn kill(pidfd: &OwnedFd, signal: Signal, killed: &AtomicBool) -> io::Result<()> {
     killed.store(true, Ordering::SeqCst);
-    match rustix::process::pidfd_send_signal(pidfd, Signal::KILL) {
+    match rustix::process::pidfd_send_signal(pidfd, signal) {
         Ok(()) | Err(Errno::SRCH) => Ok(()),
         Err(errno) => Err(errno.into()),
     }

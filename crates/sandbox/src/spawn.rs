@@ -199,7 +199,7 @@ fn finish(
     }
     let report = status::report(plan, redirect);
     life.watch(plan);
-    Ok(Running { stdio, capture, upper, workspace, report, life })
+    Ok(Running { stdio, capture, upper, workspace, report, life, folder: None })
 }
 
 fn sort(
@@ -222,7 +222,7 @@ fn sort(
 }
 
 /// The next message, within the time a start may take.
-fn hear(life: &Life) -> io::Result<(Message, Vec<OwnedFd>)> {
+pub(crate) fn hear(life: &Life) -> io::Result<(Message, Vec<OwnedFd>)> {
     let mut ready = [PollFd::new(life.socket(), PollFlags::IN)];
     if rustix::io::retry_on_intr(|| rustix::event::poll(&mut ready, Some(&START_TIME)))? == 0 {
         return Err(io::ErrorKind::TimedOut.into());

@@ -7,7 +7,18 @@ use std::fmt;
 /// The enforcement report of one box: one item for each wall and limit, in the order they were raised.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Enforcement {
+    tier: Tier,
     items: Vec<Item>,
+}
+
+/// How strong a box is as a whole.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Tier {
+    /// Namespaces: what is not for the box is not there.
+    #[default]
+    A,
+    /// The host's namespaces, walled off by Landlock, a filter and connects on behalf.
+    B,
 }
 
 /// One wall or limit and how strongly it holds.
@@ -38,9 +49,14 @@ impl Enforcement {
         &self.items
     }
 
-    /// The tier of this box; tier B boxes do not exist yet, and a host that cannot carry tier A is refused.
-    pub const fn tier(&self) -> &'static str {
-        "A"
+    /// The tier of this box.
+    pub const fn tier(&self) -> Tier {
+        self.tier
+    }
+
+    /// The report of a box of tier B, empty yet.
+    pub(crate) fn tier_b() -> Self {
+        Self { tier: Tier::B, items: Vec::new() }
     }
 
     /// The item called `name`.
@@ -55,6 +71,15 @@ impl Enforcement {
         detail: impl Into<String>,
     ) {
         self.items.push(Item { name, strength, detail: detail.into() });
+    }
+}
+
+impl fmt::Display for Tier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::A => "A",
+            Self::B => "B",
+        })
     }
 }
 

@@ -170,8 +170,8 @@ pub(crate) fn landlock_abi() -> i32 {
 }
 
 /// A new ruleset that handles these rights and scopes; what a kernel of `abi` does not know must be left out by the caller.
-pub(crate) fn landlock_ruleset(rights: u64, scoped: u64) -> Result<OwnedFd, Errno> {
-    let attributes = LandlockRuleset { rights, net: 0, scoped };
+pub(crate) fn landlock_ruleset(rights: u64, net: u64, scoped: u64) -> Result<OwnedFd, Errno> {
+    let attributes = LandlockRuleset { rights, net, scoped };
     // Kernels before ABI 6 know a shorter structure, and accept a longer one only when the rest is zero, which it is then.
     // SAFETY: a valid landlock_ruleset_attr of the size given.
     let fd = checked(unsafe {
@@ -219,6 +219,147 @@ pub(crate) fn seccomp(filter: &[libc::sock_filter]) -> Result<(), Errno> {
         libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, 0, &raw const program)
     })
     .map(drop)
+}
+
+/// Installs a filter on this thread and all it starts, and returns where the calls that it asks about are heard.
+pub(crate) fn seccomp_asking(filter: &[libc::sock_filter]) -> Result<OwnedFd, Errno> {
+    let program = libc::sock_fprog {
+        len: u16::try_from(filter.len()).map_err(|_| Errno::TOOBIG)?,
+        filter: filter.as_ptr().cast_mut(),
+    };
+    let install = |flags: libc::c_ulong| {
+        // SAFETY: the kernel copies `len` instructions from `filter`, which is that long, and does not write to it.
+        checked(unsafe {
+            libc::syscall(
+                libc::SYS_seccomp,
+                libc::SECCOMP_SET_MODE_FILTER,
+                flags,
+                &raw const program,
+            )
+        })
+    };
+    // Where the kernel can (5.19), a signal does not break off a call that has been heard: it would be made twice.
+    let steady =
+        libc::SECCOMP_FILTER_FLAG_NEW_LISTENER | libc::SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV;
+    let fd = match install(steady) {
+        Err(Errno::INVAL) => install(libc::SECCOMP_FILTER_FLAG_NEW_LISTENER)?,
+        answer => answer?,
+    };
+    let fd = RawFd::try_from(fd).map_err(|_| Errno::OVERFLOW)?;
+    // SAFETY: the kernel has just returned this new descriptor.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// A call that a filter asks about.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Question {
+    pub(crate) id: u64,
+    /// The thread that makes the call.
+    pub(crate) thread: i32,
+    pub(crate) call: libc::c_long,
+    pub(crate) arguments: [u64; 6],
+}
+
+/// The next question (supervisor's side). Blocks until there is one.
+pub(crate) fn hear_question(listener: BorrowedFd<'_>) -> Result<Question, Errno> {
+    // SAFETY: all-zero bytes are a valid seccomp_notif.
+    let mut heard: libc::seccomp_notif = unsafe { std::mem::zeroed() };
+    // SAFETY: the request carries the size of this very structure, which the kernel fills; one that has grown answers
+    // EINVAL or ENOTTY instead.
+    checked(i64::from(unsafe {
+        libc::ioctl(listener.as_raw_fd(), libc::SECCOMP_IOCTL_NOTIF_RECV, &raw mut heard)
+    }))?;
+    Ok(Question {
+        id: heard.id,
+        thread: heard.pid.cast_signed(),
+        call: libc::c_long::from(heard.data.nr),
+        arguments: heard.data.args,
+    })
+}
+
+/// Answers a question with what the call shall return. The call itself is never let through: what a pointer leads to can
+/// change after it was looked at.
+pub(crate) fn answer_question(
+    listener: BorrowedFd<'_>,
+    id: u64,
+    answer: Result<(), Errno>,
+) -> Result<(), Errno> {
+    let error = answer.map_or_else(|errno| -errno.raw_os_error(), |()| 0);
+    let answer = libc::seccomp_notif_resp { id, val: 0, error, flags: 0 };
+    // SAFETY: the request carries the size of this very structure, which the kernel only reads.
+    checked(i64::from(unsafe {
+        libc::ioctl(listener.as_raw_fd(), libc::SECCOMP_IOCTL_NOTIF_SEND, &raw const answer)
+    }))
+    .map(drop)
+}
+
+/// Whether the thread that asked still waits, so that its number is still its own.
+pub(crate) fn still_asks(listener: BorrowedFd<'_>, id: u64) -> bool {
+    // SAFETY: the kernel reads one u64.
+    let answer = unsafe {
+        libc::ioctl(listener.as_raw_fd(), libc::SECCOMP_IOCTL_NOTIF_ID_VALID, &raw const id)
+    };
+    answer == 0
+}
+
+/// Reads another process's memory (supervisor's side), as far as it is there; returns how much.
+pub(crate) fn read_memory(thread: i32, address: u64, into: &mut [u8]) -> Result<usize, Errno> {
+    let address = usize::try_from(address).map_err(|_| Errno::FAULT)?;
+    let local = libc::iovec { iov_base: into.as_mut_ptr().cast(), iov_len: into.len() };
+    let remote =
+        libc::iovec { iov_base: ptr::without_provenance_mut(address), iov_len: into.len() };
+    // SAFETY: the kernel writes at most `into.len()` bytes to `into`; the remote address is the other process's.
+    let read =
+        unsafe { libc::process_vm_readv(thread, &raw const local, 1, &raw const remote, 1, 0) };
+    usize::try_from(checked(i64::try_from(read).unwrap_or(-1))?).map_err(|_| Errno::FAULT)
+}
+
+/// Copies this process without any new namespace. Plain `clone`: a host that refuses namespaces often refuses `clone3`.
+pub(crate) fn clone_plain() -> Result<Side, Errno> {
+    let mut pidfd: RawFd = -1;
+    let flags = libc::CLONE_PIDFD | libc::SIGCHLD;
+    // SAFETY: without CLONE_VM and with a null stack the child goes on here with a copy of this memory; the kernel writes
+    // one int through the third argument, which outlives the call.
+    let pid = unsafe { libc::syscall(libc::SYS_clone, flags, 0, &raw mut pidfd, 0, 0) };
+    match checked(pid)? {
+        0 => Ok(Side::Child),
+        pid => {
+            // SAFETY: the kernel has just put a new descriptor there that nobody else owns.
+            let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
+            Ok(Side::Parent { pid: i32::try_from(pid).map_err(|_| Errno::OVERFLOW)?, pidfd })
+        }
+    }
+}
+
+/// Copies this process within its namespaces, as `fork` does; `None` in the copy.
+pub(crate) fn fork() -> Result<Option<i32>, Errno> {
+    // SAFETY: without CLONE_VM and with a null stack the child goes on here with a copy of this memory.
+    let pid = unsafe { libc::syscall(libc::SYS_clone, libc::SIGCHLD, 0, 0, 0, 0) };
+    match checked(pid)? {
+        0 => Ok(None),
+        pid => Ok(Some(i32::try_from(pid).map_err(|_| Errno::OVERFLOW)?)),
+    }
+}
+
+/// A descriptor that becomes readable when a child has changed state or this process is told to end; both signals must be
+/// blocked.
+pub(crate) fn end_signals() -> Result<OwnedFd, Errno> {
+    let mut set = only(libc::SIGCHLD);
+    // SAFETY: the set is whole and the signal a valid number.
+    unsafe { libc::sigaddset(&raw mut set, libc::SIGTERM) };
+    // SAFETY: `set` is a whole, initialised set.
+    let fd = checked(i64::from(unsafe {
+        libc::signalfd(-1, &raw const set, libc::SFD_CLOEXEC | libc::SFD_NONBLOCK)
+    }))?;
+    let fd = RawFd::try_from(fd).map_err(|_| Errno::OVERFLOW)?;
+    // SAFETY: the kernel has just returned this new descriptor.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// In the keeper of a box with a user of its own: ends every other process of that user.
+pub(crate) fn kill_user() {
+    // SAFETY: sends a signal; the caller has become the box's own user, so -1 reaches that user's processes only.
+    unsafe { libc::kill(-1, libc::SIGKILL) };
 }
 
 /// Joins a new, empty session keyring.

@@ -34,14 +34,19 @@ struct Seen {
 
 impl Watch {
     /// Watches the box for as long as somebody else holds `pidfd`, or until it has ended.
-    pub(crate) fn start(pidfd: &Arc<OwnedFd>, pid: i32, limit_bytes: u64) -> io::Result<Self> {
+    pub(crate) fn start(
+        pidfd: &Arc<OwnedFd>,
+        pid: i32,
+        limit_bytes: u64,
+        signal: Signal,
+    ) -> io::Result<Self> {
         static WATCHER: OnceLock<Result<Sender<Watching>, io::ErrorKind>> = OnceLock::new();
         let watcher = WATCHER.get_or_init(|| start_watcher().map_err(|e| e.kind()));
         let watcher = watcher.as_ref().map_err(|kind| io::Error::from(*kind))?;
         let seen = Arc::new(Seen::default());
         let pidfd = Arc::downgrade(pidfd);
         watcher
-            .send(Watching { pidfd, pid, limit_bytes, seen: Arc::clone(&seen) })
+            .send(Watching { pidfd, pid, limit_bytes, signal, seen: Arc::clone(&seen) })
             .map_err(|_| io::ErrorKind::BrokenPipe)?;
         Ok(Self { seen })
     }
@@ -60,6 +65,8 @@ struct Watching {
     pidfd: Weak<OwnedFd>,
     pid: i32,
     limit_bytes: u64,
+    /// What ends the box.
+    signal: Signal,
     seen: Arc<Seen>,
 }
 
@@ -95,7 +102,7 @@ impl Watching {
         if bytes > self.limit_bytes {
             self.seen.over.store(true, Ordering::SeqCst);
             // The box is gone already, or the next look tries again.
-            rustix::process::pidfd_send_signal(&*pidfd, Signal::KILL).ok();
+            rustix::process::pidfd_send_signal(&*pidfd, self.signal).ok();
         }
         true
     }

@@ -1,6 +1,7 @@
 //! `bartizan run`: how does one agent get its gate, its box and its log?
 
 mod enclosure;
+pub(crate) use enclosure::FOLDERS;
 mod model;
 pub(crate) mod seat;
 mod summary;
@@ -207,6 +208,7 @@ impl Run {
             gate: Arc::clone(&self.gate),
             caller: self.caller.clone(),
             spec,
+            accept: enclosure::accept(args),
             net,
             network: settings.network,
             output: settings.output_bytes,
@@ -413,7 +415,7 @@ fn finish(
         let items = enforcement.items().iter();
         let items: Vec<Value> =
             items.map(|item| json!({ "name": item.name, "by": item.strength.to_string(), "detail": item.detail })).collect();
-        json!({ "tier": enforcement.tier(), "items": items })
+        json!({ "tier": enforcement.tier().to_string(), "items": items })
     });
     let about = json!({ "allowed": allowed, "asked": asked, "denied": denied, "took_ms": took_ms, "enforcement": enforced });
     gate.pipeline().dismiss(caller, exit, about).map_err(|refused| state_failure(&refused.hint()))

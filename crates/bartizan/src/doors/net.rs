@@ -17,7 +17,7 @@ use bartizan_gate::effect::{Content, Effector, Warrant};
 use bartizan_gate::name::HostPort;
 use bartizan_gate::refusal::Refusal;
 use bartizan_gate::seat::Caller;
-use bartizan_sandbox::{Capture, original_destination};
+use bartizan_sandbox::{Capture, Origins};
 use bartizan_store::Event;
 use serde_json::{Map, json};
 use std::collections::BTreeMap;
@@ -103,17 +103,20 @@ impl NetDoor {
 
     /// Starts one task per listener. They end when the returned set is dropped.
     pub(crate) fn open(self: &Arc<Self>, capture: Capture) -> io::Result<JoinSet<()>> {
-        let Capture { tcp, dns_udp, dns_tcp, http_proxy, socks } = capture;
+        let Capture { tcp, dns_udp, dns_tcp, http_proxy, socks, origins } = capture;
         let mut tasks = JoinSet::new();
-        for listener in tcp {
-            tasks.spawn(Arc::clone(self).accept(asynchronous(listener)?, Listener::Transparent));
-        }
-        if let Some(listener) = http_proxy {
-            tasks.spawn(Arc::clone(self).accept(asynchronous(listener)?, Listener::HttpProxy));
-        }
-        if let Some(listener) = socks {
-            tasks.spawn(Arc::clone(self).accept(asynchronous(listener)?, Listener::Socks));
-        }
+        let mut accept = |listener: StdListener, kind: Listener| -> io::Result<()> {
+            let door = Arc::clone(self);
+            tasks.spawn(door.accept(asynchronous(listener)?, kind, origins.clone()));
+            Ok(())
+        };
+        tcp.into_iter().try_for_each(|listener| accept(listener, Listener::Transparent))?;
+        http_proxy.into_iter().try_for_each(|listener| accept(listener, Listener::HttpProxy))?;
+        socks.into_iter().try_for_each(|listener| accept(listener, Listener::Socks))?;
+        // Where others can call too, each connection is asked about here.
+        let (asked, dns_tcp) =
+            if origins.must_ask() { (dns_tcp, Vec::new()) } else { (Vec::new(), dns_tcp) };
+        asked.into_iter().try_for_each(|listener| accept(listener, Listener::Names))?;
         for socket in dns_udp {
             socket.set_nonblocking(true)?;
             let (socket, names) = (UdpSocket::from_std(socket)?, Arc::clone(&self.names));
@@ -126,7 +129,7 @@ impl NetDoor {
         Ok(tasks)
     }
 
-    async fn accept(self: Arc<Self>, listener: TcpListener, kind: Listener) {
+    async fn accept(self: Arc<Self>, listener: TcpListener, kind: Listener, origins: Origins) {
         let mut open = JoinSet::new();
         loop {
             let Ok(place) = Arc::clone(&self.places).acquire_owned().await else { return };
@@ -135,24 +138,31 @@ impl NetDoor {
                 tokio::time::sleep(Duration::from_millis(10)).await;
                 continue;
             };
-            let door = Arc::clone(&self);
+            let (door, origins) = (Arc::clone(&self), origins.clone());
             open.spawn(async move {
-                door.serve(stream, kind).await;
+                door.serve(stream, kind, &origins).await;
                 drop(place);
             });
         }
     }
 
-    async fn serve(&self, stream: TcpStream, kind: Listener) {
-        let arrival = match kind {
-            Listener::HttpProxy => Arrival::HttpProxy,
-            Listener::Socks => Arrival::Socks,
-            Listener::Transparent => match original(stream) {
-                Ok((stream, original)) => {
-                    return self.read(stream, Arrival::Transparent { original }).await;
-                }
+    async fn serve(&self, stream: TcpStream, kind: Listener, origins: &Origins) {
+        let must_ask = kind == Listener::Transparent || origins.must_ask();
+        let (stream, original) = if must_ask {
+            match original(stream, origins) {
+                Ok((stream, original)) => (stream, Some(original)),
+                // Not this box's: it is dropped without a word.
                 Err(_) => return,
-            },
+            }
+        } else {
+            (stream, None)
+        };
+        let arrival = match (kind, original) {
+            (Listener::HttpProxy, _) => Arrival::HttpProxy,
+            (Listener::Socks, _) => Arrival::Socks,
+            (Listener::Names, _) => return dns::serve_stream(stream, &self.names).await,
+            (Listener::Transparent, Some(original)) => Arrival::Transparent { original },
+            (Listener::Transparent, None) => return,
         };
         self.read(stream, arrival).await;
     }
@@ -226,9 +236,10 @@ impl NetDoor {
     }
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Listener {
     HttpProxy,
+    Names,
     Socks,
     Transparent,
 }
@@ -298,9 +309,9 @@ pub(crate) fn told(refused: &Refusal) -> Told {
     }
 }
 
-fn original(stream: TcpStream) -> io::Result<(TcpStream, std::net::SocketAddr)> {
+fn original(stream: TcpStream, origins: &Origins) -> io::Result<(TcpStream, std::net::SocketAddr)> {
     let stream = stream.into_std()?;
-    let original = original_destination(&stream)?;
+    let original = origins.destination(&stream)?;
     Ok((TcpStream::from_std(stream)?, original))
 }
 

@@ -10,13 +10,14 @@ use crate::config::Network;
 use crate::doors::calls::Calls;
 use crate::doors::hook;
 use crate::doors::net::NetDoor;
+use crate::report;
 use bartizan_gate::call::Outcome;
 use bartizan_gate::effect::{Content, Effector, Warrant};
 use bartizan_gate::seat::Caller;
 use bartizan_sandbox::writeback::keeper::Keeper;
 use bartizan_sandbox::writeback::{self, Applied};
 use bartizan_sandbox::{
-    BoxSpec, Capture, Enforcement, Exit, HostFacts, Killer, Plan, Reason, Running, StdioEnds, spawn,
+    Accept, BoxSpec, Capture, Enforcement, Exit, Killer, Reason, Running, StdioEnds, Strength, Tier,
 };
 use bartizan_store::Event;
 use home::Home;
@@ -40,6 +41,8 @@ pub(crate) struct BoxRun {
     pub(crate) caller: Caller,
     /// Everything about the box but the command.
     pub(crate) spec: BoxSpec,
+    /// The tiers that will do.
+    pub(crate) accept: Accept,
     /// Serves its connections.
     pub(crate) net: Arc<NetDoor>,
     /// What it may reach.
@@ -85,7 +88,8 @@ impl Effector for BoxRun {
 
     async fn run(mut self, warrant: &Warrant<'_>) -> (Outcome, RunReport) {
         let since = writeback::session_start();
-        let started = command(&mut self.spec, warrant).and_then(|()| start(&self.spec));
+        let started =
+            command(&mut self.spec, warrant).and_then(|()| start(&self.spec, &self.accept));
         match started {
             Ok(running) => self.attend(running, since).await,
             Err(why) => {
@@ -121,21 +125,37 @@ fn command(spec: &mut BoxSpec, warrant: &Warrant<'_>) -> Result<(), NotStarted> 
     }
 }
 
-fn start(spec: &BoxSpec) -> Result<Running, NotStarted> {
-    let words = |error: &dyn std::error::Error| NotStarted(error.to_string());
-    let facts = HostFacts::gather(spec).map_err(|error| words(&error))?;
-    let plan = Plan::from_spec(spec, &facts).map_err(|error| words(&error))?;
-    // The box dies with the thread that started it (PDEATHSIG): this runs on the main thread, which
-    // lives as long as the process.
-    spawn(&plan).map_err(|error| words(&error))
+fn start(spec: &BoxSpec, accept: &Accept) -> Result<Running, NotStarted> {
+    let running =
+        bartizan_sandbox::start(spec, accept).map_err(|error| NotStarted(error.to_string()))?;
+    if running.report.tier() == Tier::B {
+        report::aloud(&weaker(&running.report));
+    }
+    Ok(running)
+}
+
+/// The first line of a run in a box that is weaker than it could be.
+fn weaker(report: &Enforcement) -> String {
+    let lost = report.items().iter().filter(|item| item.strength == Strength::Absent);
+    let lost: Vec<&str> = lost.map(|item| item.name).filter(|name| *name != "left out").collect();
+    let at = report.item("workspace").map_or("", |item| item.detail.as_str());
+    format!(
+        "warning: this machine refuses user namespaces, so the box is tier B, without: {}\n  \
+         workspace: {}\n  \
+         hint: `bartizan doctor` says how to get tier A; `--require-tier a` accepts nothing less",
+        lost.join(", "),
+        report::safe(at)
+    )
 }
 
 impl BoxRun {
     async fn attend(mut self, running: Running, since: SystemTime) -> (Outcome, RunReport) {
-        let Running { stdio, capture, upper, workspace, report, mut life } = running;
+        let Running { stdio, capture, upper, workspace, report, mut life, folder } = running;
         let served = self.serve(capture);
+        // In tier B the layer is empty until the box has ended, so there is nothing to keep.
         let keeper = upper
             .as_ref()
+            .filter(|_| folder.is_none())
             .and_then(|upper| self.home.keeper(life.host_pid(), since, upper, &workspace));
         // From here on secrets pass through our memory, which nobody else of this user may read or dump. Not before: the
         // box's maps of users are written through `/proc`, which is root's for a process that cannot be dumped.
@@ -173,9 +193,12 @@ impl BoxRun {
             Err(_) => Err(NotStarted("the thread that waited for the box failed".to_owned())),
         };
         let changes = match upper {
+            // Without an end nobody can say that the layer is whole.
+            Some(_) if exit.is_err() => Some(Err("the box's end cannot be told".to_owned())),
             Some(upper) => Some(self.bring_home(&upper, &workspace, since, keeper).await),
             None => None,
         };
+        drop(folder);
         let outcome = outcome(exit.as_ref().ok(), changes.as_ref(), spout.is_over());
         let spilt = spout.is_over();
         (outcome, RunReport { end: exit, enforcement: Some(report), changes, interrupted, spilt })
@@ -307,6 +330,7 @@ fn outcome(exit: Option<&Exit>, changes: Option<&Result<Applied, String>>, spilt
         _ if spilt => Outcome::stopped("output-limit", details),
         Reason::Exited(0) => Outcome::succeeded(details),
         Reason::MemoryLimit => Outcome::stopped("memory-limit", details),
+        Reason::DiskLimit => Outcome::stopped("disk-limit", details),
         Reason::WallClock => Outcome::stopped("wall-clock", details),
         _ => Outcome::failed("exit", details),
     }

@@ -21,5 +21,6 @@ mod parallel;
 mod plain_box;
 mod profiles;
 mod support;
+mod tier_b;
 mod toolchains;
 mod way_out;

@@ -50,7 +50,7 @@ pub(crate) fn lacks(abi: i32) -> &'static str {
     }
 }
 
-fn known(abi: i32) -> u64 {
+pub(crate) fn known(abi: i32) -> u64 {
     let mut known = (MAKE_SYM << 1) - 1;
     if abi >= 2 {
         known |= REFER;
@@ -82,6 +82,10 @@ pub(crate) const TREE_WRITE: u64 = TREE_READ
     | TRUNCATE;
 /// List directories, nothing else.
 pub(crate) const LIST: u64 = READ_DIR;
+/// Use one device.
+pub(crate) const DEVICE: u64 = READ_FILE | WRITE_FILE | IOCTL_DEV;
+/// Read one file.
+pub(crate) const READ: u64 = READ_FILE;
 /// Use what is in `/dev`.
 pub(crate) const DEVICES: u64 = READ_FILE | READ_DIR | WRITE_FILE | TRUNCATE | IOCTL_DEV;
 /// Read `/proc`.
@@ -101,8 +105,12 @@ const MAKE_SYM: u64 = 1 << 12;
 const REFER: u64 = 1 << 13;
 const TRUNCATE: u64 = 1 << 14;
 const IOCTL_DEV: u64 = 1 << 15;
-const SCOPE_ABSTRACT_UNIX: u64 = 1;
-const SCOPE_SIGNAL: u64 = 1 << 1;
+/// `LANDLOCK_SCOPE_ABSTRACT_UNIX_SOCKET`.
+pub(crate) const SCOPE_ABSTRACT_UNIX: u64 = 1;
+/// `LANDLOCK_SCOPE_SIGNAL`.
+pub(crate) const SCOPE_SIGNAL: u64 = 1 << 1;
+/// `LANDLOCK_ACCESS_NET_BIND_TCP` and `…_CONNECT_TCP`.
+pub(crate) const NET: u64 = 3;
 
 #[cfg(test)]
 mod tests {

@@ -78,6 +78,32 @@ pub(crate) const PROC_FILES_MASKED: &[&str] = &[
 pub(crate) const PROC_TREES_MASKED: &[&str] =
     &["acpi", "asound", "bus", "driver", "fs", "irq", "scsi"];
 
+/// What of the host's own `/proc` a box that shares it may read: the machine, never a process.
+pub(crate) const PROC_PLAIN: &[&str] = &[
+    "cpuinfo",
+    "filesystems",
+    "loadavg",
+    "meminfo",
+    "stat",
+    "sys/crypto/fips_enabled",
+    "sys/fs/file-max",
+    "sys/fs/nr_open",
+    "sys/fs/pipe-max-size",
+    "sys/kernel/cap_last_cap",
+    "sys/kernel/ngroups_max",
+    "sys/kernel/osrelease",
+    "sys/kernel/ostype",
+    "sys/kernel/pid_max",
+    "sys/kernel/random/boot_id",
+    "sys/kernel/random/uuid",
+    "sys/kernel/threads-max",
+    "sys/net/core/somaxconn",
+    "sys/vm/max_map_count",
+    "sys/vm/overcommit_memory",
+    "uptime",
+    "version",
+];
+
 pub(crate) const DEVICES: &[&str] = &["null", "zero", "full", "random", "urandom", "tty"];
 pub(crate) const DEVICE_LINKS: &[(&str, &str)] = &[
     ("fd", "/proc/self/fd"),

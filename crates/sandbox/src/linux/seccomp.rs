@@ -2,15 +2,15 @@
 //!
 //! A small assembler: the architecture is checked first, then the x32 numbers (which would reach the same calls under
 //! numbers no list names), then a binary search over ranges of equal answer.
-use super::syscalls::{Answer, Check, ENTRIES, Entry, UNCOUNTED};
+use super::syscalls::{Answer, Check, ENTRIES, Entry, SHARED, UNCOUNTED};
 use libc::sock_filter;
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 /// The filter for this architecture, for a box whose memory is counted as a whole or not. Assembled once.
 pub(crate) fn program(memory_counted: bool) -> Vec<sock_filter> {
-    static COUNTED: LazyLock<Vec<sock_filter>> = LazyLock::new(|| assemble(true));
-    static UNCOUNTED: LazyLock<Vec<sock_filter>> = LazyLock::new(|| assemble(false));
+    static COUNTED: LazyLock<Vec<sock_filter>> = LazyLock::new(|| assemble(true, &[]));
+    static UNCOUNTED: LazyLock<Vec<sock_filter>> = LazyLock::new(|| assemble(false, &[]));
     (if memory_counted { &COUNTED } else { &UNCOUNTED }).to_vec()
 }
 
@@ -24,7 +24,12 @@ pub fn filter_bytes(memory_counted: bool) -> Vec<u8> {
     program(memory_counted).into_iter().flat_map(parts).collect()
 }
 
-fn assemble(memory_counted: bool) -> Vec<sock_filter> {
+/// The filter for a box that shares the host's namespaces.
+pub(crate) fn shared_program(memory_counted: bool) -> Vec<sock_filter> {
+    assemble(memory_counted, SHARED)
+}
+
+fn assemble(memory_counted: bool, further: &[Entry]) -> Vec<sock_filter> {
     let mut code = vec![
         load(ARCH_OFFSET),
         jump(BPF_JEQ, AUDIT_ARCH, 1, 0),
@@ -38,17 +43,19 @@ fn assemble(memory_counted: bool) -> Vec<sock_filter> {
     if !memory_counted {
         answers.extend(self::answers(UNCOUNTED));
     }
+    answers.extend(self::answers(further));
     code.extend(search(&ranges(&answers)));
     code
 }
 
 /// The rules of the filter in words: how calls of a kind are answered, and why. What no rule names does
-/// not exist. The last rules hold only where no control group counts the box's memory.
+/// not exist. The last rules hold only where no control group counts the box's memory, and in tier B.
 pub fn filter_rules() -> impl Iterator<Item = (&'static str, &'static str)> {
-    ENTRIES.iter().chain(UNCOUNTED).map(|entry| {
+    ENTRIES.iter().chain(UNCOUNTED).chain(SHARED).map(|entry| {
         let answer = match entry.answer {
             Answer::Absent => "absent",
             Answer::Allow => "allowed",
+            Answer::Ask => "made by the supervisor",
             Answer::Check(_) => "checked",
             Answer::Refuse => "refused",
         };
@@ -106,6 +113,7 @@ fn leaf(which: Answer) -> Vec<sock_filter> {
     match which {
         Answer::Absent => vec![answer(SECCOMP_RET_ERRNO | ENOSYS)],
         Answer::Allow => vec![answer(SECCOMP_RET_ALLOW)],
+        Answer::Ask => vec![answer(SECCOMP_RET_USER_NOTIF)],
         Answer::Check(check) => inspect(check),
         Answer::Refuse => vec![REFUSE],
     }
@@ -148,12 +156,70 @@ fn inspect(check: Check) -> Vec<sock_filter> {
         ],
         Check::CoreLimit { resource, new } => core_limit(resource, new),
         Check::Socket => socket(),
+        shared => inspect_shared(shared),
+    }
+}
+
+/// The checks of a box that shares the host's namespaces.
+fn inspect_shared(check: Check) -> Vec<sock_filter> {
+    match check {
+        Check::Equal(wanted) => {
+            let mut code = Vec::new();
+            for (argument, value) in wanted {
+                code.extend([load(low(*argument)), jump(BPF_JEQ, *value, 1, 0), REFUSE]);
+            }
+            code.push(ALLOW);
+            code
+        }
+        Check::NoBits { argument, bits } => {
+            vec![load(low(argument)), jump(BPF_JSET, bits, 0, 1), REFUSE, ALLOW]
+        }
+        Check::NoDeferredConnect => vec![
+            load(low(1)),
+            jump(BPF_JEQ, IPPROTO_TCP, 0, 3),
+            load(low(2)),
+            jump(BPF_JEQ, TCP_FASTOPEN_CONNECT, 0, 1),
+            REFUSE,
+            ALLOW,
+        ],
+        Check::OwnCoreLimit => {
+            let mut code = vec![load(low(0)), jump(BPF_JEQ, 0, 1, 0), REFUSE];
+            code.extend(core_limit(1, Some(2)));
+            code
+        }
+        Check::SharedIoctl => refuse_equal(
+            1,
+            &[
+                TIOCSTI,
+                TIOCLINUX,
+                TIOCCONS,
+                TIOCSETD,
+                FS_IOC_SETFLAGS,
+                FS_IOC32_SETFLAGS,
+                FS_IOC_FSSETXATTR,
+                FS_IOC_ENABLE_VERITY,
+                FS_IOC_SET_ENCRYPTION_POLICY,
+            ],
+        ),
+        Check::SharedSocket => shared_socket(),
+        Check::SharedPair => vec![
+            load(low(0)),
+            jump(BPF_JEQ, AF_UNIX, 0, 4),
+            load(low(1)),
+            and(0xf),
+            jump(BPF_JEQ, SOCK_STREAM, 2, 0),
+            jump(BPF_JEQ, SOCK_SEQPACKET, 1, 0),
+            answer(SECCOMP_RET_ERRNO | EAFNOSUPPORT),
+            ALLOW,
+        ],
         Check::SocketPair => vec![
             load(low(0)),
             jump(BPF_JEQ, AF_UNIX, 0, 1),
             ALLOW,
             answer(SECCOMP_RET_ERRNO | EAFNOSUPPORT),
         ],
+        // Every other check is laid out by `inspect`.
+        _ => vec![REFUSE],
     }
 }
 
@@ -212,6 +278,29 @@ fn socket() -> Vec<sock_filter> {
     code
 }
 
+/// Streams only: each reaches another end by `connect` alone, which is asked about.
+fn shared_socket() -> Vec<sock_filter> {
+    vec![
+        load(low(0)),
+        jump(BPF_JEQ, AF_UNIX, 3, 0),
+        jump(BPF_JEQ, AF_INET, 6, 0),
+        jump(BPF_JEQ, AF_INET6, 5, 0),
+        answer(SECCOMP_RET_ERRNO | EAFNOSUPPORT),
+        load(low(1)),
+        and(0xf),
+        jump(BPF_JEQ, SOCK_STREAM, 7, 0),
+        jump(BPF_JEQ, SOCK_SEQPACKET, 6, 7),
+        load(low(1)),
+        and(0xf),
+        jump(BPF_JEQ, SOCK_STREAM, 0, 4),
+        load(low(2)),
+        jump(BPF_JEQ, IPPROTO_TCP, 1, 0),
+        jump(BPF_JEQ, 0, 0, 1),
+        ALLOW,
+        REFUSE,
+    ]
+}
+
 const fn load(offset: u32) -> sock_filter {
     sock_filter { code: BPF_LD_W_ABS, jt: 0, jf: 0, k: offset }
 }
@@ -257,6 +346,7 @@ const BPF_AND: u16 = 0x54;
 const BPF_RET: u16 = 0x06;
 const SECCOMP_RET_KILL_PROCESS: u32 = 0x8000_0000;
 const SECCOMP_RET_ERRNO: u32 = 0x0005_0000;
+const SECCOMP_RET_USER_NOTIF: u32 = 0x7fc0_0000;
 const SECCOMP_RET_ALLOW: u32 = 0x7fff_0000;
 const EPERM: u32 = 1;
 const ENOSPC: u32 = 28;
@@ -269,12 +359,19 @@ const AF_INET6: u32 = 10;
 const AF_NETLINK: u32 = 16;
 const SOCK_STREAM: u32 = 1;
 const SOCK_DGRAM: u32 = 2;
+const SOCK_SEQPACKET: u32 = 5;
+const TCP_FASTOPEN_CONNECT: u32 = 30;
 const IPPROTO_TCP: u32 = 6;
 const IPPROTO_UDP: u32 = 17;
 const TIOCSTI: u32 = 0x5412;
 const TIOCLINUX: u32 = 0x541c;
 const TIOCCONS: u32 = 0x541d;
 const TIOCSETD: u32 = 0x5423;
+const FS_IOC_SETFLAGS: u32 = 0x4008_6602;
+const FS_IOC32_SETFLAGS: u32 = 0x4004_6602;
+const FS_IOC_FSSETXATTR: u32 = 0x401c_5820;
+const FS_IOC_ENABLE_VERITY: u32 = 0x4080_6685;
+const FS_IOC_SET_ENCRYPTION_POLICY: u32 = 0x800c_6613;
 const SET_ID: u32 = 0o6000;
 /// `O_CREAT`, and the bit of `O_TMPFILE` that is not `O_DIRECTORY`.
 const MAKES_FILE: u32 = 0o100 | 0o20_000_000;

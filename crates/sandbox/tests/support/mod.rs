@@ -8,7 +8,8 @@
 )]
 pub(crate) mod table;
 use bartizan_sandbox::{
-    BoxSpec, Exit, HostFacts, Limits, Plan, Running, SpawnError, Stdio, WorkspaceMode, spawn,
+    Accept, BoxSpec, Exit, HostFacts, Limits, Plan, Running, SpawnError, Stdio, Tier,
+    WorkspaceMode, spawn,
 };
 use std::ffi::OsString;
 use std::io::{Read, Write};
@@ -180,6 +181,77 @@ pub(crate) fn soon(what: &str, mut holds: impl FnMut() -> bool) {
     }
 }
 
+/// Runs the test called `name` where no user namespace can be made: as who we are and, when that is root, as an ordinary
+/// user too. `body` runs in the processes started for it.
+#[expect(clippy::disallowed_methods, reason = "the test starts itself under a filter")]
+pub(crate) fn without_namespaces(name: &str, body: fn()) {
+    if std::env::var_os(WITHOUT).is_some() {
+        return body();
+    }
+    let root = rustix::process::geteuid().is_root();
+    for user in [None, Some(ORDINARY)].into_iter().take(if root { 2 } else { 1 }) {
+        let home = tempfile::Builder::new().prefix("home-").tempdir().unwrap();
+        let mut command = Command::new("setpriv");
+        if let Some(user) = user {
+            std::os::unix::fs::chown(home.path(), Some(user), Some(user)).unwrap();
+            command.args([
+                format!("--reuid={user}"),
+                format!("--regid={user}"),
+                "--clear-groups".into(),
+            ]);
+        }
+        let output = command
+            .args(["/usr/bin/python3", "-c", NO_USER_NAMESPACES])
+            .arg(std::env::current_exe().unwrap())
+            .args(["--exact", name, "--nocapture", "--test-threads=1"])
+            .env(WITHOUT, "1")
+            .env("TMPDIR", home.path())
+            .env("HOME", home.path().join("home"))
+            .output()
+            .unwrap();
+        let text = String::from_utf8_lossy(&output.stdout);
+        assert!(
+            output.status.success() && text.contains("1 passed"),
+            "without user namespaces, user {user:?}:\n{text}\n{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+    }
+}
+
+/// A box of tier B; there is no other where the test runs.
+#[track_caller]
+pub(crate) fn start_b(place: &Place, spec: &BoxSpec) -> Running {
+    let accept = Accept::OrB { folders: place.path("state") };
+    match bartizan_sandbox::start(spec, &accept) {
+        Ok(running) => {
+            assert_eq!(running.report.tier(), Tier::B);
+            running
+        }
+        Err(e) => panic!("{e}"),
+    }
+}
+
+#[track_caller]
+pub(crate) fn run_b(place: &Place, spec: &BoxSpec) -> Outcome {
+    drain(&mut start_b(place, spec))
+}
+
+/// Refuses `unshare` and `clone` of a user namespace, as `AppArmor` and containers do, and hides `clone3`, whose flags no filter
+/// sees; then becomes the rest of the arguments.
+const NO_USER_NAMESPACES: &str = r"
+import ctypes, os, platform, struct, sys
+clone, unshare = (56, 272) if platform.machine() == 'x86_64' else (220, 97)
+i = lambda code, jt, jf, k: struct.pack('HBBI', code, jt, jf, k)
+code = [i(0x20, 0, 0, 0), i(0x15, 0, 1, 435), i(6, 0, 0, 0x50000 | 38), i(0x15, 1, 0, clone), i(0x15, 0, 3, unshare),
+        i(0x20, 0, 0, 16), i(0x45, 0, 1, 0x10000000), i(6, 0, 0, 0x50001), i(6, 0, 0, 0x7fff0000)]
+text = ctypes.create_string_buffer(b''.join(code))
+program = struct.pack('HxxxxxxP', len(code), ctypes.addressof(text))
+libc = ctypes.CDLL(None, use_errno=True)
+assert libc.prctl(38, 1, 0, 0, 0) == 0 and libc.prctl(22, 2, program, 0, 0) == 0
+os.execv(sys.argv[1], sys.argv[1:])
+";
+const WITHOUT: &str = "BARTIZAN_TEST_WITHOUT_USER_NAMESPACES";
+
 pub(crate) fn exists(path: &Path) -> bool {
     path.symlink_metadata().is_ok()
 }
@@ -191,6 +263,17 @@ macro_rules! for_everyone {
         $($(#[$attribute])* #[test] fn $name() {
             fn body() $body
             support::everyone(stringify!($name), body);
+        })*
+    };
+}
+
+/// A test that holds in tier B, for root and for an ordinary user.
+#[macro_export]
+macro_rules! in_tier_b {
+    ($($(#[$attribute:meta])* fn $name:ident() $body:block)*) => {
+        $($(#[$attribute])* #[test] fn $name() {
+            fn body() $body
+            support::without_namespaces(stringify!($name), body);
         })*
     };
 }

@@ -52,9 +52,9 @@ pub(super) fn user_namespaces(root: &Path) -> Finding {
         return Finding::weak(
             NAME,
             "AppArmor lets only named programs have them",
-            "give bartizan a profile: /etc/apparmor.d/bartizan with `abi <abi/4.0>, include <tunables/global> profile bartizan \
-             /path/to/bartizan flags=(unconfined) { userns, }`, then: sudo apparmor_parser -r /etc/apparmor.d/bartizan\n\
-             or for every program: sudo sysctl -w kernel.apparmor_restrict_unprivileged_userns=0",
+            "give bartizan a profile: bartizan doctor --apparmor-profile | sudo tee /etc/apparmor.d/bartizan > /dev/null && \
+             sudo apparmor_parser -r /etc/apparmor.d/bartizan\n\
+             or, for every program: sudo sysctl -w kernel.apparmor_restrict_unprivileged_userns=0",
         );
     }
     Finding::ok(NAME, "an ordinary user can have them")

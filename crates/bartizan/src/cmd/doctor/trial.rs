@@ -1,8 +1,9 @@
 //! Does a box really stand here? The only sure answer is to build one, with nothing in it but `true`.
 
 use super::{Finding, Standing};
+use crate::cmd::run::FOLDERS;
 use bartizan_sandbox::{
-    BoxSpec, Enforcement, HostFacts, Limits, Plan, Stdio, Strength, WorkspaceMode, spawn,
+    Accept, BoxSpec, Enforcement, Limits, Stdio, Strength, Tier, WorkspaceMode, start,
 };
 use std::fs::{self, DirBuilder};
 use std::io;
@@ -12,6 +13,8 @@ use std::time::{Duration, Instant};
 
 /// The finding that tells whether a box stands here.
 pub(super) const NAME: &str = "trial box";
+/// Findings that only tier A depends on.
+pub(super) const TIER_A_NEEDS: [&str; 3] = ["user namespaces", "overlayfs", "nftables"];
 
 /// Builds a box, runs `true` in it, and says what the kernel enforced; the first finding is the box itself.
 pub(super) fn findings() -> Vec<Finding> {
@@ -23,9 +26,15 @@ pub(super) fn findings() -> Vec<Finding> {
                 report.tier(),
                 begun.elapsed().as_millis()
             );
-            std::iter::once(Finding::ok(NAME, took))
-                .chain(report.items().iter().map(item))
-                .collect()
+            let built = match report.tier() {
+                Tier::A => Finding::ok(NAME, took),
+                Tier::B => Finding::weak(
+                    NAME,
+                    took,
+                    "what is absent below is what tier A adds; give it user namespaces, as said above",
+                ),
+            };
+            std::iter::once(built).chain(report.items().iter().map(item)).collect()
         }
         Err(why) => {
             let (what, remedy) =
@@ -53,9 +62,8 @@ fn item(item: &bartizan_sandbox::Item) -> Finding {
 fn attempt() -> Result<Enforcement, String> {
     let workspace = Folder::make().map_err(|error| format!("no folder for a trial: {error}"))?;
     let spec = specify(&workspace.0);
-    let facts = HostFacts::gather(&spec).map_err(|error| error.to_string())?;
-    let plan = Plan::from_spec(&spec, &facts).map_err(|error| error.to_string())?;
-    let mut running = spawn(&plan).map_err(|error| error.to_string())?;
+    let accept = Accept::OrB { folders: FOLDERS.into() };
+    let mut running = start(&spec, &accept).map_err(|error| error.to_string())?;
     let exit = running.life.wait().map_err(|error| format!("the trial box was lost: {error}"))?;
     match exit.code() {
         0 => Ok(running.report),

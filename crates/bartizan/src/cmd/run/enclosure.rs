@@ -1,14 +1,15 @@
 //! What is this run's box? The role's settings, the person's toolchains and the client's outfit, put
 //! together into one specification.
 
-use crate::cli::RunArgs;
+use crate::cli::{RequiredTier, RunArgs};
 use crate::client::Outfit;
 use crate::cmd::run::surroundings::Surroundings;
 use crate::config::{BoxSettings, WorkspaceMode as Configured};
 use crate::doors::hook;
 use crate::doors::run::terminal;
 use bartizan_sandbox::{
-    Access, BoundSocket, BoxSpec, Limits, Stdio, Stream, SyntheticFile, WindowSize, WorkspaceMode,
+    Accept, Access, BoundSocket, BoxSpec, Limits, Stdio, Stream, SyntheticFile, WindowSize,
+    WorkspaceMode,
 };
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -77,6 +78,14 @@ pub(crate) struct Hidden<'a> {
     pub(crate) session: &'a str,
 }
 
+/// The tiers that will do for this run.
+pub(crate) fn accept(args: &RunArgs) -> Accept {
+    match args.require_tier {
+        Some(RequiredTier::A) => Accept::OnlyA,
+        Some(RequiredTier::B) | None => Accept::OrB { folders: FOLDERS.into() },
+    }
+}
+
 fn mode(settings: &BoxSettings, args: &RunArgs) -> WorkspaceMode {
     let overlay =
         WorkspaceMode::Overlay { size_bytes: settings.overlay_size_bytes, inodes: OVERLAY_INODES };
@@ -137,6 +146,9 @@ fn environment(
 const USER: &str = "agent";
 /// Files and directories that a run may bring about in its workspace layer.
 const OVERLAY_INODES: u64 = 200_000;
+/// Where the folders of boxes without namespaces are made. Not below the home directory: tools look for settings in every
+/// folder above theirs, and those of the person are closed to the box, which they take for a fault.
+pub(crate) const FOLDERS: &str = "/var/tmp";
 const HTTP_PROXY: &str = "http://127.0.0.1:3128";
 /// The box's own servers, and the model door, which is reached by name.
 const NO_PROXY: &str = "localhost,127.0.0.1,::1,model.bartizan";

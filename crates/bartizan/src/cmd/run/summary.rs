@@ -78,8 +78,7 @@ impl Told<'_> {
     }
 
     fn print(&self, voice: &mut Voice) -> Result<(), Failure> {
-        let tier =
-            self.report.enforcement.as_ref().map_or("?", bartizan_sandbox::Enforcement::tier);
+        let tier = self.tier();
         let seconds = self.took.as_secs_f64();
         let head = format!(
             "session {} · role {} · box tier {tier} · {seconds:.1} s · {}",
@@ -143,6 +142,11 @@ impl Told<'_> {
         Ok(())
     }
 
+    fn tier(&self) -> String {
+        let report = self.report.enforcement.as_ref();
+        report.map_or_else(|| "?".to_owned(), |report| report.tier().to_string())
+    }
+
     fn end(&self) -> String {
         match (&self.report.interrupted, &self.report.end) {
             _ if self.report.spilt => "ended: it printed more than it may".to_owned(),
@@ -151,6 +155,7 @@ impl Told<'_> {
             (None, Ok(Exit { reason: Reason::MemoryLimit, .. })) => {
                 "ended: memory limit".to_owned()
             }
+            (None, Ok(Exit { reason: Reason::DiskLimit, .. })) => "ended: disk limit".to_owned(),
             (None, Ok(Exit { reason: Reason::WallClock, .. })) => "ended: time is up".to_owned(),
             (None, Ok(exit)) => format!("ended by a signal, exit {}", exit.code()),
             (None, Err(_)) => "not started".to_owned(),
@@ -188,6 +193,7 @@ impl Told<'_> {
         json!({
             "session": self.session,
             "role": self.role,
+            "tier": self.tier(),
             "exit": self.code(),
             "end": self.end(),
             "took_ms": u64::try_from(self.took.as_millis()).unwrap_or(u64::MAX),

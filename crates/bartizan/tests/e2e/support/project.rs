@@ -137,6 +137,20 @@ impl Program {
         self
     }
 
+    /// Runs it where no user namespace can be made: `unshare` and `clone` refuse, as with `AppArmor` and in containers.
+    pub(crate) fn without_namespaces(self) -> Self {
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "the test stands where the person's shell does"
+        )]
+        let mut command = Command::new("/usr/bin/python3");
+        command.args(["-c", NO_USER_NAMESPACES]).arg(self.0.get_program()).args(self.0.get_args());
+        command.current_dir(self.0.get_current_dir().unwrap()).env_clear();
+        command.envs(self.0.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        command.stdin(Stdio::null());
+        Self(command)
+    }
+
     /// Runs it in another folder than the workspace.
     pub(crate) fn within(mut self, folder: &Path) -> Self {
         self.0.current_dir(folder);
@@ -301,3 +315,16 @@ fn private_dir(dir: &Path) {
 
 /// How long any run may take; generous, since the machine may be busy with other tests.
 const PATIENCE: Duration = Duration::from_mins(3);
+
+const NO_USER_NAMESPACES: &str = r"
+import ctypes, os, platform, struct, sys
+clone, unshare = (56, 272) if platform.machine() == 'x86_64' else (220, 97)
+i = lambda code, jt, jf, k: struct.pack('HBBI', code, jt, jf, k)
+code = [i(0x20, 0, 0, 0), i(0x15, 0, 1, 435), i(6, 0, 0, 0x50000 | 38), i(0x15, 1, 0, clone), i(0x15, 0, 3, unshare),
+        i(0x20, 0, 0, 16), i(0x45, 0, 1, 0x10000000), i(6, 0, 0, 0x50001), i(6, 0, 0, 0x7fff0000)]
+text = ctypes.create_string_buffer(b''.join(code))
+program = struct.pack('HxxxxxxP', len(code), ctypes.addressof(text))
+libc = ctypes.CDLL(None, use_errno=True)
+assert libc.prctl(38, 1, 0, 0, 0) == 0 and libc.prctl(22, 2, program, 0, 0) == 0
+os.execv(sys.argv[1], sys.argv[1:])
+";

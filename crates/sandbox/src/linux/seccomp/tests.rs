@@ -58,6 +58,7 @@ fn every_listed_call_gets_its_answer_and_every_other_is_missing() {
         let got = call(number, &[]);
         match listed.get(&number) {
             Some(Answer::Allow) => assert_eq!(got, ALLOWED, "call {number}"),
+            Some(Answer::Ask) => panic!("a box of tier A asks nobody: call {number}"),
             Some(Answer::Refuse) => assert_eq!(got, REFUSED, "call {number}"),
             Some(Answer::Check(_)) => {}
             Some(Answer::Absent) | None => assert_eq!(got, MISSING, "call {number}"),
@@ -214,4 +215,94 @@ fn without_a_count_of_memory_what_belongs_to_no_process_is_small() {
         assert_eq!(ask(true, shmget, [0, size, 0, 0, 0, 0]), ALLOWED);
     }
     assert_eq!((ask(true, memfd, [0; 6]), ask(false, memfd, [0; 6])), (ALLOWED, MISSING));
+}
+
+/// The answer in a box that shares the host's namespaces.
+fn shared(number: libc::c_long, arguments: &[u64]) -> u32 {
+    let mut all = [0xdead_beef_0000_0000; 6];
+    all[..arguments.len()].copy_from_slice(arguments);
+    decide(&shared_program(true), AUDIT_ARCH, u32::try_from(number).unwrap(), all)
+}
+
+#[test]
+fn in_a_shared_network_whom_a_socket_reaches_is_always_asked() {
+    for call in [
+        libc::SYS_connect,
+        libc::SYS_bind,
+        libc::SYS_listen,
+        libc::SYS_fchmodat,
+        libc::SYS_utimensat,
+    ] {
+        assert_eq!(shared(call, &[]), SECCOMP_RET_USER_NOTIF, "call {call}");
+    }
+    let no_family = SECCOMP_RET_ERRNO | EAFNOSUPPORT;
+    let (stream, datagram, raw, packet) = (1, 2, 3, 5);
+    for (family, kind, protocol, answer) in [
+        (1, stream, 0, ALLOWED),
+        (1, stream | 0o2_000_000, 0, ALLOWED),
+        (1, packet, 0, ALLOWED),
+        (1, datagram, 0, REFUSED),
+        (1, raw, 0, REFUSED),
+        (2, stream, 0, ALLOWED),
+        (2, stream | 0o4000, 6, ALLOWED),
+        (10, stream, 6, ALLOWED),
+        (2, stream, 262, REFUSED),
+        (2, stream, 132, REFUSED),
+        (2, datagram, 0, REFUSED),
+        (10, datagram, 17, REFUSED),
+        (2, raw, 1, REFUSED),
+        (16, raw, 0, no_family),
+        (40, stream, 0, no_family),
+        (0, stream, 0, no_family),
+    ] {
+        assert_eq!(
+            shared(libc::SYS_socket, &[family, kind, protocol]),
+            answer,
+            "{family} {kind} {protocol}"
+        );
+    }
+    assert_eq!(shared(libc::SYS_socketpair, &[1, stream]), ALLOWED);
+    assert_eq!(shared(libc::SYS_socketpair, &[1, packet]), ALLOWED);
+    for (family, kind) in [(1, datagram), (1, raw), (2, stream)] {
+        assert_eq!(shared(libc::SYS_socketpair, &[family, kind]), no_family);
+    }
+}
+
+#[test]
+fn in_a_shared_network_no_write_connects() {
+    let fast = u64::from(0x2000_0000_u32);
+    for (call, flags) in [(libc::SYS_sendto, 3), (libc::SYS_sendmsg, 2), (libc::SYS_sendmmsg, 3)] {
+        let mut arguments = [0; 6];
+        assert_eq!(shared(call, &arguments), ALLOWED);
+        arguments[flags] = fast | 0x4000;
+        assert_eq!(shared(call, &arguments), REFUSED);
+    }
+    assert_eq!(shared(libc::SYS_setsockopt, &[3, 6, 30]), REFUSED);
+    assert_eq!(shared(libc::SYS_setsockopt, &[3, 6, 1]), ALLOWED);
+    assert_eq!(shared(libc::SYS_setsockopt, &[3, 1, 30]), ALLOWED);
+}
+
+#[test]
+fn in_a_shared_pid_view_only_oneself_is_changed() {
+    assert_eq!(shared(libc::SYS_prlimit64, &[0, 7, 0]), ALLOWED);
+    assert_eq!(shared(libc::SYS_prlimit64, &[4711, 7, 0x1000]), REFUSED);
+    assert_eq!(shared(libc::SYS_prlimit64, &[0, 4, 0x1000]), PRETENDED);
+    assert_eq!(shared(libc::SYS_setpriority, &[0, 0]), ALLOWED);
+    for (which, who) in [(0, 4711), (1, 0), (2, 0)] {
+        assert_eq!(shared(libc::SYS_setpriority, &[which, who]), REFUSED);
+    }
+    assert_eq!(shared(libc::SYS_sched_setaffinity, &[0]), ALLOWED);
+    assert_eq!(shared(libc::SYS_sched_setaffinity, &[4711]), REFUSED);
+    assert_eq!(shared(libc::SYS_ioprio_set, &[1, 0]), ALLOWED);
+    assert_eq!(shared(libc::SYS_ioprio_set, &[3, 0]), REFUSED);
+    for request in [0x5412, 0x4008_6602, 0x4080_6685] {
+        assert_eq!(shared(libc::SYS_ioctl, &[0, request]), REFUSED);
+    }
+    assert_eq!(shared(libc::SYS_ioctl, &[0, 0x5401]), ALLOWED);
+    for call in [libc::SYS_shmget, libc::SYS_mq_open, libc::SYS_fsetxattr, libc::SYS_clone3] {
+        assert_eq!(shared(call, &[]), MISSING);
+    }
+    for call in [libc::SYS_ptrace, libc::SYS_process_vm_readv, libc::SYS_pidfd_getfd] {
+        assert_eq!(shared(call, &[]), REFUSED);
+    }
 }

