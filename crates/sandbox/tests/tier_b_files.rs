@@ -2,11 +2,7 @@
 //!
 //! Numbers are those of the attack catalogue (F). Every attack has its twin. Each test runs where no user namespace can be
 //! made, as an ordinary user and as root.
-#![expect(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    reason = "a test may stop, and plays what is outside the box"
-)]
+#![expect(clippy::unwrap_used, reason = "a test may stop, and plays what is outside the box")]
 mod support;
 use bartizan_sandbox::writeback::{self, Change};
 use bartizan_sandbox::{Accept, Access, BoxSpec, Reason, SyntheticFile, WorkspaceMode};
