@@ -12,8 +12,6 @@
     clippy::print_stdout,
     clippy::disallowed_methods,
     clippy::cast_precision_loss,
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
     clippy::exit,
     reason = "a benchmark may fail loudly, starts what it compares, and prints"
 )]
@@ -29,6 +27,7 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, ServerConfig, SignatureScheme};
 use std::io::{BufRead, BufReader};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -385,7 +384,7 @@ fn free_port() -> u16 {
     std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
-fn squid(dir: &std::path::Path) -> Option<(Child, u16)> {
+fn squid(dir: &Path) -> Option<(Child, u16)> {
     let port = free_port();
     let config = dir.join("squid.conf");
     let text = format!(
@@ -403,7 +402,7 @@ fn squid(dir: &std::path::Path) -> Option<(Child, u16)> {
     Some((child.ok()?, port))
 }
 
-fn mitmproxy(dir: &std::path::Path) -> Option<(Child, u16)> {
+fn mitmproxy(dir: &Path) -> Option<(Child, u16)> {
     let (program, port) = (std::env::var("MITMDUMP").ok()?, free_port());
     let child = Command::new(program)
         .args([
@@ -437,13 +436,44 @@ async fn listens(port: u16) -> bool {
 async fn compare() {
     let quick = std::env::var_os("WAYS_QUICK").is_some();
     let dir = tempfile::tempdir().unwrap();
-    let (source, origin) = own(&["origin"]);
+    let (mut source, origin) = own(&["origin"]);
+    let ways = ways(dir.path(), origin).await;
+    let mut table = Table::default();
+    let (rounds, time, count) = if quick { (2, 300, 100) } else { (5, 1000, 400) };
+    let time = Duration::from_millis(time);
+    for _ in 0..rounds {
+        for (n, Way { route, .. }) in ways.iter().enumerate() {
+            table.note("latency, 1 connection, us", n, route.latency(count).await);
+            table.note("requests/s, 1 connection", n, route.rate(1, time).await);
+            table.note("requests/s, 16 connections", n, route.rate(16, time).await);
+            table.note("requests/s, 256 connections", n, route.rate(256, time).await);
+            table.note("new connection, us", n, route.new_connection(count / 10).await);
+            table.note("10 MB, MB/s", n, route.transfer("/10m").await);
+        }
+    }
+    for (n, way) in ways.iter().enumerate() {
+        table.note("RSS, 1000 idle, MB", n, idle(way).await);
+    }
+    for (n, way) in ways.iter().enumerate() {
+        let before = way.memory().1;
+        table.note("1 GB, MB/s", n, way.route.transfer("/1g").await);
+        table.note("peak RSS grown by 1 GB, MB", n, way.memory().1 - before);
+    }
+    table.print(&ways);
+    drop(ways);
+    drop(source.kill());
+    drop(source.wait());
+    std::process::exit(0);
+}
+
+/// The ways that are installed here, each of them listening.
+async fn ways(dir: &Path, origin: u16) -> Vec<Way> {
     let tls = TlsConnector::from(Arc::new(trusting()));
     let route = |proxy| Route { proxy, origin, tls: tls.clone() };
     let mut ways = vec![Way { name: "direct", route: route(None), child: None }];
     let started = [
-        ("squid", squid(dir.path())),
-        ("mitmproxy", mitmproxy(dir.path())),
+        ("squid", squid(dir)),
+        ("mitmproxy", mitmproxy(dir)),
         ("our tunnel", Some(own(&["way", "tunnel"]))),
         ("ours, terminating", Some(own(&["way", "terminate"]))),
     ];
@@ -454,71 +484,50 @@ async fn compare() {
             ways.push(way);
         }
     }
-    let (rounds, time, count) = if quick { (2, 300, 100) } else { (5, 1000, 400) };
-    let time = Duration::from_millis(time);
-    let mut rows: Vec<(String, Vec<Vec<f64>>)> = Vec::new();
-    let mut note = |row: &str, way: usize, value: f64| {
-        let at = match rows.iter().position(|(name, _)| name == row) {
-            Some(at) => at,
-            None => {
-                rows.push((row.to_owned(), vec![Vec::new(); 5]));
-                rows.len() - 1
-            }
-        };
-        rows[at].1[way].push(value);
-    };
-    for _ in 0..rounds {
-        for (n, way) in ways.iter().enumerate() {
-            note("latency, 1 connection, us", n, way.route.latency(count).await);
-            note("requests/s, 1 connection", n, way.route.rate(1, time).await);
-            note("requests/s, 16 connections", n, way.route.rate(16, time).await);
-            note("requests/s, 256 connections", n, way.route.rate(256, time).await);
-            note("new connection, us", n, way.route.new_connection(count / 10).await);
-            note("10 MB, MB/s", n, way.route.transfer("/10m").await);
-        }
+    ways
+}
+
+/// Resident memory with a thousand connections that wait, in MB.
+async fn idle(way: &Way) -> f64 {
+    let mut open = Vec::new();
+    let mut scratch = vec![0u8; 16 * 1024];
+    for _ in 0..1000 {
+        let mut stream = way.route.connect().await;
+        way.route.get(&mut stream, "/", &mut scratch).await;
+        open.push(stream);
     }
-    let mut idle = Vec::new();
-    for way in &ways {
-        let mut open = Vec::new();
-        let mut scratch = vec![0u8; 16 * 1024];
-        for _ in 0..1000 {
-            let mut stream = way.route.connect().await;
-            way.route.get(&mut stream, "/", &mut scratch).await;
-            open.push(stream);
-        }
-        idle.push(way.memory().0);
+    way.memory().0
+}
+
+/// Each row's values, by way.
+#[derive(Default)]
+struct Table(Vec<(String, Vec<Vec<f64>>)>);
+
+impl Table {
+    fn note(&mut self, row: &str, way: usize, value: f64) {
+        let known = self.0.iter().position(|(name, _)| name == row);
+        let at = known.unwrap_or_else(|| {
+            self.0.push((row.to_owned(), vec![Vec::new(); 5]));
+            self.0.len() - 1
+        });
+        self.0[at].1[way].push(value);
     }
-    let before: Vec<f64> = ways.iter().map(|way| way.memory().1).collect();
-    for (n, way) in ways.iter().enumerate() {
-        note("1 GB, MB/s", n, way.route.transfer("/1g").await);
-    }
-    print!("{:30}", "");
-    for way in &ways {
-        print!("{:>26}", way.name);
-    }
-    println!();
-    for (name, values) in &rows {
-        print!("{name:30}");
-        let base = median(values[0].clone());
-        for value in values.iter().take(ways.len()) {
-            let middle = median(value.clone());
-            print!("{:>26}", format!("{middle:.0} ({:.2}x)", middle / base));
+
+    /// Medians, and their ratio to the first way.
+    fn print(&self, ways: &[Way]) {
+        print!("{:30}", "");
+        for way in ways {
+            print!("{:>26}", way.name);
         }
         println!();
+        for (name, values) in &self.0 {
+            print!("{name:30}");
+            let base = median(values[0].clone());
+            for value in values.iter().take(ways.len()) {
+                let middle = median(value.clone());
+                print!("{:>26}", format!("{middle:.0} ({:.2}x)", middle / base));
+            }
+            println!();
+        }
     }
-    print!("{:30}", "RSS, 1000 idle, MB");
-    for value in idle {
-        print!("{value:>26.0}");
-    }
-    println!();
-    print!("{:30}", "peak RSS grown by 1 GB, MB");
-    for (way, before) in ways.iter().zip(before) {
-        print!("{:>26.0}", way.memory().1 - before);
-    }
-    println!();
-    drop(ways);
-    let mut source = source;
-    drop(source.kill());
-    drop(source.wait());
-    std::process::exit(0);
 }

@@ -215,7 +215,7 @@ impl<'a> Draft<'a> {
                 several => several.iter().find(|name| name.as_str() == Roles::DEFAULT).cloned(),
             },
         };
-        self.egress.check(self.secrets.keys(), &mut problems);
+        self.egress.check(&self.secrets.keys(), &mut problems);
         if !problems.is_empty() {
             return Err(problems);
         }

@@ -111,7 +111,7 @@ impl Egress {
     /// What only all layers together can show to be wrong.
     pub(super) fn check<'a>(
         &self,
-        secrets: impl Iterator<Item = &'a SecretName> + Clone,
+        secrets: &(impl Iterator<Item = &'a SecretName> + Clone),
         problems: &mut Vec<Problem>,
     ) {
         for injection in &self.injections {

@@ -298,7 +298,7 @@ mod tests {
                 problem("[roles.coder]\nallow = \"Read\"\n"),
                 problem("[roles.coder]\nallow = [1]\n"),
                 problem("[roles.coder.box]\npids = -1\n"),
-                problem("[secrets.key]\n"),
+                problem("[[inject]]\n"),
                 problem("a = 1\na = 2\n"),
             ]
             .concat()

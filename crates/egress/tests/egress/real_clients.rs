@@ -12,6 +12,7 @@ async fn run(way: &Way, program: &str, args: &[&str]) -> Option<Output> {
     std::fs::File::create(&pem).unwrap().write_all(way.trust.pem().as_bytes()).unwrap();
     std::fs::write(&java, way.trust.java()).unwrap();
     let proxy = format!("http://127.0.0.1:{}", way.proxy);
+    #[expect(clippy::disallowed_methods, reason = "the test asks real clients")]
     let mut command = tokio::process::Command::new(program);
     command.args(args).stdin(Stdio::null()).kill_on_drop(true);
     for name in ["https_proxy", "HTTPS_PROXY", "http_proxy"] {
@@ -157,7 +158,7 @@ async fn openssl_sees_the_sessions_certificate_for_the_hosts_name() {
     assert!(text(&ran).contains("CN = Bartizan session test"), "{}", text(&ran));
 }
 
-/// A PostgreSQL of its own, as an ordinary user, in a temporary folder.
+/// A `PostgreSQL` of its own, as an ordinary user, in a temporary folder.
 struct Postgres {
     child: std::process::Child,
     port: u16,

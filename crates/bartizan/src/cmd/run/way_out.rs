@@ -106,7 +106,7 @@ const OWN: &str = "/etc/bartizan/ca.pem";
 const ROOTS: &str = "/etc/bartizan/roots.pem";
 const JAVA: &str = "/etc/bartizan/roots.jks";
 
-/// Where distributions keep the certificates that OpenSSL, GnuTLS and Go believe.
+/// Where distributions keep the certificates that OpenSSL, `GnuTLS` and Go believe.
 const SYSTEM_BUNDLES: [&str; 5] = [
     "/etc/ssl/certs/ca-certificates.crt",
     "/etc/pki/tls/certs/ca-bundle.crt",

@@ -21,7 +21,7 @@ impl Site {
         let folder = project.home().join("site");
         std::fs::create_dir_all(&folder).unwrap();
         let script = format!(
-            "set -e; cd {folder:?}; \
+            "set -e; \
              openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout key.pem -out site.pem -days 2 \
                -subj /CN=site -addext subjectAltName=IP:{HOST} -addext basicConstraints=critical,CA:false; \
              git init -q --bare shop.git; git -C shop.git config http.receivepack true; \
@@ -29,7 +29,7 @@ impl Site {
              git -c user.name=a -c user.email=a@b commit -q -m one; git push -q ../shop.git main; \
              git -C ../shop.git symbolic-ref HEAD refs/heads/main"
         );
-        let made = command("bash").args(["-c", &script]).output().unwrap();
+        let made = command("bash").args(["-c", &script]).current_dir(&folder).output().unwrap();
         assert!(made.status.success(), "{made:?}");
         let mut child = command("python3")
             .args(["-u", "-c", PROGRAM])
@@ -85,7 +85,7 @@ fn command(program: &str) -> Command {
 }
 
 /// Says what it got; below `/git/` it is git's own server.
-const PROGRAM: &str = r#"
+const PROGRAM: &str = r"
 import http.server, os, ssl, subprocess
 class Site(http.server.BaseHTTPRequestHandler):
     protocol_version = 'HTTP/1.1'
@@ -126,4 +126,4 @@ context.load_cert_chain('site.pem', 'key.pem')
 server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
 print(server.server_address[1], flush=True)
 server.serve_forever()
-"#;
+";
