@@ -294,15 +294,17 @@ async fn a_websocket_has_a_rule_of_its_own() {
         // The handshake's answer, then whatever comes, back.
         let acceptor = tokio_rustls::TlsAcceptor::from(config);
         while let Ok((stream, _)) = listener.accept().await {
-            let Ok(mut stream) = acceptor.accept(stream).await else { continue };
-            let head = until(&mut stream, "\r\n\r\n").await;
-            assert!(head.to_lowercase().contains("upgrade: websocket"), "{head}");
-            stream
-                .write_all(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n")
-                .await
-                .unwrap();
-            let (mut read, mut write) = tokio::io::split(stream);
-            drop(tokio::io::copy(&mut read, &mut write).await);
+            let acceptor = acceptor.clone();
+            tokio::spawn(async move {
+                let Ok(mut stream) = acceptor.accept(stream).await else { return };
+                let head = until(&mut stream, "\r\n\r\n").await;
+                assert!(head.to_lowercase().contains("upgrade: websocket"), "{head}");
+                let answer = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n";
+                stream.write_all(answer).await.unwrap();
+                let (mut read, mut write) = tokio::io::split(stream);
+                drop(tokio::io::copy(&mut read, &mut write).await);
+                drop(write.shutdown().await);
+            });
         }
     });
     let site = Site::start(&OLDER, echo).await.moved(port, roots);
@@ -312,7 +314,10 @@ async fn a_websocket_has_a_rule_of_its_own() {
     );
     let refusing = Judge::new(|request| if request.is_websocket() { Err(no()) } else { Ok(None) });
     let way = Way::to(&site, refusing).await;
-    assert!(way.raw(ask.as_bytes()).await.starts_with("HTTP/1.1 403"));
+    let mut stream = way.tls(&OLDER).await;
+    stream.write_all(ask.as_bytes()).await.unwrap();
+    assert!(until(&mut stream, "\r\n\r\n").await.starts_with("HTTP/1.1 403"));
+    drop((stream, way));
     let mut way = Way::to(&site, Judge::yes()).await;
     let mut stream = way.tls(&OLDER).await;
     stream.write_all(ask.as_bytes()).await.unwrap();
