@@ -4,8 +4,8 @@
 //! authority, and each request that it carries is read, judged, and written anew toward the real host, whose
 //! certificate is checked as any client would. Bodies stream through as they come.
 //!
-//! The first thing that is checked is that nothing can be read in two ways: framing ([`strict`]), host and scheme
-//! ([`request`]), path ([`UrlPath`](bartizan_gate::url_path::UrlPath)). Only then is the [`RequestJudge`] asked.
+//! The first thing that is checked is that nothing can be read in two ways: framing (`strict`), host and scheme
+//! (`request`), path ([`UrlPath`](bartizan_gate::url_path::UrlPath)). Only then is the [`RequestJudge`] asked.
 
 mod body;
 mod ca;

@@ -2,7 +2,7 @@
 //! touches the bytes of one string and leaves all others as they came.
 //!
 //! Strict means: what two parsers could read differently is no document. Duplicate keys are refused
-//! wherever they stand; keys that differ in case alone are told ([`Doc::has_twins`]), because a schema
+//! wherever they stand; keys that differ in case alone are told (`Node::has_twins`), because a schema
 //! may hold such, and an envelope may not.
 
 use std::borrow::Cow;
