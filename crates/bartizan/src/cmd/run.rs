@@ -14,6 +14,7 @@ use crate::client::{Client, claude_code};
 use crate::cmd::secret;
 use crate::config::{self, Config, Network, Places, Purpose, Rest};
 use crate::doors::database::DatabaseDoor;
+use crate::doors::hook;
 use crate::doors::model::{Conversation, ModelDoor};
 use crate::doors::net::{MODEL_HOST, NetDoor};
 use crate::doors::run::home::Home;
@@ -36,7 +37,7 @@ use seat::Sitter;
 use serde_json::{Map, Value, json};
 use std::ffi::OsString;
 use std::fmt::Write as _;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -450,13 +451,7 @@ fn session_folder(places: &Places, session: &SessionId) -> Result<PathBuf, Failu
 
 /// A socket that only the box reaches: the folder is ours alone, and the socket is bound into the box.
 fn listen(socket: &Path) -> Result<UnixListener, Failure> {
-    let listener =
-        UnixListener::bind(socket).map_err(|error| Failure::file("listen at", socket, &error))?;
-    // The box's uid may be another than ours.
-    let open = std::fs::Permissions::from_mode(0o666);
-    std::fs::set_permissions(socket, open)
-        .map_err(|error| Failure::file("open", socket, &error))?;
-    Ok(listener)
+    hook::listen(socket).map_err(|error| Failure::file("listen at", socket, &error))
 }
 
 /// As root, what write-back creates belongs to whoever owns the workspace.

@@ -15,6 +15,8 @@ use bartizan_store::Event;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use std::io::{Read, Write};
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream as BlockingStream;
 use std::path::Path;
 use std::sync::Arc;
@@ -102,6 +104,20 @@ struct BatchedCall {
     input: Value,
     #[serde(default, rename = "tool_use_id")]
     id: String,
+}
+
+/// Makes the session's socket. It is bound by way of its folder's descriptor, because the name of a socket has
+/// 107 bytes at the most, and a home directory may lie deeper.
+pub(crate) fn listen(socket: &Path) -> std::io::Result<UnixListener> {
+    let (Some(folder), Some(name)) = (socket.parent(), socket.file_name()) else {
+        return Err(std::io::ErrorKind::InvalidInput.into());
+    };
+    let folder = std::fs::File::open(folder)?;
+    let short = Path::new("/proc/self/fd").join(folder.as_raw_fd().to_string()).join(name);
+    let listener = UnixListener::bind(short)?;
+    // The box's uid may be another than ours; the folder is ours alone.
+    std::fs::set_permissions(socket, std::fs::Permissions::from_mode(0o666))?;
+    Ok(listener)
 }
 
 /// The supervisor's half: answers every connection on the session's own socket.
@@ -385,6 +401,20 @@ const MENTIONS_MAX: usize = 64;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn a_session_deep_in_the_file_system_has_its_socket() {
+        let top = tempfile::tempdir().unwrap();
+        let folder = top.path().join("deep".repeat(30)).join("deeper".repeat(30));
+        std::fs::create_dir_all(&folder).unwrap();
+        let listener = listen(&folder.join("hook.sock")).unwrap();
+        let opened = std::fs::File::open(&folder).unwrap();
+        let short = format!("/proc/self/fd/{}/hook.sock", opened.as_raw_fd());
+        let (asked, answered) = tokio::join!(UnixStream::connect(short), listener.accept());
+        assert!(asked.is_ok() && answered.is_ok());
+        let mode = std::fs::metadata(folder.join("hook.sock")).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o666);
+    }
 
     #[test]
     fn a_mention_that_leads_out_is_found() {
