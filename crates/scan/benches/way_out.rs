@@ -3,7 +3,7 @@
 //! `cargo bench -p bartizan-scan`. Each figure is over about 10 MB, on one core.
 #![expect(clippy::panic, reason = "a bench may panic")]
 
-use bartizan_scan::{KnownSecret, Mode, Redactor, ScanKey, sanitise};
+use bartizan_scan::{Detector, KnownSecret, Mode, Redactor, ScanKey, sanitise};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use std::hint::black_box;
 
@@ -20,6 +20,9 @@ fn way_out(c: &mut Criterion) {
         }
         group.bench_function("sanitise", |b| {
             b.iter(|| sanitise(black_box(&text), Mode::Person).0.len());
+        });
+        group.bench_function("detect", |b| {
+            b.iter(|| Detector::new().score(black_box(&text)).score);
         });
         let redactor = redactor(10);
         group.bench_function("both", |b| {

@@ -3,13 +3,14 @@
 //! Text goes in; cleaned text and findings come out. Nothing in this crate reads a file, opens a socket, starts
 //! a thread or looks at a clock, so the same input always gives the same output.
 //!
-//! The way out has three steps here, in this order:
+//! The way out has four steps here, in this order:
 //!
 //! 1. [`Redactor`] replaces secret values by labels such as `[REDACTED:anthropic-key:3f9a]`: every value the
 //!    session has resolved, in every encoding it could be echoed in, and unknown values of vendors' shapes.
 //! 2. [`sanitise`] makes what could trick a terminal or an approver's eye visible: escapes, controls,
 //!    bidirectional overrides, zero-width and tag characters.
-//! 3. [`Frame`] puts untrusted content between markers that the content cannot forge.
+//! 3. [`Detector`] says how much a text looks like orders to the model that reads it, and why.
+//! 4. [`Frame`] puts untrusted content between markers that the content cannot forge.
 //!
 //! Redaction acts on what *returns* only. Never call it on bytes on their way to a file or a command: an agent
 //! would find its own file changed behind its back.
@@ -17,6 +18,7 @@
 
 mod assign;
 mod dumps;
+mod detect;
 mod encode;
 mod finding;
 mod fold;
@@ -41,6 +43,7 @@ mod verify;
 mod views;
 mod words;
 
+pub use detect::{Detection, Detector, Signal, TrainingReading, fold_char, training_readings};
 pub use finding::{Confidence, Finding, Kind};
 pub use frame::{FRAME_NOTE, Frame, Trust};
 pub use key::ScanKey;

@@ -1,0 +1,188 @@
+//! What does a run of digits spell?
+
+use super::disguise::Disguise;
+use super::words;
+use base64::Engine;
+use base64::engine::DecodePaddingMode;
+use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
+use std::ops::Range;
+
+/// A decoded run: what it says, where it stood, how it was written.
+pub(super) type Decoded = (String, Range<usize>, Disguise);
+
+/// Decodes what in `text` is base64, hex, binary or smuggled in variation selectors and reads as text afterwards.
+pub(super) fn decode(text: &str) -> Vec<Decoded> {
+    let mut found = Vec::new();
+    for range in long_runs(text, MIN_BASE64, base64_digit) {
+        let Some(run) = text.get(range.clone()) else { continue };
+        let read = hex(run).or_else(|| base64(run));
+        found.extend(read.map(|said| (said, range, Disguise::Encoded)));
+        if found.len() >= MAX_RUNS {
+            break;
+        }
+    }
+    for range in
+        long_runs(text, MIN_GROUPS, |b| b.is_ascii_hexdigit() || matches!(b, b' ' | b'x' | b','))
+    {
+        let read = text.get(range.clone()).and_then(groups);
+        found.extend(read.map(|said| (said, range, Disguise::Encoded)));
+        if found.len() >= MAX_RUNS {
+            break;
+        }
+    }
+    found.extend(selectors(text));
+    found
+}
+
+/// The same text read backwards, or with rotated letters, where that gives common words. `text` is in lower case.
+pub(super) fn turned(text: &str) -> Vec<Decoded> {
+    let mut backwards = 0;
+    let mut rotated = 0;
+    for word in text.split(|c: char| !c.is_ascii_alphabetic()) {
+        if word.len() >= MIN_TURNED && !words::known(word) {
+            let reverse: String = word.chars().rev().collect();
+            backwards += usize::from(words::known(&reverse));
+            rotated += usize::from(words::known(&words::rotated(word)));
+        }
+    }
+    let mut found = Vec::new();
+    if backwards >= MIN_TURNED_WORDS {
+        let words: String = text.chars().rev().collect();
+        // Either the whole text was reversed, or each word in its place.
+        let each: Vec<String> = text.split(' ').map(|word| word.chars().rev().collect()).collect();
+        found.push((words, 0..text.len(), Disguise::Turned));
+        found.push((each.join(" "), 0..text.len(), Disguise::Turned));
+    }
+    if rotated >= MIN_TURNED_WORDS {
+        found.push((words::rotated(text), 0..text.len(), Disguise::Turned));
+    }
+    found
+}
+
+fn base64(run: &str) -> Option<String> {
+    let standard: String = run
+        .chars()
+        .filter_map(|c| match c {
+            '-' => Some('+'),
+            '_' => Some('/'),
+            '\n' | '\r' | '=' => None,
+            c => Some(c),
+        })
+        .collect();
+    // Where a window or a word cut the run, its first digit may be any of four.
+    (0..4).find_map(|skip| {
+        let digits = standard.get(skip..)?;
+        let whole = digits.get(..digits.len() - usize::from(digits.len() % 4 == 1))?;
+        printable(LENIENT.decode(whole).ok()?)
+    })
+}
+
+fn hex(run: &str) -> Option<String> {
+    if !run.bytes().all(|b| b.is_ascii_hexdigit()) {
+        return None;
+    }
+    let pairs = |run: &str| -> Option<Vec<u8>> {
+        run.as_bytes()
+            .chunks_exact(2)
+            .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok())
+            .collect()
+    };
+    printable(pairs(run)?).or_else(|| printable(pairs(run.get(1..)?)?))
+}
+
+/// Bytes written one by one: `69 67 6e`, `0x69, 0x67`, `01101001 01100111`, `105 103 110`.
+fn groups(run: &str) -> Option<String> {
+    let words: Vec<&str> = run
+        .split([' ', ','])
+        .filter(|word| !word.is_empty())
+        .map(|word| word.strip_prefix("0x").unwrap_or(word))
+        .collect();
+    if words.len() < MIN_LETTERS {
+        return None;
+    }
+    let read = |radix: u32, len: std::ops::RangeInclusive<usize>| -> Option<String> {
+        let fits = |word: &&str| len.contains(&word.len());
+        let bytes: Option<Vec<u8>> = words
+            .iter()
+            .filter(|word| fits(word))
+            .map(|word| u8::from_str_radix(word, radix).ok())
+            .collect();
+        bytes.filter(|bytes| bytes.len() * 8 >= words.len() * 7).and_then(printable)
+    };
+    read(2, 8..=8).or_else(|| read(16, 2..=2)).or_else(|| read(10, 2..=3))
+}
+
+/// Bytes that are text and look like language.
+fn printable(bytes: Vec<u8>) -> Option<String> {
+    let text = match String::from_utf8(bytes) {
+        Ok(text) => text,
+        Err(error) => {
+            let good = error.utf8_error().valid_up_to();
+            let mut bytes = error.into_bytes();
+            // A cut run may end within a character, nowhere else.
+            if good + 4 < bytes.len() {
+                return None;
+            }
+            bytes.truncate(good);
+            String::from_utf8(bytes).ok()?
+        }
+    };
+    let total = text.chars().count();
+    let read = text.chars().filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '\n')).count();
+    let odd = text.chars().any(|c| c.is_control() && !matches!(c, '\n' | '\r' | '\t'));
+    (total >= MIN_LETTERS && !odd && read * 4 >= total * 3).then_some(text)
+}
+
+/// Bytes smuggled as a run of variation selectors.
+fn selectors(text: &str) -> Option<Decoded> {
+    if !text.bytes().any(|b| matches!(b, 0xF3 | 0xEF)) {
+        return None;
+    }
+    let mut bytes = Vec::new();
+    let mut place: Option<Range<usize>> = None;
+    for (at, c) in text.char_indices() {
+        let code = u32::from(c);
+        let byte = match code {
+            0xFE00..=0xFE0F => code - 0xFE00,
+            0xE_0100..=0xE_01EF => code - 0xE_0100 + 16,
+            _ => continue,
+        };
+        bytes.push(u8::try_from(byte).ok()?);
+        place.get_or_insert(at..at).end = at + c.len_utf8();
+    }
+    Some((printable(bytes)?, place?, Disguise::Tags))
+}
+
+const fn base64_digit(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'-' | b'_' | b'=')
+}
+
+/// Runs of at least `min` bytes that `within` holds of.
+fn long_runs(text: &str, min: usize, within: impl Fn(u8) -> bool) -> Vec<Range<usize>> {
+    let mut found = Vec::new();
+    let mut start = 0;
+    let bytes = text.as_bytes();
+    for at in 0..=bytes.len() {
+        if !bytes.get(at).is_some_and(|&b| within(b)) {
+            if at - start >= min {
+                found.push(start..at);
+            }
+            start = at + 1;
+        }
+    }
+    found
+}
+
+static LENIENT: GeneralPurpose = GeneralPurpose::new(
+    &base64::alphabet::STANDARD,
+    GeneralPurposeConfig::new()
+        .with_decode_padding_mode(DecodePaddingMode::Indifferent)
+        .with_decode_allow_trailing_bits(true),
+);
+
+const MIN_BASE64: usize = 24;
+const MIN_GROUPS: usize = 40;
+const MIN_LETTERS: usize = 12;
+const MAX_RUNS: usize = 24;
+const MIN_TURNED: usize = 4;
+const MIN_TURNED_WORDS: usize = 3;

@@ -1,0 +1,209 @@
+//! Which characters does a reader not see, or see as others?
+
+use super::disguise::{Disguise, Disguises};
+use super::trace::Traced;
+use unicode_normalization::char::decompose_compatible;
+
+/// Rewrites a text as a reader sees it, in lower case and without accents: tag characters become letters, terminal
+/// escapes and invisible characters go, a run behind a right-to-left override is turned round, styled letters become
+/// plain ones.
+pub(super) fn reveal(input: &Traced, seen: &mut Disguises) -> Traced {
+    let mut out = input.blank();
+    let text = input.text();
+    let mut overridden: Option<Vec<(char, usize)>> = None;
+    let mut flag = false;
+    let mut at = 0;
+    while let Some(c) = text.get(at..).and_then(|rest| rest.chars().next()) {
+        let origin = input.origin(at);
+        let next = at + c.len_utf8();
+        let after = || text.get(next..).and_then(|rest| rest.chars().next());
+        at = next;
+        match c {
+            '\u{1B}' | '\u{9B}' => {
+                let (len, conceal) = escape(text.get(next..).unwrap_or_default(), c);
+                at = next + len;
+                let follows = text.get(at..).and_then(|rest| rest.chars().next());
+                if conceal || inside(out.last(), follows) {
+                    seen.note(Disguise::Terminal, origin);
+                    seen.note(Disguise::Terminal, origin);
+                }
+                continue;
+            }
+            '\u{202E}' => {
+                seen.note(Disguise::Bidi, origin);
+                overridden.get_or_insert_default();
+                continue;
+            }
+            '\u{202C}' | '\u{202D}' => {
+                turn(&mut out, overridden.take());
+                continue;
+            }
+            // A flag of a region is a black flag and tag characters.
+            '\u{1F3F4}' => flag = true,
+            '\u{E0020}'..='\u{E007E}' if !flag => {
+                seen.note(Disguise::Tags, origin);
+                if let Some(plain) = char::from_u32(u32::from(c) - 0xE_0000) {
+                    out.push(plain.to_ascii_lowercase(), origin);
+                }
+                continue;
+            }
+            '\u{E0000}'..='\u{E007F}' => continue,
+            c if invisible(c) => {
+                if c != '\u{AD}' && inside(out.last(), after()) {
+                    seen.note(Disguise::ZeroWidth, origin);
+                }
+                continue;
+            }
+            _ => flag = false,
+        }
+        match overridden.as_mut() {
+            Some(run) if c != '\n' => run.push((c, origin)),
+            _ => {
+                turn(&mut out, overridden.take());
+                plain(&mut out, c, origin, seen);
+            }
+        }
+    }
+    turn(&mut out, overridden.take());
+    out
+}
+
+/// Folds the letters of a pattern as [`reveal`] folds those of a text.
+pub(super) fn fold(text: &str) -> String {
+    let mut out = Traced::default();
+    for c in text.chars() {
+        plain(&mut out, c, 0, &mut Disguises::default());
+    }
+    out.text().to_owned()
+}
+
+/// Appends what a character looks like when texts are compared: lower case, without accents, plain letters for styled
+/// ones, nothing for what is invisible, one kind of space.
+pub(super) fn fold_char(c: char, out: &mut String) {
+    if c.is_ascii() {
+        return match c {
+            '\0'..=' ' if out.ends_with(' ') => {}
+            '\0'..=' ' => out.push(' '),
+            c => out.push(c.to_ascii_lowercase()),
+        };
+    }
+    if !invisible(c) {
+        let mut one = Traced::default();
+        plain(&mut one, c, 0, &mut Disguises::default());
+        out.push_str(one.text());
+    }
+}
+
+fn turn(out: &mut Traced, run: Option<Vec<(char, usize)>>) {
+    for (c, origin) in run.into_iter().flatten().rev() {
+        plain(out, c, origin, &mut Disguises::default());
+    }
+}
+
+/// Whether something stands between two letters.
+fn inside(before: Option<char>, after: Option<char>) -> bool {
+    let letter = |c: Option<char>| c.is_some_and(|c| c.is_ascii_alphabetic());
+    // What follows may be hidden as well; then the letter before says enough.
+    letter(before) && (letter(after) || after.is_some_and(invisible))
+}
+
+/// The length of a terminal escape after its introducer, and whether it conceals what follows.
+fn escape(rest: &str, introducer: char) -> (usize, bool) {
+    let bytes = rest.as_bytes();
+    match (introducer, bytes.first()) {
+        ('\u{9B}', _) | (_, Some(b'[')) => {
+            let skip = usize::from(introducer == '\u{1B}');
+            let body = bytes.get(skip..).unwrap_or_default();
+            let len = body.iter().take(MAX_ESCAPE).position(|b| (0x40..=0x7E).contains(b));
+            let Some(len) = len else { return (skip, false) };
+            let parameters = body.get(..len).unwrap_or_default();
+            let conceal =
+                body.get(len) == Some(&b'm') && parameters.split(|&b| b == b';').any(|p| p == b"8");
+            (skip + len + 1, conceal)
+        }
+        (_, Some(b']')) => {
+            let end = bytes.iter().take(MAX_ESCAPE).position(|&b| b == 7 || b == 0x1B);
+            // What an operating-system command says stays in sight: a title or a link is text.
+            (end.map_or(1, |_| 1), false)
+        }
+        _ => (0, false),
+    }
+}
+
+const fn invisible(c: char) -> bool {
+    matches!(c,
+        '\0'..='\u{8}' | '\u{B}' | '\u{C}' | '\u{E}'..='\u{1A}' | '\u{1C}'..='\u{1F}' | '\u{7F}'..='\u{9A}'
+        | '\u{9C}'..='\u{9F}' | '\u{AD}' | '\u{34F}' | '\u{61C}' | '\u{115F}' | '\u{1160}' | '\u{17B4}' | '\u{17B5}'
+        | '\u{180B}'..='\u{180F}' | '\u{200B}'..='\u{200F}' | '\u{202A}' | '\u{202B}' | '\u{2060}'..='\u{206F}'
+        | '\u{3164}' | '\u{FE00}'..='\u{FE0F}' | '\u{FEFF}' | '\u{FFA0}' | '\u{FFF0}'..='\u{FFFB}'
+        | '\u{E0080}'..='\u{E0FFF}')
+}
+
+/// Appends what a character looks like.
+fn plain(out: &mut Traced, c: char, origin: usize, seen: &mut Disguises) {
+    match c {
+        '\0'..='\u{7F}' => return out.push(c.to_ascii_lowercase(), origin),
+        // Syllables and ideographs are letters as they stand.
+        '\u{3040}'..='\u{D7AF}' => return out.push(c, origin),
+        '\u{2018}' | '\u{2019}' | '\u{201B}' | '\u{2BC}' => return out.push('\'', origin),
+        '\u{201C}'..='\u{201F}' => return out.push('"', origin),
+        '\u{2010}'..='\u{2015}' => return out.push('-', origin),
+        _ => {}
+    }
+    if let Some(letter) = styled(c) {
+        seen.note(Disguise::Styled, origin);
+        return out.push(letter, origin);
+    }
+    decompose_compatible(c, |part| {
+        if matches!(part, '\u{300}'..='\u{36F}') {
+            return;
+        }
+        if part.is_ascii_alphabetic() && strange(c) {
+            seen.note(Disguise::Styled, origin);
+        }
+        for low in part.to_lowercase() {
+            out.push(low, origin);
+        }
+    });
+}
+
+/// Whether a letter that decomposes into a plain one is a matter of style, not of spelling.
+const fn strange(c: char) -> bool {
+    matches!(c, '\u{1D400}'..='\u{1D7FF}' | '\u{FF21}'..='\u{FF5A}' | '\u{2460}'..='\u{24FF}' | '\u{1F110}'..='\u{1F14F}')
+}
+
+/// Styled letters that Unicode does not decompose.
+fn styled(c: char) -> Option<char> {
+    let letter = |first: u32| char::from_u32(u32::from(c) - first + 0x61);
+    match c {
+        '\u{1F150}'..='\u{1F169}' => letter(0x1_F150),
+        '\u{1F170}'..='\u{1F189}' => letter(0x1_F170),
+        'ᴀ' => Some('a'),
+        'ʙ' => Some('b'),
+        'ᴄ' => Some('c'),
+        'ᴅ' => Some('d'),
+        'ᴇ' => Some('e'),
+        'ꜰ' => Some('f'),
+        'ɢ' => Some('g'),
+        'ʜ' => Some('h'),
+        'ɪ' => Some('i'),
+        'ᴊ' => Some('j'),
+        'ᴋ' => Some('k'),
+        'ʟ' => Some('l'),
+        'ᴍ' => Some('m'),
+        'ɴ' => Some('n'),
+        'ᴏ' => Some('o'),
+        'ᴘ' => Some('p'),
+        'ʀ' => Some('r'),
+        'ꜱ' => Some('s'),
+        'ᴛ' => Some('t'),
+        'ᴜ' => Some('u'),
+        'ᴠ' => Some('v'),
+        'ᴡ' => Some('w'),
+        'ʏ' => Some('y'),
+        'ᴢ' => Some('z'),
+        _ => None,
+    }
+}
+
+const MAX_ESCAPE: usize = 64;

@@ -1,0 +1,231 @@
+//! Which words are spelled so that only a person reads them?
+
+use super::disguise::{Disguise, Disguises};
+use super::trace::Traced;
+use super::words;
+use std::ops::Range;
+use unicode_security::skeleton;
+
+/// Writes words as they are read: look-alike letters of other scripts, digits for letters, and letters that were set
+/// apart are put right. The input is in lower case.
+pub(super) fn respell(input: &Traced, seen: &mut Disguises) -> Traced {
+    let folded = unmixed(input, seen);
+    let joined = unspaced(&folded, seen);
+    unleet(&joined, seen)
+}
+
+/// Replaces look-alikes in words that mix scripts, and, once there is such a word, in all words made of look-alikes.
+fn unmixed(input: &Traced, seen: &mut Disguises) -> Traced {
+    let text = input.text();
+    let mixed = |word: &str| {
+        let foreign = word.chars().filter(|&c| lookalike(c).is_some()).count();
+        let latin = word.chars().filter(char::is_ascii_alphabetic).count();
+        foreign > 0 && latin > 0 && foreign + latin == word.chars().count()
+    };
+    if text.is_ascii() || !words_of(text).any(|range| text.get(range).is_some_and(mixed)) {
+        return input.clone();
+    }
+    let mut out = input.blank();
+    for (at, c) in text.char_indices() {
+        match lookalike(c) {
+            Some(plain) => {
+                seen.note(Disguise::Confusable, input.origin(at));
+                out.push(plain, input.origin(at));
+            }
+            None => out.push(c, input.origin(at)),
+        }
+    }
+    out
+}
+
+/// The plain letter that a letter of another script looks like.
+fn lookalike(c: char) -> Option<char> {
+    if c.is_ascii()
+        || !matches!(c, '\u{180}'..='\u{5FF}' | '\u{13A0}'..='\u{13FF}' | '\u{1D00}'..='\u{1DFF}' | '\u{2C80}'..='\u{2CFF}' | '\u{A4D0}'..='\u{A7FF}')
+    {
+        return None;
+    }
+    let mut buffer = [0; 4];
+    let mut looks = skeleton(c.encode_utf8(&mut buffer));
+    let first = looks.next()?;
+    // Some letters look like one with a mark on it.
+    let rest_is_marks = looks.all(|c| matches!(c, '\u{300}'..='\u{36F}'));
+    (rest_is_marks && first.is_ascii_alphabetic()).then(|| first.to_ascii_lowercase())
+}
+
+/// Joins runs of single letters with one separator: `i g n o r e  a l l`, `i-g-n-o-r-e`.
+fn unspaced(input: &Traced, seen: &mut Disguises) -> Traced {
+    let text = input.text();
+    let mut out = input.blank();
+    let mut copied = 0;
+    let mut at = 0;
+    while let Some(run) = spaced_run(text, at) {
+        out.copy(input, copied..run.start);
+        let part = text.get(run.clone()).unwrap_or_default();
+        let origin = input.origin(run.start);
+        seen.note(Disguise::Spaced, origin);
+        out.push_str(&despace(part), origin);
+        copied = run.end;
+        at = run.end;
+    }
+    out.copy(input, copied..text.len());
+    out
+}
+
+/// The next run of at least [`MIN_SPACED`] single letters that are set apart.
+fn spaced_run(text: &str, from: usize) -> Option<Range<usize>> {
+    let bytes = text.as_bytes();
+    let mut start = None;
+    let mut letters = 0;
+    let mut end = from;
+    let mut at = from;
+    while let Some(&byte) = bytes.get(at) {
+        let next = bytes.get(at + 1).copied().unwrap_or(b' ');
+        let single =
+            byte.is_ascii_alphanumeric() && !next.is_ascii_alphanumeric() && next.is_ascii();
+        let apart = separator(byte);
+        if single {
+            start.get_or_insert(at);
+            letters += 1;
+            end = at + 1;
+        } else if !apart || byte == b'\n' || bytes.get(end..at).is_some_and(|gap| gap.len() > 4) {
+            if letters >= MIN_SPACED {
+                break;
+            }
+            start = None;
+            letters = 0;
+            // The letters of a longer word are no single ones.
+            while bytes.get(at + 1).is_some_and(|b| b.is_ascii_alphanumeric() || !b.is_ascii()) {
+                at += 1;
+            }
+        }
+        at += 1;
+    }
+    let start = start.filter(|_| letters >= MIN_SPACED)?;
+    // A column of flags or a table has few different letters; a spoken word has vowels.
+    let part = text.get(start..end)?;
+    let vowels = part.bytes().filter(|b| matches!(b, b'a' | b'e' | b'i' | b'o' | b'u')).count();
+    let digits = part.bytes().filter(u8::is_ascii_digit).count();
+    if vowels * 6 >= letters && digits * 4 <= letters {
+        return Some(start..end);
+    }
+    spaced_run(text, end.max(from + 1))
+}
+
+const fn separator(byte: u8) -> bool {
+    matches!(
+        byte,
+        b' ' | b'.' | b'-' | b'_' | b'*' | b'|' | b'/' | b'+' | b'~' | b',' | b'\n' | b':'
+    )
+}
+
+/// The words of a run of single letters: wider gaps part words; where there are none, common words do.
+fn despace(run: &str) -> String {
+    let mut gaps: Vec<usize> = Vec::new();
+    let mut letters: Vec<(char, usize)> = Vec::new();
+    let mut gap = 0;
+    for c in run.chars() {
+        if c.is_ascii_alphanumeric() {
+            letters.push((c, gap));
+            gaps.push(gap);
+            gap = 0;
+        } else {
+            gap += 1;
+        }
+    }
+    let narrow = gaps.iter().skip(1).copied().min().unwrap_or(1);
+    let mut joined = String::new();
+    for (n, (c, gap)) in letters.into_iter().enumerate() {
+        if n > 0 && gap > narrow {
+            joined.push(' ');
+        }
+        joined.push(c);
+    }
+    joined.split(' ').map(apart).collect::<Vec<_>>().join(" ")
+}
+
+/// A word, or the words that were run together in it.
+fn apart(word: &str) -> String {
+    match words::split(word) {
+        Some(words) if word.len() > 10 => words.join(" "),
+        _ => word.to_owned(),
+    }
+}
+
+/// Replaces digits and signs by letters where that gives a common word, and splits words run together.
+fn unleet(input: &Traced, seen: &mut Disguises) -> Traced {
+    let text = input.text();
+    let mut out = input.blank();
+    let mut copied = 0;
+    for range in leet_words(text) {
+        let word = text.get(range.clone()).unwrap_or_default();
+        let origin = input.origin(range.start);
+        let read = if word.bytes().all(|b| b.is_ascii_alphabetic()) {
+            (word.len() >= MIN_JOINED)
+                .then(|| words::split(word))
+                .flatten()
+                .filter(|words| words.len() >= 3)
+                .map(|words| (Disguise::Spaced, words.join(" ")))
+        } else {
+            leet(word).map(|plain| (Disguise::Leet, plain))
+        };
+        let Some((disguise, plain)) = read else { continue };
+        seen.note(disguise, origin);
+        out.copy(input, copied..range.start);
+        out.push_str(&plain, origin);
+        copied = range.end;
+    }
+    out.copy(input, copied..text.len());
+    out
+}
+
+fn leet(word: &str) -> Option<String> {
+    let letters = word.bytes().filter(u8::is_ascii_alphabetic).count();
+    if !(3..=16).contains(&word.len()) || letters * 3 < word.len() {
+        return None;
+    }
+    ['i', 'l'].into_iter().find_map(|one| {
+        let plain: String = word
+            .chars()
+            .map(|c| match c {
+                '0' => 'o',
+                '1' | '!' | '|' => one,
+                '3' => 'e',
+                '4' | '@' => 'a',
+                '5' | '$' => 's',
+                '7' | '+' => 't',
+                '8' => 'b',
+                '9' => 'g',
+                c => c,
+            })
+            .collect();
+        words::known(&plain).then_some(plain)
+    })
+}
+
+fn leet_words(text: &str) -> impl Iterator<Item = Range<usize>> + '_ {
+    runs(text, |c| c.is_ascii_alphanumeric() || matches!(c, '@' | '$' | '!' | '|' | '+'))
+}
+
+fn words_of(text: &str) -> impl Iterator<Item = Range<usize>> + '_ {
+    runs(text, char::is_alphabetic)
+}
+
+/// The longest runs of characters that `within` holds of.
+fn runs(text: &str, within: impl Fn(char) -> bool) -> impl Iterator<Item = Range<usize>> {
+    let mut chars = text.char_indices().peekable();
+    let end = text.len();
+    std::iter::from_fn(move || {
+        let start = loop {
+            let (at, c) = chars.next()?;
+            if within(c) {
+                break at;
+            }
+        };
+        while chars.next_if(|&(_, c)| within(c)).is_some() {}
+        Some(start..chars.peek().map_or(end, |&(at, _)| at))
+    })
+}
+
+const MIN_SPACED: usize = 6;
+const MIN_JOINED: usize = 12;
