@@ -157,7 +157,10 @@ fn judge(reading: &Reading) -> (f32, Vec<Signal>) {
     let found = signatures::find(text);
     let mut evidence = evidence(reading, &found);
     evidence.linear = TABLE.linear(text);
-    let odds = TABLE.odds(&evidence);
+    let bare = evidence.signatures == 0 && !evidence.disguised;
+    // The table has seen hardly any text as short as this: its word alone is worth nothing there.
+    let odds =
+        if bare && text.chars().count() < FEW_CHARS { LOWEST } else { TABLE.odds(&evidence) };
     let hidden = reading.decoded.or_else(|| reading.seen.first());
     let mut signals: Vec<Signal> = found
         .into_iter()
@@ -209,4 +212,6 @@ fn tidy(signals: &mut Vec<Signal>) {
 const NOTABLE: f32 = -1.0;
 /// The odds of a text without a single candidate.
 const LOWEST: f32 = -7.0;
+/// What is shorter, and hides nothing, needs a signature.
+const FEW_CHARS: usize = 24;
 const MAX_SIGNALS: usize = 256;

@@ -17,8 +17,8 @@
 #![forbid(unsafe_code)]
 
 mod assign;
-mod dumps;
 mod detect;
+mod dumps;
 mod encode;
 mod finding;
 mod fold;

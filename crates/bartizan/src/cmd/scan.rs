@@ -1,9 +1,9 @@
-//! Does a text give a secret away? The way out as a tool of its own: for pipes, hooks before a commit, and corpora.
+//! Does a text give a secret away, or orders to a model? The way out as a tool of its own: for pipes, hooks before a commit, and corpora.
 
 use super::run::random;
 use crate::cli::{ScanArgs, exit};
 use crate::report::{Failure, Problem, Voice, safe};
-use bartizan_scan::{Confidence, Finding, KnownSecret, Redactor, ScanKey};
+use bartizan_scan::{Confidence, Detector, Finding, KnownSecret, Redactor, ScanKey, Signal};
 use serde_json::{Map, Value, json};
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader};
@@ -166,8 +166,15 @@ impl Scan<'_> {
         }
         let text =
             text.unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned());
+        // An order to the model is an order in whatever bytes it comes.
+        let detection = Detector::new().score(&String::from_utf8_lossy(bytes));
+        let signals: Vec<Value> = detection.signals.iter().map(signal).collect();
         answer.insert("redacted".to_owned(), text.into());
         answer.insert("spans".to_owned(), spans.into());
+        answer.insert(
+            "injection".to_owned(),
+            json!({ "score": detection.score, "findings": signals }),
+        );
         if !refused.is_empty() {
             answer.insert("refused".to_owned(), refused.into());
         }
@@ -201,8 +208,23 @@ fn span(finding: &Finding) -> Value {
     })
 }
 
+fn signal(signal: &Signal) -> Value {
+    json!({
+        "start": signal.span.start,
+        "end": signal.span.end,
+        "kind": signal.id,
+        "confidence": sure(signal.confidence),
+        "words": signal.words,
+        "disguise": signal.disguise,
+    })
+}
+
 const fn confidence(finding: &Finding) -> &'static str {
-    match finding.confidence {
+    sure(finding.confidence)
+}
+
+const fn sure(confidence: Confidence) -> &'static str {
+    match confidence {
         Confidence::Medium => "medium",
         Confidence::High => "high",
         Confidence::Certain => "certain",
