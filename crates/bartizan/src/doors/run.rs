@@ -329,6 +329,7 @@ fn outcome(exit: Option<&Exit>, changes: Option<&Result<Applied, String>>, spilt
     match exit.reason {
         _ if spilt => Outcome::stopped("output-limit", details),
         Reason::Exited(0) => Outcome::succeeded(details),
+        Reason::FileSizeLimit => Outcome::stopped("file-size-limit", details),
         Reason::MemoryLimit => Outcome::stopped("memory-limit", details),
         Reason::DiskLimit => Outcome::stopped("disk-limit", details),
         Reason::WallClock => Outcome::stopped("wall-clock", details),

@@ -154,6 +154,9 @@ fn limits_of_a_role_hold_and_end_only_its_box() {
     assert!(ran.stdout.contains("64\n"), "{ran:?}");
     let size = fs::metadata(project.workspace().join("big")).map_or(0, |meta| meta.len());
     assert!(size <= 1 << 20, "{size}");
+    let ran = bash(&project, "small", "exec head -c 4M /dev/zero > big");
+    assert_eq!(ran.status.code(), Some(153), "{ran:?}");
+    assert!(ran.stderr.contains("ended: a file beyond the limit"), "{}", ran.stderr);
     let ran = bash(&project, "small", "head -c 1M /dev/zero | tr '\\0' x; echo NEVER >&2");
     assert!(
         ran.stdout.len() <= 64 << 10 && !ran.stderr.contains("NEVER\n"),

@@ -152,6 +152,9 @@ impl Told<'_> {
             _ if self.report.spilt => "ended: it printed more than it may".to_owned(),
             (Some(signal), _) => format!("stopped by signal {signal}"),
             (None, Ok(Exit { reason: Reason::Exited(code), .. })) => format!("exit {code}"),
+            (None, Ok(Exit { reason: Reason::FileSizeLimit, .. })) => {
+                "ended: a file beyond the limit".to_owned()
+            }
             (None, Ok(Exit { reason: Reason::MemoryLimit, .. })) => {
                 "ended: memory limit".to_owned()
             }
