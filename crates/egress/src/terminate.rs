@@ -10,6 +10,7 @@
 mod body;
 mod ca;
 mod inject;
+mod refused;
 mod request;
 mod strict;
 mod tasks;
@@ -32,7 +33,7 @@ use bytes::Bytes;
 use ca::Alpn;
 use http_body_util::{Either, Full};
 use hyper::body::Incoming;
-use hyper::header::{self, HeaderMap, HeaderValue};
+use hyper::header;
 use hyper::http::request::Parts;
 use hyper::service::service_fn;
 use hyper::upgrade::Upgraded;
@@ -341,8 +342,9 @@ impl<J: RequestJudge> Session<J> {
     async fn answer(self: Arc<Self>, request: Request<Incoming>) -> Answer<J> {
         let target = &self.upstream.target;
         let what = format!("{} {}", request.method(), request.uri().path());
-        let read = request::read(request, target, self.upstream.tls.is_some());
-        let checked = read.and_then(|(mut seen, mut parts, body)| {
+        let (mut parts, body) = request.into_parts();
+        let read = request::read((&mut parts, &body), target, self.upstream.tls.is_some());
+        let checked = read.and_then(|mut seen| {
             self.alarms(&parts);
             let bound = self.terminator.injector.binds(target);
             if bound {
@@ -350,18 +352,18 @@ impl<J: RequestJudge> Session<J> {
                 seen.set_query(query);
             }
             self.allowances.take_request(target)?;
-            Ok((seen, parts, body))
+            Ok(seen)
         });
-        let (seen, parts, body) = match checked {
-            Ok(checked) => checked,
+        let seen = match checked {
+            Ok(seen) => seen,
             Err(refusal) => {
                 self.judge.stopped(target, &what, &refusal);
-                return refuse(&refusal);
+                return refused::unsent(&refusal, &parts, body).await;
             }
         };
         let allowed = match self.judge.before(target, &seen).await {
             Ok(allowed) => allowed,
-            Err(refusal) => return refuse(&refusal),
+            Err(refusal) => return refused::unsent(&refusal, &parts, body).await,
         };
         let Allowed { ticket, secret } = allowed;
         let mut case = Case::open(Arc::clone(&self.judge), ticket);
@@ -375,7 +377,7 @@ impl<J: RequestJudge> Session<J> {
             // A body that broke off because its framing was bad is the client's flaw, not the server's.
             Err(refusal) => Err(case.refuse(self.signals.take_flaw().unwrap_or(refusal))),
         };
-        handed.unwrap_or_else(|refusal| refuse(&refusal))
+        handed.unwrap_or_else(|refusal| refused::answer(&refusal))
     }
 
     fn take_upgraded(&self) -> Option<Upgraded> {
@@ -520,26 +522,6 @@ impl<J: RequestJudge> Case<J> {
 impl<J: RequestJudge> Drop for Case<J> {
     fn drop(&mut self) {
         self.close(HttpEnded::Abandoned);
-    }
-}
-
-/// A refusal that a program can read: the reason in a header, and a JSON body.
-fn refuse<J: RequestJudge>(refusal: &Refusal) -> Answer<J> {
-    let mut response = Response::new(Either::Right(Full::new(Bytes::from(refusal.to_json()))));
-    *response.status_mut() =
-        StatusCode::from_u16(refusal.status().code()).unwrap_or(StatusCode::FORBIDDEN);
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    note(headers, REASON_HEADER, refusal.code());
-    if let Some(question) = refusal.approval() {
-        note(headers, APPROVAL_HEADER, question);
-    }
-    response
-}
-
-fn note(headers: &mut HeaderMap, name: &'static str, text: &str) {
-    if let Ok(value) = HeaderValue::from_str(text) {
-        headers.insert(name, value);
     }
 }
 

@@ -8,7 +8,7 @@ use bartizan_gate::url_path::UrlPath;
 use hyper::body::Incoming;
 use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 use hyper::http::request::Parts;
-use hyper::{Request, Uri, Version};
+use hyper::{Uri, Version};
 
 /// A request as the judge sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,14 +69,13 @@ impl HttpRequest {
 
 /// Reads a request on a connection to `target`, or refuses it: what no policy opens stands here.
 pub(super) fn read(
-    request: Request<Incoming>,
+    (parts, body): (&mut Parts, &Incoming),
     target: &HostPort,
     secure: bool,
-) -> Result<(HttpRequest, Parts, Incoming), Refusal> {
-    let (mut parts, body) = request.into_parts();
+) -> Result<HttpRequest, Refusal> {
     let default_port = if secure { 443 } else { 80 };
     http::check(&parts.method, &parts.uri, &parts.headers, (target, default_port))?;
-    check_scheme(&parts, secure)?;
+    check_scheme(parts, secure)?;
     if let Some(name) = OVERRIDES.iter().find(|name| parts.headers.contains_key(**name)) {
         return Err(Refusal::new(
             Status::BadRequest,
@@ -88,7 +87,7 @@ pub(super) fn read(
     if websocket && (parts.version != Version::HTTP_11 || parts.method != "GET") {
         return Err(malformed("a WebSocket is asked for by GET in HTTP/1.1"));
     }
-    let size = size(&parts, &body)?;
+    let size = size(parts, body)?;
     let path = UrlPath::parse(parts.uri.path())
         .map_err(|error| Refusal::new(Status::BadRequest, "path-ambiguous", error.to_string()))?;
     let query = parts.uri.query().map(str::to_owned);
@@ -97,7 +96,7 @@ pub(super) fn read(
     }
     tidy(&mut parts.headers, websocket);
     let method = parts.method.as_str().to_owned();
-    Ok((HttpRequest { secure, method, path, query, size, websocket }, parts, body))
+    Ok(HttpRequest { secure, method, path, query, size, websocket })
 }
 
 /// Sets what the connection to the target says of itself.

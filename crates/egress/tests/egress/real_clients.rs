@@ -58,6 +58,10 @@ async fn curl_speaks_both_versions_and_reads_why_not() {
         );
         let ran = run(&way, "curl", &["-sS", version, "-d", "@/etc/hostname", &url]).await.unwrap();
         assert!(text(&ran).contains("\"code\":\"policy-denied\""), "{version}: {}", text(&ran));
+        // The refusal is ready before the body is.
+        let late = format!("(sleep 0.3; echo late) | curl -sS {version} -T - {url}");
+        let ran = run(&way, "sh", &["-c", &late]).await.unwrap();
+        assert!(text(&ran).contains("\"code\":\"policy-denied\""), "{version}: {}", text(&ran));
     }
     assert!(site.lines().iter().all(|line| line == "GET /hello"), "{:?}", site.lines());
 }
