@@ -6,6 +6,7 @@ mod draft;
 mod egress;
 mod enclosure;
 pub(crate) mod files;
+mod mint;
 mod narrow;
 mod page;
 pub(crate) mod places;
@@ -317,7 +318,7 @@ impl Config {
     /// The databases that are logged in to for a box, and with which secret.
     pub(crate) fn logins(&self) -> impl Iterator<Item = (HostPort, SecretName)> {
         self.secrets.iter().filter_map(|(name, secret)| match &secret.declared.from {
-            Origin::At(_) => None,
+            Origin::At(_) | Origin::Token(_) => None,
             Origin::Role(mint) => Some((mint.admin.target.clone(), name.clone())),
         })
     }

@@ -10,6 +10,7 @@ mod bech32;
 mod exec;
 mod fault;
 mod folder;
+mod form;
 mod hashi;
 mod http;
 mod lease;
@@ -18,6 +19,7 @@ mod placeholder;
 mod reference;
 mod roles;
 mod shelf;
+mod token;
 
 pub use age::{AgeError, Identity};
 pub use fault::{Fault, FaultKind};
@@ -27,6 +29,7 @@ pub use lease::{Forgetful, Lease, LeaseBook};
 pub use material::Material;
 pub use placeholder::{Placeholders, SecretKind};
 pub use reference::SecretRef;
+pub use token::{ClientCredentials, ClientProof, GithubApp, TokenMint};
 
 use crate::postgres::RoleMint;
 use crate::resolve::Resolver;
@@ -66,6 +69,11 @@ impl Declared {
         Self { from: Origin::At(from), lifetime: None, timeout: PATIENCE, pass: Vec::new() }
     }
 
+    /// A token that is minted when it is needed.
+    pub fn token(mint: TokenMint) -> Self {
+        Self { from: Origin::Token(mint), lifetime: None, timeout: PATIENCE, pass: Vec::new() }
+    }
+
     /// A role of `PostgreSQL` that is made for the session.
     pub fn role(mint: RoleMint) -> Self {
         Self { from: Origin::Role(mint), lifetime: None, timeout: PATIENCE, pass: Vec::new() }
@@ -79,6 +87,8 @@ pub enum Origin {
     At(SecretRef),
     /// It is made for the session, and ends with it.
     Role(RoleMint),
+    /// It is minted for a while.
+    Token(TokenMint),
 }
 
 impl Origin {
@@ -86,7 +96,7 @@ impl Origin {
     pub fn reference(&self) -> Option<&SecretRef> {
         match self {
             Self::At(reference) => Some(reference),
-            Self::Role(_) => None,
+            Self::Role(_) | Self::Token(_) => None,
         }
     }
 }
@@ -95,6 +105,7 @@ impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::At(reference) => reference.fmt(f),
+            Self::Token(mint) => mint.fmt(f),
             Self::Role(mint) => {
                 write!(
                     f,
@@ -120,6 +131,7 @@ struct Inner {
     book: Option<Arc<dyn LeaseBook>>,
     roles: Mutex<HashMap<SecretName, (RoleMint, Lease)>>,
     resolver: Resolver,
+    client: Client,
     shelf: Shelf,
 }
 
@@ -148,6 +160,13 @@ impl VaultBuilder {
     #[must_use = "a builder is a value"]
     pub fn server(mut self, server: Server) -> Self {
         self.0.server = Some(Session::new(server, Client::new(Resolver::system())));
+        self
+    }
+
+    /// Believes these roots instead of the machine's where tokens are minted.
+    #[must_use = "a builder is a value"]
+    pub fn minting_over(mut self, tls: Arc<rustls::ClientConfig>) -> Self {
+        self.0.client = Client::believing(Resolver::system(), tls);
         self
     }
 
@@ -200,6 +219,7 @@ impl Vault {
             book: None,
             roles: Mutex::default(),
             resolver: Resolver::system(),
+            client: Client::new(Resolver::system()),
             shelf: Shelf::default(),
         })
     }
@@ -226,6 +246,7 @@ impl Vault {
         match &declared.from {
             Origin::At(reference) => self.obtain(reference, declared).await,
             Origin::Role(mint) => Ok(self.role(name, mint, declared).await?.1),
+            Origin::Token(mint) => self.token(name, mint, declared).await,
         }
     }
 
@@ -243,6 +264,7 @@ impl Vault {
         match self.0.secrets.get(name).map(|declared| &declared.from) {
             Some(Origin::At(reference)) => self.0.shelf.forget(&key(reference)),
             Some(Origin::Role(_)) => self.0.shelf.forget(&roles::key(name)),
+            Some(Origin::Token(_)) => self.0.shelf.forget(&token::key(name)),
             None => {}
         }
     }
@@ -342,8 +364,8 @@ impl Vault {
 
     /// Takes back everything that was minted. Returns what could not be; it stands in the book for the next start.
     pub async fn close(&self) -> Vec<Fault> {
+        let mut faults = self.end_tokens().await;
         self.0.shelf.clear();
-        let mut faults = Vec::new();
         let roles = std::mem::take(&mut *self.lock_roles());
         for (mint, lease) in roles.into_values() {
             let gone = async {

@@ -94,6 +94,8 @@ pub(super) struct RawModel {
 pub(super) struct RawSecret {
     pub(super) from: Option<At<String>>,
     pub(super) role: Option<At<RawRoleMint>>,
+    pub(super) oauth: Option<At<RawOauth>>,
+    pub(super) github_app: Option<At<RawGithubApp>>,
     pub(super) kind: Option<At<String>>,
     pub(super) placeholder: Option<At<Vec<At<String>>>>,
     pub(super) lifetime: Option<At<String>>,
@@ -111,6 +113,30 @@ pub(super) struct RawRoleMint {
     pub(super) password: At<String>,
     pub(super) member_of: At<Vec<At<String>>>,
     pub(super) lives: Option<At<String>>,
+}
+
+/// `[secrets.NAME.oauth]`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawOauth {
+    pub(super) token_url: At<String>,
+    pub(super) client_id: At<String>,
+    pub(super) client_secret: At<String>,
+    pub(super) scope: Option<At<Vec<At<String>>>>,
+    pub(super) audience: Option<At<String>>,
+    pub(super) proof: Option<At<String>>,
+}
+
+/// `[secrets.NAME.github_app]`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawGithubApp {
+    pub(super) app: At<String>,
+    pub(super) installation: At<u64>,
+    pub(super) key: At<String>,
+    pub(super) api: Option<At<String>>,
+    pub(super) repositories: Option<At<Vec<At<String>>>>,
+    pub(super) permissions: Option<At<Table<At<String>>>>,
 }
 
 /// `[vault]`.

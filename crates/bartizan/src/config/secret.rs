@@ -3,7 +3,7 @@
 use super::check::{self, Flaw};
 use super::page::Page;
 use super::raw::{At, RawAppRole, RawRoleMint, RawSecret, RawVault};
-use super::units;
+use super::{mint, units};
 use crate::report::{Problem, did_you_mean};
 use bartizan_egress::postgres::{Account, RoleMint};
 use bartizan_egress::vault::{Declared, Login, SecretKind, Server};
@@ -25,13 +25,18 @@ pub(crate) struct Secret {
 /// Reads `[secrets.NAME]`; `None` when something is wrong with it, which the page then says.
 pub(super) fn read(page: &mut Page<'_>, key: &At<String>, raw: &RawSecret) -> Option<Secret> {
     let name = key.get_ref();
-    let RawSecret { from, role, kind, placeholder, lifetime, timeout, env } = raw;
-    let origin = match (from, role) {
-        (Some(from), None) => page.take_unshown(from, |text| reference(text)).map(Declared::new),
-        (None, Some(role)) => role_mint(page, role.get_ref()).map(Declared::role),
-        (Some(_), Some(_)) | (None, None) => {
+    let RawSecret { from, role, oauth, github_app, kind, placeholder, lifetime, timeout, env } =
+        raw;
+    let origin = match (from, role, oauth, github_app) {
+        (Some(from), None, None, None) => {
+            page.take_unshown(from, |text| reference(text)).map(Declared::new)
+        }
+        (None, Some(role), None, None) => role_mint(page, role.get_ref()).map(Declared::role),
+        (None, None, Some(oauth), None) => mint::oauth(page, oauth.get_ref()).map(Declared::token),
+        (None, None, None, Some(app)) => mint::github_app(page, app.get_ref()).map(Declared::token),
+        _ => {
             let problem = Problem::new(format!("the secret `{name}` comes from one place"))
-                .hint("write either from = \"…\" or [secrets.NAME.role]");
+                .hint("write one of from = \"…\", [secrets.NAME.role], [secrets.NAME.oauth] and [secrets.NAME.github_app]");
             page.complain(key.span(), problem);
             None
         }

@@ -4,13 +4,13 @@ use super::*;
 use std::fs;
 use tempfile::TempDir;
 
-struct World {
+pub(super) struct World {
     dir: TempDir,
     places: Places,
     workspace: PathBuf,
 }
 
-fn world() -> World {
+pub(super) fn world() -> World {
     let dir = tempfile::tempdir().unwrap();
     let root = dir.path().canonicalize().unwrap();
     for name in ["etc", "user", "home", "work"] {
@@ -32,7 +32,7 @@ impl World {
         self
     }
 
-    fn user(&self, text: &str) -> &Self {
+    pub(super) fn user(&self, text: &str) -> &Self {
         fs::write(self.places.user.join(CONFIG_FILE), text).unwrap();
         self
     }
@@ -47,11 +47,11 @@ impl World {
         self
     }
 
-    fn load(&self) -> Config {
+    pub(super) fn load(&self) -> Config {
         load(&self.places, &self.workspace, Purpose::Run).unwrap()
     }
 
-    fn errors(&self) -> String {
+    pub(super) fn errors(&self) -> String {
         let failure = load(&self.places, &self.workspace, Purpose::Run).unwrap_err();
         assert_eq!(failure.code, exit::CONFIG);
         let text: String = failure.problems.iter().map(ToString::to_string).collect();

@@ -28,7 +28,7 @@ impl Vault {
     ) -> Result<(Account, Arc<SecretValue>), SecretError> {
         let declared = self.declared(name)?;
         match &declared.from {
-            Origin::At(_) => Err(SecretError::Unknown(name.to_string())),
+            Origin::At(_) | Origin::Token(_) => Err(SecretError::Unknown(name.to_string())),
             Origin::Role(mint) => self.role(name, mint, declared).await,
         }
     }

@@ -9,7 +9,9 @@ use tokio::net::{TcpListener, TcpStream};
 #[derive(Debug, Clone)]
 pub(crate) struct Asked {
     pub(crate) line: String,
+    /// In lower case.
     pub(crate) head: String,
+    pub(crate) whole_head: String,
     pub(crate) body: String,
 }
 
@@ -97,7 +99,12 @@ async fn read(stream: &mut TcpStream) -> Option<Asked> {
         });
         if body.len() >= length.unwrap_or(0) {
             let line = head.lines().next()?.trim_end_matches(" HTTP/1.1").to_owned();
-            return Some(Asked { line, head: head.to_ascii_lowercase(), body: body.to_owned() });
+            return Some(Asked {
+                line,
+                head: head.to_ascii_lowercase(),
+                whole_head: head.to_owned(),
+                body: body.to_owned(),
+            });
         }
     }
 }

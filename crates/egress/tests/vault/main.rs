@@ -7,6 +7,7 @@ mod fake;
 mod hashi;
 mod postgres;
 mod sharing;
+mod token;
 
 /// Says aloud that something could not be tried here.
 #[expect(clippy::print_stderr, reason = "a test that is skipped must say so")]
