@@ -230,6 +230,7 @@ fn spec(workspace: &Path, program: &str, argv: &[&str]) -> BoxSpec {
         readable: Vec::new(),
         synthetic: Vec::new(),
         sockets: Vec::new(),
+        network: bartizan_sandbox::Reach::Captured,
         never_visible: Vec::new(),
         limits: Limits::ordinary(),
         user: "agent".into(),

@@ -130,6 +130,7 @@ fn spec(workspace: &Path) -> BoxSpec {
         readable: Vec::new(),
         synthetic: Vec::new(),
         sockets: Vec::new(),
+        network: bartizan_sandbox::Reach::Captured,
         never_visible: Vec::new(),
         limits: Limits::ordinary(),
         user: "agent".into(),

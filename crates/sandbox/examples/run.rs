@@ -18,6 +18,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         readable: std::env::var_os("READABLE").iter().map(PathBuf::from).collect(),
         synthetic: Vec::new(),
         sockets: Vec::new(),
+        network: bartizan_sandbox::Reach::Captured,
         never_visible: Vec::new(),
         limits: Limits::ordinary(),
         user: "agent".into(),

@@ -273,7 +273,7 @@ impl<'a> Builder<'a> {
                 self.redirect = false;
                 Ok(())
             }
-            (Err(errno), Subsystem::Route) => Err(errno),
+            (Err(errno), Subsystem::Loopback | Subsystem::Route) => Err(errno),
         }
     }
 

@@ -49,7 +49,8 @@ pub use running::{
 };
 pub use spawn::spawn;
 pub use spec::{
-    Access, BoundSocket, BoxSpec, Limits, Stdio, Stream, SyntheticFile, WindowSize, WorkspaceMode,
+    Access, BoundSocket, BoxSpec, Limits, Reach, Stdio, Stream, SyntheticFile, WindowSize,
+    WorkspaceMode,
 };
 pub use status::{Enforcement, Item, Strength, Tier};
 pub use tier::{Accept, start};

@@ -113,6 +113,8 @@ pub(crate) struct Netlink {
 pub(crate) enum Subsystem {
     /// `nf_tables`. A kernel without it leaves capture to listeners on well-known ports.
     Filter,
+    /// Loopback alone. Nothing goes on without it.
+    Loopback,
     /// Routing. Nothing goes on without it.
     Route,
     /// Routing for IPv6; without it there is just no IPv6.
@@ -221,6 +223,7 @@ impl fmt::Display for Op {
             Self::Netlink(Netlink { to, message, .. }) => {
                 let what = match to {
                     Subsystem::Filter => "redirect what leaves to the capture ports",
+                    Subsystem::Loopback => "loopback up, and nothing else",
                     Subsystem::Route => "loopback up, every IPv4 address local",
                     Subsystem::RouteV6 => "every IPv6 address local",
                 };

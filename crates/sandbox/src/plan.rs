@@ -5,7 +5,7 @@ use crate::linux::cgroup::Place as Group;
 use crate::linux::mounts::{Place, View};
 use crate::linux::{landlock, limits, network, seccomp};
 use crate::op::Op;
-use crate::spec::{Access, BoxSpec, Limits, Stdio, SyntheticFile, WorkspaceMode};
+use crate::spec::{Access, BoxSpec, Limits, Reach, Stdio, SyntheticFile, WorkspaceMode};
 use std::ffi::{CString, OsStr};
 use std::fmt;
 use std::os::unix::ffi::OsStrExt;
@@ -27,6 +27,7 @@ pub struct Plan {
     pub(crate) private_uid: Option<u32>,
     pub(crate) landlock_abi: i32,
     pub(crate) ipv6: bool,
+    pub(crate) reach: Reach,
     pub(crate) obstacle: Option<Obstacle>,
     pub(crate) left_out: Vec<PathBuf>,
     pub(crate) name: String,
@@ -45,7 +46,7 @@ impl Plan {
         }
         let (uid, gid) = inner_ids(facts);
         let mut ops = identity(facts, uid, gid);
-        ops.extend(network::ops(facts.ipv6));
+        ops.extend(network::ops(spec.network, facts.ipv6));
         let (mounts, rules) = view.build(spec.limits.scratch_bytes)?;
         ops.extend(mounts);
         if spec.stdio.wants_pty() {
@@ -77,6 +78,7 @@ impl Plan {
             private_uid: facts.private_uid,
             landlock_abi: facts.landlock_abi,
             ipv6: facts.ipv6,
+            reach: spec.network,
             obstacle: facts.obstacle,
             left_out,
             name: format!("{:016x}", facts.nonce),

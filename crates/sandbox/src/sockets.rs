@@ -27,7 +27,7 @@ pub(crate) fn converse(request: &Netlink) -> Result<(), Errno> {
     let protocol = match request.to {
         Subsystem::Filter => Some(netlink::NETFILTER),
         // Protocol 0, which is what no protocol means.
-        Subsystem::Route | Subsystem::RouteV6 => None,
+        Subsystem::Loopback | Subsystem::Route | Subsystem::RouteV6 => None,
     };
     let socket = rustix::net::socket_with(
         AddressFamily::NETLINK,

@@ -29,6 +29,8 @@ pub struct BoxSpec {
     pub synthetic: Vec<SyntheticFile>,
     /// Unix sockets of the host that the box may connect to.
     pub sockets: Vec<BoundSocket>,
+    /// What of the world the box can call.
+    pub network: Reach,
     /// Host directories that no workspace and no readable path may contain or lie in: our state, our configuration.
     pub never_visible: Vec<PathBuf>,
     /// Resource limits.
@@ -52,6 +54,7 @@ impl fmt::Debug for BoxSpec {
             .field("readable", &self.readable)
             .field("synthetic", &self.synthetic)
             .field("sockets", &self.sockets)
+            .field("network", &self.network)
             .field("never_visible", &self.never_visible)
             .field("limits", &self.limits)
             .field("user", &self.user)
@@ -116,6 +119,15 @@ pub struct BoundSocket {
     pub host: PathBuf,
     /// Where the box finds it.
     pub inside: PathBuf,
+}
+
+/// What of the world a box can call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// Whatever it calls lands on the sockets of [`Capture`](crate::Capture).
+    Captured,
+    /// Nothing: there is loopback, for its own servers, and no socket of ours.
+    Loopback,
 }
 
 /// Resource limits of one box, for all its processes together unless said otherwise.

@@ -2,6 +2,7 @@
 use crate::linux::cgroup::Place;
 use crate::linux::landlock::lacks;
 use crate::plan::Plan;
+use crate::spec::Reach;
 use std::fmt;
 
 /// The enforcement report of one box: one item for each wall and limit, in the order they were raised.
@@ -121,8 +122,19 @@ pub(crate) fn report(plan: &Plan, redirect: bool) -> Enforcement {
     report.add("capabilities", Strength::Kernel, "none, locked; no new privileges");
     landlock(&mut report, plan.landlock_abi);
     report.add("seccomp", Strength::Kernel, "allow-list; unknown calls do not exist");
+    network(&mut report, plan, redirect);
+    resources(&mut report, plan);
+    for path in &plan.left_out {
+        report.add("left out", Strength::Absent, format!("`{}` does not exist", path.display()));
+    }
+    report
+}
+
+fn network(report: &mut Enforcement, plan: &Plan, redirect: bool) {
     let ip = if plan.ipv6 { "IPv4 and IPv6" } else { "IPv4; the host has no IPv6" };
-    if redirect {
+    if plan.reach == Reach::Loopback {
+        report.add("network", Strength::Kernel, "none but its own loopback");
+    } else if redirect {
         report.add(
             "network",
             Strength::Kernel,
@@ -132,11 +144,6 @@ pub(crate) fn report(plan: &Plan, redirect: bool) -> Enforcement {
         let missing = "no nf_tables: only ports 22, 80 and 443 are captured, the rest is refused";
         report.add("network", Strength::Kernel, format!("{missing}; {ip}"));
     }
-    resources(&mut report, plan);
-    for path in &plan.left_out {
-        report.add("left out", Strength::Absent, format!("`{}` does not exist", path.display()));
-    }
-    report
 }
 
 fn landlock(report: &mut Enforcement, abi: i32) {

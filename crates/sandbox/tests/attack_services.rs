@@ -8,7 +8,7 @@
     reason = "a test may stop, and plays what is outside the box"
 )]
 mod support;
-use bartizan_sandbox::{BoundSocket, Running, original_destination};
+use bartizan_sandbox::{BoundSocket, Reach, Running, original_destination};
 use std::io::{Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
 use std::os::linux::net::SocketAddrExt;
@@ -203,6 +203,28 @@ for_everyone! {
         assert!(!outcome.stdout.contains("SENT") && !outcome.stdout.contains("RAW"), "{outcome:#?}");
         assert!(outcome.stdout.ends_with("no raw\nno raw\nno raw\nTrue\nb'own'\n"), "{outcome:#?}");
         stopped("N02", "UDP 443, NTP, broadcast, multicast, raw ICMP", "nf_tables drop; seccomp", &outcome.stdout);
+    }
+
+    fn n01_a_box_without_network_meets_nobody_and_its_own_servers_answer() {
+        let place = Place::new();
+        let mut spec = place.python(
+            "import socket, threading\n\
+             def t(host, port):\n  \
+               s = socket.socket(); s.settimeout(5)\n  \
+               try: s.connect((host, port)); return 'OUT'\n  \
+               except OSError as e: return e.strerror\n\
+             for a in [('1.1.1.1', 443), ('169.254.169.254', 80), ('127.0.0.1', 3128), ('127.0.0.1', 1080), ('127.0.0.53', 53), ('8.8.8.8', 53)]: print(t(*a))\n\
+             own = socket.socket(); own.bind(('127.0.0.1', 0)); own.listen()\n\
+             threading.Thread(target=lambda: own.accept()[0].send(b'own')).start()\n\
+             print(socket.create_connection(own.getsockname(), 5).recv(9))",
+        );
+        spec.network = Reach::Loopback;
+        let mut running = start(&spec).unwrap();
+        assert!(running.capture.tcp.is_empty() && running.capture.dns_udp.is_empty() && running.capture.dns_tcp.is_empty());
+        assert!(running.capture.http_proxy.is_none() && running.capture.socks.is_none());
+        let outcome = drain(&mut running).succeeded();
+        assert!(!outcome.stdout.contains("OUT") && outcome.stdout.ends_with("b'own'\n"), "{outcome:#?}");
+        stopped("N01", "connect, DNS and proxies where there is no network", "no route and no listener", &outcome.stdout);
     }
 
     fn n03_every_dns_query_lands_here_whomever_it_is_sent_to() {

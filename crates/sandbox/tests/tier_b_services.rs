@@ -9,7 +9,7 @@
     reason = "a test may stop, and plays what is outside the box"
 )]
 mod support;
-use bartizan_sandbox::{BoundSocket, Running};
+use bartizan_sandbox::{BoundSocket, Reach, Running};
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::os::linux::net::SocketAddrExt;
@@ -196,6 +196,27 @@ in_tier_b! {
         ));
         assert_eq!(outcome.stdout, "True\n", "{outcome:#?}");
         assert_eq!(visitors.load(Ordering::SeqCst), 0);
+    }
+
+    fn n01_a_box_without_network_meets_nobody_and_its_own_servers_answer() {
+        let place = Place::new();
+        let mut spec = place.python(
+            "import socket, threading\n\
+             def t(host, port):\n  \
+               s = socket.socket(); s.settimeout(5)\n  \
+               try: s.connect((host, port)); return 'OUT'\n  \
+               except OSError as e: return e.strerror\n\
+             for a in [('1.1.1.1', 443), ('169.254.169.254', 80), ('127.0.0.1', 3128), ('127.0.0.1', 1080), ('127.0.0.53', 53), ('8.8.8.8', 53)]: print(t(*a))\n\
+             own = socket.socket(); own.bind(('127.0.0.1', 0)); own.listen()\n\
+             threading.Thread(target=lambda: own.accept()[0].send(b'own')).start()\n\
+             print(socket.create_connection(own.getsockname(), 5).recv(9))",
+        );
+        spec.network = Reach::Loopback;
+        let mut running = start_b(&place, &spec);
+        assert!(running.capture.tcp.is_empty() && running.capture.dns_udp.is_empty() && running.capture.dns_tcp.is_empty());
+        assert!(running.capture.http_proxy.is_none() && running.capture.socks.is_none());
+        let outcome = drain(&mut running).succeeded();
+        assert!(!outcome.stdout.contains("OUT") && outcome.stdout.ends_with("b'own'\n"), "{outcome:#?}");
     }
 
     fn n02_there_are_no_datagrams_and_no_raw_packets() {

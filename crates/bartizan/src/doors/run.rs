@@ -232,11 +232,8 @@ fn unserved(error: &std::io::Error, report: Enforcement) -> (Outcome, RunReport)
 impl BoxRun {
     fn serve(&self, capture: Capture) -> std::io::Result<JoinSet<()>> {
         match self.network {
-            // Nobody listens: whatever the box tries, its own kernel refuses it.
-            Network::None => {
-                drop(capture);
-                Ok(JoinSet::new())
-            }
+            // The box was made without listeners: whatever it tries, its own kernel refuses it.
+            Network::None => Ok(JoinSet::new()),
             Network::Gated | Network::Model => self.net.open(capture),
         }
     }

@@ -4,10 +4,15 @@
 //! `nf_tables` redirects TCP and DNS to the capture ports, so a program needs no proxy setting to be caught; whatever else
 //! is sent beyond loopback is dropped with an immediate error. Messages are laid out here and sent by the child.
 use crate::op::{Listen, Netlink, Op, Subsystem, Tag, When};
+use crate::spec::Reach;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// The acts that build the network, in order.
-pub(crate) fn ops(ipv6: bool) -> Vec<Op> {
+pub(crate) fn ops(reach: Reach, ipv6: bool) -> Vec<Op> {
+    if reach == Reach::Loopback {
+        // Without a route nothing can be called, and without a listener nobody would answer.
+        return vec![request(Subsystem::Loopback, loopback_up())];
+    }
     let mut ops = vec![request(Subsystem::Route, route_v4())];
     if ipv6 {
         ops.push(request(Subsystem::RouteV6, route_v6()));
@@ -50,8 +55,8 @@ fn request(to: Subsystem, message: Message) -> Op {
     Op::Netlink(Netlink { to, message: bytes, acknowledgements })
 }
 
-/// Loopback up, and `local 0.0.0.0/0` on it.
-fn route_v4() -> Message {
+/// Loopback up.
+fn loopback_up() -> Message {
     let mut message = Message::default();
     message.message(RTM_NEWLINK, NLM_F_ACK, |m| {
         // ifinfomsg: family, pad, type, index, flags, change
@@ -60,6 +65,12 @@ fn route_v4() -> Message {
         m.bytes(&IFF_UP.to_ne_bytes());
         m.bytes(&IFF_UP.to_ne_bytes());
     });
+    message
+}
+
+/// Loopback up, and `local 0.0.0.0/0` on it.
+fn route_v4() -> Message {
+    let mut message = loopback_up();
     local_route(&mut message, AF_INET, RT_SCOPE_HOST, &Ipv4Addr::LOCALHOST.octets());
     message
 }

@@ -82,6 +82,7 @@ fn spec() -> BoxSpec {
             host: "/srv/api.sock".into(),
             inside: "/tmp/api.sock".into(),
         }],
+        network: Reach::Captured,
         never_visible: vec!["/home/ada/.local/state/bartizan".into()],
         limits: Limits { wall: Some(Duration::from_mins(10)), ..Limits::ordinary() },
         user: "ada".into(),
@@ -124,6 +125,15 @@ fn a_direct_workspace_has_no_layer() {
             .to_string();
     assert!(!text.contains("overlay") && !text.contains("upper"), "{text}");
     assert!(text.contains("bind /home/ada/project -> /home/ada/project nosuid nodev\n"), "{text}");
+}
+
+#[test]
+fn a_box_without_network_has_loopback_and_no_socket_of_ours() {
+    let text = Plan::from_spec(&BoxSpec { network: Reach::Loopback, ..spec() }, &host())
+        .unwrap()
+        .to_string();
+    assert!(!text.contains("listen ") && !text.contains("local ("), "{text}");
+    assert_eq!(text.matches("loopback up, and nothing else").count(), 1, "{text}");
 }
 
 #[test]

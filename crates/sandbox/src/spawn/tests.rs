@@ -19,6 +19,7 @@ fn plan(workspace: &std::path::Path, script: &str) -> Plan {
         readable: Vec::new(),
         synthetic: Vec::new(),
         sockets: Vec::new(),
+        network: crate::spec::Reach::Captured,
         never_visible: Vec::new(),
         limits: Limits::ordinary(),
         user: "agent".into(),

@@ -27,7 +27,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 pub(crate) struct Clerk {
     pub(crate) listener: OwnedFd,
     pub(crate) origins: Origins,
-    pub(crate) doors: Doors,
+    /// None where the box calls nothing but itself.
+    pub(crate) doors: Option<Doors>,
     /// The folders the box may write in, canonical.
     pub(crate) roots: Vec<PathBuf>,
     /// Sockets of the host that the box may call: under which name, and where they are.
@@ -135,7 +136,8 @@ impl Clerk {
                 if let Some(own) = self.own.find(wanted) {
                     return rustix::net::connect(&socket, &dressed(own, domain)?);
                 }
-                let door = self.doors.for_destination(wanted).ok_or(Errno::CONNREFUSED)?;
+                let door = self.doors.as_ref().and_then(|doors| doors.for_destination(wanted));
+                let door = door.ok_or(Errno::CONNREFUSED)?;
                 self.to_door(&socket, domain, door, wanted)
             }
         }

@@ -304,7 +304,7 @@ fn copied(spec: &BoxSpec, facts: &HostFacts) -> Result<Option<Copied>, PlanError
 pub(crate) struct Net {
     pub(crate) origins: Origins,
     pub(crate) capture: crate::Capture,
-    pub(crate) doors: super::behalf::Doors,
+    pub(crate) doors: Option<super::behalf::Doors>,
 }
 
 fn text(what: &'static str, text: &std::ffi::OsStr) -> Result<CString, PlanError> {

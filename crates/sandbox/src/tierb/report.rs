@@ -2,7 +2,7 @@
 use super::plan::{Copied, Layout};
 use crate::host::HostFacts;
 use crate::linux::cgroup::Place;
-use crate::spec::{BoxSpec, WorkspaceMode};
+use crate::spec::{BoxSpec, Reach, WorkspaceMode};
 use crate::status::{Enforcement, Strength};
 
 /// The report of a box that has started.
@@ -25,11 +25,13 @@ pub(crate) fn report(spec: &BoxSpec, facts: &HostFacts, layout: &Layout) -> Enfo
         None => "the caller's own, without capabilities".to_owned(),
     };
     report.add("user", Strength::Kernel, user);
-    report.add(
-        "network",
-        Strength::Kernel,
-        "TCP and names over TCP, connected by the supervisor alone; no datagrams",
-    );
+    let network = match spec.network {
+        Reach::Captured => {
+            "TCP and names over TCP, connected by the supervisor alone; no datagrams"
+        }
+        Reach::Loopback => "none but its own servers, connected by the supervisor; no datagrams",
+    };
+    report.add("network", Strength::Kernel, network);
     let path = layout.workspace.display();
     let workspace = match layout.copied {
         Some(Copied::Writable { .. }) => {

@@ -17,7 +17,7 @@ use crate::linux::{limits, seccomp};
 use crate::op::{Op, Resource, Tag};
 use crate::running::{Capture, Life, Running, StdioEnds};
 use crate::spawn::hear;
-use crate::spec::{BoxSpec, Stdio, Stream};
+use crate::spec::{BoxSpec, Reach, Stdio, Stream};
 use crate::sys::{self, Image, Side};
 use crate::wire::Message;
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags};
@@ -46,7 +46,7 @@ pub(crate) fn start(
     let layout = Layout::of(spec, facts, folder.path())?;
     let workspace = open_workspace(spec, facts)?;
     let made = Made::make(&layout, facts, &folder, &workspace)?;
-    let net = net().map_err(supervisor("opening the box's listeners"))?;
+    let net = net(spec.network).map_err(supervisor("opening the box's listeners"))?;
     let streams = Streams::make(spec.stdio, facts.private_uid)
         .map_err(supervisor("making the standard streams"))?;
     let life = launch(spec, facts, &layout, &streams)?;
@@ -244,7 +244,12 @@ fn open_workspace(spec: &BoxSpec, facts: &HostFacts) -> Result<OwnedFd, SpawnErr
 }
 
 /// Our listeners for this box, on the host's loopback, and the book that tells its connections from others.
-fn net() -> io::Result<super::plan::Net> {
+fn net(reach: Reach) -> io::Result<super::plan::Net> {
+    let origins = Origins::written();
+    if reach == Reach::Loopback {
+        let capture = Capture { origins: origins.clone(), ..Capture::default() };
+        return Ok(super::plan::Net { origins, capture, doors: None });
+    }
     let v4 = || TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
     let v6 = || TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).ok();
     let pair = || -> io::Result<(Vec<TcpListener>, Door)> {
@@ -264,7 +269,6 @@ fn net() -> io::Result<super::plan::Net> {
     let (dns_tcp, dns) = pair()?;
     let (http, http_proxy) = single()?;
     let (socks_listener, socks) = single()?;
-    let origins = Origins::written();
     let capture = Capture {
         tcp,
         dns_udp: Vec::new(),
@@ -276,7 +280,7 @@ fn net() -> io::Result<super::plan::Net> {
     Ok(super::plan::Net {
         origins,
         capture,
-        doors: Doors { tcp: tcp_door, dns, http_proxy, socks },
+        doors: Some(Doors { tcp: tcp_door, dns, http_proxy, socks }),
     })
 }
 

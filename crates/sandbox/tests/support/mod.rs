@@ -52,6 +52,7 @@ impl Place {
             readable: Vec::new(),
             synthetic: Vec::new(),
             sockets: Vec::new(),
+            network: bartizan_sandbox::Reach::Captured,
             never_visible: vec![self.path("state")],
             limits: Limits {
                 memory_bytes: 512 << 20,

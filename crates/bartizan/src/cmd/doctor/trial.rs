@@ -86,6 +86,7 @@ fn specify(workspace: &Path) -> BoxSpec {
         readable: Vec::new(),
         synthetic: Vec::new(),
         sockets: Vec::new(),
+        network: bartizan_sandbox::Reach::Captured,
         never_visible: Vec::new(),
         limits: Limits { wall: Some(Duration::from_secs(20)), ..Limits::ordinary() },
         user: "agent".to_owned(),

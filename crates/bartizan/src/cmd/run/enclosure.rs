@@ -4,11 +4,11 @@
 use crate::cli::{RequiredTier, RunArgs};
 use crate::client::Outfit;
 use crate::cmd::run::surroundings::Surroundings;
-use crate::config::{BoxSettings, WorkspaceMode as Configured};
+use crate::config::{BoxSettings, Network, WorkspaceMode as Configured};
 use crate::doors::hook;
 use crate::doors::run::terminal;
 use bartizan_sandbox::{
-    Accept, Access, BoundSocket, BoxSpec, Limits, Stdio, Stream, SyntheticFile, WindowSize,
+    Accept, Access, BoundSocket, BoxSpec, Limits, Reach, Stdio, Stream, SyntheticFile, WindowSize,
     WorkspaceMode,
 };
 use std::ffi::OsString;
@@ -56,6 +56,10 @@ pub(crate) fn specify(
         readable,
         synthetic,
         sockets,
+        network: match settings.network {
+            Network::None => Reach::Loopback,
+            Network::Model | Network::Gated => Reach::Captured,
+        },
         never_visible: vec![hidden.state.to_path_buf(), hidden.config.to_path_buf()],
         limits: limits(settings),
         user: USER.to_owned(),
