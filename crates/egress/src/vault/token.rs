@@ -97,7 +97,8 @@ impl Vault {
         mint: &TokenMint,
         declared: &Declared,
     ) -> Result<Arc<SecretValue>, SecretError> {
-        let minted = async { self.mint(mint).await.map_err(|fault| at_fault(name, fault)) };
+        let minted =
+            Box::pin(async { self.mint(mint).await.map_err(|fault| at_fault(name, fault)) });
         let usual = declared.lifetime.unwrap_or(UNSAID);
         let key = key(name);
         let asked = self.0.shelf.get(&key, usual, minted);
@@ -112,7 +113,7 @@ impl Vault {
             let Origin::Token(mint) = &declared.from else { continue };
             let Some(kept) = self.0.shelf.kept(&key(name)).await else { continue };
             let Ok(token) = kept.field(material::VALUE) else { continue };
-            faults.extend(in_time(self.end_token(mint, &token)).await.err());
+            faults.extend(in_time(Box::pin(self.end_token(mint, &token))).await.err());
         }
         faults
     }
