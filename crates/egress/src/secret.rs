@@ -5,6 +5,8 @@
 
 use crate::refuse::{Refusal, Status};
 use crate::vault::{Fault, FaultKind, SecretRef};
+use bartizan_gate::name::SecretName;
+use bartizan_scan::KnownSecret;
 use hyper::header::{AUTHORIZATION, HeaderName, HeaderValue};
 use std::sync::Arc;
 use thiserror::Error;
@@ -42,6 +44,12 @@ impl SecretValue {
         std::str::from_utf8(&self.0).ok()
     }
 
+    /// The value under a name, as a redactor learns it; `None` when it is no text.
+    pub fn known_as(&self, name: &SecretName) -> Option<KnownSecret> {
+        let text = self.text()?;
+        Some(KnownSecret { name: name.to_string(), value: text.to_owned().into() })
+    }
+
     /// Lends the value to `look`: for the redactor, which must know what to look for, and for nobody else.
     pub fn danger_expose<R>(&self, look: impl FnOnce(&[u8]) -> R) -> R {
         look(&self.0)
@@ -70,6 +78,11 @@ pub enum SecretError {
     /// There is nothing under the reference.
     #[error("the secret `{0}` is missing or empty")]
     Missing(SecretRef),
+    /// Its value could not be told from ordinary text where it is echoed.
+    #[error(
+        "the secret `{0}` cannot be kept out of what returns; use a random value of 8 characters or more"
+    )]
+    Unfit(SecretName),
     /// No secret of this name is configured, or the warrant names none.
     #[error("no secret `{0}` is configured")]
     Unknown(String),
@@ -81,6 +94,9 @@ pub enum SecretError {
 impl SecretError {
     /// What the box is told; it never learns the reference, nor what a back end said.
     pub fn refusal(&self) -> Refusal {
+        if let Self::Unfit(_) = self {
+            return unfit();
+        }
         let sentence = match self {
             Self::BackEnd { fault, .. } => match fault.kind() {
                 FaultKind::Down | FaultKind::Sealed => {
@@ -94,12 +110,20 @@ impl SecretError {
                 | FaultKind::Missing
                 | FaultKind::Unsafe => "the credential for this host is not available",
             },
-            Self::BadReference { .. } | Self::Missing(_) | Self::Unknown(_) | Self::Unsendable => {
-                "the credential for this host is not available"
-            }
+            Self::BadReference { .. }
+            | Self::Missing(_)
+            | Self::Unfit(_)
+            | Self::Unknown(_)
+            | Self::Unsendable => "the credential for this host is not available",
         };
         Refusal::new(Status::Forbidden, "secret-unavailable", sentence)
     }
+}
+
+/// A value that cannot be kept out of an answer is not sent.
+pub(crate) fn unfit() -> Refusal {
+    let text = "the credential for this host cannot be kept out of answers, so it is not used";
+    Refusal::new(Status::Forbidden, "secret-unfit", text)
 }
 
 /// A secret together with the place where a request carries it.

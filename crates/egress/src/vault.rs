@@ -19,6 +19,7 @@ mod placeholder;
 mod reference;
 mod roles;
 mod shelf;
+mod take_back;
 mod token;
 
 pub use age::{AgeError, Identity};
@@ -36,6 +37,7 @@ use crate::resolve::Resolver;
 use crate::secret::{SecretError, SecretValue};
 use bartizan_gate::effect::Warrant;
 use bartizan_gate::name::SecretName;
+use bartizan_scan::Redactor;
 use exec::Program;
 use hashi::{Proof, Prover, Proving, Session};
 use http::Client;
@@ -46,7 +48,7 @@ use std::ffi::OsString;
 use std::fmt;
 use std::future::Future;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 use tokio::time::timeout;
 
@@ -133,6 +135,7 @@ struct Inner {
     resolver: Resolver,
     client: Client,
     shelf: Shelf,
+    redactor: OnceLock<Redactor>,
 }
 
 type Environment = dyn Fn(&str) -> Option<OsString> + Send + Sync;
@@ -221,6 +224,7 @@ impl Vault {
             resolver: Resolver::system(),
             client: Client::new(Resolver::system()),
             shelf: Shelf::default(),
+            redactor: OnceLock::new(),
         })
     }
 
@@ -243,11 +247,25 @@ impl Vault {
     /// The value of the secret called `name`, for a person who tries it, or for the vault's own use.
     pub async fn named(&self, name: &SecretName) -> Result<Arc<SecretValue>, SecretError> {
         let declared = self.declared(name)?;
-        match &declared.from {
-            Origin::At(reference) => self.obtain(reference, declared).await,
-            Origin::Role(mint) => Ok(self.role(name, mint, declared).await?.1),
-            Origin::Token(mint) => self.token(name, mint, declared).await,
-        }
+        let value = match &declared.from {
+            Origin::At(reference) => self.obtain(reference, declared).await?,
+            Origin::Role(mint) => self.role(name, mint, declared).await?.1,
+            Origin::Token(mint) => self.token(name, mint, declared).await?,
+        };
+        self.hide(name, &value)?;
+        Ok(value)
+    }
+
+    /// From now on `redactor` learns each value before it is lent, so that what a program echoes, by whatever way, and
+    /// what is put on the log is without it. A value that it cannot hide is not lent. Only the first redactor counts.
+    pub fn hide_in(&self, redactor: &Redactor) {
+        drop(self.0.redactor.set(redactor.clone()));
+    }
+
+    fn hide(&self, name: &SecretName, value: &SecretValue) -> Result<(), SecretError> {
+        let Some(redactor) = self.0.redactor.get() else { return Ok(()) };
+        let learnt = value.known_as(name).map(|known| redactor.learn(known));
+        if let Some(Ok(())) = learnt { Ok(()) } else { Err(SecretError::Unfit(name.clone())) }
     }
 
     fn declared(&self, name: &SecretName) -> Result<&Declared, SecretError> {
@@ -359,68 +377,6 @@ impl Vault {
             Login::AppRole { role, secret, .. } => {
                 Ok(Proof { role: Some(fetch(role).await?), secret: fetch(secret).await? })
             }
-        }
-    }
-
-    /// Takes back everything that was minted. Returns what could not be; it stands in the book for the next start.
-    pub async fn close(&self) -> Vec<Fault> {
-        let mut faults = self.end_tokens().await;
-        self.0.shelf.clear();
-        let roles = std::mem::take(&mut *self.lock_roles());
-        for (mint, lease) in roles.into_values() {
-            let gone = async {
-                let admin = self.inner(&mint.password).await?;
-                self.drop_role(&mint, &admin, &lease).await
-            };
-            faults.extend(in_time(gone).await.err());
-        }
-        if let Some(session) = &self.0.server {
-            let closing = async { Ok(session.close(self.0.book.as_ref(), self).await) };
-            faults.extend(Box::pin(in_time(closing)).await.unwrap_or_else(|fault| vec![fault]));
-        }
-        faults
-    }
-
-    /// Takes back what processes that died have left behind, and says how many there were and what failed.
-    pub async fn recover(&self) -> (usize, Vec<Fault>) {
-        let Some(book) = &self.0.book else { return (0, Vec::new()) };
-        let (mut gone, mut faults) = (0, Vec::new());
-        let Ok(orphans) = book.orphans() else {
-            return (0, vec![Fault::new(FaultKind::Down, "the book of leases cannot be read")]);
-        };
-        for lease in orphans {
-            match Box::pin(in_time(self.take_back(&lease))).await {
-                Ok(()) if book.strike(&lease.id).is_ok() => gone += 1,
-                Ok(()) => {
-                    faults
-                        .push(Fault::new(FaultKind::Down, "the book of leases cannot be written"));
-                }
-                Err(fault) => faults.push(fault),
-            }
-        }
-        (gone, faults)
-    }
-
-    async fn take_back(&self, lease: &Lease) -> Result<(), Fault> {
-        let lost = || {
-            let what = format!(
-                "a lease for `{}` is left, and nothing here can take it back",
-                lease.subject
-            );
-            Fault::new(FaultKind::Missing, what)
-        };
-        match (lease.back_end.as_str(), &lease.handle) {
-            ("vault", Some(handle)) => self.session()?.revoke(handle, self).await,
-            // It was asked for, and the answer is lost with its name: it ends by itself.
-            ("vault", None) => Ok(()),
-            ("postgres", Some(role)) => {
-                let name = SecretName::parse(&lease.subject).map_err(|_| lost())?;
-                let declared = self.0.secrets.get(&name).ok_or_else(lost)?;
-                let Origin::Role(mint) = &declared.from else { return Err(lost()) };
-                let admin = self.inner(&mint.password).await?;
-                mint.drop_role(&self.0.resolver, &admin, role).await
-            }
-            _ => Err(lost()),
         }
     }
 

@@ -6,15 +6,18 @@ use crate::known::{Known, KnownSecret, MAX_SECRET_BYTES, MIN_SECRET_BYTES};
 use crate::label::label;
 use crate::rules::{self, Rules};
 use crate::stream::RedactStream;
+use secrecy::ExposeSecret as _;
 use serde_json::{Map, Value};
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
-/// Replaces secrets by labels. It is built once per session, again when the session resolves another secret, and
-/// is cheap to clone. With equal keys, equal values get equal labels.
+/// Replaces secrets by labels. It is built once per session, [learns](Self::learn) what the session resolves later, and
+/// is cheap to clone; clones learn together. With equal keys, equal values get equal labels.
 #[derive(Clone)]
 pub struct Redactor {
-    inner: Arc<Inner>,
+    now: Arc<RwLock<Arc<Inner>>>,
+    /// What `now` is compiled from, for the next time; also held while that happens.
+    secrets: Arc<Mutex<Vec<KnownSecret>>>,
 }
 
 pub(crate) struct Inner {
@@ -99,18 +102,7 @@ impl Redactor {
         key: ScanKey,
         known: impl IntoIterator<Item = KnownSecret>,
     ) -> Result<Self, ScanError> {
-        let rules = rules::built_in().map_err(|e| ScanError::Rules(e.to_owned()))?;
-        let known = Known::compile(&key, known)?;
-        rules.kinds().try_for_each(|kind| known.refuse_in(kind.as_str()))?;
-        let redactor = Self { inner: Arc::new(Inner { key, known, rules }) };
-        // A name of a secret's shape would give that away in every label.
-        let spoilt = redactor.inner.known.kinds().position(|kind| {
-            redactor.redact_bytes(kind.as_str().as_bytes()).0 != kind.as_str().as_bytes()
-        });
-        match spoilt {
-            Some(number) => Err(ScanError::NameHoldsValue { number: number + 1 }),
-            None => Ok(redactor),
-        }
+        Self::over(key, rules::built_in(), known)
     }
 
     /// Compiles a redactor for these values alone, without the vendors' shapes: for bytes on their way to a program,
@@ -119,89 +111,159 @@ impl Redactor {
         key: ScanKey,
         known: impl IntoIterator<Item = KnownSecret>,
     ) -> Result<Self, ScanError> {
-        let rules = rules::none().map_err(|e| ScanError::Rules(e.to_owned()))?;
-        let known = Known::compile(&key, known)?;
-        Ok(Self { inner: Arc::new(Inner { key, known, rules }) })
+        Self::over(key, rules::none(), known)
+    }
+
+    fn over(
+        key: ScanKey,
+        rules: Result<&'static Rules, &str>,
+        known: impl IntoIterator<Item = KnownSecret>,
+    ) -> Result<Self, ScanError> {
+        let rules = rules.map_err(|e| ScanError::Rules(e.to_owned()))?;
+        let secrets: Vec<KnownSecret> = known.into_iter().collect();
+        let inner = Inner::compile(key, rules, &secrets)?;
+        let (now, secrets) = (Arc::new(RwLock::new(inner)), Arc::new(Mutex::new(secrets)));
+        Ok(Self { now, secrets })
+    }
+
+    /// Hides this value too from now on, in every clone; streams that are already open do not know of it. A value
+    /// that is known under this name is no news.
+    ///
+    /// On an error nothing has changed, and the value must not be used.
+    pub fn learn(&self, secret: KnownSecret) -> Result<(), ScanError> {
+        let mut secrets = self.secrets.lock().unwrap_or_else(PoisonError::into_inner);
+        let same = |known: &KnownSecret| {
+            known.name == secret.name
+                && known.value.expose_secret().trim() == secret.value.expose_secret().trim()
+        };
+        if secrets.iter().any(same) {
+            return Ok(());
+        }
+        secrets.push(secret);
+        let now = self.inner();
+        match Inner::compile(now.key.clone(), now.rules, &secrets) {
+            Ok(inner) => {
+                *self.now.write().unwrap_or_else(PoisonError::into_inner) = inner;
+                Ok(())
+            }
+            Err(error) => {
+                secrets.pop();
+                Err(error)
+            }
+        }
+    }
+
+    fn inner(&self) -> Arc<Inner> {
+        Arc::clone(&self.now.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Replaces every secret in a text.
     pub fn redact(&self, text: &str) -> Redacted {
-        let (bytes, findings) = self.redact_bytes(text.as_bytes());
-        // Labels are ASCII and never split a character, so this does not replace anything.
-        let text = String::from_utf8(bytes)
-            .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned());
-        Redacted { text, findings }
+        redact(&self.inner(), text)
     }
 
     /// Replaces every secret in bytes that need not be text.
     pub fn redact_bytes(&self, bytes: &[u8]) -> (Vec<u8>, Vec<Finding>) {
-        let mut out = Vec::with_capacity(bytes.len() + 64);
-        let mut stream = self.stream();
-        stream.push(bytes, &mut out);
-        let findings = stream.finish(&mut out);
-        (out, findings)
+        redact_bytes(&self.inner(), bytes)
     }
 
     /// Replaces every secret in all strings, keys and numbers of a JSON value. The spans of the findings count from
     /// the string in which each stands. What is nested deeper than 128 levels is withheld.
     pub fn redact_json(&self, value: &mut Value) -> Vec<Finding> {
-        let mut findings = Vec::new();
-        self.json(value, 0, &mut findings);
+        let (inner, mut findings) = (self.inner(), Vec::new());
+        json(&inner, value, 0, &mut findings);
         findings
     }
 
     /// A stream that redacts with this redactor.
     pub fn stream(&self) -> RedactStream {
-        RedactStream::new(Arc::clone(&self.inner))
+        RedactStream::new(self.inner())
     }
+}
 
-    fn json(&self, value: &mut Value, depth: usize, findings: &mut Vec<Finding>) {
-        if depth >= MAX_DEPTH && (value.is_array() || value.is_object()) {
-            let kind = Kind::slug("too-deep");
-            *value = String::from_utf8_lossy(&label(&self.inner.key, &kind, b"")).into();
-            findings.push(Finding::new(0..0, kind, Confidence::Certain));
-            return;
-        }
-        match value {
-            Value::Null | Value::Bool(_) => {}
-            Value::Number(number) => {
-                let digits = number.to_string();
-                if self.inner.known.occurs(digits.as_bytes()) {
-                    *value = self.string(&digits, findings).into();
-                }
-            }
-            Value::String(text) => *text = self.string(text, findings),
-            Value::Array(items) => {
-                for item in items {
-                    self.json(item, depth + 1, findings);
-                }
-            }
-            Value::Object(members) => {
-                let mut clean = Map::new();
-                for (name, mut member) in std::mem::take(members) {
-                    self.json(&mut member, depth + 1, findings);
-                    let mut name = self.string(&name, findings);
-                    // Two secret names may end as one label; neither member may vanish.
-                    while clean.contains_key(&name) {
-                        name.push('+');
-                    }
-                    clean.insert(name, member);
-                }
-                *members = clean;
-            }
+impl Inner {
+    fn compile(
+        key: ScanKey,
+        rules: &'static Rules,
+        secrets: &[KnownSecret],
+    ) -> Result<Arc<Self>, ScanError> {
+        let known = Known::compile(&key, secrets.iter().cloned())?;
+        rules.kinds().try_for_each(|kind| known.refuse_in(kind.as_str()))?;
+        let inner = Arc::new(Self { key, known, rules });
+        // A name of a secret's shape would give that away in every label.
+        let spoilt = inner
+            .known
+            .kinds()
+            .position(|kind| redact(&inner, kind.as_str()).text != kind.as_str());
+        match spoilt {
+            Some(number) => Err(ScanError::NameHoldsValue { number: number + 1 }),
+            None => Ok(inner),
         }
     }
+}
 
-    fn string(&self, text: &str, findings: &mut Vec<Finding>) -> String {
-        let mut redacted = self.redact(text);
-        findings.append(&mut redacted.findings);
-        redacted.text
+fn redact(inner: &Arc<Inner>, text: &str) -> Redacted {
+    let (bytes, findings) = redact_bytes(inner, text.as_bytes());
+    // Labels are ASCII and never split a character, so this does not replace anything.
+    let text = String::from_utf8(bytes)
+        .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned());
+    Redacted { text, findings }
+}
+
+fn redact_bytes(inner: &Arc<Inner>, bytes: &[u8]) -> (Vec<u8>, Vec<Finding>) {
+    let mut out = Vec::with_capacity(bytes.len() + 64);
+    let mut stream = RedactStream::new(Arc::clone(inner));
+    stream.push(bytes, &mut out);
+    let findings = stream.finish(&mut out);
+    (out, findings)
+}
+
+fn json(inner: &Arc<Inner>, value: &mut Value, depth: usize, findings: &mut Vec<Finding>) {
+    if depth >= MAX_DEPTH && (value.is_array() || value.is_object()) {
+        let kind = Kind::slug("too-deep");
+        *value = String::from_utf8_lossy(&label(&inner.key, &kind, b"")).into();
+        findings.push(Finding::new(0..0, kind, Confidence::Certain));
+        return;
     }
+    match value {
+        Value::Null | Value::Bool(_) => {}
+        Value::Number(number) => {
+            let digits = number.to_string();
+            if inner.known.occurs(digits.as_bytes()) {
+                *value = string(inner, &digits, findings).into();
+            }
+        }
+        Value::String(text) => *text = string(inner, text, findings),
+        Value::Array(items) => {
+            for item in items {
+                json(inner, item, depth + 1, findings);
+            }
+        }
+        Value::Object(members) => {
+            let mut clean = Map::new();
+            for (name, mut member) in std::mem::take(members) {
+                json(inner, &mut member, depth + 1, findings);
+                let mut name = string(inner, &name, findings);
+                // Two secret names may end as one label; neither member may vanish.
+                while clean.contains_key(&name) {
+                    name.push('+');
+                }
+                clean.insert(name, member);
+            }
+            *members = clean;
+        }
+    }
+}
+
+fn string(inner: &Arc<Inner>, text: &str, findings: &mut Vec<Finding>) -> String {
+    let mut redacted = redact(inner, text);
+    findings.append(&mut redacted.findings);
+    redacted.text
 }
 
 impl fmt::Debug for Redactor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.inner.fmt(f)
+        self.inner().fmt(f)
     }
 }
 

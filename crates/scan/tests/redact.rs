@@ -319,3 +319,37 @@ fn an_endless_candidate_does_not_grow_memory() {
         assert!(!String::from_utf8_lossy(&out).contains("ababab"));
     }
 }
+
+#[test]
+fn what_is_learnt_later_is_hidden_by_every_clone() {
+    let redactor = redactor(&[]);
+    let (clone, mut early) = (redactor.clone(), redactor.stream());
+    let value = "kestrel-Umber-42-quarry";
+    assert_eq!(clone.redact(value).text, value);
+    redactor.learn(known("plain", value)).unwrap();
+    assert!(clone.redact(value).text.starts_with("[REDACTED:plain:"));
+    assert!(clone.redact("yrrauq-24-rebmU-lertsek").text.starts_with("[REDACTED:plain:"));
+    // An open stream keeps to what it began with, so that its cuts do not matter.
+    let mut out = Vec::new();
+    early.push(value.as_bytes(), &mut out);
+    drop(early.finish(&mut out));
+    assert_eq!(out, value.as_bytes());
+    // A renewed value is hidden beside the old one, which is still good for a while.
+    redactor.learn(known("plain", "second-Value-77-lantern")).unwrap();
+    let both = clone.redact(&format!("{value} second-Value-77-lantern")).text;
+    assert_eq!(both.matches("[REDACTED:plain:").count(), 2, "{both}");
+}
+
+#[test]
+fn what_cannot_be_hidden_is_not_learnt_and_nothing_is_forgotten() {
+    let redactor = redactor(&[("one", "kestrel-Umber-42-quarry")]);
+    assert!(matches!(redactor.learn(known("two", "short")), Err(ScanError::TooShort { .. })));
+    assert!(matches!(
+        redactor.learn(known("two", "aaaaaaaaaaaa")),
+        Err(ScanError::Repetitive { .. })
+    ));
+    assert!(redactor.redact("kestrel-Umber-42-quarry").text.starts_with("[REDACTED:one:"));
+    assert_eq!(redactor.redact("short").text, "short");
+    redactor.learn(known("three", "lantern-Ochre-19-harbour")).unwrap();
+    assert!(redactor.redact("lantern-Ochre-19-harbour").text.starts_with("[REDACTED:three:"));
+}

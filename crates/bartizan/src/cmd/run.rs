@@ -70,6 +70,7 @@ pub(crate) fn run(global: &Global, args: &RunArgs, voice: &mut Voice) -> Result<
     let policy = config.policy(&catalogue)?;
     let aloud = !args.no_summary && crate::doors::run::terminal::terminals() == [false; 3];
     let (redactor, conversation) = model::conversation(&config, &around, &places, known)?;
+    vault.hide_in(&redactor);
     let gate = Arc::new(gate(&store, catalogue, policy, redactor, &session, aloud));
     let seat = seat::take(&Sitter {
         config: &config,

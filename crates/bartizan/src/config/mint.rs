@@ -2,7 +2,7 @@
 
 use super::check::Flaw;
 use super::page::Page;
-use super::raw::{RawGithubApp, RawOauth};
+use super::raw::{At, RawGithubApp, RawOauth};
 use super::secret::reference;
 use bartizan_egress::Upstream;
 use bartizan_egress::vault::{ClientCredentials, ClientProof, GithubApp, TokenMint};
@@ -38,7 +38,7 @@ pub(super) fn github_app(page: &mut Page<'_>, raw: &RawGithubApp) -> Option<Toke
     let key = page.take_unshown(key, |text| reference(text));
     let repositories = page.list(repositories.as_ref(), |text| repository(text));
     let mut allowed = BTreeMap::new();
-    for (name, level) in permissions.iter().flat_map(|table| table.get_ref()) {
+    for (name, level) in permissions.iter().flat_map(At::get_ref) {
         let name = page.take(name, |text| visible(text));
         let level = page.take(level, |text| match text.as_str() {
             "read" | "write" | "admin" => Ok(text.clone()),

@@ -150,6 +150,38 @@ fn a_credential_meets_its_host_and_nothing_of_it_comes_back() {
 }
 
 #[test]
+fn a_value_that_was_used_stays_out_of_the_log_in_every_disguise() {
+    // No vendor's shape: nothing but having been used gives it away.
+    const VALUE: &str = "kestrel-Umber-42-quarry";
+    const BASE64: &str = "a2VzdHJlbC1VbWJlci00Mi1xdWFycnk";
+    let project = Project::new();
+    let site = Site::start(&project);
+    let inject = "[secrets.plain]\nfrom = \"env://PLAIN_KEY\"\n\
+                  [[inject]]\nsecret = \"plain\"\nhost = \"SITE\"\nas = \"bearer\"\npath = \"/api\"";
+    configure(&project, &site, "allow = [\"net(SITE)\"]", inject);
+    let url = format!("https://{}", site.target());
+    let script = format!(
+        "curl -sS -o /dev/null {url}/api/x; \
+         curl -sS -o /dev/null {url}/leak/{VALUE}; curl -sS -o /dev/null {url}/leak/{BASE64}"
+    );
+    let ran = project
+        .bartizan(&["run", "--no-summary", "--", "bash", "-c", &script])
+        .env("SSL_CERT_FILE", &site.certificate())
+        .env("PLAIN_KEY", VALUE)
+        .finish();
+    assert!(ran.status.success(), "{ran:?}");
+    assert_eq!(site.arrived().len(), 3, "{ran:?}");
+    let records = project.bartizan(&["audit", "list", "--json"]).finish().stdout;
+    let leaks = records.lines().filter(|line| line.contains("/leak/[REDACTED:plain:")).count();
+    assert_eq!(leaks, 2, "{records}");
+    // The command itself was told before anybody knew: it is the launching person's own.
+    let after = records.lines().filter(|line| line.contains("net.request"));
+    for record in after {
+        assert!(!record.contains(VALUE) && !record.contains(BASE64), "{record}");
+    }
+}
+
+#[test]
 fn the_box_holds_the_certificate_and_not_its_key() {
     let project = Project::new();
     let site = Site::start(&project);

@@ -9,15 +9,14 @@ use super::RequestJudge;
 use super::request::HttpRequest;
 use crate::name::{HostPort, SecretName};
 use crate::refuse::{Refusal, Status};
-use crate::secret::SecretValue;
+use crate::secret::{SecretValue, unfit};
 use crate::vault::{Placeholders, Vault};
 use bartizan_gate::seat::Binding;
-use bartizan_scan::{KnownSecret, RedactStream, Redactor, ScanKey};
+use bartizan_scan::{RedactStream, Redactor, ScanKey};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::{Arc, Mutex, PoisonError};
 use thiserror::Error;
@@ -82,14 +81,8 @@ pub struct Injector {
     bound: Vec<Bound>,
     placeholders: Arc<Placeholders>,
     key: ScanKey,
-    known: Mutex<Knowledge>,
-}
-
-/// The values that this session has used.
-#[derive(Default)]
-struct Knowledge {
-    values: BTreeMap<SecretName, Zeroizing<Vec<u8>>>,
-    redactor: Option<Redactor>,
+    /// Knows the values that went into requests, once one has.
+    known: Mutex<Option<Redactor>>,
 }
 
 impl Injector {
@@ -135,14 +128,14 @@ impl Injector {
     /// A mask over what a bound host answers.
     pub(super) fn mask(&self) -> Option<Masked> {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        known.redactor.as_ref().map(Masked::new)
+        known.as_ref().map(Masked::new)
     }
 
     /// Takes every value out of an answer's headers.
     pub(super) fn mask_headers(&self, headers: &mut HeaderMap) -> usize {
         let redactor = {
             let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-            known.redactor.clone()
+            known.clone()
         };
         let Some(redactor) = redactor else { return 0 };
         let mut found = 0;
@@ -198,33 +191,17 @@ impl Injector {
         })
     }
 
+    /// Keeps the value out of answers from now on.
     fn learn(&self, secret: &SecretName, value: &SecretValue) -> Result<(), Refusal> {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        let same = value.danger_expose(|value| {
-            known.values.get(secret).is_some_and(|known| known.as_slice() == value)
-        });
-        if same && known.redactor.is_some() {
-            return Ok(());
-        }
-        value.danger_expose(|value| {
-            known.values.insert(secret.clone(), Zeroizing::new(value.to_vec()));
-        });
-        known.redactor = None;
-        let mut secrets = Vec::new();
-        for (name, value) in &known.values {
-            let text = std::str::from_utf8(value).map_err(|_| unavailable())?;
-            secrets.push(KnownSecret { name: name.to_string(), value: text.to_owned().into() });
-        }
-        let redactor = Redactor::of_values(self.key.clone(), secrets).map_err(|_| {
-            // A value that cannot be kept out of an answer is not sent.
-            Refusal::new(
-                Status::Forbidden,
-                "secret-unfit",
-                "the credential for this host cannot be kept out of answers, so it is not used",
-            )
-        })?;
-        known.redactor = Some(redactor);
-        Ok(())
+        let redactor = match known.take() {
+            Some(redactor) => redactor,
+            None => Redactor::of_values(self.key.clone(), None).map_err(|_| unfit())?,
+        };
+        let secret = value.known_as(secret).ok_or_else(unavailable)?;
+        let learnt = redactor.learn(secret).map_err(|_| unfit());
+        *known = Some(redactor);
+        learnt
     }
 }
 

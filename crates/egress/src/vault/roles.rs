@@ -29,7 +29,11 @@ impl Vault {
         let declared = self.declared(name)?;
         match &declared.from {
             Origin::At(_) | Origin::Token(_) => Err(SecretError::Unknown(name.to_string())),
-            Origin::Role(mint) => self.role(name, mint, declared).await,
+            Origin::Role(mint) => {
+                let (account, password) = self.role(name, mint, declared).await?;
+                self.hide(name, &password)?;
+                Ok((account, password))
+            }
         }
     }
 
