@@ -234,11 +234,7 @@ impl<'a> Builder<'a> {
                 let root = self.root.take().ok_or(Errno::BADF)?;
                 sys::mount_attributes(root.as_fd(), false, crate::op::RDONLY, None)
             }
-            Op::Pivot => {
-                rustix::process::pivot_root(c".", c".")?;
-                rustix::mount::unmount(c".", UnmountFlags::DETACH)?;
-                rustix::process::chdir(c"/")
-            }
+            Op::Pivot => pivot(),
             new => mount_new(new),
         }
     }
@@ -334,6 +330,21 @@ impl<'a> Builder<'a> {
             drop(slot.take());
         }
         Ok(())
+    }
+}
+
+/// Makes the new root the only one. The old root now lies on the new one, and the stage on the old root: both must go, or
+/// `/..` would cross onto what is left.
+fn pivot() -> Result<(), Errno> {
+    rustix::process::pivot_root(c".", c".")?;
+    rustix::mount::unmount(c".", UnmountFlags::DETACH)?;
+    rustix::mount::unmount(c".", UnmountFlags::DETACH)?;
+    rustix::process::chdir(c"/")?;
+    let (root, above) = (rustix::fs::stat(c"/")?, rustix::fs::stat(c"/..")?);
+    if (root.st_dev, root.st_ino) == (above.st_dev, above.st_ino) {
+        Ok(())
+    } else {
+        Err(Errno::BUSY)
     }
 }
 

@@ -48,6 +48,31 @@ for_everyone! {
         stopped("F03", "cat /proc/self/root/etc/shadow, /proc/1/root, ls /proc/self/cwd/..", "view: the root is the box's own", &outcome.stderr);
     }
 
+    fn f03_above_the_root_there_is_nothing_but_the_root() {
+        let place = Place::new();
+        fs::write(place.path("secret"), "TOP-SECRET").unwrap();
+        fs::set_permissions(place.path("secret"), fs::Permissions::from_mode(0o644)).unwrap();
+        // A socket: Landlock would not stand in the way of a call to it.
+        let listener = std::os::unix::net::UnixListener::bind(place.path("host.sock")).unwrap();
+        fs::set_permissions(place.path("host.sock"), fs::Permissions::from_mode(0o777)).unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let host = place.directory.path().canonicalize().unwrap();
+        let outcome = run(&place.python(&format!(
+            "import os, socket\n\
+             print(os.stat('/')[1:3] == os.stat('/..')[1:3] == os.stat('/../../..')[1:3])\n\
+             for path in ['/../etc/shadow', '/../sys', '/../run', '/../..{0}/secret', '/proc/self/root/../sys', '/proc/1/root/../sys']:\n  \
+               try: os.stat(path); print('SEEN', path)\n  except OSError: pass\n\
+             try: socket.socket(socket.AF_UNIX).connect('/..{0}/host.sock'); print('CALLED')\n\
+             except OSError as e: print(e.strerror)\n\
+             print([line.split()[4] for line in open('/proc/self/mountinfo')].count('/'))\n\
+             print(open('/../..' + os.getcwd() + '/readme.txt').read().strip())",
+            host.display()
+        )));
+        assert_eq!(outcome.stdout, "True\nNo such file or directory\n1\nhello from the host\n", "{outcome:#?}");
+        assert!(listener.accept().is_err());
+        stopped("F03", "stat /../etc/shadow, connect to /../run/…", "the old root is unmounted", &outcome.stdout);
+    }
+
     fn f05_the_system_is_read_only() {
         let place = Place::new();
         let outcome = place
