@@ -4,7 +4,6 @@
 
 mod answer;
 mod budget;
-mod json;
 mod request;
 mod scrub;
 mod verdict;

@@ -2,9 +2,9 @@
 //! and each call and result in its conversation is held against the register. Bytes that need no change
 //! leave as they came, so that the model's prompt cache still hits.
 
-use super::json::{Doc, Edits, Node, quoted};
 use super::scrub::{Found, SKILL, Scrub, machine_part, system_note};
 use crate::doors::calls::{Act, Answered, Calls, Seen, StandIn};
+use bartizan_scan::json::{Doc, Edits, Node, quoted};
 use bartizan_scan::{Trust, display_line};
 use std::collections::{BTreeSet, HashMap};
 use std::fmt::Write as _;

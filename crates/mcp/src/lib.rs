@@ -1,0 +1,12 @@
+//! What do an MCP client and an MCP server say to each other, and which of it passes?
+//!
+//! The data path is our own: [`wire`] reads one message so that no two parsers could read it differently and keeps
+//! its bytes, so that what policy allows arrives as it was sent. [`method`] is the list of what may be said at all.
+//! [`conversation`] is what a front (stdio, HTTP) and a door agree on.
+//!
+//! This crate opens no socket and starts no process: streams are handed to it.
+#![forbid(unsafe_code)]
+
+pub mod conversation;
+pub mod method;
+pub mod wire;
