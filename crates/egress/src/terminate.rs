@@ -12,7 +12,7 @@ mod ca;
 mod inject;
 mod refused;
 mod request;
-mod strict;
+pub(crate) mod strict;
 mod tasks;
 mod upstream;
 mod websocket;

@@ -12,7 +12,7 @@ mod fault;
 mod folder;
 mod form;
 mod hashi;
-mod http;
+pub(crate) mod http;
 mod lease;
 mod material;
 mod placeholder;
