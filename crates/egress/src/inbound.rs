@@ -51,7 +51,8 @@ impl Inbound {
     /// Under TLS 1.2 or 1.3, with a chain and its key, both in PEM.
     pub fn tls(chain: &[u8], key: &[u8]) -> Result<Self, InboundError> {
         let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(chain).collect();
-        let chain = chain.ok().filter(|chain| !chain.is_empty()).ok_or(InboundError::Certificate)?;
+        let chain =
+            chain.ok().filter(|chain| !chain.is_empty()).ok_or(InboundError::Certificate)?;
         let key = PrivateKeyDer::from_pem_slice(key).map_err(|_| InboundError::Key)?;
         let provider = Arc::new(ring::default_provider());
         let builder =
