@@ -346,7 +346,7 @@ pub(crate) enum ApprovalsCommand {
     /// Show exactly what one question asks for
     Show(ApprovalsShowArgs),
     /// Say yes, once, to exactly this call
-    Approve(AnswerArgs),
+    Approve(ApproveArgs),
     /// Say no
     Deny(AnswerArgs),
 }
@@ -371,6 +371,25 @@ pub(crate) struct ApprovalsShowArgs {
     /// Print the question as JSON
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// `bartizan approvals approve`.
+#[derive(Debug, Args)]
+pub(crate) struct ApproveArgs {
+    #[command(flatten)]
+    pub(crate) answer: AnswerArgs,
+    /// Also vouch, for the rest of the session, for the values that nobody had named, or for the text they stand in
+    #[arg(long, value_name = "WHAT", value_enum)]
+    pub(crate) endorse: Option<Endorse>,
+}
+
+/// What an approver vouches for.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum Endorse {
+    /// These values, wherever they are used
+    Value,
+    /// Every value that stands in the same text
+    Source,
 }
 
 /// `bartizan approvals approve` and `deny`.

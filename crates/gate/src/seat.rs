@@ -4,6 +4,7 @@
 use crate::name::{
     CanonicalPath, HostPort, NameError, RoleName, SecretName, ServerName, SessionId,
 };
+use crate::taint::Memory;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -77,16 +78,24 @@ pub struct Confines {
 /// Proof that a request came in on a session's own socket. Cheap to clone; made by
 /// [`Pipeline::admit`](crate::pipeline::Pipeline::admit) alone.
 #[derive(Debug, Clone)]
-pub struct Caller(Arc<Seat>);
+pub struct Caller {
+    seat: Arc<Seat>,
+    /// What the session has heard and read.
+    memory: Arc<Memory>,
+}
 
 impl Caller {
     pub(crate) fn new(seat: Seat) -> Self {
-        Self(Arc::new(seat))
+        Self { seat: Arc::new(seat), memory: Arc::new(Memory::new()) }
     }
 
     /// The seat behind the socket.
     pub fn seat(&self) -> &Seat {
-        &self.0
+        &self.seat
+    }
+
+    pub(crate) fn memory(&self) -> &Memory {
+        &self.memory
     }
 }
 

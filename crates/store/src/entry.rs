@@ -74,7 +74,7 @@ macro_rules! events {
 }
 
 events! {
-    /// A person answered a question, or the answer was used (body: `act` = `approve` | `deny` | `use`).
+    /// A person answered a question, or the answer was used (body: `act` = `approve` | `deny` | `use` | `endorse`).
     Approval = "approval",
     /// The intent of a call: written before the act.
     Call = "call",

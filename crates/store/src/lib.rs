@@ -24,6 +24,7 @@ mod database;
 mod desk;
 mod digest;
 mod dir;
+mod endorsements;
 mod entry;
 mod error;
 mod export;
@@ -40,8 +41,8 @@ pub mod verify;
 mod writer;
 
 pub use desk::{
-    Answer, Answered, ApprovalKey, Consumed, Desk, Given, NewQuestion, Question, QuestionFilter,
-    QuestionState, Verdict,
+    Answer, Answered, ApprovalKey, Consumed, Desk, Endorsement, Given, NewQuestion, Question,
+    QuestionFilter, QuestionState, Verdict,
 };
 pub use digest::{BadDigest, Digest};
 pub use entry::{Entry, Event, MAX_RECORD_BYTES, UnknownEvent};

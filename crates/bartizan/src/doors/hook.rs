@@ -310,6 +310,7 @@ impl Judge {
                 return Some(sentence);
             }
         }
+        self.gate.pipeline().heard(&self.caller, text);
         self.note(payload)
     }
 

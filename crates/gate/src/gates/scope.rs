@@ -7,10 +7,12 @@ use crate::policy::{CommandFact, Facts, HostFact, PathFact};
 use crate::refusal::Refusal;
 use crate::seat::Seat;
 use crate::shape::Checked;
+use crate::taint::Origins;
 use crate::tool::TargetKind;
 use crate::url_path::UrlPath;
 use bartizan_store::Digest;
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 use std::path::Path;
 
 /// Proof that the arguments fit the tool; the act reads its arguments from here.
@@ -36,6 +38,21 @@ impl Scoped {
 
     pub(crate) fn facts(&self) -> &Facts {
         &self.facts
+    }
+
+    /// What the gate found out of where the arguments come from.
+    pub(crate) fn trace(&mut self, origins: Origins) {
+        self.facts.origins = origins;
+    }
+
+    /// Takes endorsed values as the person's own; says whether there were any.
+    pub(crate) fn endorse(&mut self, keys: &BTreeSet<Digest>) -> bool {
+        let endorsed = self.facts.origins.provenance.endorsed(keys);
+        let any = endorsed.is_some();
+        if let Some(provenance) = endorsed {
+            self.facts.origins.provenance = provenance;
+        }
+        any
     }
 
     pub(crate) fn host(&self) -> Option<&HostPort> {
