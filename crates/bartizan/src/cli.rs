@@ -3,6 +3,7 @@
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use clap_complete::Shell;
 use std::ffi::OsString;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 /// What the process exits with, apart from `run`, which exits as its command did.
@@ -106,6 +107,8 @@ pub(crate) enum Command {
     /// Seal secrets for this user, and try those that are configured
     #[command(subcommand)]
     Secret(SecretCommand),
+    /// Put the gate in front of an MCP server, for many clients, over HTTP
+    Serve(ServeArgs),
     /// Let agents in over the network: their tokens
     #[command(subcommand)]
     Agent(AgentCommand),
@@ -568,6 +571,46 @@ pub(crate) struct SecretListArgs {
 pub(crate) struct SecretTestArgs {
     /// The secret's name in the configuration; without it, every one
     pub(crate) name: Option<String>,
+}
+
+/// `bartizan serve`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Each session gets a server of its own, in a box of its own, on the current folder.\n\
+                  Clients show a token: bartizan agent token create --role ROLE."
+)]
+pub(crate) struct ServeArgs {
+    /// Where to listen; in the clear only at a loopback address
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8484")]
+    pub(crate) listen: SocketAddr,
+    /// The certificate and its chain, in PEM
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, requires = "tls_key")]
+    pub(crate) tls_cert: Option<PathBuf>,
+    /// The certificate's private key, in PEM
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, requires = "tls_cert")]
+    pub(crate) tls_key: Option<PathBuf>,
+    /// Let everybody in without a token, at a loopback address, for trying out
+    #[arg(long)]
+    pub(crate) dev_no_auth: bool,
+    /// With --dev-no-auth, the role that everybody plays
+    #[arg(long, value_name = "ROLE", requires = "dev_no_auth")]
+    pub(crate) agent: Option<String>,
+    /// What the server is called in policies and on the log
+    #[arg(long, value_name = "NAME", default_value = "server")]
+    pub(crate) name: String,
+    /// A tool that may be called without a person; `*` is all of them
+    #[arg(long, value_name = "TOOL", value_delimiter = ',')]
+    pub(crate) allow: Vec<String>,
+    /// A tool that changes nothing, and may be called without a person; `*` is all of them
+    #[arg(long, value_name = "TOOL", value_delimiter = ',')]
+    pub(crate) read: Vec<String>,
+    /// Hand results on without the markers that tell a model where they begin and end
+    #[arg(long)]
+    pub(crate) no_framing: bool,
+    /// The server's command and its arguments
+    #[arg(value_name = "CMD", required = true, num_args = 1.., trailing_var_arg = true, allow_hyphen_values = true)]
+    #[arg(value_hint = ValueHint::CommandWithArguments)]
+    pub(crate) command: Vec<OsString>,
 }
 
 /// `bartizan agent …`.

@@ -13,6 +13,7 @@ mod policy;
 pub(crate) mod run;
 mod scan;
 pub(crate) mod secret;
+mod serve;
 mod trust;
 
 use crate::cli::{Cli, Command, HookCommand, exit};
@@ -64,6 +65,7 @@ pub(crate) fn dispatch(cli: &Cli, voice: &mut Voice) -> Result<u8, Failure> {
         Command::Approvals(command) => approvals::run(command, desk),
         Command::Changes(command) => changes::run(command, desk),
         Command::Keeper(args) => keeper::run(args, desk),
+        Command::Serve(args) => serve::run(&cli.global, args, desk),
         Command::Agent(command) => agent::run(command, desk),
         Command::Secret(command) => secret::run(command, desk),
         Command::Doctor(args) => doctor::run(args, desk),

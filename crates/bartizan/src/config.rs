@@ -12,6 +12,7 @@ mod page;
 pub(crate) mod places;
 mod raw;
 mod secret;
+pub(crate) mod serve;
 #[cfg(test)]
 mod tests;
 pub(crate) mod trust;
@@ -56,6 +57,8 @@ pub(crate) struct Config {
     pub(crate) approvers: Vec<Approver>,
     /// How hosts are reached, and with whose keys.
     pub(crate) egress: Egress,
+    /// How clients come in over the network.
+    pub(crate) serve: serve::Serve,
     /// The short forms, in the order of their places.
     pub(crate) rules: Vec<ShortForm>,
     /// The Cedar files, in the order of their layers and names.

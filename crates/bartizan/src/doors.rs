@@ -8,5 +8,6 @@ pub(crate) mod model;
 pub(crate) mod net;
 pub(crate) mod request;
 pub(crate) mod run;
+pub(crate) mod serve;
 #[cfg(test)]
 pub(crate) mod trial;

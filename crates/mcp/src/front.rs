@@ -103,6 +103,11 @@ impl<H: Host, D: Doorman> Front<H, D> {
         self.sessions.close();
     }
 
+    /// Tells the doorman of something that the wire below us found.
+    pub fn noted(&self, code: &'static str) {
+        self.doorman.noted(None, code);
+    }
+
     /// How many conversations are open.
     pub fn open(&self) -> usize {
         self.sessions.count()

@@ -124,7 +124,7 @@ fn configured(
     Ok((places, around, config))
 }
 
-fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
     let built = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     built.map_err(|error| not_started(&format!("cannot start the runtime: {error}")))
 }

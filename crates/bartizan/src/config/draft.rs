@@ -9,6 +9,7 @@ use super::page::{Page, Subject, name_flaw};
 use super::places::Places;
 use super::raw::{At, RawApprovers, RawConfig, RawModel, RawRole, RawSecret, Table};
 use super::secret::{self, Secret};
+use super::serve::{self, Serve};
 use super::{Config, Model, Role};
 use crate::report::{Excerpt, Problem, did_you_mean};
 use bartizan_egress::vault::Server;
@@ -28,6 +29,7 @@ pub(super) struct Draft<'a> {
     server: Option<Server>,
     approvers: Vec<Approver>,
     egress: Egress,
+    serve: Serve,
     rules: Vec<ShortForm>,
     policies: Vec<policy::Source>,
     files: Vec<(Layer, PathBuf)>,
@@ -53,6 +55,7 @@ impl<'a> Draft<'a> {
             server: None,
             approvers: Vec::new(),
             egress: Egress::default(),
+            serve: Serve::default(),
             rules: Vec::new(),
             policies: Vec::new(),
             files: Vec::new(),
@@ -89,6 +92,7 @@ impl<'a> Draft<'a> {
             hosts,
             inject,
             egress,
+            serve,
         } = raw;
         if let Some(name) = default_role {
             self.default_role = Some((name.get_ref().clone(), page.at(name.span())));
@@ -108,6 +112,11 @@ impl<'a> Draft<'a> {
         self.egress.inject(&mut page, &inject);
         if let Some(egress) = egress {
             self.egress.session(&mut page, egress.get_ref());
+        }
+        if let Some(raw) = serve
+            && let Some(read) = serve::read(&mut page, raw.get_ref())
+        {
+            self.serve = read;
         }
         if page.problems.is_empty() { Ok(()) } else { Err(page.problems) }
     }
@@ -220,7 +229,17 @@ impl<'a> Draft<'a> {
             return Err(problems);
         }
         let Self {
-            model, secrets, server, approvers, egress, rules, policies, files, pages, ..
+            model,
+            secrets,
+            server,
+            approvers,
+            egress,
+            serve,
+            rules,
+            policies,
+            files,
+            pages,
+            ..
         } = self;
         Ok(Config {
             default_role,
@@ -230,6 +249,7 @@ impl<'a> Draft<'a> {
             server,
             approvers,
             egress,
+            serve,
             rules,
             policies,
             files,

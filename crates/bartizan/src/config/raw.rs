@@ -31,6 +31,7 @@ pub(super) struct RawConfig {
     #[serde(default)]
     pub(super) inject: Vec<At<RawInject>>,
     pub(super) egress: Option<At<RawEgress>>,
+    pub(super) serve: Option<At<RawServe>>,
 }
 
 /// `[roles.NAME]`.
@@ -195,6 +196,37 @@ pub(super) struct RawInject {
 pub(super) struct RawEgress {
     pub(super) requests: Option<At<u64>>,
     pub(super) bytes_out: Option<At<String>>,
+}
+
+/// `[serve]`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawServe {
+    pub(super) hosts: Option<At<Vec<At<String>>>>,
+    pub(super) origins: Option<At<Vec<At<String>>>>,
+    pub(super) oauth: Option<At<RawIssuer>>,
+}
+
+/// `[serve.oauth]`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawIssuer {
+    pub(super) issuer: At<String>,
+    pub(super) audience: At<String>,
+    pub(super) jwks: At<String>,
+    pub(super) algorithms: Option<At<Vec<At<String>>>>,
+    pub(super) leeway: Option<At<String>>,
+    #[serde(default)]
+    pub(super) roles: Vec<At<RawClaim>>,
+}
+
+/// One `[[serve.oauth.roles]]`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawClaim {
+    pub(super) claim: At<String>,
+    pub(super) has: At<String>,
+    pub(super) role: At<String>,
 }
 
 /// One entry of `allow`, `ask` or `deny`: a pattern, or a table with a quorum.
