@@ -1,5 +1,6 @@
 //! What exists here, and under which limits? Files as typed become a configuration as meant, or a list of errors.
 
+mod aws;
 mod budget;
 mod check;
 mod draft;
@@ -321,7 +322,7 @@ impl Config {
     /// The databases that are logged in to for a box, and with which secret.
     pub(crate) fn logins(&self) -> impl Iterator<Item = (HostPort, SecretName)> {
         self.secrets.iter().filter_map(|(name, secret)| match &secret.declared.from {
-            Origin::At(_) | Origin::Token(_) => None,
+            Origin::At(_) | Origin::Aws(_) | Origin::Token(_) => None,
             Origin::Role(mint) => Some((mint.admin.target.clone(), name.clone())),
         })
     }

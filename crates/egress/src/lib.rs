@@ -39,6 +39,7 @@ mod published;
 pub mod refuse;
 pub mod resolve;
 pub mod secret;
+mod sigv4;
 pub mod socks;
 mod stream;
 pub mod terminate;

@@ -12,7 +12,9 @@ mod ca;
 mod inject;
 mod refused;
 mod request;
+mod sign;
 pub(crate) mod strict;
+mod strip;
 mod tasks;
 mod upstream;
 mod websocket;
@@ -28,11 +30,11 @@ use crate::refuse::{APPROVAL_HEADER, REASON_HEADER, Refusal, Status, hang_up};
 use crate::stream::Rewound;
 use crate::tls::Clients;
 use crate::tunnel::Ended;
-use body::{Outgoing, Returning};
+use body::{Outgoing, Payload, Returning};
 use bytes::Bytes;
 use ca::Alpn;
 use http_body_util::{Either, Full};
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 use hyper::header;
 use hyper::http::request::Parts;
 use hyper::service::service_fn;
@@ -348,7 +350,8 @@ impl<J: RequestJudge> Session<J> {
             self.alarms(&parts);
             let bound = self.terminator.injector.binds(target);
             if bound {
-                let query = inject::strip(&mut parts.headers, seen.query())?;
+                let signs = self.terminator.injector.signs(target);
+                let query = strip::strip(&mut parts, seen.query(), signs)?;
                 seen.set_query(query);
             }
             self.allowances.take_request(target)?;
@@ -405,9 +408,12 @@ impl<J: RequestJudge> Session<J> {
         let injector = &self.terminator.injector;
         request::set_host(&mut parts.headers, target, seen.is_secure())?;
         let mut query = seen.query().map(str::to_owned);
-        if let Some(secret) = secret {
-            injector.inject(secret, (target, seen), (&mut parts.headers, &mut query)).await?;
-        }
+        let body = match secret {
+            Some(secret) => {
+                injector.inject(secret, (target, seen), (&mut parts, &mut query), body).await?
+            }
+            None => Payload::Streamed(body),
+        };
         parts.uri = seen.uri(target, query.as_deref())?;
         let body = Outgoing::new(body, Arc::clone(&case.out), injector.watch(&self.judge, target));
         let response = self.upstream.send(Request::from_parts(parts, body)).await?;
@@ -454,7 +460,8 @@ impl<J: RequestJudge> Session<J> {
                     "the answer came in an encoding that cannot be looked into, and is withheld";
                 return Err(case.refuse(Refusal::new(Status::BadGateway, "unscannable", text)));
             }
-            if mask.is_some() {
+            // The length that a HEAD tells is not that of a body that could change.
+            if mask.is_some() && !body.is_end_stream() {
                 parts.headers.remove(header::CONTENT_LENGTH);
             }
         }

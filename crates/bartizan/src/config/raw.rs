@@ -97,6 +97,7 @@ pub(super) struct RawSecret {
     pub(super) role: Option<At<RawRoleMint>>,
     pub(super) oauth: Option<At<RawOauth>>,
     pub(super) github_app: Option<At<RawGithubApp>>,
+    pub(super) aws: Option<At<RawAws>>,
     pub(super) kind: Option<At<String>>,
     pub(super) placeholder: Option<At<Vec<At<String>>>>,
     pub(super) lifetime: Option<At<String>>,
@@ -138,6 +139,20 @@ pub(super) struct RawGithubApp {
     pub(super) api: Option<At<String>>,
     pub(super) repositories: Option<At<Vec<At<String>>>>,
     pub(super) permissions: Option<At<Table<At<String>>>>,
+}
+
+/// `[secrets.NAME.aws]`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawAws {
+    pub(super) access_key_id: At<String>,
+    pub(super) secret_access_key: At<String>,
+    pub(super) role_arn: Option<At<String>>,
+    pub(super) external_id: Option<At<String>>,
+    pub(super) session: Option<At<String>>,
+    pub(super) lives: Option<At<String>>,
+    pub(super) region: Option<At<String>>,
+    pub(super) sts: Option<At<String>>,
 }
 
 /// `[vault]`.
