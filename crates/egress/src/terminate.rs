@@ -9,6 +9,7 @@
 
 mod body;
 mod ca;
+mod case;
 mod inject;
 mod refused;
 mod request;
@@ -33,6 +34,7 @@ use crate::tunnel::Ended;
 use body::{Outgoing, Payload, Returning};
 use bytes::Bytes;
 use ca::Alpn;
+use case::Case;
 use http_body_util::{Either, Full};
 use hyper::body::{Body as _, Incoming};
 use hyper::header;
@@ -43,13 +45,12 @@ use hyper::{Request, Response, StatusCode, server};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use std::future::{Future, poll_fn};
 use std::io;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use strict::{Signals, Strict};
 use tasks::Tasks;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 use tokio_rustls::LazyConfigAcceptor;
 use upstream::Upstream;
 
@@ -468,67 +469,6 @@ impl<J: RequestJudge> Session<J> {
         parts.version = hyper::Version::default();
         let body = Returning::new(body, mask, case, self.terminator.limits.idle);
         Ok(Response::from_parts(parts, Either::Left(body)))
-    }
-}
-
-/// One allowed request: whatever happens to it, the judge hears of it once.
-struct Case<J: RequestJudge> {
-    judge: Arc<J>,
-    ticket: Option<J::Ticket>,
-    outcome: HttpOutcome,
-    out: Arc<AtomicU64>,
-    started: Instant,
-}
-
-impl<J: RequestJudge> Case<J> {
-    fn open(judge: Arc<J>, ticket: J::Ticket) -> Self {
-        let outcome = HttpOutcome {
-            status: None,
-            bytes_out: 0,
-            bytes_in: 0,
-            hidden: 0,
-            took: Duration::ZERO,
-            ended: HttpEnded::Abandoned,
-        };
-        Self { judge, ticket: Some(ticket), outcome, out: Arc::default(), started: Instant::now() }
-    }
-
-    /// Closes the case with `refusal`, which the box is told.
-    fn refuse(mut self, refusal: Refusal) -> Refusal {
-        self.close(HttpEnded::Refused(refusal.clone()));
-        refusal
-    }
-
-    fn received(&mut self, bytes: u64) {
-        self.outcome.bytes_in += bytes;
-    }
-
-    fn hidden(&mut self, count: usize) {
-        self.outcome.hidden += count;
-    }
-
-    fn finish(&mut self, hidden: usize) {
-        self.hidden(hidden);
-        self.close(HttpEnded::Finished);
-    }
-
-    fn broken(&mut self) {
-        self.close(HttpEnded::Broken);
-    }
-
-    fn close(&mut self, ended: HttpEnded) {
-        let Some(ticket) = self.ticket.take() else { return };
-        let mut outcome = self.outcome.clone();
-        outcome.ended = ended;
-        outcome.took = self.started.elapsed();
-        outcome.bytes_out = self.out.load(Ordering::Relaxed);
-        self.judge.after(ticket, outcome);
-    }
-}
-
-impl<J: RequestJudge> Drop for Case<J> {
-    fn drop(&mut self) {
-        self.close(HttpEnded::Abandoned);
     }
 }
 

@@ -25,13 +25,12 @@ pub(super) async fn sign(
         let text = "this host takes requests that are signed for AWS; let the program sign with the keys it has";
         Refusal::new(Status::Forbidden, "signature-missing", text)
     })?;
-    let (digest, body) = match announced(headers)? {
-        Some(digest) => (digest, Payload::Streamed(body)),
-        None => {
-            let whole = Limited::new(body, LONGEST).collect().await.map_err(|_| too_long())?;
-            let bytes = whole.to_bytes();
-            (sigv4::hash(&bytes), Payload::Whole(Full::new(bytes)))
-        }
+    let (digest, body) = if let Some(digest) = announced(headers)? {
+        (digest, Payload::Streamed(body))
+    } else {
+        let whole = Limited::new(body, LONGEST).collect().await.map_err(|_| too_long())?;
+        let bytes = whole.to_bytes();
+        (sigv4::hash(&bytes), Payload::Whole(Full::new(bytes)))
     };
     if scope.service == "s3" {
         set(headers, CONTENT_DIGEST, &digest)?;
