@@ -84,6 +84,8 @@ events! {
     Checkpoint = "checkpoint",
     /// The configuration in force changed, or was loaded.
     ConfigChange = "config_change",
+    /// An irreversible act was begun, ended, was left in doubt, or a person said what came of it (body: `act`).
+    Effect = "effect",
     /// Something was seen on a connection of a box.
     Egress = "egress",
     /// A part of Bartizan failed.

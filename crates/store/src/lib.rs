@@ -25,6 +25,7 @@ mod desk;
 mod digest;
 mod dir;
 mod endorsements;
+mod effects;
 mod entry;
 mod error;
 mod export;
@@ -45,6 +46,7 @@ pub use desk::{
     QuestionFilter, QuestionState, Verdict,
 };
 pub use digest::{BadDigest, Digest};
+pub use effects::{Begun, Effect, EffectEnd, EffectState, NewEffect, Resolution};
 pub use entry::{Entry, Event, MAX_RECORD_BYTES, UnknownEvent};
 pub use error::StoreError;
 pub use export::{ExportError, Filter, Reader, Record};
