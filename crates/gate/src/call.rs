@@ -27,6 +27,8 @@ pub enum Door {
     Net,
     /// `bartizan run`.
     Run,
+    /// `bartizan tool call`: a person tries a declared tool as an agent of a role would call it.
+    Tool,
 }
 
 /// What an agent wants to do: words only, nothing has been checked.

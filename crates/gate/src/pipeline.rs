@@ -406,7 +406,9 @@ fn durability(call: &CheckedCall, cleared: &Cleared) -> Durability {
         // The connection it travels on is on the disk.
         Door::Net if call.scoped.is_safe_request() && quiet => Durability::Soon,
         Door::Hook | Door::Model if read && quiet => Durability::Soon,
-        Door::Explain | Door::Hook | Door::Model | Door::Net | Door::Run => Durability::Durable,
+        Door::Explain | Door::Hook | Door::Model | Door::Net | Door::Run | Door::Tool => {
+            Durability::Durable
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! What is this tool, and what can it do to the world? The operator's word, not the tool's own.
 
-use crate::name::{NameError, ServerName, ToolName};
+use crate::name::{HostPort, NameError, SecretName, ServerName, ToolName};
 use crate::shape::{Shape, ShapeError};
 use crate::taint::Trust;
 use serde::{Deserialize, Serialize};
@@ -104,6 +104,8 @@ pub struct ToolDef {
     targets: Vec<Target>,
     authority: Vec<String>,
     returns: Trust,
+    reach: Option<HostPort>,
+    secret: Option<SecretName>,
 }
 
 impl ToolDef {
@@ -148,6 +150,16 @@ impl ToolDef {
         self.returns
     }
 
+    /// The one host that it reaches, whatever its arguments are.
+    pub fn reach(&self) -> Option<&HostPort> {
+        self.reach.as_ref()
+    }
+
+    /// The one secret that it uses, whatever its arguments are.
+    pub fn secret(&self) -> Option<&SecretName> {
+        self.secret.as_ref()
+    }
+
     pub(crate) fn primary(&self) -> Option<Fact> {
         self.targets.first().map(Target::fact)
     }
@@ -156,12 +168,14 @@ impl ToolDef {
     pub(crate) fn parts(&self) -> impl Iterator<Item = &'static str> {
         let url = self.targets.iter().any(|target| target.kind == TargetKind::Url);
         let facts = [("command", Fact::Command), ("host", Fact::Host), ("path", Fact::Path)];
-        let has = facts.map(|(name, fact)| self.has(fact).then_some(name));
+        let argued = |fact: Fact| self.targets.iter().any(|target| target.fact() == fact);
+        let has = facts.map(|(name, fact)| argued(fact).then_some(name));
         has.into_iter().flatten().chain(url.then_some("url"))
     }
 
     pub(crate) fn has(&self, fact: Fact) -> bool {
-        self.targets.iter().any(|target| target.fact() == fact)
+        let fixed = fact == Fact::Host && self.reach.is_some();
+        fixed || self.targets.iter().any(|target| target.fact() == fact)
     }
 }
 
@@ -231,6 +245,8 @@ impl Catalogue {
 
     /// Adds the definitions of one server, as JSON:
     /// `{"server": …, "tools": [{"name", "effect", "targets": [{"field", "kind"}], "authority": [FIELD], "returns", "input": SCHEMA}]}`.
+    /// `{"server": …, "tools": [{"name", "effect", "targets": [{"field", "kind"}], "input": SCHEMA}]}`; a tool that
+    /// always goes to one host says `"reach": "host:port"`, and one that uses a secret, `"secret": NAME`.
     pub fn add(&mut self, definitions: &str) -> Result<(), CatalogueError> {
         let RawServer { server, tools } = serde_json::from_str(definitions)?;
         let server = ServerName::parse(&server)?;
@@ -270,6 +286,8 @@ impl Catalogue {
             targets: raw.targets,
             authority: raw.authority,
             returns: raw.returns,
+            reach: raw.reach.as_deref().map(HostPort::parse).transpose()?,
+            secret: raw.secret.as_deref().map(SecretName::parse).transpose()?,
         };
         self.0.insert(name_text, Arc::new(tool));
         Ok(())
@@ -315,6 +333,8 @@ struct RawTool {
     authority: Vec<String>,
     #[serde(default)]
     returns: Trust,
+    reach: Option<String>,
+    secret: Option<String>,
     input: Value,
 }
 

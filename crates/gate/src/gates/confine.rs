@@ -28,7 +28,12 @@ fn allowed(confines: &Confines, tool: &ToolDef, scoped: &Scoped, seat: &Seat) ->
     if has(TargetKind::Command) || STARTS_AGENTS.contains(&tool.name().as_str()) {
         return false;
     }
-    if (has(TargetKind::Host) || has(TargetKind::Url)) && !confines.network {
+    let reaches = has(TargetKind::Host) || has(TargetKind::Url) || tool.reach().is_some();
+    if reaches && !confines.network {
+        return false;
+    }
+    // A declared command runs in a box of its own, which is the session's and not this role's.
+    if tool.server().as_str() == "tools" && tool.reach().is_none() {
         return false;
     }
     tool.targets().iter().filter(|target| target.kind() == TargetKind::Path).all(|target| {

@@ -109,6 +109,9 @@ pub(crate) fn check(
             }
         }
     }
+    if let Some(fixed) = tool.reach() {
+        scoped.fixed(tool.server(), seat, fixed)?;
+    }
     confine::check(who, listed, &scoped, seat)?;
     scoped.request(tool.name().as_str())?;
     Ok(scoped)
@@ -177,6 +180,17 @@ impl Scoped {
         let target = url_target(text)
             .map_err(|what| Refusal::ArgumentsInvalid { tool: "url".to_owned(), what })?;
         self.reach(server, seat, target)
+    }
+
+    /// The one host that the tool always reaches. What its arguments point at stays what policies see of it.
+    fn fixed(&mut self, server: &ServerName, seat: &Seat, fixed: &HostPort) -> Result<(), Refusal> {
+        let (host, target) = (self.facts.host.take(), self.target.take());
+        self.reach(server, seat, fixed.clone())?;
+        if host.is_some() {
+            self.facts.host = host;
+        }
+        self.target = target.or_else(|| self.target.take());
+        Ok(())
     }
 
     /// A private address is refused here, before any policy, unless the configuration declares it.
