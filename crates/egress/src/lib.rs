@@ -27,6 +27,7 @@
 
 pub mod budget;
 pub mod capture;
+pub mod courier;
 pub mod dns;
 pub mod head;
 pub mod hello;
@@ -52,6 +53,7 @@ use bartizan_gate::name;
 
 pub use budget::{Allowances, Limits};
 pub use capture::{Arrival, BadFront, Captured, FrontLimits, Intent, Kind, RequestLine, capture};
+pub use courier::{Courier, Errand, Lost, Reply};
 pub use inbound::{Inbound, InboundError};
 pub use model::{Judge, ModelLimits, ModelOutcome, ModelRequest, ModelRoute, Upstream};
 pub use names::SyntheticNames;

@@ -21,6 +21,7 @@ mod upstream;
 mod websocket;
 
 pub use ca::{CaError, SessionCa};
+pub(crate) use inject::put;
 pub use inject::{Bound, Injector, Place, PlaceError};
 pub use request::HttpRequest;
 

@@ -245,7 +245,7 @@ fn check_copy(binding: &Binding, headers: &HeaderMap) -> Result<(), Refusal> {
     Err(Refusal::new(Status::Forbidden, "copy-refused", text))
 }
 
-fn put(
+pub(crate) fn put(
     place: &Place,
     value: &[u8],
     headers: &mut HeaderMap,
