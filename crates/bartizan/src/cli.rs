@@ -112,6 +112,12 @@ pub(crate) enum Command {
     /// Let agents in over the network: their tokens
     #[command(subcommand)]
     Agent(AgentCommand),
+    /// See the declared tools, and try one as an agent would call it
+    #[command(subcommand)]
+    Tool(ToolCommand),
+    /// See which irreversible acts are in doubt, and say what came of them
+    #[command(subcommand)]
+    Effects(EffectsCommand),
     /// Find secrets in a text, or take them out of it
     Scan(ScanArgs),
     /// Tell what this machine can enforce, and how to make it enforce more
@@ -247,6 +253,88 @@ pub(crate) struct ExplainArgs {
     /// The tool's arguments as a JSON object
     #[arg(value_name = "JSON", default_value = "{}")]
     pub(crate) input: String,
+}
+
+/// `bartizan tool …`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ToolCommand {
+    /// List the declared tools
+    List(ToolListArgs),
+    /// Show what a declared tool takes, as a model is told it
+    Show(ToolShowArgs),
+    /// Call a declared tool, through the gate, as an agent of a role
+    Call(ToolCallArgs),
+}
+
+/// `bartizan tool list`.
+#[derive(Debug, Args)]
+pub(crate) struct ToolListArgs {
+    /// Print them as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// `bartizan tool show`.
+#[derive(Debug, Args)]
+pub(crate) struct ToolShowArgs {
+    /// The tool
+    #[arg(value_name = "NAME")]
+    pub(crate) name: String,
+}
+
+/// `bartizan tool call`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Example:\n  bartizan tool call get_customer --json '{\"id\":\"cus_123\"}'\n\n\
+                        Exit codes: 0 done, 1 refused or failed, 3 a person has not said yes."
+)]
+pub(crate) struct ToolCallArgs {
+    /// The role that makes the call; without it, the configuration's default
+    #[arg(long, value_name = "ROLE")]
+    pub(crate) agent: Option<String>,
+    /// Where a person must say yes first, do not wait for it
+    #[arg(long)]
+    pub(crate) no_wait: bool,
+    /// The tool
+    #[arg(value_name = "NAME")]
+    pub(crate) name: String,
+    /// The tool's arguments as a JSON object
+    #[arg(long, value_name = "ARGS", default_value = "{}")]
+    pub(crate) json: String,
+}
+
+/// `bartizan effects …`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum EffectsCommand {
+    /// List the irreversible acts that are under way or in doubt
+    List(EffectsListArgs),
+    /// Say what came of an act that is in doubt
+    Resolve(EffectsResolveArgs),
+}
+
+/// `bartizan effects list`.
+#[derive(Debug, Args)]
+pub(crate) struct EffectsListArgs {
+    /// List those too of which it is known what came of them
+    #[arg(long)]
+    pub(crate) all: bool,
+    /// Print them as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// `bartizan effects resolve`.
+#[derive(Debug, Args)]
+pub(crate) struct EffectsResolveArgs {
+    /// The act's id, or its beginning
+    #[arg(value_name = "ID")]
+    pub(crate) id: String,
+    /// It has happened
+    #[arg(long, required_unless_present = "failed", conflicts_with = "failed")]
+    pub(crate) committed: bool,
+    /// It has not happened, so it may be tried again
+    #[arg(long)]
+    pub(crate) failed: bool,
 }
 
 /// `bartizan audit …`.

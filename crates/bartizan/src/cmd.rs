@@ -6,6 +6,7 @@ mod audit;
 mod changes;
 mod clock;
 mod doctor;
+mod effects;
 pub(crate) mod init;
 mod keeper;
 mod pages;
@@ -14,13 +15,13 @@ pub(crate) mod run;
 mod scan;
 pub(crate) mod secret;
 mod serve;
+mod tool;
 mod trust;
 
 use crate::cli::{Cli, Command, HookCommand, exit};
 use crate::config::Places;
 use crate::doors::hook;
 use crate::report::{Failure, Problem, Voice};
-use bartizan_gate::tool::Catalogue;
 use bartizan_store::StoreError;
 use std::env;
 use std::io::{self, BufRead, IsTerminal};
@@ -68,6 +69,8 @@ pub(crate) fn dispatch(cli: &Cli, voice: &mut Voice) -> Result<u8, Failure> {
         Command::Serve(args) => serve::run(&cli.global, args, desk),
         Command::Agent(command) => agent::run(command, desk),
         Command::Secret(command) => secret::run(command, desk),
+        Command::Tool(command) => tool::run(command, &cli.global, desk),
+        Command::Effects(command) => effects::run(command, desk),
         Command::Doctor(args) => doctor::run(args, desk),
         Command::Trust(args) => trust::run(args, desk),
         Command::Completions(args) => pages::completions(args, desk),
@@ -110,12 +113,6 @@ fn outside_a_box(what: &str) -> Result<(), Failure> {
 fn here() -> Result<PathBuf, Failure> {
     let found = env::current_dir().and_then(|dir| dir.canonicalize());
     found.map_err(|error| Failure::file("find", ".".as_ref(), &error))
-}
-
-/// The tools that Bartizan knows by itself.
-fn catalogue() -> Result<Catalogue, Failure> {
-    Catalogue::builtin()
-        .map_err(|error| Failure::new(exit::UNAVAILABLE, Problem::new(error.to_string())))
 }
 
 impl From<StoreError> for Failure {

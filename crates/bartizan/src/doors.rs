@@ -9,5 +9,6 @@ pub(crate) mod net;
 pub(crate) mod request;
 pub(crate) mod run;
 pub(crate) mod serve;
+pub(crate) mod tools;
 #[cfg(test)]
 pub(crate) mod trial;

@@ -6,7 +6,7 @@ mod model;
 pub(crate) mod seat;
 mod summary;
 pub(crate) mod surroundings;
-mod way_out;
+pub(crate) mod way_out;
 
 use crate::app::Gate;
 use crate::cli::{Global, RunArgs, exit};
@@ -66,7 +66,7 @@ pub(crate) fn run(global: &Global, args: &RunArgs, voice: &mut Voice) -> Result<
     let session = session_id()?;
     let keep = session_folder(&places, &session)?;
     let known = access.as_ref().and_then(ModelAccess::known);
-    let catalogue = Catalogue::builtin().map_err(|error| not_started(&error.to_string()))?;
+    let catalogue = config.catalogue()?;
     let policy = config.policy(&catalogue)?;
     let aloud = !args.no_summary && crate::doors::run::terminal::terminals() == [false; 3];
     let (redactor, conversation) = model::conversation(&config, &around, &places, known)?;
@@ -333,7 +333,7 @@ fn words(args: &RunArgs) -> Result<Vec<String>, Failure> {
     args.command.iter().map(word).collect()
 }
 
-fn gate(
+pub(crate) fn gate(
     store: &Store,
     catalogue: Catalogue,
     policy: Policy,
@@ -423,7 +423,7 @@ fn finish(
     gate.pipeline().dismiss(caller, exit, about).map_err(|refused| state_failure(&refused.hint()))
 }
 
-fn session_id() -> Result<SessionId, Failure> {
+pub(crate) fn session_id() -> Result<SessionId, Failure> {
     let bytes = random::<6>()?;
     let text = bytes.iter().fold(String::new(), |mut text, byte| {
         _ = write!(text, "{byte:02x}");
@@ -467,7 +467,7 @@ fn not_started(what: &str) -> Failure {
     Failure::new(exit::NOT_STARTED, Problem::from_text(what))
 }
 
-fn state_failure(what: &str) -> Failure {
+pub(crate) fn state_failure(what: &str) -> Failure {
     Failure::new(exit::NOT_STARTED, Problem::from_text(what))
 }
 

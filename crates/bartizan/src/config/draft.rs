@@ -10,6 +10,7 @@ use super::places::Places;
 use super::raw::{At, RawApprovers, RawConfig, RawModel, RawRole, RawSecret, Table};
 use super::secret::{self, Secret};
 use super::serve::{self, Serve};
+use super::tools::{self, Tool};
 use super::{Config, Model, Role};
 use crate::report::{Excerpt, Problem, did_you_mean};
 use bartizan_egress::vault::Server;
@@ -30,6 +31,7 @@ pub(super) struct Draft<'a> {
     approvers: Vec<Approver>,
     egress: Egress,
     serve: Serve,
+    tools: BTreeMap<String, Tool>,
     rules: Vec<ShortForm>,
     policies: Vec<policy::Source>,
     files: Vec<(Layer, PathBuf)>,
@@ -56,6 +58,7 @@ impl<'a> Draft<'a> {
             approvers: Vec::new(),
             egress: Egress::default(),
             serve: Serve::default(),
+            tools: BTreeMap::new(),
             rules: Vec::new(),
             policies: Vec::new(),
             files: Vec::new(),
@@ -93,6 +96,7 @@ impl<'a> Draft<'a> {
             inject,
             egress,
             serve,
+            tools,
         } = raw;
         if let Some(name) = default_role {
             self.default_role = Some((name.get_ref().clone(), page.at(name.span())));
@@ -117,6 +121,12 @@ impl<'a> Draft<'a> {
             && let Some(read) = serve::read(&mut page, raw.get_ref())
         {
             self.serve = read;
+        }
+        for (name, tool) in &tools {
+            // A later layer's tool takes the place of an earlier one of its name, whole.
+            self.tools.extend(
+                tools::read(&mut page, name, tool).map(|tool| (name.get_ref().clone(), tool)),
+            );
         }
         if page.problems.is_empty() { Ok(()) } else { Err(page.problems) }
     }
@@ -225,6 +235,7 @@ impl<'a> Draft<'a> {
             },
         };
         self.egress.check(&self.secrets.keys(), &mut problems);
+        tools::check(&self.tools, &self.secrets, &mut problems);
         if !problems.is_empty() {
             return Err(problems);
         }
@@ -235,6 +246,7 @@ impl<'a> Draft<'a> {
             approvers,
             egress,
             serve,
+            tools,
             rules,
             policies,
             files,
@@ -250,6 +262,7 @@ impl<'a> Draft<'a> {
             approvers,
             egress,
             serve,
+            tools,
             rules,
             policies,
             files,

@@ -32,6 +32,73 @@ pub(super) struct RawConfig {
     pub(super) inject: Vec<At<RawInject>>,
     pub(super) egress: Option<At<RawEgress>>,
     pub(super) serve: Option<At<RawServe>>,
+    #[serde(default)]
+    pub(super) tools: Table<RawTool>,
+}
+
+/// `[tools.NAME]`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawTool {
+    pub(super) description: At<String>,
+    pub(super) effect: Option<At<String>>,
+    #[serde(default)]
+    pub(super) input: Table<RawInput>,
+    pub(super) result: Option<At<Vec<At<String>>>>,
+    pub(super) answer: Option<At<String>>,
+    pub(super) timeout: Option<At<String>>,
+    pub(super) http: Option<At<RawHttpTool>>,
+    pub(super) command: Option<At<RawCommandTool>>,
+}
+
+/// `[tools.NAME.input.INPUT]`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawInput {
+    #[serde(rename = "type")]
+    pub(super) kind: At<String>,
+    pub(super) description: Option<At<String>>,
+    pub(super) required: Option<At<bool>>,
+    #[serde(rename = "enum")]
+    pub(super) choices: Option<At<Vec<At<String>>>>,
+    pub(super) pattern: Option<At<String>>,
+    pub(super) min: Option<At<i64>>,
+    pub(super) max: Option<At<i64>>,
+    pub(super) max_length: Option<At<u64>>,
+    pub(super) many: Option<At<u64>>,
+    pub(super) domains: Option<At<Vec<At<String>>>>,
+    pub(super) public: Option<At<bool>>,
+    pub(super) lines: Option<At<bool>>,
+    pub(super) allow_slash: Option<At<bool>>,
+    pub(super) allow_dash: Option<At<bool>>,
+    pub(super) target: Option<At<String>>,
+}
+
+/// `[tools.NAME.http]`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawHttpTool {
+    pub(super) method: At<String>,
+    pub(super) url: At<String>,
+    #[serde(default)]
+    pub(super) query: Table<At<String>>,
+    #[serde(default)]
+    pub(super) headers: Table<At<String>>,
+    pub(super) json: Option<At<serde_json::Value>>,
+    pub(super) form: Option<At<Table<At<String>>>>,
+    pub(super) secret: Option<At<String>>,
+    #[serde(rename = "as")]
+    pub(super) place: Option<At<String>>,
+    pub(super) idempotency_header: Option<At<String>>,
+}
+
+/// `[tools.NAME.command]`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawCommandTool {
+    pub(super) argv: At<Vec<At<String>>>,
+    pub(super) network: Option<At<String>>,
+    pub(super) workspace: Option<At<String>>,
 }
 
 /// `[roles.NAME]`.
