@@ -1,5 +1,6 @@
 //! Does a call live its life as the types say? Proposals through the real gate, on a real store.
 
+#[expect(dead_code, reason = "other tests use the rest")]
 mod support;
 
 use bartizan_gate::call::{Decision, Door, Outcome, Proposed};

@@ -191,6 +191,11 @@ fn what_was_read_is_not_sent_on_unseen() {
 }
 
 /// What the person's answer to a question vouches for.
+#[expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a question without a key fails its test"
+)]
 fn endorse(fixture: &Fixture, question: &str, what: &str) {
     fixture.approve(question, "local:anna");
     let shown = fixture.store.question(question).unwrap().shown;
@@ -339,13 +344,17 @@ proptest! {
             fixture.pipeline.read(&fixture.caller, &Reading { source: "x", trust, text });
         };
         fixture.pipeline.heard(&fixture.caller, &said);
-        first.iter().for_each(|(text, untrusted)| read(text, *untrusted));
+        for (text, untrusted) in &first {
+            read(text, *untrusted);
+        }
         let calls = [
             mail("bob@corp.com"), mail("eve@evil.org"), mail("bob"), ("Bash", json!({ "command": "ls" })),
             ("Read", json!({ "file_path": "src/a" })), ("delete_file", json!({ "file_id": 13 })),
         ];
         let before: Vec<u32> = calls.iter().map(|call| strictness(&fixture, &fixture.caller, call)).collect();
-        more.iter().for_each(|(text, untrusted)| read(text, *untrusted));
+        for (text, untrusted) in &more {
+            read(text, *untrusted);
+        }
         for (call, before) in calls.iter().zip(before) {
             prop_assert!(strictness(&fixture, &fixture.caller, call) >= before, "{call:?}");
         }
@@ -361,7 +370,9 @@ proptest! {
         prop_assume!(!said.contains("evil"));
         let fixture = careful();
         fixture.pipeline.heard(&fixture.caller, &said);
-        pages.iter().for_each(|text| page(&fixture, text));
+        for text in &pages {
+            page(&fixture, text);
+        }
         prop_assert_eq!(strictness(&fixture, &fixture.caller, &mail(to)), 1);
     }
 }
