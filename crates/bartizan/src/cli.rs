@@ -764,6 +764,11 @@ pub(crate) struct TokenIdArgs {
 pub(crate) enum HookCommand {
     /// Answer a Claude Code hook: event on standard input, exit 2 is a denial
     ClaudeCode,
+    /// Run a subagent's authorised command in the box of its role
+    Command {
+        /// Stands for the command
+        token: String,
+    },
 }
 
 /// `bartizan scan`.

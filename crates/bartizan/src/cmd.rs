@@ -20,7 +20,7 @@ mod trust;
 
 use crate::cli::{Cli, Command, HookCommand, exit};
 use crate::config::Places;
-use crate::doors::hook;
+use crate::doors::{commands, hook};
 use crate::report::{Failure, Problem, Voice};
 use bartizan_store::StoreError;
 use std::env;
@@ -54,7 +54,7 @@ impl Desk<'_> {
 pub(crate) fn dispatch(cli: &Cli, voice: &mut Voice) -> Result<u8, Failure> {
     let mut desk = match &cli.command {
         Command::Run(args) => return run::run(&cli.global, args, voice).map_err(before_start),
-        Command::Hook(HookCommand::ClaudeCode) => return hook(voice),
+        Command::Hook(command) => return hook(command, voice),
         Command::Scan(args) => return scan::run(args, voice),
         _ => Desk { places: Places::find(&cli.global)?, voice },
     };
@@ -87,9 +87,18 @@ fn before_start(failure: Failure) -> Failure {
     Failure { code, ..failure }
 }
 
-/// The client in the box reads the exit code and one line of standard error.
-fn hook(voice: &mut Voice) -> Result<u8, Failure> {
-    let (code, sentence) = hook::ask(Path::new(hook::SOCKET));
+/// The client in the box reads the exit code, one line of standard error, and what it shall do instead.
+fn hook(command: &HookCommand, voice: &mut Voice) -> Result<u8, Failure> {
+    let (code, sentence) = match command {
+        HookCommand::ClaudeCode => {
+            let heard = hook::ask(Path::new(hook::SOCKET));
+            if let Some(instead) = heard.instead {
+                writeln!(voice.out(), "{instead}")?;
+            }
+            (heard.code, heard.sentence)
+        }
+        HookCommand::Command { token } => commands::hand_over(Path::new(commands::SOCKET), token),
+    };
     if let Some(sentence) = sentence {
         voice.say(&sentence)?;
     }

@@ -259,7 +259,7 @@ impl Refusal {
                 format!("compare with `bartizan policy show --tool {tool}`")
             }
             Self::BoxNarrower { role, .. } => format!(
-                "a subagent runs in its session's box; give role `{role}` a box as wide ([roles.{role}.box]), or run it by itself: `bartizan run --agent {role}`"
+                "only its shell commands get a box of its own role; give role `{role}` a box as wide as its session's ([roles.{role}.box]), or run it by itself: `bartizan run --agent {role}`"
             ),
             Self::DeskUnavailable { cause } | Self::LedgerUnavailable { cause } => {
                 format!("{cause}; `bartizan doctor` says what to mend")

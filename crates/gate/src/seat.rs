@@ -67,6 +67,8 @@ impl Binding {
 /// What a role's own box would let its agents do, as far as it is less than what the session's does.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Confines {
+    /// Whether its shell commands run in boxes of its own role.
+    pub commands: bool,
     /// Whether anything but the model may be reached.
     pub network: bool,
     /// Where it may read in the workspace; `None` is nowhere.

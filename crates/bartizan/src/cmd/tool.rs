@@ -133,6 +133,7 @@ fn call(args: &ToolCallArgs, _global: &Global, desk: &mut Desk<'_>) -> Result<u8
         around: &around,
         session: &session,
         program: Path::new("/bin/sh"),
+        boxes_commands: false,
         model: None,
     })?;
     let argv = ["bartizan".to_owned(), "tool".to_owned(), "call".to_owned(), args.name.clone()];

@@ -61,6 +61,7 @@ pub(super) fn ask(
         session: &session,
         // Whatever it is, it brings no folder that matters to most questions.
         program: Path::new("/bin/sh"),
+        boxes_commands: true,
         model: None,
     })?;
     let admitted = gate.pipeline().admit(seat, &[], Map::new());
