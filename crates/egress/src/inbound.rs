@@ -144,3 +144,79 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + Sync> Stream for S {}
 const HANDSHAKE: Duration = Duration::from_secs(10);
 /// For a head that has begun.
 const HEAD: Duration = Duration::from_secs(10);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
+    use rcgen::{CertifiedKey, generate_simple_self_signed};
+    use rustls::RootCertStore;
+    use rustls::pki_types::ServerName;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
+    use tokio_rustls::TlsConnector;
+
+    const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
+
+    fn certificate() -> (CertificateDer<'static>, String, String) {
+        let CertifiedKey { cert, signing_key } =
+            generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+        let pem = |kind: &str, der: &[u8]| {
+            let text = STANDARD.encode(der);
+            format!("-----BEGIN {kind}-----\n{text}\n-----END {kind}-----\n")
+        };
+        let key = pem("PRIVATE KEY", &signing_key.serialize_der());
+        (cert.der().clone(), pem("CERTIFICATE", cert.der()), key)
+    }
+
+    /// What one client's bytes are on our side, once it has come in; nothing if it did not.
+    async fn taken(listener: TcpListener, inbound: Inbound) -> Option<Vec<u8>> {
+        let (stream, _) = listener.accept().await.unwrap();
+        let mut client = inbound.take(stream).await.ok()?;
+        let mut seen = vec![0; REQUEST.len()];
+        client.read_exact(&mut seen).await.ok()?;
+        drop(client.close().await);
+        Some(seen)
+    }
+
+    #[tokio::test]
+    async fn who_believes_our_certificate_comes_in_and_clear_text_does_not() {
+        let (der, chain, key) = certificate();
+        let inbound = Inbound::tls(chain.as_bytes(), key.as_bytes()).unwrap();
+        for believes in [true, false] {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let address = listener.local_addr().unwrap();
+            let server = tokio::spawn(taken(listener, inbound.clone()));
+            let mut roots = RootCertStore::empty();
+            if believes {
+                roots.add(der.clone()).unwrap();
+            }
+            let connector = TlsConnector::from(crate::tls::with_roots(roots).unwrap());
+            let stream = TcpStream::connect(address).await.unwrap();
+            let name = ServerName::try_from("localhost").unwrap();
+            let shaken = connector.connect(name, stream).await;
+            assert_eq!(shaken.is_ok(), believes);
+            if let Ok(mut stream) = shaken {
+                stream.write_all(REQUEST).await.unwrap();
+                assert_eq!(server.await.unwrap().as_deref(), Some(REQUEST));
+            }
+        }
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut clear = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let server = tokio::spawn(taken(listener, inbound));
+        clear.write_all(REQUEST).await.unwrap();
+        assert_eq!(server.await.unwrap(), None);
+    }
+
+    #[test]
+    fn a_chain_and_a_key_that_do_not_belong_together_are_refused() {
+        let ((_, chain, key), (_, _, other)) = (certificate(), certificate());
+        let tls = |chain: &str, key: &str| Inbound::tls(chain.as_bytes(), key.as_bytes());
+        assert!(tls(&chain, &key).is_ok());
+        assert!(matches!(tls(&chain, &other), Err(InboundError::Pair(_))));
+        assert!(matches!(tls("", &key), Err(InboundError::Certificate)));
+        assert!(matches!(tls(&key, &key), Err(InboundError::Certificate)));
+        assert!(matches!(tls(&chain, "nonsense"), Err(InboundError::Key)));
+    }
+}
