@@ -272,9 +272,10 @@ fn definitions(data: &Value) -> Value {
 
 fn definition(tool: &Value) -> Value {
     let effect = match tool["effect"].as_str() {
+        // A look at an address tells its host something.
+        _ if items(&tool["classes"]).iter().any(|class| class != "local") => "irreversible",
         Some("read") => "read",
-        _ if items(&tool["classes"]).iter().all(|class| class == "local") => "write",
-        _ => "irreversible",
+        _ => "write",
     };
     let known = &tool["input_schema"]["properties"];
     let is_known = |field: &&Value| !known[field.as_str().unwrap_or_default()].is_null();

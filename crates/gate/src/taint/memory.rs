@@ -225,9 +225,12 @@ impl Look<'_> {
         self.named(&self.kept.person, value, form, name)
     }
 
-    /// Whether a tool that the operator trusts returned this value.
+    /// Whether a tool that the operator trusts returned this value, and nobody else did: a tool may well return what an agent
+    /// has put there out of a page.
     pub(super) fn operator(&self, value: &str, form: Form) -> bool {
-        !self.kept.operator.is_empty() && self.named(&self.kept.operator, value, form, "id")
+        !self.kept.operator.is_empty()
+            && self.named(&self.kept.operator, value, form, "id")
+            && self.found(value).first().is_none_or(|one| one.text.trust != Trust::Untrusted)
     }
 
     fn named(&self, index: &Index, value: &str, form: Form, name: &str) -> bool {
