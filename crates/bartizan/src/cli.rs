@@ -90,6 +90,8 @@ pub(crate) enum Color {
 pub(crate) enum Command {
     /// Run an agent, or any command, in a box behind the gate
     Run(RunArgs),
+    /// Put the gate in front of an MCP server, on standard input and output
+    Mcp(McpArgs),
     /// Write a commented starter configuration; never overwrites
     Init(InitArgs),
     /// Check, show and explain the policy
@@ -168,6 +170,50 @@ pub(crate) struct RunArgs {
     #[arg(long)]
     pub(crate) no_summary: bool,
     /// The command and its arguments
+    #[arg(value_name = "CMD", required = true, num_args = 1.., trailing_var_arg = true, allow_hyphen_values = true)]
+    #[arg(value_hint = ValueHint::CommandWithArguments)]
+    pub(crate) command: Vec<OsString>,
+}
+
+/// `bartizan mcp`.
+#[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is one flag, as typed")]
+#[command(
+    after_help = "Every tool counts as irreversible and waits for `bartizan approvals`, unless a flag here says otherwise. \
+                  The server runs in a box of its own, on the current folder."
+)]
+pub(crate) struct McpArgs {
+    /// The role of the agent that calls; without it, the configuration's default
+    #[arg(long, value_name = "ROLE")]
+    pub(crate) agent: Option<String>,
+    /// What the server is called in policies and on the log
+    #[arg(long, value_name = "NAME", default_value = "server")]
+    pub(crate) name: String,
+    /// A tool that may be called without a person; `*` is all of them
+    #[arg(long, value_name = "TOOL", value_delimiter = ',')]
+    pub(crate) allow: Vec<String>,
+    /// A tool that changes nothing, and may be called without a person; `*` is all of them
+    #[arg(long, value_name = "TOOL", value_delimiter = ',')]
+    pub(crate) read: Vec<String>,
+    /// Let the server have the client's model write for it
+    #[arg(long)]
+    pub(crate) sampling: bool,
+    /// Hand results on without the markers that tell a model where they begin and end
+    #[arg(long)]
+    pub(crate) no_framing: bool,
+    /// How many seconds a call waits for a person, when its client listens to progress
+    #[arg(long, value_name = "SECONDS", default_value_t = 45)]
+    pub(crate) wait: u64,
+    /// Let the server write the current folder itself: no overlay, nothing held back at the end
+    #[arg(long, conflicts_with = "read_only")]
+    pub(crate) direct: bool,
+    /// Let the server read the current folder only
+    #[arg(long)]
+    pub(crate) read_only: bool,
+    /// Start in no weaker box than this; without it, tier A where it can be had, else tier B
+    #[arg(long, value_name = "TIER")]
+    pub(crate) require_tier: Option<RequiredTier>,
+    /// The server's command and its arguments
     #[arg(value_name = "CMD", required = true, num_args = 1.., trailing_var_arg = true, allow_hyphen_values = true)]
     #[arg(value_hint = ValueHint::CommandWithArguments)]
     pub(crate) command: Vec<OsString>,

@@ -54,6 +54,7 @@ impl Desk<'_> {
 pub(crate) fn dispatch(cli: &Cli, voice: &mut Voice) -> Result<u8, Failure> {
     let mut desk = match &cli.command {
         Command::Run(args) => return run::run(&cli.global, args, voice).map_err(before_start),
+        Command::Mcp(args) => return run::mcp::run(&cli.global, args, voice).map_err(before_start),
         Command::Hook(command) => return hook(command, voice),
         Command::Scan(args) => return scan::run(args, voice),
         _ => Desk { places: Places::find(&cli.global)?, voice },
@@ -75,7 +76,7 @@ pub(crate) fn dispatch(cli: &Cli, voice: &mut Voice) -> Result<u8, Failure> {
         Command::Trust(args) => trust::run(args, desk),
         Command::Completions(args) => pages::completions(args, desk),
         Command::Man(args) => pages::man(args, desk),
-        Command::Run(_) | Command::Hook(_) | Command::Scan(_) => Ok(exit::DONE),
+        Command::Run(_) | Command::Mcp(_) | Command::Hook(_) | Command::Scan(_) => Ok(exit::DONE),
     }
 }
 

@@ -5,6 +5,7 @@ pub(crate) mod calls;
 pub(crate) mod commands;
 pub(crate) mod database;
 pub(crate) mod hook;
+pub(crate) mod mcp;
 pub(crate) mod model;
 pub(crate) mod net;
 pub(crate) mod request;

@@ -21,6 +21,8 @@ pub enum Door {
     Explain,
     /// A client's own hook; it only asks, the client acts.
     Hook,
+    /// The MCP gateway.
+    Mcp,
     /// The model API.
     Model,
     /// A connection that left the box.

@@ -405,10 +405,14 @@ fn durability(call: &CheckedCall, cleared: &Cleared) -> Durability {
     match call.door {
         // The connection it travels on is on the disk.
         Door::Net if call.scoped.is_safe_request() && quiet => Durability::Soon,
-        Door::Hook | Door::Model if read && quiet => Durability::Soon,
-        Door::Explain | Door::Hook | Door::Model | Door::Net | Door::Run | Door::Tool => {
-            Durability::Durable
-        }
+        Door::Hook | Door::Mcp | Door::Model if read && quiet => Durability::Soon,
+        Door::Explain
+        | Door::Hook
+        | Door::Mcp
+        | Door::Model
+        | Door::Net
+        | Door::Run
+        | Door::Tool => Durability::Durable,
     }
 }
 

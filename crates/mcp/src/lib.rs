@@ -13,4 +13,7 @@ pub mod declare;
 pub mod front;
 pub mod method;
 pub mod signed;
+pub mod stdio;
+pub mod upstream;
+pub mod way_out;
 pub mod wire;

@@ -1,6 +1,7 @@
 //! `bartizan run`: how does one agent get its gate, its box and its log?
 
 mod enclosure;
+pub(crate) mod mcp;
 pub(crate) use enclosure::FOLDERS;
 mod model;
 pub(crate) mod seat;
@@ -19,7 +20,7 @@ use crate::doors::hook;
 use crate::doors::model::{Conversation, ModelDoor};
 use crate::doors::net::{MODEL_HOST, NetDoor};
 use crate::doors::run::home::Home;
-use crate::doors::run::{BoxRun, RunReport};
+use crate::doors::run::{BoxRun, RunReport, Streams};
 use crate::report::{Failure, Problem, Voice};
 use bartizan_egress::Vault;
 use bartizan_egress::vault::Placeholders;
@@ -221,6 +222,7 @@ impl Run {
             net,
             network: settings.network,
             output: settings.output_bytes,
+            streams: Streams::Terminal,
             hook,
             calls: Arc::clone(&self.conversation.calls),
             home: Home {

@@ -51,6 +51,8 @@ pub(crate) struct BoxRun {
     pub(crate) network: Network,
     /// How much it may print, in bytes, if limited.
     pub(crate) output: Option<u64>,
+    /// Who carries its streams.
+    pub(crate) streams: Streams,
     /// Serves its client's hooks, if it has a client.
     pub(crate) hook: Option<UnixListener>,
     /// The session's calls, for its hooks.
@@ -59,6 +61,22 @@ pub(crate) struct BoxRun {
     pub(crate) commands: Option<(Arc<Commands>, std::os::unix::net::UnixListener)>,
     /// Leads its changes home.
     pub(crate) home: Home,
+}
+
+/// Who carries the streams of a box.
+pub(crate) enum Streams {
+    /// We do, to and from the person's.
+    Terminal,
+    /// A door that speaks with the program.
+    Door(tokio::sync::oneshot::Sender<Held>),
+}
+
+/// The streams of a box, for a door.
+pub(crate) struct Held {
+    /// The box's ends.
+    pub(crate) stdio: StdioEnds,
+    /// Ends the box.
+    pub(crate) killer: Arc<Killer>,
 }
 
 /// How the run went.
@@ -182,9 +200,16 @@ impl BoxRun {
                 return unserved(&error, report);
             }
         };
-        let raw = terminal::Raw::enter();
         let spout = Spout::new(self.output, &killer);
-        let (streams, screen) = carry(stdio, &spout);
+        let carrier = std::mem::replace(&mut self.streams, Streams::Terminal);
+        let (raw, (streams, screen)) = match carrier {
+            Streams::Terminal => (Some(terminal::Raw::enter()), carry(stdio, &spout)),
+            Streams::Door(door) => {
+                // A door that has gone closes the streams, which the program takes as its end.
+                drop(door.send(Held { stdio, killer: Arc::clone(&killer) }));
+                (None, (Vec::new(), None))
+            }
+        };
         let mut ended = tokio::task::spawn_blocking(move || life.wait());
         let mut interrupted = None;
         let exit = loop {
