@@ -137,7 +137,7 @@ fn the_list_holds_what_may_be_called_made_visible() {
         .collect();
     assert_eq!(names.len(), 15, "{names:?}");
     assert!(names.contains(&"echo") && !names.contains(&"ECHO"), "{names:?}");
-    assert!(ran.stdout.contains("\"x-kept\":1.5") && !ran.stdout.contains('\u{200b}'));
+    assert!(ran.stdout.contains("\"x-kept\": 1.5") && !ran.stdout.contains('\u{200b}'));
     let hello = answer(&ran, &json!("hello"));
     let instructions = hello["result"]["instructions"].as_str().unwrap();
     assert!(instructions.starts_with("<bartizan:content"), "{instructions}");
