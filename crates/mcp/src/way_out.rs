@@ -76,6 +76,14 @@ fn texts(
     Ok(())
 }
 
+/// What an answer says to a model, each text by itself, and structured content as it is written.
+pub fn spoken(answer: &Message) -> Vec<String> {
+    let Some(result) = answer.result() else { return Vec::new() };
+    let texts = framed(result).into_iter().filter_map(View::text);
+    let structured = result.get("structuredContent").map(|content| content.raw().to_owned());
+    texts.map(std::borrow::Cow::into_owned).chain(structured).collect()
+}
+
 /// The texts of a result that a model reads: of a tool, a prompt, a resource, and a server's own instructions.
 fn framed(result: View<'_>) -> Vec<View<'_>> {
     let mut found: Vec<View<'_>> = Vec::new();

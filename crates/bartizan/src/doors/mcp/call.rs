@@ -4,6 +4,7 @@ use super::Talk;
 use bartizan_gate::call::{Authorized, Door, Outcome, Proposed};
 use bartizan_gate::effect::{Content, Effector, Warrant};
 use bartizan_gate::refusal::Refusal;
+use bartizan_gate::taint::Reading;
 use bartizan_mcp::conversation::Outbox;
 use bartizan_mcp::upstream::Progress;
 use bartizan_mcp::way_out::{self, Framing};
@@ -109,7 +110,7 @@ impl Talk {
             Ok(generation) => generation,
             Err(why) => return Message::failure(Some(id), INTERNAL_ERROR, &why),
         };
-        let is_tool = act.own.is_some();
+        let (is_tool, tool) = (act.own.is_some(), act.tool.clone());
         let gate = &generation.gate;
         let propose = || {
             Proposed::new(&self.parts.caller, Door::Mcp, act.tool.clone(), act.value.clone())
@@ -124,10 +125,16 @@ impl Talk {
         let framing = self.parts.framing.then_some(Framing { frame, source });
         let forward = Forward { talk: self, id: id.clone(), act, progress, framing };
         let executed = gate.pipeline().perform(authorized, forward).await;
-        match gate.pipeline().release(executed) {
+        let answer = match gate.pipeline().release(executed) {
             Ok(released) => released.into_output().0,
-            Err(refused) => refusal(id, is_tool, &refused),
+            Err(refused) => return refusal(id, is_tool, &refused),
+        };
+        let (source, trust) = (format!("result of {tool}"), gate.pipeline().trust_of(&tool));
+        for text in way_out::spoken(&answer) {
+            let reading = Reading { source: &source, trust, text: &text };
+            gate.pipeline().read(&self.parts.caller, &reading);
         }
+        answer
     }
 
     /// Asks the gate; while people are asked, a client that wants to hear of progress is kept waiting.
