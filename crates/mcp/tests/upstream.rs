@@ -1,4 +1,5 @@
 //! Does a hostile server's word reach only who asked for it?
+#![expect(clippy::unwrap_used, reason = "a test ends at the first surprise")]
 
 use bartizan_mcp::stdio::{self, Line};
 use bartizan_mcp::upstream::{Gone, Heard, Progress, Upstream};
