@@ -14,6 +14,7 @@ pub(crate) mod run;
 mod scan;
 pub(crate) mod secret;
 mod serve;
+pub(crate) mod servers;
 mod trust;
 
 use crate::cli::{Cli, Command, HookCommand, exit};
@@ -68,6 +69,7 @@ pub(crate) fn dispatch(cli: &Cli, voice: &mut Voice) -> Result<u8, Failure> {
         Command::Serve(args) => serve::run(&cli.global, args, desk),
         Command::Agent(command) => agent::run(command, desk),
         Command::Secret(command) => secret::run(command, desk),
+        Command::Servers(command) => servers::run(command, desk),
         Command::Doctor(args) => doctor::run(args, desk),
         Command::Trust(args) => trust::run(args, desk),
         Command::Completions(args) => pages::completions(args, desk),

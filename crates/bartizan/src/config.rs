@@ -11,8 +11,10 @@ mod narrow;
 mod page;
 pub(crate) mod places;
 mod raw;
+mod raw_server;
 mod secret;
 pub(crate) mod serve;
+mod server;
 #[cfg(test)]
 mod tests;
 pub(crate) mod trust;
@@ -24,12 +26,13 @@ pub(crate) use egress::{Egress, HostTls};
 pub(crate) use files::quoted;
 pub(crate) use places::Places;
 pub(crate) use secret::Secret;
+pub(crate) use server::{McpServer, Pin};
 
 use crate::cli::exit;
 use crate::report::{Excerpt, Failure, Problem, did_you_mean};
 use bartizan_egress::SecretRef;
 use bartizan_egress::vault::{Origin, Server};
-use bartizan_gate::name::{Approver, HostPort, RoleName, SecretName};
+use bartizan_gate::name::{Approver, HostPort, RoleName, SecretName, ServerName};
 use bartizan_gate::policy::{self, Layer, Policy, PolicyError, Roles, ShortForm};
 use bartizan_gate::tool::Catalogue;
 use draft::Draft;
@@ -59,6 +62,8 @@ pub(crate) struct Config {
     pub(crate) egress: Egress,
     /// How clients come in over the network.
     pub(crate) serve: serve::Serve,
+    /// The MCP servers behind the gate.
+    pub(crate) servers: BTreeMap<ServerName, McpServer>,
     /// The short forms, in the order of their places.
     pub(crate) rules: Vec<ShortForm>,
     /// The Cedar files, in the order of their layers and names.

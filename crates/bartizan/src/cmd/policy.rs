@@ -20,7 +20,9 @@ pub(super) fn run(command: &PolicyCommand, desk: &mut Desk<'_>) -> Result<u8, Fa
     for warning in &config.warnings {
         desk.voice.warn(warning)?;
     }
-    let catalogue = super::catalogue()?;
+    let store = super::servers::open(desk)?;
+    let catalogue = super::servers::catalogue(&config, store.as_ref())?;
+    drop(store);
     let policy = config.policy(&catalogue)?;
     match command {
         PolicyCommand::Check(args) => check(args, &config, &policy, desk.voice),

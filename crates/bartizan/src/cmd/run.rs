@@ -66,7 +66,7 @@ pub(crate) fn run(global: &Global, args: &RunArgs, voice: &mut Voice) -> Result<
     let session = session_id()?;
     let keep = session_folder(&places, &session)?;
     let known = access.as_ref().and_then(ModelAccess::known);
-    let catalogue = Catalogue::builtin().map_err(|error| not_started(&error.to_string()))?;
+    let catalogue = super::servers::catalogue(&config, Some(&store))?;
     let policy = config.policy(&catalogue)?;
     let aloud = !args.no_summary && crate::doors::run::terminal::terminals() == [false; 3];
     let (redactor, conversation) = model::conversation(&config, &around, &places, known)?;

@@ -8,12 +8,14 @@ use super::files::Source;
 use super::page::{Page, Subject, name_flaw};
 use super::places::Places;
 use super::raw::{At, RawApprovers, RawConfig, RawModel, RawRole, RawSecret, Table};
+use super::raw_server::RawServer;
 use super::secret::{self, Secret};
 use super::serve::{self, Serve};
+use super::server::{McpServer, ROLE_PREFIX};
 use super::{Config, Model, Role};
 use crate::report::{Excerpt, Problem, did_you_mean};
 use bartizan_egress::vault::Server;
-use bartizan_gate::name::{Approver, RoleName, SecretName};
+use bartizan_gate::name::{Approver, RoleName, SecretName, ServerName};
 use bartizan_gate::policy::{self, Layer, Roles, ShortForm};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -30,6 +32,7 @@ pub(super) struct Draft<'a> {
     approvers: Vec<Approver>,
     egress: Egress,
     serve: Serve,
+    servers: BTreeMap<ServerName, McpServer>,
     rules: Vec<ShortForm>,
     policies: Vec<policy::Source>,
     files: Vec<(Layer, PathBuf)>,
@@ -56,6 +59,7 @@ impl<'a> Draft<'a> {
             approvers: Vec::new(),
             egress: Egress::default(),
             serve: Serve::default(),
+            servers: BTreeMap::new(),
             rules: Vec::new(),
             policies: Vec::new(),
             files: Vec::new(),
@@ -93,6 +97,7 @@ impl<'a> Draft<'a> {
             inject,
             egress,
             serve,
+            servers,
         } = raw;
         if let Some(name) = default_role {
             self.default_role = Some((name.get_ref().clone(), page.at(name.span())));
@@ -110,6 +115,9 @@ impl<'a> Draft<'a> {
         self.approvers(&mut page, approvers.as_ref());
         self.egress.hosts(&mut page, &hosts);
         self.egress.inject(&mut page, &inject);
+        for (name, server) in &servers {
+            self.server(&mut page, layer, name, server);
+        }
         if let Some(egress) = egress {
             self.egress.session(&mut page, egress.get_ref());
         }
@@ -171,6 +179,17 @@ impl<'a> Draft<'a> {
         }
     }
 
+    /// A server has a role of its own, `server.NAME`: whatever it reaches is judged as that role's.
+    fn server(&mut self, page: &mut Page<'_>, layer: Layer, key: &At<String>, raw: &RawServer) {
+        let enclosure = BoxDraft::read(page, &raw.enclosure, self.places);
+        let Some((name, server)) = McpServer::read(page, key, raw) else { return };
+        let role = Subject::Role(server.role.clone());
+        self.rules.extend(page.host_rules(layer, &role, &raw.hosts));
+        self.rules.extend(page.network_rules(layer, &role, &raw.enclosure));
+        self.roles.entry(server.role.clone()).or_default().enclosure.overlay(enclosure);
+        self.servers.insert(name, server);
+    }
+
     fn secrets(&mut self, page: &mut Page<'_>, raw: &Table<RawSecret>) {
         for (key, secret) in raw {
             let name =
@@ -199,7 +218,8 @@ impl<'a> Draft<'a> {
     /// Resolves who extends whom, and what that means for each box.
     pub(super) fn finish(mut self) -> Result<Config, Vec<Problem>> {
         let mut problems = Vec::new();
-        let described: Vec<RoleName> = self.roles.keys().cloned().collect();
+        let own = |name: &&RoleName| !name.as_str().starts_with(ROLE_PREFIX);
+        let described: Vec<RoleName> = self.roles.keys().filter(own).cloned().collect();
         for builtin in [Roles::BASIC, Roles::DEFAULT] {
             self.roles.extend(
                 RoleName::parse(builtin)
@@ -225,6 +245,9 @@ impl<'a> Draft<'a> {
             },
         };
         self.egress.check(&self.secrets.keys(), &mut problems);
+        for server in self.servers.values() {
+            server.check(&self.secrets.keys(), &mut problems);
+        }
         if !problems.is_empty() {
             return Err(problems);
         }
@@ -235,6 +258,7 @@ impl<'a> Draft<'a> {
             approvers,
             egress,
             serve,
+            servers,
             rules,
             policies,
             files,
@@ -250,6 +274,7 @@ impl<'a> Draft<'a> {
             approvers,
             egress,
             serve,
+            servers,
             rules,
             policies,
             files,

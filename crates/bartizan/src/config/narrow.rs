@@ -64,6 +64,7 @@ fn foreign(raw: &RawConfig) -> Vec<(&'static str, Range<usize>)> {
         inject,
         egress,
         serve,
+        servers,
     } = raw;
     let mut found = Vec::new();
     found.extend(default_role.as_ref().map(|value| ("default_role", value.span())));
@@ -75,6 +76,7 @@ fn foreign(raw: &RawConfig) -> Vec<(&'static str, Range<usize>)> {
     found.extend(inject.iter().map(|entry| ("inject", entry.span())));
     found.extend(egress.as_ref().map(|value| ("egress", value.span())));
     found.extend(serve.as_ref().map(|value| ("serve", value.span())));
+    found.extend(servers.keys().map(|name| ("servers", name.span())));
     found
 }
 
