@@ -11,7 +11,6 @@ mod upstream;
 
 pub use body::Filter;
 pub use request::ModelRequest;
-pub(crate) use upstream::is_loopback;
 pub use upstream::{Upstream, UpstreamError};
 
 use crate::capture::Captured;

@@ -21,6 +21,5 @@ mod record;
 pub mod refusal;
 pub mod seat;
 pub mod shape;
-pub mod taint;
 pub mod tool;
 pub mod url_path;

@@ -23,7 +23,6 @@ mod encode;
 mod finding;
 mod fold;
 mod frame;
-pub mod json;
 mod key;
 mod keywords;
 mod known;

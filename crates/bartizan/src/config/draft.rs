@@ -9,8 +9,6 @@ use super::page::{Page, Subject, name_flaw};
 use super::places::Places;
 use super::raw::{At, RawApprovers, RawConfig, RawModel, RawRole, RawSecret, Table};
 use super::secret::{self, Secret};
-use super::serve::{self, Serve};
-use super::tools::{self, Tool};
 use super::{Config, Model, Role};
 use crate::report::{Excerpt, Problem, did_you_mean};
 use bartizan_egress::vault::Server;
@@ -30,8 +28,6 @@ pub(super) struct Draft<'a> {
     server: Option<Server>,
     approvers: Vec<Approver>,
     egress: Egress,
-    serve: Serve,
-    tools: BTreeMap<String, Tool>,
     rules: Vec<ShortForm>,
     policies: Vec<policy::Source>,
     files: Vec<(Layer, PathBuf)>,
@@ -57,8 +53,6 @@ impl<'a> Draft<'a> {
             server: None,
             approvers: Vec::new(),
             egress: Egress::default(),
-            serve: Serve::default(),
-            tools: BTreeMap::new(),
             rules: Vec::new(),
             policies: Vec::new(),
             files: Vec::new(),
@@ -95,8 +89,6 @@ impl<'a> Draft<'a> {
             hosts,
             inject,
             egress,
-            serve,
-            tools,
         } = raw;
         if let Some(name) = default_role {
             self.default_role = Some((name.get_ref().clone(), page.at(name.span())));
@@ -116,17 +108,6 @@ impl<'a> Draft<'a> {
         self.egress.inject(&mut page, &inject);
         if let Some(egress) = egress {
             self.egress.session(&mut page, egress.get_ref());
-        }
-        if let Some(raw) = serve
-            && let Some(read) = serve::read(&mut page, raw.get_ref())
-        {
-            self.serve = read;
-        }
-        for (name, tool) in &tools {
-            // A later layer's tool takes the place of an earlier one of its name, whole.
-            self.tools.extend(
-                tools::read(&mut page, name, tool).map(|tool| (name.get_ref().clone(), tool)),
-            );
         }
         if page.problems.is_empty() { Ok(()) } else { Err(page.problems) }
     }
@@ -235,23 +216,11 @@ impl<'a> Draft<'a> {
             },
         };
         self.egress.check(&self.secrets.keys(), &mut problems);
-        tools::check(&self.tools, &self.secrets, &mut problems);
         if !problems.is_empty() {
             return Err(problems);
         }
         let Self {
-            model,
-            secrets,
-            server,
-            approvers,
-            egress,
-            serve,
-            tools,
-            rules,
-            policies,
-            files,
-            pages,
-            ..
+            model, secrets, server, approvers, egress, rules, policies, files, pages, ..
         } = self;
         Ok(Config {
             default_role,
@@ -261,8 +230,6 @@ impl<'a> Draft<'a> {
             server,
             approvers,
             egress,
-            serve,
-            tools,
             rules,
             policies,
             files,

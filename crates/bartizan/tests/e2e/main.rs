@@ -16,7 +16,6 @@ mod database;
 mod endings;
 mod hostile_model;
 mod interactive;
-mod mcp;
 mod model_door;
 mod parallel;
 mod plain_box;

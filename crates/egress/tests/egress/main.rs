@@ -9,7 +9,6 @@
     reason = "a test fails by panicking"
 )]
 
-mod aws;
 mod court;
 mod credentials;
 mod dns;
