@@ -7,7 +7,6 @@ mod client;
 mod cmd;
 mod config;
 mod doors;
-mod identity;
 mod report;
 
 use clap::Parser;
