@@ -191,17 +191,16 @@ impl Injector {
         })
     }
 
-    /// Keeps the value out of answers from now on.
+    /// Keeps the value out of answers from now on. What was learnt before stays learnt, whatever comes of it.
     fn learn(&self, secret: &SecretName, value: &SecretValue) -> Result<(), Refusal> {
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        let redactor = match known.take() {
-            Some(redactor) => redactor,
-            None => Redactor::of_values(self.key.clone(), None).map_err(|_| unfit())?,
-        };
         let secret = value.known_as(secret).ok_or_else(unavailable)?;
-        let learnt = redactor.learn(secret).map_err(|_| unfit());
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(redactor) = known.as_ref() {
+            return redactor.learn(secret).map_err(|_| unfit());
+        }
+        let redactor = Redactor::of_values(self.key.clone(), [secret]).map_err(|_| unfit())?;
         *known = Some(redactor);
-        learnt
+        Ok(())
     }
 }
 
@@ -456,6 +455,24 @@ mod tests {
         assert_eq!(headers.keys().collect::<Vec<_>>(), ["accept", "accept-encoding"]);
         let signed = strip(&mut headers, Some("X-Amz-Signature=1")).unwrap_err();
         assert_eq!(signed.code(), "signed-url-refused");
+    }
+
+    #[test]
+    fn a_value_that_cannot_be_hidden_makes_no_other_one_visible() {
+        let injector = Injector::none();
+        let learn = |name: &str, value: &[u8]| {
+            injector.learn(&SecretName::parse(name).unwrap(), &SecretValue::new(value.to_vec()))
+        };
+        learn("one", b"kestrel-Umber-42-quarry").unwrap();
+        assert_eq!(
+            learn("two", b"no text: \xff\xfe\xfd").unwrap_err().code(),
+            "secret-unavailable"
+        );
+        assert_eq!(learn("three", b"short").unwrap_err().code(), "secret-unfit");
+        let mut mask = injector.mask().unwrap();
+        let mut passed = mask.pass(b"an echo: kestrel-Umber-42-quarry\n").to_vec();
+        passed.extend_from_slice(&mask.end());
+        assert!(String::from_utf8(passed).unwrap().starts_with("an echo: [REDACTED:one:"));
     }
 
     #[test]
