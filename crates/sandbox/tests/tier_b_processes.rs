@@ -20,10 +20,11 @@ struct Victim(Child);
 
 impl Victim {
     fn new() -> Self {
+        // It waits for a line that never comes, asleep all the time: a shell that starts programs is in state `D` at times.
         let victim = Command::new("/bin/sh")
-            .args(["-c", "while :; do sleep 0.05; done", "TOP-SECRET-ARGUMENT"])
+            .args(["-c", "read line", "TOP-SECRET-ARGUMENT"])
             .env("TOKEN", "TOP-SECRET")
-            .stdin(Pipes::null())
+            .stdin(Pipes::piped())
             .spawn();
         Self(victim.unwrap())
     }
