@@ -313,12 +313,13 @@ impl Vault {
     /// A secret that another one needs.
     async fn inner(&self, from: &SecretRef) -> Result<Arc<SecretValue>, Fault> {
         let late = || Err(Fault::new(FaultKind::Slow, format!("`{from}` takes too long")));
+        let missing = |_| Fault::new(FaultKind::Missing, format!("`{from}` is missing or empty"));
         if let Source::Vault { path, field } = &from.source {
             let found = timeout(PATIENCE, self.ask_server(path)).await;
-            return found.unwrap_or_else(|_| late())?.field(field);
+            return found.unwrap_or_else(|_| late())?.field(field).map_err(missing);
         }
         let found = timeout(PATIENCE, self.fetch_here(from, &[])).await;
-        found.unwrap_or_else(|_| late())?.field(material::VALUE)
+        found.unwrap_or_else(|_| late())?.field(material::VALUE).map_err(missing)
     }
 
     async fn fetch(&self, from: &SecretRef, pass: &[String]) -> Result<Material, SecretError> {

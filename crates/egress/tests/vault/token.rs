@@ -134,7 +134,10 @@ async fn a_client_is_not_sent_elsewhere_and_does_not_wait_for_ever() {
 #[tokio::test]
 async fn without_its_secret_no_client_asks() {
     let fake = Fake::start(|_: &Asked| Reply::Json(200, "{}".to_owned())).await;
-    assert_eq!(fault(&vault(client(&fake, ClientProof::Basic), &[])).await, FaultKind::Missing);
+    let vault = vault(client(&fake, ClientProof::Basic), &[]);
+    assert_eq!(fault(&vault).await, FaultKind::Missing);
+    let said = vault.named(&name()).await.map(drop).unwrap_err().to_string();
+    assert!(said.contains("`env://CLIENT_SECRET` is missing"), "{said}");
     assert_eq!(fake.asked().len(), 0);
 }
 
