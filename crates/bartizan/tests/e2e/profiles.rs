@@ -111,6 +111,8 @@ EOF\n\
     );
     let ran = bash(&project, "tester", &attacks);
     assert!(!ran.stdout.contains("OUT"), "{ran:?}");
+    let ran = bash(&project, "tester", "env | grep -ci proxy");
+    assert_eq!(ran.stdout, "0\n", "a proxy that is not there: {ran:?}");
     // Its own servers work, which is what a test runner needs.
     let ran = bash(
         &project,

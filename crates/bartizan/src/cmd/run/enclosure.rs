@@ -136,6 +136,9 @@ fn environment(
     set("SHELL", "/bin/bash".into());
     set("BARTIZAN_BOX", "1".into());
     set("BARTIZAN_SESSION", session.into());
+    if settings.network == Network::None {
+        return env;
+    }
     // Every connection is caught without these; programs that heed them get a refusal in words.
     for name in ["http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"] {
         set(name, HTTP_PROXY.into());
