@@ -91,9 +91,22 @@ fn spelled(value: &str, all: &mut Forms) {
         each(&|b| {
             if b.is_ascii_alphanumeric() { char::from(b).into() } else { format!("u{b:04x}") }
         }),
-        value.replace('&', "amp").replace('<', "lt").replace('>', "gt").replace('"', "quot"),
     ] {
         all.add(&text, Script::Spelled);
+    }
+    // What is not escaped in a URL, by RFC 3986 and by `encodeURIComponent`, leaves nothing in a skeleton.
+    for kept in ["-._~", "-._~!*'()"] {
+        let text = each(&|b| match char::from(b) {
+            letter if letter.is_ascii_alphanumeric() => letter.into(),
+            sign if kept.contains(sign) => String::new(),
+            _ => hex(&[b]),
+        });
+        all.add(&text, Script::Spelled);
+    }
+    // Undoing the entities would undo what looks like an escape in the value itself, too.
+    for (single, double) in [("39", "quot"), ("39", "34"), ("x27", "quot"), ("apos", "quot")] {
+        let text = value.replace('&', "amp").replace('<', "lt").replace('>', "gt");
+        all.add(&text.replace('"', double).replace('\'', single), Script::Spelled);
     }
 }
 

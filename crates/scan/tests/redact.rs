@@ -353,3 +353,29 @@ fn what_cannot_be_hidden_is_not_learnt_and_nothing_is_forgotten() {
     redactor.learn(known("three", "lantern-Ochre-19-harbour")).unwrap();
     assert!(redactor.redact("lantern-Ochre-19-harbour").text.starts_with("[REDACTED:three:"));
 }
+
+#[test]
+fn a_value_that_holds_an_escape_is_found_in_html() {
+    for value in ["aaAa'a%0AAb", "it's\"a%2Fb<c>&amp;d"] {
+        let redactor = redactor(&[("n", value)]);
+        let html = value.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+        for (single, double) in
+            [("&#39;", "&quot;"), ("&#39;", "&#34;"), ("&#x27;", "&quot;"), ("&apos;", "&quot;")]
+        {
+            let text = html.replace('"', double).replace('\'', single);
+            let redacted = redactor.redact(&format!("<p>{text}</p>")).text;
+            assert!(redacted.contains("[REDACTED:n:") && !redacted.contains("%2"), "{redacted}");
+            assert!(!redacted.contains(&text), "{redacted}");
+        }
+    }
+}
+
+#[test]
+fn a_value_of_few_letters_is_found_in_a_url_whatever_stands_before_it() {
+    // As encodeURIComponent and as Python's quote write it.
+    let redactor = redactor(&[("n", "20✓0'0aa")]);
+    for text in ["20%E2%9C%930'0aa", "20%E2%9C%930%270aa"] {
+        let redacted = redactor.redact(&format!("dWFiYWJhYmFieg=={text}")).text;
+        assert!(!redacted.contains(text), "{redacted}");
+    }
+}
