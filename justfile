@@ -21,6 +21,10 @@ lint:
 test *args:
     cargo test --workspace --locked {{args}}
 
+# The random tests of a crate with a seed never used before, and many cases
+soak crate cases="5000" *args:
+    PROPTEST_RNG_SEED=$(od -An -N4 -tu4 /dev/urandom | tr -d ' ') PROPTEST_CASES={{cases}} cargo test --locked --package {{crate}} {{args}}
+
 # The end-to-end tests with the real Claude Code client
 e2e *args:
     scripts/install-client

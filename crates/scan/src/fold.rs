@@ -1,5 +1,6 @@
 //! What is left of a text when case, separators, line breaks and terminal colours no longer count?
 
+use crate::label::OPEN;
 use std::ops::Range;
 
 /// The letters and digits of a text in lower case, and where each stood. A value that was spaced out, wrapped,
@@ -72,10 +73,12 @@ pub(crate) fn folded(text: &[u8]) -> Vec<u8> {
     text.iter().map(|b| fold(*b)).filter(|b| *b != 0).collect()
 }
 
-/// How long the terminal escape sequence at the beginning of `text` is; 0 if there is none.
+/// How long the terminal escape sequence at the beginning of `text` is; 0 if there is none. A label of ours is never
+/// part of one, though ESC and its bracket look it.
 pub(crate) fn escape_len(text: &[u8]) -> usize {
     let ends = |body: &[u8], last: fn(&u8) -> bool| body.iter().take(64).position(last);
     match text {
+        [ESCAPE, label @ ..] if label.starts_with(OPEN.as_bytes()) => 1,
         [ESCAPE, b'[', body @ ..] => ends(body, |b| matches!(*b, 0x40..=0x7E)).map_or(2, |n| n + 3),
         [ESCAPE, b']', body @ ..] => {
             ends(body, |b| matches!(*b, 0x07 | ESCAPE)).map_or(2, |n| n + 3)

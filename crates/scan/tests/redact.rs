@@ -104,6 +104,17 @@ fn a_private_key_is_hidden_with_its_body_even_when_its_end_is_missing() {
 }
 
 #[test]
+fn a_label_behind_an_escape_is_still_a_label() {
+    let redactor = redactor(&[("second", "abababab")]);
+    let key = format!("sk-ant-{}-{}AA", "api03", "Zm6oMRU5WVfXyrocgXA7DxOs".repeat(4));
+    let before =
+        "grep -r -- '-----BEGIN RSA PRIVATE KEY-----' .dWFiYWJhYmFieg==\u{feff}\t\u{a1}\u{1b}";
+    let once = redactor.redact(&format!("{before}{key}")).text;
+    assert!(once.contains("\u{1b}[REDACTED:anthropic-key:"), "{once}");
+    assert_eq!(redactor.redact(&once).text, once);
+}
+
+#[test]
 fn a_secret_longer_than_any_window_is_swallowed_whole() {
     let redactor = redactor(&[]);
     let long = "Ab3dE6gH".repeat(8000);
