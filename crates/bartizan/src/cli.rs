@@ -106,6 +106,9 @@ pub(crate) enum Command {
     /// Seal secrets for this user, and try those that are configured
     #[command(subcommand)]
     Secret(SecretCommand),
+    /// Let agents in over the network: their tokens
+    #[command(subcommand)]
+    Agent(AgentCommand),
     /// Find secrets in a text, or take them out of it
     Scan(ScanArgs),
     /// Tell what this machine can enforce, and how to make it enforce more
@@ -546,6 +549,64 @@ pub(crate) struct SecretListArgs {
 pub(crate) struct SecretTestArgs {
     /// The secret's name in the configuration; without it, every one
     pub(crate) name: Option<String>,
+}
+
+/// `bartizan agent …`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum AgentCommand {
+    /// Bearer tokens for `bartizan serve`
+    #[command(subcommand)]
+    Token(TokenCommand),
+}
+
+/// `bartizan agent token …`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum TokenCommand {
+    /// Make a token and print it, once
+    Create(TokenCreateArgs),
+    /// List the tokens that are good; never a token itself
+    List(TokenListArgs),
+    /// Take a token back, at once, from open sessions too
+    Revoke(TokenIdArgs),
+}
+
+/// `bartizan agent token create`.
+#[derive(Debug, Args)]
+pub(crate) struct TokenCreateArgs {
+    /// The role that whoever shows the token plays
+    #[arg(long, value_name = "ROLE")]
+    pub(crate) role: String,
+    /// Only this tool of the role's, such as `mcp__SERVER__TOOL` (repeatable)
+    #[arg(long = "tool", value_name = "TOOL")]
+    pub(crate) tools: Vec<String>,
+    /// How long it is good: 12h, 30d; at most 366d
+    #[arg(long, value_name = "TIME", default_value = "30d")]
+    pub(crate) expires: String,
+    /// What to call it; without it, as its role
+    #[arg(long, value_name = "NAME")]
+    pub(crate) name: Option<String>,
+    /// Print the token and what is kept of it as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// `bartizan agent token list`.
+#[derive(Debug, Args)]
+pub(crate) struct TokenListArgs {
+    /// Also those that have expired or were revoked
+    #[arg(long)]
+    pub(crate) all: bool,
+    /// Print the list as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// `bartizan agent token revoke`.
+#[derive(Debug, Args)]
+pub(crate) struct TokenIdArgs {
+    /// The token's id, as `list` shows it; a unique prefix is enough
+    #[arg(value_name = "ID")]
+    pub(crate) id: String,
 }
 
 /// `bartizan hook …`.

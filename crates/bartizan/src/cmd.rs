@@ -1,5 +1,6 @@
 //! What did the person ask for? One room per subcommand; each reads, writes and reports, and none judges an agent's call.
 
+mod agent;
 mod approvals;
 mod audit;
 mod changes;
@@ -63,6 +64,7 @@ pub(crate) fn dispatch(cli: &Cli, voice: &mut Voice) -> Result<u8, Failure> {
         Command::Approvals(command) => approvals::run(command, desk),
         Command::Changes(command) => changes::run(command, desk),
         Command::Keeper(args) => keeper::run(args, desk),
+        Command::Agent(command) => agent::run(command, desk),
         Command::Secret(command) => secret::run(command, desk),
         Command::Doctor(args) => doctor::run(args, desk),
         Command::Trust(args) => trust::run(args, desk),

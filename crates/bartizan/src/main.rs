@@ -7,6 +7,7 @@ mod client;
 mod cmd;
 mod config;
 mod doors;
+mod identity;
 mod report;
 
 use clap::Parser;

@@ -27,6 +27,7 @@ pub(crate) fn open_writer(dir: &StateDir, log_id: &str) -> Result<Connection, St
             )?;
         }
         transaction.execute_batch(crate::leases::TABLE)?;
+        transaction.execute_batch(crate::tokens::TABLE)?;
         transaction.commit()
     };
     set_up().map_err(|error| explain(&path, &error))?;

@@ -104,6 +104,8 @@ events! {
     SessionEnd = "session_end",
     /// A session began.
     SessionStart = "session_start",
+    /// A bearer token was issued or revoked, or somebody came in with one (body: `act` = `issue` | `revoke` | `use` | `refuse`).
+    Token = "token",
     /// The changes of a box were carried over to the workspace, or held back.
     WriteBack = "write_back",
 }

@@ -92,10 +92,10 @@ pub enum StoreError {
         /// How many are needed; 0 when nobody was asked.
         quorum: u32,
     },
-    /// There is no question or session whose id begins like this.
+    /// There is no question, session or token whose id begins like this.
     #[error("there is no {what} `{id}`")]
     NotFound {
-        /// `question` or `session`.
+        /// `question`, `session` or `token`.
         what: &'static str,
         /// What was given.
         id: String,

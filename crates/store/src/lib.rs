@@ -1,6 +1,6 @@
-//! What must survive a crash? The audit log, the approvals and the sessions; this crate is the only mint of receipts.
+//! What must survive a crash? The audit log, the approvals, the sessions and the tokens; this crate is the only mint of receipts.
 //!
-//! A [`Store`] in a state directory promises, through three traits:
+//! A [`Store`] in a state directory promises, through four traits:
 //!
 //! - [`Ledger`]: an entry that was acknowledged as durable is on the log after `kill -9` at any point, and the log can
 //!   always be verified. An entry that was not acknowledged may be on it or not. After a failed commit nothing more
@@ -8,8 +8,9 @@
 //! - [`Desk`]: a question is put once, answered at most once by each approver, and an approval is used at most once,
 //!   in however many processes.
 //! - [`Sessions`]: what was started, what has ended, and what died without ending.
+//! - [`Tokens`]: who may come in over the network; a token that was revoked is refused from the next look on.
 //!
-//! Each change at the desk or to a session is committed in one transaction with its audit record, so neither is ever
+//! Each change at the desk, to a session or to a token is committed in one transaction with its audit record, so neither is ever
 //! there without the other.
 //!
 //! It does not promise that the log cannot be changed by who owns the directory and the key. [`verify`] finds every
@@ -34,6 +35,7 @@ mod questions;
 mod queue;
 mod sessions;
 mod store;
+mod tokens;
 pub mod verify;
 mod writer;
 
@@ -50,3 +52,4 @@ pub use ledger::{Durability, Ledger, LedgerError, Receipt};
 pub use note::{Checkpoint, NoteError, PublicKey};
 pub use sessions::{Ending, NewSession, Session, SessionFilter, Sessions};
 pub use store::Store;
+pub use tokens::{NewToken, Token, TokenState, Tokens};

@@ -1,0 +1,3 @@
+//! Who is a client that comes over the network? Whoever shows a credential that holds, and nobody else.
+
+pub(crate) mod bearer;
