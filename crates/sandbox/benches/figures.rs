@@ -231,6 +231,7 @@ fn spec(workspace: &Path, program: &str, argv: &[&str]) -> BoxSpec {
         synthetic: Vec::new(),
         sockets: Vec::new(),
         network: bartizan_sandbox::Reach::Captured,
+        inner_boxes: false,
         never_visible: Vec::new(),
         limits: Limits::ordinary(),
         user: "agent".into(),

@@ -131,6 +131,7 @@ fn spec(workspace: &Path) -> BoxSpec {
         synthetic: Vec::new(),
         sockets: Vec::new(),
         network: bartizan_sandbox::Reach::Captured,
+        inner_boxes: false,
         never_visible: Vec::new(),
         limits: Limits::ordinary(),
         user: "agent".into(),

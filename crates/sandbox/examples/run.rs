@@ -19,6 +19,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         synthetic: Vec::new(),
         sockets: Vec::new(),
         network: bartizan_sandbox::Reach::Captured,
+        inner_boxes: false,
         never_visible: Vec::new(),
         limits: Limits::ordinary(),
         user: "agent".into(),

@@ -6,14 +6,14 @@
 use crate::op::{Bind, Listen, Netlink, Op, Source, Subsystem, Tag, When};
 use crate::reaper;
 use crate::sockets;
-use crate::sys::{self, Image};
+use crate::sys::{self, Image, Side};
 use crate::wire::{MAX_DESCRIPTORS, Message};
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags};
 use rustix::io::{Errno, IoSlice};
 use rustix::mount::{MountFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags};
 use rustix::net::{RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags};
 use rustix::process::{DumpableBehavior, Rlimit, Signal};
-use rustix::thread::{CapabilitiesSecureBits, CapabilitySet, CapabilitySets};
+use rustix::thread::{CapabilitiesSecureBits, CapabilitySet, CapabilitySets, LinkNameSpaceType};
 use std::ffi::CStr;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
@@ -64,6 +64,41 @@ pub(crate) fn run(setup: &Setup<'_>, entered: bool) -> ! {
             sys::exit(1)
         }
     }
+}
+
+/// Goes into a box's namespaces, makes the first process of a narrower box there, tells the supervisor of it, and ends.
+pub(crate) fn enter(setup: &Setup<'_>, user: RawFd, mounts: RawFd) -> ! {
+    sys::default_signals();
+    let socket = sys::inherited(setup.socket);
+    let enter =
+        |fd, kind| rustix::thread::move_into_link_name_space(sys::inherited(fd), Some(kind));
+    let made = enter(user, LinkNameSpaceType::User)
+        .and_then(|()| enter(mounts, LinkNameSpaceType::Mount))
+        .and_then(|()| sys::clone_beside(INNER_NAMESPACES));
+    let told = match made {
+        Ok(Side::Child) => run(setup, false),
+        Ok(Side::Parent { pid, pidfd }) => tell_process(socket, pid, pidfd.as_fd()),
+        Err(errno) => Err(errno),
+    };
+    match told {
+        Ok(()) => sys::exit(0),
+        Err(errno) => {
+            say(socket, Message::Fault { step: ENTERING, errno: errno.raw_os_error() });
+            sys::exit(1)
+        }
+    }
+}
+
+fn tell_process(socket: BorrowedFd<'_>, pid: i32, pidfd: BorrowedFd<'_>) -> Result<(), Errno> {
+    let sent = [pidfd];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut control = SendAncillaryBuffer::new(&mut space);
+    if !control.push(SendAncillaryMessage::ScmRights(&sent)) {
+        return Err(Errno::MSGSIZE);
+    }
+    let message = Message::Made { pid }.encode();
+    let slices = [IoSlice::new(&message)];
+    rustix::net::sendmsg(socket, &slices, &mut control, SendFlags::NOSIGNAL).map(drop)
 }
 
 /// Leaves every descriptor of the supervisor behind.
@@ -171,6 +206,7 @@ impl<'a> Builder<'a> {
             }
             Op::MapSelf { uid_map, gid_map } => map_self(uid_map, gid_map),
             Op::Become { uid, gid } => hear_go(self.socket).and_then(|()| become_user(*uid, *gid)),
+            Op::BecomeMapped { uid, gid } => become_user(*uid, *gid),
             Op::BindLife => bind_life(),
             Op::HostName(name) => rustix::system::sethostname(name.to_bytes()),
             Op::Netlink(request) => self.netlink(request),
@@ -229,6 +265,13 @@ impl<'a> Builder<'a> {
                 let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
                 let upper = rustix::fs::open(path.as_c_str(), flags, Mode::empty())?;
                 self.hand(Tag::Upper, upper)
+            }
+            Op::HoldNamespaces => {
+                let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+                let user = rustix::fs::open(c"/proc/self/ns/user", flags, Mode::empty())?;
+                self.hand(Tag::UserNamespace, user)?;
+                let mounts = rustix::fs::open(c"/proc/self/ns/mnt", flags, Mode::empty())?;
+                self.hand(Tag::MountNamespace, mounts)
             }
             Op::SealRoot => {
                 let root = self.root.take().ok_or(Errno::BADF)?;
@@ -494,3 +537,11 @@ const CLONE_TREE: OpenTreeFlags = OpenTreeFlags::OPEN_TREE_CLONE
     .union(OpenTreeFlags::OPEN_TREE_CLOEXEC)
     .union(OpenTreeFlags::AT_RECURSIVE)
     .union(OpenTreeFlags::AT_EMPTY_PATH);
+/// The step that is told when a box's namespaces could not be entered.
+pub(crate) const ENTERING: u32 = u32::MAX - 1;
+/// All but the user namespace, which is that of the box around; the cgroup namespace comes once the groups are entered.
+const INNER_NAMESPACES: i32 = libc::CLONE_NEWNS
+    | libc::CLONE_NEWPID
+    | libc::CLONE_NEWNET
+    | libc::CLONE_NEWIPC
+    | libc::CLONE_NEWUTS;

@@ -45,9 +45,10 @@ pub use layer::LayerUse;
 pub use linux::seccomp::{filter_bytes, filter_rules};
 pub use plan::Plan;
 pub use running::{
-    Capture, Exit, Killer, Life, Peak, Reason, Running, StdioEnds, original_destination, resize,
+    Capture, Exit, Foothold, Killer, Life, Peak, Reason, Running, StdioEnds, original_destination,
+    resize,
 };
-pub use spawn::spawn;
+pub use spawn::{spawn, spawn_within};
 pub use spec::{
     Access, BoundSocket, BoxSpec, Limits, Reach, Stdio, Stream, SyntheticFile, WindowSize,
     WorkspaceMode,

@@ -22,6 +22,11 @@ pub(crate) enum Op {
         uid: u32,
         gid: u32,
     },
+    /// Takes on the box's user, which the namespace it has joined maps already.
+    BecomeMapped {
+        uid: u32,
+        gid: u32,
+    },
     /// Dies with the supervisor, and cannot be read by the program inside.
     BindLife,
     HostName(CString),
@@ -77,6 +82,8 @@ pub(crate) enum Op {
     HoldUpper {
         path: CString,
     },
+    /// Keeps hold of this box's user and mount namespaces, for narrower boxes in its view.
+    HoldNamespaces,
     SealRoot,
     Pivot,
     SessionKeyring,
@@ -150,6 +157,8 @@ pub(crate) enum Tag {
     Socks = 7,
     /// Where calls that the filter asks about are heard (tier B).
     Questions = 8,
+    UserNamespace = 9,
+    MountNamespace = 10,
 }
 
 /// A bind of something into the view.
@@ -179,8 +188,12 @@ impl Op {
     pub(crate) const fn mechanism(&self) -> Mechanism {
         match self {
             Self::OfferToOom | Self::Limit { .. } => Mechanism::ResourceLimits,
-            Self::MapSelf { .. } | Self::Become { .. } => Mechanism::UserMapping,
-            Self::BindLife | Self::HostName(_) | Self::NoUserNamespaces => Mechanism::Namespaces,
+            Self::MapSelf { .. } | Self::Become { .. } | Self::BecomeMapped { .. } => {
+                Mechanism::UserMapping
+            }
+            Self::BindLife | Self::HostName(_) | Self::NoUserNamespaces | Self::HoldNamespaces => {
+                Mechanism::Namespaces
+            }
             Self::EnterGroups => Mechanism::Cgroup,
             Self::Netlink(_) | Self::Listen(_) => Mechanism::Network,
             Self::PrivateMounts
@@ -217,18 +230,14 @@ impl fmt::Display for Op {
                 let map = |bytes: &[u8]| String::from_utf8_lossy(bytes.trim_ascii()).into_owned();
                 write!(f, "map users `{}`, groups `{}`", map(uid_map), map(gid_map))
             }
+            Self::BecomeMapped { uid, gid } => {
+                write!(f, "become user {uid}, group {gid} of the box around")
+            }
+            Self::HoldNamespaces => f.write_str("hold the user and mount namespaces"),
             Self::Become { uid, gid } => write!(f, "become user {uid}, group {gid}"),
             Self::BindLife => f.write_str("die with the supervisor, not readable from inside"),
             Self::HostName(name) => write!(f, "host name {}", text(name)),
-            Self::Netlink(Netlink { to, message, .. }) => {
-                let what = match to {
-                    Subsystem::Filter => "redirect what leaves to the capture ports",
-                    Subsystem::Loopback => "loopback up, and nothing else",
-                    Subsystem::Route => "loopback up, every IPv4 address local",
-                    Subsystem::RouteV6 => "every IPv6 address local",
-                };
-                write!(f, "{what} ({} bytes)", message.len())
-            }
+            Self::Netlink(request) => write!(f, "{request}"),
             Self::Listen(Listen { tag, address, when }) => {
                 write!(f, "listen {tag:?} {address} {when:?}")
             }
@@ -268,6 +277,18 @@ impl fmt::Display for Op {
             Self::DropCapabilities => f.write_str("no capability in any set, locked"),
             Self::Filter(program) => write!(f, "seccomp, {} instructions", program.len()),
         }
+    }
+}
+
+impl fmt::Display for Netlink {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let what = match self.to {
+            Subsystem::Filter => "redirect what leaves to the capture ports",
+            Subsystem::Loopback => "loopback up, and nothing else",
+            Subsystem::Route => "loopback up, every IPv4 address local",
+            Subsystem::RouteV6 => "every IPv6 address local",
+        };
+        write!(f, "{what} ({} bytes)", self.message.len())
     }
 }
 

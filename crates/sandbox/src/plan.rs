@@ -4,7 +4,7 @@ use crate::host::{HostFacts, Kind, Obstacle, PathFact};
 use crate::linux::cgroup::Place as Group;
 use crate::linux::mounts::{Place, View};
 use crate::linux::{landlock, limits, network, seccomp};
-use crate::op::Op;
+use crate::op::{Bind, Op, Source};
 use crate::spec::{Access, BoxSpec, Limits, Reach, Stdio, SyntheticFile, WorkspaceMode};
 use std::ffi::{CString, OsStr};
 use std::fmt;
@@ -28,6 +28,8 @@ pub struct Plan {
     pub(crate) landlock_abi: i32,
     pub(crate) ipv6: bool,
     pub(crate) reach: Reach,
+    /// Whether it is made within another box.
+    pub(crate) inner: bool,
     pub(crate) obstacle: Option<Obstacle>,
     pub(crate) left_out: Vec<PathBuf>,
     pub(crate) name: String,
@@ -51,6 +53,9 @@ impl Plan {
         ops.extend(mounts);
         if spec.stdio.wants_pty() {
             ops.push(Op::Terminal { rows: spec.stdio.size.rows, cols: spec.stdio.size.cols });
+        }
+        if spec.inner_boxes {
+            ops.push(Op::HoldNamespaces);
         }
         ops.extend([Op::SealRoot, Op::Pivot, Op::SessionKeyring]);
         ops.extend(limits::ops(&spec.limits, facts));
@@ -79,10 +84,36 @@ impl Plan {
             landlock_abi: facts.landlock_abi,
             ipv6: facts.ipv6,
             reach: spec.network,
+            inner: false,
             obstacle: facts.obstacle,
             left_out,
             name: format!("{:016x}", facts.nonce),
         })
+    }
+}
+
+impl Plan {
+    /// Plans a box within another one's view: every path is looked up there, so it shows nothing that the other does not.
+    /// `spec` is the other's, narrowed; its workspace, if it can be written, is the other's own. Pure.
+    pub fn within(spec: &BoxSpec, facts: &HostFacts) -> Result<Self, PlanError> {
+        let overlay = matches!(spec.workspace_mode, WorkspaceMode::Overlay { .. });
+        let workspace_mode = if overlay { WorkspaceMode::Direct } else { spec.workspace_mode };
+        let spec = BoxSpec { workspace_mode, inner_boxes: false, ..spec.clone() };
+        let mut plan = Self::from_spec(&spec, facts)?;
+        let (uid, gid) = inner_ids(facts);
+        for op in &mut plan.ops {
+            match op {
+                Op::MapSelf { .. } | Op::Become { .. } => *op = Op::BecomeMapped { uid, gid },
+                // The other's mounts: another device, owned by the box's user already.
+                Op::Bind(Bind { source: Source::Host { identity, owner, .. }, .. }) => {
+                    (*identity, *owner) = (None, None);
+                }
+                _ => {}
+            }
+        }
+        plan.private_uid = None;
+        plan.inner = true;
+        Ok(plan)
     }
 }
 

@@ -31,8 +31,24 @@ pub struct Running {
     pub report: Enforcement,
     /// The box's life: end it, wait for it. Dropping it ends the box.
     pub life: Life,
+    /// Leads narrower boxes into this one's view, if the specification asked for that.
+    pub foothold: Option<Foothold>,
     /// What the box has on the host's disk (tier B). It holds what `upper` shows: drop it last.
     pub folder: Option<Folder>,
+}
+
+/// Where narrower boxes can be made: the namespaces of a box that runs. It keeps the box's mounts alive.
+#[derive(Debug)]
+pub struct Foothold {
+    pub(crate) user: OwnedFd,
+    pub(crate) mounts: OwnedFd,
+}
+
+impl Foothold {
+    /// The same once more.
+    pub fn try_clone(&self) -> io::Result<Self> {
+        Ok(Self { user: self.user.try_clone()?, mounts: self.mounts.try_clone()? })
+    }
 }
 
 /// The supervisor's ends of the box's standard streams. What the box writes is bounded by whoever reads.

@@ -8,7 +8,7 @@ use crate::host::Obstacle;
 use crate::linux::cgroup::Groups;
 use crate::op::{Bind, Op, Source, Tag};
 use crate::plan::Plan;
-use crate::running::{Capture, Life, Running, StdioEnds};
+use crate::running::{Capture, Foothold, Life, Running, StdioEnds};
 use crate::spec::Stream;
 use crate::status;
 use crate::sys::{self, Image, Side};
@@ -24,13 +24,34 @@ use rustix::pipe::PipeFlags;
 use std::ffi::CString;
 use std::fs;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::sync::OnceLock;
 use std::sync::mpsc::{Sender, channel};
 
 /// Starts the box. Returns once the program has been executed, or with nothing left running.
 pub fn spawn(plan: &Plan) -> Result<Running, SpawnError> {
+    ask(plan, None)
+}
+
+/// Starts a box planned by [`Plan::within`] in the view that `foothold` leads to, on these standard streams. It does not end
+/// with the box around it: whoever holds both ends it first.
+pub fn spawn_within(
+    plan: &Plan,
+    foothold: &Foothold,
+    streams: [OwnedFd; 3],
+) -> Result<Running, SpawnError> {
+    let foothold = supervisor("copying a descriptor", foothold.try_clone())?;
+    ask(plan, Some(Around { foothold, streams }))
+}
+
+/// Where a box within another is made, and what its program reads and writes.
+struct Around {
+    foothold: Foothold,
+    streams: [OwnedFd; 3],
+}
+
+fn ask(plan: &Plan, around: Option<Around>) -> Result<Running, SpawnError> {
     static CLONER: OnceLock<Result<Sender<Job>, io::ErrorKind>> = OnceLock::new();
     let lost = |what| move |source| SpawnError::Supervisor { what, source };
     let cloner = CLONER
@@ -39,12 +60,13 @@ pub fn spawn(plan: &Plan) -> Result<Running, SpawnError> {
         .map_err(|kind| lost("starting the thread that makes boxes")((*kind).into()))?;
     let (answer, reply) = channel();
     let gone = || lost("asking the thread that makes boxes")(io::ErrorKind::BrokenPipe.into());
-    cloner.send(Job { plan: plan.clone(), answer }).map_err(|_| gone())?;
+    cloner.send(Job { plan: plan.clone(), around, answer }).map_err(|_| gone())?;
     reply.recv().map_err(|_| gone())?
 }
 
 struct Job {
     plan: Plan,
+    around: Option<Around>,
     answer: Sender<Result<Running, SpawnError>>,
 }
 
@@ -54,20 +76,24 @@ fn start_cloner() -> io::Result<Sender<Job>> {
         // This thread's groups, and no other's: a box made by root must not carry root's supplementary groups. An
         // ordinary user may not change them and keeps them.
         rustix::thread::set_thread_groups(&[]).ok();
-        for Job { plan, answer } in jobs {
+        for Job { plan, around, answer } in jobs {
             // A caller that no longer waits gets nothing, and the box ends as it is dropped.
-            drop(answer.send(start(&plan)));
+            drop(answer.send(start(&plan, around)));
         }
     })?;
     Ok(sender)
 }
 
-fn start(plan: &Plan) -> Result<Running, SpawnError> {
+fn start(plan: &Plan, around: Option<Around>) -> Result<Running, SpawnError> {
     let workspace = open_workspace(plan)?;
     let trees = open_trees(plan)?;
     let (groups, entrances) = make_groups(plan)?;
     let (ours, theirs) = supervisor("making a socket pair", socket_pair())?;
-    let streams = supervisor("making pipes", Streams::make(plan))?;
+    let (foothold, given) = around.map(|around| (around.foothold, around.streams)).unzip();
+    let streams = match given {
+        Some(given) => supervisor("copying a descriptor", Streams::given(given))?,
+        None => supervisor("making pipes", Streams::make(plan))?,
+    };
     let life = {
         let image = Image::new(plan.argv.clone(), plan.env.clone());
         let program = CString::new(plan.program.as_os_str().as_bytes()).unwrap_or_default();
@@ -93,7 +119,10 @@ fn start(plan: &Plan) -> Result<Running, SpawnError> {
             cwd: &plan.cwd,
             wall: plan.limits.wall,
         };
-        clone_box(plan, &setup, ours, groups)?
+        match &foothold {
+            Some(foothold) => clone_within(plan, &setup, ours, groups, foothold)?,
+            None => clone_box(plan, &setup, ours, groups)?,
+        }
     };
     let ends = streams.outer;
     drop((streams.inner, trees));
@@ -152,6 +181,38 @@ fn clone_box(
     }
 }
 
+/// Clones a process that goes into the box around and makes the first process of the new one there.
+fn clone_within(
+    plan: &Plan,
+    setup: &Setup<'_>,
+    socket: OwnedFd,
+    groups: Groups,
+    foothold: &Foothold,
+) -> Result<Life, SpawnError> {
+    let blocked = sys::block_signals();
+    let side = sys::clone_plain();
+    if let Ok(Side::Child) = side {
+        child::enter(setup, sys::number(&foothold.user), sys::number(&foothold.mounts))
+    }
+    drop(blocked);
+    let Side::Parent { pidfd: usher, .. } =
+        supervisor("copying a process", side.map_err(io::Error::from))?
+    else {
+        sys::exit(1)
+    };
+    let heard = hear_on(socket.as_fd());
+    let ended = rustix::io::retry_on_intr(|| sys::reap(usher.as_fd()));
+    supervisor("ending the process that went into the box", ended.map_err(io::Error::from))?;
+    match supervisor("hearing from the new box", heard)? {
+        (Message::Made { pid }, mut fds) if fds.len() == 1 => match fds.pop() {
+            Some(pidfd) => Ok(Life::new(pidfd, socket, groups, pid)),
+            None => Err(fault(plan, child::ENTERING, libc::EPROTO)),
+        },
+        (Message::Fault { step, errno }, _) => Err(fault(plan, step, errno)),
+        _ => Err(fault(plan, child::ENTERING, libc::EPROTO)),
+    }
+}
+
 /// Does the supervisor's part for a new process that waits for it.
 fn release(plan: &Plan, life: &Life, pid: i32) -> Result<(), SpawnError> {
     let Some(outer) = plan.private_uid else { return Ok(()) };
@@ -171,7 +232,7 @@ fn finish(
     mut stdio: StdioEnds,
 ) -> Result<Running, SpawnError> {
     let mut capture = Capture::default();
-    let mut upper = None;
+    let mut held = Held::default();
     let mut redirect = false;
     loop {
         let (message, fds) = hear(&life).map_err(|source| SpawnError::Supervisor {
@@ -182,7 +243,7 @@ fn finish(
             Message::Descriptors { tags, redirect: redirects } => {
                 redirect = redirects;
                 for (tag, fd) in tags.into_iter().zip(fds) {
-                    sort(tag, fd, &mut capture, &mut upper, &mut stdio);
+                    sort(tag, fd, &mut capture, &mut held, &mut stdio);
                 }
             }
             Message::ExecFault { errno } => {
@@ -191,7 +252,7 @@ fn finish(
             }
             Message::Fault { step, errno } => return Err(fault(plan, step, errno)),
             Message::Started => break,
-            Message::Ended { .. } | Message::TimeUp => {
+            Message::Ended { .. } | Message::TimeUp | Message::Made { .. } => {
                 let source = io::Error::other("the box ended before it began");
                 return Err(SpawnError::Supervisor { what: "starting the program", source });
             }
@@ -199,18 +260,24 @@ fn finish(
     }
     let report = status::report(plan, redirect);
     life.watch(plan);
-    Ok(Running { stdio, capture, upper, workspace, report, life, folder: None })
+    let Held { upper, user, mounts } = held;
+    let foothold = user.zip(mounts).map(|(user, mounts)| Foothold { user, mounts });
+    Ok(Running { stdio, capture, upper, workspace, report, life, foothold, folder: None })
 }
 
-fn sort(
-    tag: u8,
-    fd: OwnedFd,
-    capture: &mut Capture,
-    upper: &mut Option<OwnedFd>,
-    stdio: &mut StdioEnds,
-) {
+/// What a new box hands over besides sockets and its terminal.
+#[derive(Default)]
+struct Held {
+    upper: Option<OwnedFd>,
+    user: Option<OwnedFd>,
+    mounts: Option<OwnedFd>,
+}
+
+fn sort(tag: u8, fd: OwnedFd, capture: &mut Capture, held: &mut Held, stdio: &mut StdioEnds) {
     match tag {
-        t if t == Tag::Upper as u8 => *upper = Some(fd),
+        t if t == Tag::Upper as u8 => held.upper = Some(fd),
+        t if t == Tag::UserNamespace as u8 => held.user = Some(fd),
+        t if t == Tag::MountNamespace as u8 => held.mounts = Some(fd),
         t if t == Tag::Terminal as u8 => stdio.pty = Some(fd),
         t if t == Tag::Tcp as u8 => capture.tcp.push(fd.into()),
         t if t == Tag::DnsUdp as u8 => capture.dns_udp.push(fd.into()),
@@ -223,7 +290,11 @@ fn sort(
 
 /// The next message, within the time a start may take.
 pub(crate) fn hear(life: &Life) -> io::Result<(Message, Vec<OwnedFd>)> {
-    let mut ready = [PollFd::new(life.socket(), PollFlags::IN)];
+    hear_on(life.socket().as_fd())
+}
+
+fn hear_on(socket: BorrowedFd<'_>) -> io::Result<(Message, Vec<OwnedFd>)> {
+    let mut ready = [PollFd::from_borrowed_fd(socket, PollFlags::IN)];
     if rustix::io::retry_on_intr(|| rustix::event::poll(&mut ready, Some(&START_TIME)))? == 0 {
         return Err(io::ErrorKind::TimedOut.into());
     }
@@ -233,7 +304,7 @@ pub(crate) fn hear(life: &Life) -> io::Result<(Message, Vec<OwnedFd>)> {
     let mut bytes = [0; LENGTH];
     let mut receive = || {
         let mut slices = [IoSliceMut::new(&mut bytes)];
-        rustix::net::recvmsg(life.socket(), &mut slices, &mut control, RecvFlags::CMSG_CLOEXEC)
+        rustix::net::recvmsg(socket, &mut slices, &mut control, RecvFlags::CMSG_CLOEXEC)
     };
     let received = match receive() {
         // A box that ends without having read our last word resets the socket; what it said before is still there.
@@ -278,6 +349,12 @@ impl Streams {
             (*stderr, outer.stderr) = (Some(writer), Some(reader));
         }
         Ok(Self { inner, outer })
+    }
+
+    /// Streams that the caller has.
+    fn given([stdin, stdout, stderr]: [OwnedFd; 3]) -> io::Result<Self> {
+        let inner = [Some(high(stdin)?), Some(high(stdout)?), Some(high(stderr)?)];
+        Ok(Self { inner, outer: StdioEnds::default() })
     }
 
     fn numbers(&self) -> [RawFd; 3] {
@@ -392,6 +469,9 @@ fn fault(plan: &Plan, step: u32, errno: i32) -> SpawnError {
     let op = usize::try_from(step).ok().and_then(|step| plan.ops.get(step));
     match op {
         Some(op) => refused(plan, op.mechanism(), op.to_string(), source),
+        None if step == child::ENTERING => {
+            refused(plan, Mechanism::Namespaces, "going into the box around".into(), source)
+        }
         None => {
             refused(plan, Mechanism::Namespaces, "leaving the supervisor behind".into(), source)
         }

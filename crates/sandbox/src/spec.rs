@@ -31,6 +31,8 @@ pub struct BoxSpec {
     pub sockets: Vec<BoundSocket>,
     /// What of the world the box can call.
     pub network: Reach,
+    /// Whether narrower boxes may be made in this one's view later; see [`spawn_within`](crate::spawn_within).
+    pub inner_boxes: bool,
     /// Host directories that no workspace and no readable path may contain or lie in: our state, our configuration.
     pub never_visible: Vec<PathBuf>,
     /// Resource limits.
@@ -55,6 +57,7 @@ impl fmt::Debug for BoxSpec {
             .field("synthetic", &self.synthetic)
             .field("sockets", &self.sockets)
             .field("network", &self.network)
+            .field("inner_boxes", &self.inner_boxes)
             .field("never_visible", &self.never_visible)
             .field("limits", &self.limits)
             .field("user", &self.user)

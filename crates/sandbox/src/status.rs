@@ -113,6 +113,13 @@ pub(crate) fn report(plan: &Plan, redirect: bool) -> Enforcement {
         "user, mount, pid, net, ipc, uts, cgroup; none can be nested",
     );
     match plan.private_uid {
+        _ if plan.inner => {
+            report.add(
+                "user",
+                Strength::Kernel,
+                "that of the box around, without its capabilities",
+            );
+        }
         Some(uid) => {
             report.add("user", Strength::Kernel, format!("host user {uid}, of this box alone"));
         }
@@ -177,12 +184,12 @@ fn resources(report: &mut Enforcement, plan: &Plan) {
         let why = if let Place::None(why) = cgroup { why } else { "no memory control group" };
         report.add("memory", Strength::Watched, format!("{mib} MiB, looked at every 50 ms; {why}"));
     }
-    let by = if cgroup.counts_pids() { "control group" } else { "setrlimit" };
-    report.add(
-        "processes",
-        Strength::Kernel,
-        format!("{} for the whole box, by {by}", limits.pids),
-    );
+    let how = match (cgroup.counts_pids(), plan.inner) {
+        (true, _) => "for the whole box, by control group",
+        (false, false) => "for the whole box, by setrlimit",
+        (false, true) => "counted with the box around, by setrlimit",
+    };
+    report.add("processes", Strength::Kernel, format!("{} {how}", limits.pids));
     match limits.cpu_percent {
         Some(percent) if cgroup.counts_cpu() => {
             report.add(

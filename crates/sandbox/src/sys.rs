@@ -22,12 +22,22 @@ pub(crate) enum Side {
 
 /// Clones this process into new namespaces; the child starts in `cgroup` when one is given.
 pub(crate) fn clone_into(namespaces: i32, cgroup: Option<BorrowedFd<'_>>) -> Result<Side, Errno> {
-    let mut pidfd: RawFd = -1;
     let into = if cgroup.is_some() { CLONE_INTO_CGROUP } else { 0 };
+    clone3(u64::from(namespaces.cast_unsigned()) | into, libc::SIGCHLD as u64, cgroup)
+}
+
+/// Clones this process into new namespaces, as a child of its own parent.
+pub(crate) fn clone_beside(namespaces: i32) -> Result<Side, Errno> {
+    // The signal at its end is that of this process, and may not be named.
+    clone3(u64::from((namespaces | libc::CLONE_PARENT).cast_unsigned()), 0, None)
+}
+
+fn clone3(flags: u64, exit_signal: u64, cgroup: Option<BorrowedFd<'_>>) -> Result<Side, Errno> {
+    let mut pidfd: RawFd = -1;
     let args = CloneArgs {
-        flags: u64::from(namespaces.cast_unsigned()) | CLONE_PIDFD | into,
+        flags: flags | CLONE_PIDFD,
         pidfd: (&raw mut pidfd).expose_provenance() as u64,
-        exit_signal: libc::SIGCHLD as u64,
+        exit_signal,
         cgroup: cgroup.map_or(0, |fd| u64::from(fd.as_raw_fd().cast_unsigned())),
         ..CloneArgs::default()
     };

@@ -14,6 +14,8 @@ pub(crate) enum Message {
     ExecFault { errno: i32 },
     /// An act of the plan failed.
     Fault { step: u32, errno: i32 },
+    /// The first process of a box within another, as the host numbers it; its descriptor comes with this.
+    Made { pid: i32 },
     /// The program runs.
     Started,
     /// The box's time was up.
@@ -29,6 +31,7 @@ impl Message {
             Self::Fault { step, errno } => (4, step, errno, NO_TAGS),
             Self::Started => (5, 0, 0, NO_TAGS),
             Self::TimeUp => (6, 0, 0, NO_TAGS),
+            Self::Made { pid } => (7, 0, pid, NO_TAGS),
         };
         let mut bytes = [0; LENGTH];
         let parts =
@@ -52,6 +55,7 @@ impl Message {
             4 => Self::Fault { step: value, errno },
             5 => Self::Started,
             6 => Self::TimeUp,
+            7 => Self::Made { pid: errno },
             _ => return None,
         })
     }
@@ -78,6 +82,7 @@ mod tests {
             Message::Fault { step: u32::MAX, errno: i32::MIN },
             Message::Started,
             Message::TimeUp,
+            Message::Made { pid: 4_000_000 },
         ] {
             assert_eq!(Message::decode(&message.encode()), Some(message));
         }
@@ -88,7 +93,7 @@ mod tests {
         let good = Message::Started.encode();
         assert_eq!(Message::decode(&good[1..]), None);
         assert_eq!(Message::decode(&[&good[..], b"x"].concat()), None);
-        for kind in [0, 7, 255] {
+        for kind in [0, 8, 255] {
             let mut bad = good;
             bad[0] = kind;
             assert_eq!(Message::decode(&bad), None);

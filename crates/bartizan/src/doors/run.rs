@@ -150,7 +150,8 @@ fn weaker(report: &Enforcement) -> String {
 
 impl BoxRun {
     async fn attend(mut self, running: Running, since: SystemTime) -> (Outcome, RunReport) {
-        let Running { stdio, capture, upper, workspace, report, mut life, folder } = running;
+        let Running { stdio, capture, upper, workspace, report, mut life, foothold: _, folder } =
+            running;
         let served = self.serve(capture);
         // In tier B the layer is empty until the box has ended, so there is nothing to keep.
         let keeper = upper

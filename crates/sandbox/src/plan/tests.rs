@@ -83,6 +83,7 @@ fn spec() -> BoxSpec {
             inside: "/tmp/api.sock".into(),
         }],
         network: Reach::Captured,
+        inner_boxes: false,
         never_visible: vec!["/home/ada/.local/state/bartizan".into()],
         limits: Limits { wall: Some(Duration::from_mins(10)), ..Limits::ordinary() },
         user: "ada".into(),
@@ -134,6 +135,28 @@ fn a_box_without_network_has_loopback_and_no_socket_of_ours() {
         .to_string();
     assert!(!text.contains("listen ") && !text.contains("local ("), "{text}");
     assert_eq!(text.matches("loopback up, and nothing else").count(), 1, "{text}");
+}
+
+#[test]
+fn a_box_within_another_looks_every_path_up_there_and_adds_no_layer() {
+    let facts = HostFacts { private_uid: Some(0x7000_0007), uid: 0, gid: 0, ..host() };
+    let outer = BoxSpec { inner_boxes: true, ..spec() };
+    let text = Plan::from_spec(&outer, &facts).unwrap().to_string();
+    assert_eq!(text.matches("hold the user and mount namespaces").count(), 1, "{text}");
+    let plan = Plan::within(&outer, &facts).unwrap();
+    let text = plan.to_string();
+    for absent in ["overlay", "hold ", "idmap", "become user 1000, group 1000\n"] {
+        assert!(!text.contains(absent), "{absent}: {text}");
+    }
+    assert!(text.contains("become user 1000, group 1000 of the box around\n"), "{text}");
+    assert!(text.contains("bind /home/ada/project -> /home/ada/project nosuid nodev\n"), "{text}");
+    let of_the_host = plan.ops.iter().any(|op| match op {
+        Op::Bind(Bind { source: Source::Host { identity, owner, .. }, .. }) => {
+            identity.is_some() || owner.is_some()
+        }
+        _ => false,
+    });
+    assert!(!of_the_host && plan.private_uid.is_none());
 }
 
 #[test]

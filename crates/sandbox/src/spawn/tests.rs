@@ -20,6 +20,7 @@ fn plan(workspace: &std::path::Path, script: &str) -> Plan {
         synthetic: Vec::new(),
         sockets: Vec::new(),
         network: crate::spec::Reach::Captured,
+        inner_boxes: false,
         never_visible: Vec::new(),
         limits: Limits::ordinary(),
         user: "agent".into(),

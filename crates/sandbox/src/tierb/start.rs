@@ -65,7 +65,7 @@ pub(crate) fn start(
     let report = report::report(spec, facts, &layout);
     let (life, upper) = made.attach(life, spec, facts, &folder)?;
     let (capture, folder) = (net.capture, Some(folder));
-    Ok(Running { stdio, capture, upper, workspace, report, life, folder })
+    Ok(Running { stdio, capture, upper, workspace, report, life, foothold: None, folder })
 }
 
 /// Lays out what the keeper and the program need, and clones.
@@ -347,7 +347,7 @@ fn listen_to_start(spec: &BoxSpec, life: Life) -> Result<(Life, OwnedFd), SpawnE
                 return Err(fault(step, io::Error::from_raw_os_error(errno)));
             }
             Message::Started => break,
-            Message::Ended { .. } | Message::TimeUp => {
+            Message::Ended { .. } | Message::TimeUp | Message::Made { .. } => {
                 let source = io::Error::other("the box ended before it began");
                 return Err(supervisor("starting the program")(source));
             }

@@ -53,6 +53,7 @@ impl Place {
             synthetic: Vec::new(),
             sockets: Vec::new(),
             network: bartizan_sandbox::Reach::Captured,
+            inner_boxes: false,
             never_visible: vec![self.path("state")],
             limits: Limits {
                 memory_bytes: 512 << 20,

@@ -60,6 +60,7 @@ pub(crate) fn specify(
             Network::None => Reach::Loopback,
             Network::Model | Network::Gated => Reach::Captured,
         },
+        inner_boxes: false,
         never_visible: vec![hidden.state.to_path_buf(), hidden.config.to_path_buf()],
         limits: limits(settings),
         user: USER.to_owned(),
