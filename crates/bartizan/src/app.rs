@@ -5,7 +5,9 @@ use bartizan_gate::call::{Authorized, Decision, Door, Proposed};
 use bartizan_gate::pipeline::{Parts, Pipeline};
 use bartizan_gate::refusal::Refusal;
 use bartizan_gate::seat::Caller;
-use serde_json::Value;
+use bartizan_gate::taint::Reading;
+use bartizan_store::Event;
+use serde_json::{Value, json};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
@@ -51,6 +53,19 @@ impl Gate {
     /// The gate itself.
     pub(crate) fn pipeline(&self) -> &Pipeline {
         &self.pipeline
+    }
+
+    /// Tells the gate what a session has read. What looks like orders is on the log; a log that fails here stops the next
+    /// call.
+    pub(crate) fn read(&self, caller: &Caller, reading: &Reading<'_>) {
+        let Some(score) = self.pipeline.read(caller, reading).filter(|score| *score >= TOLD_SCORE)
+        else {
+            return;
+        };
+        let about = json!({ "source": reading.source, "score": score, "kind": "injection" });
+        if let Value::Object(about) = about {
+            drop(self.pipeline.note(caller, Event::Finding, about));
+        }
     }
 
     /// Leads a proposal through the gate; a call that must be asked is a refusal until people have
@@ -131,5 +146,7 @@ impl Gate {
     }
 }
 
+/// From this score on a text is told of on the log.
+const TOLD_SCORE: u8 = 83;
 /// Most kinds of refusals kept for the summary; all of them are on the log.
 const REMEMBERED: usize = 200;

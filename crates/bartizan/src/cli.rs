@@ -3,6 +3,7 @@
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use clap_complete::Shell;
 use std::ffi::OsString;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 /// What the process exits with, apart from `run`, which exits as its command did.
@@ -89,6 +90,8 @@ pub(crate) enum Color {
 pub(crate) enum Command {
     /// Run an agent, or any command, in a box behind the gate
     Run(RunArgs),
+    /// Put the gate in front of an MCP server, on standard input and output
+    Mcp(McpArgs),
     /// Write a commented starter configuration; never overwrites
     Init(InitArgs),
     /// Check, show and explain the policy
@@ -106,9 +109,17 @@ pub(crate) enum Command {
     /// Seal secrets for this user, and try those that are configured
     #[command(subcommand)]
     Secret(SecretCommand),
+    /// Put the gate in front of an MCP server, for many clients, over HTTP
+    Serve(ServeArgs),
     /// Let agents in over the network: their tokens
     #[command(subcommand)]
     Agent(AgentCommand),
+    /// See the declared tools, and try one as an agent would call it
+    #[command(subcommand)]
+    Tool(ToolCommand),
+    /// See which irreversible acts are in doubt, and say what came of them
+    #[command(subcommand)]
+    Effects(EffectsCommand),
     /// Find secrets in a text, or take them out of it
     Scan(ScanArgs),
     /// Tell what this machine can enforce, and how to make it enforce more
@@ -159,6 +170,50 @@ pub(crate) struct RunArgs {
     #[arg(long)]
     pub(crate) no_summary: bool,
     /// The command and its arguments
+    #[arg(value_name = "CMD", required = true, num_args = 1.., trailing_var_arg = true, allow_hyphen_values = true)]
+    #[arg(value_hint = ValueHint::CommandWithArguments)]
+    pub(crate) command: Vec<OsString>,
+}
+
+/// `bartizan mcp`.
+#[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is one flag, as typed")]
+#[command(
+    after_help = "Every tool counts as irreversible and waits for `bartizan approvals`, unless a flag here says otherwise. \
+                  The server runs in a box of its own, on the current folder."
+)]
+pub(crate) struct McpArgs {
+    /// The role of the agent that calls; without it, the configuration's default
+    #[arg(long, value_name = "ROLE")]
+    pub(crate) agent: Option<String>,
+    /// What the server is called in policies and on the log
+    #[arg(long, value_name = "NAME", default_value = "server")]
+    pub(crate) name: String,
+    /// A tool that may be called without a person; `*` is all of them
+    #[arg(long, value_name = "TOOL", value_delimiter = ',')]
+    pub(crate) allow: Vec<String>,
+    /// A tool that changes nothing, and may be called without a person; `*` is all of them
+    #[arg(long, value_name = "TOOL", value_delimiter = ',')]
+    pub(crate) read: Vec<String>,
+    /// Let the server have the client's model write for it
+    #[arg(long)]
+    pub(crate) sampling: bool,
+    /// Hand results on without the markers that tell a model where they begin and end
+    #[arg(long)]
+    pub(crate) no_framing: bool,
+    /// How many seconds a call waits for a person, when its client listens to progress
+    #[arg(long, value_name = "SECONDS", default_value_t = 45)]
+    pub(crate) wait: u64,
+    /// Let the server write the current folder itself: no overlay, nothing held back at the end
+    #[arg(long, conflicts_with = "read_only")]
+    pub(crate) direct: bool,
+    /// Let the server read the current folder only
+    #[arg(long)]
+    pub(crate) read_only: bool,
+    /// Start in no weaker box than this; without it, tier A where it can be had, else tier B
+    #[arg(long, value_name = "TIER")]
+    pub(crate) require_tier: Option<RequiredTier>,
+    /// The server's command and its arguments
     #[arg(value_name = "CMD", required = true, num_args = 1.., trailing_var_arg = true, allow_hyphen_values = true)]
     #[arg(value_hint = ValueHint::CommandWithArguments)]
     pub(crate) command: Vec<OsString>,
@@ -244,6 +299,88 @@ pub(crate) struct ExplainArgs {
     /// The tool's arguments as a JSON object
     #[arg(value_name = "JSON", default_value = "{}")]
     pub(crate) input: String,
+}
+
+/// `bartizan tool …`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ToolCommand {
+    /// List the declared tools
+    List(ToolListArgs),
+    /// Show what a declared tool takes, as a model is told it
+    Show(ToolShowArgs),
+    /// Call a declared tool, through the gate, as an agent of a role
+    Call(ToolCallArgs),
+}
+
+/// `bartizan tool list`.
+#[derive(Debug, Args)]
+pub(crate) struct ToolListArgs {
+    /// Print them as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// `bartizan tool show`.
+#[derive(Debug, Args)]
+pub(crate) struct ToolShowArgs {
+    /// The tool
+    #[arg(value_name = "NAME")]
+    pub(crate) name: String,
+}
+
+/// `bartizan tool call`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Example:\n  bartizan tool call get_customer --json '{\"id\":\"cus_123\"}'\n\n\
+                        Exit codes: 0 done, 1 refused or failed, 3 a person has not said yes."
+)]
+pub(crate) struct ToolCallArgs {
+    /// The role that makes the call; without it, the configuration's default
+    #[arg(long, value_name = "ROLE")]
+    pub(crate) agent: Option<String>,
+    /// Where a person must say yes first, do not wait for it
+    #[arg(long)]
+    pub(crate) no_wait: bool,
+    /// The tool
+    #[arg(value_name = "NAME")]
+    pub(crate) name: String,
+    /// The tool's arguments as a JSON object
+    #[arg(long, value_name = "ARGS", default_value = "{}")]
+    pub(crate) json: String,
+}
+
+/// `bartizan effects …`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum EffectsCommand {
+    /// List the irreversible acts that are under way or in doubt
+    List(EffectsListArgs),
+    /// Say what came of an act that is in doubt
+    Resolve(EffectsResolveArgs),
+}
+
+/// `bartizan effects list`.
+#[derive(Debug, Args)]
+pub(crate) struct EffectsListArgs {
+    /// List those too of which it is known what came of them
+    #[arg(long)]
+    pub(crate) all: bool,
+    /// Print them as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// `bartizan effects resolve`.
+#[derive(Debug, Args)]
+pub(crate) struct EffectsResolveArgs {
+    /// The act's id, or its beginning
+    #[arg(value_name = "ID")]
+    pub(crate) id: String,
+    /// It has happened
+    #[arg(long, required_unless_present = "failed", conflicts_with = "failed")]
+    pub(crate) committed: bool,
+    /// It has not happened, so it may be tried again
+    #[arg(long)]
+    pub(crate) failed: bool,
 }
 
 /// `bartizan audit …`.
@@ -346,7 +483,7 @@ pub(crate) enum ApprovalsCommand {
     /// Show exactly what one question asks for
     Show(ApprovalsShowArgs),
     /// Say yes, once, to exactly this call
-    Approve(AnswerArgs),
+    Approve(ApproveArgs),
     /// Say no
     Deny(AnswerArgs),
 }
@@ -371,6 +508,25 @@ pub(crate) struct ApprovalsShowArgs {
     /// Print the question as JSON
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// `bartizan approvals approve`.
+#[derive(Debug, Args)]
+pub(crate) struct ApproveArgs {
+    #[command(flatten)]
+    pub(crate) answer: AnswerArgs,
+    /// Also vouch, for the rest of the session, for the values that nobody had named, or for the text they stand in
+    #[arg(long, value_name = "WHAT", value_enum)]
+    pub(crate) endorse: Option<Endorse>,
+}
+
+/// What an approver vouches for.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum Endorse {
+    /// These values, wherever they are used
+    Value,
+    /// Every value that stands in the same text
+    Source,
 }
 
 /// `bartizan approvals approve` and `deny`.
@@ -551,6 +707,46 @@ pub(crate) struct SecretTestArgs {
     pub(crate) name: Option<String>,
 }
 
+/// `bartizan serve`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Each session gets a server of its own, in a box of its own, on the current folder.\n\
+                  Clients show a token: bartizan agent token create --role ROLE."
+)]
+pub(crate) struct ServeArgs {
+    /// Where to listen; in the clear only at a loopback address
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8484")]
+    pub(crate) listen: SocketAddr,
+    /// The certificate and its chain, in PEM
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, requires = "tls_key")]
+    pub(crate) tls_cert: Option<PathBuf>,
+    /// The certificate's private key, in PEM
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, requires = "tls_cert")]
+    pub(crate) tls_key: Option<PathBuf>,
+    /// Let everybody in without a token, at a loopback address, for trying out
+    #[arg(long)]
+    pub(crate) dev_no_auth: bool,
+    /// With --dev-no-auth, the role that everybody plays
+    #[arg(long, value_name = "ROLE", requires = "dev_no_auth")]
+    pub(crate) agent: Option<String>,
+    /// What the server is called in policies and on the log
+    #[arg(long, value_name = "NAME", default_value = "server")]
+    pub(crate) name: String,
+    /// A tool that may be called without a person; `*` is all of them
+    #[arg(long, value_name = "TOOL", value_delimiter = ',')]
+    pub(crate) allow: Vec<String>,
+    /// A tool that changes nothing, and may be called without a person; `*` is all of them
+    #[arg(long, value_name = "TOOL", value_delimiter = ',')]
+    pub(crate) read: Vec<String>,
+    /// Hand results on without the markers that tell a model where they begin and end
+    #[arg(long)]
+    pub(crate) no_framing: bool,
+    /// The server's command and its arguments
+    #[arg(value_name = "CMD", required = true, num_args = 1.., trailing_var_arg = true, allow_hyphen_values = true)]
+    #[arg(value_hint = ValueHint::CommandWithArguments)]
+    pub(crate) command: Vec<OsString>,
+}
+
 /// `bartizan agent …`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum AgentCommand {
@@ -614,6 +810,11 @@ pub(crate) struct TokenIdArgs {
 pub(crate) enum HookCommand {
     /// Answer a Claude Code hook: event on standard input, exit 2 is a denial
     ClaudeCode,
+    /// Run a subagent's authorised command in the box of its role
+    Command {
+        /// Stands for the command
+        token: String,
+    },
 }
 
 /// `bartizan scan`.

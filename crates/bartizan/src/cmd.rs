@@ -6,6 +6,7 @@ mod audit;
 mod changes;
 mod clock;
 mod doctor;
+mod effects;
 pub(crate) mod init;
 mod keeper;
 mod pages;
@@ -13,13 +14,14 @@ mod policy;
 pub(crate) mod run;
 mod scan;
 pub(crate) mod secret;
+mod serve;
+mod tool;
 mod trust;
 
 use crate::cli::{Cli, Command, HookCommand, exit};
 use crate::config::Places;
-use crate::doors::hook;
+use crate::doors::{commands, hook};
 use crate::report::{Failure, Problem, Voice};
-use bartizan_gate::tool::Catalogue;
 use bartizan_store::StoreError;
 use std::env;
 use std::io::{self, BufRead, IsTerminal};
@@ -52,7 +54,8 @@ impl Desk<'_> {
 pub(crate) fn dispatch(cli: &Cli, voice: &mut Voice) -> Result<u8, Failure> {
     let mut desk = match &cli.command {
         Command::Run(args) => return run::run(&cli.global, args, voice).map_err(before_start),
-        Command::Hook(HookCommand::ClaudeCode) => return hook(voice),
+        Command::Mcp(args) => return run::mcp::run(&cli.global, args, voice).map_err(before_start),
+        Command::Hook(command) => return hook(command, voice),
         Command::Scan(args) => return scan::run(args, voice),
         _ => Desk { places: Places::find(&cli.global)?, voice },
     };
@@ -64,13 +67,16 @@ pub(crate) fn dispatch(cli: &Cli, voice: &mut Voice) -> Result<u8, Failure> {
         Command::Approvals(command) => approvals::run(command, desk),
         Command::Changes(command) => changes::run(command, desk),
         Command::Keeper(args) => keeper::run(args, desk),
+        Command::Serve(args) => serve::run(&cli.global, args, desk),
         Command::Agent(command) => agent::run(command, desk),
         Command::Secret(command) => secret::run(command, desk),
+        Command::Tool(command) => tool::run(command, &cli.global, desk),
+        Command::Effects(command) => effects::run(command, desk),
         Command::Doctor(args) => doctor::run(args, desk),
         Command::Trust(args) => trust::run(args, desk),
         Command::Completions(args) => pages::completions(args, desk),
         Command::Man(args) => pages::man(args, desk),
-        Command::Run(_) | Command::Hook(_) | Command::Scan(_) => Ok(exit::DONE),
+        Command::Run(_) | Command::Mcp(_) | Command::Hook(_) | Command::Scan(_) => Ok(exit::DONE),
     }
 }
 
@@ -82,9 +88,18 @@ fn before_start(failure: Failure) -> Failure {
     Failure { code, ..failure }
 }
 
-/// The client in the box reads the exit code and one line of standard error.
-fn hook(voice: &mut Voice) -> Result<u8, Failure> {
-    let (code, sentence) = hook::ask(Path::new(hook::SOCKET));
+/// The client in the box reads the exit code, one line of standard error, and what it shall do instead.
+fn hook(command: &HookCommand, voice: &mut Voice) -> Result<u8, Failure> {
+    let (code, sentence) = match command {
+        HookCommand::ClaudeCode => {
+            let heard = hook::ask(Path::new(hook::SOCKET));
+            if let Some(instead) = heard.instead {
+                writeln!(voice.out(), "{instead}")?;
+            }
+            (heard.code, heard.sentence)
+        }
+        HookCommand::Command { token } => commands::hand_over(Path::new(commands::SOCKET), token),
+    };
     if let Some(sentence) = sentence {
         voice.say(&sentence)?;
     }
@@ -108,12 +123,6 @@ fn outside_a_box(what: &str) -> Result<(), Failure> {
 fn here() -> Result<PathBuf, Failure> {
     let found = env::current_dir().and_then(|dir| dir.canonicalize());
     found.map_err(|error| Failure::file("find", ".".as_ref(), &error))
-}
-
-/// The tools that Bartizan knows by itself.
-fn catalogue() -> Result<Catalogue, Failure> {
-    Catalogue::builtin()
-        .map_err(|error| Failure::new(exit::UNAVAILABLE, Problem::new(error.to_string())))
 }
 
 impl From<StoreError> for Failure {

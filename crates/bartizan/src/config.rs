@@ -1,5 +1,6 @@
 //! What exists here, and under which limits? Files as typed become a configuration as meant, or a list of errors.
 
+mod aws;
 mod budget;
 mod check;
 mod draft;
@@ -12,8 +13,10 @@ mod page;
 pub(crate) mod places;
 mod raw;
 mod secret;
+pub(crate) mod serve;
 #[cfg(test)]
 mod tests;
+mod tools;
 pub(crate) mod trust;
 pub(crate) mod units;
 
@@ -23,6 +26,7 @@ pub(crate) use egress::{Egress, HostTls};
 pub(crate) use files::quoted;
 pub(crate) use places::Places;
 pub(crate) use secret::Secret;
+pub(crate) use tools::Tool;
 
 use crate::cli::exit;
 use crate::report::{Excerpt, Failure, Problem, did_you_mean};
@@ -31,6 +35,7 @@ use bartizan_egress::vault::{Origin, Server};
 use bartizan_gate::name::{Approver, HostPort, RoleName, SecretName};
 use bartizan_gate::policy::{self, Layer, Policy, PolicyError, Roles, ShortForm};
 use bartizan_gate::tool::Catalogue;
+use bartizan_mcp::declare;
 use draft::Draft;
 use files::{Guard, Source};
 use places::{CONFIG_FILE, POLICY_DIR};
@@ -56,6 +61,10 @@ pub(crate) struct Config {
     pub(crate) approvers: Vec<Approver>,
     /// How hosts are reached, and with whose keys.
     pub(crate) egress: Egress,
+    /// How clients come in over the network.
+    pub(crate) serve: serve::Serve,
+    /// The tools that exist by configuration alone.
+    pub(crate) tools: BTreeMap<String, Tool>,
     /// The short forms, in the order of their places.
     pub(crate) rules: Vec<ShortForm>,
     /// The Cedar files, in the order of their layers and names.
@@ -318,7 +327,7 @@ impl Config {
     /// The databases that are logged in to for a box, and with which secret.
     pub(crate) fn logins(&self) -> impl Iterator<Item = (HostPort, SecretName)> {
         self.secrets.iter().filter_map(|(name, secret)| match &secret.declared.from {
-            Origin::At(_) | Origin::Token(_) => None,
+            Origin::At(_) | Origin::Aws(_) | Origin::Token(_) => None,
             Origin::Role(mint) => Some((mint.admin.target.clone(), name.clone())),
         })
     }
@@ -351,6 +360,16 @@ impl Config {
             };
             Failure::new(exit::CONFIG, problem.hint(hint))
         })
+    }
+
+    /// Every tool there is: those that Bartizan knows by itself, and the declared ones.
+    pub(crate) fn catalogue(&self) -> Result<Catalogue, Failure> {
+        let whole = Catalogue::builtin().and_then(|mut catalogue| {
+            let declared = self.tools.values().map(|tool| &tool.declared);
+            catalogue.add(&declare::definitions(declared))?;
+            Ok(catalogue)
+        });
+        whole.map_err(|error| Failure::new(exit::CONFIG, Problem::new(error.to_string())))
     }
 
     /// The policies in force over the tools of `catalogue`, the built-in ones included; or everything

@@ -1,3 +1,5 @@
 //! Who is a client that comes over the network? Whoever shows a credential that holds, and nobody else.
 
 pub(crate) mod bearer;
+pub(crate) mod oauth;
+pub(crate) mod porter;

@@ -19,22 +19,28 @@
 //!
 //! [`vault`] turns the name of a secret into its value, at the moment of use and under a warrant.
 //!
+//! [`inbound`] is the one room that faces the other way: it takes in the clients of `bartizan serve`, for the sake of TLS.
+//!
 //! INVARIANT: only [`resolve`] opens outbound sockets, only [`secret`] and [`vault`] hold secret values.
 
 #![forbid(unsafe_code)]
 
 pub mod budget;
 pub mod capture;
+pub mod courier;
 pub mod dns;
 pub mod head;
 pub mod hello;
 mod http;
+pub mod inbound;
 pub mod model;
 pub mod names;
 pub mod postgres;
+mod published;
 pub mod refuse;
 pub mod resolve;
 pub mod secret;
+mod sigv4;
 pub mod socks;
 mod stream;
 pub mod terminate;
@@ -47,8 +53,11 @@ use bartizan_gate::name;
 
 pub use budget::{Allowances, Limits};
 pub use capture::{Arrival, BadFront, Captured, FrontLimits, Intent, Kind, RequestLine, capture};
+pub use courier::{Courier, Errand, Lost, Reply};
+pub use inbound::{Inbound, InboundError};
 pub use model::{Judge, ModelLimits, ModelOutcome, ModelRequest, ModelRoute, Upstream};
 pub use names::SyntheticNames;
+pub use published::Published;
 pub use refuse::{Refusal, Status};
 pub use resolve::{AddressClass, Lookup, Reach, Resolver, SystemLookup};
 pub use secret::{Credential, SecretError, SecretValue};

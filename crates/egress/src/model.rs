@@ -11,6 +11,7 @@ mod upstream;
 
 pub use body::Filter;
 pub use request::ModelRequest;
+pub(crate) use upstream::is_loopback;
 pub use upstream::{Upstream, UpstreamError};
 
 use crate::capture::Captured;

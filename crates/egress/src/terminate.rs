@@ -9,15 +9,19 @@
 
 mod body;
 mod ca;
+mod case;
 mod inject;
 mod refused;
 mod request;
-mod strict;
+mod sign;
+pub(crate) mod strict;
+mod strip;
 mod tasks;
 mod upstream;
 mod websocket;
 
 pub use ca::{CaError, SessionCa};
+pub(crate) use inject::put;
 pub use inject::{Bound, Injector, Place, PlaceError};
 pub use request::HttpRequest;
 
@@ -28,11 +32,12 @@ use crate::refuse::{APPROVAL_HEADER, REASON_HEADER, Refusal, Status, hang_up};
 use crate::stream::Rewound;
 use crate::tls::Clients;
 use crate::tunnel::Ended;
-use body::{Outgoing, Returning};
+use body::{Outgoing, Payload, Returning};
 use bytes::Bytes;
 use ca::Alpn;
+use case::Case;
 use http_body_util::{Either, Full};
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 use hyper::header;
 use hyper::http::request::Parts;
 use hyper::service::service_fn;
@@ -41,13 +46,12 @@ use hyper::{Request, Response, StatusCode, server};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use std::future::{Future, poll_fn};
 use std::io;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use strict::{Signals, Strict};
 use tasks::Tasks;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 use tokio_rustls::LazyConfigAcceptor;
 use upstream::Upstream;
 
@@ -348,7 +352,8 @@ impl<J: RequestJudge> Session<J> {
             self.alarms(&parts);
             let bound = self.terminator.injector.binds(target);
             if bound {
-                let query = inject::strip(&mut parts.headers, seen.query())?;
+                let signs = self.terminator.injector.signs(target);
+                let query = strip::strip(&mut parts, seen.query(), signs)?;
                 seen.set_query(query);
             }
             self.allowances.take_request(target)?;
@@ -405,9 +410,12 @@ impl<J: RequestJudge> Session<J> {
         let injector = &self.terminator.injector;
         request::set_host(&mut parts.headers, target, seen.is_secure())?;
         let mut query = seen.query().map(str::to_owned);
-        if let Some(secret) = secret {
-            injector.inject(secret, (target, seen), (&mut parts.headers, &mut query)).await?;
-        }
+        let body = match secret {
+            Some(secret) => {
+                injector.inject(secret, (target, seen), (&mut parts, &mut query), body).await?
+            }
+            None => Payload::Streamed(body),
+        };
         parts.uri = seen.uri(target, query.as_deref())?;
         let body = Outgoing::new(body, Arc::clone(&case.out), injector.watch(&self.judge, target));
         let response = self.upstream.send(Request::from_parts(parts, body)).await?;
@@ -454,74 +462,14 @@ impl<J: RequestJudge> Session<J> {
                     "the answer came in an encoding that cannot be looked into, and is withheld";
                 return Err(case.refuse(Refusal::new(Status::BadGateway, "unscannable", text)));
             }
-            if mask.is_some() {
+            // The length that a HEAD tells is not that of a body that could change.
+            if mask.is_some() && !body.is_end_stream() {
                 parts.headers.remove(header::CONTENT_LENGTH);
             }
         }
         parts.version = hyper::Version::default();
         let body = Returning::new(body, mask, case, self.terminator.limits.idle);
         Ok(Response::from_parts(parts, Either::Left(body)))
-    }
-}
-
-/// One allowed request: whatever happens to it, the judge hears of it once.
-struct Case<J: RequestJudge> {
-    judge: Arc<J>,
-    ticket: Option<J::Ticket>,
-    outcome: HttpOutcome,
-    out: Arc<AtomicU64>,
-    started: Instant,
-}
-
-impl<J: RequestJudge> Case<J> {
-    fn open(judge: Arc<J>, ticket: J::Ticket) -> Self {
-        let outcome = HttpOutcome {
-            status: None,
-            bytes_out: 0,
-            bytes_in: 0,
-            hidden: 0,
-            took: Duration::ZERO,
-            ended: HttpEnded::Abandoned,
-        };
-        Self { judge, ticket: Some(ticket), outcome, out: Arc::default(), started: Instant::now() }
-    }
-
-    /// Closes the case with `refusal`, which the box is told.
-    fn refuse(mut self, refusal: Refusal) -> Refusal {
-        self.close(HttpEnded::Refused(refusal.clone()));
-        refusal
-    }
-
-    fn received(&mut self, bytes: u64) {
-        self.outcome.bytes_in += bytes;
-    }
-
-    fn hidden(&mut self, count: usize) {
-        self.outcome.hidden += count;
-    }
-
-    fn finish(&mut self, hidden: usize) {
-        self.hidden(hidden);
-        self.close(HttpEnded::Finished);
-    }
-
-    fn broken(&mut self) {
-        self.close(HttpEnded::Broken);
-    }
-
-    fn close(&mut self, ended: HttpEnded) {
-        let Some(ticket) = self.ticket.take() else { return };
-        let mut outcome = self.outcome.clone();
-        outcome.ended = ended;
-        outcome.took = self.started.elapsed();
-        outcome.bytes_out = self.out.load(Ordering::Relaxed);
-        self.judge.after(ticket, outcome);
-    }
-}
-
-impl<J: RequestJudge> Drop for Case<J> {
-    fn drop(&mut self) {
-        self.close(HttpEnded::Abandoned);
     }
 }
 

@@ -6,13 +6,14 @@
 //! down, sealed or slow is a [`Fault`] with its reason.
 
 mod age;
+mod aws;
 mod bech32;
 mod exec;
 mod fault;
 mod folder;
 mod form;
 mod hashi;
-mod http;
+pub(crate) mod http;
 mod lease;
 mod material;
 mod placeholder;
@@ -23,6 +24,7 @@ mod take_back;
 mod token;
 
 pub use age::{AgeError, Identity};
+pub use aws::{AwsIdentity, AwsRole};
 pub use fault::{Fault, FaultKind};
 pub use folder::Folder;
 pub use hashi::{Login, Server};
@@ -71,6 +73,11 @@ impl Declared {
         Self { from: Origin::At(from), lifetime: None, timeout: PATIENCE, pass: Vec::new() }
     }
 
+    /// Keys that sign requests to AWS.
+    pub fn aws(identity: AwsIdentity) -> Self {
+        Self { from: Origin::Aws(identity), lifetime: None, timeout: PATIENCE, pass: Vec::new() }
+    }
+
     /// A token that is minted when it is needed.
     pub fn token(mint: TokenMint) -> Self {
         Self { from: Origin::Token(mint), lifetime: None, timeout: PATIENCE, pass: Vec::new() }
@@ -85,6 +92,8 @@ impl Declared {
 /// Where a secret comes from.
 #[derive(Debug, Clone)]
 pub enum Origin {
+    /// They are keys of AWS, its own or a role's.
+    Aws(AwsIdentity),
     /// It is found there.
     At(SecretRef),
     /// It is made for the session, and ends with it.
@@ -98,7 +107,7 @@ impl Origin {
     pub fn reference(&self) -> Option<&SecretRef> {
         match self {
             Self::At(reference) => Some(reference),
-            Self::Role(_) | Self::Token(_) => None,
+            Self::Aws(_) | Self::Role(_) | Self::Token(_) => None,
         }
     }
 }
@@ -107,6 +116,7 @@ impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::At(reference) => reference.fmt(f),
+            Self::Aws(identity) => identity.fmt(f),
             Self::Token(mint) => mint.fmt(f),
             Self::Role(mint) => {
                 write!(
@@ -249,6 +259,7 @@ impl Vault {
         let declared = self.declared(name)?;
         let value = match &declared.from {
             Origin::At(reference) => self.obtain(reference, declared).await?,
+            Origin::Aws(identity) => self.keys(name, identity, declared).await?.secret,
             Origin::Role(mint) => self.role(name, mint, declared).await?.1,
             Origin::Token(mint) => self.token(name, mint, declared).await?,
         };
@@ -282,6 +293,7 @@ impl Vault {
         match self.0.secrets.get(name).map(|declared| &declared.from) {
             Some(Origin::At(reference)) => self.0.shelf.forget(&key(reference)),
             Some(Origin::Role(_)) => self.0.shelf.forget(&roles::key(name)),
+            Some(Origin::Aws(_)) => self.0.shelf.forget(&aws::key(name)),
             Some(Origin::Token(_)) => self.0.shelf.forget(&token::key(name)),
             None => {}
         }

@@ -21,12 +21,16 @@ pub enum Door {
     Explain,
     /// A client's own hook; it only asks, the client acts.
     Hook,
+    /// The MCP gateway.
+    Mcp,
     /// The model API.
     Model,
     /// A connection that left the box.
     Net,
     /// `bartizan run`.
     Run,
+    /// `bartizan tool call`: a person tries a declared tool as an agent of a role would call it.
+    Tool,
 }
 
 /// What an agent wants to do: words only, nothing has been checked.

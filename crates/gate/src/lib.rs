@@ -21,5 +21,6 @@ mod record;
 pub mod refusal;
 pub mod seat;
 pub mod shape;
+pub mod taint;
 pub mod tool;
 pub mod url_path;

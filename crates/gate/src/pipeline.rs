@@ -6,12 +6,13 @@ use crate::call::{
 };
 use crate::effect::{Content, Effector, Warrant};
 use crate::gates::approval::{self, Clearance, Cleared};
-use crate::gates::{grant, identity, list, risk, scope};
+use crate::gates::{Identified, Listed, Scoped, grant, identity, list, risk, scope};
 use crate::name::{CallId, SessionId};
 use crate::policy::{Judgement, Policy};
 use crate::record::{self, Known};
 use crate::refusal::Refusal;
 use crate::seat::{Caller, Seat};
+use crate::taint::{self, Reading, Taint, Trust};
 use crate::tool::{Catalogue, Effect};
 use bartizan_scan::Redactor;
 use bartizan_store::{
@@ -81,7 +82,12 @@ impl Pipeline {
             facts,
         });
         match begun {
-            Ok(_) => Ok(Caller::new(seat)),
+            Ok(_) => {
+                let caller = Caller::new(seat);
+                // Whoever starts a session says its command.
+                caller.memory().heard(&argv.join(" "));
+                Ok(caller)
+            }
             Err(error) => Err(Refusal::LedgerUnavailable { cause: error.to_string() }),
         }
     }
@@ -98,6 +104,28 @@ impl Pipeline {
             Ok(_) => Ok(()),
             Err(error) => Err(Refusal::LedgerUnavailable { cause: error.to_string() }),
         }
+    }
+
+    /// The session's person has said this, in their own words. Only a door that knows it calls this: what a client
+    /// puts between a person's words is none of them, nor is what one agent says to another.
+    pub fn heard(&self, caller: &Caller, text: &str) {
+        caller.memory().heard(text);
+    }
+
+    /// The session has read this, and is tainted if nobody vouches for it. Gives how much it looks like orders, 0 to
+    /// 100; nothing when the session had read the same before.
+    pub fn read(&self, caller: &Caller, reading: &Reading<'_>) -> Option<u8> {
+        caller.memory().read(reading)
+    }
+
+    /// Who vouches for what a tool returns; nobody for an unknown one.
+    pub fn trust_of(&self, tool: &str) -> Trust {
+        self.parts.catalogue.get(tool).map_or(Trust::Untrusted, |tool| tool.returns())
+    }
+
+    /// What the session has read so far.
+    pub fn taint(&self, caller: &Caller) -> Taint {
+        caller.memory().taint()
     }
 
     /// Leads a proposal through every gate, in order. A refusal is on the log before it is returned;
@@ -155,7 +183,8 @@ impl Pipeline {
     pub fn explain(&self, proposed: Proposed) -> Result<Judgement, Refusal> {
         let who = identity::check(&proposed.caller, proposed.subagent.as_ref())?;
         let listed = list::check(&self.parts.catalogue, &self.parts.policy, &who, &proposed.tool)?;
-        let scoped = scope::check(&who, &listed, proposed.caller.seat(), proposed.arguments)?;
+        let mut scoped = scope::check(&who, &listed, proposed.caller.seat(), proposed.arguments)?;
+        scoped.trace(self.origins(&proposed.caller, &who, &listed, &scoped));
         Ok(approval::judge(&self.parts.policy, &who, &listed, &scoped, &[]))
     }
 
@@ -247,11 +276,30 @@ impl Pipeline {
         let identified = identity::check(&caller, subagent.as_ref())?;
         known.agent(identified.agent().as_str(), identified.role().as_str());
         let listed = list::check(catalogue, policy, &identified, &tool)?;
-        let scoped = scope::check(&identified, &listed, seat, arguments)?;
+        let mut scoped = scope::check(&identified, &listed, seat, arguments)?;
+        scoped.trace(self.origins(&caller, &identified, &listed, &scoped));
         let rated = risk::rate(&listed, &scoped);
         let granted = grant::compute(&listed, &scoped, seat);
-        let clearance = approval::clear(policy, desk.as_ref(), &identified, &listed, &scoped)?;
+        let clearance = approval::clear(policy, desk.as_ref(), &identified, &listed, &mut scoped)?;
+        if matches!(clearance, Clearance::Clear(_)) {
+            remember(&caller, door, &listed, &scoped);
+        }
         Ok((CheckedCall { door, reference, identified, listed, scoped, rated, granted }, clearance))
+    }
+
+    fn origins(
+        &self,
+        caller: &Caller,
+        who: &Identified,
+        listed: &Listed,
+        scoped: &Scoped,
+    ) -> taint::Origins {
+        let (tool, policy) = (listed.tool(), &self.parts.policy);
+        // Named for an ancestor alone is not named: its policy would have to permit the call as well.
+        let named =
+            |value: &str| who.chain().iter().all(|one| policy.names(&one.role, tool.name(), value));
+        let (arguments, facts) = (scoped.arguments(), scoped.facts());
+        taint::trace(caller.memory(), tool, arguments, facts, caller.seat(), &named)
     }
 
     fn authorize(
@@ -289,6 +337,7 @@ impl Pipeline {
             "target": call.scoped.target(),
             "host": call.granted.host().map(ToString::to_string),
             "secret": call.granted.secret(),
+            "origins": record::origins(call.scoped.facts()),
         });
         let asked = self.parts.desk.ask(NewQuestion {
             session: call.identified.session().to_string(),
@@ -336,6 +385,18 @@ impl Pipeline {
     }
 }
 
+/// What a call leaves in the session's memory: a connection brings in what nobody has seen, and what an agent writes for
+/// later or for another is not its person's word when it comes back.
+fn remember(caller: &Caller, door: Door, listed: &Listed, scoped: &Scoped) {
+    if let (Door::Net, Some(host)) = (door, scoped.host()) {
+        caller.memory().reached(&host.host().to_string());
+    }
+    if listed.tool().speaks() {
+        let texts = scoped.arguments().as_object().into_iter().flat_map(Map::values);
+        texts.filter_map(Value::as_str).for_each(|text| caller.memory().wrote(text));
+    }
+}
+
 /// Everything but a read that nobody had to approve is on the disk before it happens; so is each new
 /// process, connection and use of a secret, whatever its effect.
 fn durability(call: &CheckedCall, cleared: &Cleared) -> Durability {
@@ -344,8 +405,14 @@ fn durability(call: &CheckedCall, cleared: &Cleared) -> Durability {
     match call.door {
         // The connection it travels on is on the disk.
         Door::Net if call.scoped.is_safe_request() && quiet => Durability::Soon,
-        Door::Hook | Door::Model if read && quiet => Durability::Soon,
-        Door::Explain | Door::Hook | Door::Model | Door::Net | Door::Run => Durability::Durable,
+        Door::Hook | Door::Mcp | Door::Model if read && quiet => Durability::Soon,
+        Door::Explain
+        | Door::Hook
+        | Door::Mcp
+        | Door::Model
+        | Door::Net
+        | Door::Run
+        | Door::Tool => Durability::Durable,
     }
 }
 

@@ -9,6 +9,7 @@
 mod eval;
 mod explain;
 mod load;
+mod named;
 mod schema;
 mod short;
 mod slice;
@@ -111,6 +112,11 @@ impl Policy {
     /// approvals. `false` is certain; `true` is not a promise.
     pub fn could_permit(&self, role: &RoleName, tool: &ToolName) -> bool {
         self.index.slice(role, tool).is_some_and(|slice| slice.permits)
+    }
+
+    /// Whether a policy that could permit `tool` to `role` names this value.
+    pub(crate) fn names(&self, role: &RoleName, tool: &ToolName, value: &str) -> bool {
+        self.index.slice(role, tool).is_some_and(|slice| slice.names(value))
     }
 
     /// All policies as Cedar, each under a comment that says where it comes from.

@@ -3,8 +3,9 @@
 use crate::call::{CheckedCall, Outcome};
 use crate::gates::Cleared;
 use crate::name::{CallId, SessionId};
-use crate::policy::PolicyRef;
+use crate::policy::{Facts, PolicyRef};
 use crate::refusal::Refusal;
+use crate::taint::{Origins, Traced};
 use bartizan_scan::Redactor;
 use bartizan_store::{Entry, Event};
 use serde_json::{Map, Value, json};
@@ -25,6 +26,9 @@ pub(crate) fn intent(
     insert(&mut body, "policies", places(cleared.policies()));
     if !cleared.approvers().is_empty() {
         insert(&mut body, "approvers", json!(cleared.approvers()));
+    }
+    if !cleared.endorsers().is_empty() {
+        insert(&mut body, "endorsers", json!(cleared.endorsers()));
     }
     entry(redactor, Event::Call, call.identified.session(), Some(id), body)
 }
@@ -117,7 +121,47 @@ fn described(call: &CheckedCall) -> Map<String, Value> {
     if let Some(secret) = call.granted.secret() {
         insert(&mut body, "secret", json!(secret));
     }
+    let facts = call.scoped.facts();
+    if facts.origins.taint.tainted || facts.origins.taint.score > 0 {
+        insert(&mut body, "origins", origins(facts));
+    }
     body
+}
+
+/// What a person, and whoever reads the log, sees of where a call's values come from; null when there is nothing to say.
+pub(crate) fn origins(facts: &Facts) -> Value {
+    let Origins { taint, provenance } = &facts.origins;
+    if !taint.tainted && taint.score == 0 && !provenance.worst().is_unnamed() {
+        return Value::Null;
+    }
+    let mut said = json!({ "tainted": taint.tainted, "score": taint.score });
+    let Value::Object(fields) = &mut said else { return said };
+    let unnamed = provenance.values.iter().filter(|value| value.origin.is_unnamed());
+    let values: Vec<Value> = unnamed.take(VALUES_MAX).map(traced).collect();
+    if !values.is_empty() {
+        insert(fields, "values", Value::Array(values));
+    }
+    for (name, is) in [("carries", provenance.carries), ("ordered", provenance.is_ordered())] {
+        if is {
+            insert(fields, name, json!(true));
+        }
+    }
+    said
+}
+
+fn traced(value: &Traced) -> Value {
+    let mut said = json!({
+        "part": value.part.name(),
+        "value": bartizan_scan::display_line(&value.value, 400),
+        "origin": value.origin,
+        "key": value.key().to_string(),
+    });
+    if let (Value::Object(fields), Some(seen)) = (&mut said, value.sources.first()) {
+        insert(fields, "source", json!(seen.source));
+        insert(fields, "source_key", json!(seen.key.to_string()));
+        insert(fields, "excerpt", json!(seen.excerpt));
+    }
+    said
 }
 
 fn places(policies: &[PolicyRef]) -> Value {
@@ -184,5 +228,7 @@ fn insert(body: &mut Map<String, Value>, key: &str, value: Value) {
 
 /// Longest text of one field, in bytes; longer ones are cut, and the record says so.
 const TEXT_MAX: usize = 16 * 1024;
+/// Most values of a call whose origin is told.
+const VALUES_MAX: usize = 16;
 /// Most items of one array or object.
 const ITEMS_MAX: usize = 256;

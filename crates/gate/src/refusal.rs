@@ -76,6 +76,16 @@ pub enum Refusal {
     /// The session has too many open questions.
     #[error("too many questions of this session wait for an answer; wait until some are answered")]
     DeskFull,
+    /// The same act was begun before, and nobody knows whether it happened.
+    #[error(
+        "an earlier call of `{tool}` with these arguments may or may not have happened; a person must find out first (`bartizan effects resolve {effect}`), so it is not made again"
+    )]
+    EffectUnresolved {
+        /// The tool.
+        tool: String,
+        /// The earlier act's short id.
+        effect: String,
+    },
     /// A host or port that has more than one reading, or none.
     #[error("{source}; write the plain host name")]
     HostInvalid {
@@ -190,6 +200,7 @@ impl Refusal {
             Self::BoxNarrower { .. } => "box-narrower",
             Self::DeskUnavailable { .. } => "desk-unavailable",
             Self::DeskFull => "desk-full",
+            Self::EffectUnresolved { .. } => "effect-unresolved",
             Self::HostInvalid { .. } => "host-invalid",
             Self::HostPrivate { .. } => "host-private",
             Self::LedgerUnavailable { .. } => "ledger-unavailable",
@@ -218,6 +229,7 @@ impl Refusal {
             | Self::BoxNarrower { .. }
             | Self::DeskUnavailable { .. }
             | Self::DeskFull
+            | Self::EffectUnresolved { .. }
             | Self::HostInvalid { .. }
             | Self::HostPrivate { .. }
             | Self::LedgerUnavailable { .. }
@@ -247,7 +259,7 @@ impl Refusal {
                 format!("compare with `bartizan policy show --tool {tool}`")
             }
             Self::BoxNarrower { role, .. } => format!(
-                "a subagent runs in its session's box; give role `{role}` a box as wide ([roles.{role}.box]), or run it by itself: `bartizan run --agent {role}`"
+                "only its shell commands get a box of its own role; give role `{role}` a box as wide as its session's ([roles.{role}.box]), or run it by itself: `bartizan run --agent {role}`"
             ),
             Self::DeskUnavailable { cause } | Self::LedgerUnavailable { cause } => {
                 format!("{cause}; `bartizan doctor` says what to mend")
@@ -266,6 +278,9 @@ impl Refusal {
             Self::SessionStopped { call } | Self::UnseenAct { call, .. } => {
                 format!("look at it: `bartizan audit list`, reference `{call}`")
             }
+            Self::EffectUnresolved { effect, .. } => format!(
+                "look at the other side whether it happened, then: bartizan effects resolve {effect} --committed, or --failed"
+            ),
             Self::DeskFull => "answer some: `bartizan approvals list`".to_owned(),
             Self::RequestUnreadable { code, .. } => {
                 format!("the request was malformed ({code}); see the record")

@@ -4,6 +4,7 @@
 use crate::name::{
     CanonicalPath, HostPort, NameError, RoleName, SecretName, ServerName, SessionId,
 };
+use crate::taint::Memory;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -66,6 +67,8 @@ impl Binding {
 /// What a role's own box would let its agents do, as far as it is less than what the session's does.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Confines {
+    /// Whether its shell commands run in boxes of its own role.
+    pub commands: bool,
     /// Whether anything but the model may be reached.
     pub network: bool,
     /// Where it may read in the workspace; `None` is nowhere.
@@ -77,16 +80,24 @@ pub struct Confines {
 /// Proof that a request came in on a session's own socket. Cheap to clone; made by
 /// [`Pipeline::admit`](crate::pipeline::Pipeline::admit) alone.
 #[derive(Debug, Clone)]
-pub struct Caller(Arc<Seat>);
+pub struct Caller {
+    seat: Arc<Seat>,
+    /// What the session has heard and read.
+    memory: Arc<Memory>,
+}
 
 impl Caller {
     pub(crate) fn new(seat: Seat) -> Self {
-        Self(Arc::new(seat))
+        Self { seat: Arc::new(seat), memory: Arc::new(Memory::new()) }
     }
 
     /// The seat behind the socket.
     pub fn seat(&self) -> &Seat {
-        &self.0
+        &self.seat
+    }
+
+    pub(crate) fn memory(&self) -> &Memory {
+        &self.memory
     }
 }
 

@@ -107,6 +107,11 @@ impl Shape {
         self.0.0.get(field).is_some_and(|field| matches!(field.node, Node::Text { .. }))
     }
 
+    /// Whether the shape has a field by this name at its top.
+    pub(crate) fn has(&self, field: &str) -> bool {
+        self.0.0.contains_key(field)
+    }
+
     pub(crate) fn record(&self) -> &Record {
         &self.0
     }

@@ -1,7 +1,8 @@
 //! What is this tool, and what can it do to the world? The operator's word, not the tool's own.
 
-use crate::name::{NameError, ServerName, ToolName};
+use crate::name::{HostPort, NameError, SecretName, ServerName, ToolName};
 use crate::shape::{Shape, ShapeError};
+use crate::taint::Trust;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -101,6 +102,10 @@ pub struct ToolDef {
     effect: Effect,
     shape: Shape,
     targets: Vec<Target>,
+    authority: Vec<String>,
+    returns: Trust,
+    reach: Option<HostPort>,
+    secret: Option<SecretName>,
 }
 
 impl ToolDef {
@@ -129,12 +134,48 @@ impl ToolDef {
         &self.targets
     }
 
+    /// Arguments besides the targets that say whom or what a call acts on: a recipient, an account, an id. Policies
+    /// know where their values come from.
+    pub fn authority(&self) -> &[String] {
+        &self.authority
+    }
+
+    /// Whether its arguments are said to somebody, or at some time, as if a person said them.
+    pub(crate) fn speaks(&self) -> bool {
+        SPEAKING.contains(&self.name.as_str())
+    }
+
+    /// Who vouches for what it returns.
+    pub fn returns(&self) -> Trust {
+        self.returns
+    }
+
+    /// The one host that it reaches, whatever its arguments are.
+    pub fn reach(&self) -> Option<&HostPort> {
+        self.reach.as_ref()
+    }
+
+    /// The one secret that it uses, whatever its arguments are.
+    pub fn secret(&self) -> Option<&SecretName> {
+        self.secret.as_ref()
+    }
+
     pub(crate) fn primary(&self) -> Option<Fact> {
         self.targets.first().map(Target::fact)
     }
 
+    /// The names under which policies know where its targets come from.
+    pub(crate) fn parts(&self) -> impl Iterator<Item = &'static str> {
+        let url = self.targets.iter().any(|target| target.kind == TargetKind::Url);
+        let facts = [("command", Fact::Command), ("host", Fact::Host), ("path", Fact::Path)];
+        let argued = |fact: Fact| self.targets.iter().any(|target| target.fact() == fact);
+        let has = facts.map(|(name, fact)| argued(fact).then_some(name));
+        has.into_iter().flatten().chain(url.then_some("url"))
+    }
+
     pub(crate) fn has(&self, fact: Fact) -> bool {
-        self.targets.iter().any(|target| target.fact() == fact)
+        let fixed = fact == Fact::Host && self.reach.is_some();
+        fixed || self.targets.iter().any(|target| target.fact() == fact)
     }
 }
 
@@ -157,6 +198,14 @@ pub enum CatalogueError {
     /// The definitions are not what they should be.
     #[error("the tool definitions cannot be read: {0}")]
     Json(#[from] serde_json::Error),
+    /// An argument of authority that is none.
+    #[error("tool `{name}`: `{field}` is listed under `authority` and is no argument of it")]
+    Authority {
+        /// The tool.
+        name: String,
+        /// The field.
+        field: String,
+    },
     /// A malformed name.
     #[error(transparent)]
     Name(#[from] NameError),
@@ -195,7 +244,9 @@ impl Catalogue {
     }
 
     /// Adds the definitions of one server, as JSON:
-    /// `{"server": …, "tools": [{"name", "effect", "targets": [{"field", "kind"}], "input": SCHEMA}]}`.
+    /// `{"server": …, "tools": [{"name", "effect", "targets": [{"field", "kind"}], "authority": [FIELD], "returns", "input": SCHEMA}]}`.
+    /// `{"server": …, "tools": [{"name", "effect", "targets": [{"field", "kind"}], "input": SCHEMA}]}`; a tool that
+    /// always goes to one host says `"reach": "host:port"`, and one that uses a secret, `"secret": NAME`.
     pub fn add(&mut self, definitions: &str) -> Result<(), CatalogueError> {
         let RawServer { server, tools } = serde_json::from_str(definitions)?;
         let server = ServerName::parse(&server)?;
@@ -224,12 +275,19 @@ impl Catalogue {
                 });
             }
         }
+        if let Some(field) = raw.authority.iter().find(|field| !shape.has(field)) {
+            return Err(CatalogueError::Authority { name: name_text, field: field.clone() });
+        }
         let tool = ToolDef {
             name,
             server: server.clone(),
             effect: raw.effect,
             shape,
             targets: raw.targets,
+            authority: raw.authority,
+            returns: raw.returns,
+            reach: raw.reach.as_deref().map(HostPort::parse).transpose()?,
+            secret: raw.secret.as_deref().map(SecretName::parse).transpose()?,
         };
         self.0.insert(name_text, Arc::new(tool));
         Ok(())
@@ -271,8 +329,18 @@ struct RawTool {
     effect: Effect,
     #[serde(default)]
     targets: Vec<Target>,
+    #[serde(default)]
+    authority: Vec<String>,
+    #[serde(default)]
+    returns: Trust,
+    reach: Option<String>,
+    secret: Option<String>,
     input: Value,
 }
+
+/// The client's tools by which an agent speaks to another, or to itself later.
+const SPEAKING: [&str; 6] =
+    ["Agent", "CronCreate", "ScheduleWakeup", "SendMessage", "Task", "Workflow"];
 
 const CLAUDE_CODE: &str = include_str!("../tools/claude-code.json");
 const MODEL: &str = include_str!("../tools/model.json");

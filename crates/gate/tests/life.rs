@@ -1,5 +1,6 @@
 //! Does a call live its life as the types say? Proposals through the real gate, on a real store.
 
+#[expect(dead_code, reason = "other tests use the rest")]
 mod support;
 
 use bartizan_gate::call::{Decision, Door, Outcome, Proposed};
@@ -219,8 +220,8 @@ fn strictness(verdict: &Result<Verdict, Refusal>) -> u32 {
 #[test]
 fn a_subagent_of_a_narrower_box_does_nothing_that_its_own_box_would_not_let_it_do() {
     let docs = CanonicalPath::absolute(Path::new("/home/anna/project/docs"));
-    let confines = Confines { network: false, reads: docs.clone(), writes: docs };
-    let fixture = Fixture::with_narrower(rules("allow", &["*"]), confines);
+    let confines = Confines { commands: false, network: false, reads: docs.clone(), writes: docs };
+    let fixture = Fixture::with_narrower(rules("allow", &["*"]), confines.clone());
     let child = |tool: &str, arguments: Value| {
         let proposed = Proposed::new(&fixture.caller, Door::Hook, tool, arguments);
         fixture.pipeline.decide(proposed.by_subagent("Explore", "a1"))
@@ -242,4 +243,19 @@ fn a_subagent_of_a_narrower_box_does_nothing_that_its_own_box_would_not_let_it_d
     assert!(child("Read", json!({ "file_path": "/home/anna/project/docs/a.md" })).is_ok());
     assert!(child("Write", json!({ "file_path": "docs/a.md", "content": "x" })).is_ok());
     assert!(fixture.decide(("Bash", json!({ "command": "ls" }))).is_ok());
+    // Where its commands get a box of its own, it may run them, by the shell alone.
+    let boxed =
+        Fixture::with_narrower(rules("allow", &["*"]), Confines { commands: true, ..confines });
+    for (tool, arguments, may) in [
+        ("Bash", json!({ "command": "ls" }), true),
+        ("Monitor", json!({ "command": "ls", "description": "x" }), false),
+        ("Agent", json!({ "description": "x", "prompt": "x", "subagent_type": "other" }), false),
+    ] {
+        let proposed = Proposed::new(&boxed.caller, Door::Hook, tool, arguments);
+        assert_eq!(
+            boxed.pipeline.decide(proposed.by_subagent("Explore", "a1")).is_ok(),
+            may,
+            "{tool}"
+        );
+    }
 }

@@ -119,6 +119,10 @@ pub struct Peak {
     pub memory_bytes: Option<u64>,
     /// Processes killed because the box was out of memory.
     pub oom_kills: Option<u64>,
+    /// Processes and threads at once, pid 1 of the box among them.
+    pub pids: Option<u64>,
+    /// Forks refused because there were as many as there may be.
+    pub refused_forks: Option<u64>,
     /// CPU time, all processes together; without what was still running when the box was ended from outside.
     pub cpu: Option<Duration>,
 }
@@ -196,6 +200,8 @@ impl Life {
         let peak = Peak {
             memory_bytes: self.groups.peak_bytes().or(watched.map(|watched| watched.peak_bytes)),
             oom_kills,
+            pids: self.groups.peak_pids(),
+            refused_forks: self.groups.refused_forks(),
             cpu: Some(usage.cpu),
         };
         let over =

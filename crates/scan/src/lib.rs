@@ -23,6 +23,7 @@ mod encode;
 mod finding;
 mod fold;
 mod frame;
+pub mod json;
 mod key;
 mod keywords;
 mod known;

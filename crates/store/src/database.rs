@@ -28,6 +28,8 @@ pub(crate) fn open_writer(dir: &StateDir, log_id: &str) -> Result<Connection, St
         }
         transaction.execute_batch(crate::leases::TABLE)?;
         transaction.execute_batch(crate::tokens::TABLE)?;
+        transaction.execute_batch(crate::endorsements::TABLE)?;
+        transaction.execute_batch(crate::effects::TABLE)?;
         transaction.commit()
     };
     set_up().map_err(|error| explain(&path, &error))?;

@@ -28,6 +28,22 @@ pub trait Desk: Send + Sync {
     /// Uses up an approval, if enough have approved and nobody has denied. Of any number of callers, in any number of
     /// processes, exactly one gets it.
     fn consume(&self, key: &ApprovalKey) -> Result<Consumed, StoreError>;
+
+    /// Takes down that someone who has approved the question vouches for values or sources, in its session alone. What
+    /// the keys stand for is the asker's business.
+    fn endorse(&self, id: &str, approver: &str, keys: &[Digest]) -> Result<(), StoreError>;
+
+    /// What people vouch for in a session, and who.
+    fn endorsed(&self, session: &str) -> Result<Vec<Endorsement>, StoreError>;
+}
+
+/// A value or a source that a person vouches for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Endorsement {
+    /// What it is bound to.
+    pub key: Digest,
+    /// Who says so.
+    pub approver: String,
 }
 
 /// What an approval is bound to.

@@ -74,7 +74,7 @@ macro_rules! events {
 }
 
 events! {
-    /// A person answered a question, or the answer was used (body: `act` = `approve` | `deny` | `use`).
+    /// A person answered a question, or the answer was used (body: `act` = `approve` | `deny` | `use` | `endorse`).
     Approval = "approval",
     /// The intent of a call: written before the act.
     Call = "call",
@@ -84,6 +84,8 @@ events! {
     Checkpoint = "checkpoint",
     /// The configuration in force changed, or was loaded.
     ConfigChange = "config_change",
+    /// An irreversible act was begun, ended, was left in doubt, or a person said what came of it (body: `act`).
+    Effect = "effect",
     /// Something was seen on a connection of a box.
     Egress = "egress",
     /// A part of Bartizan failed.

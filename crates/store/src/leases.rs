@@ -73,14 +73,23 @@ impl Store {
     }
 }
 
-struct Owner {
-    pid: u32,
-    started_ticks: u64,
-    boot_id: String,
+/// The process that wrote something down.
+pub(crate) struct Owner {
+    pub(crate) pid: u32,
+    pub(crate) started_ticks: u64,
+    pub(crate) boot_id: String,
 }
 
 impl Owner {
-    fn lives(&self) -> bool {
+    /// This process.
+    pub(crate) fn this() -> Self {
+        let pid = std::process::id();
+        let started_ticks = clock::started_ticks(pid).unwrap_or(0);
+        Self { pid, started_ticks, boot_id: clock::boot_id().to_owned() }
+    }
+
+    /// Whether it still runs.
+    pub(crate) fn lives(&self) -> bool {
         self.boot_id == clock::boot_id()
             && clock::started_ticks(self.pid) == Some(self.started_ticks)
     }

@@ -24,6 +24,8 @@ mod database;
 mod desk;
 mod digest;
 mod dir;
+mod effects;
+mod endorsements;
 mod entry;
 mod error;
 mod export;
@@ -40,10 +42,11 @@ pub mod verify;
 mod writer;
 
 pub use desk::{
-    Answer, Answered, ApprovalKey, Consumed, Desk, Given, NewQuestion, Question, QuestionFilter,
-    QuestionState, Verdict,
+    Answer, Answered, ApprovalKey, Consumed, Desk, Endorsement, Given, NewQuestion, Question,
+    QuestionFilter, QuestionState, Verdict,
 };
 pub use digest::{BadDigest, Digest};
+pub use effects::{Begun, Effect, EffectEnd, EffectState, NewEffect, Resolution};
 pub use entry::{Entry, Event, MAX_RECORD_BYTES, UnknownEvent};
 pub use error::StoreError;
 pub use export::{ExportError, Filter, Reader, Record};

@@ -2,11 +2,12 @@
 use crate::StoreError;
 use crate::clock;
 use crate::desk::{
-    Answer, Answered, ApprovalKey, Consumed, Desk, Given, NewQuestion, Question, QuestionFilter,
-    QuestionState, Verdict,
+    Answer, Answered, ApprovalKey, Consumed, Desk, Endorsement, Given, NewQuestion, Question,
+    QuestionFilter, QuestionState, Verdict,
 };
 use crate::digest::{Digest, hex};
 use crate::dir::fill_random;
+use crate::endorsements;
 use crate::entry::{Entry, Event, MAX_RECORD_BYTES, Prepared, check_id};
 use crate::store::Store;
 use crate::writer::Batch;
@@ -132,6 +133,14 @@ impl Desk for Store {
     fn consume(&self, key: &ApprovalKey) -> Result<Consumed, StoreError> {
         let (key, log_id) = (key.clone(), self.public_key().log_id().to_owned());
         self.work(move |batch| consume(batch, key, &log_id))
+    }
+
+    fn endorse(&self, id: &str, approver: &str, keys: &[Digest]) -> Result<(), StoreError> {
+        endorsements::endorse(self, id, approver, keys)
+    }
+
+    fn endorsed(&self, session: &str) -> Result<Vec<Endorsement>, StoreError> {
+        self.reader().read(|db| endorsements::of(db, session))
     }
 }
 
@@ -271,7 +280,7 @@ fn too_many(db: &Connection, session: &str) -> rusqlite::Result<Option<StoreErro
 }
 
 /// The whole id that begins with `id`.
-fn complete(db: &Connection, id: &str) -> rusqlite::Result<Result<String, StoreError>> {
+pub(crate) fn complete(db: &Connection, id: &str) -> rusqlite::Result<Result<String, StoreError>> {
     let not_found = || StoreError::NotFound { what: "question", id: id.chars().take(32).collect() };
     if id.is_empty() || id.len() > ID_DIGITS || !id.bytes().all(|byte| byte.is_ascii_hexdigit()) {
         return Ok(Err(not_found()));
@@ -287,7 +296,7 @@ fn complete(db: &Connection, id: &str) -> rusqlite::Result<Result<String, StoreE
     })
 }
 
-fn fetch(db: &Connection, id: &str) -> rusqlite::Result<Question> {
+pub(crate) fn fetch(db: &Connection, id: &str) -> rusqlite::Result<Question> {
     let mut statement = db.prepare_cached(&format!("{SELECT_QUESTION} WHERE id = ?1"))?;
     statement.query_row([id], |row| read_question(db, row))
 }

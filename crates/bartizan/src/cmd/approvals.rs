@@ -1,8 +1,12 @@
 //! What do agents ask for, and what does a person say? The call is shown exactly as it would be made.
 
+mod origins;
+
 use super::clock::{age, left};
 use super::{Desk, here, outside_a_box};
-use crate::cli::{AnswerArgs, ApprovalsCommand, ApprovalsListArgs, ApprovalsShowArgs, exit};
+use crate::cli::{
+    AnswerArgs, ApprovalsCommand, ApprovalsListArgs, ApprovalsShowArgs, Endorse, exit,
+};
 use crate::config::{self, Purpose};
 use crate::report::{Failure, Paint, Problem, safe};
 use bartizan_scan::display_line;
@@ -17,8 +21,10 @@ pub(super) fn run(command: &ApprovalsCommand, desk: &mut Desk<'_>) -> Result<u8,
     match command {
         ApprovalsCommand::List(args) => list(args, desk),
         ApprovalsCommand::Show(args) => show(args, desk),
-        ApprovalsCommand::Approve(args) => answer(args, Verdict::Approve, desk),
-        ApprovalsCommand::Deny(args) => answer(args, Verdict::Deny, desk),
+        ApprovalsCommand::Approve(args) => {
+            answer(&args.answer, Verdict::Approve, args.endorse, desk)
+        }
+        ApprovalsCommand::Deny(args) => answer(args, Verdict::Deny, None, desk),
     }
 }
 
@@ -69,20 +75,37 @@ fn show(args: &ApprovalsShowArgs, desk: &mut Desk<'_>) -> Result<u8, Failure> {
         desk.voice.say(&format!(
             "  hint: bartizan approvals approve {id}, or: bartizan approvals deny {id} --reason '…'"
         ))?;
+        if origins::keys(&question, Endorse::Value).is_ok() {
+            desk.voice.say(
+                "  hint: add `--endorse value` (or `source`) to be asked no more about it in this session",
+            )?;
+        }
     }
     Ok(exit::DONE)
 }
 
-fn answer(args: &AnswerArgs, verdict: Verdict, desk: &mut Desk<'_>) -> Result<u8, Failure> {
+fn answer(
+    args: &AnswerArgs,
+    verdict: Verdict,
+    endorse: Option<Endorse>,
+    desk: &mut Desk<'_>,
+) -> Result<u8, Failure> {
     let approver = approver(desk)?;
     let store = open_or_nothing(desk, &args.id)?;
     let question = store.question(&args.id)?;
     if !args.json {
         print(desk, &question)?;
     }
-    let act = match verdict {
-        Verdict::Approve => "approve exactly this call, once",
-        Verdict::Deny => "deny this call",
+    let vouched = endorse.map(|endorse| origins::keys(&question, endorse)).transpose()?;
+    let act = match (verdict, endorse) {
+        (Verdict::Approve, None) => "approve exactly this call, once",
+        (Verdict::Approve, Some(Endorse::Value)) => {
+            "approve exactly this call, once, and vouch for its values in this session"
+        }
+        (Verdict::Approve, Some(Endorse::Source)) => {
+            "approve exactly this call, once, and vouch for every value of the same text in this session"
+        }
+        (Verdict::Deny, _) => "deny this call",
     };
     if !args.yes && !args.json && !desk.confirms(&format!("{act}, as {approver}?"))? {
         desk.voice.say("nothing was answered")?;
@@ -92,6 +115,9 @@ fn answer(args: &AnswerArgs, verdict: Verdict, desk: &mut Desk<'_>) -> Result<u8
     // By the full id: what was shown is what is answered.
     let question =
         store.answer(&question.id, Answer { approver: approver.clone(), verdict, reason })?;
+    if let Some(keys) = vouched {
+        store.endorse(&question.id, &approver, &keys)?;
+    }
     // The answer is durable by now; a signed checkpoint over it too, before the terminal says so.
     store.checkpoint()?;
     if args.json {
@@ -128,9 +154,12 @@ fn print(desk: &mut Desk<'_>, question: &Question) -> Result<(), Failure> {
     }
     if let Value::Object(shown) = &question.shown {
         for (name, value) in shown.iter().filter(|(name, value)| {
-            !value.is_null() && !matches!(name.as_str(), "agent" | "tool" | "arguments")
+            !value.is_null() && !matches!(name.as_str(), "agent" | "tool" | "arguments" | "origins")
         }) {
             writeln!(desk.voice.out(), "{:<10} {}", display_line(name, 20), value_line(value))?;
+        }
+        for line in origins::lines(shown.get("origins").unwrap_or(&Value::Null)) {
+            writeln!(desk.voice.out(), "{:<10} {line}", "origin")?;
         }
         if let Some(arguments) = shown.get("arguments") {
             print_arguments(desk, arguments)?;

@@ -190,7 +190,7 @@ fn space(state: &Path) -> Finding {
 fn configuration(desk: &Desk<'_>) -> Finding {
     let checked = here().and_then(|here| {
         let config = config::load(&desk.places, &here, Purpose::Look)?;
-        let policy = config.policy(&super::catalogue()?)?;
+        let policy = config.policy(&config.catalogue()?)?;
         Ok(format!("{} files, {} policies", config.files.len(), policy.len()))
     });
     match checked {

@@ -20,7 +20,7 @@ pub(super) fn run(command: &PolicyCommand, desk: &mut Desk<'_>) -> Result<u8, Fa
     for warning in &config.warnings {
         desk.voice.warn(warning)?;
     }
-    let catalogue = super::catalogue()?;
+    let catalogue = config.catalogue()?;
     let policy = config.policy(&catalogue)?;
     match command {
         PolicyCommand::Check(args) => check(args, &config, &policy, desk.voice),

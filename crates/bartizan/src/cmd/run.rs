@@ -1,24 +1,26 @@
 //! `bartizan run`: how does one agent get its gate, its box and its log?
 
 mod enclosure;
+pub(crate) mod mcp;
 pub(crate) use enclosure::FOLDERS;
 mod model;
 pub(crate) mod seat;
 mod summary;
 pub(crate) mod surroundings;
-mod way_out;
+pub(crate) mod way_out;
 
 use crate::app::Gate;
 use crate::cli::{Global, RunArgs, exit};
 use crate::client::{Client, claude_code};
 use crate::cmd::secret;
 use crate::config::{self, Config, Network, Places, Purpose, Rest};
+use crate::doors::commands::{self, Commands};
 use crate::doors::database::DatabaseDoor;
 use crate::doors::hook;
 use crate::doors::model::{Conversation, ModelDoor};
 use crate::doors::net::{MODEL_HOST, NetDoor};
 use crate::doors::run::home::Home;
-use crate::doors::run::{BoxRun, RunReport};
+use crate::doors::run::{BoxRun, RunReport, Streams};
 use crate::report::{Failure, Problem, Voice};
 use bartizan_egress::Vault;
 use bartizan_egress::vault::Placeholders;
@@ -28,7 +30,7 @@ use bartizan_gate::pipeline::Parts;
 use bartizan_gate::policy::Policy;
 use bartizan_gate::seat::Caller;
 use bartizan_gate::tool::Catalogue;
-use bartizan_sandbox::writeback;
+use bartizan_sandbox::{BoxSpec, writeback};
 use bartizan_scan::Redactor;
 use bartizan_store::{Session, SessionFilter, Sessions, Store};
 use enclosure::Hidden;
@@ -38,6 +40,7 @@ use serde_json::{Map, Value, json};
 use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::os::unix::net::UnixListener as UnixListenerThread;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -50,8 +53,7 @@ pub(crate) fn run(global: &Global, args: &RunArgs, voice: &mut Voice) -> Result<
     let begun = Instant::now();
     let (places, around, mut config) = configured(global, voice)?;
     let role = config.role(args.agent.as_deref())?;
-    let program = program(&around, args)?;
-    let argv = words(args)?;
+    let (program, argv) = (program(&around, args)?, words(args)?);
     let client = Client::choose(args.client, &program);
     let around = narrowed(around, &mut config, &role)?;
     if client.is_some() && config.box_of(&role).network == Network::None {
@@ -66,7 +68,7 @@ pub(crate) fn run(global: &Global, args: &RunArgs, voice: &mut Voice) -> Result<
     let session = session_id()?;
     let keep = session_folder(&places, &session)?;
     let known = access.as_ref().and_then(ModelAccess::known);
-    let catalogue = Catalogue::builtin().map_err(|error| not_started(&error.to_string()))?;
+    let catalogue = config.catalogue()?;
     let policy = config.policy(&catalogue)?;
     let aloud = !args.no_summary && crate::doors::run::terminal::terminals() == [false; 3];
     let (redactor, conversation) = model::conversation(&config, &around, &places, known)?;
@@ -78,6 +80,7 @@ pub(crate) fn run(global: &Global, args: &RunArgs, voice: &mut Voice) -> Result<
         around: &around,
         session: &session,
         program: &program,
+        boxes_commands: client.is_some(),
         model: access.as_ref().map(|access| access.upstream.target()),
     })?;
     let facts = facts(&config, &gate, client, args);
@@ -124,7 +127,7 @@ fn configured(
     Ok((places, around, config))
 }
 
-fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
     let built = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     built.map_err(|error| not_started(&format!("cannot start the runtime: {error}")))
 }
@@ -184,10 +187,12 @@ impl Run {
         let hook_socket = self.keep.join("hook.sock");
         let outfit = self.client.map(|client| self.outfit(client, &bartizan)).transpose()?;
         let hook = outfit.as_ref().map(|_| listen(&hook_socket)).transpose()?;
+        let command_socket = self.command_socket();
         let hidden = Hidden {
             state: &self.places.state,
             config: &self.places.user,
             hook_socket: &hook_socket,
+            command_socket: command_socket.as_deref(),
             bartizan: &bartizan,
             session: self.caller.seat().session.as_str(),
         };
@@ -206,14 +211,18 @@ impl Run {
         let databases = DatabaseDoor::new(gate, caller, self.vault.clone());
         let (gate, caller) = (Arc::clone(&self.gate), self.caller.clone());
         let net = NetDoor::new(gate, caller, way_out.ways, door, databases);
+        let commands =
+            self.commands(command_socket.as_deref(), &spec, (settings, &bartizan), &net)?;
         Ok(BoxRun {
             gate: Arc::clone(&self.gate),
+            commands,
             caller: self.caller.clone(),
             spec,
             accept: enclosure::accept(args),
             net,
             network: settings.network,
             output: settings.output_bytes,
+            streams: Streams::Terminal,
             hook,
             calls: Arc::clone(&self.conversation.calls),
             home: Home {
@@ -227,6 +236,37 @@ impl Run {
                 bar: !args.json && !args.no_summary,
             },
         })
+    }
+
+    /// The socket for commands of subagents, if some of their roles have a narrower box than the session.
+    fn command_socket(&self) -> Option<PathBuf> {
+        let needed = self.client.is_some() && !self.caller.seat().confined.is_empty();
+        needed.then(|| self.keep.join("command.sock"))
+    }
+
+    fn commands(
+        &self,
+        socket: Option<&Path>,
+        spec: &BoxSpec,
+        (session, bartizan): (&config::BoxSettings, &Path),
+        net: &Arc<NetDoor>,
+    ) -> Result<Option<(Arc<Commands>, UnixListenerThread)>, Failure> {
+        let Some(socket) = socket else { return Ok(None) };
+        let listener =
+            hook::bind(socket).map_err(|error| Failure::file("listen at", socket, &error))?;
+        let narrower = self.caller.seat().confined.keys().filter_map(|name| {
+            let own = &self.config.roles.get(name)?.enclosure;
+            let profile = enclosure::narrower(spec, session, own, &self.around.root);
+            Some((name.clone(), profile))
+        });
+        let setup = commands::Setup {
+            gate: Arc::clone(&self.gate),
+            caller: self.caller.clone(),
+            bartizan: bartizan.to_path_buf(),
+            profiles: narrower.collect(),
+            net: Arc::clone(net),
+        };
+        Ok(Some((Commands::new(setup), listener)))
     }
 
     /// Puts what stands for the secrets into the variables that programs look into.
@@ -261,6 +301,7 @@ impl Run {
 
     /// Removes the session's folder when it holds nothing that a person may still want.
     fn clean(&self) {
+        drop(std::fs::remove_file(self.keep.join("command.sock")));
         drop(std::fs::remove_file(self.keep.join("hook.sock")));
         // Fails, as it should, when something is kept in there.
         drop(std::fs::remove_dir(&self.keep));
@@ -333,7 +374,7 @@ fn words(args: &RunArgs) -> Result<Vec<String>, Failure> {
     args.command.iter().map(word).collect()
 }
 
-fn gate(
+pub(crate) fn gate(
     store: &Store,
     catalogue: Catalogue,
     policy: Policy,
@@ -423,7 +464,7 @@ fn finish(
     gate.pipeline().dismiss(caller, exit, about).map_err(|refused| state_failure(&refused.hint()))
 }
 
-fn session_id() -> Result<SessionId, Failure> {
+pub(crate) fn session_id() -> Result<SessionId, Failure> {
     let bytes = random::<6>()?;
     let text = bytes.iter().fold(String::new(), |mut text, byte| {
         _ = write!(text, "{byte:02x}");
@@ -467,7 +508,7 @@ fn not_started(what: &str) -> Failure {
     Failure::new(exit::NOT_STARTED, Problem::from_text(what))
 }
 
-fn state_failure(what: &str) -> Failure {
+pub(crate) fn state_failure(what: &str) -> Failure {
     Failure::new(exit::NOT_STARTED, Problem::from_text(what))
 }
 

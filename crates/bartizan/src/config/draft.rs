@@ -9,6 +9,8 @@ use super::page::{Page, Subject, name_flaw};
 use super::places::Places;
 use super::raw::{At, RawApprovers, RawConfig, RawModel, RawRole, RawSecret, Table};
 use super::secret::{self, Secret};
+use super::serve::{self, Serve};
+use super::tools::{self, Tool};
 use super::{Config, Model, Role};
 use crate::report::{Excerpt, Problem, did_you_mean};
 use bartizan_egress::vault::Server;
@@ -28,6 +30,8 @@ pub(super) struct Draft<'a> {
     server: Option<Server>,
     approvers: Vec<Approver>,
     egress: Egress,
+    serve: Serve,
+    tools: BTreeMap<String, Tool>,
     rules: Vec<ShortForm>,
     policies: Vec<policy::Source>,
     files: Vec<(Layer, PathBuf)>,
@@ -53,6 +57,8 @@ impl<'a> Draft<'a> {
             server: None,
             approvers: Vec::new(),
             egress: Egress::default(),
+            serve: Serve::default(),
+            tools: BTreeMap::new(),
             rules: Vec::new(),
             policies: Vec::new(),
             files: Vec::new(),
@@ -89,6 +95,8 @@ impl<'a> Draft<'a> {
             hosts,
             inject,
             egress,
+            serve,
+            tools,
         } = raw;
         if let Some(name) = default_role {
             self.default_role = Some((name.get_ref().clone(), page.at(name.span())));
@@ -108,6 +116,17 @@ impl<'a> Draft<'a> {
         self.egress.inject(&mut page, &inject);
         if let Some(egress) = egress {
             self.egress.session(&mut page, egress.get_ref());
+        }
+        if let Some(raw) = serve
+            && let Some(read) = serve::read(&mut page, raw.get_ref())
+        {
+            self.serve = read;
+        }
+        for (name, tool) in &tools {
+            // A later layer's tool takes the place of an earlier one of its name, whole.
+            self.tools.extend(
+                tools::read(&mut page, name, tool).map(|tool| (name.get_ref().clone(), tool)),
+            );
         }
         if page.problems.is_empty() { Ok(()) } else { Err(page.problems) }
     }
@@ -216,11 +235,23 @@ impl<'a> Draft<'a> {
             },
         };
         self.egress.check(&self.secrets.keys(), &mut problems);
+        tools::check(&self.tools, &self.secrets, &mut problems);
         if !problems.is_empty() {
             return Err(problems);
         }
         let Self {
-            model, secrets, server, approvers, egress, rules, policies, files, pages, ..
+            model,
+            secrets,
+            server,
+            approvers,
+            egress,
+            serve,
+            tools,
+            rules,
+            policies,
+            files,
+            pages,
+            ..
         } = self;
         Ok(Config {
             default_role,
@@ -230,6 +261,8 @@ impl<'a> Draft<'a> {
             server,
             approvers,
             egress,
+            serve,
+            tools,
             rules,
             policies,
             files,

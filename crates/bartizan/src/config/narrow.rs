@@ -63,6 +63,8 @@ fn foreign(raw: &RawConfig) -> Vec<(&'static str, Range<usize>)> {
         hosts,
         inject,
         egress,
+        serve,
+        tools,
     } = raw;
     let mut found = Vec::new();
     found.extend(default_role.as_ref().map(|value| ("default_role", value.span())));
@@ -73,6 +75,8 @@ fn foreign(raw: &RawConfig) -> Vec<(&'static str, Range<usize>)> {
     found.extend(hosts.keys().map(|name| ("hosts", name.span())));
     found.extend(inject.iter().map(|entry| ("inject", entry.span())));
     found.extend(egress.as_ref().map(|value| ("egress", value.span())));
+    found.extend(serve.as_ref().map(|value| ("serve", value.span())));
+    found.extend(tools.keys().map(|name| ("tools", name.span())));
     found
 }
 

@@ -31,6 +31,74 @@ pub(super) struct RawConfig {
     #[serde(default)]
     pub(super) inject: Vec<At<RawInject>>,
     pub(super) egress: Option<At<RawEgress>>,
+    pub(super) serve: Option<At<RawServe>>,
+    #[serde(default)]
+    pub(super) tools: Table<RawTool>,
+}
+
+/// `[tools.NAME]`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawTool {
+    pub(super) description: At<String>,
+    pub(super) effect: Option<At<String>>,
+    #[serde(default)]
+    pub(super) input: Table<RawInput>,
+    pub(super) result: Option<At<Vec<At<String>>>>,
+    pub(super) answer: Option<At<String>>,
+    pub(super) timeout: Option<At<String>>,
+    pub(super) http: Option<At<RawHttpTool>>,
+    pub(super) command: Option<At<RawCommandTool>>,
+}
+
+/// `[tools.NAME.input.INPUT]`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawInput {
+    #[serde(rename = "type")]
+    pub(super) kind: At<String>,
+    pub(super) description: Option<At<String>>,
+    pub(super) required: Option<At<bool>>,
+    #[serde(rename = "enum")]
+    pub(super) choices: Option<At<Vec<At<String>>>>,
+    pub(super) pattern: Option<At<String>>,
+    pub(super) min: Option<At<i64>>,
+    pub(super) max: Option<At<i64>>,
+    pub(super) max_length: Option<At<u64>>,
+    pub(super) many: Option<At<u64>>,
+    pub(super) domains: Option<At<Vec<At<String>>>>,
+    pub(super) public: Option<At<bool>>,
+    pub(super) lines: Option<At<bool>>,
+    pub(super) allow_slash: Option<At<bool>>,
+    pub(super) allow_dash: Option<At<bool>>,
+    pub(super) target: Option<At<String>>,
+}
+
+/// `[tools.NAME.http]`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawHttpTool {
+    pub(super) method: At<String>,
+    pub(super) url: At<String>,
+    #[serde(default)]
+    pub(super) query: Table<At<String>>,
+    #[serde(default)]
+    pub(super) headers: Table<At<String>>,
+    pub(super) json: Option<At<serde_json::Value>>,
+    pub(super) form: Option<At<Table<At<String>>>>,
+    pub(super) secret: Option<At<String>>,
+    #[serde(rename = "as")]
+    pub(super) place: Option<At<String>>,
+    pub(super) idempotency_header: Option<At<String>>,
+}
+
+/// `[tools.NAME.command]`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawCommandTool {
+    pub(super) argv: At<Vec<At<String>>>,
+    pub(super) network: Option<At<String>>,
+    pub(super) workspace: Option<At<String>>,
 }
 
 /// `[roles.NAME]`.
@@ -96,6 +164,7 @@ pub(super) struct RawSecret {
     pub(super) role: Option<At<RawRoleMint>>,
     pub(super) oauth: Option<At<RawOauth>>,
     pub(super) github_app: Option<At<RawGithubApp>>,
+    pub(super) aws: Option<At<RawAws>>,
     pub(super) kind: Option<At<String>>,
     pub(super) placeholder: Option<At<Vec<At<String>>>>,
     pub(super) lifetime: Option<At<String>>,
@@ -137,6 +206,20 @@ pub(super) struct RawGithubApp {
     pub(super) api: Option<At<String>>,
     pub(super) repositories: Option<At<Vec<At<String>>>>,
     pub(super) permissions: Option<At<Table<At<String>>>>,
+}
+
+/// `[secrets.NAME.aws]`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawAws {
+    pub(super) access_key_id: At<String>,
+    pub(super) secret_access_key: At<String>,
+    pub(super) role_arn: Option<At<String>>,
+    pub(super) external_id: Option<At<String>>,
+    pub(super) session: Option<At<String>>,
+    pub(super) lives: Option<At<String>>,
+    pub(super) region: Option<At<String>>,
+    pub(super) sts: Option<At<String>>,
 }
 
 /// `[vault]`.
@@ -195,6 +278,37 @@ pub(super) struct RawInject {
 pub(super) struct RawEgress {
     pub(super) requests: Option<At<u64>>,
     pub(super) bytes_out: Option<At<String>>,
+}
+
+/// `[serve]`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawServe {
+    pub(super) hosts: Option<At<Vec<At<String>>>>,
+    pub(super) origins: Option<At<Vec<At<String>>>>,
+    pub(super) oauth: Option<At<RawIssuer>>,
+}
+
+/// `[serve.oauth]`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawIssuer {
+    pub(super) issuer: At<String>,
+    pub(super) audience: At<String>,
+    pub(super) jwks: At<String>,
+    pub(super) algorithms: Option<At<Vec<At<String>>>>,
+    pub(super) leeway: Option<At<String>>,
+    #[serde(default)]
+    pub(super) roles: Vec<At<RawClaim>>,
+}
+
+/// One `[[serve.oauth.roles]]`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawClaim {
+    pub(super) claim: At<String>,
+    pub(super) has: At<String>,
+    pub(super) role: At<String>,
 }
 
 /// One entry of `allow`, `ask` or `deny`: a pattern, or a table with a quorum.

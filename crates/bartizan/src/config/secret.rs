@@ -3,7 +3,7 @@
 use super::check::{self, Flaw};
 use super::page::Page;
 use super::raw::{At, RawAppRole, RawRoleMint, RawSecret, RawVault};
-use super::{mint, units};
+use super::{aws, mint, units};
 use crate::report::{Problem, did_you_mean};
 use bartizan_egress::postgres::{Account, RoleMint};
 use bartizan_egress::vault::{Declared, Login, SecretKind, Server};
@@ -25,18 +25,23 @@ pub(crate) struct Secret {
 /// Reads `[secrets.NAME]`; `None` when something is wrong with it, which the page then says.
 pub(super) fn read(page: &mut Page<'_>, key: &At<String>, raw: &RawSecret) -> Option<Secret> {
     let name = key.get_ref();
-    let RawSecret { from, role, oauth, github_app, kind, placeholder, lifetime, timeout, env } =
+    let RawSecret { from, role, oauth, github_app, aws, kind, placeholder, lifetime, timeout, env } =
         raw;
-    let origin = match (from, role, oauth, github_app) {
-        (Some(from), None, None, None) => {
+    let origin = match (from, role, oauth, github_app, aws) {
+        (Some(from), None, None, None, None) => {
             page.take_unshown(from, |text| reference(text)).map(Declared::new)
         }
-        (None, Some(role), None, None) => role_mint(page, role.get_ref()).map(Declared::role),
-        (None, None, Some(oauth), None) => mint::oauth(page, oauth.get_ref()).map(Declared::token),
-        (None, None, None, Some(app)) => mint::github_app(page, app.get_ref()).map(Declared::token),
+        (None, Some(role), None, None, None) => role_mint(page, role.get_ref()).map(Declared::role),
+        (None, None, Some(oauth), None, None) => {
+            mint::oauth(page, oauth.get_ref()).map(Declared::token)
+        }
+        (None, None, None, Some(app), None) => {
+            mint::github_app(page, app.get_ref()).map(Declared::token)
+        }
+        (None, None, None, None, Some(aws)) => aws::read(page, aws).map(Declared::aws),
         _ => {
             let problem = Problem::new(format!("the secret `{name}` comes from one place"))
-                .hint("write one of from = \"…\", [secrets.NAME.role], [secrets.NAME.oauth] and [secrets.NAME.github_app]");
+                .hint("write one of from = \"…\", [secrets.NAME.role], [secrets.NAME.oauth], [secrets.NAME.github_app] and [secrets.NAME.aws]");
             page.complain(key.span(), problem);
             None
         }
@@ -187,7 +192,7 @@ fn passed(text: &str) -> Result<String, Flaw> {
     ))
 }
 
-fn span(text: &str, most: Duration) -> Result<Duration, Flaw> {
+pub(super) fn span(text: &str, most: Duration) -> Result<Duration, Flaw> {
     let found = units::duration(text).map_err(|why| (why.to_owned(), None))?;
     if found > most {
         let what = format!("`{text}` is too long: at most {} s", most.as_secs());

@@ -7,6 +7,7 @@
 
 use crate::app::Gate;
 use crate::doors::calls::{Act, Calls, TakeUp, callable};
+use crate::doors::commands::{Commands, Ticket};
 use bartizan_gate::call::{Delegated, Door, Outcome, Proposed};
 use bartizan_gate::refusal::Refusal;
 use bartizan_gate::seat::Caller;
@@ -31,18 +32,36 @@ pub(crate) const SOCKET: &str = "/run/bartizan/hook.sock";
 /// The exit code that every client takes for "deny".
 pub(crate) const DENY: u8 = 2;
 
-/// The box's half: hands standard input to the supervisor and turns the answer into an exit code and
-/// at most one line for stderr. Whatever goes wrong is a denial.
-pub(crate) fn ask(socket: &Path) -> (u8, Option<String>) {
+/// What the client hears.
+#[derive(Debug)]
+pub(crate) struct Heard {
+    /// The exit code.
+    pub(crate) code: u8,
+    /// At most one line for stderr.
+    pub(crate) sentence: Option<String>,
+    /// What the client shall do in the place of what it asked for, in its own language.
+    pub(crate) instead: Option<String>,
+}
+
+/// The box's half: hands standard input to the supervisor. Whatever goes wrong is a denial.
+pub(crate) fn ask(socket: &Path) -> Heard {
     match exchange(socket) {
-        Ok(Answer { deny: None }) => (0, None),
-        Ok(Answer { deny: Some(sentence) }) => (DENY, Some(sentence)),
-        Err(error) => (
-            DENY,
-            Some(format!(
+        Ok(Answer { deny: Some(sentence), .. }) => {
+            Heard { code: DENY, sentence: Some(sentence), instead: None }
+        }
+        Ok(Answer { deny: None, instead }) => {
+            let instead = instead.map(|input| {
+                json!({ "hookSpecificOutput": { "hookEventName": "PreToolUse", "updatedInput": input } })
+                    .to_string()
+            });
+            Heard { code: 0, sentence: None, instead }
+        }
+        Err(error) => {
+            let sentence = format!(
                 "hook-unavailable: the gate did not answer ({error}), so this does not happen"
-            )),
-        ),
+            );
+            Heard { code: DENY, sentence: Some(sentence), instead: None }
+        }
     }
 }
 
@@ -65,6 +84,15 @@ fn exchange(socket: &Path) -> std::io::Result<Answer> {
 struct Answer {
     /// One sentence, when the act must not happen.
     deny: Option<String>,
+    /// The tool's whole input, when another shall happen.
+    #[serde(default)]
+    instead: Option<Value>,
+}
+
+impl From<Option<String>> for Answer {
+    fn from(deny: Option<String>) -> Self {
+        Self { deny, instead: None }
+    }
 }
 
 /// What a client tells its hooks (CONTRACTS §2). Unknown fields are the client's business.
@@ -109,12 +137,19 @@ struct BatchedCall {
 /// Makes the session's socket. It is bound by way of its folder's descriptor, because the name of a socket has
 /// 107 bytes at the most, and a home directory may lie deeper.
 pub(crate) fn listen(socket: &Path) -> std::io::Result<UnixListener> {
+    let listener = bind(socket)?;
+    listener.set_nonblocking(true)?;
+    UnixListener::from_std(listener)
+}
+
+/// The same for a thread that waits.
+pub(crate) fn bind(socket: &Path) -> std::io::Result<std::os::unix::net::UnixListener> {
     let (Some(folder), Some(name)) = (socket.parent(), socket.file_name()) else {
         return Err(std::io::ErrorKind::InvalidInput.into());
     };
     let folder = std::fs::File::open(folder)?;
     let short = Path::new("/proc/self/fd").join(folder.as_raw_fd().to_string()).join(name);
-    let listener = UnixListener::bind(short)?;
+    let listener = std::os::unix::net::UnixListener::bind(short)?;
     // The box's uid may be another than ours; the folder is ours alone.
     std::fs::set_permissions(socket, std::fs::Permissions::from_mode(0o666))?;
     Ok(listener)
@@ -126,8 +161,9 @@ pub(crate) async fn serve(
     gate: Arc<Gate>,
     caller: Caller,
     calls: Arc<Calls>,
+    commands: Option<Arc<Commands>>,
 ) {
-    let desk = Arc::new(Judge { gate, caller, calls });
+    let desk = Arc::new(Judge { gate, caller, calls, commands });
     let places = Arc::new(Semaphore::new(AT_ONCE));
     loop {
         let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
@@ -148,9 +184,8 @@ async fn one(mut stream: UnixStream, desk: Arc<Judge>) -> std::io::Result<()> {
     let mut payload = Vec::new();
     (&mut stream).take(PAYLOAD_MAX + 1).read_to_end(&mut payload).await?;
     let judged = tokio::task::spawn_blocking(move || desk.judge(&payload)).await;
-    let deny =
-        judged.unwrap_or_else(|_| Some("hook-failed: the gate could not judge this".to_owned()));
-    let answer = serde_json::to_vec(&Answer { deny })?;
+    let failed = || Some("hook-failed: the gate could not judge this".to_owned()).into();
+    let answer = serde_json::to_vec(&judged.unwrap_or_else(|_| failed()))?;
     stream.write_all(&answer).await?;
     stream.shutdown().await
 }
@@ -162,24 +197,50 @@ struct Judge {
     caller: Caller,
     /// The session's calls; the model door has judged most of them before the client knew of them.
     calls: Arc<Calls>,
+    /// Makes boxes for the commands of narrower subagents, if there are any.
+    commands: Option<Arc<Commands>>,
 }
 
 impl Judge {
-    /// A sentence, when the act must not happen.
-    fn judge(&self, payload: &[u8]) -> Option<String> {
+    fn judge(&self, payload: &[u8]) -> Answer {
         if payload.len() as u64 > PAYLOAD_MAX {
-            return Some("hook-payload: the call is larger than the gate reads".to_owned());
+            return Some("hook-payload: the call is larger than the gate reads".to_owned()).into();
         }
-        let payload: Payload = match serde_json::from_slice(payload) {
-            Ok(payload) => payload,
-            Err(_) => {
-                return Some(
-                    "hook-payload: the client sent something that is no hook payload".to_owned(),
-                );
-            }
+        let Ok(payload) = serde_json::from_slice::<Payload>(payload) else {
+            let what = "hook-payload: the client sent something that is no hook payload";
+            return Some(what.to_owned()).into();
         };
+        if payload.hook_event_name != "PreToolUse" {
+            return self.event(payload).into();
+        }
+        let ticket = self.ticket(&payload);
+        let input = payload.tool_input.clone();
+        match (self.before(payload), ticket) {
+            (Some(sentence), _) => Some(sentence).into(),
+            (None, None) => None.into(),
+            (None, Some((commands, ticket))) => boxed(&commands, ticket, input),
+        }
+    }
+
+    /// The box that this call's command needs, when its agent's role has a narrower one than the session's.
+    fn ticket(&self, payload: &Payload) -> Option<(Arc<Commands>, Ticket)> {
+        let (id, kind) =
+            (payload.agent_id.as_ref()?, payload.agent_type.as_deref().unwrap_or("agent"));
+        let seat = self.caller.seat();
+        let role = seat.subagents.get(&(seat.role.clone(), kind.to_owned()))?;
+        let commands = self.commands.as_ref().filter(|commands| commands.boxes(role))?;
+        if payload.tool_name.as_deref() != Some("Bash") {
+            return None;
+        }
+        let command = payload.tool_input.as_ref()?.get("command")?.as_str()?.to_owned();
+        let agent = (kind.to_owned(), id.clone());
+        let reference = payload.tool_use_id.clone().unwrap_or_default();
+        Some((Arc::clone(commands), Ticket { role: role.clone(), command, agent, reference }))
+    }
+
+    /// A sentence, when the act must not happen.
+    fn event(&self, payload: Payload) -> Option<String> {
         match payload.hook_event_name.as_str() {
-            "PreToolUse" => self.before(payload),
             "PostToolUse" | "PostToolUseFailure" => self.after(payload),
             "PostToolBatch" => self.batch(&payload),
             "UserPromptSubmit" => self.prompt(&payload),
@@ -310,6 +371,7 @@ impl Judge {
                 return Some(sentence);
             }
         }
+        self.gate.pipeline().heard(&self.caller, text);
         self.note(payload)
     }
 
@@ -345,6 +407,18 @@ impl Judge {
         }
         let noted = self.gate.pipeline().note(&self.caller, Event::Client, about);
         noted.err().map(|refused| format!("{}: {refused}", refused.code()))
+    }
+}
+
+/// The same call, with the command that leads to its box.
+fn boxed(commands: &Commands, ticket: Ticket, input: Option<Value>) -> Answer {
+    match (commands.stand_in(ticket), input) {
+        (Ok(command), Some(Value::Object(mut input))) => {
+            input.insert("command".to_owned(), Value::String(command));
+            Answer { deny: None, instead: Some(Value::Object(input)) }
+        }
+        (Ok(_), _) => Some("hook-payload: the call has no arguments".to_owned()).into(),
+        (Err(sentence), _) => Some(sentence).into(),
     }
 }
 

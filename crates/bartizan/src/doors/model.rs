@@ -4,7 +4,6 @@
 
 mod answer;
 mod budget;
-mod json;
 mod request;
 mod scrub;
 mod verdict;
@@ -24,9 +23,10 @@ use bartizan_gate::call::{Authorized, Door, Outcome, Proposed};
 use bartizan_gate::effect::{Effector, Warrant};
 use bartizan_gate::refusal::Refusal;
 use bartizan_gate::seat::Caller;
+use bartizan_gate::taint::{Reading, Trust};
 use bartizan_scan::display_line;
 use bytes::Bytes;
-use request::{Against, Notes, Unfit};
+use request::{Against, Ears, From, Notes, Unfit};
 use serde_json::{Value, json};
 use std::sync::{Arc, OnceLock, PoisonError};
 use tokio::net::TcpStream;
@@ -136,7 +136,8 @@ impl Side {
     fn read(&self, asked: &Asked) -> Result<request::Read, Refusal> {
         let Conversation { scrub, calls, .. } = &self.conversation;
         let workspace = self.caller.seat().workspace.to_string();
-        let against = Against { scrub, calls, workspace: &workspace };
+        let main = asked.agent.is_none();
+        let against = Against { scrub, calls, workspace: &workspace, ears: self, main };
         let read = request::read(&asked.body, against).map_err(|unfit| self.unfit(asked, unfit))?;
         for (call, failed, bytes) in &read.results {
             self.returned(call, *failed, *bytes).map_err(|refused| self.refused(asked, refused))?;
@@ -221,6 +222,23 @@ impl Side {
             // A log that fails here stops the next request.
             drop(side.gate.pipeline().release(executed));
         });
+    }
+}
+
+/// What a conversation tells goes to the gate, which knows by it whose words a call's values are.
+impl Ears for Side {
+    fn heard(&self, text: &str) {
+        self.gate.pipeline().heard(&self.caller, text);
+    }
+
+    fn read(&self, source: &str, from: From<'_>, text: &str) {
+        let pipeline = self.gate.pipeline();
+        let trust = match from {
+            From::Tool(tool) => pipeline.trust_of(tool),
+            From::Client(bartizan_scan::Trust::Workspace) => Trust::Workspace,
+            From::Client(bartizan_scan::Trust::Untrusted) => Trust::Untrusted,
+        };
+        self.gate.read(&self.caller, &Reading { source, trust, text });
     }
 }
 

@@ -71,11 +71,14 @@ pub(crate) struct NetDoor {
     gate: Arc<Gate>,
     caller: Caller,
     names: Arc<SyntheticNames>,
-    ways: Ways,
+    ways: Arc<Ways>,
     requests: Arc<RequestDoor>,
     model: Option<ModelDoor>,
-    databases: DatabaseDoor,
+    /// Logins are the session's own.
+    databases: Option<DatabaseDoor>,
     places: Arc<Semaphore>,
+    /// Whose box it is, if not the session's: a subagent's kind and id.
+    subagent: Option<(String, String)>,
 }
 
 impl NetDoor {
@@ -98,7 +101,21 @@ impl NetDoor {
         });
         let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
         let names = Arc::new(names);
-        Arc::new(Self { gate, caller, names, ways, requests, model, databases, places })
+        let (ways, databases, subagent) = (Arc::new(ways), Some(databases), None);
+        Arc::new(Self { gate, caller, names, ways, requests, model, databases, places, subagent })
+    }
+
+    /// A door for the box of a subagent's command: the same ways out, judged for the subagent too, and neither the model nor
+    /// a database's login.
+    pub(crate) fn for_subagent(&self, kind: &str, id: &str) -> Arc<Self> {
+        let (gate, caller) = (Arc::clone(&self.gate), self.caller.clone());
+        let subagent = (kind.to_owned(), id.to_owned());
+        let requests =
+            RequestDoor::of_subagent(Arc::clone(&gate), caller.clone(), subagent.clone());
+        let (names, ways) = (Arc::clone(&self.names), Arc::clone(&self.ways));
+        let (model, databases, subagent) = (None, None, Some(subagent));
+        let places = Arc::clone(&self.places);
+        Arc::new(Self { gate, caller, names, ways, requests, model, databases, places, subagent })
     }
 
     /// Starts one task per listener. They end when the returned set is dropped.
@@ -186,8 +203,9 @@ impl NetDoor {
         if captured.intent().target().host().name() == Some(MODEL_HOST) {
             return self.model(captured).await;
         }
-        if self.databases.serves(captured.intent().target()) {
-            return self.databases.serve(captured).await;
+        let databases = self.databases.as_ref();
+        if let Some(database) = databases.filter(|door| door.serves(captured.intent().target())) {
+            return database.serve(captured).await;
         }
         self.carry(captured).await;
     }
@@ -208,7 +226,10 @@ impl NetDoor {
             "port": intent.target().port(),
             "protocol": self.ways.protocol(intent),
         });
-        let proposed = Proposed::new(&self.caller, Door::Net, "net.connect", arguments);
+        let mut proposed = Proposed::new(&self.caller, Door::Net, "net.connect", arguments);
+        if let Some((kind, id)) = &self.subagent {
+            proposed = proposed.by_subagent(kind, id);
+        }
         let gate = Arc::clone(&self.gate);
         let decided = tokio::task::spawn_blocking(move || gate.decide(proposed)).await;
         match decided {

@@ -23,12 +23,23 @@ use tokio::sync::oneshot;
 pub(crate) struct RequestDoor {
     gate: Arc<Gate>,
     caller: Caller,
+    /// Whose box it is, if not the session's: a subagent's kind and id.
+    subagent: Option<(String, String)>,
 }
 
 impl RequestDoor {
     /// A judge for the box of `caller`.
     pub(crate) fn new(gate: Arc<Gate>, caller: Caller) -> Arc<Self> {
-        Arc::new(Self { gate, caller })
+        Arc::new(Self { gate, caller, subagent: None })
+    }
+
+    /// A judge for the box of a subagent's command.
+    pub(crate) fn of_subagent(
+        gate: Arc<Gate>,
+        caller: Caller,
+        subagent: (String, String),
+    ) -> Arc<Self> {
+        Arc::new(Self { gate, caller, subagent: Some(subagent) })
     }
 
     fn proposal(&self, target: &HostPort, request: &HttpRequest) -> Proposed {
@@ -48,7 +59,11 @@ impl RequestDoor {
             }
         }
         let tool = if request.is_websocket() { "net.websocket" } else { "net.request" };
-        Proposed::new(&self.caller, Door::Net, tool, Value::Object(arguments))
+        let proposed = Proposed::new(&self.caller, Door::Net, tool, Value::Object(arguments));
+        match &self.subagent {
+            Some((kind, id)) => proposed.by_subagent(kind, id),
+            None => proposed,
+        }
     }
 }
 

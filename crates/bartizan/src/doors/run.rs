@@ -8,6 +8,7 @@ pub(crate) mod terminal;
 use crate::app::Gate;
 use crate::config::Network;
 use crate::doors::calls::Calls;
+use crate::doors::commands::Commands;
 use crate::doors::hook;
 use crate::doors::net::NetDoor;
 use crate::report;
@@ -17,7 +18,8 @@ use bartizan_gate::seat::Caller;
 use bartizan_sandbox::writeback::keeper::Keeper;
 use bartizan_sandbox::writeback::{self, Applied};
 use bartizan_sandbox::{
-    Accept, BoxSpec, Capture, Enforcement, Exit, Killer, Reason, Running, StdioEnds, Strength, Tier,
+    Accept, BoxSpec, Capture, Enforcement, Exit, Foothold, Killer, Reason, Running, StdioEnds,
+    Strength, Tier,
 };
 use bartizan_store::Event;
 use home::Home;
@@ -49,12 +51,32 @@ pub(crate) struct BoxRun {
     pub(crate) network: Network,
     /// How much it may print, in bytes, if limited.
     pub(crate) output: Option<u64>,
+    /// Who carries its streams.
+    pub(crate) streams: Streams,
     /// Serves its client's hooks, if it has a client.
     pub(crate) hook: Option<UnixListener>,
     /// The session's calls, for its hooks.
     pub(crate) calls: Arc<Calls>,
+    /// Makes boxes for the commands of narrower subagents, and hears of them.
+    pub(crate) commands: Option<(Arc<Commands>, std::os::unix::net::UnixListener)>,
     /// Leads its changes home.
     pub(crate) home: Home,
+}
+
+/// Who carries the streams of a box.
+pub(crate) enum Streams {
+    /// We do, to and from the person's.
+    Terminal,
+    /// A door that speaks with the program.
+    Door(tokio::sync::oneshot::Sender<Held>),
+}
+
+/// The streams of a box, for a door.
+pub(crate) struct Held {
+    /// The box's ends.
+    pub(crate) stdio: StdioEnds,
+    /// Ends the box.
+    pub(crate) killer: Arc<Killer>,
 }
 
 /// How the run went.
@@ -150,7 +172,7 @@ fn weaker(report: &Enforcement) -> String {
 
 impl BoxRun {
     async fn attend(mut self, running: Running, since: SystemTime) -> (Outcome, RunReport) {
-        let Running { stdio, capture, upper, workspace, report, mut life, foothold: _, folder } =
+        let Running { stdio, capture, upper, workspace, report, mut life, foothold, folder } =
             running;
         let served = self.serve(capture);
         // In tier B the layer is empty until the box has ended, so there is nothing to keep.
@@ -162,9 +184,11 @@ impl BoxRun {
         // box's maps of users are written through `/proc`, which is root's for a process that cannot be dumped.
         let hidden = set_dumpable_behavior(DumpableBehavior::NotDumpable);
         debug_assert!(hidden.is_ok(), "prctl takes this from everybody");
+        let commands = self.box_commands(foothold);
         if let Some(listener) = self.hook.take() {
             let (gate, calls) = (Arc::clone(&self.gate), Arc::clone(&self.calls));
-            tokio::spawn(hook::serve(listener, gate, self.caller.clone(), calls));
+            let caller = self.caller.clone();
+            tokio::spawn(hook::serve(listener, gate, caller, calls, commands.clone()));
         }
         let (served, mut signals, killer) = match served
             .and_then(|served| Ok((served, Signals::new()?, Arc::new(life.killer()?))))
@@ -172,12 +196,20 @@ impl BoxRun {
             Ok(ready) => ready,
             Err(error) => {
                 drop(life);
+                close(commands).await;
                 return unserved(&error, report);
             }
         };
-        let raw = terminal::Raw::enter();
         let spout = Spout::new(self.output, &killer);
-        let (streams, screen) = carry(stdio, &spout);
+        let carrier = std::mem::replace(&mut self.streams, Streams::Terminal);
+        let (raw, (streams, screen)) = match carrier {
+            Streams::Terminal => (Some(terminal::Raw::enter()), carry(stdio, &spout)),
+            Streams::Door(door) => {
+                // A door that has gone closes the streams, which the program takes as its end.
+                drop(door.send(Held { stdio, killer: Arc::clone(&killer) }));
+                (None, (Vec::new(), None))
+            }
+        };
         let mut ended = tokio::task::spawn_blocking(move || life.wait());
         let mut interrupted = None;
         let exit = loop {
@@ -187,6 +219,8 @@ impl BoxRun {
             }
         };
         finish(streams).await;
+        // Before anybody looks at the workspace's changes: nothing may write to it any more.
+        close(commands).await;
         drop((raw, served));
         let exit = match exit {
             Ok(Ok(exit)) => Ok(exit),
@@ -203,6 +237,24 @@ impl BoxRun {
         let outcome = outcome(exit.as_ref().ok(), changes.as_ref(), spout.is_over());
         let spilt = spout.is_over();
         (outcome, RunReport { end: exit, enforcement: Some(report), changes, interrupted, spilt })
+    }
+}
+
+impl BoxRun {
+    /// Commands of narrower subagents get boxes within this one, where it has the namespaces for that.
+    fn box_commands(&mut self, foothold: Option<Foothold>) -> Option<Arc<Commands>> {
+        let (commands, listener) = self.commands.take()?;
+        if let Some(foothold) = foothold {
+            // Without somebody to answer, what is asked there is refused.
+            drop(commands.open(foothold, listener));
+        }
+        Some(commands)
+    }
+}
+
+async fn close(commands: Option<Arc<Commands>>) {
+    if let Some(commands) = commands {
+        drop(tokio::task::spawn_blocking(move || commands.close()).await);
     }
 }
 
@@ -321,6 +373,8 @@ fn outcome(exit: Option<&Exit>, changes: Option<&Result<Applied, String>>, spilt
         "exit": exit.code(),
         "reason": format!("{:?}", exit.reason),
         "peak_memory_bytes": exit.peak.memory_bytes,
+        "peak_pids": exit.peak.pids,
+        "refused_forks": exit.peak.refused_forks,
         "cpu_ms": exit.peak.cpu.map(|cpu| u64::try_from(cpu.as_millis()).unwrap_or(u64::MAX)),
         "files": files,
     });

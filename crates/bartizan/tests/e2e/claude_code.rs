@@ -222,11 +222,8 @@ fn a_subagent_gets_no_further() {
     let sink = Sink::start();
     let project = Project::new();
     let key = project.home().join(".ssh/id_rsa");
-    let agent = json!({
-        "description": "help", "prompt": "do the sub task", "subagent_type": "general-purpose", "run_in_background": false,
-    });
     let script = Script {
-        main: vec![tool("Agent", agent), say("All done.")],
+        main: vec![tool("Agent", helper()), say("All done.")],
         subagent: vec![
             tool("Read", json!({ "file_path": key })),
             bash("cd; cat .s*/id_r* .a*/cred* 2>&1; env; true"),
@@ -259,40 +256,83 @@ fn a_subagent_gets_no_further() {
     assert!(!session.log.stopped(exfil).is_empty());
 }
 
-#[test]
-fn a_subagent_of_a_narrower_role_runs_no_program_in_the_wider_box() {
-    let project = Project::new();
-    project.configure(
-        "[roles.default.subagents]\ngeneral-purpose = \"reader\"\n\
-         [roles.reader]\nextends = [\"default\"]\n[roles.reader.box]\nworkspace = \"read-only\"\n",
-    );
-    let notes = project.workspace().join("notes.txt");
-    let agent = json!({
+fn helper() -> Value {
+    json!({
         "description": "help", "prompt": "do the sub task", "subagent_type": "general-purpose", "run_in_background": false,
-    });
-    let script = Script {
-        main: vec![tool("Agent", agent), bash("echo from main > main.txt"), say("All done.")],
+    })
+}
+
+/// What a subagent of a reading role tries, between two commands of its parent.
+fn sub_script(port: u16, notes: &Path) -> Script {
+    Script {
+        main: vec![
+            bash("echo draft > draft.txt; mkdir sub; echo secret > /tmp/parent.txt"),
+            tool("Agent", helper()),
+            bash("echo from main > main.txt; cat notes.txt; ls /tmp/parent.txt"),
+            say("All done."),
+        ],
         subagent: vec![
-            bash("echo EVIL > notes.txt; echo ran"),
+            bash("echo EVIL > notes.txt; echo EVIL > new.txt; rm notes.txt; echo code $?"),
+            bash(&format!(
+                "curl -sS -m 10 http://example.com/ 2>&1; curl -sS -m 10 --noproxy '*' http://127.0.0.1:{port}/ 2>&1; \
+                 curl -sS -m 10 --noproxy '*' http://model.bartizan/v1/models 2>&1; echo code $?"
+            )),
+            bash(
+                "cat notes.txt draft.txt; cd sub && pwd; ls -A /tmp; env | grep -c ANTHROPIC; ls /run 2>&1; cat /proc/[0-9]*/cmdline | tr '\\0' ' '",
+            ),
+            bash("echo on stderr >&2; printf 'two\\nlines\\n'; exit 7"),
             tool("Write", json!({ "file_path": notes, "content": "EVIL" })),
-            tool("Read", json!({ "file_path": notes })),
+            tool("Monitor", json!({ "command": "echo EVIL > notes.txt", "description": "x" })),
             say("report of the subagent"),
         ],
-    };
+    }
+}
+
+#[test]
+fn a_command_of_a_subagent_of_a_narrower_role_runs_in_a_box_of_that_role() {
+    let sink = Sink::start();
+    let project = Project::new();
+    project.configure(
+        "[roles.default.subagents]\ngeneral-purpose = \"docs\"\n\
+         [roles.docs]\nextends = [\"default\"]\n[roles.docs.box]\nworkspace = \"read-only\"\nnetwork = \"model\"\n",
+    );
+    let notes = project.workspace().join("notes.txt");
+    let script = sub_script(sink.port(), &notes);
     let Some(session) = Session::run(project, script, "start") else { return };
     session.ended_well();
-    for turn in 0..2 {
+    let said = |turn| session.subagent(turn);
+    assert!(said(0).contains("Read-only file system") && said(0).contains("code 1"), "{}", said(0));
+    assert!(!said(1).contains("code 0"), "{}", said(1));
+    assert_eq!(sink.arrived(), Vec::<String>::new());
+    let read = said(2);
+    assert!(
+        read.contains(NOTES) && read.contains("draft") && read.contains("/shop/sub\n0\n"),
+        "{read}"
+    );
+    assert!(
+        !read.contains("parent.txt") && !read.contains("claude") && read.contains("/run"),
+        "{read}"
+    );
+    assert!(
+        said(3).contains("two\nlines") && said(3).contains("on stderr") && said(3).contains('7'),
+        "{}",
+        said(3)
+    );
+    for turn in [4, 5] {
         let refused = session.log.refusal(&call_id("subagent", turn, 0));
         assert_eq!(refused["code"], "box-narrower", "{refused}");
     }
+    // Its parent is as free as before, and the log tells in which box each command ran.
     assert!(
-        session.subagent(0).contains("wider than the one of your role"),
+        session.main(2).contains(NOTES) && session.main(2).contains("parent.txt"),
         "{}",
-        session.subagent(0)
+        session.main(2)
     );
-    assert!(session.subagent(2).contains(NOTES), "what its own box would show it may read");
-    assert_eq!(session.project.file("notes.txt"), Some(format!("{NOTES}\n")));
-    assert_eq!(session.project.file("main.txt").as_deref(), Some("from main\n"), "its parent may");
+    let file = |name: &str| session.project.file(name);
+    assert_eq!((file("notes.txt"), file("new.txt")), (Some(format!("{NOTES}\n")), None));
+    assert_eq!(file("main.txt").as_deref(), Some("from main\n"));
+    let boxed = |record: &Value| record["box_of_command"] == "docs" && record["exit"].is_number();
+    assert_eq!(session.log.all("client", boxed).len(), 4);
 }
 
 #[test]

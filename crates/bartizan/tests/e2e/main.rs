@@ -16,6 +16,7 @@ mod database;
 mod endings;
 mod hostile_model;
 mod interactive;
+mod mcp;
 mod model_door;
 mod parallel;
 mod plain_box;

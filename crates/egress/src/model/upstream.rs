@@ -73,7 +73,7 @@ impl Upstream {
     }
 }
 
-pub(super) fn is_loopback(target: &HostPort) -> bool {
+pub(crate) fn is_loopback(target: &HostPort) -> bool {
     let host = target.host();
     host.name() == Some("localhost") || host.address().is_some_and(|address| address.is_loopback())
 }

@@ -4,6 +4,7 @@ use super::inject::{Masked, Watch};
 use super::{Case, RequestJudge};
 use crate::refuse::{Refusal, Status};
 use bytes::{Buf, Bytes};
+use http_body_util::Full;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -37,16 +38,35 @@ impl BodyFlaw {
     }
 }
 
+/// A request's body: as it comes, or read whole because it had to be signed.
+pub(super) enum Payload {
+    Streamed(Incoming),
+    Whole(Full<Bytes>),
+}
+
+impl Payload {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyFlaw>>> {
+        match self {
+            Self::Streamed(body) => {
+                Pin::new(body).poll_frame(cx).map(|frame| Some(frame?.map_err(|_| BodyFlaw::Cut)))
+            }
+            Self::Whole(body) => Pin::new(body)
+                .poll_frame(cx)
+                .map(|frame| Some(frame?.map_err(|never| match never {}))),
+        }
+    }
+}
+
 /// A request's body on its way out: counted, watched for placeholders, and without trailers, which could carry a
 /// credential past the stripping of headers (ATTACKS K04).
 pub(super) struct Outgoing {
-    inner: Incoming,
+    inner: Payload,
     count: Arc<AtomicU64>,
     watch: Option<Watch>,
 }
 
 impl Outgoing {
-    pub(super) fn new(inner: Incoming, count: Arc<AtomicU64>, watch: Option<Watch>) -> Self {
+    pub(super) fn new(inner: Payload, count: Arc<AtomicU64>, watch: Option<Watch>) -> Self {
         Self { inner, count, watch }
     }
 }
@@ -61,11 +81,10 @@ impl Body for Outgoing {
     ) -> Poll<Option<Result<Frame<Bytes>, BodyFlaw>>> {
         let this = self.get_mut();
         loop {
-            let Some(frame) = ready!(Pin::new(&mut this.inner).poll_frame(cx)) else {
+            let Some(frame) = ready!(this.inner.poll(cx)) else {
                 return Poll::Ready(None);
             };
-            let frame = frame.map_err(|_| BodyFlaw::Cut)?;
-            let Ok(data) = frame.into_data() else { continue };
+            let Ok(data) = frame?.into_data() else { continue };
             this.count.fetch_add(data.remaining() as u64, Ordering::Relaxed);
             if let Some(watch) = &mut this.watch {
                 watch.see(&data);
@@ -75,11 +94,17 @@ impl Body for Outgoing {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.inner.is_end_stream()
+        match &self.inner {
+            Payload::Streamed(body) => body.is_end_stream(),
+            Payload::Whole(body) => body.is_end_stream(),
+        }
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.inner.size_hint()
+        match &self.inner {
+            Payload::Streamed(body) => body.size_hint(),
+            Payload::Whole(body) => body.size_hint(),
+        }
     }
 }
 

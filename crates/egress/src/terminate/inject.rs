@@ -6,17 +6,23 @@
 //! programs that insist on a token, and where one is seen on its way elsewhere, that is an alarm.
 
 use super::RequestJudge;
+use super::body::Payload;
 use super::request::HttpRequest;
+use super::sign::sign;
+use super::strip::is_credential;
 use crate::name::{HostPort, SecretName};
 use crate::refuse::{Refusal, Status};
 use crate::secret::{SecretValue, unfit};
+use crate::sigv4::Scope;
 use crate::vault::{Placeholders, Vault};
 use bartizan_gate::seat::Binding;
 use bartizan_scan::{RedactStream, Redactor, ScanKey};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
+use hyper::body::Incoming;
 use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
+use hyper::http::request::Parts;
 use std::fmt::Write as _;
 use std::sync::{Arc, Mutex, PoisonError};
 use thiserror::Error;
@@ -25,6 +31,8 @@ use zeroize::Zeroizing;
 /// Where a request carries its secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Place {
+    /// The signature of AWS over the whole request.
+    Aws,
     /// `authorization: Basic …` with this user.
     Basic(String),
     /// `authorization: Bearer …`.
@@ -39,11 +47,13 @@ pub enum Place {
 
 /// Why a text names no place.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("a secret goes in as `bearer`, `basic:USER`, `header:NAME`, `query:NAME` or `cookie:NAME`")]
+#[error(
+    "a secret goes in as `bearer`, `basic:USER`, `header:NAME`, `query:NAME`, `cookie:NAME` or `aws`"
+)]
 pub struct PlaceError(());
 
 impl Place {
-    /// Parses `bearer`, `basic:USER`, `header:NAME`, `query:NAME` or `cookie:NAME`.
+    /// Parses `bearer`, `basic:USER`, `header:NAME`, `query:NAME`, `cookie:NAME` or `aws`.
     pub fn parse(text: &str) -> Result<Self, PlaceError> {
         let (kind, name) = text.split_once(':').unwrap_or((text, ""));
         let is_word = |name: &str| {
@@ -53,6 +63,7 @@ impl Place {
         };
         match kind {
             "bearer" if name.is_empty() && !text.contains(':') => Ok(Self::Bearer),
+            "aws" if text == "aws" => Ok(Self::Aws),
             "basic" if is_word(name) => Ok(Self::Basic(name.to_owned())),
             "cookie" if is_word(name) => Ok(Self::Cookie(name.to_owned())),
             "query" if is_word(name) => Ok(Self::Query(name.to_owned())),
@@ -111,18 +122,36 @@ impl Injector {
         &self,
         secret: &SecretName,
         (target, request): (&HostPort, &HttpRequest),
-        (headers, query): (&mut HeaderMap, &mut Option<String>),
-    ) -> Result<(), Refusal> {
+        (parts, query): (&mut Parts, &mut Option<String>),
+        body: Incoming,
+    ) -> Result<Payload, Refusal> {
         let fits = |bound: &&Bound| {
             let binding = &bound.binding;
             binding.secret == *secret
                 && binding.covers(request.is_secure(), target, request.method(), request.path())
         };
         let bound = self.bound.iter().find(fits).ok_or_else(unavailable)?;
-        let resolved = self.vault.named(secret).await;
-        let value = resolved.map_err(|error| error.refusal())?;
+        if bound.place == Place::Aws {
+            check_copy(&bound.binding, &parts.headers)?;
+            let keys = self.vault.aws_keys(secret).await.map_err(|error| error.refusal())?;
+            self.learn(secret, &keys.secret)?;
+            if let Some(token) = &keys.token {
+                self.learn(secret, token)?;
+            }
+            let scope = parts.extensions.get::<Scope>().cloned();
+            let asked = (request, query.as_deref());
+            return sign(&keys, scope.as_ref(), asked, &mut parts.headers, body).await;
+        }
+        let value = self.vault.named(secret).await.map_err(|error| error.refusal())?;
         self.learn(secret, &value)?;
-        value.danger_expose(|value| put(&bound.place, value, headers, query))
+        value.danger_expose(|value| put(&bound.place, value, &mut parts.headers, query))?;
+        Ok(Payload::Streamed(body))
+    }
+
+    /// Whether requests to `target` are signed.
+    pub(super) fn signs(&self, target: &HostPort) -> bool {
+        let signs = |bound: &Bound| bound.binding.target == *target && bound.place == Place::Aws;
+        self.bound.iter().any(signs)
     }
 
     /// A mask over what a bound host answers.
@@ -204,43 +233,18 @@ impl Injector {
     }
 }
 
-/// Takes every credential of the box out of a request to a bound host, and what would make its answer one
-/// that cannot be looked into.
-pub(super) fn strip(
-    headers: &mut HeaderMap,
-    query: Option<&str>,
-) -> Result<Option<String>, Refusal> {
-    let half_signed = |name: &str| name.starts_with("x-amz-") || name.starts_with("x-goog-s");
-    let stripped: Vec<HeaderName> =
-        headers.keys().filter(|name| is_credential(name.as_str())).cloned().collect();
-    for name in stripped {
-        headers.remove(name);
+/// S3 copies from what this header names, with our keys: a binding that covers a part of the host covers no
+/// copy from another part.
+fn check_copy(binding: &Binding, headers: &HeaderMap) -> Result<(), Refusal> {
+    if binding.below == "/" || !headers.contains_key("x-amz-copy-source") {
+        return Ok(());
     }
-    // A value could be pieced together from parts that each are no value.
-    for name in [header::RANGE, header::IF_RANGE] {
-        headers.remove(name);
-    }
-    headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-    let Some(query) = query else { return Ok(None) };
-    let mut kept = Vec::new();
-    for pair in query.split('&') {
-        let name = unescaped(pair.split('=').next().unwrap_or_default());
-        if half_signed(&name) {
-            return Err(Refusal::new(
-                Status::Forbidden,
-                "signed-url-refused",
-                "a signed URL carries a credential of its own, and this host has one already",
-            ));
-        }
-        if !QUERY_CREDENTIALS.contains(&name.as_str()) {
-            kept.push(pair);
-        }
-    }
-    let kept = kept.join("&");
-    Ok((!kept.is_empty()).then_some(kept))
+    let text =
+        "a copy reads from elsewhere with the same credential, which is granted for one path";
+    Err(Refusal::new(Status::Forbidden, "copy-refused", text))
 }
 
-fn put(
+pub(crate) fn put(
     place: &Place,
     value: &[u8],
     headers: &mut HeaderMap,
@@ -254,6 +258,8 @@ fn put(
     };
     let joined = |parts: &[&[u8]]| Zeroizing::new(parts.concat());
     match place {
+        // What is signed is not put in.
+        Place::Aws => Err(unavailable()),
         Place::Bearer => set(header::AUTHORIZATION, joined(&[b"Bearer ", value])),
         Place::Basic(user) => {
             let pair = joined(&[user.as_bytes(), b":", value]);
@@ -337,46 +343,6 @@ impl Watch {
     }
 }
 
-/// Whether a header by this name commonly carries a credential.
-fn is_credential(name: &str) -> bool {
-    name.starts_with("proxy-")
-        || [
-            "authorization",
-            "cookie",
-            "token",
-            "api-key",
-            "apikey",
-            "secret",
-            "password",
-            "credential",
-            "session",
-        ]
-        .iter()
-        .any(|word| name.contains(word))
-        || name.starts_with("x-amz-")
-        || name.starts_with("x-goog-")
-        || name == "x-auth"
-}
-
-fn unescaped(name: &str) -> String {
-    let mut out = Vec::new();
-    let mut rest = name.as_bytes();
-    while let [byte, after @ ..] = rest {
-        rest = after;
-        let digit =
-            |byte: &u8| char::from(*byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
-        if let (b'%', [high, low, after @ ..]) = (byte, after)
-            && let (Some(high), Some(low)) = (digit(high), digit(low))
-        {
-            out.push(high << 4 | low);
-            rest = after;
-        } else {
-            out.push(*byte);
-        }
-    }
-    String::from_utf8_lossy(&out).to_ascii_lowercase()
-}
-
 fn unavailable() -> Refusal {
     let text = "the credential for this host is not available";
     Refusal::new(Status::Forbidden, "secret-unavailable", text)
@@ -385,26 +351,6 @@ fn unavailable() -> Refusal {
 /// Headers that say where a request ends or goes: no secret belongs there.
 const FRAMING: [&str; 6] =
     ["connection", "content-length", "host", "te", "transfer-encoding", "upgrade"];
-
-/// Parameters by which services take credentials in a URL.
-const QUERY_CREDENTIALS: [&str; 16] = [
-    "access_token",
-    "api-key",
-    "api_key",
-    "apikey",
-    "auth",
-    "authorization",
-    "client_secret",
-    "job_token",
-    "key",
-    "oauth_token",
-    "passwd",
-    "password",
-    "private_token",
-    "sig",
-    "signature",
-    "token",
-];
 
 #[cfg(test)]
 mod tests {
@@ -429,32 +375,6 @@ mod tests {
         ] {
             assert!(Place::parse(text).is_err(), "{text}");
         }
-    }
-
-    #[test]
-    fn no_credential_of_the_box_remains() {
-        let mut headers = HeaderMap::new();
-        for name in [
-            "authorization",
-            "proxy-authorization",
-            "cookie",
-            "x-api-key",
-            "private-token",
-            "x-amz-security-token",
-            "x-goog-api-key",
-            "x-auth-token",
-            "range",
-        ] {
-            headers.append(name.parse::<HeaderName>().unwrap(), HeaderValue::from_static("1"));
-            headers.append(name.parse::<HeaderName>().unwrap(), HeaderValue::from_static("2"));
-        }
-        headers.insert("accept", HeaderValue::from_static("*/*"));
-        let query = "a=1&access%5Ftoken=x&KEY=y&b=2&token";
-        let kept = strip(&mut headers, Some(query)).unwrap();
-        assert_eq!(kept.as_deref(), Some("a=1&b=2"));
-        assert_eq!(headers.keys().collect::<Vec<_>>(), ["accept", "accept-encoding"]);
-        let signed = strip(&mut headers, Some("X-Amz-Signature=1")).unwrap_err();
-        assert_eq!(signed.code(), "signed-url-refused");
     }
 
     #[test]

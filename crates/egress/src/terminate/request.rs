@@ -37,6 +37,11 @@ impl HttpRequest {
         self.path.judged()
     }
 
+    /// The path as it is sent.
+    pub(super) fn sent_path(&self) -> &str {
+        self.path.sent()
+    }
+
     /// The query, as it will be sent, before any credential is added.
     pub fn query(&self) -> Option<&str> {
         self.query.as_deref()

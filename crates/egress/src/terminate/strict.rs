@@ -17,19 +17,19 @@ use tokio::time::{Sleep, sleep};
 
 /// What the filter and the server tell each other.
 #[derive(Debug, Default)]
-pub(super) struct Signals {
+pub(crate) struct Signals {
     flaw: Mutex<Option<Refusal>>,
     upgraded: AtomicBool,
 }
 
 impl Signals {
     /// The flaw that closed the connection, once.
-    pub(super) fn take_flaw(&self) -> Option<Refusal> {
+    pub(crate) fn take_flaw(&self) -> Option<Refusal> {
         self.flaw.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     /// From now on the bytes are no HTTP.
-    pub(super) fn upgrade(&self) {
+    pub(crate) fn upgrade(&self) {
         self.upgraded.store(true, Ordering::Release);
     }
 
@@ -40,7 +40,7 @@ impl Signals {
 
 /// A stream of HTTP/1 requests that has been checked. After a flaw it is at its end.
 #[derive(Debug)]
-pub(super) struct Strict<S> {
+pub(crate) struct Strict<S> {
     inner: S,
     signals: Arc<Signals>,
     state: State,
@@ -62,7 +62,7 @@ enum State {
 }
 
 impl<S> Strict<S> {
-    pub(super) fn new(inner: S, signals: Arc<Signals>, head_time: Duration) -> Self {
+    pub(crate) fn new(inner: S, signals: Arc<Signals>, head_time: Duration) -> Self {
         Self {
             inner,
             signals,
@@ -75,7 +75,7 @@ impl<S> Strict<S> {
     }
 
     /// The stream, and what was read of it and not given.
-    pub(super) fn into_parts(self) -> (S, Vec<u8>) {
+    pub(crate) fn into_parts(self) -> (S, Vec<u8>) {
         (self.inner, self.raw)
     }
 

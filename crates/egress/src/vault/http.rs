@@ -21,33 +21,33 @@ use tokio_rustls::TlsConnector;
 use zeroize::{Zeroize as _, Zeroizing};
 
 /// Asks back ends over HTTP.
-pub(super) struct Client {
+pub(crate) struct Client {
     resolver: Resolver,
     tls: OnceLock<Result<Arc<ClientConfig>, ()>>,
 }
 
 /// What is asked.
-pub(super) struct Call {
-    pub(super) method: Method,
+pub(crate) struct Call {
+    pub(crate) method: Method,
     /// Below the base URL's own path, with its query.
-    pub(super) path: String,
-    pub(super) headers: Vec<(HeaderName, HeaderValue)>,
-    pub(super) body: Zeroizing<Vec<u8>>,
+    pub(crate) path: String,
+    pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
+    pub(crate) body: Zeroizing<Vec<u8>>,
 }
 
 /// What was answered.
-pub(super) struct Answer {
-    pub(super) status: u16,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
     body: Zeroizing<Vec<u8>>,
 }
 
 impl Call {
-    pub(super) fn new(method: Method, path: impl Into<String>) -> Self {
+    pub(crate) fn new(method: Method, path: impl Into<String>) -> Self {
         Self { method, path: path.into(), headers: Vec::new(), body: Zeroizing::default() }
     }
 
     /// Adds a header whose value is no secret, or a secret that must not be printed.
-    pub(super) fn header(mut self, name: &'static str, value: &[u8]) -> Result<Self, Fault> {
+    pub(crate) fn header(mut self, name: &'static str, value: &[u8]) -> Result<Self, Fault> {
         let bad =
             |_| Fault::new(FaultKind::Malformed, "a value has characters that no header carries");
         let mut value = HeaderValue::from_bytes(value).map_err(bad)?;
@@ -56,20 +56,20 @@ impl Call {
         Ok(self)
     }
 
-    pub(super) fn body(self, body: Vec<u8>) -> Self {
+    pub(crate) fn body(self, body: Vec<u8>) -> Self {
         Self { body: Zeroizing::new(body), ..self }
     }
 }
 
 impl Answer {
     /// The body as JSON; wiped when it is dropped.
-    pub(super) fn json(&self) -> Result<Json, Fault> {
+    pub(in crate::vault) fn json(&self) -> Result<Json, Fault> {
         let parsed = serde_json::from_slice(&self.body).map(Json);
         parsed.map_err(|_| Fault::new(FaultKind::Malformed, "the answer is no JSON, or cut short"))
     }
 
     /// The body.
-    pub(super) fn bytes(&self) -> &[u8] {
+    pub(crate) fn bytes(&self) -> &[u8] {
         &self.body
     }
 }
@@ -101,18 +101,18 @@ pub(super) fn wipe(value: &mut Value) {
 }
 
 impl Client {
-    pub(super) fn new(resolver: Resolver) -> Self {
+    pub(crate) fn new(resolver: Resolver) -> Self {
         Self { resolver, tls: OnceLock::new() }
     }
 
     /// Believes this configuration's roots instead of the machine's.
-    pub(super) fn believing(resolver: Resolver, tls: Arc<ClientConfig>) -> Self {
+    pub(crate) fn believing(resolver: Resolver, tls: Arc<ClientConfig>) -> Self {
         Self { resolver, tls: OnceLock::from(Ok(tls)) }
     }
 
     /// Sends one call to `base`. A redirect is an answer like any other: it is never followed, since a
     /// credential is in the request.
-    pub(super) async fn send(&self, base: &Upstream, call: Call) -> Result<Answer, Fault> {
+    pub(crate) async fn send(&self, base: &Upstream, call: Call) -> Result<Answer, Fault> {
         let slow =
             || Fault::new(FaultKind::Slow, format!("`{}` does not answer in time", base.target()));
         timeout(CALL_LIMIT, self.exchange(base, call)).await.unwrap_or_else(|_| Err(slow()))

@@ -24,6 +24,12 @@ impl Material {
         Self { fields, lives: None }
     }
 
+    /// Values that others hold too.
+    pub(super) fn shared<const N: usize>(fields: [(&str, Arc<SecretValue>); N]) -> Self {
+        let fields = fields.map(|(name, value)| (name.to_owned(), value)).into_iter().collect();
+        Self { fields, lives: None }
+    }
+
     pub(super) fn living(self, lives: Duration) -> Self {
         Self { lives: Some(lives), ..self }
     }

@@ -28,7 +28,9 @@ impl Vault {
     ) -> Result<(Account, Arc<SecretValue>), SecretError> {
         let declared = self.declared(name)?;
         match &declared.from {
-            Origin::At(_) | Origin::Token(_) => Err(SecretError::Unknown(name.to_string())),
+            Origin::At(_) | Origin::Aws(_) | Origin::Token(_) => {
+                Err(SecretError::Unknown(name.to_string()))
+            }
             Origin::Role(mint) => {
                 let (account, password) = self.role(name, mint, declared).await?;
                 self.hide(name, &password)?;

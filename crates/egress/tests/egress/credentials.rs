@@ -97,6 +97,17 @@ async fn the_boxs_own_credentials_are_taken_out_and_one_is_put_in() {
     assert_eq!(site.last().line, "GET /api?x=1&key=a%26b%3Dc%2Fd-12345");
 }
 
+/// `aws s3 cp` and `pip` ask how long a file is before they fetch it.
+#[tokio::test]
+async fn a_head_tells_its_length() {
+    let site = Site::start(&[b"http/1.1"], echo).await;
+    let way = way(&site, "bearer", Some(VALUE)).await;
+    let get = way.ask("GET /api/x", "", "").await.to_lowercase();
+    let head = way.ask("HEAD /api/x", "", "").await.to_lowercase();
+    assert!(!get.contains("content-length:"), "a masked body has no known length: {get}");
+    assert!(head.contains("content-length:"), "{head}");
+}
+
 /// ATTACKS K04: trailers are the last place for a header.
 #[tokio::test]
 async fn a_credential_in_trailers_goes_nowhere() {

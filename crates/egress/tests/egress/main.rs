@@ -9,6 +9,7 @@
     reason = "a test fails by panicking"
 )]
 
+mod aws;
 mod court;
 mod credentials;
 mod dns;

@@ -232,3 +232,64 @@ async fn a_key_that_is_none_is_said_without_being_shown() {
     }
     assert_eq!(fake.asked().len(), 0);
 }
+
+mod aws {
+    use super::*;
+    use bartizan_egress::vault::{AwsIdentity, AwsRole};
+
+    fn vault(fake: &Fake) -> Vault {
+        let reference = |text: &str| SecretRef::parse(text).unwrap();
+        let role = AwsRole {
+            arn: "arn:aws:iam::123456789012:role/agent".to_owned(),
+            session: "bartizan".to_owned(),
+            external_id: None,
+            lives: Duration::from_hours(1),
+            sts: Upstream::parse(&fake.base()).unwrap(),
+            region: "eu-west-1".to_owned(),
+        };
+        let identity = AwsIdentity {
+            id: reference("env://ID"),
+            secret: reference("env://S"),
+            role: Some(role),
+        };
+        let variables = [("ID", "AKIAOWN"), ("S", "s3cr-own")];
+        let variables = variables.map(|(name, value)| (name.to_owned(), value.into())).into();
+        Vault::builder().environment(variables).declare(name(), Declared::aws(identity)).build()
+    }
+
+    const KEYS: &str = "<AssumeRoleResponse><AssumeRoleResult><Credentials><AccessKeyId>ASIATAKEN</AccessKeyId>\
+        <SecretAccessKey>taken/secret+key=</SecretAccessKey><SessionToken>FwoGtoken==</SessionToken>\
+        </Credentials></AssumeRoleResult></AssumeRoleResponse>";
+
+    #[tokio::test]
+    async fn a_role_is_taken_once_and_its_keys_are_used() {
+        let fake = Fake::start(|_: &Asked| Reply::Json(200, KEYS.to_owned())).await;
+        let vault = vault(&fake);
+        assert_eq!(value(&vault).await, "taken/secret+key=");
+        assert_eq!(value(&vault).await, "taken/secret+key=");
+        let asked = fake.asked();
+        assert_eq!(asked.len(), 1);
+        assert_eq!(
+            asked[0].body,
+            "Action=AssumeRole&Version=2011-06-15&RoleArn=arn%3Aaws%3Aiam%3A%3A123456789012%3Arole%2Fagent\
+             &RoleSessionName=bartizan&DurationSeconds=3600"
+        );
+        assert!(asked[0].whole_head.contains("Credential=AKIAOWN/"), "{}", asked[0].whole_head);
+        assert!(asked[0].whole_head.contains("/eu-west-1/sts/aws4_request"));
+        assert!(!format!("{:?}", asked[0]).contains("s3cr-own"));
+    }
+
+    #[tokio::test]
+    async fn what_holds_no_keys_gives_none() {
+        for (status, body, kind) in [
+            (200, "<AccessKeyId>A</AccessKeyId>".to_owned(), FaultKind::Malformed),
+            (200, KEYS.replace("FwoGtoken==", "a&lt;b"), FaultKind::Malformed),
+            (200, KEYS.replace("FwoGtoken==", ""), FaultKind::Malformed),
+            (403, "<Code>AccessDenied</Code>s3cr".to_owned(), FaultKind::Denied),
+            (500, String::new(), FaultKind::Down),
+        ] {
+            let fake = Fake::start(move |_: &Asked| Reply::Json(status, body.clone())).await;
+            assert_eq!(fault(&vault(&fake)).await, kind);
+        }
+    }
+}

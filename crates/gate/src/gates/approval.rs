@@ -5,13 +5,16 @@ use crate::gates::identity::Principal;
 use crate::gates::{Identified, Listed, Scoped};
 use crate::policy::{Judgement, Policy, PolicyRef, Query, Verdict};
 use crate::refusal::Refusal;
-use bartizan_store::{ApprovalKey, Consumed, Desk};
+use bartizan_store::{ApprovalKey, Consumed, Desk, Endorsement};
+use std::collections::BTreeSet;
 
 /// Proof that policy permits the call with the approvals that it carries.
 #[derive(Debug)]
 pub(crate) struct Cleared {
     policies: Vec<PolicyRef>,
     approvers: Vec<String>,
+    /// Who vouched for a value of it, where the call was let through for that.
+    endorsers: Vec<String>,
     /// Held so that the approval cannot be used for a second call.
     _consumed: Option<Consumed>,
 }
@@ -24,10 +27,15 @@ impl Cleared {
     pub(crate) fn approvers(&self) -> &[String] {
         &self.approvers
     }
+
+    pub(crate) fn endorsers(&self) -> &[String] {
+        &self.endorsers
+    }
 }
 
 /// The gate's answer short of a refusal.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "there is one at a time, and it is moved at once")]
 pub(crate) enum Clearance {
     Clear(Cleared),
     Wait { quorum: u32 },
@@ -38,11 +46,18 @@ pub(crate) fn clear(
     desk: &dyn Desk,
     who: &Identified,
     listed: &Listed,
-    scoped: &Scoped,
+    scoped: &mut Scoped,
 ) -> Result<Clearance, Refusal> {
-    let judged = judge(policy, who, listed, scoped, &[]);
+    let mut judged = judge(policy, who, listed, scoped, &[]);
+    let mut endorsers = Vec::new();
+    if matches!(judged.verdict, Verdict::Ask { .. }) {
+        endorsers = endorse(policy, desk, who, scoped)?;
+        if !endorsers.is_empty() {
+            judged = judge(policy, who, listed, scoped, &[]);
+        }
+    }
     let quorum = match judged.verdict {
-        Verdict::Allow => return Ok(clearance(judged, Vec::new(), None)),
+        Verdict::Allow => return Ok(clearance(judged, Vec::new(), endorsers, None)),
         Verdict::Deny => return Err(denied(listed, scoped, judged)),
         Verdict::Ask { quorum } => quorum,
     };
@@ -70,9 +85,32 @@ pub(crate) fn clear(
             let consumed = desk
                 .consume(&key)
                 .map_err(|error| Refusal::DeskUnavailable { cause: error.to_string() })?;
-            Ok(clearance(judged, approvers, Some(consumed)))
+            Ok(clearance(judged, approvers, endorsers, Some(consumed)))
         }
     }
+}
+
+/// Takes what people have vouched for in this session as the person's own, and says who did.
+fn endorse(
+    policy: &Policy,
+    desk: &dyn Desk,
+    who: &Identified,
+    scoped: &mut Scoped,
+) -> Result<Vec<String>, Refusal> {
+    if !scoped.facts().origins.provenance.worst().is_unnamed() {
+        return Ok(Vec::new());
+    }
+    let known = desk
+        .endorsed(who.session().as_str())
+        .map_err(|error| Refusal::DeskUnavailable { cause: error.to_string() })?;
+    let known: Vec<Endorsement> =
+        known.into_iter().filter(|one| policy.may_approve(&one.approver)).collect();
+    let keys: BTreeSet<_> = known.iter().map(|one| one.key).collect();
+    if !scoped.endorse(&keys) {
+        return Ok(Vec::new());
+    }
+    let endorsers: BTreeSet<String> = known.into_iter().map(|one| one.approver).collect();
+    Ok(endorsers.into_iter().collect())
 }
 
 /// Judges for every ancestor and takes the strictest verdict.
@@ -113,8 +151,18 @@ fn merge(whole: &mut Judgement, one: Judgement) {
     whole.errors.extend(one.errors);
 }
 
-fn clearance(judged: Judgement, approvers: Vec<String>, consumed: Option<Consumed>) -> Clearance {
-    Clearance::Clear(Cleared { policies: judged.policies, approvers, _consumed: consumed })
+fn clearance(
+    judged: Judgement,
+    approvers: Vec<String>,
+    endorsers: Vec<String>,
+    consumed: Option<Consumed>,
+) -> Clearance {
+    Clearance::Clear(Cleared {
+        policies: judged.policies,
+        approvers,
+        endorsers,
+        _consumed: consumed,
+    })
 }
 
 fn denied(listed: &Listed, scoped: &Scoped, judged: Judgement) -> Refusal {

@@ -1,4 +1,4 @@
-//! Would this act leave the smaller box that its agent's role describes? A subagent runs in its session's box. What its own
+//! Would this act leave the smaller box that its agent's role describes? A subagent shares its session's box. What its own
 //! role's box would not let it do there is refused here, early and readable.
 
 use crate::gates::{Identified, Listed, Scoped};
@@ -23,12 +23,24 @@ pub(super) fn check(
 }
 
 fn allowed(confines: &Confines, tool: &ToolDef, scoped: &Scoped, seat: &Seat) -> bool {
-    // A program is held by its box alone; and an agent that this one starts would not be known as its child.
+    // Its own conversation is the session's client's, and leads to the session's model whatever its box may reach.
+    if tool.name().as_str() == CONVERSATION {
+        return true;
+    }
     let has = |kind: TargetKind| tool.targets().iter().any(|target| target.kind() == kind);
-    if has(TargetKind::Command) || STARTS_AGENTS.contains(&tool.name().as_str()) {
+    // A program is held by its box alone; and an agent that this one starts would not be known as its child.
+    if STARTS_AGENTS.contains(&tool.name().as_str()) {
         return false;
     }
-    if (has(TargetKind::Host) || has(TargetKind::Url)) && !confines.network {
+    if has(TargetKind::Command) {
+        return confines.commands && tool.name().as_str() == SHELL;
+    }
+    let reaches = has(TargetKind::Host) || has(TargetKind::Url) || tool.reach().is_some();
+    if reaches && !confines.network {
+        return false;
+    }
+    // A declared command runs in a box of its own, which is the session's and not this role's.
+    if tool.server().as_str() == "tools" && tool.reach().is_none() {
         return false;
     }
     tool.targets().iter().filter(|target| target.kind() == TargetKind::Path).all(|target| {
@@ -47,5 +59,8 @@ fn allowed(confines: &Confines, tool: &ToolDef, scoped: &Scoped, seat: &Seat) ->
     })
 }
 
+const CONVERSATION: &str = "model.request";
+/// The one tool whose commands get a box of the role.
+const SHELL: &str = "Bash";
 /// The tools by which an agent starts another.
 const STARTS_AGENTS: [&str; 2] = ["Agent", "Task"];

@@ -25,6 +25,7 @@ impl Granted {
 pub(crate) fn compute(listed: &Listed, scoped: &Scoped, seat: &Seat) -> Granted {
     let model = listed.tool().server().as_str() == "model";
     let secret = match listed.tool().name().as_str() {
+        _ if listed.tool().secret().is_some() => listed.tool().secret().cloned(),
         "net.connect" => scoped.host().and_then(|host| seat.login(host)).cloned(),
         "net.request" => bound(scoped, seat),
         _ if model => seat.model_secret.clone(),

@@ -7,10 +7,12 @@ use crate::policy::{CommandFact, Facts, HostFact, PathFact};
 use crate::refusal::Refusal;
 use crate::seat::Seat;
 use crate::shape::Checked;
+use crate::taint::Origins;
 use crate::tool::TargetKind;
 use crate::url_path::UrlPath;
 use bartizan_store::Digest;
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 use std::path::Path;
 
 /// Proof that the arguments fit the tool; the act reads its arguments from here.
@@ -36,6 +38,21 @@ impl Scoped {
 
     pub(crate) fn facts(&self) -> &Facts {
         &self.facts
+    }
+
+    /// What the gate found out of where the arguments come from.
+    pub(crate) fn trace(&mut self, origins: Origins) {
+        self.facts.origins = origins;
+    }
+
+    /// Takes endorsed values as the person's own; says whether there were any.
+    pub(crate) fn endorse(&mut self, keys: &BTreeSet<Digest>) -> bool {
+        let endorsed = self.facts.origins.provenance.endorsed(keys);
+        let any = endorsed.is_some();
+        if let Some(provenance) = endorsed {
+            self.facts.origins.provenance = provenance;
+        }
+        any
     }
 
     pub(crate) fn host(&self) -> Option<&HostPort> {
@@ -91,6 +108,9 @@ pub(crate) fn check(
                 scoped.url(tool.server(), seat, text.as_deref().unwrap_or_default())?;
             }
         }
+    }
+    if let Some(fixed) = tool.reach() {
+        scoped.fixed(tool.server(), seat, fixed)?;
     }
     confine::check(who, listed, &scoped, seat)?;
     scoped.request(tool.name().as_str())?;
@@ -160,6 +180,17 @@ impl Scoped {
         let target = url_target(text)
             .map_err(|what| Refusal::ArgumentsInvalid { tool: "url".to_owned(), what })?;
         self.reach(server, seat, target)
+    }
+
+    /// The one host that the tool always reaches. What its arguments point at stays what policies see of it.
+    fn fixed(&mut self, server: &ServerName, seat: &Seat, fixed: &HostPort) -> Result<(), Refusal> {
+        let (host, target) = (self.facts.host.take(), self.target.take());
+        self.reach(server, seat, fixed.clone())?;
+        if host.is_some() {
+            self.facts.host = host;
+        }
+        self.target = target.or_else(|| self.target.take());
+        Ok(())
     }
 
     /// A private address is refused here, before any policy, unless the configuration declares it.

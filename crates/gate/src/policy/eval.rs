@@ -5,6 +5,7 @@ use super::source::PolicyRef;
 use super::{Policy, QUORUM_MAX};
 use crate::name::{AgentId, RoleName};
 use crate::shape::Checked;
+use crate::taint::{Origins, Part};
 use crate::tool::{Fact, ToolDef};
 use cedar_policy::{
     AuthorizationError, Context, Decision, PolicyId, Request, RestrictedExpression,
@@ -44,6 +45,8 @@ pub struct Facts {
     pub host: Option<HostFact>,
     /// What the command is.
     pub command: Option<CommandFact>,
+    /// What the session has read, and where the call's values come from.
+    pub origins: Origins,
 }
 
 /// A canonical path and where it lies.
@@ -203,8 +206,11 @@ impl Policy {
         approvals: u32,
     ) -> Result<Answer, String> {
         let shards = slice.shards(target(query));
-        let reads_input = shards.clone().any(|shard| shard.reads_input);
-        let context = context(query, approvers, approvals, reads_input)?;
+        let reads = Reads {
+            input: shards.clone().any(|shard| shard.reads_input),
+            origins: shards.clone().any(|shard| shard.reads_origins),
+        };
+        let context = context(query, approvers, approvals, reads)?;
         let request = Request::new(
             self.types.agent(query.role.as_str()),
             self.types.action(query.tool.name().as_str()),
@@ -277,12 +283,19 @@ fn denied(error: String) -> Judgement {
     Judgement { verdict: Verdict::Deny, policies: Vec::new(), errors: vec![error] }
 }
 
+/// What a slice's policies could look at that costs something to build.
+#[derive(Clone, Copy)]
+struct Reads {
+    input: bool,
+    origins: bool,
+}
+
 /// The context of a request, of the very types that the schema gives the tool.
 fn context(
     query: &Query<'_>,
     approvers: &BTreeSet<&str>,
     approvals: u32,
-    reads_input: bool,
+    reads: Reads,
 ) -> Result<Context, String> {
     let text = |text: &str| RestrictedExpression::new_string(text.to_owned());
     let flag = RestrictedExpression::new_bool;
@@ -292,13 +305,26 @@ fn context(
         ("approvers", RestrictedExpression::new_set(approvers.iter().map(|name| text(name)))),
         ("depth", RestrictedExpression::new_long(query.depth.into())),
     ];
-    if reads_input {
+    if reads.origins {
+        let Origins { taint, .. } = &query.facts.origins;
+        let taint = [
+            ("score", RestrictedExpression::new_long(taint.score.into())),
+            (
+                "sources",
+                RestrictedExpression::new_set(taint.sources.iter().map(|source| text(source))),
+            ),
+            ("tainted", flag(taint.tainted)),
+        ];
+        pairs.push(("taint", record(taint)?));
+        pairs.push(("provenance", provenance(query)?));
+    }
+    if reads.input {
         pairs.push(("input", query.input.cedar()));
     }
     let missing = |fact: &str| {
         format!("the gate did not work out the {fact} of a call of `{}`", query.tool.name())
     };
-    let Facts { path, host, command } = query.facts;
+    let Facts { path, host, command, origins: _ } = query.facts;
     if query.tool.has(Fact::Path) {
         let path = path.as_ref().ok_or_else(|| missing("path"))?;
         pairs.push(("path", text(&path.path)));
@@ -319,6 +345,39 @@ fn context(
     }
     let pairs = pairs.into_iter().map(|(name, value)| (name.to_owned(), value));
     Context::from_pairs(pairs).map_err(|error| error.to_string())
+}
+
+fn provenance(query: &Query<'_>) -> Result<RestrictedExpression, String> {
+    let found = &query.facts.origins.provenance;
+    let origin = |part: &Part| RestrictedExpression::new_string(found.of(part).as_str().to_owned());
+    let mut pairs = vec![
+        ("carries", RestrictedExpression::new_bool(found.carries)),
+        ("lifted", RestrictedExpression::new_bool(found.is_lifted())),
+        ("ordered", RestrictedExpression::new_bool(found.is_ordered())),
+        ("worst", RestrictedExpression::new_string(found.worst().as_str().to_owned())),
+    ];
+    pairs.extend(query.tool.parts().map(|name| {
+        let part = match name {
+            "command" => Part::Command,
+            "host" => Part::Host,
+            "path" => Part::Path,
+            _ => Part::Url,
+        };
+        (name, origin(&part))
+    }));
+    let fields = query.tool.authority();
+    if !fields.is_empty() {
+        let fields = fields.iter().map(|field| (&**field, origin(&Part::Argument(field.clone()))));
+        pairs.push(("argument", record(fields)?));
+    }
+    record(pairs)
+}
+
+fn record<'a>(
+    pairs: impl IntoIterator<Item = (&'a str, RestrictedExpression)>,
+) -> Result<RestrictedExpression, String> {
+    let pairs = pairs.into_iter().map(|(name, value)| (name.to_owned(), value));
+    RestrictedExpression::new_record(pairs).map_err(|error| error.to_string())
 }
 
 /// The text that a short form's pattern is compared with.
@@ -354,6 +413,8 @@ mod tests {
     use proptest::prelude::*;
     use serde_json::json;
 
+    const ALL: Reads = Reads { input: true, origins: true };
+
     fn role(name: &str) -> RoleName {
         RoleName::parse(name).unwrap()
     }
@@ -372,6 +433,7 @@ mod tests {
             }),
             host: Some(HostFact { host: "github.com".into(), port: 443, private: false }),
             command: Some(CommandFact { command: "git push".into(), credentials: false }),
+            origins: Origins::default(),
         }
     }
 
@@ -403,7 +465,7 @@ mod tests {
                 facts: &facts,
                 approvers: &[],
             };
-            let context = context(&query, &BTreeSet::from(["local:anna"]), 1, true).unwrap();
+            let context = context(&query, &BTreeSet::from(["local:anna"]), 1, ALL).unwrap();
             let action = format!("Action::{}", crate::policy::short::quote(&name)).parse().unwrap();
             context.validate(&schema, &action).unwrap_or_else(|error| panic!("{name}: {error}"));
         }
@@ -505,7 +567,7 @@ mod tests {
                         policy.types.agent(role.as_str()),
                         policy.types.action(tool.name().as_str()),
                         policy.types.server(tool.server().as_str()),
-                        context(&query, &BTreeSet::new(), 0, true).unwrap(),
+                        context(&query, &BTreeSet::new(), 0, ALL).unwrap(),
                         None,
                     ).unwrap();
                     let cedar = policy.authorizer.is_authorized(&request, &whole, &policy.entities);

@@ -1,7 +1,8 @@
 //! Is this a policy set at all? Parsed, named, checked against the schema; every mistake with its place.
 
+use super::named::{self, Name};
 use super::schema::{Kind, Types};
-use super::short::{self, Flaw};
+use super::short::{self, Drafted, Flaw};
 use super::source::{Layer, PolicyError, PolicyRef, RuleVerdict, ShortForm, Source};
 use crate::tool::Catalogue;
 use cedar_policy::{
@@ -22,6 +23,10 @@ pub(crate) struct Entry {
     pub(crate) literal: Option<String>,
     /// Whether it could look at `context.input`; when no policy of a slice does, it is not built.
     pub(crate) reads_input: bool,
+    /// Whether it could look at `context.taint` or `context.provenance`.
+    pub(crate) reads_origins: bool,
+    /// The values that it names, when it is a permit.
+    pub(crate) names: Vec<Name>,
     /// Whether it could look at approvals; when none does, nobody needs to be imagined.
     pub(crate) reads_approvals: bool,
 }
@@ -137,6 +142,8 @@ impl<'a> Loader<'a> {
             text: source.text.get(start..end).unwrap_or_default().to_owned(),
             literal: None,
             reads_input: reads("input"),
+            reads_origins: reads("taint") || reads("provenance"),
+            names: if source.layer == Layer::Builtin { Vec::new() } else { named::names(policy) },
             reads_approvals: reads("approv"),
         });
     }
@@ -243,21 +250,28 @@ impl<'a> Loader<'a> {
         match short::draft(form, self.catalogue, narrow) {
             Err(Flaw { message, remedy }) => self.misformed(form, message, remedy),
             Ok(drafted) => {
-                for text in [drafted.permit, drafted.forbid].into_iter().flatten() {
-                    self.drafted(form, &id, text, drafted.literal.clone());
+                let Drafted { permit, forbid, literal, names } = drafted;
+                for text in [permit, forbid].into_iter().flatten() {
+                    self.drafted(form, &id, text, literal.clone(), names);
                 }
             }
         }
     }
 
-    fn drafted(&mut self, form: &ShortForm, id: &str, text: String, literal: Option<String>) {
+    fn drafted(
+        &mut self,
+        form: &ShortForm,
+        id: &str,
+        text: String,
+        literal: Option<String>,
+        names: bool,
+    ) {
         let internal = PolicyId::new(format!("p{}", self.entries.len()));
         match Cedar::parse(Some(internal), &text) {
             Err(error) => {
                 self.misformed(form, error.to_string(), "write it as a Cedar policy".to_owned());
             }
             Ok(cedar) => self.entries.push(Entry {
-                cedar,
                 layer: form.layer,
                 at: PolicyRef {
                     id: id.to_owned(),
@@ -265,9 +279,17 @@ impl<'a> Loader<'a> {
                     line: form.place.line,
                 },
                 reads_input: text.contains("context.input"),
+                reads_origins: text.contains("context.taint")
+                    || text.contains("context.provenance"),
+                names: match &literal {
+                    _ if !names || cedar.effect() == Effect::Forbid => Vec::new(),
+                    Some(literal) => vec![Name::Exact(literal.clone())],
+                    None => named::names(&cedar),
+                },
                 text,
                 literal,
                 reads_approvals: matches!(form.verdict, RuleVerdict::Ask { .. }),
+                cedar,
             }),
         }
     }

@@ -55,6 +55,13 @@ fn context(tool: &ToolDef) -> Value {
         ("approvers", json!({ "type": "Set", "element": text.clone() })),
         ("depth", long.clone()),
         ("input", record(tool.shape().record())),
+        ("provenance", provenance(tool)),
+        (
+            "taint",
+            json!({ "type": "Record", "attributes": {
+                "score": long, "sources": { "type": "Set", "element": text }, "tainted": flag,
+            } }),
+        ),
     ]);
     if tool.has(Fact::Path) {
         attributes.insert("path", text.clone());
@@ -72,6 +79,27 @@ fn context(tool: &ToolDef) -> Value {
         attributes.insert("credentials", flag);
     }
     json!(attributes)
+}
+
+/// Where the call's values come from: the worst of them all, and each by its name.
+fn provenance(tool: &ToolDef) -> Value {
+    let text = json!({ "type": "String" });
+    let flag = json!({ "type": "Boolean" });
+    let mut attributes = BTreeMap::from([
+        ("carries", flag.clone()),
+        ("lifted", flag.clone()),
+        ("ordered", flag),
+        ("worst", text.clone()),
+    ]);
+    for part in tool.parts() {
+        attributes.insert(part, text.clone());
+    }
+    if !tool.authority().is_empty() {
+        let fields: Map<String, Value> =
+            tool.authority().iter().map(|field| (field.clone(), text.clone())).collect();
+        attributes.insert("argument", json!({ "type": "Record", "attributes": fields }));
+    }
+    json!({ "type": "Record", "attributes": attributes })
 }
 
 fn record(record: &Record) -> Value {

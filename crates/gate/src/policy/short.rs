@@ -1,6 +1,7 @@
 //! What does `Read(src/*)` mean? Short forms of the configuration become Cedar text.
 
 mod net;
+mod when;
 
 use super::load::nearest;
 use super::schema::server_group;
@@ -16,6 +17,8 @@ pub(crate) struct Drafted {
     pub(crate) forbid: Option<String>,
     /// The one target that the form can match, when it has no wildcard.
     pub(crate) literal: Option<String>,
+    /// Whether what it permits is named by it. A form with a condition speaks of what is not.
+    pub(crate) names: bool,
 }
 
 /// What is wrong with a short form, and what to write instead.
@@ -30,9 +33,10 @@ pub(crate) fn draft(
     catalogue: &Catalogue,
     narrow: bool,
 ) -> Result<Drafted, Flaw> {
-    let (name, pattern) = split(&form.pattern)?;
+    let (written, when) = when::split(&form.pattern, form.verdict)?;
+    let (name, pattern) = split(written)?;
     if name == "net" {
-        return net::draft(form, pattern, narrow);
+        return net::draft(form, pattern, when, narrow);
     }
     let tools = matching(name, catalogue)?;
     let target = pattern.map(|pattern| target(name, pattern, &tools, form.verdict)).transpose()?;
@@ -42,7 +46,9 @@ pub(crate) fn draft(
         None => (None, None),
     };
     let write = |effect: &str, approvals: Option<String>| {
-        let conditions: Vec<String> = condition.iter().cloned().chain(approvals).collect();
+        let when = when.map(|when| when.cedar().to_owned());
+        let conditions: Vec<String> =
+            condition.iter().cloned().chain(when).chain(approvals).collect();
         if conditions.is_empty() {
             return format!("{effect}({scope});");
         }
@@ -57,7 +63,7 @@ pub(crate) fn draft(
             (Some(permit), Some(write("forbid", Some(format!("context.approvals < {quorum}")))))
         }
     };
-    Ok(Drafted { permit: permit.filter(|_| !narrow), forbid, literal })
+    Ok(Drafted { permit: permit.filter(|_| !narrow), forbid, literal, names: when.is_none() })
 }
 
 fn check_quorum(quorum: u32) -> Result<(), Flaw> {
@@ -384,7 +390,7 @@ mod tests {
 
     fn cedar(verdict: RuleVerdict, pattern: &str) -> String {
         match draft(&form(verdict, pattern), &Catalogue::builtin().unwrap(), false) {
-            Ok(Drafted { permit, forbid, literal }) => {
+            Ok(Drafted { permit, forbid, literal, .. }) => {
                 let literal = literal.map(|literal| format!("only {literal}"));
                 [permit, forbid, literal].into_iter().flatten().collect::<Vec<_>>().join("\n")
             }
@@ -444,6 +450,7 @@ mod tests {
             "Agent(x)",
             "mcp__none__*",
             "R\u{202e}ead",
+            "Read when tainted",
         ];
         let all: Vec<String> = cases
             .iter()
@@ -461,6 +468,17 @@ mod tests {
         for quorum in [0, 6, u32::MAX] {
             assert!(cedar(RuleVerdict::Ask { quorum }, "Bash").starts_with("error"));
         }
+    }
+
+    #[test]
+    fn a_condition_narrows_and_never_allows() {
+        let ask = RuleVerdict::Ask { quorum: 1 };
+        insta::assert_snapshot!(cedar(ask, "Bash(git push*) when lifted"));
+        insta::assert_snapshot!(cedar(ask, "net(POST *.example.com) when unnamed"));
+        insta::assert_snapshot!(cedar(RuleVerdict::Deny, "effect:irreversible when carries"));
+        insta::assert_snapshot!(cedar(RuleVerdict::Deny, "Bash(x when y)"));
+        assert!(cedar(RuleVerdict::Allow, "Bash when tainted").starts_with("error"));
+        assert!(cedar(ask, "Bash when hungry").starts_with("error"));
     }
 
     #[test]

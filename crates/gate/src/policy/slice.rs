@@ -5,6 +5,7 @@
 //! nor forbid, nor fail. Short forms without a wildcard are also filed under the one target they match.
 
 use super::load::Entry;
+use super::named::{self, Name};
 use super::schema::{Types, server_group};
 use super::source::Roles;
 use crate::name::{RoleName, ToolName};
@@ -13,7 +14,7 @@ use cedar_policy::{
     ActionConstraint, Effect, EntityTypeName, EntityUid, Policy as Cedar, PolicySet,
     PrincipalConstraint, ResourceConstraint,
 };
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::OnceLock;
 
 /// Every slice, by role and tool.
@@ -29,6 +30,9 @@ pub(crate) struct Index {
 pub(crate) struct Slice {
     base: Shard,
     literal: HashMap<String, Shard>,
+    /// The values that its permits name, and the patterns of others.
+    named: HashSet<String>,
+    patterns: Vec<Vec<String>>,
     /// Whether one of them is a permit.
     pub(crate) permits: bool,
 }
@@ -39,6 +43,7 @@ pub(crate) struct Shard {
     members: Vec<usize>,
     built: OnceLock<Option<PolicySet>>,
     pub(crate) reads_input: bool,
+    pub(crate) reads_origins: bool,
     pub(crate) reads_approvals: bool,
 }
 
@@ -78,13 +83,26 @@ impl Index {
 impl Slice {
     fn add(&mut self, number: usize, entry: &Entry) {
         self.permits |= entry.cedar.effect() == Effect::Permit;
+        for name in &entry.names {
+            match name {
+                Name::Exact(value) => drop(self.named.insert(value.to_ascii_lowercase())),
+                Name::Like(parts) => self.patterns.push(parts.clone()),
+            }
+        }
         let shard = match &entry.literal {
             None => &mut self.base,
             Some(target) => self.literal.entry(target.clone()).or_default(),
         };
         shard.members.push(number);
         shard.reads_input |= entry.reads_input;
+        shard.reads_origins |= entry.reads_origins;
         shard.reads_approvals |= entry.reads_approvals;
+    }
+
+    /// Whether a permit names this value.
+    pub(crate) fn names(&self, value: &str) -> bool {
+        let value = value.to_ascii_lowercase();
+        self.named.contains(&value) || self.patterns.iter().any(|parts| named::fits(parts, &value))
     }
 
     /// What can match a call on `target`.

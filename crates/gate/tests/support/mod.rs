@@ -88,6 +88,15 @@ impl Fixture {
         Self::within(catalogue, policy, "coder", "leaf", Some(confines))
     }
 
+    /// As [`Fixture::new`], with tools of the test's own besides.
+    pub(crate) fn with_tools(tools: &str, rules: &[ShortForm]) -> Self {
+        let roles = Roles::new([(role("coder"), Vec::new())]).unwrap();
+        let mut catalogue = Catalogue::builtin().unwrap();
+        catalogue.add(tools).unwrap();
+        let policy = Policy::load(&[], rules, &roles, &catalogue, &[]).unwrap();
+        Self::on(catalogue, policy, "coder", "coder")
+    }
+
     fn on(catalogue: Catalogue, policy: Policy, parent: &str, child: &str) -> Self {
         Self::within(catalogue, policy, parent, child, None)
     }
@@ -132,6 +141,14 @@ impl Fixture {
 
     pub(crate) fn decide(&self, (tool, arguments): (&str, Value)) -> Result<Decision, Refusal> {
         self.pipeline.decide(Proposed::new(&self.caller, Door::Hook, tool, arguments))
+    }
+
+    /// The caller of another session, behind the same gate.
+    pub(crate) fn another(&self, session: &str, argv: &[&str]) -> Caller {
+        let seat =
+            Seat { session: SessionId::parse(session).unwrap(), ..self.caller.seat().clone() };
+        let argv: Vec<String> = argv.iter().map(ToString::to_string).collect();
+        self.pipeline.admit(seat, &argv, Map::new()).unwrap()
     }
 
     /// Proposes a call that must be asked, and returns the question's id.

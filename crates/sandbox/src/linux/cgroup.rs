@@ -142,6 +142,19 @@ impl Groups {
         fs::read_to_string(self.memory.as_ref()?.join(file)).ok()?.trim().parse().ok()
     }
 
+    /// Most processes and threads at once. Only version 2 counts them for a box.
+    pub(crate) fn peak_pids(&self) -> Option<u64> {
+        let own = self.memory.as_ref().filter(|_| self.version2)?;
+        fs::read_to_string(own.join("pids.peak")).ok()?.trim().parse().ok()
+    }
+
+    /// Forks refused by the limit.
+    pub(crate) fn refused_forks(&self) -> Option<u64> {
+        let own = self.memory.as_ref().filter(|_| self.version2)?;
+        let events = fs::read_to_string(own.join("pids.events")).ok()?;
+        events.lines().find_map(|line| line.strip_prefix("max ")?.trim().parse().ok())
+    }
+
     /// Processes killed for want of memory.
     pub(crate) fn oom_kills(&self) -> Option<u64> {
         let file = if self.version2 { "memory.events" } else { "memory.oom_control" };
@@ -332,8 +345,11 @@ mod tests {
         let events = "low 0\nhigh 0\nmax 9\noom 3\noom_kill 2\noom_group_kill 1\n";
         let (_parent, groups) = fake(&[("memory.peak", "4096000\n"), ("memory.events", events)]);
         assert_eq!((groups.peak_bytes(), groups.oom_kills()), (Some(4_096_000), Some(2)));
-        let (_parent, groups) = fake(&[("memory.events", "nonsense")]);
+        let (_parent, groups) = fake(&[("pids.peak", "97\n"), ("pids.events", "max 31\n")]);
+        assert_eq!((groups.peak_pids(), groups.refused_forks()), (Some(97), Some(31)));
+        let (_parent, groups) = fake(&[("memory.events", "nonsense"), ("pids.events", "31")]);
         assert_eq!((groups.peak_bytes(), groups.oom_kills()), (None, None));
+        assert_eq!((groups.peak_pids(), groups.refused_forks()), (None, None));
     }
 
     #[test]

@@ -308,3 +308,22 @@ fn the_filter_finds_questions_by_session_and_state() {
     assert_eq!(count(Some("s-2"), Some(QuestionState::Approved)), 0);
     assert_eq!(count(Some("s-3"), None), 0);
 }
+
+#[test]
+fn an_endorsement_is_of_its_session_and_of_whoever_approved() {
+    let (dir, store) = open();
+    let question = store.ask(new("mail")).unwrap();
+    let key = Digest::of(b"value");
+    assert!(store.endorse(&question.id, "anna", &[key]).is_err(), "nobody has approved yet");
+    yes(&store, &question, "anna");
+    assert!(store.endorse(&question.id, "ben", &[key]).is_err(), "somebody else's approval");
+    assert!(store.endorse(&question.id, "anna", &[]).is_err());
+    store.endorse(&question.id, "anna", &[key]).unwrap();
+    store.endorse(&question.id, "anna", &[key]).unwrap();
+    let endorsed = store.endorsed("s-1").unwrap();
+    assert_eq!(endorsed.len(), 1);
+    assert_eq!((endorsed[0].key, &*endorsed[0].approver), (key, "anna"));
+    assert!(store.endorsed("s-2").unwrap().is_empty());
+    drop(store);
+    assert_whole(dir.path());
+}

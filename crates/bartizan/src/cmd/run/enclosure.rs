@@ -4,9 +4,9 @@
 use crate::cli::{RequiredTier, RunArgs};
 use crate::client::Outfit;
 use crate::cmd::run::surroundings::Surroundings;
-use crate::config::{BoxSettings, Network, WorkspaceMode as Configured};
-use crate::doors::hook;
+use crate::config::{BoxSettings, Network, Rest, WorkspaceMode as Configured};
 use crate::doors::run::terminal;
+use crate::doors::{commands, hook};
 use bartizan_sandbox::{
     Accept, Access, BoundSocket, BoxSpec, Limits, Reach, Stdio, Stream, SyntheticFile, WindowSize,
     WorkspaceMode,
@@ -34,6 +34,10 @@ pub(crate) fn specify(
             host: hidden.hook_socket.to_path_buf(),
             inside: PathBuf::from(hook::SOCKET),
         });
+        if let Some(socket) = hidden.command_socket {
+            let inside = PathBuf::from(commands::SOCKET);
+            sockets.push(BoundSocket { host: socket.to_path_buf(), inside });
+        }
         synthetic.extend(outfit.files.into_iter().map(|file| SyntheticFile {
             path: file.path,
             contents: file.contents,
@@ -60,12 +64,62 @@ pub(crate) fn specify(
             Network::None => Reach::Loopback,
             Network::Model | Network::Gated => Reach::Captured,
         },
-        inner_boxes: false,
+        inner_boxes: hidden.command_socket.is_some(),
         never_visible: vec![hidden.state.to_path_buf(), hidden.config.to_path_buf()],
         limits: limits(settings),
         user: USER.to_owned(),
         stdio: stdio(),
     }
+}
+
+/// The box of a role within the session's: what both would show, the smaller of each limit.
+pub(crate) fn narrower(
+    outer: &BoxSpec,
+    session: &BoxSettings,
+    own: &BoxSettings,
+    root: &Path,
+) -> BoxSpec {
+    let mut spec = outer.clone();
+    spec.readable.retain(|path| {
+        path != root && (!session.readable.contains(path) || own.readable.contains(path))
+    });
+    if let Some(folder) = &own.folder {
+        spec.workspace = root.join(folder);
+        if own.rest == Rest::ReadOnly && outer.workspace == root {
+            spec.readable.push(root.to_path_buf());
+        }
+    }
+    if own.workspace == Configured::ReadOnly || outer.workspace_mode == WorkspaceMode::ReadOnly {
+        spec.workspace_mode = WorkspaceMode::ReadOnly;
+    }
+    if own.network != Network::Gated || session.network != Network::Gated {
+        spec.network = Reach::Loopback;
+    }
+    // The client's own files, its key and our sockets are not for its commands.
+    spec.sockets.clear();
+    spec.synthetic.retain(|file| {
+        file.access == Access::ReadOnly && !file.path.starts_with("/etc/claude-code")
+    });
+    spec.env.retain(|(name, _)| {
+        let name = name.to_string_lossy();
+        !name.starts_with("ANTHROPIC_") && !name.starts_with("CLAUDE")
+    });
+    let own = limits(own);
+    let least = |one: Option<u32>, other: Option<u32>| one.into_iter().chain(other).min();
+    spec.limits = Limits {
+        memory_bytes: own.memory_bytes.min(outer.limits.memory_bytes),
+        // Counted with those of the session, which must stay able to start some.
+        pids: outer.limits.pids / 4 * 3,
+        cpu_percent: least(own.cpu_percent, outer.limits.cpu_percent),
+        file_size: own.file_size.min(outer.limits.file_size),
+        open_files: own.open_files.min(outer.limits.open_files),
+        wall: own.wall.into_iter().chain(outer.limits.wall).min(),
+        ..outer.limits
+    };
+    spec.stdio = Stdio::piped();
+    spec.inner_boxes = false;
+    spec.cwd = spec.workspace.clone();
+    spec
 }
 
 /// What belongs to us and is bound into the box only where it must be.
@@ -77,6 +131,8 @@ pub(crate) struct Hidden<'a> {
     pub(crate) config: &'a Path,
     /// This session's hook socket.
     pub(crate) hook_socket: &'a Path,
+    /// The socket of the commands that get a box of their own, if any do.
+    pub(crate) command_socket: Option<&'a Path>,
     /// This program, which the client's hooks start.
     pub(crate) bartizan: &'a Path,
     /// The session's id.

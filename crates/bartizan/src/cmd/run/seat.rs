@@ -22,13 +22,15 @@ pub(crate) struct Sitter<'a> {
     pub(crate) session: &'a SessionId,
     /// The program that is run.
     pub(crate) program: &'a Path,
+    /// Whether the shell commands of subagents get boxes of their roles.
+    pub(crate) boxes_commands: bool,
     /// Where the model route leads, if there is one.
     pub(crate) model: Option<&'a HostPort>,
 }
 
 /// Makes the seat.
 pub(crate) fn take(sitter: &Sitter<'_>) -> Result<Seat, Failure> {
-    let Sitter { config, role, around, session, program, model } = *sitter;
+    let Sitter { config, role, around, session, program, boxes_commands, model } = *sitter;
     let subagents = config.roles.iter().flat_map(|(parent, role)| {
         role.subagents.iter().map(|(kind, role)| ((parent.clone(), kind.clone()), role.clone()))
     });
@@ -46,7 +48,7 @@ pub(crate) fn take(sitter: &Sitter<'_>) -> Result<Seat, Failure> {
         home: around.home.clone(),
         visible: shown.filter_map(|path| CanonicalPath::absolute(&path)).collect(),
         subagents: subagents.collect(),
-        confined: confined(config, role, &around.root),
+        confined: confined(config, role, &around.root, boxes_commands),
         private: config.egress.private().cloned().collect(),
         model_upstream: model.cloned(),
         model_secret: model.and_then(|_| SecretName::parse("model").ok()),
@@ -56,11 +58,21 @@ pub(crate) fn take(sitter: &Sitter<'_>) -> Result<Seat, Failure> {
 }
 
 /// The roles whose box is narrower than the session's, which is the one that their agents run in.
-fn confined(config: &Config, session: &RoleName, root: &Path) -> BTreeMap<RoleName, Confines> {
+fn confined(
+    config: &Config,
+    session: &RoleName,
+    root: &Path,
+    boxes_commands: bool,
+) -> BTreeMap<RoleName, Confines> {
     let whole = config.box_of(session);
     let others = config.roles.iter().filter(|(name, _)| *name != session);
     let narrower = others.filter(|(_, role)| is_narrower(&role.enclosure, &whole, root));
-    narrower.map(|(name, role)| (name.clone(), confines(&role.enclosure, root))).collect()
+    narrower
+        .map(|(name, role)| {
+            let confines = confines(&role.enclosure, root);
+            (name.clone(), Confines { commands: boxes_commands, ..confines })
+        })
+        .collect()
 }
 
 /// Whether a box shows or allows less than the session's. Limits do not count: those of a session are for all its agents
@@ -81,6 +93,7 @@ fn confines(own: &BoxSettings, root: &Path) -> Confines {
     let at = |path: &Path| CanonicalPath::absolute(path);
     let folder = own.folder.as_ref().map_or_else(|| root.to_path_buf(), |folder| root.join(folder));
     Confines {
+        commands: false,
         network: own.network == Network::Gated,
         reads: if own.rest == Rest::ReadOnly { at(root) } else { at(&folder) },
         writes: if own.workspace == WorkspaceMode::ReadOnly { None } else { at(&folder) },

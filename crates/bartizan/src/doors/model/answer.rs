@@ -1,12 +1,12 @@
 //! What of the model's answer may reach the client, and when? Everything passes as it arrives, but a call is
 //! held until it is whole, and judged before the client has heard of it.
 
-use super::json::{Doc, Edits, Node, quoted};
 use super::verdict::{Bench, Call, Verdict};
 use crate::doors::calls::STAND_IN;
 use bartizan_egress::model::Filter;
 use bartizan_gate::call::Door;
 use bartizan_scan::display_line;
+use bartizan_scan::json::{Doc, Edits, Node, quoted};
 use bytes::Bytes;
 use std::collections::{BTreeSet, HashMap};
 use std::future::Future as _;

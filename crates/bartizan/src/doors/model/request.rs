@@ -2,9 +2,9 @@
 //! and each call and result in its conversation is held against the register. Bytes that need no change
 //! leave as they came, so that the model's prompt cache still hits.
 
-use super::json::{Doc, Edits, Node, quoted};
 use super::scrub::{Found, SKILL, Scrub, machine_part, system_note};
 use crate::doors::calls::{Act, Answered, Calls, Seen, StandIn};
+use bartizan_scan::json::{Doc, Edits, Node, quoted};
 use bartizan_scan::{Trust, display_line};
 use std::collections::{BTreeSet, HashMap};
 use std::fmt::Write as _;
@@ -15,6 +15,30 @@ pub(super) struct Against<'a> {
     pub(super) scrub: &'a Scrub,
     pub(super) calls: &'a Calls,
     pub(super) workspace: &'a str,
+    pub(super) ears: &'a dyn Ears,
+    /// Whether it is the main agent's: what the user says to a subagent, an agent says.
+    pub(super) main: bool,
+}
+
+/// Who takes note of what a request tells.
+pub(super) trait Ears {
+    /// The person's own words.
+    fn heard(&self, text: &str);
+    /// Text from outside: the tool that returned it, or who vouches for it.
+    fn read(&self, source: &str, from: From<'_>, text: &str);
+}
+
+/// Where text from outside comes from.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum From<'a> {
+    Tool(&'a str),
+    Client(Trust),
+}
+
+impl std::fmt::Debug for dyn Ears + '_ {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Ears")
+    }
 }
 
 /// A request that may go, in the form in which it goes.
@@ -60,6 +84,7 @@ pub(super) fn read(body: &[u8], against: Against<'_>) -> Result<Read, Unfit> {
         notes: Notes::default(),
         tools: HashMap::new(),
         results: Vec::new(),
+        person: false,
     };
     reader.body()?;
     let Reader { edits, notes, results, .. } = reader;
@@ -75,6 +100,9 @@ struct Reader<'a> {
     /// Which tool each call in the conversation is of.
     tools: HashMap<String, String>,
     results: Vec<(String, bool, usize)>,
+    /// Whether the user's texts in it are a person's. A request without tools is the client's own, and its user text
+    /// may be a page that is to be summed up.
+    person: bool,
 }
 
 impl<'a> Reader<'a> {
@@ -90,7 +118,9 @@ impl<'a> Reader<'a> {
             )));
         }
         self.notes.model = display_line(&doc.text_of(root, "model").unwrap_or_default(), 128);
-        for tool in root.get("tools").and_then(Node::items).unwrap_or_default() {
+        let tools = root.get("tools").and_then(Node::items).unwrap_or_default();
+        self.person = self.against.main && !tools.is_empty();
+        for tool in tools {
             self.tool(tool)?;
         }
         let messages = root.get("messages").and_then(Node::items);
@@ -363,14 +393,22 @@ impl<'a> Reader<'a> {
         let found = &mut self.notes.found;
         let scrub = self.against.scrub;
         let Some(part) = machine_part(&text) else {
+            if self.person && !text.starts_with(CONTINUED) {
+                self.against.ears.heard(&text);
+            }
             let clean = scrub.clean(&text, found);
             self.put(node, &text, &clean);
             return Ok(());
         };
         let piece = |range: std::ops::Range<usize>| text.get(range).unwrap_or_default();
+        if self.person {
+            self.against.ears.heard(piece(0..part.start));
+            self.against.ears.heard(piece(part.end..text.len()));
+        }
         let before = scrub.clean(piece(0..part.start), found);
         let machine = piece(part.clone());
         let (source, trust) = origin(machine);
+        self.against.ears.read(source, From::Client(trust), machine);
         let framed = scrub.frame_text(source, trust, machine, found);
         let after = scrub.clean(piece(part.end..text.len()), found);
         self.notes.framed += 1;
@@ -382,6 +420,7 @@ impl<'a> Reader<'a> {
     fn client_text(&mut self, node: &'a Node) -> Result<(), Unfit> {
         let text = self.doc.text(node).ok_or_else(|| unread("a text is no text"))?;
         let (source, trust) = origin(&text);
+        self.against.ears.read(source, From::Client(trust), &text);
         let framed = self.against.scrub.frame_text(source, trust, &text, &mut self.notes.found);
         self.notes.framed += 1;
         self.put(node, &text, &framed);
@@ -390,6 +429,8 @@ impl<'a> Reader<'a> {
 
     fn framed(&mut self, node: &'a Node, place: &Place) -> Result<(), Unfit> {
         let text = self.doc.text(node).ok_or_else(|| unread("a text is no text"))?;
+        let from = place.tool.as_deref().map_or(From::Client(place.trust), From::Tool);
+        self.against.ears.read(&place.source, from, &text);
         let found = &mut self.notes.found;
         let scrub = self.against.scrub;
         let framed = match &place.call {
@@ -436,17 +477,20 @@ struct Place {
     call: Option<String>,
     source: String,
     trust: Trust,
+    tool: Option<String>,
 }
 
 impl Place {
     fn user() -> Self {
-        Self { call: None, source: "attachment".to_owned(), trust: Trust::Untrusted }
+        let source = "attachment".to_owned();
+        Self { call: None, source, trust: Trust::Untrusted, tool: None }
     }
 
     fn result(id: &str, tool: &str) -> Self {
         let trust =
             if WORKSPACE_TOOLS.contains(&tool) { Trust::Workspace } else { Trust::Untrusted };
-        Self { call: Some(format!("call {id}")), source: format!("result of {tool}"), trust }
+        let (call, source) = (Some(format!("call {id}")), format!("result of {tool}"));
+        Self { call, source, trust, tool: Some(tool.to_owned()) }
     }
 
     /// One part of it, with markers of its own.
@@ -457,7 +501,7 @@ impl Place {
             write!(call, " {at}").unwrap_or_default();
             call
         });
-        Self { call, source: self.source.clone(), trust: self.trust }
+        Self { call, source: self.source.clone(), trust: self.trust, tool: self.tool.clone() }
     }
 }
 
@@ -503,6 +547,8 @@ fn unread(what: &str) -> Unfit {
     Unfit::Unread(what.to_owned())
 }
 
+/// How the client begins a summary that the model has written, in a message that is marked as the user's.
+const CONTINUED: &str = "This session is being continued from a previous conversation";
 /// Every part of a request that Claude Code sends and the API documents. Another one could be a new way for
 /// the vendor's machines to act, as `mcp_servers` is.
 const KNOWN_KEYS: [&str; 24] = [

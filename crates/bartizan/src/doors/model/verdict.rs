@@ -2,7 +2,6 @@
 //! the client has heard of it.
 
 use super::budget::Budget;
-use super::json::{Doc, quoted};
 use super::scrub::refusal_sentence;
 use crate::app::Gate;
 use crate::doors::calls::{Act, Calls, StandIn, callable};
@@ -10,6 +9,7 @@ use bartizan_gate::call::{Door, Proposed};
 use bartizan_gate::refusal::Refusal;
 use bartizan_gate::seat::Caller;
 use bartizan_scan::display_line;
+use bartizan_scan::json::{Doc, quoted};
 use serde_json::{Value, json};
 use std::sync::Arc;
 

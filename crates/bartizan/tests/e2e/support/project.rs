@@ -229,6 +229,11 @@ impl Started {
         }
     }
 
+    /// Writes to its standard input, and leaves it open.
+    pub(crate) fn adds(&mut self, text: &str) {
+        self.child.0.stdin.as_mut().unwrap().write_all(text.as_bytes()).unwrap();
+    }
+
     /// Writes to its standard input, and closes it.
     pub(crate) fn types(mut self, text: &str) -> Self {
         let mut stdin = self.child.0.stdin.take().unwrap();

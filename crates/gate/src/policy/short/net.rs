@@ -3,6 +3,7 @@
 //! `net(HOST)` is the whole host: its connections and every request on them. With a method or a path it is
 //! those requests, and a connection that can carry nothing but judged requests.
 
+use super::when::When;
 use super::{Drafted, Flaw, check_quorum, compare, flaw, host, principal, quote, tame};
 use crate::policy::source::{RuleVerdict, ShortForm};
 
@@ -14,13 +15,18 @@ const CARRIES_REQUESTS: &str = "context.input has protocol && context.input.prot
 pub(super) fn draft(
     form: &ShortForm,
     pattern: Option<&str>,
+    when: Option<When>,
     narrow: bool,
 ) -> Result<Drafted, Flaw> {
     if let RuleVerdict::Ask { quorum } = form.verdict {
         check_quorum(quorum)?;
     }
     let parts = pattern.map(|pattern| Parts::parse(pattern, form.verdict)).transpose()?;
-    let parts = parts.unwrap_or_default();
+    let mut parts = parts.unwrap_or_default();
+    if let Some(when) = when {
+        let host = parts.host.iter().map(String::as_str);
+        parts.host = Some(host.chain([when.cedar()]).collect::<Vec<_>>().join(" && "));
+    }
     let mut drafted = match &parts.request {
         None => whole_host(form, &parts),
         Some(request) => requests(form, &parts, request),
@@ -29,6 +35,7 @@ pub(super) fn draft(
         drafted.permit = None;
     }
     drafted.literal.clone_from(&parts.literal);
+    drafted.names = when.is_none();
     Ok(drafted)
 }
 
@@ -49,7 +56,7 @@ fn whole_host(form: &ShortForm, parts: &Parts) -> Drafted {
             )
         }
     };
-    Drafted { permit, forbid, literal: None }
+    Drafted { permit, forbid, literal: None, names: true }
 }
 
 fn requests(form: &ShortForm, parts: &Parts, request: &str) -> Drafted {
@@ -74,7 +81,7 @@ fn requests(form: &ShortForm, parts: &Parts, request: &str) -> Drafted {
             )
         }
     };
-    Drafted { permit, forbid, literal: None }
+    Drafted { permit, forbid, literal: None, names: true }
 }
 
 fn policy(effect: &str, form: &ShortForm, tools: &[&str], conditions: [Option<&str>; 2]) -> String {

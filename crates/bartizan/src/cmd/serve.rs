@@ -1,0 +1,157 @@
+//! `bartizan serve`: how is a gateway put up for many clients?
+
+use super::Desk;
+use super::run::{runtime, surroundings};
+use crate::cli::{Global, ServeArgs, exit};
+use crate::config::{self, Config, Purpose};
+use crate::doors::serve::host::Behind;
+use crate::doors::serve::{Crowd, serve};
+use crate::identity::oauth::Issuer;
+use crate::identity::porter::Porter;
+use crate::report::{Failure, Problem};
+use bartizan_egress::Inbound;
+use bartizan_gate::name::RoleName;
+use bartizan_mcp::front::{Caps, Front, Names};
+use bartizan_store::{Durability, Entry, Event, Ledger as _, Store, StoreError};
+use std::ffi::OsString;
+use std::path::Path;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+
+/// Serves until it is told to stop.
+pub(super) fn run(global: &Global, args: &ServeArgs, desk: &mut Desk<'_>) -> Result<u8, Failure> {
+    super::outside_a_box("serving clients")?;
+    let around = surroundings(&desk.places)?;
+    let config = config::load(&desk.places, &around.workspace, Purpose::Run)?;
+    for warning in &config.warnings {
+        desk.voice.warn(warning)?;
+    }
+    let inbound = inbound(args)?;
+    let store = Store::open(&desk.places.state)?;
+    let runtime = runtime()?;
+    let porter = runtime.block_on(porter(args, &config, &store, desk))?;
+    let front = Front::new(behind(global, args)?, porter, names(args, &config), Caps::default());
+    runtime.block_on(async {
+        let listener = TcpListener::bind(args.listen).await;
+        let listener = listener
+            .map_err(|error| unavailable(&format!("cannot listen at {}: {error}", args.listen)))?;
+        let address = listener.local_addr()?;
+        let scheme = if args.tls_cert.is_some() { "https" } else { "http" };
+        let began = Entry::new(Event::ConfigChange)
+            .with("act", "serve")
+            .with("listen", address.to_string())
+            .with("tls", args.tls_cert.is_some())
+            .with("demands_nothing", args.dev_no_auth);
+        let recorded = store.append(began, Durability::Durable);
+        let _receipt = recorded.map_err(|error| Failure::from(StoreError::from(error)))?;
+        let mut terminate = signal(SignalKind::terminate())?;
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        desk.voice.say(&format!("serving at {scheme}://{address}/mcp"))?;
+        desk.voice.flush()?;
+        let until = async move {
+            tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
+        };
+        serve(listener, inbound, front, Crowd::default(), until).await;
+        Ok::<_, Failure>(())
+    })?;
+    runtime.shutdown_timeout(std::time::Duration::from_secs(1));
+    Ok(exit::DONE)
+}
+
+/// Clear text is for this machine alone.
+fn inbound(args: &ServeArgs) -> Result<Inbound, Failure> {
+    let usage = |what: &str, hint: &str| Failure::new(exit::USAGE, Problem::new(what).hint(hint));
+    let loopback = args.listen.ip().is_loopback();
+    if args.dev_no_auth && !loopback {
+        let hint = "make tokens instead: bartizan agent token create --role ROLE";
+        return Err(usage("`--dev-no-auth` is for a loopback address", hint));
+    }
+    let (Some(chain), Some(key)) = (&args.tls_cert, &args.tls_key) else {
+        if loopback {
+            return Ok(Inbound::plain());
+        }
+        let hint =
+            "give --tls-cert and --tls-key, or listen at 127.0.0.1 behind a proxy that ends TLS";
+        return Err(usage("tokens would travel in the clear", hint));
+    };
+    let read =
+        |path: &Path| std::fs::read(path).map_err(|error| Failure::file("read", path, &error));
+    Inbound::tls(&read(chain)?, &read(key)?).map_err(|error| {
+        let what = format!("`{}` and `{}`: {error}", chain.display(), key.display());
+        Failure::new(
+            exit::CONFIG,
+            Problem::new(what).hint("both are PEM; the chain begins with the server's own"),
+        )
+    })
+}
+
+async fn porter(
+    args: &ServeArgs,
+    config: &Config,
+    store: &Store,
+    desk: &mut Desk<'_>,
+) -> Result<Porter, Failure> {
+    let issuer = match &config.serve.oauth {
+        None => None,
+        Some(configured) => {
+            for claim in &configured.roles {
+                config.role(Some(claim.role.as_str()))?;
+            }
+            let issuer = Issuer::new(configured.clone());
+            if let Err(why) = issuer.begin().await {
+                desk.voice.warn(&Problem::new(format!("nobody with a token of `{}` comes in as long as its keys cannot be read: {why}", issuer.name())))?;
+            }
+            Some(issuer)
+        }
+    };
+    let roles = config.roles.keys().map(RoleName::to_string).collect();
+    let porter = Porter::new(store.clone(), roles, issuer);
+    if !args.dev_no_auth {
+        return Ok(porter);
+    }
+    let role = config.role(args.agent.as_deref())?;
+    let what =
+        format!("whoever reaches {} is let in as role `{role}`, without a token", args.listen);
+    desk.voice.warn(&Problem::new(what).hint("for trying out alone; it is on the log"))?;
+    Ok(porter.demanding_nothing(role.to_string()))
+}
+
+/// Under which names we are reached. On an address that is not this machine's own, only those that are configured, and the
+/// address itself.
+fn names(args: &ServeArgs, config: &Config) -> Names {
+    let mut hosts = config.serve.hosts.clone();
+    let ip = args.listen.ip();
+    if !ip.is_unspecified() {
+        hosts.push(if ip.is_ipv6() { format!("[{ip}]") } else { ip.to_string() });
+    }
+    let names = Names::new(&hosts, &config.serve.origins);
+    if ip.is_loopback() { names.and_loopback() } else { names }
+}
+
+/// The door that each conversation gets.
+fn behind(global: &Global, args: &ServeArgs) -> Result<Behind, Failure> {
+    let program = std::env::current_exe()
+        .map_err(|error| unavailable(&format!("cannot tell where bartizan itself is: {error}")))?;
+    let mut before: Vec<OsString> = Vec::new();
+    for (flag, given) in [("--config", &global.config), ("--state", &global.state)] {
+        if let Some(dir) = given {
+            before.extend([flag.into(), dir.into()]);
+        }
+    }
+    let mut rest: Vec<OsString> = vec!["--name".into(), args.name.as_str().into()];
+    for (flag, tools) in [("--allow", &args.allow), ("--read", &args.read)] {
+        for tool in tools {
+            rest.push(format!("{flag}={tool}").into());
+        }
+    }
+    if args.no_framing {
+        rest.push("--no-framing".into());
+    }
+    rest.push("--".into());
+    rest.extend(args.command.iter().cloned());
+    Ok(Behind { program, global: before, rest, server: args.name.clone() })
+}
+
+fn unavailable(what: &str) -> Failure {
+    Failure::new(exit::UNAVAILABLE, Problem::new(what))
+}

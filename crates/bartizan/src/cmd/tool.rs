@@ -1,0 +1,196 @@
+//! Which tools are declared, and what does one do? A person tries it as an agent of a role would call it.
+
+use super::run::seat::{self, Sitter};
+use super::{Desk, here, outside_a_box, run as runs, secret};
+use crate::cli::{Global, ToolCallArgs, ToolCommand, ToolListArgs, exit};
+use crate::config::{self, Config, Purpose, Tool};
+use crate::doors::tools::{Answer, Boxes, ToolsDoor};
+use crate::report::{Failure, Problem, did_you_mean, safe};
+use bartizan_egress::{Clients, Courier, Resolver};
+use bartizan_gate::call::Door;
+use bartizan_gate::refusal::Refusal;
+use bartizan_mcp::declare::Act;
+use bartizan_scan::{Redactor, ScanKey, display_line};
+use bartizan_store::{Desk as _, QuestionState, Store};
+use rustix::process::{DumpableBehavior, set_dumpable_behavior};
+use serde_json::{Map, Value, json};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// `bartizan tool …`.
+pub(super) fn run(
+    command: &ToolCommand,
+    global: &Global,
+    desk: &mut Desk<'_>,
+) -> Result<u8, Failure> {
+    match command {
+        ToolCommand::List(args) => list(args, desk),
+        ToolCommand::Show(args) => show(&args.name, desk),
+        ToolCommand::Call(args) => {
+            outside_a_box("trying a declared tool")?;
+            call(args, global, desk)
+        }
+    }
+}
+
+fn list(args: &ToolListArgs, desk: &mut Desk<'_>) -> Result<u8, Failure> {
+    let config = config::load(&desk.places, &here()?, Purpose::Look)?;
+    if args.json {
+        let rows: Vec<Value> = config.tools.values().map(described).collect();
+        writeln!(desk.voice.out(), "{}", Value::Array(rows))?;
+        return Ok(exit::DONE);
+    }
+    if config.tools.is_empty() {
+        desk.voice.say("no tool is declared; docs/tools.md says how")?;
+    }
+    for (name, tool) in &config.tools {
+        let (effect, does) = (tool.declared.effect().as_str(), does(tool));
+        let told = display_line(tool.declared.description(), 60);
+        writeln!(desk.voice.out(), "{name:<24} {effect:<13} {}  {told}", safe(&does))?;
+    }
+    Ok(exit::DONE)
+}
+
+fn show(name: &str, desk: &mut Desk<'_>) -> Result<u8, Failure> {
+    let config = config::load(&desk.places, &here()?, Purpose::Look)?;
+    let tool = known(&config, name)?;
+    let text = serde_json::to_string_pretty(&described(tool)).map_err(std::io::Error::from)?;
+    for line in text.lines() {
+        writeln!(desk.voice.out(), "{}", safe(line))?;
+    }
+    Ok(exit::DONE)
+}
+
+fn described(tool: &Tool) -> Value {
+    json!({
+        "name": tool.declared.name(),
+        "description": tool.declared.description(),
+        "effect": tool.declared.effect(),
+        "does": does(tool),
+        "secret": tool.declared.secret(),
+        "input": tool.declared.schema(),
+        "result": tool.declared.projection().fields().collect::<Vec<_>>(),
+    })
+}
+
+fn does(tool: &Tool) -> String {
+    match tool.declared.act() {
+        Act::Command(command) => command.program(),
+        Act::Http(http) => format!("{} {}", http.method(), http.target()),
+    }
+}
+
+fn known<'a>(config: &'a Config, name: &str) -> Result<&'a Tool, Failure> {
+    config.tools.get(name).ok_or_else(|| {
+        let problem = Problem::new(format!("no tool `{}` is declared", safe(name)));
+        let hint = match did_you_mean(name, config.tools.keys().map(String::as_str)) {
+            Some(likely) => format!("did you mean `{likely}`?"),
+            None => "see those that are: bartizan tool list".to_owned(),
+        };
+        Failure::new(exit::NO, problem.hint(hint))
+    })
+}
+
+fn call(args: &ToolCallArgs, _global: &Global, desk: &mut Desk<'_>) -> Result<u8, Failure> {
+    let arguments: Value = serde_json::from_str(&args.json).map_err(|error| {
+        let problem = Problem::new(format!("the arguments are not JSON: {error}"));
+        Failure::new(
+            exit::USAGE,
+            problem.hint("write them in single quotes: --json '{\"id\":\"cus_123\"}'"),
+        )
+    })?;
+    let around = runs::surroundings(&desk.places)?;
+    let mut config = config::load(&desk.places, &around.workspace, Purpose::Run)?;
+    for warning in &config.warnings {
+        desk.voice.warn(warning)?;
+    }
+    let role = config.role(args.agent.as_deref())?;
+    let boxed = matches!(known(&config, &args.name)?.declared.act(), Act::Command(_));
+    let around = runs::narrowed(around, &mut config, &role)?;
+    // A box's maps of users are written through `/proc`, which is not ours once we cannot be dumped.
+    if !boxed {
+        set_dumpable_behavior(DumpableBehavior::NotDumpable).map_err(std::io::Error::from)?;
+    }
+    let store = Store::open(&desk.places.state)?;
+    let doubted = store.doubt_the_dead()?;
+    if doubted > 0 {
+        desk.voice.say(&format!(
+            "{doubted} irreversible acts of killed processes are in doubt: bartizan effects list"
+        ))?;
+    }
+    let vault = secret::vault(&config, &desk.places, Some(&around.workspace), &store);
+    let session = runs::session_id()?;
+    let catalogue = config.catalogue()?;
+    let policy = config.policy(&catalogue)?;
+    let key = ScanKey::new(runs::random()?);
+    let redactor = Redactor::new(key.clone(), None)
+        .map_err(|error| Failure::new(exit::UNAVAILABLE, Problem::new(error.to_string())))?;
+    let gate = Arc::new(runs::gate(&store, catalogue, policy, redactor, &session, false));
+    let seat = seat::take(&Sitter {
+        config: &config,
+        role: &role,
+        around: &around,
+        session: &session,
+        program: Path::new("/bin/sh"),
+        boxes_commands: false,
+        model: None,
+    })?;
+    let argv = ["bartizan".to_owned(), "tool".to_owned(), "call".to_owned(), args.name.clone()];
+    let admitted = gate.pipeline().admit(seat, &argv, Map::new());
+    let caller = admitted.map_err(|refused| runs::state_failure(&refused.hint()))?;
+    let tools = config.tools.clone();
+    let courier = Courier::new(vault.clone(), Resolver::system(), Clients::system(), key);
+    let boxes = Boxes { around, config, places: desk.places.clone(), role, vault: vault.clone() };
+    let stands = (courier, boxes, store.clone());
+    let door = Arc::new(ToolsDoor::new(Arc::clone(&gate), caller.clone(), tools, stands));
+    let runtime = runs::runtime()?;
+    let answer = loop {
+        let answer = runtime.block_on(door.call(Door::Tool, &args.name, arguments.clone()));
+        match &answer {
+            Err(Refusal::ApprovalRequired { question, .. }) if !args.no_wait => {
+                desk.voice
+                    .say(&format!("waiting for a person: bartizan approvals approve {question}"))?;
+                if !answered(&store, question)? {
+                    break answer;
+                }
+            }
+            _ => break answer,
+        }
+    };
+    let code = tell(desk, &answer)?;
+    runtime.block_on(secret::take_back(&vault, desk.voice))?;
+    gate.pipeline()
+        .dismiss(&caller, Some(i32::from(code)), json!({}))
+        .map_err(|refused| runs::state_failure(&refused.hint()))?;
+    Ok(code)
+}
+
+/// Waits until people have answered, or the question has expired.
+fn answered(store: &Store, question: &str) -> Result<bool, Failure> {
+    loop {
+        match store.question(question)?.state {
+            QuestionState::Pending => std::thread::sleep(PATIENCE),
+            QuestionState::Approved | QuestionState::Denied => return Ok(true),
+            QuestionState::Expired | QuestionState::Used => return Ok(false),
+        }
+    }
+}
+
+fn tell(desk: &mut Desk<'_>, answer: &Result<Answer, Refusal>) -> Result<u8, Failure> {
+    match answer {
+        Ok(Answer { value, succeeded }) => {
+            writeln!(desk.voice.out(), "{value}")?;
+            Ok(if *succeeded { exit::DONE } else { exit::NO })
+        }
+        Err(refused) => {
+            let what = format!("{refused} [{}]", refused.code());
+            desk.voice.warn(&Problem::new(what).hint(refused.hint()))?;
+            let asked = matches!(refused, Refusal::ApprovalRequired { .. });
+            Ok(if asked { exit::ASK } else { exit::NO })
+        }
+    }
+}
+
+/// Between two looks at a question.
+const PATIENCE: Duration = Duration::from_millis(200);

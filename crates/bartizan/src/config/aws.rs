@@ -1,0 +1,134 @@
+//! Whose keys sign requests to AWS? `[secrets.NAME.aws]`.
+
+use super::check::Flaw;
+use super::page::Page;
+use super::raw::{At, RawAws};
+use super::secret::{reference, span};
+use crate::report::Problem;
+use bartizan_egress::Upstream;
+use bartizan_egress::vault::{AwsIdentity, AwsRole};
+use std::time::Duration;
+
+pub(super) fn read(page: &mut Page<'_>, raw: &At<RawAws>) -> Option<AwsIdentity> {
+    let RawAws { access_key_id, secret_access_key, role_arn, .. } = raw.get_ref();
+    let id = page.take_unshown(access_key_id, |text| reference(text));
+    let secret = page.take_unshown(secret_access_key, |text| reference(text));
+    let role = if let Some(arn) = role_arn {
+        Some(role(page, raw, arn)?)
+    } else {
+        own_keys_alone(page, raw);
+        None
+    };
+    Some(AwsIdentity { id: id?, secret: secret?, role })
+}
+
+fn role(page: &mut Page<'_>, raw: &At<RawAws>, arn: &At<String>) -> Option<AwsRole> {
+    let RawAws { external_id, session, lives, region, sts, .. } = raw.get_ref();
+    let arn = page.take(arn, |text| {
+        let hint = "write it as arn:aws:iam::123456789012:role/NAME";
+        let fits =
+            text.starts_with("arn:aws") && text.contains(":iam::") && text.contains(":role/");
+        let flaw = || (format!("`{text}` is no role's ARN"), Some(hint.to_owned()));
+        word(text, 2048, b":/+=,.@_-").filter(|_| fits).ok_or_else(flaw)
+    });
+    let external_id = page.take_option(external_id.as_ref(), |text| {
+        let flaw = || ("this is no external id".to_owned(), None);
+        word(text, 1224, b"+=,.@:/_-").ok_or_else(flaw)
+    });
+    let session = page.take_option(session.as_ref(), |text| {
+        let flaw = || (format!("`{text}` is no name of a session"), None);
+        word(text, 64, b"+=,.@_-").ok_or_else(flaw)
+    });
+    let lives = page.take_option(lives.as_ref(), |text| lifetime(text));
+    let region = page.take_option(region.as_ref(), |text| {
+        let hint = Some("write it as \"eu-west-1\"".to_owned());
+        word(text, 64, b"-").ok_or_else(|| (format!("`{text}` is no region"), hint))
+    });
+    let region = region.unwrap_or_else(|| "us-east-1".to_owned());
+    let sts = match sts {
+        Some(sts) => page.take(sts, |text| {
+            let hint = "write it as https://sts.eu-west-1.amazonaws.com";
+            Upstream::parse(text).map_err(|error| (error.to_string(), Some(hint.to_owned())))
+        }),
+        None => Upstream::parse(&format!("https://sts.{region}.amazonaws.com")).ok(),
+    };
+    Some(AwsRole {
+        arn: arn?,
+        session: session.unwrap_or_else(|| "bartizan".to_owned()),
+        external_id,
+        lives: lives.unwrap_or(LIVES),
+        sts: sts?,
+        region,
+    })
+}
+
+/// What is said of a role has no meaning without one.
+fn own_keys_alone(page: &mut Page<'_>, raw: &At<RawAws>) {
+    let RawAws { external_id, session, lives, region, sts, .. } = raw.get_ref();
+    let said = [external_id, session, lives, region, sts].into_iter().flatten().next();
+    if let Some(said) = said {
+        let problem = Problem::new("this is about a role, and no `role_arn` is given");
+        page.complain(said.span(), problem.hint("give one, or leave this out"));
+    }
+}
+
+fn word(text: &str, most: usize, more: &[u8]) -> Option<String> {
+    let fits = (2..=most).contains(&text.len())
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || more.contains(&byte));
+    fits.then(|| text.to_owned())
+}
+
+fn lifetime(text: &str) -> Result<Duration, Flaw> {
+    let found = span(text, LIVES_MAX)?;
+    if found < LIVES_MIN {
+        return Err((
+            format!("`{text}` is too short: AWS gives keys for at least 15 minutes"),
+            None,
+        ));
+    }
+    Ok(found)
+}
+
+const LIVES: Duration = Duration::from_hours(1);
+const LIVES_MIN: Duration = Duration::from_mins(15);
+const LIVES_MAX: Duration = Duration::from_hours(12);
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::world;
+
+    const ROLE: &str = "[secrets.cloud.aws]\naccess_key_id = \"file://aws-id\"\n\
+         secret_access_key = \"file://aws-secret\"\nrole_arn = \"arn:aws:iam::123456789012:role/agent\"\n\
+         region = \"eu-west-1\"\nlives = \"15m\"\n";
+
+    #[test]
+    fn keys_and_roles_are_read() {
+        let world = world();
+        let said = |text: &str| {
+            let config = world.user(text).load();
+            config.secrets.values().next().unwrap().declared.from.to_string()
+        };
+        assert_eq!(
+            said(ROLE),
+            "keys of `arn:aws:iam::123456789012:role/agent` from sts.eu-west-1.amazonaws.com:443"
+        );
+        let own = ROLE.split("role_arn").next().unwrap();
+        assert_eq!(said(own), "the AWS keys file://aws-id and file://aws-secret");
+    }
+
+    #[test]
+    fn mistakes_name_their_place() {
+        let world = world();
+        for (from, to, said) in [
+            ("file://aws-secret", "wJalrXUtnFEMI/K7MDENG", "this is not a reference"),
+            ("arn:aws:iam::123456789012:role/agent", "agent", "is no role's ARN"),
+            ("lives = \"15m\"", "lives = \"5m\"", "at least 15 minutes"),
+            ("eu-west-1", "eu west", "is no region"),
+            ("role_arn = \"arn:aws:iam::123456789012:role/agent\"\n", "", "no `role_arn` is given"),
+        ] {
+            let errors = world.user(&ROLE.replace(from, to)).errors();
+            assert!(errors.contains(said) && errors.contains("bartizan.toml"), "{errors}");
+            assert!(!errors.contains("wJalrXUt"), "{errors}");
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! What do the two halves of a boxed command say to each other? One message with the three standard streams, one answer.
+
+use rustix::net::{
+    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
+    SendAncillaryMessage, SendFlags,
+};
+use serde::{Deserialize, Serialize};
+use std::io::{self, IoSlice, IoSliceMut, Read, Write};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// What the box's half asks.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Request {
+    token: String,
+    cwd: PathBuf,
+}
+
+/// What the supervisor says when the command has ended, or why it did not run.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Answer {
+    exit: Option<u8>,
+    deny: Option<String>,
+}
+
+/// The box's half: gives its standard streams to the supervisor and waits; the exit code, and a line for stderr.
+pub(crate) fn hand_over(socket: &Path, token: &str) -> (u8, Option<String>) {
+    match exchange(socket, token) {
+        Ok(Answer { exit: Some(code), deny: None }) => (code, None),
+        Ok(Answer { deny, .. }) => (REFUSED, Some(deny.unwrap_or_else(|| GONE.to_owned()))),
+        Err(error) => (REFUSED, Some(format!("{GONE} ({error})"))),
+    }
+}
+
+fn exchange(socket: &Path, token: &str) -> io::Result<Answer> {
+    let stream = UnixStream::connect(socket)?;
+    // A folder that is gone, or whose name is no text, is not one that a box could start in.
+    let cwd = std::env::current_dir().ok().filter(|cwd| cwd.to_str().is_some());
+    let request = Request { token: token.to_owned(), cwd: cwd.unwrap_or_else(|| "/".into()) };
+    let request = serde_json::to_vec(&request)?;
+    let (stdin, stdout, stderr) = (io::stdin(), io::stdout(), io::stderr());
+    let streams = [stdin.as_fd(), stdout.as_fd(), stderr.as_fd()];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(3))];
+    let mut control = SendAncillaryBuffer::new(&mut space);
+    if !control.push(SendAncillaryMessage::ScmRights(&streams)) {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
+    let sent = rustix::net::sendmsg(
+        &stream,
+        &[IoSlice::new(&request)],
+        &mut control,
+        SendFlags::NOSIGNAL,
+    )?;
+    if sent != request.len() {
+        return Err(io::ErrorKind::WriteZero.into());
+    }
+    let mut answer = Vec::new();
+    stream.take(MESSAGE_MAX as u64).read_to_end(&mut answer)?;
+    serde_json::from_slice(&answer).map_err(io::Error::from)
+}
+
+/// The supervisor's half: reads one request and answers it when `run` has.
+pub(super) fn serve(
+    stream: &UnixStream,
+    run: impl FnOnce(&str, &Path, [OwnedFd; 3]) -> Result<u8, String>,
+) {
+    let answer = match receive(stream) {
+        Ok((request, streams)) => match run(&request.token, &request.cwd, streams) {
+            Ok(code) => Answer { exit: Some(code), deny: None },
+            Err(sentence) => Answer { exit: None, deny: Some(sentence) },
+        },
+        Err(_) => Answer {
+            exit: None,
+            deny: Some("command-unknown: this is no request for a command".to_owned()),
+        },
+    };
+    // Whoever asked and is gone has heard nothing, and nothing more happens.
+    if let Ok(answer) = serde_json::to_vec(&answer) {
+        let mut stream = stream;
+        drop(stream.write_all(&answer));
+    }
+}
+
+fn receive(stream: &UnixStream) -> io::Result<(Request, [OwnedFd; 3])> {
+    stream.set_read_timeout(Some(ASKED_WITHIN))?;
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(3))];
+    let mut control = RecvAncillaryBuffer::new(&mut space);
+    let mut bytes = vec![0_u8; MESSAGE_MAX];
+    let mut slices = [IoSliceMut::new(&mut bytes)];
+    let received =
+        rustix::net::recvmsg(stream, &mut slices, &mut control, RecvFlags::CMSG_CLOEXEC)?;
+    let mut streams = Vec::new();
+    for message in control.drain() {
+        if let RecvAncillaryMessage::ScmRights(rights) = message {
+            streams.extend(rights);
+        }
+    }
+    let invalid = || io::Error::from(io::ErrorKind::InvalidData);
+    let streams: [OwnedFd; 3] = streams.try_into().map_err(|_| invalid())?;
+    let text = bytes.get(..received.bytes).ok_or_else(invalid)?;
+    Ok((serde_json::from_slice(text)?, streams))
+}
+
+/// What a shell says of a command that could not be run.
+const REFUSED: u8 = 126;
+const GONE: &str = "command-unavailable: nobody has run this command";
+const MESSAGE_MAX: usize = 16 << 10;
+const ASKED_WITHIN: Duration = Duration::from_secs(8);

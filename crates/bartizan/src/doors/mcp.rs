@@ -1,0 +1,534 @@
+//! What do a client and the server behind us say to each other through the gate? One conversation, one server.
+
+mod call;
+pub(crate) mod tools;
+
+use crate::app::Gate;
+use bartizan_gate::call::Door;
+use bartizan_gate::seat::Caller;
+use bartizan_mcp::conversation::{Conversation, Outbox, Revision};
+use bartizan_mcp::method::{self, Side};
+use bartizan_mcp::upstream::{Heard, Progress, Upstream, not_allowed};
+use bartizan_mcp::way_out::{self, Framing};
+use bartizan_mcp::wire::{
+    INTERNAL_ERROR, INVALID_PARAMS, INVALID_REQUEST, Id, Kind, METHOD_NOT_FOUND, Message, WireError,
+};
+use bartizan_scan::json::{Bounds, Edits, Node, View, quoted};
+use bartizan_scan::{Frame, Redactor, ScanKey};
+use bartizan_store::Desk;
+use call::Act;
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::sync::Notify;
+use tokio::sync::mpsc::Receiver;
+use tools::{Generation, Maker, pseudo};
+
+/// What a conversation stands on.
+pub(crate) struct Parts {
+    /// The server's name here.
+    pub(crate) server: String,
+    /// The server.
+    pub(crate) upstream: Arc<Upstream>,
+    /// Whose conversation it is.
+    pub(crate) caller: Caller,
+    /// The gate that stands before the server's tools are known.
+    pub(crate) gate: Arc<Gate>,
+    /// Makes the gate for the server's tools.
+    pub(crate) make: Maker,
+    /// Where people answer.
+    pub(crate) desk: Arc<dyn Desk>,
+    /// Hides secrets in what belongs to no call.
+    pub(crate) redactor: Redactor,
+    /// Marks the session's frames.
+    pub(crate) key: ScanKey,
+    /// Whether results are framed.
+    pub(crate) framing: bool,
+    /// Whether the server may have the client's model write for it.
+    pub(crate) sampling: bool,
+    /// How long a call waits for a person.
+    pub(crate) hold: Duration,
+    /// How long a call waits for the server.
+    pub(crate) patience: Duration,
+}
+
+/// One client's conversation with one server.
+pub(crate) struct Talk {
+    parts: Parts,
+    state: Mutex<State>,
+    current: tokio::sync::Mutex<Option<Current>>,
+    stale: AtomicBool,
+}
+
+/// The tools as they are judged now, and the list that they were made of.
+struct Current {
+    listing: Vec<String>,
+    generation: Arc<Generation>,
+}
+
+#[derive(Default)]
+struct State {
+    listener: Option<Outbox>,
+    /// Requests of the client that wait, by its ids.
+    open: HashMap<Id, Arc<Notify>>,
+    /// The server's questions to the client: our id of each, and the server's.
+    asked: HashMap<i64, Id>,
+    next: i64,
+    generations: u64,
+}
+
+/// One of the client's requests, for as long as it waits.
+struct Open<'t> {
+    talk: &'t Talk,
+    id: Id,
+    cancelled: Arc<Notify>,
+}
+
+impl Drop for Open<'_> {
+    fn drop(&mut self) {
+        self.talk.lock().open.remove(&self.id);
+    }
+}
+
+impl Conversation for Talk {
+    async fn take(self: Arc<Self>, message: Message, out: Outbox) {
+        match message.kind() {
+            Kind::Response { .. } => self.answered(&message),
+            Kind::Notification { method } => self.told(method, &message),
+            Kind::Request { id, method } => {
+                let answer = match self.open(id) {
+                    Err(why) => Some(Message::failure(Some(id), INVALID_REQUEST, why)),
+                    Ok(open) => tokio::select! {
+                        answer = self.answer(id, method, &message, &out) => Some(answer),
+                        // Nobody waits for an answer to what was cancelled.
+                        () = open.cancelled.notified() => None,
+                    },
+                };
+                if let Some(answer) = answer {
+                    drop(out.send(answer).await);
+                }
+            }
+        }
+    }
+
+    fn listen(&self, out: Outbox) {
+        self.lock().listener = Some(out);
+    }
+
+    fn close(&self) {
+        let mut state = self.lock();
+        state.listener = None;
+        state.open.values().for_each(|open| open.notify_one());
+    }
+}
+
+impl Talk {
+    /// A conversation that has not begun.
+    pub(crate) fn new(parts: Parts) -> Arc<Self> {
+        let (state, current) = (Mutex::default(), tokio::sync::Mutex::default());
+        Arc::new(Self { parts, state, current, stale: AtomicBool::new(false) })
+    }
+
+    /// The server.
+    pub(crate) fn upstream(&self) -> Arc<Upstream> {
+        Arc::clone(&self.parts.upstream)
+    }
+
+    /// Puts on the log that the client sent what has no single reading.
+    pub(crate) fn unreadable(&self, error: &WireError) {
+        let code = format!("mcp{}", error.code());
+        self.parts.gate.unreadable(&self.parts.caller, Door::Mcp, &code, &error.to_string());
+    }
+
+    /// Listens to what the server says of its own accord, until it ends.
+    pub(crate) async fn attend(self: Arc<Self>, mut heard: Receiver<Heard>) {
+        while let Some(heard) = heard.recv().await {
+            match heard {
+                Heard::Asked(message) => self.ask_client(&message),
+                Heard::Told(message) => self.tell_client(&message),
+            }
+        }
+    }
+
+    fn open(&self, id: &Id) -> Result<Open<'_>, &'static str> {
+        let cancelled = Arc::new(Notify::new());
+        let mut state = self.lock();
+        if state.open.contains_key(id) {
+            return Err("a request with this id waits already");
+        }
+        if state.open.len() >= OPEN_MAX {
+            return Err("too many requests wait for an answer");
+        }
+        state.open.insert(id.clone(), Arc::clone(&cancelled));
+        Ok(Open { talk: self, id: id.clone(), cancelled })
+    }
+
+    async fn answer(&self, id: &Id, method: &str, message: &Message, out: &Outbox) -> Message {
+        let params = message.params();
+        if message.meta().is_some_and(|meta| meta.get(STATELESS).is_some()) {
+            return Message::failure(
+                Some(id),
+                INVALID_PARAMS,
+                "this revision is not spoken here; begin with `initialize`",
+            );
+        }
+        let other = |method: &'static str, kind: &str| {
+            Act::of_other(method, pseudo(&self.parts.server, kind), params)
+        };
+        let act = match method {
+            "ping" => return Message::success(id, "{}").unwrap_or_else(|| unmade(id)),
+            "initialize" => return self.begin(id, message).await,
+            "tools/list" => return self.list(id, message).await,
+            "tools/call" => match self.tool(params, message.meta()).await {
+                Ok(act) => act,
+                Err(answer) => return answer(id),
+            },
+            "completion/complete" => other("completion/complete", "completion"),
+            "prompts/get" => other("prompts/get", "prompt"),
+            "resources/read" => other("resources/read", "resource"),
+            "resources/subscribe" => other("resources/subscribe", "resource"),
+            "resources/unsubscribe" => other("resources/unsubscribe", "resource"),
+            "tasks/cancel" => other("tasks/cancel", "task"),
+            "tasks/get" => other("tasks/get", "task"),
+            "tasks/list" => other("tasks/list", "task"),
+            "tasks/result" => other("tasks/result", "task"),
+            "tasks/update" => other("tasks/update", "task"),
+            "server/discover" | "subscriptions/listen" => return no_such(id),
+            method if method::is_request(Side::Client, method) => {
+                return self.pass(id, method, message, out).await;
+            }
+            _ => return no_such(id),
+        };
+        match act {
+            Ok(act) => self.act(id, act, message, out).await,
+            Err(why) => Message::failure(Some(id), INVALID_PARAMS, why),
+        }
+    }
+
+    /// Finds the tool that a call names.
+    async fn tool(
+        &self,
+        params: Option<View<'_>>,
+        meta: Option<View<'_>>,
+    ) -> Result<Result<Act, call::Misread>, impl FnOnce(&Id) -> Message + use<>> {
+        let failed = |code: i64, why: String| move |id: &Id| Message::failure(Some(id), code, &why);
+        let name = params.and_then(|params| params.text_of("name"));
+        let (Some(params), Some(name)) = (params, name) else {
+            return Err(failed(INVALID_PARAMS, "`tools/call` names a tool".to_owned()));
+        };
+        let generation = self.generation(meta).await.map_err(|why| failed(INTERNAL_ERROR, why))?;
+        // A name that nobody offers is proposed all the same, so that the attempt is on the log.
+        let tool = match generation.tools.get(&*name) {
+            Some(offered) => offered.to_string(),
+            None => format!("mcp__{}__{name}", self.parts.server),
+        };
+        Ok(Act::of_tool(tool, &name, params))
+    }
+
+    /// Passes a request that asks for no act, and its answer the way out.
+    async fn pass(&self, id: &Id, method: &str, message: &Message, out: &Outbox) -> Message {
+        let token = message.meta().and_then(|meta| meta.get("progressToken"));
+        let progress =
+            token.map(|token| Progress { token: token.raw().to_owned(), to: out.clone() });
+        let own = self.parts.upstream.next();
+        let params = message.params().map(|params| match (&progress, params.get("_meta")) {
+            (Some(_), Some(meta)) => replaced(params, "_meta", &with_token(&meta.compact(), own)),
+            _ => params.compact(),
+        });
+        self.question(id, own, method, params.as_deref(), progress).await
+    }
+
+    async fn question(
+        &self,
+        id: &Id,
+        own: i64,
+        method: &str,
+        params: Option<&str>,
+        progress: Option<Progress>,
+    ) -> Message {
+        let asked = self.parts.upstream.ask(own, method, params, progress);
+        let answer = match asked {
+            Ok(ticket) => tokio::time::timeout(self.parts.patience, ticket.answer()).await,
+            Err(gone) => return Message::failure(Some(id), INTERNAL_ERROR, &gone.to_string()),
+        };
+        match answer {
+            Ok(Ok(answer)) => match answer.with_id(id) {
+                Some(answer) => self.cleaned(&answer, None).unwrap_or_else(|| unmade(id)),
+                None => unmade(id),
+            },
+            Ok(Err(gone)) => Message::failure(Some(id), INTERNAL_ERROR, &gone.to_string()),
+            Err(_) => {
+                Message::failure(Some(id), INTERNAL_ERROR, "the server did not answer in time")
+            }
+        }
+    }
+
+    /// Passes the beginning, without what the server may not ask of the client, and in a revision that we read.
+    async fn begin(&self, id: &Id, message: &Message) -> Message {
+        let Some(params) = message.params() else {
+            return Message::failure(Some(id), INVALID_PARAMS, "`initialize` has parameters");
+        };
+        let spoken = |view: View<'_>| {
+            let version = view.text_of("protocolVersion").and_then(|text| Revision::parse(&text));
+            version.filter(|revision| revision.has_sessions())
+        };
+        let revision = spoken(params).unwrap_or(Revision::NEWEST_OF_SESSIONS);
+        let kept = params.members().map(|(key, value)| {
+            let value = match key {
+                "capabilities" => without(value, self.forbidden()),
+                "protocolVersion" => quoted(revision.as_str()),
+                _ => value.compact(),
+            };
+            format!("{}:{value}", quoted(key))
+        });
+        let params = format!("{{{}}}", kept.collect::<Vec<_>>().join(","));
+        let own = self.parts.upstream.next();
+        let answer = self.question(id, own, "initialize", Some(&params), None).await;
+        if answer.result().is_some_and(|result| spoken(result).is_none()) {
+            return Message::failure(
+                Some(id),
+                INTERNAL_ERROR,
+                "the server speaks no revision that is spoken here",
+            );
+        }
+        let frame = Frame::new(&self.parts.key, "instructions");
+        let source = format!("mcp server {}", self.parts.server);
+        let framing = Framing { frame, source };
+        self.cleaned(&answer, Some(&framing)).unwrap_or_else(|| unmade(id))
+    }
+
+    fn forbidden(&self) -> &'static [&'static str] {
+        if self.parts.sampling { &["roots"] } else { &["roots", "sampling"] }
+    }
+
+    /// The server's list, without what this role could never call or what is held back.
+    async fn list(&self, id: &Id, message: &Message) -> Message {
+        let own = self.parts.upstream.next();
+        let params = message.params().map(View::compact);
+        let answer = self.question(id, own, "tools/list", params.as_deref(), None).await;
+        if answer.error().is_some() {
+            return answer;
+        }
+        // A server may have changed its list without a word.
+        self.stale.store(true, Ordering::Release);
+        let generation = match self.generation(message.meta()).await {
+            Ok(generation) => generation,
+            Err(why) => return Message::failure(Some(id), INTERNAL_ERROR, &why),
+        };
+        let Some(tools) = answer.result().and_then(|result| result.get("tools")) else {
+            return unmade(id);
+        };
+        let role = &self.parts.caller.seat().role;
+        let policy = generation.gate.pipeline().policy();
+        let kept = tools.items().into_iter().flatten().filter(|tool| {
+            let offered = tool.text_of("name").and_then(|name| generation.tools.get(&*name));
+            offered.is_some_and(|offered| policy.could_permit(role, offered))
+        });
+        let kept: Vec<&str> = kept.map(View::raw).collect();
+        let mut edits = Edits::default();
+        edits.replace(tools.node(), format!("[{}]", kept.join(",")));
+        answer.edited(edits).unwrap_or_else(|| unmade(id))
+    }
+
+    /// The server's tools as the gate knows them, read anew when the server says that they changed.
+    async fn generation(&self, meta: Option<View<'_>>) -> Result<Arc<Generation>, String> {
+        let mut current = self.current.lock().await;
+        if let Some(current) = current.as_ref()
+            && !self.stale.load(Ordering::Acquire)
+        {
+            return Ok(Arc::clone(&current.generation));
+        }
+        self.stale.store(false, Ordering::Release);
+        let pages = self.pages(meta).await?;
+        let listing: Vec<String> = tools::listed(&pages).map(View::compact).collect();
+        if let Some(current) = current.as_ref().filter(|current| current.listing == listing) {
+            return Ok(Arc::clone(&current.generation));
+        }
+        let number = {
+            let mut state = self.lock();
+            state.generations += 1;
+            state.generations
+        };
+        if number > GENERATIONS_MAX {
+            return Err("the server has changed its tools too often".to_owned());
+        }
+        let generation = Arc::new((self.parts.make)(number, &pages)?);
+        *current = Some(Current { listing, generation: Arc::clone(&generation) });
+        Ok(generation)
+    }
+
+    async fn pages(&self, meta: Option<View<'_>>) -> Result<Vec<Message>, String> {
+        let meta = meta.map(|meta| without(meta, &["progressToken"]));
+        let mut pages: Vec<Message> = Vec::new();
+        let mut cursor: Option<String> = None;
+        while pages.len() < PAGES_MAX {
+            let parts = [("_meta", meta.clone()), ("cursor", cursor.take())];
+            let parts =
+                parts.into_iter().filter_map(|(key, json)| Some(format!("\"{key}\":{}", json?)));
+            let params = format!("{{{}}}", parts.collect::<Vec<_>>().join(","));
+            let own = self.parts.upstream.next();
+            let ticket = self.parts.upstream.ask(own, "tools/list", Some(&params), None);
+            let ticket = ticket.map_err(|gone| gone.to_string())?;
+            let page = tokio::time::timeout(self.parts.patience, ticket.answer()).await;
+            let page = page.map_err(|_| "the server did not list its tools in time".to_owned())?;
+            let page = page.map_err(|gone| gone.to_string())?;
+            let next = page.result().and_then(|result| result.get("nextCursor"));
+            cursor = next.filter(|next| !next.is_null()).map(View::compact);
+            pages.push(page);
+            if cursor.is_none() {
+                return Ok(pages);
+            }
+        }
+        Err("the server's list of tools does not end".to_owned())
+    }
+
+    /// What the client tells.
+    fn told(&self, method: &str, message: &Message) {
+        match method {
+            "notifications/cancelled" => {
+                let id = message.params().and_then(|params| params.get("requestId"));
+                let open = id.and_then(id_of).and_then(|id| self.lock().open.get(&id).cloned());
+                if let Some(open) = open {
+                    open.notify_one();
+                }
+            }
+            "notifications/initialized" => self.parts.upstream.tell(message.clone()),
+            // Progress of what the server asked, and news of folders that it may not know.
+            _ => {}
+        }
+    }
+
+    /// The client's answer to a question of the server, and to no other.
+    fn answered(&self, message: &Message) {
+        let Some(Id::Number(own)) = message.id() else { return };
+        let Some(theirs) = self.lock().asked.remove(own) else { return };
+        if let Some(answer) = message.with_id(&theirs) {
+            self.parts.upstream.tell(answer);
+        }
+    }
+
+    /// A question of the server to the client's person or model.
+    fn ask_client(&self, message: &Message) {
+        let (Some(id), Some(method)) = (message.id(), message.method()) else { return };
+        let may = match method {
+            "elicitation/create" => true,
+            "sampling/createMessage" => self.parts.sampling,
+            _ => false,
+        };
+        if !may {
+            self.parts.upstream.tell(not_allowed(id, method));
+            return;
+        }
+        let (own, listener) = {
+            let mut state = self.lock();
+            if state.asked.len() >= ASKED_MAX {
+                drop(state);
+                self.parts.upstream.tell(Message::failure(
+                    Some(id),
+                    INTERNAL_ERROR,
+                    "too many questions",
+                ));
+                return;
+            }
+            state.next += 1;
+            let own = state.next;
+            state.asked.insert(own, id.clone());
+            (own, state.listener.clone())
+        };
+        let mut edits = Edits::default();
+        if let Some(said) = message.params().and_then(|params| params.get("message"))
+            && let Some(text) = said.text()
+        {
+            // Who asks is not for the server to say.
+            edits.replace(said.node(), quoted(&format!("[server {}] {text}", self.parts.server)));
+        }
+        let asked = message.edited(edits).and_then(|message| message.with_id(&Id::Number(own)));
+        let asked = asked.and_then(|message| self.cleaned(&message, None));
+        let sent = asked.zip(listener).is_some_and(|(asked, to)| to.try_send(asked).is_ok());
+        if !sent {
+            self.lock().asked.remove(&own);
+            self.parts.upstream.tell(Message::failure(
+                Some(id),
+                INTERNAL_ERROR,
+                "nobody can be asked",
+            ));
+        }
+    }
+
+    /// News from the server.
+    fn tell_client(&self, message: &Message) {
+        let Some(method) = message.method() else { return };
+        if method == "notifications/tools/list_changed" && self.stale.swap(true, Ordering::AcqRel) {
+            // A storm of it is one change, until somebody has looked.
+            return;
+        }
+        let passes = method::is_notification(Side::Server, method);
+        if !passes || method == "notifications/cancelled" {
+            return;
+        }
+        let listener = self.lock().listener.clone();
+        if let (Some(to), Some(message)) = (listener, self.cleaned(message, None)) {
+            drop(to.try_send(message));
+        }
+    }
+
+    fn cleaned(&self, message: &Message, framing: Option<&Framing>) -> Option<Message> {
+        let scrub = |text: &str| self.parts.redactor.redact(text).text;
+        way_out::release(message, framing, &scrub).ok()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn no_such(id: &Id) -> Message {
+    Message::failure(Some(id), METHOD_NOT_FOUND, "there is no such method here")
+}
+
+fn unmade(id: &Id) -> Message {
+    Message::failure(Some(id), INTERNAL_ERROR, "the server's answer cannot be shown")
+}
+
+/// An object without some of its members.
+fn without(object: View<'_>, keys: &[&str]) -> String {
+    let kept = object.members().filter(|(key, _)| !keys.contains(key));
+    let kept: Vec<String> =
+        kept.map(|(key, value)| format!("{}:{}", quoted(key), value.compact())).collect();
+    format!("{{{}}}", kept.join(","))
+}
+
+/// An object with another value for one of its members.
+fn replaced(object: View<'_>, key: &str, json: &str) -> String {
+    let parts = object.members().map(|(name, value)| {
+        let value = if name == key { json.to_owned() } else { value.compact() };
+        format!("{}:{value}", quoted(name))
+    });
+    format!("{{{}}}", parts.collect::<Vec<_>>().join(","))
+}
+
+/// A `_meta` with our own progress token in the place of the client's.
+fn with_token(meta: &str, token: i64) -> String {
+    let Ok(root) = Node::read(meta, Bounds::default()) else { return "{}".to_owned() };
+    replaced(root.within(meta), "progressToken", &token.to_string())
+}
+
+fn id_of(value: View<'_>) -> Option<Id> {
+    if let Some(text) = value.text() {
+        return Some(Id::Text(text.into_owned()));
+    }
+    value.raw().parse().ok().map(Id::Number)
+}
+
+/// What each request of the stateless revision carries. Its answers may hold questions to the client's model, which
+/// nobody here looks at yet; a client that speaks both falls back to a session.
+const STATELESS: &str = "io.modelcontextprotocol/protocolVersion";
+/// Requests of one client that may wait.
+const OPEN_MAX: usize = 256;
+/// Questions of a server that may wait for the client.
+const ASKED_MAX: usize = 8;
+/// Pages of one list of tools.
+const PAGES_MAX: usize = 100;
+/// How often a server may change its tools in one conversation.
+const GENERATIONS_MAX: u64 = 1000;

@@ -1,0 +1,280 @@
+//! What does the client want done, and may it be? Each act is a proposal; what was judged is what is sent.
+
+use super::Talk;
+use bartizan_gate::call::{Authorized, Door, Outcome, Proposed};
+use bartizan_gate::effect::{Content, Effector, Warrant};
+use bartizan_gate::refusal::Refusal;
+use bartizan_gate::taint::Reading;
+use bartizan_mcp::conversation::Outbox;
+use bartizan_mcp::upstream::Progress;
+use bartizan_mcp::way_out::{self, Framing};
+use bartizan_mcp::wire::{INTERNAL_ERROR, INVALID_PARAMS, Id, Message};
+use bartizan_scan::json::{View, quoted};
+use bartizan_scan::{Frame, display_line};
+use bartizan_store::QuestionState;
+use serde_json::{Value, json};
+use std::time::{Duration, Instant};
+use tokio::time::sleep;
+
+/// One act, read from a request.
+pub(super) struct Act {
+    /// The method that it is sent by.
+    method: &'static str,
+    /// The gate's name of it.
+    tool: String,
+    /// The server's own name, for a tool.
+    own: Option<String>,
+    /// What is judged, for the gate.
+    value: Value,
+    /// The same as it was sent.
+    text: String,
+    /// The other parameters, which no policy judges: `_meta`, `task`.
+    rest: Vec<(String, String)>,
+}
+
+/// Why a request is no act.
+pub(super) type Misread = &'static str;
+
+impl Act {
+    /// Reads `tools/call`.
+    pub(super) fn of_tool(tool: String, own: &str, params: View<'_>) -> Result<Self, Misread> {
+        let mut rest = Vec::new();
+        let (mut value, mut text) = (json!({}), "{}".to_owned());
+        for (key, member) in params.members() {
+            match key {
+                "name" => {}
+                "arguments" if member.is_table() && !member.node().has_twins() => {
+                    value = member.exact().ok_or(ROUNDED)?;
+                    text = member.compact();
+                }
+                "_meta" | "task" | "inputResponses" | "requestState" => {
+                    rest.push((key.to_owned(), member.compact()));
+                }
+                _ => return Err("`tools/call` takes `name`, `arguments`, `task` and `_meta`"),
+            }
+        }
+        Ok(Self { method: "tools/call", tool, own: Some(own.to_owned()), value, text, rest })
+    }
+
+    /// Reads any other act, of which every parameter is judged.
+    pub(super) fn of_other(
+        method: &'static str,
+        tool: String,
+        params: Option<View<'_>>,
+    ) -> Result<Self, Misread> {
+        let (mut value, mut parts, mut rest) = (serde_json::Map::new(), Vec::new(), Vec::new());
+        for (key, member) in params.into_iter().flat_map(View::members) {
+            if matches!(key, "_meta" | "requestState") {
+                rest.push((key.to_owned(), member.compact()));
+                continue;
+            }
+            value.insert(key.to_owned(), member.exact().ok_or(ROUNDED)?);
+            parts.push(format!("{}:{}", quoted(key), member.compact()));
+        }
+        let text = format!("{{{}}}", parts.join(","));
+        Ok(Self { method, tool, own: None, value: Value::Object(value), text, rest })
+    }
+
+    /// The parameters as they are sent, the judged ones from the warrant.
+    fn params(&self, warrant: &Warrant<'_>, token: Option<i64>) -> String {
+        let judged = match warrant.arguments() {
+            same if *same == self.value => self.text.clone(),
+            other => other.to_string(),
+        };
+        let mut parts = Vec::new();
+        if let Some(own) = &self.own {
+            parts.push(format!("\"name\":{},\"arguments\":{judged}", quoted(own)));
+        } else if let Some(inner) = judged.strip_prefix('{').and_then(|text| text.strip_suffix('}'))
+            && !inner.is_empty()
+        {
+            parts.push(inner.to_owned());
+        }
+        for (key, json) in &self.rest {
+            let json = match (key.as_str(), token) {
+                ("_meta", Some(token)) => super::with_token(json, token),
+                _ => json.clone(),
+            };
+            parts.push(format!("{}:{json}", quoted(key)));
+        }
+        format!("{{{}}}", parts.join(","))
+    }
+}
+
+impl Talk {
+    /// Leads an act through the gate and, when it may be, to the server; gives the client's answer.
+    pub(super) async fn act(&self, id: &Id, act: Act, message: &Message, out: &Outbox) -> Message {
+        let token = message.meta().and_then(|meta| meta.get("progressToken"));
+        let progress =
+            token.map(|token| Progress { token: token.raw().to_owned(), to: out.clone() });
+        let generation = match self.generation(message.meta()).await {
+            Ok(generation) => generation,
+            Err(why) => return Message::failure(Some(id), INTERNAL_ERROR, &why),
+        };
+        let (is_tool, tool) = (act.own.is_some(), act.tool.clone());
+        let gate = &generation.gate;
+        let propose = || {
+            Proposed::new(&self.parts.caller, Door::Mcp, act.tool.clone(), act.value.clone())
+                .referring_to(display_line(&id.to_string(), 64))
+        };
+        let authorized = match self.judged(gate, &propose, progress.as_ref()).await {
+            Ok(authorized) => authorized,
+            Err(refused) => return refusal(id, is_tool, &refused),
+        };
+        let source = format!("mcp {}", act.tool);
+        let frame = Frame::new(&self.parts.key, &authorized.call().to_string());
+        let framing = self.parts.framing.then_some(Framing { frame, source });
+        let forward = Forward { talk: self, id: id.clone(), act, progress, framing };
+        let executed = gate.pipeline().perform(authorized, forward).await;
+        let answer = match gate.pipeline().release(executed) {
+            Ok(released) => released.into_output().0,
+            Err(refused) => return refusal(id, is_tool, &refused),
+        };
+        let (source, trust) = (format!("result of {tool}"), gate.pipeline().trust_of(&tool));
+        for text in way_out::spoken(&answer) {
+            let reading = Reading { source: &source, trust, text: &text };
+            gate.pipeline().read(&self.parts.caller, &reading);
+        }
+        answer
+    }
+
+    /// Asks the gate; while people are asked, a client that wants to hear of progress is kept waiting.
+    async fn judged(
+        &self,
+        gate: &crate::app::Gate,
+        propose: &(dyn Fn() -> Proposed + Sync),
+        progress: Option<&Progress>,
+    ) -> Result<Authorized, Refusal> {
+        let until = Instant::now() + self.parts.hold;
+        let mut beats = 0u32;
+        loop {
+            let refused = match gate.decide(propose()) {
+                Ok(authorized) => return Ok(authorized),
+                Err(refused) => refused,
+            };
+            let (Refusal::ApprovalRequired { question, .. }, Some(progress)) = (&refused, progress)
+            else {
+                return Err(refused);
+            };
+            loop {
+                let state = self.parts.desk.question(question).map(|question| question.state);
+                match state {
+                    Ok(QuestionState::Pending) if Instant::now() < until => {}
+                    Ok(QuestionState::Pending) | Err(_) => return Err(refused),
+                    Ok(_) => break,
+                }
+                if beats.is_multiple_of(BEAT) {
+                    heartbeat(progress, beats, question);
+                }
+                beats = beats.saturating_add(1);
+                sleep(POLL).await;
+            }
+            if Instant::now() >= until {
+                return Err(refused);
+            }
+        }
+    }
+}
+
+/// Tells the client that a person is asked. The figure grows by so little that whatever the server tells
+/// later is more.
+fn heartbeat(progress: &Progress, beats: u32, question: &str) {
+    let params = format!(
+        "{{\"progressToken\":{},\"progress\":{:.9},\"message\":{}}}",
+        progress.token,
+        f64::from(beats + 1) * 1e-9,
+        quoted(&format!("waiting for a person: bartizan approvals approve {question}"))
+    );
+    if let Some(told) = Message::notification("notifications/progress", Some(&params)) {
+        drop(progress.to.try_send(told));
+    }
+}
+
+/// A refusal as the client reads it: the code and one sentence.
+fn refusal(id: &Id, is_tool: bool, refused: &Refusal) -> Message {
+    let said = format!("{}: {refused}", refused.code());
+    if !is_tool {
+        return Message::failure(Some(id), INVALID_PARAMS, &said);
+    }
+    let mut meta = json!({ "bartizan/code": refused.code() });
+    if let (Refusal::ApprovalRequired { question, .. }, Some(meta)) =
+        (refused, meta.as_object_mut())
+    {
+        meta.insert("bartizan/question".to_owned(), json!(question));
+    }
+    let result =
+        json!({ "content": [{ "type": "text", "text": said }], "isError": true, "_meta": meta });
+    Message::success(id, &result.to_string())
+        .unwrap_or_else(|| Message::failure(Some(id), INTERNAL_ERROR, refused.code()))
+}
+
+/// Sends the act to the server, under its warrant.
+struct Forward<'t> {
+    talk: &'t Talk,
+    id: Id,
+    act: Act,
+    progress: Option<Progress>,
+    framing: Option<Framing>,
+}
+
+/// The client's answer, before it has gone the way out.
+struct Carried(Message, Id, Option<Framing>);
+
+impl Content for Carried {
+    fn scrub(self, scrub: &dyn Fn(&str) -> String) -> Self {
+        let Self(message, id, framing) = self;
+        let message = way_out::release(&message, framing.as_ref(), scrub)
+            .unwrap_or_else(|why| Message::failure(Some(&id), INTERNAL_ERROR, &why.to_string()));
+        Self(message, id, None)
+    }
+}
+
+impl Effector for Forward<'_> {
+    type Output = Carried;
+
+    async fn run(self, warrant: &Warrant<'_>) -> (Outcome, Carried) {
+        let Self { talk, id, act, progress, framing } = self;
+        let failed = |code: &str, what: &str| {
+            let answer = Message::failure(Some(&id), INTERNAL_ERROR, what);
+            (Outcome::failed(code, json!({ "by": "server" })), Carried(answer, id.clone(), None))
+        };
+        let own = talk.parts.upstream.next();
+        let params = act.params(warrant, progress.is_some().then_some(own));
+        let ticket = match talk.parts.upstream.ask(own, act.method, Some(&params), progress) {
+            Ok(ticket) => ticket,
+            Err(gone) => return failed("server-gone", &gone.to_string()),
+        };
+        let answer = match tokio::time::timeout(talk.parts.patience, ticket.answer()).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(gone)) => return failed("server-gone", &gone.to_string()),
+            Err(_) => return failed("server-silent", "the server did not answer in time"),
+        };
+        let bytes = answer.as_str().len();
+        if bytes > RESULT_MAX {
+            let what = format!(
+                "the server's answer has {bytes} bytes, of which {RESULT_MAX} pass; ask for less"
+            );
+            return failed("result-too-large", &what);
+        }
+        let Some(answer) = answer.with_id(&id) else {
+            return failed("result-unread", "the server's answer cannot be read");
+        };
+        let is_error = answer.result().and_then(|result| result.get("isError"));
+        let is_error =
+            answer.error().is_some() || is_error.is_some_and(|flag| flag.raw() == "true");
+        let details = json!({ "bytes": bytes });
+        let outcome = if is_error {
+            Outcome::failed("tool-failed", details)
+        } else {
+            Outcome::succeeded(details)
+        };
+        (outcome, Carried(answer, id, framing))
+    }
+}
+
+const ROUNDED: Misread = "a number in it has more digits than can be judged, or a text is no text";
+/// The largest answer that passes, in bytes.
+const RESULT_MAX: usize = 8 * 1024 * 1024;
+/// How often the desk is looked at.
+const POLL: Duration = Duration::from_millis(250);
+/// Looks between two words to the client.
+const BEAT: u32 = 20;

@@ -1,0 +1,288 @@
+//! What stands behind each client's conversation? A `bartizan mcp` of its own: its gate, its box, its server. So no client
+//! meets what another has left in a server, and one that dies or hangs takes nobody with it.
+
+mod lines;
+
+use bartizan_mcp::conversation::{Conversation, Host, OpenError, Outbox, Revision, Who};
+use bartizan_mcp::wire::{INTERNAL_ERROR, INVALID_PARAMS, Id, Kind, Message};
+use bartizan_scan::json::{Edits, View};
+use std::collections::{BTreeSet, HashMap};
+use std::ffi::OsString;
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+use tokio::net::unix::pipe;
+use tokio::sync::{mpsc, oneshot};
+
+/// Starts a `bartizan mcp` for each conversation.
+#[derive(Debug)]
+pub(crate) struct Behind {
+    /// This program.
+    pub(crate) program: PathBuf,
+    /// What comes before `mcp`: where configuration and state are.
+    pub(crate) global: Vec<OsString>,
+    /// What comes after it: its flags, `--`, and the server's command.
+    pub(crate) rest: Vec<OsString>,
+    /// What the server is called in the names of its tools.
+    pub(crate) server: String,
+}
+
+/// One client's conversation.
+pub(crate) struct Talk {
+    to: Mutex<Option<mpsc::Sender<Message>>>,
+    state: Mutex<State>,
+    /// The only tools, by the server's own names.
+    tools: Option<BTreeSet<String>>,
+}
+
+#[derive(Default)]
+struct State {
+    open: HashMap<Id, Open>,
+    listener: Option<Outbox>,
+    asked: u64,
+    gone: bool,
+}
+
+/// A request that has no answer yet.
+struct Open {
+    out: Outbox,
+    /// The progress token that it came with, as it is written.
+    token: Option<String>,
+    lists_tools: bool,
+    turn: u64,
+    /// Dropped when the answer is out.
+    _done: oneshot::Sender<()>,
+}
+
+impl Host for Behind {
+    type Conversation = Talk;
+
+    fn open(&self, who: &Who, _: Revision) -> Result<Arc<Talk>, OpenError> {
+        let unavailable = |_| OpenError::Unavailable("the server cannot be started".to_owned());
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "it is this very program; the box that it starts is the sandbox's"
+        )]
+        let mut command = Command::new(&self.program);
+        command.args(&self.global).args(["mcp", "--agent", &who.role]).args(&self.rest);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = command.spawn().map_err(unavailable)?;
+        let ends = child.stdin.take().zip(child.stdout.take());
+        let piped = ends.and_then(|(stdin, stdout)| {
+            let to = pipe::Sender::from_owned_fd(OwnedFd::from(stdin)).ok()?;
+            Some((to, pipe::Receiver::from_owned_fd(OwnedFd::from(stdout)).ok()?))
+        });
+        let Some((stdin, stdout)) = piped else {
+            reap(child);
+            return Err(OpenError::Unavailable("the server has no pipes".to_owned()));
+        };
+        let (to, sent) = mpsc::channel(WAITING);
+        let (heard, from) = mpsc::channel(WAITING);
+        drop(tokio::spawn(lines::write(stdin, sent)));
+        drop(tokio::spawn(lines::read(stdout, heard)));
+        let prefix = format!("mcp__{}__", self.server);
+        let own = |name: &String| name.strip_prefix(&prefix).map(str::to_owned);
+        let tools = who.tools.as_ref().map(|tools| tools.iter().filter_map(own).collect());
+        let talk = Talk { to: Mutex::new(Some(to)), state: Mutex::default(), tools };
+        let talk = Arc::new(talk);
+        drop(tokio::spawn(Arc::clone(&talk).attend(from, child)));
+        Ok(talk)
+    }
+}
+
+impl Conversation for Talk {
+    async fn take(self: Arc<Self>, message: Message, out: Outbox) {
+        let done = match message.kind() {
+            Kind::Request { id, method } => {
+                let id = id.clone();
+                if let Some(refused) = self.refuses(&message, method) {
+                    drop(out.send(Message::failure(Some(&id), INVALID_PARAMS, &refused)).await);
+                    return;
+                }
+                let Some(done) = self.register(id.clone(), &message, out.clone()) else {
+                    drop(out.send(ended(&id)).await);
+                    return;
+                };
+                Some(done)
+            }
+            Kind::Notification { method: "notifications/cancelled" } => {
+                // No answer follows, so nobody waits for one.
+                let id = message.params().and_then(|params| params.get("requestId")).map(View::raw);
+                self.state().open.retain(|known, _| Some(known.to_json().as_str()) != id);
+                None
+            }
+            Kind::Notification { .. } | Kind::Response { .. } => None,
+        };
+        let to = self.to.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some(to) = to {
+            drop(to.send(message).await);
+        }
+        drop(out);
+        if let Some(done) = done {
+            // It fails when the answer is out, which is what is waited for.
+            drop(done.await);
+        }
+    }
+
+    fn listen(&self, out: Outbox) {
+        self.state().listener = Some(out);
+    }
+
+    fn close(&self) {
+        // The door behind us ends when nobody writes to it any more, and its box with it.
+        drop(self.to.lock().unwrap_or_else(PoisonError::into_inner).take());
+        let mut state = self.state();
+        state.gone = true;
+        state.open.clear();
+        state.listener = None;
+    }
+}
+
+impl Talk {
+    /// Why this request is beyond what its token is narrowed to.
+    fn refuses(&self, message: &Message, method: &str) -> Option<String> {
+        let tools = self.tools.as_ref()?;
+        match method {
+            "tools/call" => {
+                let name = message.params().and_then(|params| params.text_of("name"));
+                let listed = name.as_ref().is_some_and(|name| tools.contains(name.as_ref()));
+                (!listed).then(|| "this token is not good for that tool".to_owned())
+            }
+            // A token for some tools is one for nothing else.
+            "resources/read" | "resources/subscribe" | "prompts/get" | "completion/complete" => {
+                Some("this token is good for tools alone".to_owned())
+            }
+            _ => None,
+        }
+    }
+
+    fn register(&self, id: Id, message: &Message, out: Outbox) -> Option<oneshot::Receiver<()>> {
+        let (done, answered) = oneshot::channel();
+        let token = message.meta().and_then(|meta| meta.get("progressToken"));
+        let mut state = self.state();
+        if state.gone {
+            return None;
+        }
+        state.asked += 1;
+        let open = Open {
+            out,
+            token: token.map(|token| token.raw().to_owned()),
+            lists_tools: message.method() == Some("tools/list"),
+            turn: state.asked,
+            _done: done,
+        };
+        state.open.insert(id, open);
+        Some(answered)
+    }
+
+    /// Hands on what the door behind says, until it has ended.
+    async fn attend(self: Arc<Self>, mut from: mpsc::Receiver<Message>, child: Child) {
+        while let Some(message) = from.recv().await {
+            self.hand_on(message).await;
+        }
+        let left: Vec<_> = {
+            let mut state = self.state();
+            state.gone = true;
+            state.listener = None;
+            state.open.drain().collect()
+        };
+        for (id, open) in left {
+            drop(open.out.send(ended(&id)).await);
+        }
+        drop(self.to.lock().unwrap_or_else(PoisonError::into_inner).take());
+        reap(child);
+    }
+
+    async fn hand_on(&self, message: Message) {
+        if let Kind::Response { id: Some(id) } = message.kind() {
+            let open = self.state().open.remove(id);
+            if let Some(open) = open {
+                let message = if open.lists_tools { self.narrowed(message) } else { message };
+                drop(open.out.send(message).await);
+            }
+            return;
+        }
+        let (to, listener) = self.whom(&message);
+        match (to, listener) {
+            (Some(out), _) => drop(out.send(message).await),
+            // Who listens and does not read misses what it does not read.
+            (None, Some(listener)) => drop(listener.try_send(message)),
+            (None, None) => {}
+        }
+    }
+
+    /// The request that a message belongs to, as far as that can be told, and who listens to the rest.
+    fn whom(&self, message: &Message) -> (Option<Outbox>, Option<Outbox>) {
+        let state = self.state();
+        let listener = state.listener.clone();
+        let newest = || {
+            let newest = state.open.values().max_by_key(|open| open.turn);
+            newest.map(|open| open.out.clone())
+        };
+        let to = match message.kind() {
+            Kind::Notification { method: "notifications/progress" } => {
+                let token = message.params().and_then(|params| params.get("progressToken"));
+                let token = token.map(View::raw);
+                let own = state.open.values().find(|open| open.token.as_deref() == token);
+                own.map(|open| open.out.clone())
+            }
+            Kind::Notification { method: "notifications/message" } | Kind::Request { .. } => {
+                newest()
+            }
+            Kind::Notification { .. } | Kind::Response { .. } => None,
+        };
+        (to, listener)
+    }
+
+    /// A list of tools without those that the token is not good for.
+    fn narrowed(&self, message: Message) -> Message {
+        let Some(tools) = &self.tools else { return message };
+        let Some(list) = message.result().and_then(|result| result.get("tools")) else {
+            return message;
+        };
+        let kept =
+            list.items().into_iter().flatten().filter(|tool| {
+                tool.text_of("name").is_some_and(|name| tools.contains(name.as_ref()))
+            });
+        let kept: Vec<&str> = kept.map(View::raw).collect();
+        let mut edits = Edits::default();
+        edits.replace(list.node(), format!("[{}]", kept.join(",")));
+        let failure = || {
+            Message::failure(message.id(), INTERNAL_ERROR, "the list of tools cannot be narrowed")
+        };
+        message.edited(edits).unwrap_or_else(failure)
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn ended(id: &Id) -> Message {
+    Message::failure(Some(id), INTERNAL_ERROR, "the server has ended; begin a new session")
+}
+
+/// Waits for a door's end, and makes it when it does not come.
+fn reap(mut child: Child) {
+    drop(std::thread::spawn(move || {
+        let begun = Instant::now();
+        while matches!(child.try_wait(), Ok(None)) {
+            if begun.elapsed() > LAST_WORDS {
+                // Its keeper ends the box when the door is gone.
+                drop(child.kill());
+                drop(child.wait());
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }));
+}
+
+const WAITING: usize = 256;
+/// How long a door may take to end with its box and what that has changed.
+const LAST_WORDS: Duration = Duration::from_secs(30);
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,128 @@
+//! A conversation and what stands behind it: here a script that answers as a door would.
+use super::*;
+use bartizan_mcp::conversation::Evidence;
+use bartizan_mcp::wire::Limits;
+use tempfile::TempDir;
+use tokio::time::timeout;
+
+const DOOR: &str = r#"
+import json, sys
+if sys.argv[1:4] != ["mcp", "--agent", "reader"]:
+    sys.exit(2)
+def say(message):
+    print(json.dumps(message), flush=True)
+for line in sys.stdin:
+    asked = json.loads(line)
+    method, params = asked.get("method"), asked.get("params", {})
+    if "id" not in asked:
+        say({"jsonrpc": "2.0", "method": "notifications/tools/list_changed"})
+    elif method == "tools/list":
+        tools = [{"name": "echo", "inputSchema": {}, "x": 1.50}, {"name": "rm", "inputSchema": {}}]
+        say({"jsonrpc": "2.0", "id": asked["id"], "result": {"tools": tools, "y": 1}})
+    elif params.get("name") == "die":
+        sys.exit(1)
+    elif params.get("name") == "wait":
+        pass
+    else:
+        token = params.get("_meta", {}).get("progressToken")
+        if token:
+            say({"jsonrpc": "2.0", "method": "notifications/progress", "params": {"progressToken": token, "progress": 1}})
+        say({"jsonrpc": "2.0", "id": asked["id"], "result": {"called": params.get("name")}})
+"#;
+const PATIENCE: Duration = Duration::from_mins(1);
+
+fn open(tools: Option<&[&str]>) -> (TempDir, Arc<Talk>) {
+    let dir = tempfile::tempdir().unwrap();
+    let script = dir.path().join("door.py");
+    std::fs::write(&script, DOOR).unwrap();
+    let behind = Behind {
+        program: "/usr/bin/env".into(),
+        global: vec!["python3".into(), script.into()],
+        rest: Vec::new(),
+        server: "s".to_owned(),
+    };
+    let tools = tools.map(|tools| tools.iter().map(|tool| (*tool).to_owned()).collect());
+    let who = Who { role: "reader".to_owned(), by: Evidence::Token("t".to_owned()), tools };
+    let talk = behind.open(&who, Revision::V2025_11_25).unwrap();
+    (dir, talk)
+}
+
+async fn ask(talk: &Arc<Talk>, text: &str) -> Vec<String> {
+    let (out, mut rest) = mpsc::channel(8);
+    let message = Message::parse(text.as_bytes(), &Limits::default()).unwrap();
+    timeout(PATIENCE, Arc::clone(talk).take(message, out)).await.unwrap();
+    let mut all = Vec::new();
+    while let Ok(message) = rest.try_recv() {
+        all.push(message.as_str().to_owned());
+    }
+    all
+}
+
+fn call(id: u64, name: &str) -> String {
+    format!(
+        r#"{{"jsonrpc":"2.0","id":{id},"method":"tools/call","params":{{"name":"{name}","_meta":{{"progressToken":{id}}}}}}}"#
+    )
+}
+
+const LIST: &str = r#"{"jsonrpc":"2.0","id":"l","method":"tools/list"}"#;
+
+#[tokio::test]
+async fn each_answer_comes_to_its_request_with_what_belongs_to_it() {
+    let (_dir, talk) = open(None);
+    let (first, second) = (call(1, "a"), call(2, "b"));
+    let (first, second) = tokio::join!(ask(&talk, &first), ask(&talk, &second));
+    assert!(
+        first[0].contains(r#""progressToken": 1"#) && first[1].contains(r#""called": "a""#),
+        "{first:?}"
+    );
+    assert!(second[0].contains(r#""progressToken": 2"#) && second[1].contains(r#""called": "b""#));
+    assert!(ask(&talk, LIST).await[0].contains("rm"));
+    let (out, mut heard) = mpsc::channel(8);
+    talk.listen(out);
+    ask(&talk, r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#).await;
+    let told = timeout(PATIENCE, heard.recv()).await.unwrap().unwrap();
+    assert_eq!(told.method(), Some("notifications/tools/list_changed"));
+}
+
+#[tokio::test]
+async fn a_token_for_one_tool_sees_and_calls_no_other() {
+    let (_dir, talk) = open(Some(&["mcp__s__echo", "mcp__other__rm"]));
+    let listed = ask(&talk, LIST).await;
+    assert!(listed[0].contains(r#"{"name": "echo", "inputSchema": {}, "x": 1.5}"#), "{listed:?}");
+    assert!(!listed[0].contains("rm") && listed[0].contains(r#""y": 1"#), "{listed:?}");
+    assert!(ask(&talk, &call(1, "echo")).await[1].contains("called"));
+    for refused in [call(2, "rm"), call(3, "mcp__other__rm"), call(4, "")] {
+        let said = ask(&talk, &refused).await;
+        assert!(said.len() == 1 && said[0].contains("not good for that tool"), "{said:?}");
+    }
+    let resource = r#"{"jsonrpc":"2.0","id":5,"method":"resources/read","params":{"uri":"x"}}"#;
+    assert!(ask(&talk, resource).await[0].contains("tools alone"));
+}
+
+#[tokio::test]
+async fn a_door_that_dies_answers_what_is_open_and_a_closed_one_is_gone() {
+    let (_dir, talk) = open(None);
+    let (wait, die) = (call(1, "wait"), call(2, "die"));
+    let (waited, died) = tokio::join!(ask(&talk, &wait), ask(&talk, &die));
+    assert!(waited[0].contains("has ended") && died[0].contains("has ended"));
+    assert!(ask(&talk, LIST).await[0].contains("has ended"));
+    let (_dir, talk) = open(None);
+    ask(&talk, LIST).await;
+    talk.close();
+    assert!(ask(&talk, LIST).await[0].contains("has ended"));
+}
+
+#[tokio::test]
+async fn what_is_cancelled_is_waited_for_no_more() {
+    let (_dir, talk) = open(None);
+    let waiting = tokio::spawn({
+        let talk = Arc::clone(&talk);
+        async move { ask(&talk, &call(7, "wait")).await }
+    });
+    while talk.state().open.is_empty() {
+        tokio::task::yield_now().await;
+    }
+    ask(&talk, r#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":7}}"#)
+        .await;
+    assert!(timeout(PATIENCE, waiting).await.unwrap().unwrap().is_empty());
+}

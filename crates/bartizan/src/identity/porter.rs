@@ -1,0 +1,243 @@
+//! Who is let in to `bartizan serve`? Asked for every request; the first time of each identity, and each refusal, is on the
+//! log.
+
+use super::bearer::{Bearer, PREFIX};
+use super::oauth::{Issuer, Refused};
+use bartizan_mcp::conversation::{Evidence, Who};
+use bartizan_mcp::front::{Doorman, Pass, Shown, Turned};
+use bartizan_store::{Durability, Entry, Event, Ledger as _, Store, TokenState, Tokens as _};
+use serde_json::json;
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// Keeps the door.
+pub(crate) struct Porter {
+    store: Store,
+    roles: BTreeSet<String>,
+    issuer: Option<Issuer>,
+    /// The role of everybody, where the operator demands nothing (`--dev-no-auth`).
+    undemanded: Option<String>,
+    seen: Mutex<HashMap<String, Instant>>,
+    refused: Mutex<Pace>,
+}
+
+/// How many refusals were recorded lately: whoever knocks without a token must not fill the disk.
+struct Pace {
+    since: Instant,
+    written: u32,
+    left_out: u64,
+}
+
+impl Porter {
+    /// A porter who knows the tokens of `store`, the roles that are configured, and perhaps an issuer.
+    pub(crate) fn new(store: Store, roles: BTreeSet<String>, issuer: Option<Issuer>) -> Self {
+        let pace = Pace { since: Instant::now(), written: 0, left_out: 0 };
+        let (seen, refused) = (Mutex::default(), Mutex::new(pace));
+        Self { store, roles, issuer, undemanded: None, seen, refused }
+    }
+
+    /// The same, who lets everybody in as `role`.
+    pub(crate) fn demanding_nothing(self, role: String) -> Self {
+        Self { undemanded: Some(role), ..self }
+    }
+
+    async fn judge(&self, shown: Shown<'_>) -> Result<Pass, (Turned, &'static str)> {
+        if let Some(role) = &self.undemanded {
+            let who = Who { role: role.clone(), by: Evidence::Undemanded, tools: None };
+            return Ok(Pass { who: Arc::new(who), ends_s: None });
+        }
+        let text = shown.authorization.ok_or((Turned::Nothing, "nothing-shown"))?;
+        let (scheme, token) = text.split_once(' ').ok_or((Turned::Worthless, "no-bearer"))?;
+        if !scheme.eq_ignore_ascii_case("bearer") {
+            return Err((Turned::Worthless, "no-bearer"));
+        }
+        if token.starts_with(PREFIX) {
+            return self.issued(token);
+        }
+        match &self.issuer {
+            Some(issuer) => self.signed(issuer, token).await,
+            None => Err((Turned::Worthless, "token-malformed")),
+        }
+    }
+
+    /// One of our own.
+    fn issued(&self, token: &str) -> Result<Pass, (Turned, &'static str)> {
+        let token = Bearer::parse(token).ok_or((Turned::Worthless, "token-malformed"))?;
+        let found = self.store.token_of(&token.hash());
+        let found = found.map_err(|_| (Turned::Unavailable, "store-unavailable"))?;
+        let token = found.ok_or((Turned::Worthless, "token-unknown"))?;
+        match token.state() {
+            TokenState::Good => {}
+            TokenState::Expired => return Err((Turned::Worthless, "token-expired")),
+            TokenState::Revoked => return Err((Turned::Worthless, "token-revoked")),
+        }
+        if !self.roles.contains(&token.role) {
+            return Err((Turned::NoRole, "role-unknown"));
+        }
+        let tools = (!token.tools.is_empty()).then(|| token.tools.into_iter().collect());
+        let who = Who { role: token.role, by: Evidence::Token(token.id), tools };
+        Ok(Pass { who: Arc::new(who), ends_s: Some(token.expires_ms / 1000) })
+    }
+
+    /// One of the issuer's.
+    async fn signed(&self, issuer: &Issuer, token: &str) -> Result<Pass, (Turned, &'static str)> {
+        let judged = issuer.judge(token, now_s()).await;
+        let (claims, role, ends_s) = judged.map_err(|refused| match refused {
+            Refused::NoRole => (Turned::NoRole, "scope-insufficient"),
+            Refused::NoKeys => (Turned::Unavailable, "issuer-keys-unavailable"),
+            Refused::Worthless(flaw) => (Turned::Worthless, code_of(flaw)),
+        })?;
+        let (issuer, subject) = (issuer.name().to_owned(), claims.subject().to_owned());
+        let who = Who { role, by: Evidence::Signed { issuer, subject }, tools: None };
+        Ok(Pass { who: Arc::new(who), ends_s: Some(ends_s) })
+    }
+
+    /// Puts it on the log that somebody came in, unless they did a while ago. Without a log nobody comes in.
+    fn came_in(&self, who: &Who) -> bool {
+        let (key, now) = (described(who).to_string(), Instant::now());
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        if seen.get(&key).is_some_and(|at| now.duration_since(*at) < REMEMBERED) {
+            return true;
+        }
+        seen.retain(|_, at| now.duration_since(*at) < REMEMBERED);
+        let entry = Entry::new(Event::Token).with("act", "use").with("who", described(who));
+        if self.store.append(entry, Durability::Durable).is_err() {
+            return false;
+        }
+        seen.insert(key, now);
+        true
+    }
+
+    /// Puts a refusal on the log, up to a number a minute; beyond that they are counted.
+    fn turned_away(&self, code: &str, who: Option<&Who>) {
+        let mut pace = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        if pace.since.elapsed() >= MINUTE {
+            (pace.since, pace.written) = (Instant::now(), 0);
+        }
+        if pace.written >= PER_MINUTE {
+            pace.left_out += 1;
+            return;
+        }
+        pace.written += 1;
+        let left_out = std::mem::take(&mut pace.left_out);
+        let mut entry = Entry::new(Event::Token).with("act", "refuse").with("code", code);
+        if let Some(who) = who {
+            entry = entry.with("who", described(who));
+        }
+        if left_out > 0 {
+            entry = entry.with("left_out", left_out);
+        }
+        // They stay out whether it could be recorded or not.
+        drop(self.store.append(entry, Durability::Soon));
+    }
+}
+
+impl Doorman for Porter {
+    async fn identify(&self, shown: Shown<'_>) -> Result<Pass, Turned> {
+        match self.judge(shown).await {
+            Ok(pass) if self.came_in(&pass.who) => Ok(pass),
+            Ok(_) => Err(Turned::Unavailable),
+            Err((turned, code)) => {
+                self.turned_away(code, None);
+                Err(turned)
+            }
+        }
+    }
+
+    fn stands(&self, who: &Who) -> bool {
+        match &who.by {
+            Evidence::Token(id) => {
+                self.store.token(id).is_ok_and(|token| token.state() == TokenState::Good)
+            }
+            // What an issuer signed ends with its time; nobody asks it again before.
+            _ => true,
+        }
+    }
+
+    fn challenge(&self, turned: Turned) -> String {
+        let mut parts = Vec::new();
+        match turned {
+            Turned::Worthless => parts.push("error=\"invalid_token\"".to_owned()),
+            Turned::NoRole => parts.push("error=\"insufficient_scope\"".to_owned()),
+            Turned::Nothing | Turned::Unavailable => {}
+        }
+        if let Some(issuer) = &self.issuer {
+            let scopes = issuer.scopes().join(" ");
+            if !scopes.is_empty()
+                && scopes
+                    .bytes()
+                    .all(|b| b == b' ' || (b.is_ascii_graphic() && b != b'"' && b != b'\\'))
+            {
+                parts.push(format!("scope=\"{scopes}\""));
+            }
+            if let Some(url) = metadata_url(issuer.audience()) {
+                parts.push(format!("resource_metadata=\"{url}\""));
+            }
+        }
+        format!("Bearer {}", parts.join(", ")).trim_end().to_owned()
+    }
+
+    fn metadata(&self) -> Option<String> {
+        let issuer = self.issuer.as_ref()?;
+        let metadata = json!({
+            "resource": issuer.audience(),
+            "authorization_servers": [issuer.name()],
+            "bearer_methods_supported": ["header"],
+            "scopes_supported": issuer.scopes(),
+        });
+        Some(metadata.to_string())
+    }
+
+    fn noted(&self, who: Option<&Who>, code: &'static str) {
+        self.turned_away(code, who);
+    }
+}
+
+/// Who, for the log; nothing in it is a secret.
+fn described(who: &Who) -> serde_json::Value {
+    let by = match &who.by {
+        Evidence::Token(id) => json!({ "token": id }),
+        Evidence::Signed { issuer, subject } => json!({ "issuer": issuer, "subject": subject }),
+        Evidence::Certificate(name) => json!({ "certificate": name }),
+        Evidence::Undemanded => json!("undemanded"),
+        _ => json!("socket"),
+    };
+    json!({ "role": who.role, "by": by, "tools": who.tools })
+}
+
+fn code_of(flaw: bartizan_mcp::signed::Flaw) -> &'static str {
+    use bartizan_mcp::signed::Flaw;
+    match flaw {
+        Flaw::Algorithm => "jwt-algorithm",
+        Flaw::Audience => "jwt-audience",
+        Flaw::Expired => "jwt-expired",
+        Flaw::Issuer => "jwt-issuer",
+        Flaw::KeyUnknown => "jwt-key-unknown",
+        Flaw::NotYet => "jwt-not-yet",
+        Flaw::Signature => "jwt-signature",
+        _ => "jwt-malformed",
+    }
+}
+
+/// Where the metadata of a resource is: between its host and its path (RFC 9728 section 3.1).
+fn metadata_url(resource: &str) -> Option<String> {
+    let (scheme, rest) = resource.split_once("://")?;
+    let (host, path) = rest.split_once('/').map_or((rest, String::new()), |(host, path)| {
+        (host, format!("/{}", path.trim_end_matches('/')))
+    });
+    let path = path.trim_end_matches('/');
+    Some(format!("{scheme}://{host}/.well-known/oauth-protected-resource{path}"))
+}
+
+fn now_s() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
+}
+
+const MINUTE: Duration = Duration::from_mins(1);
+const PER_MINUTE: u32 = 60;
+/// How long somebody who came in is not put on the log again.
+const REMEMBERED: Duration = Duration::from_mins(10);
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,246 @@
+//! What does an MCP server reach through the gate, and what an MCP client? Real processes on both ends; the server
+//! is hostile.
+
+use crate::support::project::{Project, Ran, Started};
+use serde_json::{Value, json};
+
+const SERVER: &str = include_str!("mcp/server.py");
+
+const HELLO: &str = r#"{"jsonrpc":"2.0","id":"hello","method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{"elicitation":{},"sampling":{},"roots":{}},"clientInfo":{"name":"t","version":"1"}}}
+{"jsonrpc":"2.0","method":"notifications/initialized"}
+"#;
+
+fn project() -> Project {
+    let project = Project::new();
+    project.write("server.py", SERVER);
+    project
+}
+
+fn start(project: &Project, flags: &[&str]) -> Started {
+    let mut args = vec!["mcp"];
+    args.extend(flags);
+    args.extend(["--", "/usr/bin/python3", "server.py"]);
+    project.bartizan(&args).typing()
+}
+
+fn call(id: u32, tool: &str, arguments: &Value) -> String {
+    let params = json!({ "name": tool, "arguments": arguments });
+    json!({ "jsonrpc": "2.0", "id": id, "method": "tools/call", "params": params }).to_string()
+        + "\n"
+}
+
+fn talk(flags: &[&str], said: &str) -> Ran {
+    start(&project(), flags).types(&format!("{HELLO}{said}")).finish()
+}
+
+/// The answer to the request of this id; there is exactly one.
+fn answer(ran: &Ran, id: &Value) -> Value {
+    let messages = ran.stdout.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let mut found: Vec<Value> = messages
+        .filter(|message| message["id"] == *id && message.get("method").is_none())
+        .collect();
+    assert_eq!(found.len(), 1, "answers to {id}: {ran:?}");
+    found.remove(0)
+}
+
+fn said(answer: &Value) -> &str {
+    answer["result"]["content"][0]["text"].as_str().unwrap_or_else(|| panic!("{answer}"))
+}
+
+#[test]
+fn a_tool_that_nobody_spoke_of_waits_for_a_person() {
+    let project = project();
+    let mut client = start(&project, &[]);
+    client.adds(HELLO);
+    client.adds(&call(1, "echo", &json!({ "text": "first" })));
+    client.says("approval-required");
+    let asked = project.bartizan(&["approvals", "list", "--json"]).finish();
+    let asked: Value = serde_json::from_str(&asked.stdout).unwrap();
+    let text = asked.to_string();
+    assert!(text.contains("mcp__server__echo") && text.contains("first"), "{text}");
+    let id = asked[0]["id"].as_str().unwrap_or_else(|| panic!("{text}"));
+    let said_yes = project.bartizan(&["approvals", "approve", id]).finish();
+    assert!(said_yes.status.success(), "{said_yes:?}");
+    // Another argument is another call.
+    client.adds(&call(2, "echo", &json!({ "text": "other" })));
+    client.adds(&call(3, "echo", &json!({ "text": "first" })));
+    let ran = client.types("").finish();
+    let first = answer(&ran, &json!(1));
+    assert_eq!(first["result"]["isError"], json!(true));
+    assert_eq!(first["result"]["_meta"]["bartizan/code"], json!("approval-required"));
+    assert!(said(&answer(&ran, &json!(2))).contains("approval-required"));
+    assert!(said(&answer(&ran, &json!(3))).contains("\nfirst\n"), "{ran:?}");
+}
+
+#[test]
+fn a_call_whose_client_listens_is_held_until_a_person_has_answered() {
+    let project = project();
+    let mut client = start(&project, &["--wait", "120"]);
+    client.adds(HELLO);
+    let params = json!({ "name": "echo", "arguments": { "text": "held" }, "_meta": { "progressToken": "tok" } });
+    client.adds(
+        &(json!({ "jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params })
+            .to_string()
+            + "\n"),
+    );
+    client.says("waiting for a person");
+    let asked = project.bartizan(&["approvals", "list", "--json"]).finish();
+    let asked: Value = serde_json::from_str(&asked.stdout).unwrap();
+    let id = asked[0]["id"].as_str().unwrap_or_else(|| panic!("{asked}"));
+    assert!(project.bartizan(&["approvals", "approve", id]).finish().status.success());
+    client.says("\\nheld\\n");
+    let ran = client.types("").finish();
+    assert!(ran.stdout.contains(r#""progressToken":"tok""#), "{ran:?}");
+    assert!(said(&answer(&ran, &json!(1))).contains("\nheld\n"));
+}
+
+#[test]
+fn what_a_server_returns_goes_the_way_out() {
+    let ran =
+        talk(&["--allow", "*"], &(call(1, "secret", &json!({})) + &call(2, "mutter", &json!({}))));
+    let answer = answer(&ran, &json!(1));
+    let text = said(&answer);
+    assert!(
+        text.starts_with("<bartizan:content id=") && text.contains("trust=\"untrusted\""),
+        "{text}"
+    );
+    for secret in ["AKIAIOSFODNN7EXAMPLQ", "ghp_a1B2c3", "\u{1b}", "\u{202e}", "\\u001b"] {
+        assert!(!ran.stdout.contains(secret), "{secret}: {}", ran.stdout);
+        assert!(!ran.stderr.contains(secret), "{secret}: {}", ran.stderr);
+    }
+    let token = answer["result"]["structuredContent"]["token"].as_str().unwrap();
+    assert!(token.starts_with("[REDACTED"), "{token}");
+    assert!(ran.stderr.contains("[server]"), "{}", ran.stderr);
+}
+
+#[test]
+fn what_is_allowed_arrives_as_it_was_sent() {
+    let sent = "{\"jsonrpc\":\"2.0\",\"id\":\"x\",\"method\":\"tools/call\",\"params\":{\"name\":\"exact\",\"arguments\":{\"o\":{\"zz\":1.50,\"aa\":[1e2]},\"n\":0.10}}}\n";
+    let rounded = sent.replace("\"x\"", "\"y\"").replace("0.10", "0.1000000000000000000001");
+    let ran = talk(&["--allow", "exact"], &format!("{sent}{rounded}"));
+    let line = ran.stdout.lines().find(|line| line.contains("\"x\"")).unwrap();
+    assert!(line.contains(r#""arguments":{"o":{"zz":1.50,"aa":[1e2]},"n":0.10}"#), "{line}");
+    assert!(line.contains("\"zeta\":1.500"), "{line}");
+    assert_eq!(answer(&ran, &json!("y"))["error"]["code"], json!(-32602));
+}
+
+#[test]
+fn the_list_holds_what_may_be_called_made_visible() {
+    let list = "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"tools/list\"}\n{\"jsonrpc\":\"2.0\",\"id\":2,\"method\":\"tools/list\",\"params\":{\"cursor\":\"2\"}}\n";
+    let ran = talk(&[], list);
+    let (one, two) = (answer(&ran, &json!(1)), answer(&ran, &json!(2)));
+    assert_eq!(one["result"]["nextCursor"], json!("2"));
+    let names: Vec<&str> = [&one, &two]
+        .into_iter()
+        .flat_map(|page| page["result"]["tools"].as_array().unwrap())
+        .map(|tool| tool["name"].as_str().unwrap())
+        .collect();
+    assert_eq!(names.len(), 15, "{names:?}");
+    assert!(names.contains(&"echo") && !names.contains(&"ECHO"), "{names:?}");
+    assert!(ran.stdout.contains("\"x-kept\": 1.5") && !ran.stdout.contains('\u{200b}'));
+    let hello = answer(&ran, &json!("hello"));
+    let instructions = hello["result"]["instructions"].as_str().unwrap();
+    assert!(instructions.starts_with("<bartizan:content"), "{instructions}");
+    assert!(instructions.contains("saw elicitation\n"), "{instructions}");
+}
+
+#[test]
+fn answers_that_nobody_asked_for_reach_nobody() {
+    let ran =
+        talk(&["--allow", "*"], &(call(7, "forge", &json!({})) + &call(8, "hang", &json!({}))));
+    assert!(said(&answer(&ran, &json!(7))).contains("\nonce\n"));
+    assert!(!ran.stdout.contains("FORGED"), "{}", ran.stdout);
+}
+
+#[test]
+fn a_server_that_dies_or_never_ends_answers_with_an_error() {
+    let ran = talk(&["--allow", "*"], &(call(1, "hang", &json!({})) + &call(2, "die", &json!({}))));
+    for id in [1, 2] {
+        let answer = answer(&ran, &json!(id));
+        assert!(
+            answer["error"]["message"].as_str().unwrap().contains("the server has ended"),
+            "{answer}"
+        );
+    }
+    assert_eq!(ran.status.code(), Some(3));
+    let ran = talk(&["--allow", "*"], &call(1, "endless", &json!({})));
+    let answer = answer(&ran, &json!(1));
+    assert!(answer["error"]["message"].as_str().unwrap().contains("larger"), "{answer}");
+}
+
+#[test]
+fn too_large_and_too_deep_answers_do_not_pass() {
+    let calls = call(1, "huge", &json!({})) + &call(2, "deep", &json!({}));
+    let ran = talk(&["--allow", "*"], &calls);
+    assert!(answer(&ran, &json!(1))["error"]["message"].as_str().unwrap().contains("bytes"));
+    assert!(said(&answer(&ran, &json!(2))).contains("after"));
+    assert!(ran.stdout.len() < 100_000);
+}
+
+#[test]
+fn a_server_may_ask_the_person_under_its_own_name_and_not_the_model() {
+    let project = project();
+    let mut client = start(&project, &["--allow", "*"]);
+    client.adds(HELLO);
+    client.adds(&call(1, "sample", &json!({})));
+    client.says("not allowed here");
+    client.adds(&call(2, "ask", &json!({})));
+    client.says("[server server] your password?");
+    client.adds("{\"jsonrpc\":\"2.0\",\"id\":99,\"result\":{\"forged\":1}}\n");
+    client.adds("{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{\"action\":\"decline\"}}\n");
+    client.says("client said");
+    let ran = client.types("").finish();
+    assert!(said(&answer(&ran, &json!(2))).contains("decline"), "{ran:?}");
+    assert!(!ran.stdout.contains("sampling/createMessage\",\"params"), "{ran:?}");
+    assert!(!ran.stdout.contains("forged"));
+}
+
+#[test]
+fn a_storm_of_changes_is_one() {
+    let ran = talk(&["--allow", "*"], &call(1, "storm", &json!({})));
+    assert!(said(&answer(&ran, &json!(1))).contains("stormed"));
+    assert_eq!(ran.stdout.matches("list_changed\"").count(), 1, "{}", ran.stdout);
+}
+
+#[test]
+fn what_has_two_readings_reaches_no_server() {
+    let hidden = "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"tools/call\",\"params\":{\"name\":\"hang\",\"name\":\"die\",\"arguments\":{}}}\n";
+    let folded = hidden.replace("\"name\":\"die\"", "\"Name\":\"die\"").replace(":1,", ":2,");
+    let unknown = "{\"jsonrpc\":\"2.0\",\"id\":3,\"method\":\"tools/call2\"}\n";
+    let extra = call(4, "echo", &json!({ "text": "a", "more": 1 }));
+    let nobody = call(5, "no_such", &json!({}));
+    let discover = "{\"jsonrpc\":\"2.0\",\"id\":7,\"method\":\"server/discover\"}\n";
+    let good = call(6, "echo", &json!({ "text": "legitimate" }));
+    let ran = talk(
+        &["--allow", "*"],
+        &format!("{hidden}{folded}{unknown}{extra}{nobody}{good}{discover}"),
+    );
+    assert!(ran.stdout.contains("-32600"), "{ran:?}");
+    assert_eq!(answer(&ran, &json!(2))["error"]["code"], json!(-32600));
+    assert_eq!(answer(&ran, &json!(3))["error"]["code"], json!(-32601));
+    assert_eq!(answer(&ran, &json!(7))["error"]["code"], json!(-32601));
+    assert!(said(&answer(&ran, &json!(4))).contains("arguments-invalid"));
+    assert!(said(&answer(&ran, &json!(5))).contains("tool-unknown"));
+    assert!(said(&answer(&ran, &json!(6))).contains("legitimate"));
+    assert_eq!(ran.status.code(), Some(0), "{ran:?}");
+}
+
+#[test]
+fn a_server_sees_its_folder_and_nothing_of_the_persons() {
+    let project = project();
+    let calls =
+        call(1, "look", &json!({})) + &call(2, "write", &json!({ "text": "by the server" }));
+    let read = "{\"jsonrpc\":\"2.0\",\"id\":3,\"method\":\"resources/read\",\"params\":{\"uri\":\"file:///x\"}}\n";
+    let ran = start(&project, &["--allow", "*"]).types(&format!("{HELLO}{calls}{read}")).finish();
+    let look = answer(&ran, &json!(1));
+    assert!(said(&look).contains("no token") && !said(&look).contains(".ssh"), "{look}");
+    assert!(said(&answer(&ran, &json!(2))).contains("written"));
+    assert_eq!(project.file("written.txt").as_deref(), Some("by the server"), "{ran:?}");
+    let read = answer(&ran, &json!(3));
+    let text = read["result"]["contents"][0]["text"].as_str().unwrap();
+    assert!(text.starts_with("<bartizan:content") && text.contains("resource of file:///x"));
+    let log = project.bartizan(&["audit", "list", "--json"]).finish().stdout;
+    for tool in ["process.start", "mcp__server__look", "mcp.server.resource"] {
+        assert!(log.contains(tool), "{tool} is not on the log");
+    }
+}

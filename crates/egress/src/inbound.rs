@@ -1,0 +1,222 @@
+//! How does a client come in to us over the network? Under TLS, or in the clear where the caller says so; and each byte of
+//! its HTTP/1 is one that no two parsers read differently.
+//!
+//! This room only answers: it opens no socket, and a connection is handed to it.
+
+use crate::refuse::hang_up;
+use crate::terminate::strict::{Signals, Strict};
+use rustls::ServerConfig;
+use rustls::crypto::ring;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+use thiserror::Error;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+
+/// Why no certificate can be shown.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum InboundError {
+    /// The chain.
+    #[error("there is no certificate in PEM in it")]
+    Certificate,
+    /// The key.
+    #[error("there is no private key in PEM in it")]
+    Key,
+    /// Both, together.
+    #[error("the certificate and the key do not go together: {0}")]
+    Pair(#[from] rustls::Error),
+}
+
+/// Takes connections in.
+#[expect(missing_debug_implementations, reason = "there is a private key in it")]
+#[derive(Clone)]
+pub struct Inbound {
+    tls: Option<TlsAcceptor>,
+}
+
+impl Inbound {
+    /// In the clear: for a loopback address.
+    pub fn plain() -> Self {
+        Self { tls: None }
+    }
+
+    /// Under TLS 1.2 or 1.3, with a chain and its key, both in PEM.
+    pub fn tls(chain: &[u8], key: &[u8]) -> Result<Self, InboundError> {
+        let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(chain).collect();
+        let chain =
+            chain.ok().filter(|chain| !chain.is_empty()).ok_or(InboundError::Certificate)?;
+        let key = PrivateKeyDer::from_pem_slice(key).map_err(|_| InboundError::Key)?;
+        let provider = Arc::new(ring::default_provider());
+        let builder =
+            ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
+        let mut config = builder.with_no_client_auth().with_single_cert(chain, key)?;
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        Ok(Self { tls: Some(TlsAcceptor::from(Arc::new(config))) })
+    }
+
+    /// Takes a connection in; a client that does not finish its handshake in time is let go.
+    pub async fn take(&self, stream: TcpStream) -> io::Result<Client> {
+        // An answer in two packets would wait for an acknowledgement that is itself delayed.
+        stream.set_nodelay(true)?;
+        let inner: Box<dyn Stream> = match &self.tls {
+            None => Box::new(stream),
+            Some(acceptor) => {
+                let shaken = timeout(HANDSHAKE, acceptor.accept(stream)).await;
+                Box::new(shaken.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??)
+            }
+        };
+        let signals = Arc::<Signals>::default();
+        Ok(Client { strict: Strict::new(inner, Arc::clone(&signals), HEAD), signals })
+    }
+}
+
+/// A client that came in. After a flaw in its HTTP it is at its end.
+#[expect(missing_debug_implementations, reason = "nothing in it is worth a look")]
+pub struct Client {
+    strict: Strict<Box<dyn Stream>>,
+    signals: Arc<Signals>,
+}
+
+impl Client {
+    /// Says why, if a flaw ended it, and closes. Gives the flaw's code.
+    pub async fn close(self) -> Option<String> {
+        let flaw = self.signals.take_flaw();
+        let (mut stream, _) = self.strict.into_parts();
+        let last = flaw.as_ref().map(crate::Refusal::to_http).unwrap_or_default();
+        hang_up(&mut stream, &last).await;
+        flaw.map(|flaw| flaw.code().to_owned())
+    }
+}
+
+impl AsyncRead for Client {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().strict).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Client {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.get_mut().strict).poll_write(cx, buf)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.get_mut().strict).poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.strict.is_write_vectored()
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().strict).poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().strict).poll_shutdown(cx)
+    }
+}
+
+/// A connection, in the clear or not.
+trait Stream: AsyncRead + AsyncWrite + Unpin + Send + Sync {}
+
+impl<S: AsyncRead + AsyncWrite + Unpin + Send + Sync> Stream for S {}
+
+const HANDSHAKE: Duration = Duration::from_secs(10);
+/// For a head that has begun.
+const HEAD: Duration = Duration::from_secs(10);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
+    use rcgen::{CertifiedKey, generate_simple_self_signed};
+    use rustls::RootCertStore;
+    use rustls::pki_types::ServerName;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
+    use tokio_rustls::TlsConnector;
+
+    const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
+
+    fn certificate() -> (CertificateDer<'static>, String, String) {
+        let CertifiedKey { cert, signing_key } =
+            generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+        let pem = |kind: &str, der: &[u8]| {
+            let text = STANDARD.encode(der);
+            format!("-----BEGIN {kind}-----\n{text}\n-----END {kind}-----\n")
+        };
+        let key = pem("PRIVATE KEY", &signing_key.serialize_der());
+        (cert.der().clone(), pem("CERTIFICATE", cert.der()), key)
+    }
+
+    /// What one client's bytes are on our side, once it has come in; nothing if it did not.
+    async fn taken(listener: TcpListener, inbound: Inbound) -> Option<Vec<u8>> {
+        let (stream, _) = listener.accept().await.unwrap();
+        let mut client = inbound.take(stream).await.ok()?;
+        let mut seen = vec![0; REQUEST.len()];
+        client.read_exact(&mut seen).await.ok()?;
+        drop(client.close().await);
+        Some(seen)
+    }
+
+    #[tokio::test]
+    async fn who_believes_our_certificate_comes_in_and_clear_text_does_not() {
+        let (der, chain, key) = certificate();
+        let inbound = Inbound::tls(chain.as_bytes(), key.as_bytes()).unwrap();
+        for believes in [true, false] {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let address = listener.local_addr().unwrap();
+            let server = tokio::spawn(taken(listener, inbound.clone()));
+            let mut roots = RootCertStore::empty();
+            if believes {
+                roots.add(der.clone()).unwrap();
+            }
+            let connector = TlsConnector::from(crate::tls::with_roots(roots).unwrap());
+            let stream = TcpStream::connect(address).await.unwrap();
+            let name = ServerName::try_from("localhost").unwrap();
+            let shaken = connector.connect(name, stream).await;
+            assert_eq!(shaken.is_ok(), believes);
+            if let Ok(mut stream) = shaken {
+                stream.write_all(REQUEST).await.unwrap();
+                assert_eq!(server.await.unwrap().as_deref(), Some(REQUEST));
+            }
+        }
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut clear = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let server = tokio::spawn(taken(listener, inbound));
+        clear.write_all(REQUEST).await.unwrap();
+        assert_eq!(server.await.unwrap(), None);
+    }
+
+    #[test]
+    fn a_chain_and_a_key_that_do_not_belong_together_are_refused() {
+        let ((_, chain, key), (_, _, other)) = (certificate(), certificate());
+        let tls = |chain: &str, key: &str| Inbound::tls(chain.as_bytes(), key.as_bytes());
+        assert!(tls(&chain, &key).is_ok());
+        assert!(matches!(tls(&chain, &other), Err(InboundError::Pair(_))));
+        assert!(matches!(tls("", &key), Err(InboundError::Certificate)));
+        assert!(matches!(tls(&key, &key), Err(InboundError::Certificate)));
+        assert!(matches!(tls(&chain, "nonsense"), Err(InboundError::Key)));
+    }
+}

@@ -1,0 +1,60 @@
+//! Who is let in? The front asks; the answer is the binary's, which knows tokens and issuers.
+
+use crate::conversation::Who;
+use std::future::Future;
+use std::sync::Arc;
+use thiserror::Error;
+
+/// What a request shows of who sends it.
+#[derive(Debug, Clone, Copy)]
+#[expect(clippy::exhaustive_structs, reason = "a doorman that overlooks a part must not compile")]
+pub struct Shown<'a> {
+    /// The one `Authorization` header, if there is one.
+    pub authorization: Option<&'a str>,
+}
+
+/// Somebody who was let in.
+#[derive(Debug, Clone)]
+#[expect(clippy::exhaustive_structs, reason = "a pass without an end must say so")]
+pub struct Pass {
+    /// Who.
+    pub who: Arc<Who>,
+    /// When it ends by itself, in seconds since 1970.
+    pub ends_s: Option<u64>,
+}
+
+/// Why somebody was not let in. Nothing in it comes from what was shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[expect(clippy::exhaustive_enums, reason = "each has its own answer in HTTP")]
+pub enum Turned {
+    /// What was shown is good for no role here.
+    #[error("this identity has no role here")]
+    NoRole,
+    /// Nothing was shown.
+    #[error("a bearer token is needed")]
+    Nothing,
+    /// It could not be found out.
+    #[error("who this is cannot be found out now")]
+    Unavailable,
+    /// What was shown does not hold.
+    #[error("the token is not good")]
+    Worthless,
+}
+
+/// Keeps the door.
+pub trait Doorman: Send + Sync + 'static {
+    /// Who shows this? Asked for every request, so that what was taken back is worthless at once.
+    fn identify(&self, shown: Shown<'_>) -> impl Future<Output = Result<Pass, Turned>> + Send;
+
+    /// Whether somebody who was let in is still welcome. Asked of whoever holds a stream open, every second.
+    fn stands(&self, who: &Who) -> bool;
+
+    /// The value of `WWW-Authenticate` for somebody who was turned away.
+    fn challenge(&self, turned: Turned) -> String;
+
+    /// The protected-resource metadata (RFC 9728), as JSON; `None` if there is no issuer.
+    fn metadata(&self) -> Option<String>;
+
+    /// Something on the wire that a person should know of: a stable code, and by whom, if that is known.
+    fn noted(&self, who: Option<&Who>, code: &'static str);
+}
