@@ -107,12 +107,11 @@ impl Courier {
             let text = "this request was not the one that was judged";
             return Err(Lost::Unsent(Refusal::new(Status::Forbidden, "warrant-mismatch", text)));
         }
-        let secret = match &errand.place {
-            None => None,
-            Some(_) => {
-                let opened = self.vault.open(warrant).await;
-                Some(opened.map_err(|error| Lost::Unsent(error.refusal()))?)
-            }
+        let secret = if errand.place.is_some() {
+            let opened = self.vault.open(warrant).await;
+            Some(opened.map_err(|error| Lost::Unsent(error.refusal()))?)
+        } else {
+            None
         };
         let redactor = secret.as_ref().map(|value| self.redactor(warrant, value)).transpose();
         let redactor = redactor.map_err(Lost::Unsent)?;
@@ -159,7 +158,8 @@ impl Courier {
         let pinned = self.resolver.resolve(&errand.target, errand.reach).await;
         let pinned = pinned.map_err(|error| error.refusal())?;
         let here = pinned.addresses().iter().all(|address| address.ip().is_loopback());
-        if !errand.secure && !(here && is_loopback(&errand.target)) {
+        let stays = here && is_loopback(&errand.target);
+        if !errand.secure && !stays {
             let text = "plain http is for this machine alone";
             return Err(Refusal::new(Status::Forbidden, "plain-http", text));
         }

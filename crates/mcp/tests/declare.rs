@@ -268,7 +268,7 @@ fn a_value_is_of_its_own_type_in_json_and_one_that_is_left_out_leaves_no_trace()
     let mut inputs = Inputs::default();
     let optional = || Rules { optional: true, ..Rules::default() };
     let mut add = |name: &str, kind: Kind, rules: Rules| {
-        inputs.add(name, Input::new(kind, rules).unwrap()).unwrap()
+        inputs.add(name, Input::new(kind, rules).unwrap()).unwrap();
     };
     add("amount", Kind::Integer { least: 1, most: 500 }, Rules::default());
     add("now", Kind::Bool, optional());
@@ -324,7 +324,7 @@ fn the_gate_takes_every_definition() {
 
 proptest! {
     #[test]
-    fn what_passes_a_path_is_one_segment_and_says_what_was_given(value in r#"([a-z./\\%?#;&=:@ \r\n\x00üA-F0-9]|\PC){0,24}"#) {
+    fn what_passes_a_path_is_one_segment_and_says_what_was_given(value in r"([a-z./\\%?#;&=:@ \r\n\x00üA-F0-9]|\PC){0,24}") {
         if let Ok(call) = request(&in_path(false), &value) {
             let parts: Vec<&str> = call.path.split('/').collect();
             prop_assert_eq!(parts.len(), 5, "{}", call.path);

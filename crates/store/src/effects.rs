@@ -128,15 +128,17 @@ impl Store {
         }
         let (id, log_id) = (new_id()?, self.public_key().log_id().to_owned());
         self.work(move |batch| {
-            for (effect, owner) in unresolved(batch.transaction, Some(new.digest))? {
-                if effect.state == EffectState::Started && !owner.lives() {
-                    return match doubt(batch, &effect, &log_id)? {
-                        Ok(()) => fetch(batch.transaction, &effect.id)
-                            .map(|effect| Ok(Begun::Blocked(effect))),
-                        Err(error) => Ok(Err(error)),
-                    };
+            let under_way = unresolved(batch.transaction, Some(new.digest))?;
+            if let Some((effect, owner)) = under_way.into_iter().next() {
+                let orphaned = effect.state == EffectState::Started && !owner.lives();
+                if !orphaned {
+                    return Ok(Ok(Begun::Blocked(effect)));
                 }
-                return Ok(Ok(Begun::Blocked(effect)));
+                return match doubt(batch, &effect, &log_id)? {
+                    Ok(()) => fetch(batch.transaction, &effect.id)
+                        .map(|effect| Ok(Begun::Blocked(effect))),
+                    Err(error) => Ok(Err(error)),
+                };
             }
             let NewEffect { session, call, tool, digest, shown } = new;
             let (owner, now) = (Owner::this(), clock::now_ms());
@@ -425,8 +427,9 @@ mod tests {
         assert!(is_blocked(&store, b"a"));
         assert!(store.end_effect(&second.id, EffectEnd::Failed).is_err(), "only a person may say");
         assert!(store.resolve_effect(&first.id, Resolution::Failed, "local:anna").is_err());
-        let resolved =
-            store.resolve_effect(&second.id[..8], Resolution::Failed, "local:anna").unwrap();
+        let resolved = store
+            .resolve_effect(second.id.get(..8).unwrap(), Resolution::Failed, "local:anna")
+            .unwrap();
         assert_eq!(
             (resolved.state, resolved.resolved_by.as_deref()),
             (EffectState::Failed, Some("local:anna"))

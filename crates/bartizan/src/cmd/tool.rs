@@ -92,14 +92,18 @@ fn known<'a>(config: &'a Config, name: &str) -> Result<&'a Tool, Failure> {
     })
 }
 
-fn call(args: &ToolCallArgs, _global: &Global, desk: &mut Desk<'_>) -> Result<u8, Failure> {
-    let arguments: Value = serde_json::from_str(&args.json).map_err(|error| {
+fn arguments(text: &str) -> Result<Value, Failure> {
+    serde_json::from_str(text).map_err(|error| {
         let problem = Problem::new(format!("the arguments are not JSON: {error}"));
         Failure::new(
             exit::USAGE,
             problem.hint("write them in single quotes: --json '{\"id\":\"cus_123\"}'"),
         )
-    })?;
+    })
+}
+
+fn call(args: &ToolCallArgs, _global: &Global, desk: &mut Desk<'_>) -> Result<u8, Failure> {
+    let arguments = arguments(&args.json)?;
     let around = runs::surroundings(&desk.places)?;
     let mut config = config::load(&desk.places, &around.workspace, Purpose::Run)?;
     for warning in &config.warnings {
@@ -145,25 +149,34 @@ fn call(args: &ToolCallArgs, _global: &Global, desk: &mut Desk<'_>) -> Result<u8
     let stands = (courier, boxes, store.clone());
     let door = Arc::new(ToolsDoor::new(Arc::clone(&gate), caller.clone(), tools, stands));
     let runtime = runs::runtime()?;
-    let answer = loop {
-        let answer = runtime.block_on(door.call(Door::Tool, &args.name, arguments.clone()));
-        match &answer {
-            Err(Refusal::ApprovalRequired { question, .. }) if !args.no_wait => {
-                desk.voice
-                    .say(&format!("waiting for a person: bartizan approvals approve {question}"))?;
-                if !answered(&store, question)? {
-                    break answer;
-                }
-            }
-            _ => break answer,
-        }
-    };
+    let answer = ask(&runtime, &door, args, &arguments, (&store, desk))?;
     let code = tell(desk, &answer)?;
     runtime.block_on(secret::take_back(&vault, desk.voice))?;
     gate.pipeline()
         .dismiss(&caller, Some(i32::from(code)), json!({}))
         .map_err(|refused| runs::state_failure(&refused.hint()))?;
     Ok(code)
+}
+
+/// Calls once, and again when a person has answered.
+fn ask(
+    runtime: &tokio::runtime::Runtime,
+    door: &Arc<ToolsDoor>,
+    args: &ToolCallArgs,
+    arguments: &Value,
+    (store, desk): (&Store, &mut Desk<'_>),
+) -> Result<Result<Answer, Refusal>, Failure> {
+    loop {
+        let answer = runtime.block_on(door.call(Door::Tool, &args.name, arguments.clone()));
+        let Err(Refusal::ApprovalRequired { question, .. }) = &answer else { return Ok(answer) };
+        if args.no_wait {
+            return Ok(answer);
+        }
+        desk.voice.say(&format!("waiting for a person: bartizan approvals approve {question}"))?;
+        if !answered(store, question)? {
+            return Ok(answer);
+        }
+    }
 }
 
 /// Waits until people have answered, or the question has expired.

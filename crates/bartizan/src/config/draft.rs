@@ -206,18 +206,19 @@ impl<'a> Draft<'a> {
             .collect();
     }
 
+    fn add_builtin_roles(&mut self) {
+        for builtin in [Roles::BASIC, Roles::DEFAULT] {
+            if let Ok(name) = RoleName::parse(builtin) {
+                self.roles.entry(name).or_default();
+            }
+        }
+    }
+
     /// Resolves who extends whom, and what that means for each box.
     pub(super) fn finish(mut self) -> Result<Config, Vec<Problem>> {
         let mut problems = Vec::new();
         let described: Vec<RoleName> = self.roles.keys().cloned().collect();
-        for builtin in [Roles::BASIC, Roles::DEFAULT] {
-            self.roles.extend(
-                RoleName::parse(builtin)
-                    .ok()
-                    .filter(|name| !described.contains(name))
-                    .map(|name| (name, RoleDraft::default())),
-            );
-        }
+        self.add_builtin_roles();
         let names: Vec<RoleName> = self.roles.keys().cloned().collect();
         let mut resolver =
             Resolver { drafts: &self.roles, done: BTreeMap::new(), problems: &mut problems };

@@ -185,11 +185,7 @@ impl BoxRun {
         let hidden = set_dumpable_behavior(DumpableBehavior::NotDumpable);
         debug_assert!(hidden.is_ok(), "prctl takes this from everybody");
         let commands = self.box_commands(foothold);
-        if let Some(listener) = self.hook.take() {
-            let (gate, calls) = (Arc::clone(&self.gate), Arc::clone(&self.calls));
-            let caller = self.caller.clone();
-            tokio::spawn(hook::serve(listener, gate, caller, calls, commands.clone()));
-        }
+        self.serve_hook(commands.clone());
         let (served, mut signals, killer) = match served
             .and_then(|served| Ok((served, Signals::new()?, Arc::new(life.killer()?))))
         {
@@ -241,6 +237,14 @@ impl BoxRun {
 }
 
 impl BoxRun {
+    fn serve_hook(&mut self, commands: Option<Arc<Commands>>) {
+        if let Some(listener) = self.hook.take() {
+            let (gate, calls) = (Arc::clone(&self.gate), Arc::clone(&self.calls));
+            let caller = self.caller.clone();
+            tokio::spawn(hook::serve(listener, gate, caller, calls, commands));
+        }
+    }
+
     /// Commands of narrower subagents get boxes within this one, where it has the namespaces for that.
     fn box_commands(&mut self, foothold: Option<Foothold>) -> Option<Arc<Commands>> {
         let (commands, listener) = self.commands.take()?;

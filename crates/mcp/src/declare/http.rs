@@ -132,13 +132,13 @@ impl JsonTemplate {
                 Value::Object(filled)
             }
             Self::Plain(value) => value.clone(),
-            Self::Text(template) => match template.whole() {
-                Some(name) => return Ok(values.get(name).cloned()),
-                None => {
-                    let text = template.fill(values, |text| Ok(text.to_owned()))?;
-                    Value::String(text.concat())
+            Self::Text(template) => {
+                if let Some(name) = template.whole() {
+                    return Ok(values.get(name).cloned());
                 }
-            },
+                let text = template.fill(values, |text| Ok(text.to_owned()))?;
+                Value::String(text.concat())
+            }
         }))
     }
 }
@@ -197,7 +197,7 @@ impl HttpTool {
         self.query.iter().try_for_each(|(_, template)| place(template, Place::Pair))?;
         match &self.body {
             Body::Form(pairs) => {
-                pairs.iter().try_for_each(|(_, template)| place(template, Place::Pair))?
+                pairs.iter().try_for_each(|(_, template)| place(template, Place::Pair))?;
             }
             Body::Json(json) => {
                 let mut templates = Vec::new();

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 pub struct Projection(Tree);
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-struct Tree(BTreeMap<String, Tree>);
+struct Tree(BTreeMap<String, Self>);
 
 impl Projection {
     /// Reads the names of fields.

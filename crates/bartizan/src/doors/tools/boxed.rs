@@ -86,15 +86,12 @@ impl Boxes {
         let Ok(Ok(running)) = started else {
             return Done::not("not-started", "the box of this tool could not be started");
         };
-        match attend(running, net.as_ref(), tool.declared.bounds().answer).await {
-            Some(ran) => done(tool, &ran),
-            None => {
-                let mut lost =
-                    Done::not("end-unknown", "the end of this tool's box cannot be told");
-                lost.end = EffectEnd::Ambiguous;
-                lost
-            }
+        if let Some(ran) = attend(running, net.as_ref(), tool.declared.bounds().answer).await {
+            return done(tool, &ran);
         }
+        let mut lost = Done::not("end-unknown", "the end of this tool's box cannot be told");
+        lost.end = EffectEnd::Ambiguous;
+        lost
     }
 
     fn specify(
