@@ -38,12 +38,25 @@ pub(crate) struct Setup<'a> {
     pub(crate) wall: Option<Duration>,
 }
 
-/// Becomes pid 1 of the box; `entered` when it was cloned into its control group.
-pub(crate) fn run(setup: &Setup<'_>, entered: bool) -> ! {
+/// How a box's first process came to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Birth {
+    /// It was cloned into its control group.
+    InGroup,
+    /// It was cloned, and goes into its control group itself.
+    Outside,
+    /// It was made by a process that went into the box around, and is silent until the supervisor knows of it: two
+    /// speak on one socket, and what they say must not change places.
+    Within,
+}
+
+/// Becomes pid 1 of the box.
+pub(crate) fn run(setup: &Setup<'_>, birth: Birth) -> ! {
     sys::default_signals();
     let socket = sys::inherited(setup.socket);
-    let mut builder = Builder::new(setup, socket, entered);
-    if let Err(errno) = begin(setup) {
+    let mut builder = Builder::new(setup, socket, birth == Birth::InGroup);
+    let wait = || if birth == Birth::Within { hear_go(socket) } else { Ok(()) };
+    if let Err(errno) = begin(setup).and_then(|()| wait()) {
         say(socket, Message::Fault { step: u32::MAX, errno: errno.raw_os_error() });
         sys::exit(1);
     }
@@ -76,7 +89,7 @@ pub(crate) fn enter(setup: &Setup<'_>, user: RawFd, mounts: RawFd) -> ! {
         .and_then(|()| enter(mounts, LinkNameSpaceType::Mount))
         .and_then(|()| sys::clone_beside(INNER_NAMESPACES));
     let told = match made {
-        Ok(Side::Child) => run(setup, false),
+        Ok(Side::Child) => run(setup, Birth::Within),
         Ok(Side::Parent { pid, pidfd }) => tell_process(socket, pid, pidfd.as_fd()),
         Err(errno) => Err(errno),
     };
@@ -121,7 +134,7 @@ fn begin(setup: &Setup<'_>) -> Result<(), Errno> {
     Ok(())
 }
 
-/// Waits for the supervisor's word that it has mapped our user.
+/// Waits for the supervisor's word that it has mapped our user, or knows of us.
 fn hear_go(socket: BorrowedFd<'_>) -> Result<(), Errno> {
     let mut go = [0_u8; 1];
     match rustix::net::recv(socket, &mut go, RecvFlags::empty())?.0 {

@@ -2,7 +2,7 @@
 //!
 //! One thread, which lives as long as the process, makes every clone: the kernel ends a box when the *thread* that cloned it
 //! ends, and threads of a runtime come and go.
-use crate::child::{self, Setup};
+use crate::child::{self, Birth, Setup};
 use crate::error::{Fault, Mechanism, SpawnError};
 use crate::host::Obstacle;
 use crate::linux::cgroup::Groups;
@@ -151,10 +151,10 @@ fn clone_box(
     let home = groups.home();
     let blocked = sys::block_signals();
     let at_home = home.and_then(|home| sys::clone_into(NAMESPACES, Some(home.as_fd())).ok());
-    let entered = at_home.is_some();
+    let birth = if at_home.is_some() { Birth::InGroup } else { Birth::Outside };
     let side = at_home.map_or_else(|| sys::clone_into(NAMESPACES, None), Ok);
     if let Ok(Side::Child) = side {
-        child::run(setup, entered)
+        child::run(setup, birth)
     }
     drop(blocked);
     let (pid, pidfd) = match side {
@@ -205,7 +205,10 @@ fn clone_within(
     supervisor("ending the process that went into the box", ended.map_err(io::Error::from))?;
     match supervisor("hearing from the new box", heard)? {
         (Message::Made { pid }, mut fds) if fds.len() == 1 => match fds.pop() {
-            Some(pidfd) => Ok(Life::new(pidfd, socket, groups, pid)),
+            Some(pidfd) => {
+                let life = Life::new(pidfd, socket, groups, pid);
+                let_go(&life).map(|()| life)
+            }
             None => Err(fault(plan, child::ENTERING, libc::EPROTO)),
         },
         (Message::Fault { step, errno }, _) => Err(fault(plan, step, errno)),
@@ -219,6 +222,11 @@ fn release(plan: &Plan, life: &Life, pid: i32) -> Result<(), SpawnError> {
     map_users(pid, [(1000, outer), (1000, outer)]).map_err(|source| {
         refused(plan, Mechanism::UserMapping, format!("mapping user {outer}"), source)
     })?;
+    let_go(life)
+}
+
+/// Lets a new process go on that waits for this.
+fn let_go(life: &Life) -> Result<(), SpawnError> {
     rustix::net::send(life.socket(), b"g", SendFlags::NOSIGNAL)
         .map(drop)
         .map_err(|e| SpawnError::Supervisor { what: "letting the box go on", source: e.into() })
