@@ -151,7 +151,8 @@ pub(crate) struct RunArgs {
     /// Which client the command is; `auto` goes by the program's name
     #[arg(long, value_name = "NAME", default_value = "auto")]
     pub(crate) client: ClientChoice,
-    /// Let the command write the workspace itself: no overlay, nothing held back at the end
+    /// Let the command write the workspace itself: no overlay, nothing held back at the end; `.git` and the settings that
+    /// tools obey are read-only where they exist
     #[arg(long, conflicts_with = "read_only")]
     pub(crate) direct: bool,
     /// Let the command read the workspace only

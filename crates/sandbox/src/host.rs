@@ -2,8 +2,9 @@
 use crate::error::PlanError;
 use crate::linux::cgroup::Place;
 use crate::linux::paths;
-use crate::spec::BoxSpec;
+use crate::spec::{BoxSpec, WorkspaceMode};
 use crate::sys;
+use crate::writeback;
 use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 use std::collections::BTreeMap;
@@ -30,6 +31,8 @@ pub struct HostFacts {
     pub(crate) etc_files: BTreeMap<PathBuf, Vec<u8>>,
     /// What lies below `/etc` under names that hold a version.
     pub(crate) etc_trees: Vec<PathBuf>,
+    /// What tools of the host execute or obey at the top of a workspace that is written directly.
+    pub(crate) obeyed: Vec<PathBuf>,
     /// A mount below the workspace, if there is one.
     pub(crate) mount_in_workspace: Option<PathBuf>,
     /// Makes names of this box unlike those of any other.
@@ -81,6 +84,7 @@ impl HostFacts {
             paths: BTreeMap::new(),
             etc_files: BTreeMap::new(),
             etc_trees: Vec::new(),
+            obeyed: Vec::new(),
             mount_in_workspace: mount_below(&mounts, &spec.workspace),
             nonce: nonce()?,
         };
@@ -89,6 +93,9 @@ impl HostFacts {
                 Some(PRIVATE_UIDS | (u32::try_from(facts.nonce & 0x03ff_ffff).unwrap_or(1)));
         }
         facts.look(spec)?;
+        if spec.workspace_mode == WorkspaceMode::Direct {
+            facts.look_for_obeyed(&spec.workspace)?;
+        }
         facts.look_at_etc();
         Ok(facts)
     }
@@ -126,6 +133,21 @@ impl HostFacts {
                 ) => {}
             Err(source) => {
                 return Err(PlanError::Io { what: "path", path: path.to_owned(), source });
+            }
+        }
+        Ok(())
+    }
+
+    /// Not what is a link: it would show what it leads to.
+    fn look_for_obeyed(&mut self, workspace: &Path) -> Result<(), PlanError> {
+        for name in writeback::obeyed_names() {
+            let path = workspace.join(name);
+            self.look_at(&path)?;
+            let plain = |fact: &PathFact| {
+                fact.canonical == path && matches!(fact.kind, Kind::Directory | Kind::File)
+            };
+            if self.path(&path).is_some_and(plain) {
+                self.obeyed.push(path);
             }
         }
         Ok(())

@@ -32,17 +32,25 @@ pub struct Plan {
     pub(crate) inner: bool,
     pub(crate) obstacle: Option<Obstacle>,
     pub(crate) left_out: Vec<PathBuf>,
+    /// Parts of a directly used workspace that cannot be changed, if it is one.
+    pub(crate) kept: Option<Vec<PathBuf>>,
     pub(crate) name: String,
 }
 
 impl Plan {
     /// Plans the box. Pure: the same specification and facts give the same plan.
     pub fn from_spec(spec: &BoxSpec, facts: &HostFacts) -> Result<Self, PlanError> {
+        Self::with_pins(spec, facts, &facts.obeyed)
+    }
+
+    /// `pins` are the parts of a directly used workspace that stay as they are.
+    fn with_pins(spec: &BoxSpec, facts: &HostFacts, pins: &[PathBuf]) -> Result<Self, PlanError> {
         check_paths(spec)?;
         check_user(&spec.user)?;
         let workspace = check_workspace(spec, facts)?;
         let mut view = View::new(facts);
         let left_out = fill(&mut view, spec, facts, workspace)?;
+        pin(&mut view, spec, facts, pins)?;
         if !view.is_visible(&spec.program) {
             return Err(PlanError::ProgramNotVisible { program: spec.program.clone() });
         }
@@ -87,6 +95,7 @@ impl Plan {
             inner: false,
             obstacle: facts.obstacle,
             left_out,
+            kept: (spec.workspace_mode == WorkspaceMode::Direct).then(|| pins.to_vec()),
             name: format!("{:016x}", facts.nonce),
         })
     }
@@ -99,7 +108,8 @@ impl Plan {
         let overlay = matches!(spec.workspace_mode, WorkspaceMode::Overlay { .. });
         let workspace_mode = if overlay { WorkspaceMode::Direct } else { spec.workspace_mode };
         let spec = BoxSpec { workspace_mode, inner_boxes: false, ..spec.clone() };
-        let mut plan = Self::from_spec(&spec, facts)?;
+        // The write-back gate of the box around judges what is written here.
+        let mut plan = Self::with_pins(&spec, facts, &[])?;
         let (uid, gid) = inner_ids(facts);
         for op in &mut plan.ops {
             match op {
@@ -112,6 +122,7 @@ impl Plan {
             }
         }
         plan.private_uid = None;
+        plan.kept = None;
         plan.inner = true;
         Ok(plan)
     }
@@ -181,6 +192,24 @@ fn fill(
         place_file(view, file)?;
     }
     Ok(left_out)
+}
+
+/// Keeps what the host's tools obey in a directly used workspace: each a mount of its own, which can be neither written nor
+/// moved. A part of it would not do: a file that is absent, such as `.git/commondir`, has no place for a mount.
+fn pin(
+    view: &mut View<'_>,
+    spec: &BoxSpec,
+    facts: &HostFacts,
+    pins: &[PathBuf],
+) -> Result<(), PlanError> {
+    let named = |path: &PathBuf| spec.readable.contains(path);
+    for path in pins.iter().filter(|path| !named(path)) {
+        if let Some(fact) = facts.path(path) {
+            let (mode, fact) = (WorkspaceMode::ReadOnly, fact.clone());
+            view.put(path, Place::Workspace { mode, fact })?;
+        }
+    }
+    Ok(())
 }
 
 fn place_file(view: &mut View<'_>, file: &SyntheticFile) -> Result<(), PlanError> {

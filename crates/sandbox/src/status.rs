@@ -4,6 +4,7 @@ use crate::linux::landlock::lacks;
 use crate::plan::Plan;
 use crate::spec::Reach;
 use std::fmt;
+use std::path::PathBuf;
 
 /// The enforcement report of one box: one item for each wall and limit, in the order they were raised.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -127,6 +128,9 @@ pub(crate) fn report(plan: &Plan, redirect: bool) -> Enforcement {
     }
     report.add("view", Strength::Kernel, "new root; read-only binds of an allow-list");
     report.add("capabilities", Strength::Kernel, "none, locked; no new privileges");
+    if let Some(kept) = &plan.kept {
+        report.add("write-back", Strength::Absent, direct(plan, kept));
+    }
     landlock(&mut report, plan.landlock_abi);
     report.add("seccomp", Strength::Kernel, "allow-list; unknown calls do not exist");
     network(&mut report, plan, redirect);
@@ -135,6 +139,16 @@ pub(crate) fn report(plan: &Plan, redirect: bool) -> Enforcement {
         report.add("left out", Strength::Absent, format!("`{}` does not exist", path.display()));
     }
     report
+}
+
+/// What is held of a workspace whose changes no gate judges.
+fn direct(plan: &Plan, kept: &[PathBuf]) -> String {
+    let names = kept.iter().filter_map(|path| path.strip_prefix(&plan.workspace).ok());
+    let names: Vec<_> = names.map(|name| format!("`{}`", name.display())).collect();
+    let kept = if names.is_empty() { "nothing".to_owned() } else { names.join(", ") };
+    format!(
+        "the workspace itself is written; read-only in it: {kept}; what is not there yet can be planted"
+    )
 }
 
 fn network(report: &mut Enforcement, plan: &Plan, redirect: bool) {

@@ -35,6 +35,7 @@ mod upper;
 
 pub use change::{Change, Clash, Digest, DropReason, HoldReason, Kind, Notable, Verdict};
 pub use held::{Kept, held};
+pub(crate) use judge::obeyed_names;
 pub use path::{BadRelPath, RelPath};
 pub use release::{Conflicts, Shelved};
 pub use run::{Applied, Landed, Recovery};

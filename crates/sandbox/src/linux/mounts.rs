@@ -328,7 +328,8 @@ impl Build {
             }
             WorkspaceMode::ReadOnly => {
                 self.bind_host(path, path, RDONLY | NOSUID | NODEV, fact, owner);
-                self.allow(path, landlock::TREE_READ);
+                let tree = fact.kind == Kind::Directory;
+                self.allow(path, if tree { landlock::TREE_READ } else { landlock::FILE_READ });
             }
             WorkspaceMode::Overlay { .. } => {
                 let lower = Path::new(STAGE).join("lower");

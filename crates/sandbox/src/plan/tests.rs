@@ -50,6 +50,7 @@ fn host() -> HostFacts {
         paths: paths.map(|(path, fact)| (path.into(), fact)).into_iter().collect(),
         etc_files: BTreeMap::from([("/etc/os-release".into(), b"ID=test\n".to_vec())]),
         etc_trees: Vec::new(),
+        obeyed: Vec::new(),
         mount_in_workspace: None,
         nonce: 7,
     }
@@ -116,6 +117,26 @@ fn roots_box_has_a_user_of_its_own_and_maps_only_what_shall_be_its_own() {
     let differing: Vec<_> =
         own.lines().filter(|line| !ordinary.lines().any(|other| other == *line)).collect();
     insta::assert_snapshot!(differing.join("\n"));
+}
+
+#[test]
+fn what_tools_obey_in_a_direct_workspace_is_a_mount_of_its_own() {
+    let path = |name: &str| PathBuf::from(format!("/home/ada/project/{name}"));
+    let mut facts = host();
+    for (name, kind) in [(".git", Kind::Directory), (".mcp.json", Kind::File)] {
+        let at = path(name);
+        facts.paths.insert(at.clone(), fact(kind, at.to_str().unwrap()));
+        facts.obeyed.push(at);
+    }
+    let spec = BoxSpec { workspace_mode: WorkspaceMode::Direct, ..spec() };
+    let text = |facts: &HostFacts| Plan::from_spec(&spec, facts).unwrap().to_string();
+    let (with, without) = (text(&facts), text(&host()));
+    let added: Vec<_> =
+        with.lines().filter(|line| !without.lines().any(|other| other == *line)).collect();
+    insta::assert_snapshot!(added.join("\n"));
+    // Within another box the gate of that one judges, and what it shows may have been moved already.
+    let within = Plan::within(&spec, &facts).unwrap().to_string();
+    assert!(!within.contains(".git"), "{within}");
 }
 
 #[test]

@@ -283,11 +283,12 @@ fn copied(spec: &BoxSpec, facts: &HostFacts) -> Result<Option<Copied>, PlanError
             "leave `--direct` out, or run as the workspace's owner",
         ),
         WorkspaceMode::Direct => {
-            let pinned = spec.readable.iter().any(|path| {
-                path.starts_with(&spec.workspace)
-                    && path != &spec.workspace
-                    && facts.path(path).is_some()
-            });
+            let pinned = !facts.obeyed.is_empty()
+                || spec.readable.iter().any(|path| {
+                    path.starts_with(&spec.workspace)
+                        && path != &spec.workspace
+                        && facts.path(path).is_some()
+                });
             if pinned {
                 return refuse(
                     "keep a part of a directly used workspace read-only",

@@ -196,6 +196,16 @@ pub(crate) fn obeyed_places() -> impl Iterator<Item = &'static str> {
     ])
 }
 
+/// Names that tools of the host execute or obey at the top of a workspace, for where no gate judges what is written there.
+pub(crate) fn obeyed_names() -> impl Iterator<Item = &'static str> {
+    let mut directories: Vec<_> = PAIRS.iter().map(|(dir, _, _)| *dir).collect();
+    directories.dedup();
+    [".git", ".gitattributes"]
+        .into_iter()
+        .chain(NAMES.iter().map(|(name, _)| *name))
+        .chain(directories)
+}
+
 /// Whether a link, `depth` directories below the workspace, could lead out of it.
 ///
 /// After a name that is not `..`, a `..` climbs from wherever that name leads, which may be another link: only leading ones are counted on.
