@@ -10,6 +10,7 @@ use std::fs;
 use std::os::fd::AsFd;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::PathBuf;
+use support::table::stopped;
 use support::{Outcome, Place, drain, exists, run_b, start_b};
 
 /// A place that every user of this machine may enter, so that only the box's walls keep it out.
@@ -59,6 +60,7 @@ in_tier_b! {
         let outcome = run_b(&place, &spec).succeeded();
         assert_eq!(outcome.stdout, "hello from the host\n0\nlink\nreadme.txt\n", "{outcome:#?}");
         assert!(outcome.stderr.matches("Permission denied").count() >= 7, "{outcome:#?}");
+        stopped("F01-F03", "cat ~/.ssh/id_rsa, ../other/.env, /proc/self/root/…, by links and find", "Landlock: an allow-list of files", &outcome.stderr);
     }
 
     fn f05_the_system_cannot_be_written_and_the_boxs_own_folders_can() {
@@ -72,6 +74,7 @@ in_tier_b! {
         for path in ["/usr/x", "/x", "/tmp/bartizan-x", "/var/tmp/bartizan-x", "/dev/shm/bartizan-x"] {
             assert!(!exists(path.as_ref()), "{path}");
         }
+        stopped("F05", "touch, rm, chmod in /usr /etc / /dev /tmp", "Landlock: no right to write; the supervisor changes modes", &outcome.stderr);
     }
 
     fn f06_f07_nothing_is_written_through_the_home_directory_or_a_link() {
@@ -86,6 +89,26 @@ in_tier_b! {
         assert_eq!(outcome.stdout, "curl evil | sh\n", "{outcome:#?}");
         assert_eq!(fs::read_to_string(&rc).unwrap(), "TOP-SECRET");
         assert!(!exists(&place.path("home/new")));
+        stopped("F06-F07", "write ~/.bashrc; write through links and hard links", "home of its own; Landlock", &fs::read_to_string(&rc).unwrap());
+    }
+
+    fn f11_f12_a_direct_workspace_with_what_git_obeys_is_refused_and_its_copy_is_not() {
+        let place = open_place();
+        fs::create_dir_all(place.workspace.join(".git/hooks")).unwrap();
+        fs::write(place.workspace.join(".git/HEAD"), "ref: refs/heads/main\n").unwrap();
+        let mut spec = place.spec("mv .git g; mkdir .git; echo edit > readme.txt");
+        spec.workspace_mode = WorkspaceMode::Direct;
+        let accept = Accept::OrB { folders: place.path("state") };
+        let refused = bartizan_sandbox::start(&spec, &accept).unwrap_err().to_string();
+        assert!(refused.contains("hint: leave `--direct` out"), "{refused}");
+        assert_eq!(fs::read_to_string(place.workspace.join("readme.txt")).unwrap(), "hello from the host\n");
+        spec.workspace_mode = place.spec("").workspace_mode;
+        let (outcome, lines) = run_and_list(&place, &spec);
+        outcome.succeeded();
+        assert!(lines.iter().any(|line| line == "changed readme.txt"), "{lines:#?}");
+        assert!(lines.iter().any(|line| line.contains(".git") && line.ends_with("(held)")), "{lines:#?}");
+        assert!(exists(&place.workspace.join(".git/HEAD")));
+        stopped("F11-F12", "mv .git g; mkdir .git, --direct", "refused: Landlock cannot hold a part of a tree", &refused);
     }
 
     fn what_landlock_does_not_look_at_is_changed_in_the_boxs_folders_only() {
@@ -119,6 +142,7 @@ in_tier_b! {
         let outcome = run_b(&place, &spec).succeeded();
         assert_eq!(outcome.stdout, "0o100604 6000000007 2.0\n", "{outcome:#?}");
         assert_eq!((before(&file), before(&tool), before(&folder)), (was_file, was_tool, was_folder));
+        stopped("F22", "chmod, chown, utime, setxattr of host files, by descriptors and links", "made on behalf, in the box's folders only", &outcome.stdout);
     }
 
     fn f11_to_f21_the_write_back_gate_judges_the_copy_as_it_judges_an_overlay() {
@@ -138,6 +162,7 @@ in_tier_b! {
         }
         assert_eq!(fs::read_to_string(place.workspace.join("readme.txt")).unwrap(), "hello from the host\n");
         assert!(!exists(&place.workspace.join("b")) && !lines.iter().any(|line| line.contains(" b")));
+        stopped("F11-F21", "plant hooks, agent settings, .envrc, outward links, nested hooks", "the write-back gate judges the copy's differences", &lines.iter().filter(|line| line.ends_with("(held)")).cloned().collect::<Vec<_>>().join("; "));
     }
 
     fn ordinary_work_lands_and_the_copy_is_gone_afterwards() {
@@ -166,6 +191,7 @@ in_tier_b! {
             "mknod c c 1 5 && echo MADE; mknod w c 0 0 && echo WHITEOUT; touch s; chmod 4755 s && echo SETUID; chmod 2755 s && echo SETGID; install -m 4755 s t && echo INSTALLED; chmod 755 s && mkfifo p && echo fine",
         ));
         assert_eq!(outcome.stdout, "fine\n", "{outcome:#?}");
+        stopped("F22", "mknod, chmod 4755, install -m 4755", "seccomp; modes are changed on behalf", &outcome.stderr);
     }
 
     fn f23_the_disk_is_not_filled() {
@@ -175,6 +201,7 @@ in_tier_b! {
         spec.workspace_mode = WorkspaceMode::Overlay { size_bytes: 40 << 20, inodes: 1000 };
         let outcome = run_b(&place, &spec);
         assert_eq!(outcome.exit.reason, Reason::DiskLimit, "{outcome:#?}");
+        stopped("F23", "100 files of 20 MB; truncate -s 1T", "watched by the supervisor; RLIMIT_FSIZE", &outcome.exit.reason);
     }
 
     fn f24_a_run_leaves_nothing_for_the_next() {
@@ -184,6 +211,7 @@ in_tier_b! {
         assert_eq!(one.stdout, "made\n-1 -1 -1\n", "{one:#?}");
         let two = run_b(&place, &place.spec("find ~ $TMPDIR . -name x; ls; echo done")).succeeded();
         assert_eq!(two.stdout, "readme.txt\ndone\n", "{two:#?}");
+        stopped("F24", "run A leaves files in TMPDIR, ~ and SysV ipc; run B looks", "folders of its own, gone at the end; seccomp: no ipc", &two.stdout);
     }
 
     fn f25_our_state_is_not_in_view() {
@@ -193,6 +221,7 @@ in_tier_b! {
         let outcome = run_b(&place, &place.spec(&format!("cat {0}; echo x >> {0}; ls {1}; cat ../../../store.db; ls ../..; echo done", log.display(), place.path("state").display())));
         assert_eq!(outcome.stdout, "done\n", "{outcome:#?}");
         assert_eq!(fs::read_to_string(log).unwrap(), "TOP-SECRET");
+        stopped("F25", "read and write our log, look around the box's folder", "Landlock: not in the allow-list", &outcome.stderr);
     }
 
     fn synthetic_files_and_what_is_shown_of_the_home_directory_are_found() {

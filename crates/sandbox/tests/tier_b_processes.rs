@@ -13,6 +13,7 @@ use std::io::{Read, Write};
 use std::os::fd::AsRawFd;
 use std::process::{Child, Command, Stdio as Pipes};
 use std::time::Duration;
+use support::table::stopped;
 use support::{Place, drain, run_b, soon, start_b};
 
 /// A process of the person's that a box might attack, with a secret in its environment and on its command line.
@@ -70,6 +71,7 @@ in_tier_b! {
         )));
         assert_eq!(outcome.stdout, "bash\n", "{outcome:#?}");
         assert!(!outcome.stderr.contains("TOP-SECRET"));
+        stopped("P01-P02", "/proc/PID/{environ,maps,fd,…} of a victim, the supervisor, the keeper; ps", "Landlock: of /proc only one's own entry", &outcome.stderr);
     }
 
     fn p03_no_other_process_can_be_signalled_or_looked_into() {
@@ -94,6 +96,7 @@ in_tier_b! {
         )));
         assert_eq!(outcome.stdout, "9\n", "{outcome:#?}");
         assert!("SR".contains(victim.state()), "{}", victim.state());
+        stopped("P03", "kill, ptrace, process_vm_readv, pidfd_getfd, prlimit, setpriority on a victim and our own", "seccomp; Landlock: signals stay inside", &format!("victim in state {}", victim.state()));
     }
 
     fn p03_a_signal_to_everybody_reaches_the_box_alone() {
@@ -104,6 +107,7 @@ in_tier_b! {
         ));
         assert_eq!(outcome.stdout, "15\n", "{outcome:#?}");
         assert!("SR".contains(victim.state()));
+        stopped("P03", "kill(-1, SIGTERM)", "Landlock: signals stay inside", &format!("victim in state {}", victim.state()));
     }
 
     fn p04_p05_no_descriptor_and_no_variable_comes_along() {
@@ -117,6 +121,7 @@ in_tier_b! {
             left_open.as_raw_fd()
         )));
         assert_eq!(outcome.stdout, "GIT_CONFIG_NOSYSTEM HOME LANG PATH PWD RES_OPTIONS SHLVL TMPDIR _ quiet\n0\n", "{outcome:#?}");
+        stopped("P04-P05", "descriptors 3 to 255; the environment", "allow-lists", &outcome.stdout);
     }
 
     fn p06_to_p14_the_kernels_surface_is_closed() {
@@ -131,6 +136,7 @@ in_tier_b! {
              print(open('/proc/self/status').read().split('Seccomp:')[1].split()[0], [l.split()[1] for l in open('/proc/self/status') if l.startswith(('CapEff', 'NoNewPrivs'))])",
         ));
         assert_eq!(outcome.stdout, "2 ['0000000000000000', '1']\n", "{outcome:#?}");
+        stopped("P06-P14", "unshare, mount, setns, bpf, keyctl, perf, io_uring, raw syscalls by number", "seccomp: an allow-list", &outcome.stdout);
     }
 
     fn p15_a_filter_or_domain_of_its_own_only_narrows() {
@@ -144,6 +150,7 @@ in_tier_b! {
         ));
         // One listener a process: ours.
         assert_eq!(outcome.stdout, "0\n-1 16\nConnection refused\nclosed\n", "{outcome:#?}");
+        stopped("P15", "install a filter, a second listener", "filters only add up; one listener a process", &outcome.stdout);
     }
 
     fn p16_p17_the_way_a_program_is_started_gives_it_nothing() {
@@ -153,6 +160,7 @@ in_tier_b! {
              su -c id root < /dev/null 2>/dev/null && echo SU; sudo -n id 2>/dev/null && echo SUDO; ./copy readme.txt",
         ));
         assert_eq!(outcome.stdout, "hello from the host\n", "{outcome:#?}");
+        stopped("P16-P17", "ld-linux.so ./copy, su, sudo", "no new privileges; no path is a boundary", &outcome.stderr);
     }
 
     fn p18_p25_nobody_outlives_the_run() {
@@ -165,6 +173,8 @@ in_tier_b! {
         let outcome = run_b(&place, &place.spec(&script));
         assert_eq!((outcome.stdout.as_str(), outcome.exit.code()), ("done\n", 0), "{outcome:#?}");
         assert_eq!(running_with(&mark), 0);
+        stopped("P18", "setsid, nohup, double forks; kill -9 of the parent", "the keeper, a foster parent to all; signals stay inside", &"nobody left");
+        stopped("P25", "SIGKILL and SIGSTOP of the keeper", "Landlock: signals stay inside", &(outcome.exit.reason, &outcome.stdout));
     }
 
     fn p18_a_box_that_is_ended_or_dropped_leaves_nobody() {
@@ -184,6 +194,7 @@ in_tier_b! {
             }
             assert_eq!(running_with(&mark), 0);
         }
+        stopped("P18", "a box that is ended or dropped, its daemons deaf to TERM", "the keeper kills until nobody is left", &"nobody left");
     }
 
     fn p19_a_fork_bomb_is_bounded_and_ends_with_the_box() {
@@ -197,6 +208,7 @@ in_tier_b! {
         let outcome = run_b(&place, &spec);
         assert_eq!(outcome.stdout, "True\n", "{outcome:#?}");
         assert_eq!(running_with(&mark), 0);
+        stopped("P19", "fork without end", "process limit of the user; the keeper", &outcome.stdout);
     }
 
     fn p20_only_the_box_that_takes_too_much_memory_is_ended() {
@@ -207,6 +219,13 @@ in_tier_b! {
         let refused_at_once = outcome.stderr.contains("MemoryError");
         assert!(outcome.exit.reason == Reason::MemoryLimit || refused_at_once, "{outcome:#?}");
         assert_eq!(run_b(&place, &place.spec("echo fine")).stdout, "fine\n");
+        stopped("P20", "1 GiB under 96 MiB", "control group, or watchdog and RLIMIT_DATA", &(outcome.exit.reason, outcome.exit.peak));
+    }
+
+    fn p21_cpu_time_stays_within_its_share_and_another_box_gets_its_work_done() {
+        let place = Place::new();
+        let told = support::spin_beside(|spec| start_b(&place, spec), &place);
+        stopped("P21", "8 busy shells under 30 %, another box at work", "CPU control group, or said to be absent", &told);
     }
 
     fn p22_time_that_is_up_ends_the_box() {
@@ -217,6 +236,7 @@ in_tier_b! {
         let outcome = run_b(&place, &spec);
         assert_eq!(outcome.exit.reason, Reason::WallClock);
         assert_eq!(running_with(&mark), 0);
+        stopped("P22", "trap '' TERM; setsid sleep", "the keeper's clock", &outcome.exit.reason);
     }
 
     fn p13_the_terminal_is_the_boxs_own() {
@@ -238,7 +258,9 @@ in_tier_b! {
             String::from_utf8_lossy(&text).replace("\r\n", "\n")
         });
         let outcome = drain(&mut running);
-        assert_eq!(reader.join().unwrap(), "True True True\nno\nno\n", "{outcome:#?}");
+        let seen = reader.join().unwrap();
+        assert_eq!(seen, "True True True\nno\nno\n", "{outcome:#?}");
+        stopped("P13", "TIOCSTI, /dev/ptmx, other terminals", "a pty of its own; seccomp; Landlock", &seen);
     }
 
     fn the_report_says_what_is_lost_and_who_needs_tier_a_gets_nothing_less() {
@@ -271,6 +293,7 @@ in_tier_b! {
         let left = || std::fs::read_dir(place.path("state")).map_or(0, |entries| entries.flatten().count());
         drop(run_b(&place, &place.spec("true")));
         assert_eq!(left(), 0);
+        stopped("P27", "kill -9 of the supervisor", "PDEATHSIG and a socket that closes", &"nobody left, nothing on the disk");
     }
 }
 

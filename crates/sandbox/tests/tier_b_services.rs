@@ -17,6 +17,7 @@ use std::os::unix::net::{UnixDatagram, UnixListener};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use support::table::stopped;
 use support::{Outcome, Place, drain, run_b, start_b};
 
 /// Counts whoever comes to a service outside the box.
@@ -87,6 +88,7 @@ in_tier_b! {
              http 127.0.0.1:3128 socks 127.0.0.1:1080 dns 8.8.8.8:53\nEINPROGRESS\n0\n192.0.2.9:22\n",
             "{outcome:#?}"
         );
+        stopped("N01", "connect to any address, blocking and not, IPv4 and IPv6", "Landlock: no TCP; connected by the supervisor, to us", &outcome.stdout);
     }
 
     fn n04_another_address_at_our_listeners_port_is_caught_and_not_let_through() {
@@ -105,6 +107,7 @@ in_tier_b! {
         assert_eq!(outcome.stdout, format!("192.0.2.66:{port}\nrefused Connection refused\nrefused Connection refused\n"), "{outcome:#?}");
         assert_eq!(visitors.map_or(0, |visitors| visitors.load(Ordering::SeqCst)), 0);
         assert_eq!(strangers.load(Ordering::SeqCst), 0);
+        stopped("N04", "another address at our listener's port", "connect on behalf, to our listener only", &outcome.stdout);
     }
 
     fn a_stranger_on_this_machine_is_not_served_as_the_box() {
@@ -139,6 +142,7 @@ in_tier_b! {
         let own = "b'own'\nrefused Connection refused\n".repeat(4);
         assert_eq!(outcome.stdout, format!("{refused}\n172.17.0.1:{port}\n{own}"), "{outcome:#?}");
         assert_eq!(visitors.load(Ordering::SeqCst), 0);
+        stopped("I06", "127.0.0.1, [::1], 0.0.0.0, mapped addresses of a host's service", "connect on behalf, to its own servers only", &outcome.stdout);
     }
 
     fn nobody_outside_this_machine_can_call_a_server_of_the_boxs() {
@@ -152,6 +156,7 @@ in_tier_b! {
         ));
         let denied = "Permission denied\n".repeat(4);
         assert_eq!(outcome.stdout, format!("{denied}127.0.0.1\n::ffff:127.0.0.1\n"), "{outcome:#?}");
+        stopped("I07", "somebody outside calls a server of the box", "bind on behalf: loopback only", &outcome.stdout);
     }
 
     fn no_write_and_no_other_call_connects_past_the_supervisor() {
@@ -174,6 +179,7 @@ in_tier_b! {
         assert!(outcome.stdout.contains("fast open Operation not permitted\nfast open message Operation not permitted\ndeferred Operation not permitted\n"), "{outcome:#?}");
         assert!(outcome.stdout.contains("io_uring -1 Function not implemented"), "{outcome:#?}");
         assert_eq!(visitors.load(Ordering::SeqCst), 0);
+        stopped("N01", "sendto, sendmsg, fast open and other calls that connect", "seccomp; Landlock: no TCP", &outcome.stdout);
     }
 
     fn an_address_exchanged_by_another_thread_is_never_dialled() {
@@ -196,6 +202,7 @@ in_tier_b! {
         ));
         assert_eq!(outcome.stdout, "True\n", "{outcome:#?}");
         assert_eq!(visitors.load(Ordering::SeqCst), 0);
+        stopped("N04", "another thread exchanges the address during connect", "the supervisor connects with its own copy", &outcome.stdout);
     }
 
     fn n01_a_box_without_network_meets_nobody_and_its_own_servers_answer() {
@@ -217,6 +224,7 @@ in_tier_b! {
         assert!(running.capture.http_proxy.is_none() && running.capture.socks.is_none());
         let outcome = drain(&mut running).succeeded();
         assert!(!outcome.stdout.contains("OUT") && outcome.stdout.ends_with("b'own'\n"), "{outcome:#?}");
+        stopped("N01", "connect with `network = none`", "Landlock: no TCP; on behalf to its own servers only", &outcome.stdout);
     }
 
     fn n02_there_are_no_datagrams_and_no_raw_packets() {
@@ -229,6 +237,7 @@ in_tier_b! {
              a, b = socket.socketpair(); a.send(b'own'); print(b.recv(9))",
         ));
         assert_eq!(outcome.stdout, "b'own'\n", "{outcome:#?}");
+        stopped("N02", "UDP, ICMP, raw, netlink, packet, vsock sockets", "seccomp: streams alone", &outcome.stdout);
     }
 
     fn n03_names_are_asked_of_us_whomever_the_host_would_ask() {
@@ -276,6 +285,7 @@ in_tier_b! {
         assert_eq!(lines[1], "Operation not permitted");
         assert!(lines[2] != "LINKED" && lines[3] == "b'own'", "{outcome:#?}");
         assert_eq!((welcome.load(Ordering::SeqCst), unwelcome.load(Ordering::SeqCst)), (1, 0));
+        stopped("I01", "docker.sock, D-Bus, X11; any socket that is seen", "connect on behalf, to named sockets only", &lines[0]);
     }
 
     fn i03_abstract_sockets_of_the_host_are_out_of_reach_and_none_is_squatted_on() {
@@ -295,6 +305,7 @@ in_tier_b! {
         assert_eq!(outcome.stdout, "Connection refused\nPermission denied\nPermission denied\nOperation not permitted\n", "{outcome:#?}");
         assert_eq!(visitors.load(Ordering::SeqCst), 0);
         assert!(!place.path("planted.sock").exists());
+        stopped("I03", "connect and bind abstract sockets", "Landlock scope; bind on behalf", &outcome.stdout);
     }
 
     fn i04_datagram_sockets_of_the_host_are_out_of_reach() {
@@ -309,6 +320,7 @@ in_tier_b! {
         assert_eq!(outcome.stdout, "done\n", "{outcome:#?}");
         log.set_nonblocking(true).unwrap();
         assert!(log.recv(&mut [0; 8]).is_err());
+        stopped("I04", "sendto /dev/log and the journal", "seccomp: no datagram, no sendto with an address", &outcome.stdout);
     }
 }
 

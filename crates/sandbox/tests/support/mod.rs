@@ -8,7 +8,7 @@
 )]
 pub(crate) mod table;
 use bartizan_sandbox::{
-    Accept, BoxSpec, Exit, HostFacts, Limits, Plan, Running, SpawnError, Stdio, Tier,
+    Accept, BoxSpec, Exit, HostFacts, Limits, Plan, Running, SpawnError, Stdio, Strength, Tier,
     WorkspaceMode, spawn,
 };
 use std::ffi::OsString;
@@ -17,6 +17,7 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
+use table::WITHOUT;
 
 /// A directory of this test alone, with a workspace in it; gone when dropped.
 pub(crate) struct Place {
@@ -173,6 +174,40 @@ pub(crate) fn as_ordinary(name: &str) {
     );
 }
 
+/// Attack P21: eight shells that spin under 30 % of a core, and a box without such a limit that must get its work done beside
+/// them. Returns what the report says of the limit, and how much CPU time the spinning took.
+pub(crate) fn spin_beside(
+    start: impl Fn(&BoxSpec) -> Running,
+    place: &Place,
+) -> (Strength, Duration) {
+    let mut spec = place.spec("for i in 1 2 3 4 5 6 7 8; do while :; do :; done & done; wait");
+    spec.limits.cpu_percent = Some(30);
+    let began = Instant::now();
+    let mut spinning = start(&spec);
+    let strength = spinning.report.item("cpu").unwrap().strength;
+    let work = place.python("print(sum(i * i for i in range(1_000_000)))");
+    let worked = drain(&mut start(&work)).succeeded();
+    assert_eq!(worked.stdout, "333332833333500000\n");
+    std::thread::sleep(Duration::from_secs(1).saturating_sub(began.elapsed()));
+    spinning.life.kill().unwrap();
+    let exit = spinning.life.wait().unwrap();
+    let took = began.elapsed();
+    // It span all the time that the other needed.
+    assert_eq!(exit.reason, bartizan_sandbox::Reason::Killed);
+    let used = exit.peak.cpu.unwrap();
+    match strength {
+        // A tenth more, and one period.
+        Strength::Kernel => {
+            let most = took.mul_f64(0.33) + Duration::from_millis(150);
+            assert!(used < most, "{used:?} of {took:?}");
+        }
+        // Said to be absent; how much a busy machine then gives shows nothing.
+        Strength::Absent => {}
+        Strength::Watched => panic!("nothing watches CPU time"),
+    }
+    (strength, used)
+}
+
 /// Waits for something that must come about soon.
 #[track_caller]
 pub(crate) fn soon(what: &str, mut holds: impl FnMut() -> bool) {
@@ -252,7 +287,6 @@ libc = ctypes.CDLL(None, use_errno=True)
 assert libc.prctl(38, 1, 0, 0, 0) == 0 and libc.prctl(22, 2, program, 0, 0) == 0
 os.execv(sys.argv[1], sys.argv[1:])
 ";
-const WITHOUT: &str = "BARTIZAN_TEST_WITHOUT_USER_NAMESPACES";
 
 pub(crate) fn exists(path: &Path) -> bool {
     path.symlink_metadata().is_ok()

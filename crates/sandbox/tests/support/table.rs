@@ -11,10 +11,15 @@ pub(crate) fn stopped(id: &str, tried: &str, wall: &str, evidence: &impl Debug) 
     let Some(path) = std::env::var_os("ATTACK_TABLE") else { return };
     let seen = shortened(&format!("{evidence:?}"));
     let user = if rustix::process::geteuid().is_root() { "root" } else { "user" };
-    let line = [id, user, tried, wall, &seen].map(|text| text.replace(['\t', '\n'], " "));
+    let line = [id, tier(), user, tried, wall, &seen].map(|text| text.replace(['\t', '\n'], " "));
     let mut table = std::fs::OpenOptions::new().append(true).open(path).unwrap();
     // One write: other tests add lines at the same time.
     table.write_all((line.join("\t") + "\n").as_bytes()).unwrap();
+}
+
+/// The tier that the tests of this process run in.
+fn tier() -> &'static str {
+    if std::env::var_os(WITHOUT).is_some() { "B" } else { "A" }
 }
 
 /// What fits into a column, without the quotes of `Debug` around the whole.
@@ -27,4 +32,6 @@ fn shortened(text: &str) -> String {
     text.chars().take(WIDTH).chain(['…']).collect()
 }
 
+/// Set where a test runs without user namespaces, which makes its boxes tier B.
+pub(crate) const WITHOUT: &str = "BARTIZAN_TEST_WITHOUT_USER_NAMESPACES";
 const WIDTH: usize = 110;
