@@ -4,7 +4,7 @@ use crate::host::{HostFacts, Kind, Obstacle, PathFact};
 use crate::linux::cgroup::Place as Group;
 use crate::linux::mounts::{Place, View};
 use crate::linux::{landlock, limits, network, seccomp};
-use crate::op::{Bind, Op, Source};
+use crate::op::{Bind, Op, Resource, Source};
 use crate::spec::{Access, BoxSpec, Limits, Reach, Stdio, SyntheticFile, WorkspaceMode};
 use std::ffi::{CString, OsStr};
 use std::fmt;
@@ -87,7 +87,7 @@ impl Plan {
             cwd: c_string("working directory", spec.cwd.as_os_str())?,
             stdio: spec.stdio,
             limits: spec.limits,
-            cgroup: facts.cgroup.clone(),
+            cgroup: facts.cgroup.of_own_user(),
             private_uid: facts.private_uid,
             landlock_abi: facts.landlock_abi,
             ipv6: facts.ipv6,
@@ -103,8 +103,9 @@ impl Plan {
 
 impl Plan {
     /// Plans a box within another one's view: every path is looked up there, so it shows nothing that the other does not.
-    /// `spec` is the other's, narrowed; its workspace, if it can be written, is the other's own. Pure.
-    pub fn within(spec: &BoxSpec, facts: &HostFacts) -> Result<Self, PlanError> {
+    /// `spec` is the other's, narrowed; its workspace, if it can be written, is the other's own. `around` is how many
+    /// processes the other may have: both have one user, whose processes the kernel counts together. Pure.
+    pub fn within(spec: &BoxSpec, facts: &HostFacts, around: u64) -> Result<Self, PlanError> {
         let overlay = matches!(spec.workspace_mode, WorkspaceMode::Overlay { .. });
         let workspace_mode = if overlay { WorkspaceMode::Direct } else { spec.workspace_mode };
         let spec = BoxSpec { workspace_mode, inner_boxes: false, ..spec.clone() };
@@ -118,9 +119,12 @@ impl Plan {
                 Op::Bind(Bind { source: Source::Host { identity, owner, .. }, .. }) => {
                     (*identity, *owner) = (None, None);
                 }
+                // Above this none is started in here, while the other still may.
+                Op::Limit { resource: Resource::Nproc, value, .. } => *value = around / 4 * 3,
                 _ => {}
             }
         }
+        plan.cgroup = facts.cgroup.clone();
         plan.private_uid = None;
         plan.kept = None;
         plan.inner = true;

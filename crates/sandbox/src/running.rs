@@ -4,7 +4,7 @@ use crate::plan::Plan;
 use crate::status::Enforcement;
 use crate::sys;
 use crate::tierb::{DiskWatch, Folder, Origins, Settling};
-use crate::watch::Watch;
+use crate::watch::{Bounds, Over, Watch};
 use crate::wire::{LENGTH, Message};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, sockopt};
@@ -104,6 +104,8 @@ pub enum Reason {
     FileSizeLimit,
     /// The supervisor ended the box.
     Killed,
+    /// The box had more processes than it may, where the kernel does not count them.
+    ProcessLimit,
     /// The box's memory limit; a process of the box was killed for it.
     MemoryLimit,
     /// The program was ended by this signal.
@@ -134,7 +136,11 @@ impl Exit {
             Reason::Exited(code) => code,
             Reason::Signalled(signal) => 128 + signal,
             Reason::FileSizeLimit => 128 + libc::SIGXFSZ,
-            Reason::DiskLimit | Reason::Killed | Reason::MemoryLimit | Reason::WallClock => 137,
+            Reason::DiskLimit
+            | Reason::Killed
+            | Reason::MemoryLimit
+            | Reason::ProcessLimit
+            | Reason::WallClock => 137,
         }
     }
 }
@@ -197,18 +203,20 @@ impl Life {
         let usage = rustix::io::retry_on_intr(|| sys::reap(self.pidfd.as_fd()))?;
         let watched = self.watch.take().map(|watch| watch.told());
         let oom_kills = self.groups.oom_kills();
+        let seen = watched.as_ref().and_then(|watched| watched.peak_bytes);
         let peak = Peak {
-            memory_bytes: self.groups.peak_bytes().or(watched.map(|watched| watched.peak_bytes)),
+            memory_bytes: self.groups.peak_bytes().or(seen),
             oom_kills,
             pids: self.groups.peak_pids(),
             refused_forks: self.groups.refused_forks(),
             cpu: Some(usage.cpu),
         };
-        let over =
-            watched.is_some_and(|watched| watched.over) || oom_kills.is_some_and(|kills| kills > 0);
+        let over = watched.and_then(|watched| watched.over);
+        let over_memory = over == Some(Over::Bytes) || oom_kills.is_some_and(|kills| kills > 0);
         let reason = match self.disk.take() {
             Some(disk) if disk.over() => Reason::DiskLimit,
-            _ => self.reason(usage.status, over),
+            _ if over == Some(Over::Processes) => Reason::ProcessLimit,
+            _ => self.reason(usage.status, over_memory),
         };
         let exit = Exit { reason, peak };
         self.groups = Groups::default();
@@ -235,13 +243,21 @@ impl Life {
 
     /// Watches what the kernel does not limit here.
     pub(crate) fn watch(&mut self, plan: &Plan) {
-        if !plan.cgroup.counts_memory() {
-            self.watch_memory(plan.limits.memory_bytes);
+        let bounds = Bounds {
+            bytes: (!plan.cgroup.counts_memory()).then_some(plan.limits.memory_bytes),
+            processes: (plan.inner && !plan.cgroup.counts_pids()).then_some(plan.limits.pids),
+        };
+        if bounds != Bounds::default() {
+            self.watch_bounds(bounds);
         }
     }
 
     pub(crate) fn watch_memory(&mut self, bytes: u64) {
-        self.watch = Watch::start(&self.pidfd, self.pid, bytes, self.signal).ok();
+        self.watch_bounds(Bounds { bytes: Some(bytes), processes: None });
+    }
+
+    fn watch_bounds(&mut self, bounds: Bounds) {
+        self.watch = Watch::start(&self.pidfd, self.pid, bounds, self.signal).ok();
     }
 
     pub(crate) fn watch_disk(&mut self, watch: DiskWatch) {

@@ -198,12 +198,15 @@ fn resources(report: &mut Enforcement, plan: &Plan) {
         let why = if let Place::None(why) = cgroup { why } else { "no memory control group" };
         report.add("memory", Strength::Watched, format!("{mib} MiB, looked at every 50 ms; {why}"));
     }
-    let how = match (cgroup.counts_pids(), plan.inner) {
-        (true, _) => "for the whole box, by control group",
-        (false, false) => "for the whole box, by setrlimit",
-        (false, true) => "counted with the box around, by setrlimit",
+    let (strength, how) = match (cgroup.counts_pids(), plan.inner) {
+        (true, _) => (Strength::Kernel, "for the whole box, by control group"),
+        (false, false) => (Strength::Kernel, "for the whole box, by setrlimit"),
+        (false, true) => (
+            Strength::Watched,
+            "looked at every 50 ms; by setrlimit three quarters of what the box around may have, counted together",
+        ),
     };
-    report.add("processes", Strength::Kernel, format!("{} {how}", limits.pids));
+    report.add("processes", strength, format!("{} {how}", limits.pids));
     match limits.cpu_percent {
         Some(percent) if cgroup.counts_cpu() => {
             report.add(

@@ -1,6 +1,6 @@
-//! Who keeps a box within its memory where the kernel counts no group?
+//! Who keeps a box within its memory and its processes where the kernel counts no group?
 //!
-//! A thread that adds up the box's processes a few times a second and ends the box when the sum is too high. Weaker than a
+//! A thread that adds up the box's processes a few times a second and ends the box when a sum is too high. Weaker than a
 //! control group: between two looks a box can take more, and memory shared by a fork is counted more than once.
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::process::Signal;
@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
@@ -17,19 +17,36 @@ use std::time::Duration;
 #[derive(Debug)]
 pub(crate) struct Watch {
     seen: Arc<Seen>,
+    bounds: Bounds,
+}
+
+/// How much a box may have; what is `None` is counted by the kernel.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Bounds {
+    pub(crate) bytes: Option<u64>,
+    /// Processes and threads, without pid 1.
+    pub(crate) processes: Option<u64>,
+}
+
+/// Which bound a box was ended for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Over {
+    Bytes,
+    Processes,
 }
 
 /// What a watch saw.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Watched {
-    pub(crate) peak_bytes: u64,
-    pub(crate) over: bool,
+    /// Where it looked at memory.
+    pub(crate) peak_bytes: Option<u64>,
+    pub(crate) over: Option<Over>,
 }
 
 #[derive(Debug, Default)]
 struct Seen {
     peak_bytes: AtomicU64,
-    over: AtomicBool,
+    over: OnceLock<Over>,
 }
 
 impl Watch {
@@ -37,7 +54,7 @@ impl Watch {
     pub(crate) fn start(
         pidfd: &Arc<OwnedFd>,
         pid: i32,
-        limit_bytes: u64,
+        bounds: Bounds,
         signal: Signal,
     ) -> io::Result<Self> {
         static WATCHER: OnceLock<Result<Sender<Watching>, io::ErrorKind>> = OnceLock::new();
@@ -46,16 +63,16 @@ impl Watch {
         let seen = Arc::new(Seen::default());
         let pidfd = Arc::downgrade(pidfd);
         watcher
-            .send(Watching { pidfd, pid, limit_bytes, signal, seen: Arc::clone(&seen) })
+            .send(Watching { pidfd, pid, bounds, signal, seen: Arc::clone(&seen) })
             .map_err(|_| io::ErrorKind::BrokenPipe)?;
-        Ok(Self { seen })
+        Ok(Self { seen, bounds })
     }
 
     /// What was seen so far.
     pub(crate) fn told(&self) -> Watched {
         Watched {
-            peak_bytes: self.seen.peak_bytes.load(Ordering::SeqCst),
-            over: self.seen.over.load(Ordering::SeqCst),
+            peak_bytes: self.bounds.bytes.map(|_| self.seen.peak_bytes.load(Ordering::SeqCst)),
+            over: self.seen.over.get().copied(),
         }
     }
 }
@@ -64,7 +81,7 @@ impl Watch {
 struct Watching {
     pidfd: Weak<OwnedFd>,
     pid: i32,
-    limit_bytes: u64,
+    bounds: Bounds,
     /// What ends the box.
     signal: Signal,
     seen: Arc<Seen>,
@@ -97,10 +114,18 @@ impl Watching {
         {
             return false;
         }
-        let bytes = tree_bytes(self.pid);
-        self.seen.peak_bytes.fetch_max(bytes, Ordering::SeqCst);
-        if bytes > self.limit_bytes {
-            self.seen.over.store(true, Ordering::SeqCst);
+        let taken = Taken::of_tree(self.pid, self.bounds);
+        self.seen.peak_bytes.fetch_max(taken.bytes, Ordering::SeqCst);
+        let above = |taken: u64, bound: Option<u64>| bound.is_some_and(|bound| taken > bound);
+        let over = if above(taken.bytes, self.bounds.bytes) {
+            Some(Over::Bytes)
+        } else if above(taken.processes, self.bounds.processes) {
+            Some(Over::Processes)
+        } else {
+            None
+        };
+        if let Some(over) = over {
+            self.seen.over.get_or_init(|| over);
             // The box is gone already, or the next look tries again.
             rustix::process::pidfd_send_signal(&*pidfd, self.signal).ok();
         }
@@ -108,22 +133,35 @@ impl Watching {
     }
 }
 
-/// The memory of a process's own and of all below it, in bytes. Orphans hang on pid 1, so none is missed.
-fn tree_bytes(root: i32) -> u64 {
-    let mut waiting = vec![root];
-    let mut met = BTreeSet::new();
-    let mut total = 0_u64;
-    while let Some(pid) = waiting.pop() {
-        if met.len() >= MOST_PROCESSES || !met.insert(pid) {
-            continue;
+/// What a box has taken.
+#[derive(Default)]
+struct Taken {
+    bytes: u64,
+    processes: u64,
+}
+
+impl Taken {
+    /// What all processes below one have. Orphans hang on pid 1, so none is missed.
+    fn of_tree(root: i32, bounds: Bounds) -> Self {
+        let mut waiting = vec![root];
+        let mut met = BTreeSet::new();
+        let mut taken = Self::default();
+        while let Some(pid) = waiting.pop() {
+            if met.len() >= MOST_PROCESSES || !met.insert(pid) {
+                continue;
+            }
+            let (threads, children) = threads_and_children(pid);
+            waiting.extend(children);
+            // The first process is ours; its copy of the supervisor's memory is not the box's doing.
+            if pid != root {
+                taken.processes = taken.processes.saturating_add(threads);
+                if bounds.bytes.is_some() {
+                    taken.bytes = taken.bytes.saturating_add(own_bytes(pid));
+                }
+            }
         }
-        // The first process is ours; its copy of the supervisor's memory is not the box's doing.
-        if pid != root {
-            total = total.saturating_add(own_bytes(pid));
-        }
-        waiting.extend(children(pid));
+        taken
     }
-    total
 }
 
 /// Anonymous and shared memory; a mapped file is not the box's own.
@@ -137,16 +175,15 @@ fn own_bytes(pid: i32) -> u64 {
     kib.saturating_mul(1024)
 }
 
-fn children(pid: i32) -> Vec<i32> {
-    let Ok(threads) = fs::read_dir(format!("/proc/{pid}/task")) else { return Vec::new() };
-    let lists = threads
-        .flatten()
-        .filter_map(|thread| fs::read_to_string(thread.path().join("children")).ok());
-    lists
-        .flat_map(|list| {
-            list.split_whitespace().filter_map(|pid| pid.parse().ok()).collect::<Vec<_>>()
-        })
-        .collect()
+fn threads_and_children(pid: i32) -> (u64, Vec<i32>) {
+    let Ok(threads) = fs::read_dir(format!("/proc/{pid}/task")) else { return (0, Vec::new()) };
+    let (mut count, mut children) = (0, Vec::new());
+    for thread in threads.flatten() {
+        count += 1;
+        let list = fs::read_to_string(thread.path().join("children")).unwrap_or_default();
+        children.extend(list.split_whitespace().filter_map(|pid| pid.parse::<i32>().ok()));
+    }
+    (count, children)
 }
 
 const INTERVAL: Duration = Duration::from_millis(50);

@@ -4,11 +4,13 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test may stop")]
 mod support;
 use bartizan_sandbox::{
-    BoxSpec, HostFacts, Limits, Plan, Reach, Reason, Running, SpawnError, StdioEnds, WorkspaceMode,
-    spawn_within,
+    BoxSpec, HostFacts, Limits, Plan, Reach, Reason, Running, SpawnError, StdioEnds, Strength,
+    WorkspaceMode, original_destination, spawn_within,
 };
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use support::table::stopped;
 use support::{Outcome, Place, drain, exists, soon, start};
@@ -40,8 +42,11 @@ fn narrow(place: &Place, script: &str) -> BoxSpec {
     spec
 }
 
+/// Processes that the box around may have.
+const AROUND: u64 = 128;
+
 fn start_within(spec: &BoxSpec, around: &Running) -> Result<Running, SpawnError> {
-    let plan = Plan::within(spec, &HostFacts::gather(spec).unwrap()).unwrap();
+    let plan = Plan::within(spec, &HostFacts::gather(spec).unwrap(), AROUND).unwrap();
     let pipe = || rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).unwrap();
     let ((input, _), (out, output), (err, errors)): ((OwnedFd, OwnedFd), _, _) =
         (pipe(), pipe(), pipe());
@@ -57,6 +62,23 @@ fn run_within(spec: &BoxSpec, around: &Running) -> Outcome {
         Ok(mut inner) => drain(&mut inner),
         Err(e) => panic!("{e}"),
     }
+}
+
+/// Answers every connection to a box's listeners with `name` and where it was meant to go, and counts them.
+fn answer_all(running: &Running, name: &'static str) -> Arc<AtomicUsize> {
+    let calls = Arc::new(AtomicUsize::new(0));
+    let capture = &running.capture;
+    for listener in capture.tcp.iter().chain(&capture.http_proxy).chain(&capture.socks) {
+        let (listener, calls) = (listener.try_clone().unwrap(), Arc::clone(&calls));
+        std::thread::spawn(move || {
+            for mut stream in listener.incoming().flatten() {
+                calls.fetch_add(1, Ordering::SeqCst);
+                let meant = original_destination(&stream).unwrap();
+                stream.write_all(format!("{name} {meant}\n").as_bytes()).unwrap();
+            }
+        });
+    }
+    calls
 }
 
 for_everyone! {
@@ -110,7 +132,7 @@ for_everyone! {
         let mut outer = outer;
         let input = std::fs::File::from(outer.stdio.stdin.take().unwrap());
         // The parent has lost nothing: its shell still obeys, and its child still sleeps.
-        std::io::Write::write_all(&mut &input, b"kill -0 %1 && exit 23\n").unwrap();
+        (&input).write_all(b"kill -0 %1 && exit 23\n").unwrap();
         assert_eq!(outer.life.wait().unwrap().reason, Reason::Exited(23));
         stopped("K07", "a subagent's command looks for its parent's processes", "a process namespace of its own", &outcome.stdout);
     }
@@ -129,7 +151,7 @@ for_everyone! {
         let alone = run_within(&spec, &outer);
         assert_eq!(alone.stdout, "docs\n", "{alone:#?}");
         let input = std::fs::File::from(outer.stdio.stdin.take().unwrap());
-        std::io::Write::write_all(&mut &input, b"[ \"$(cat docs/page.md)\" = \"page\nmore\" ] && exit 24\n").unwrap();
+        (&input).write_all(b"[ \"$(cat docs/page.md)\" = \"page\nmore\" ] && exit 24\n").unwrap();
         drop(input);
         assert_eq!(std::fs::read_to_string(place.workspace.join("docs/page.md")).unwrap(), "page\n");
         drop(outer);
@@ -153,10 +175,60 @@ for_everyone! {
         let mut inner = start_within(&spec, &outer).unwrap();
         std::thread::sleep(Duration::from_millis(500));
         let input = std::fs::File::from(outer.stdio.stdin.take().unwrap());
-        std::io::Write::write_all(&mut &input, b"for i in 1 2 3 4; do /bin/true || exit 1; done; exit 25\n").unwrap();
+        (&input).write_all(b"for i in 1 2 3 4; do /bin/true || exit 1; done; exit 25\n").unwrap();
         assert_eq!(outer.life.wait().unwrap().reason, Reason::Exited(25));
         let outcome = drain(&mut inner);
-        assert_eq!(outcome.exit.reason, Reason::WallClock, "{outcome:#?}");
+        // Where the kernel does not count the processes of a command, it is ended for them.
+        assert!(matches!(outcome.exit.reason, Reason::WallClock | Reason::ProcessLimit), "{outcome:#?}");
+    }
+
+    fn p19_a_command_has_as_many_processes_as_its_role_may() {
+        let place = Place::new();
+        let mut outer = around(&place, "for i in $(seq 20); do sleep 60 & done");
+        let mut spec = narrow(&place, "for i in 1 2 3 4 5; do sleep 0.1 & done; wait; echo all");
+        spec.limits.pids = 8;
+        assert_eq!(run_within(&spec, &outer).succeeded().stdout, "all\n");
+        let script = "import os, time\nfor n in range(20):\n  try: child = os.fork()\n  except OSError: print('refused', n); break\n  \
+             if child == 0: time.sleep(60)\nelse: time.sleep(60)";
+        (spec.program, spec.argv) = (place.python(script).program, place.python(script).argv);
+        let mut inner = start_within(&spec, &outer).unwrap();
+        let strength = inner.report.item("processes").unwrap().strength;
+        let outcome = drain(&mut inner);
+        match strength {
+            Strength::Kernel => assert_eq!(outcome.stdout, "refused 7\n", "{outcome:#?}"),
+            Strength::Watched => assert_eq!(outcome.exit.reason, Reason::ProcessLimit, "{outcome:#?}"),
+            Strength::Absent => panic!("{outcome:#?}"),
+        }
+        let input = std::fs::File::from(outer.stdio.stdin.take().unwrap());
+        (&input).write_all(b"/bin/true && [ $(jobs -r | wc -l) = 20 ] && exit 26\n").unwrap();
+        assert_eq!(outer.life.wait().unwrap().reason, Reason::Exited(26));
+        stopped("P19", "a subagent's command starts 20 processes where its role may have 8", "pids control group, or looked at and ended", &(strength, outcome.exit.reason, &outcome.stdout));
+    }
+
+    fn k07_what_a_command_with_a_network_of_its_own_calls_is_told_from_its_parents_calls() {
+        let place = Place::new();
+        let outer = around(&place, "true");
+        let script = "import socket\n\
+             def t(host, port, f=2):\n  s = socket.socket(f); s.settimeout(20)\n  \
+               try: s.connect((host, port)); return s.makefile().readline().strip()\n  \
+               except OSError as e: return e.strerror\n\
+             print(t('1.1.1.1', 443), t('169.254.169.254', 80), t('127.0.0.1', 3128), t('127.0.0.1', 1080))\n\
+             s = socket.socket(); s.bind(('127.0.0.1', 8001)); s.listen(); c = socket.create_connection(('127.0.0.1', 8001)); print('own')";
+        let mut spec = narrow(&place, "");
+        (spec.program, spec.argv) = (place.python(script).program, place.python(script).argv);
+        spec.network = Reach::Captured;
+        let mut inner = start_within(&spec, &outer).unwrap();
+        let strangers = answer_all(&outer, "outer");
+        let calls = answer_all(&inner, "inner");
+        let outcome = drain(&mut inner).succeeded();
+        assert_eq!(outcome.stdout, "inner 1.1.1.1:443 inner 169.254.169.254:80 inner 127.0.0.1:3128 inner 127.0.0.1:1080\nown\n", "{outcome:#?}");
+        assert_eq!((calls.load(Ordering::SeqCst), strangers.load(Ordering::SeqCst)), (4, 0));
+        // The twin: its parent still has its own.
+        let input = std::fs::File::from(outer.stdio.stdin.as_ref().unwrap().try_clone().unwrap());
+        (&input).write_all(b"exec 3<>/dev/tcp/1.1.1.1/443; read -r line <&3; [ \"$line\" = 'outer 1.1.1.1:443' ] && exit 27; exit 1\n").unwrap();
+        let mut outer = outer;
+        assert_eq!(outer.life.wait().unwrap().reason, Reason::Exited(27));
+        stopped("K07", "calls of a subagent's command, to be taken for its parent's", "a network namespace and listeners of its own", &outcome.stdout);
     }
 
     fn f23_its_scratch_space_and_limits_are_its_own() {

@@ -264,6 +264,7 @@ impl Run {
             caller: self.caller.clone(),
             bartizan: bartizan.to_path_buf(),
             profiles: narrower.collect(),
+            processes: spec.limits.pids,
             net: Arc::clone(net),
         };
         Ok(Some((Commands::new(setup), listener)))

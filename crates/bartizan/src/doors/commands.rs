@@ -43,6 +43,8 @@ pub(crate) struct Setup {
     pub(crate) bartizan: PathBuf,
     /// The boxes of the roles that are narrower than the session's.
     pub(crate) profiles: BTreeMap<RoleName, BoxSpec>,
+    /// How many processes the session's box may have.
+    pub(crate) processes: u64,
     /// The session's way out.
     pub(crate) net: Arc<NetDoor>,
 }
@@ -210,7 +212,8 @@ impl Commands {
         let spec = of_command(profile, &ticket.command, cwd);
         let failed = |error: &dyn std::fmt::Display| format!("command-box: {error}");
         let facts = HostFacts::gather(&spec).map_err(|error| failed(&error))?;
-        let plan = Plan::within(&spec, &facts).map_err(|error| failed(&error))?;
+        let plan =
+            Plan::within(&spec, &facts, self.setup.processes).map_err(|error| failed(&error))?;
         let noted = self.note(ticket, |about| {
             about.insert("begins".to_owned(), json!(true));
         });

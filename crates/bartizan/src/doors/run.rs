@@ -387,6 +387,7 @@ fn outcome(exit: Option<&Exit>, changes: Option<&Result<Applied, String>>, spilt
         Reason::Exited(0) => Outcome::succeeded(details),
         Reason::FileSizeLimit => Outcome::stopped("file-size-limit", details),
         Reason::MemoryLimit => Outcome::stopped("memory-limit", details),
+        Reason::ProcessLimit => Outcome::stopped("process-limit", details),
         Reason::DiskLimit => Outcome::stopped("disk-limit", details),
         Reason::WallClock => Outcome::stopped("wall-clock", details),
         _ => Outcome::failed("exit", details),

@@ -15,9 +15,8 @@ use std::path::{Path, PathBuf};
 pub(crate) enum Place {
     /// Nowhere; the words say why.
     None(&'static str),
-    /// Version 1: the directories of the controllers, each a parent for ours. Not pids: `setrlimit` counts the processes of
-    /// a user namespace just as well.
-    V1 { memory: Option<PathBuf>, cpu: Option<PathBuf> },
+    /// Version 1: the directories of the controllers, each a parent for ours.
+    V1 { memory: Option<PathBuf>, cpu: Option<PathBuf>, pids: Option<PathBuf> },
     /// Version 2: a directory that hands its children memory and pids, and perhaps cpu.
     V2 { parent: PathBuf, cpu: bool },
 }
@@ -33,11 +32,25 @@ impl Place {
             return place;
         }
         let writable = |path: Option<PathBuf>| path.filter(|path| may_write(path));
-        let (memory, cpu) = (writable(found.memory), writable(found.cpu));
-        if memory.is_none() && cpu.is_none() {
+        let (memory, cpu, pids) =
+            (writable(found.memory), writable(found.cpu), writable(found.pids));
+        if memory.is_none() && cpu.is_none() && pids.is_none() {
             return Self::None("no control group is delegated to this user");
         }
-        Self::V1 { memory, cpu }
+        Self::V1 { memory, cpu, pids }
+    }
+
+    /// The same for a box with a user namespace of its own, whose processes `setrlimit` counts as well as a version 1 group.
+    pub(crate) fn of_own_user(&self) -> Self {
+        match self {
+            Self::V1 { memory: None, cpu: None, .. } => {
+                Self::None("no control group is delegated to this user")
+            }
+            Self::V1 { memory, cpu, .. } => {
+                Self::V1 { memory: memory.clone(), cpu: cpu.clone(), pids: None }
+            }
+            other => other.clone(),
+        }
     }
 
     /// Whether the memory of a whole box is counted by the kernel.
@@ -47,7 +60,7 @@ impl Place {
 
     /// Whether its processes are.
     pub(crate) const fn counts_pids(&self) -> bool {
-        matches!(self, Self::V2 { .. })
+        matches!(self, Self::V2 { .. } | Self::V1 { pids: Some(_), .. })
     }
 
     /// Whether its CPU time is.
@@ -71,8 +84,8 @@ impl Groups {
         match place {
             Place::None(_) => {}
             Place::V2 { parent, cpu } => groups.make_v2(parent, *cpu, name, limits)?,
-            Place::V1 { memory, cpu } => {
-                groups.make_v1(memory.as_deref(), cpu.as_deref(), name, limits)?;
+            Place::V1 { memory, cpu, pids } => {
+                groups.make_v1([memory, cpu, pids].map(Option::as_deref), name, limits)?;
             }
         }
         Ok(groups)
@@ -93,8 +106,7 @@ impl Groups {
 
     fn make_v1(
         &mut self,
-        memory: Option<&Path>,
-        cpu: Option<&Path>,
+        [memory, cpu, pids]: [Option<&Path>; 3],
         name: &str,
         limits: &Limits,
     ) -> io::Result<()> {
@@ -109,6 +121,10 @@ impl Groups {
             let own = self.directory(parent, name)?;
             write(&own, "cpu.cfs_period_us", &PERIOD_US.to_string())?;
             write(&own, "cpu.cfs_quota_us", &quota_us(percent).to_string())?;
+        }
+        if let Some(parent) = pids {
+            let own = self.directory(parent, name)?;
+            write(&own, "pids.max", &pids_max(limits))?;
         }
         Ok(())
     }
@@ -165,11 +181,8 @@ impl Groups {
 
 /// What a version 2 group must be told.
 fn settings_v2(limits: &Limits, cpu: bool) -> Vec<(&'static str, String)> {
-    let mut settings = vec![
-        ("memory.max", limits.memory_bytes.to_string()),
-        // One more for pid 1.
-        ("pids.max", limits.pids.saturating_add(1).to_string()),
-    ];
+    let mut settings =
+        vec![("memory.max", limits.memory_bytes.to_string()), ("pids.max", pids_max(limits))];
     if let Some(percent) = limits.cpu_percent.filter(|_| cpu) {
         settings.push(("cpu.max", format!("{} {PERIOD_US}", quota_us(percent))));
     }
@@ -222,6 +235,11 @@ fn may_write(directory: &Path) -> bool {
         .all(|path| rustix::fs::access(path, rustix::fs::Access::WRITE_OK).is_ok())
 }
 
+/// One more for pid 1.
+fn pids_max(limits: &Limits) -> String {
+    limits.pids.saturating_add(1).to_string()
+}
+
 fn quota_us(percent: u32) -> u64 {
     u64::from(percent).saturating_mul(PERIOD_US) / 100
 }
@@ -251,6 +269,7 @@ struct Found {
     unified: Option<PathBuf>,
     memory: Option<PathBuf>,
     cpu: Option<PathBuf>,
+    pids: Option<PathBuf>,
 }
 
 impl Found {
@@ -264,6 +283,7 @@ impl Found {
                     "" => &mut found.unified,
                     "memory" => &mut found.memory,
                     "cpu" => &mut found.cpu,
+                    "pids" => &mut found.pids,
                     _ => continue,
                 };
                 *slot = mount_point(mountinfo, controller).map(|point| {

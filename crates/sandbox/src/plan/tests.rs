@@ -135,7 +135,7 @@ fn what_tools_obey_in_a_direct_workspace_is_a_mount_of_its_own() {
         with.lines().filter(|line| !without.lines().any(|other| other == *line)).collect();
     insta::assert_snapshot!(added.join("\n"));
     // Within another box the gate of that one judges, and what it shows may have been moved already.
-    let within = Plan::within(&spec, &facts).unwrap().to_string();
+    let within = Plan::within(&spec, &facts, 512).unwrap().to_string();
     assert!(!within.contains(".git"), "{within}");
 }
 
@@ -164,7 +164,7 @@ fn a_box_within_another_looks_every_path_up_there_and_adds_no_layer() {
     let outer = BoxSpec { inner_boxes: true, ..spec() };
     let text = Plan::from_spec(&outer, &facts).unwrap().to_string();
     assert_eq!(text.matches("hold the user and mount namespaces").count(), 1, "{text}");
-    let plan = Plan::within(&outer, &facts).unwrap();
+    let plan = Plan::within(&outer, &facts, 512).unwrap();
     let text = plan.to_string();
     for absent in ["overlay", "hold ", "idmap", "become user 1000, group 1000\n"] {
         assert!(!text.contains(absent), "{absent}: {text}");

@@ -108,8 +108,7 @@ pub(crate) fn narrower(
     let least = |one: Option<u32>, other: Option<u32>| one.into_iter().chain(other).min();
     spec.limits = Limits {
         memory_bytes: own.memory_bytes.min(outer.limits.memory_bytes),
-        // Counted with those of the session, which must stay able to start some.
-        pids: outer.limits.pids / 4 * 3,
+        pids: own.pids.min(outer.limits.pids),
         cpu_percent: least(own.cpu_percent, outer.limits.cpu_percent),
         file_size: own.file_size.min(outer.limits.file_size),
         open_files: own.open_files.min(outer.limits.open_files),

@@ -158,6 +158,9 @@ impl Told<'_> {
             (None, Ok(Exit { reason: Reason::MemoryLimit, .. })) => {
                 "ended: memory limit".to_owned()
             }
+            (None, Ok(Exit { reason: Reason::ProcessLimit, .. })) => {
+                "ended: process limit".to_owned()
+            }
             (None, Ok(Exit { reason: Reason::DiskLimit, .. })) => "ended: disk limit".to_owned(),
             (None, Ok(Exit { reason: Reason::WallClock, .. })) => "ended: time is up".to_owned(),
             (None, Ok(exit)) => format!("ended by a signal, exit {}", exit.code()),
