@@ -126,8 +126,8 @@ impl Redactor {
         Ok(Self { now, secrets })
     }
 
-    /// Hides this value too from now on, in every clone; streams that are already open do not know of it. A value
-    /// that is known under this name is no news.
+    /// Hides this value too from now on, in every clone and in every stream that is open. A value that is known under
+    /// this name is no news.
     ///
     /// On an error nothing has changed, and the value must not be used.
     pub fn learn(&self, secret: KnownSecret) -> Result<(), ScanError> {
@@ -177,7 +177,7 @@ impl Redactor {
 
     /// A stream that redacts with this redactor.
     pub fn stream(&self) -> RedactStream {
-        RedactStream::new(self.inner())
+        RedactStream::following(Arc::clone(&self.now))
     }
 }
 

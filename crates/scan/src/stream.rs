@@ -6,7 +6,7 @@ use crate::redact::Inner;
 use crate::scanner::{Hit, Marks, Scan, What};
 use crate::segment::{self, Ends};
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 /// Redacts a stream of bytes. What comes out is the same however the input is cut; what may be the beginning of
 /// a secret is held back until it is known, at most [`RedactStream::MAX_HELD_BYTES`] bytes.
@@ -16,10 +16,14 @@ use std::sync::Arc;
 /// plain words at its beginning go out at once, and no hit may begin in them, complete or not.
 ///
 /// Nothing is let out for lack of input: a hostile process could otherwise wait between the halves of a secret.
+///
+/// What its redactor learns meanwhile is hidden from the next `push` on, also in what is still held back.
 #[derive(Debug)]
 #[must_use = "a stream holds bytes back until `finish`"]
 pub struct RedactStream {
     inner: Arc<Inner>,
+    /// What the redactor knows by now; `None` for a text that is all there.
+    now: Option<Arc<RwLock<Arc<Inner>>>>,
     /// What has come in and is still needed: the current segment, from `start` on.
     buf: Vec<u8>,
     start: usize,
@@ -52,6 +56,7 @@ impl RedactStream {
     pub(crate) fn new(inner: Arc<Inner>) -> Self {
         Self {
             inner,
+            now: None,
             buf: Vec::new(),
             start: 0,
             taken: 0,
@@ -67,8 +72,15 @@ impl RedactStream {
         }
     }
 
+    /// One that keeps up with what `now` holds.
+    pub(crate) fn following(now: Arc<RwLock<Arc<Inner>>>) -> Self {
+        let inner = Arc::clone(&now.read().unwrap_or_else(PoisonError::into_inner));
+        Self { now: Some(now), ..Self::new(inner) }
+    }
+
     /// Takes the next bytes, of any number, and appends to `out` what may go.
     pub fn push(&mut self, chunk: &[u8], out: &mut Vec<u8>) {
+        self.catch_up();
         for piece in chunk.chunks(PIECE_BYTES) {
             self.buf.extend_from_slice(piece);
             self.run(false, out);
@@ -79,6 +91,7 @@ impl RedactStream {
     /// most [`Self::MAX_FINDINGS`].
     #[must_use = "findings belong on the record"]
     pub fn finish(mut self, out: &mut Vec<u8>) -> Vec<Finding> {
+        self.catch_up();
         self.run(true, out);
         self.found
     }
@@ -91,6 +104,17 @@ impl RedactStream {
     /// How many labels were written so far.
     pub const fn found(&self) -> usize {
         self.total_found
+    }
+
+    /// Takes over what was learnt since; what is held back is looked at anew, from the segment's first line.
+    fn catch_up(&mut self) {
+        let Some(now) = &self.now else { return };
+        let now = now.read().unwrap_or_else(PoisonError::into_inner);
+        if !Arc::ptr_eq(&now, &self.inner) {
+            self.inner = Arc::clone(&now);
+            (self.taken, self.looked, self.ends) = (0, 0, Ends::Closed);
+            self.marks.clear();
+        }
     }
 
     fn run(&mut self, end: bool, out: &mut Vec<u8>) {
@@ -171,13 +195,15 @@ impl RedactStream {
         marks.add(&self.inner, text, 0);
         let mut hits = Scan::new(&self.inner, text).hits(text, &marks);
         self.clip(text, &mut hits);
-        let mut cut = segment::cut(text, MAX_SEGMENT - OVERLAP);
+        // Words that may have gone out already belong to what goes now, or they would go again.
+        let plain = segment::plain_words(&self.inner, text, 0).0.max(self.released);
+        let mut cut = segment::cut(text, MAX_SEGMENT - OVERLAP).max(plain);
         for hit in hits.iter().rev() {
             if hit.span.end == text.len() && hit.from < MAX_SEGMENT / 2 {
                 cut = text.len();
                 self.swallow = true;
             } else if hit.from < cut && cut < hit.span.end {
-                cut = hit.from.max(1);
+                cut = hit.from.max(plain).max(1);
             }
         }
         for hit in hits {
@@ -192,7 +218,7 @@ impl RedactStream {
     /// Hits may not reach into words that could have gone out already.
     fn clip(&self, text: &[u8], hits: &mut Vec<Hit>) {
         if !hits.is_empty() {
-            let plain = segment::plain_words(&self.inner, text, 0).0;
+            let plain = segment::plain_words(&self.inner, text, 0).0.max(self.released);
             for hit in hits.iter_mut() {
                 hit.span.start = hit.span.start.max(plain);
             }
