@@ -10,6 +10,7 @@
 mod body;
 mod ca;
 mod case;
+mod decode;
 mod inject;
 mod refused;
 mod request;
@@ -21,6 +22,7 @@ mod upstream;
 mod websocket;
 
 pub use ca::{CaError, SessionCa};
+use inject::Masked;
 pub(crate) use inject::put;
 pub use inject::{Bound, Injector, Place, PlaceError};
 pub use request::HttpRequest;
@@ -36,6 +38,7 @@ use body::{Outgoing, Payload, Returning};
 use bytes::Bytes;
 use ca::Alpn;
 use case::Case;
+use decode::Decoder;
 use http_body_util::{Either, Full};
 use hyper::body::{Body as _, Incoming};
 use hyper::header;
@@ -451,25 +454,37 @@ impl<J: RequestJudge> Session<J> {
         for name in ["alt-svc", REASON_HEADER, APPROVAL_HEADER] {
             parts.headers.remove(name);
         }
-        let injector = &self.terminator.injector;
-        let mut mask = None;
-        if injector.binds(&self.upstream.target) && !switching {
-            case.hidden(injector.mask_headers(&mut parts.headers));
-            parts.headers.remove(header::SET_COOKIE);
-            mask = injector.mask();
-            if mask.is_some() && request::is_encoded(&parts.headers) {
-                let text =
-                    "the answer came in an encoding that cannot be looked into, and is withheld";
-                return Err(case.refuse(Refusal::new(Status::BadGateway, "unscannable", text)));
-            }
-            // The length that a HEAD tells is not that of a body that could change.
-            if mask.is_some() && !body.is_end_stream() {
-                parts.headers.remove(header::CONTENT_LENGTH);
-            }
+        let bound = self.terminator.injector.binds(&self.upstream.target);
+        let mut through = (None, None);
+        if bound && !switching {
+            through = match self.clean(&mut parts, &body, &mut case) {
+                Ok((decoder, mask)) => (decoder, Some(mask)),
+                Err(refusal) => return Err(case.refuse(refusal)),
+            };
         }
         parts.version = hyper::Version::default();
-        let body = Returning::new(body, mask, case, self.terminator.limits.idle);
+        let body = Returning::new(body, through, case, self.terminator.limits.idle);
         Ok(Response::from_parts(parts, Either::Left(body)))
+    }
+
+    /// Takes what the box must not have out of a bound host's head, and says what its body goes through.
+    fn clean(
+        &self,
+        head: &mut hyper::http::response::Parts,
+        body: &Incoming,
+        case: &mut Case<J>,
+    ) -> Result<(Option<Decoder>, Masked), Refusal> {
+        let injector = &self.terminator.injector;
+        case.hidden(injector.mask_headers(&mut head.headers)?);
+        head.headers.remove(header::SET_COOKIE);
+        let mask = injector.mask()?;
+        // The length that a HEAD tells is not that of a body that could change.
+        if body.is_end_stream() {
+            return Ok((None, mask));
+        }
+        let decoder = Decoder::of(head)?;
+        head.headers.remove(header::CONTENT_LENGTH);
+        Ok((decoder, mask))
     }
 }
 

@@ -1,5 +1,6 @@
 //! What passes of a body, and when has it passed whole?
 
+use super::decode::{Decoder, Garbled};
 use super::inject::{Masked, Watch};
 use super::{Case, RequestJudge};
 use crate::refuse::{Refusal, Status};
@@ -111,6 +112,7 @@ impl Body for Outgoing {
 /// An answer's body on its way to the box.
 pub(super) struct Returning<J: RequestJudge> {
     inner: Incoming,
+    decoder: Option<Decoder>,
     mask: Option<Masked>,
     case: Case<J>,
     limit: Duration,
@@ -121,12 +123,12 @@ pub(super) struct Returning<J: RequestJudge> {
 impl<J: RequestJudge> Returning<J> {
     pub(super) fn new(
         inner: Incoming,
-        mask: Option<Masked>,
+        (decoder, mask): (Option<Decoder>, Option<Masked>),
         case: Case<J>,
         limit: Duration,
     ) -> Self {
         let idle = Box::pin(sleep(limit));
-        let mut body = Self { inner, mask, case, limit, idle, done: false };
+        let mut body = Self { inner, decoder, mask, case, limit, idle, done: false };
         // hyper does not poll a body that says it is at its end.
         if body.is_end_stream() {
             body.finish();
@@ -142,6 +144,40 @@ impl<J: RequestJudge> Returning<J> {
     fn fail(&mut self) -> Poll<Option<Result<Frame<Bytes>, BodyFlaw>>> {
         self.done = true;
         self.case.broken();
+        Poll::Ready(Some(Err(BodyFlaw::Broken)))
+    }
+}
+
+impl<J: RequestJudge> Returning<J> {
+    /// What came, as it is passed on: decoded and without values. Empty when more must come first.
+    fn pass(&mut self, data: Bytes) -> Result<Bytes, Garbled> {
+        match (&mut self.decoder, &mut self.mask) {
+            (Some(decoder), _) => {
+                decoder.take(&data);
+                self.decoded()
+            }
+            (None, Some(mask)) => Ok(mask.pass(&data)),
+            (None, None) => Ok(data),
+        }
+    }
+
+    /// What the decoder has to say yet.
+    fn decoded(&mut self) -> Result<Bytes, Garbled> {
+        while let Some(plain) = self.decoder.as_mut().map_or(Ok(None), Decoder::next)? {
+            let passed = match &mut self.mask {
+                Some(mask) => mask.pass(&plain),
+                None => plain.into(),
+            };
+            if !passed.is_empty() {
+                return Ok(passed);
+            }
+        }
+        Ok(Bytes::new())
+    }
+
+    fn garbled(&mut self) -> Poll<Option<Result<Frame<Bytes>, BodyFlaw>>> {
+        self.done = true;
+        self.case.cut_off(Garbled::refusal());
         Poll::Ready(Some(Err(BodyFlaw::Broken)))
     }
 }
@@ -162,6 +198,11 @@ impl<J: RequestJudge> Body for Returning<J> {
             return Poll::Ready(None);
         }
         loop {
+            match this.decoded() {
+                Ok(rest) if !rest.is_empty() => return Poll::Ready(Some(Ok(Frame::data(rest)))),
+                Ok(_) => {}
+                Err(Garbled) => return this.garbled(),
+            }
             let polled = Pin::new(&mut this.inner).poll_frame(cx);
             let Poll::Ready(frame) = polled else {
                 ready!(this.idle.as_mut().poll(cx));
@@ -178,10 +219,7 @@ impl<J: RequestJudge> Body for Returning<J> {
                         (Err(_), Some(_)) => continue,
                     };
                     this.case.received(data.len() as u64);
-                    let data = match &mut this.mask {
-                        Some(mask) => mask.pass(&data),
-                        None => data,
-                    };
+                    let Ok(data) = this.pass(data) else { return this.garbled() };
                     // With a known length hyper may not ask for the end once it has every byte.
                     if this.mask.is_none() && this.inner.is_end_stream() {
                         this.finish();
@@ -194,6 +232,9 @@ impl<J: RequestJudge> Body for Returning<J> {
                     }
                 }
                 None => {
+                    if this.decoder.as_ref().is_some_and(|decoder| !decoder.is_whole()) {
+                        return this.fail();
+                    }
                     let rest = this.mask.as_mut().map(Masked::end).unwrap_or_default();
                     this.finish();
                     return Poll::Ready((!rest.is_empty()).then(|| Ok(Frame::data(rest))));

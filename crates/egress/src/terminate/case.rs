@@ -35,6 +35,11 @@ impl<J: RequestJudge> Case<J> {
         refusal
     }
 
+    /// Closes the case of an answer that could not go on.
+    pub(super) fn cut_off(&mut self, refusal: Refusal) {
+        self.close(HttpEnded::Refused(refusal));
+    }
+
     pub(super) fn received(&mut self, bytes: u64) {
         self.outcome.bytes_in += bytes;
     }

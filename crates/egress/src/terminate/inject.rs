@@ -92,7 +92,7 @@ pub struct Injector {
     bound: Vec<Bound>,
     placeholders: Arc<Placeholders>,
     key: ScanKey,
-    /// Knows the values that went into requests, once one has.
+    /// Knows the values that went into requests.
     known: Mutex<Option<Redactor>>,
 }
 
@@ -154,19 +154,14 @@ impl Injector {
         self.bound.iter().any(signs)
     }
 
-    /// A mask over what a bound host answers.
-    pub(super) fn mask(&self) -> Option<Masked> {
-        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        known.as_ref().map(Masked::new)
+    /// A mask over what a bound host answers. A value that is first used while the answer streams is hidden in its rest.
+    pub(super) fn mask(&self) -> Result<Masked, Refusal> {
+        self.redactor().map(|redactor| Masked::new(&redactor))
     }
 
     /// Takes every value out of an answer's headers.
-    pub(super) fn mask_headers(&self, headers: &mut HeaderMap) -> usize {
-        let redactor = {
-            let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-            known.clone()
-        };
-        let Some(redactor) = redactor else { return 0 };
+    pub(super) fn mask_headers(&self, headers: &mut HeaderMap) -> Result<usize, Refusal> {
+        let redactor = self.redactor()?;
         let mut found = 0;
         for value in headers.values_mut() {
             let (clean, findings) = redactor.redact_bytes(value.as_bytes());
@@ -176,7 +171,7 @@ impl Injector {
                     HeaderValue::from_bytes(&clean).unwrap_or(HeaderValue::from_static("withheld"));
             }
         }
-        found
+        Ok(found)
     }
 
     /// Looks for placeholders in a request's target and headers; gives each with the place where it stands.
@@ -220,16 +215,20 @@ impl Injector {
         })
     }
 
-    /// Keeps the value out of answers from now on. What was learnt before stays learnt, whatever comes of it.
+    /// Keeps the value out of answers from now on, also of those that are on their way. What was learnt before stays
+    /// learnt, whatever comes of it.
     fn learn(&self, secret: &SecretName, value: &SecretValue) -> Result<(), Refusal> {
         let secret = value.known_as(secret).ok_or_else(unavailable)?;
+        self.redactor()?.learn(secret).map_err(|_| unfit())
+    }
+
+    fn redactor(&self) -> Result<Redactor, Refusal> {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(redactor) = known.as_ref() {
-            return redactor.learn(secret).map_err(|_| unfit());
+            return Ok(redactor.clone());
         }
-        let redactor = Redactor::of_values(self.key.clone(), [secret]).map_err(|_| unfit())?;
-        *known = Some(redactor);
-        Ok(())
+        let redactor = Redactor::of_values(self.key.clone(), []).map_err(|_| unfit())?;
+        Ok(known.insert(redactor).clone())
     }
 }
 

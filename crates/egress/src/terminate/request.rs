@@ -6,7 +6,7 @@ use crate::name::HostPort;
 use crate::refuse::{Refusal, Status};
 use bartizan_gate::url_path::UrlPath;
 use hyper::body::Incoming;
-use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
+use hyper::header::{self, HeaderMap, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::{Uri, Version};
 
@@ -159,13 +159,6 @@ fn tidy(headers: &mut HeaderMap, websocket: bool) {
         headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
         headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
     }
-}
-
-/// Whether an answer came in an encoding that cannot be looked into.
-pub(super) fn is_encoded(headers: &HeaderMap) -> bool {
-    let plain = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"identity");
-    let named = |name: &HeaderName| headers.get_all(name).iter().all(plain);
-    !named(&header::CONTENT_ENCODING)
 }
 
 fn malformed(sentence: &'static str) -> Refusal {

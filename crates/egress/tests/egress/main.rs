@@ -17,6 +17,7 @@ mod front;
 mod model;
 mod real_clients;
 mod requests;
+mod returning;
 mod support;
 mod tls;
 mod tunnel;
