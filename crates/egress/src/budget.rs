@@ -13,6 +13,8 @@ pub struct Limits {
     pub requests: Option<u64>,
     /// Bytes that leave, as they go over the wire.
     pub bytes_out: Option<u64>,
+    /// Bytes of one request's body.
+    pub body: Option<u64>,
 }
 
 /// What is left of some [`Limits`].
@@ -20,6 +22,7 @@ pub struct Limits {
 pub(crate) struct Allowance {
     requests: AtomicU64,
     bytes: AtomicU64,
+    body: u64,
 }
 
 impl Allowance {
@@ -27,6 +30,7 @@ impl Allowance {
         Arc::new(Self {
             requests: AtomicU64::new(limits.requests.unwrap_or(u64::MAX)),
             bytes: AtomicU64::new(limits.bytes_out.unwrap_or(u64::MAX)),
+            body: limits.body.unwrap_or(u64::MAX),
         })
     }
 
@@ -73,8 +77,17 @@ impl Allowances {
         host.into_iter().chain([Arc::clone(&self.session)]).collect()
     }
 
-    /// Takes one request off, or refuses it.
-    pub(crate) fn take_request(&self, target: &HostPort) -> Result<(), Refusal> {
+    /// How many bytes one body to `target` may have.
+    pub(crate) fn body(&self, target: &HostPort) -> u64 {
+        self.of(target).iter().map(|allowance| allowance.body).min().unwrap_or(u64::MAX)
+    }
+
+    /// Takes one request off, or refuses it; `size` is what it announces of its body. A body that announces nothing is
+    /// counted as it goes.
+    pub(crate) fn take_request(&self, target: &HostPort, size: Option<u64>) -> Result<(), Refusal> {
+        if size.is_some_and(|size| size > self.body(target)) {
+            return Err(too_large());
+        }
         let drawn = self.of(target);
         if drawn.iter().any(|allowance| allowance.bytes_left() == 0) {
             return Err(spent("bytes"));
@@ -85,6 +98,11 @@ impl Allowances {
             Err(spent("requests"))
         }
     }
+}
+
+pub(crate) fn too_large() -> Refusal {
+    let sentence = "the request's body is larger than this host or session may get";
+    Refusal::new(Status::BodyTooLarge, "body-too-large", sentence)
 }
 
 pub(crate) fn spent(what: &str) -> Refusal {
@@ -100,25 +118,25 @@ mod tests {
     fn a_host_is_stopped_by_its_own_limit_and_by_the_sessions() {
         let (one, two) =
             (HostPort::parse("a.test:443").unwrap(), HostPort::parse("b.test:443").unwrap());
-        let two_each = Limits { requests: Some(2), bytes_out: Some(10) };
-        let three = Limits { requests: Some(3), bytes_out: None };
+        let two_each = Limits { requests: Some(2), bytes_out: Some(10), ..Limits::default() };
+        let three = Limits { requests: Some(3), ..Limits::default() };
         let allowances = Allowances::new(three, [(one.clone(), two_each)]);
-        assert!(allowances.take_request(&one).is_ok());
-        assert!(allowances.take_request(&one).is_ok());
-        assert_eq!(allowances.take_request(&one).unwrap_err().code(), "budget-spent");
-        assert!(allowances.take_request(&two).is_ok());
-        assert!(allowances.take_request(&two).is_err(), "the session's three are gone");
+        assert!(allowances.take_request(&one, None).is_ok());
+        assert!(allowances.take_request(&one, None).is_ok());
+        assert_eq!(allowances.take_request(&one, None).unwrap_err().code(), "budget-spent");
+        assert!(allowances.take_request(&two, None).is_ok());
+        assert!(allowances.take_request(&two, None).is_err(), "the session's three are gone");
     }
 
     #[test]
     fn bytes_are_counted_across_connections() {
         let host = HostPort::parse("a.test:443").unwrap();
-        let ten = Limits { requests: None, bytes_out: Some(10) };
+        let ten = Limits { bytes_out: Some(10), ..Limits::default() };
         let allowances = Allowances::new(Limits::default(), [(host.clone(), ten)]);
         for allowance in allowances.of(&host) {
             allowance.spend_bytes(11);
         }
         assert!(allowances.of(&host).iter().any(|allowance| allowance.bytes_left() == 0));
-        assert!(allowances.take_request(&host).is_err());
+        assert!(allowances.take_request(&host, None).is_err());
     }
 }

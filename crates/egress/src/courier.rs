@@ -128,6 +128,12 @@ impl Courier {
         let (status, body) =
             carried.unwrap_or_else(|_| Err(late())).map_err(|why| trip.lost(why))?;
         let bytes_in = u64::try_from(body.len()).unwrap_or(u64::MAX);
+        if status == 401
+            && let Some(name) = warrant.secret().filter(|_| secret.is_some())
+        {
+            // The call is not made twice: the next one has the new value.
+            self.vault.turned_away(name);
+        }
         let Ok(mut json) = serde_json::from_slice::<Value>(&body) else {
             return Ok(Reply { status, json: None, bytes_in, hidden: 0 });
         };

@@ -11,6 +11,7 @@ mod body;
 mod ca;
 mod case;
 mod decode;
+mod exchange;
 mod inject;
 mod refused;
 mod request;
@@ -22,30 +23,26 @@ mod upstream;
 mod websocket;
 
 pub use ca::{CaError, SessionCa};
-use inject::Masked;
 pub(crate) use inject::put;
 pub use inject::{Bound, Injector, Place, PlaceError};
 pub use request::HttpRequest;
 
 use crate::budget::Allowances;
-use crate::http;
 use crate::name::{HostPort, SecretName};
-use crate::refuse::{APPROVAL_HEADER, REASON_HEADER, Refusal, Status, hang_up};
+use crate::refuse::{Refusal, Status, hang_up};
 use crate::stream::Rewound;
 use crate::tls::Clients;
 use crate::tunnel::Ended;
-use body::{Outgoing, Payload, Returning};
+use body::Returning;
 use bytes::Bytes;
 use ca::Alpn;
 use case::Case;
-use decode::Decoder;
 use http_body_util::{Either, Full};
-use hyper::body::{Body as _, Incoming};
-use hyper::header;
+use hyper::body::Incoming;
 use hyper::http::request::Parts;
 use hyper::service::service_fn;
 use hyper::upgrade::Upgraded;
-use hyper::{Request, Response, StatusCode, server};
+use hyper::{Request, Response, server};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use std::future::{Future, poll_fn};
 use std::io;
@@ -359,7 +356,7 @@ impl<J: RequestJudge> Session<J> {
                 let query = strip::strip(&mut parts, seen.query(), signs)?;
                 seen.set_query(query);
             }
-            self.allowances.take_request(target)?;
+            self.allowances.take_request(target, seen.size())?;
             Ok(seen)
         });
         let seen = match checked {
@@ -400,91 +397,6 @@ impl<J: RequestJudge> Session<J> {
         for (secret, place) in found {
             self.judge.alarm(&secret, target, &place);
         }
-    }
-
-    async fn forward(
-        &self,
-        seen: &HttpRequest,
-        (mut parts, body): (Parts, Incoming),
-        secret: Option<&SecretName>,
-        case: &mut Case<J>,
-    ) -> Result<Response<Incoming>, Refusal> {
-        let target = &self.upstream.target;
-        let injector = &self.terminator.injector;
-        request::set_host(&mut parts.headers, target, seen.is_secure())?;
-        let mut query = seen.query().map(str::to_owned);
-        let body = match secret {
-            Some(secret) => {
-                injector.inject(secret, (target, seen), (&mut parts, &mut query), body).await?
-            }
-            None => Payload::Streamed(body),
-        };
-        parts.uri = seen.uri(target, query.as_deref())?;
-        let body = Outgoing::new(body, Arc::clone(&case.out), injector.watch(&self.judge, target));
-        let response = self.upstream.send(Request::from_parts(parts, body)).await?;
-        case.outcome.status = Some(response.status().as_u16());
-        Ok(response)
-    }
-
-    async fn upgrade(
-        &self,
-        seen: &HttpRequest,
-        request: (Parts, Incoming),
-    ) -> Result<Response<Incoming>, Refusal> {
-        let (response, upgraded) = websocket::ask(self, seen, request).await?;
-        if let Some(upgraded) = upgraded {
-            self.signals.upgrade();
-            *self.upgraded.lock().unwrap_or_else(PoisonError::into_inner) = Some(upgraded);
-        }
-        Ok(response)
-    }
-
-    /// Makes of the target's answer what the box gets.
-    fn hand_back(
-        &self,
-        response: Response<Incoming>,
-        mut case: Case<J>,
-    ) -> Result<Answer<J>, Refusal> {
-        let (mut parts, body) = response.into_parts();
-        let switching = parts.status == StatusCode::SWITCHING_PROTOCOLS;
-        if !switching {
-            http::strip_hop_by_hop(&mut parts.headers);
-        }
-        // Another way to the same host would not come past here.
-        for name in ["alt-svc", REASON_HEADER, APPROVAL_HEADER] {
-            parts.headers.remove(name);
-        }
-        let bound = self.terminator.injector.binds(&self.upstream.target);
-        let mut through = (None, None);
-        if bound && !switching {
-            through = match self.clean(&mut parts, &body, &mut case) {
-                Ok((decoder, mask)) => (decoder, Some(mask)),
-                Err(refusal) => return Err(case.refuse(refusal)),
-            };
-        }
-        parts.version = hyper::Version::default();
-        let body = Returning::new(body, through, case, self.terminator.limits.idle);
-        Ok(Response::from_parts(parts, Either::Left(body)))
-    }
-
-    /// Takes what the box must not have out of a bound host's head, and says what its body goes through.
-    fn clean(
-        &self,
-        head: &mut hyper::http::response::Parts,
-        body: &Incoming,
-        case: &mut Case<J>,
-    ) -> Result<(Option<Decoder>, Masked), Refusal> {
-        let injector = &self.terminator.injector;
-        case.hidden(injector.mask_headers(&mut head.headers)?);
-        head.headers.remove(header::SET_COOKIE);
-        let mask = injector.mask()?;
-        // The length that a HEAD tells is not that of a body that could change.
-        if body.is_end_stream() {
-            return Ok((None, mask));
-        }
-        let decoder = Decoder::of(head)?;
-        head.headers.remove(header::CONTENT_LENGTH);
-        Ok((decoder, mask))
     }
 }
 

@@ -22,6 +22,7 @@ mod roles;
 mod shelf;
 mod take_back;
 mod token;
+mod turned;
 
 pub use age::{AgeError, Identity};
 pub use aws::{AwsIdentity, AwsRole};
@@ -145,6 +146,8 @@ struct Inner {
     resolver: Resolver,
     client: Client,
     shelf: Shelf,
+    /// When each secret was last forgotten because a host turned it away.
+    turned: turned::Turned,
     redactor: OnceLock<Redactor>,
 }
 
@@ -234,6 +237,7 @@ impl Vault {
             resolver: Resolver::system(),
             client: Client::new(Resolver::system()),
             shelf: Shelf::default(),
+            turned: turned::Turned::default(),
             redactor: OnceLock::new(),
         })
     }

@@ -63,7 +63,7 @@ impl Egress {
             let target = page.take(name, |text| host_port(text, "[hosts.\"host:port\"]"));
             let Some(target) = target else { continue };
             let settings = self.hosts.entry(target).or_default();
-            let RawHost { private, tls, requests, bytes_out } = host;
+            let RawHost { private, tls, requests, bytes_out, max_body } = host;
             if let Some(private) = private {
                 settings.private = *private.get_ref();
             }
@@ -71,12 +71,24 @@ impl Egress {
                 settings.tls = Some(tls);
             }
             limits(page, &mut settings.limits, (requests.as_ref(), bytes_out.as_ref()));
+            if let Some(body) = size(page, max_body.as_ref()) {
+                settings.limits.body = Some(body);
+            }
+            let unread = settings.tls == Some(HostTls::PassThrough);
+            if let (true, Some(max_body)) = (unread, max_body) {
+                let what = "nobody sees where a body ends in TLS that passes unread";
+                let hint = "take `max_body` or `tls = \"passthrough\"` out; `bytes_out` counts all that leaves";
+                page.complain(max_body.span(), Problem::new(what).hint(hint));
+            }
         }
     }
 
     pub(super) fn session(&mut self, page: &mut Page<'_>, raw: &RawEgress) {
-        let RawEgress { requests, bytes_out } = raw;
+        let RawEgress { requests, bytes_out, max_body } = raw;
         limits(page, &mut self.limits, (requests.as_ref(), bytes_out.as_ref()));
+        if let Some(body) = size(page, max_body.as_ref()) {
+            self.limits.body = Some(body);
+        }
     }
 
     pub(super) fn inject(&mut self, page: &mut Page<'_>, raw: &[At<RawInject>]) {
@@ -159,12 +171,16 @@ fn limits(
     if let Some(requests) = requests {
         limits.requests = Some(*requests.get_ref());
     }
-    let bytes = page.take_option(bytes_out, |text| {
-        units::size(text).map_err(|hint| (format!("`{text}` is no size"), Some(hint.to_owned())))
-    });
+    let bytes = size(page, bytes_out);
     if bytes.is_some() {
         limits.bytes_out = bytes;
     }
+}
+
+fn size(page: &mut Page<'_>, given: Option<&At<String>>) -> Option<u64> {
+    page.take_option(given, |text| {
+        units::size(text).map_err(|hint| (format!("`{text}` is no size"), Some(hint.to_owned())))
+    })
 }
 
 fn method(text: &str) -> Result<String, Flaw> {

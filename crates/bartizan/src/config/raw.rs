@@ -258,6 +258,7 @@ pub(super) struct RawHost {
     pub(super) tls: Option<At<String>>,
     pub(super) requests: Option<At<u64>>,
     pub(super) bytes_out: Option<At<String>>,
+    pub(super) max_body: Option<At<String>>,
 }
 
 /// One `[[inject]]`.
@@ -278,6 +279,7 @@ pub(super) struct RawInject {
 pub(super) struct RawEgress {
     pub(super) requests: Option<At<u64>>,
     pub(super) bytes_out: Option<At<String>>,
+    pub(super) max_body: Option<At<String>>,
 }
 
 /// `[serve]`.

@@ -148,7 +148,7 @@ fn a_way_out_is_read_whole() {
     world.user(
         "[secrets.gh]\nfrom = \"env://T\"\n\
          [[inject]]\nsecret = \"gh\"\nhost = \"api.example:443\"\nas = \"bearer\"\nmethods = [\"GET\"]\npath = \"/a\"\n\
-         [hosts.\"api.example:443\"]\nrequests = 5\nbytes_out = \"1MiB\"\n[egress]\nrequests = 9\n",
+         [hosts.\"api.example:443\"]\nrequests = 5\nbytes_out = \"1MiB\"\nmax_body = \"64KiB\"\n[egress]\nrequests = 9\nmax_body = \"2MiB\"\n",
     );
     let egress = world.load().egress;
     let (target, host) = egress.hosts.first_key_value().unwrap();
@@ -164,6 +164,11 @@ fn a_way_out_is_read_whole() {
         !binding.covers(false, target, "GET", "/a") && !binding.covers(true, target, "PUT", "/a")
     );
     assert_eq!(egress.limits.requests, Some(9));
+    assert_eq!((host.limits.body, egress.limits.body), (Some(64 << 10), Some(2 << 20)));
+    // What passes unread has no bodies that could be measured.
+    world.user("[hosts.\"a.example:443\"]\ntls = \"passthrough\"\nmax_body = \"1MiB\"\n");
+    let said = world.errors();
+    assert!(said.contains("passes unread") && said.contains("bytes_out"), "{said}");
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use super::decode::{Decoder, Garbled};
 use super::inject::{Masked, Watch};
 use super::{Case, RequestJudge};
+use crate::budget;
 use crate::refuse::{Refusal, Status};
 use bytes::{Buf, Bytes};
 use http_body_util::Full;
@@ -22,6 +23,8 @@ pub(super) enum BodyFlaw {
     Broken,
     #[error("the request body did not arrive whole")]
     Cut,
+    #[error("the request body is too large")]
+    TooLarge,
 }
 
 impl BodyFlaw {
@@ -35,6 +38,7 @@ impl BodyFlaw {
                 "request-cut",
                 "the request body did not arrive whole",
             ),
+            Self::TooLarge => budget::too_large(),
         }
     }
 }
@@ -58,17 +62,23 @@ impl Payload {
     }
 }
 
-/// A request's body on its way out: counted, watched for placeholders, and without trailers, which could carry a
+/// A request's body on its way out: counted and bounded, watched for placeholders, and without trailers, which could carry a
 /// credential past the stripping of headers (ATTACKS K04).
 pub(super) struct Outgoing {
     inner: Payload,
     count: Arc<AtomicU64>,
+    limit: u64,
     watch: Option<Watch>,
 }
 
 impl Outgoing {
-    pub(super) fn new(inner: Payload, count: Arc<AtomicU64>, watch: Option<Watch>) -> Self {
-        Self { inner, count, watch }
+    /// A body of at most `limit` bytes; each that leaves is added to `count`.
+    pub(super) fn new(
+        inner: Payload,
+        (count, limit): (Arc<AtomicU64>, u64),
+        watch: Option<Watch>,
+    ) -> Self {
+        Self { inner, count, limit, watch }
     }
 }
 
@@ -86,7 +96,11 @@ impl Body for Outgoing {
                 return Poll::Ready(None);
             };
             let Ok(data) = frame?.into_data() else { continue };
-            this.count.fetch_add(data.remaining() as u64, Ordering::Relaxed);
+            let length = data.remaining() as u64;
+            if this.count.load(Ordering::Relaxed).saturating_add(length) > this.limit {
+                return Poll::Ready(Some(Err(BodyFlaw::TooLarge)));
+            }
+            this.count.fetch_add(length, Ordering::Relaxed);
             if let Some(watch) = &mut this.watch {
                 watch.see(&data);
             }

@@ -125,12 +125,7 @@ impl Injector {
         (parts, query): (&mut Parts, &mut Option<String>),
         body: Incoming,
     ) -> Result<Payload, Refusal> {
-        let fits = |bound: &&Bound| {
-            let binding = &bound.binding;
-            binding.secret == *secret
-                && binding.covers(request.is_secure(), target, request.method(), request.path())
-        };
-        let bound = self.bound.iter().find(fits).ok_or_else(unavailable)?;
+        let bound = self.fitting(secret, target, request)?;
         if bound.place == Place::Aws {
             check_copy(&bound.binding, &parts.headers)?;
             let keys = self.vault.aws_keys(secret).await.map_err(|error| error.refusal())?;
@@ -142,10 +137,48 @@ impl Injector {
             let asked = (request, query.as_deref());
             return sign(&keys, scope.as_ref(), asked, &mut parts.headers, body).await;
         }
+        self.add(bound, (parts, query)).await?;
+        Ok(Payload::Streamed(body))
+    }
+
+    /// Puts the secret into a request without a body that was turned away with its last value.
+    pub(super) async fn renew(
+        &self,
+        secret: &SecretName,
+        (target, request): (&HostPort, &HttpRequest),
+        head: (&mut Parts, &mut Option<String>),
+    ) -> Result<(), Refusal> {
+        self.add(self.fitting(secret, target, request)?, head).await
+    }
+
+    /// Says that a request with this secret was turned away, and whether there may be another value now.
+    pub(super) fn turned_away(&self, secret: &SecretName) -> bool {
+        self.vault.turned_away(secret)
+    }
+
+    async fn add(
+        &self,
+        bound: &Bound,
+        (parts, query): (&mut Parts, &mut Option<String>),
+    ) -> Result<(), Refusal> {
+        let secret = &bound.binding.secret;
         let value = self.vault.named(secret).await.map_err(|error| error.refusal())?;
         self.learn(secret, &value)?;
-        value.danger_expose(|value| put(&bound.place, value, &mut parts.headers, query))?;
-        Ok(Payload::Streamed(body))
+        value.danger_expose(|value| put(&bound.place, value, &mut parts.headers, query))
+    }
+
+    fn fitting(
+        &self,
+        secret: &SecretName,
+        target: &HostPort,
+        request: &HttpRequest,
+    ) -> Result<&Bound, Refusal> {
+        let fits = |bound: &&Bound| {
+            let binding = &bound.binding;
+            binding.secret == *secret
+                && binding.covers(request.is_secure(), target, request.method(), request.path())
+        };
+        self.bound.iter().find(fits).ok_or_else(unavailable)
     }
 
     /// Whether requests to `target` are signed.

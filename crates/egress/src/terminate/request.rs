@@ -57,6 +57,11 @@ impl HttpRequest {
         self.websocket
     }
 
+    /// Whether it may be sent a second time: it asks for something, changes nothing, and has no body.
+    pub(super) fn is_repeatable(&self) -> bool {
+        matches!(self.method.as_str(), "GET" | "HEAD") && self.size == Some(0)
+    }
+
     pub(super) fn set_query(&mut self, query: Option<String>) {
         self.query = query;
     }

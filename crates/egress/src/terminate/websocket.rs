@@ -25,7 +25,8 @@ pub(super) async fn ask<J: RequestJudge>(
     set_host(&mut parts.headers, &session.upstream.target, request.is_secure())?;
     parts.uri = request.uri(&session.upstream.target, request.query())?;
     let count = Arc::new(AtomicU64::new(0));
-    let outgoing = Request::from_parts(parts, Outgoing::new(Payload::Streamed(body), count, None));
+    let outgoing =
+        Request::from_parts(parts, Outgoing::new(Payload::Streamed(body), (count, u64::MAX), None));
     let mut response = session.upstream.upgrade(outgoing).await?;
     if response.status() != StatusCode::SWITCHING_PROTOCOLS {
         return Ok((response, None));

@@ -75,7 +75,14 @@ impl Site {
 
     /// A site that speaks plain HTTP.
     pub(crate) async fn plain() -> Self {
-        Self::serve(None, RootCertStore::empty(), Arc::new(echo)).await
+        Self::plainly(echo).await
+    }
+
+    /// The same with answers of its own.
+    pub(crate) async fn plainly(
+        answering: impl Fn(&Arrived) -> Response<Full<Bytes>> + Send + Sync + 'static,
+    ) -> Self {
+        Self::serve(None, RootCertStore::empty(), Arc::new(answering)).await
     }
 
     async fn serve(

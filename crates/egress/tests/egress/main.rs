@@ -16,6 +16,7 @@ mod dns;
 mod front;
 mod model;
 mod real_clients;
+mod renewal;
 mod requests;
 mod returning;
 mod support;

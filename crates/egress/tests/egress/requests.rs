@@ -3,7 +3,7 @@
 use crate::court::{Judge, Making, Site, Way, echo, no};
 use crate::support::{soon, until};
 use bartizan_egress::terminate::RequestLimits;
-use bartizan_egress::{Allowances, Ended, Limits, Tls};
+use bartizan_egress::{Allowances, Ended, HttpEnded, Limits, Tls};
 use bartizan_gate::name::HostPort;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Empty, Full};
@@ -390,7 +390,7 @@ async fn a_client_that_does_not_believe_us_is_told_apart() {
 async fn a_budget_that_is_used_up_refuses() {
     let site = Site::start(&OLDER, echo).await;
     let target = HostPort::parse(&format!("ok.test:{}", site.port)).unwrap();
-    let two = Limits { requests: Some(2), bytes_out: None };
+    let two = Limits { requests: Some(2), ..Limits::default() };
     let allowances = Allowances::new(Limits::default(), [(target.clone(), two)]);
     let way = Way::made(&site, Judge::yes(), Making { allowances, ..Making::default() }).await;
     for _ in 0..2 {
@@ -400,7 +400,7 @@ async fn a_budget_that_is_used_up_refuses() {
     assert!(answer.starts_with("HTTP/1.1 403") && answer.contains("budget-spent"), "{answer}");
     assert_eq!(way.judge.stopped(), ["budget-spent"]);
     // Bytes are counted while they go.
-    let few = Limits { requests: None, bytes_out: Some(20_000) };
+    let few = Limits { bytes_out: Some(20_000), ..Limits::default() };
     let allowances = Allowances::new(Limits::default(), [(target, few)]);
     let way = Way::made(&site, Judge::yes(), Making { allowances, ..Making::default() }).await;
     assert!(way.ask("PUT /small", "", "x").await.starts_with("HTTP/1.1 200"));
@@ -409,6 +409,38 @@ async fn a_budget_that_is_used_up_refuses() {
     assert!(!answer.starts_with("HTTP/1.1 200"), "{answer}");
     assert_eq!(site.lines().len(), before, "it arrived whole");
     assert!(way.ask("GET /", "", "").await.contains("budget-spent"));
+}
+
+/// ATTACKS N16: what is allowed to be sent is not allowed to be endless, whether it says its length or not.
+#[tokio::test]
+async fn a_body_over_its_limit_does_not_arrive() {
+    let site = Site::start(&BOTH, echo).await;
+    let target = HostPort::parse(&format!("ok.test:{}", site.port)).unwrap();
+    let limited = Limits { body: Some(1000), ..Limits::default() };
+    let allowances = Allowances::new(Limits::default(), [(target, limited)]);
+    let way = Way::made(&site, Judge::yes(), Making { allowances, ..Making::default() }).await;
+    let answer = way.ask("POST /fits", "", &"x".repeat(1000)).await;
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    let answer = way.ask("POST /announced", "", &"x".repeat(1001)).await;
+    assert!(answer.starts_with("HTTP/1.1 413") && answer.contains("body-too-large"), "{answer}");
+    assert_eq!(way.judge.stopped(), ["body-too-large"]);
+    let chunks = |count: usize| {
+        let chunk = format!("64\r\n{}\r\n", "x".repeat(100));
+        format!(
+            "POST /chunked HTTP/1.1\r\nHost: ok.test:{}\r\nConnection: close\r\n\
+             Transfer-Encoding: chunked\r\n\r\n{}0\r\n\r\n",
+            site.port,
+            chunk.repeat(count)
+        )
+    };
+    assert!(way.raw(chunks(10).as_bytes()).await.starts_with("HTTP/1.1 200"));
+    let answer = way.raw(chunks(11).as_bytes()).await;
+    assert!(answer.starts_with("HTTP/1.1 413") && answer.contains("body-too-large"), "{answer}");
+    assert_eq!(site.lines(), ["POST /fits", "POST /chunked"], "it arrived whole");
+    let outcomes = way.judge.outcomes.lock().unwrap();
+    let last = outcomes.last().unwrap();
+    assert!(matches!(&last.ended, HttpEnded::Refused(why) if why.code() == "body-too-large"));
+    assert!(last.bytes_out <= 1000, "{last:?}");
 }
 
 #[tokio::test]
