@@ -120,6 +120,9 @@ pub(crate) enum Command {
     /// See which irreversible acts are in doubt, and say what came of them
     #[command(subcommand)]
     Effects(EffectsCommand),
+    /// See what MCP servers offer, and accept it
+    #[command(subcommand)]
+    Servers(ServersCommand),
     /// Find secrets in a text, or take them out of it
     Scan(ScanArgs),
     /// Tell what this machine can enforce, and how to make it enforce more
@@ -487,6 +490,60 @@ pub(crate) enum ApprovalsCommand {
     Approve(ApproveArgs),
     /// Say no
     Deny(AnswerArgs),
+}
+
+/// `bartizan servers …`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ServersCommand {
+    /// List the tools that were seen, and where each stands
+    Tools(ServersArgs),
+    /// Show what nobody has accepted yet, and what changed
+    Diff(ServersArgs),
+    /// Accept tools exactly as they are shown
+    Accept(ServersAcceptArgs),
+    /// Take an acceptance back
+    Forget(ServersAcceptArgs),
+    /// Take down a saved list of tools, to look at it before the server is used
+    See(ServersSeeArgs),
+}
+
+/// `bartizan servers tools` and `bartizan servers diff`.
+#[derive(Debug, Args)]
+pub(crate) struct ServersArgs {
+    /// The server
+    #[arg(value_name = "SERVER")]
+    pub(crate) server: Option<String>,
+    /// Print the list as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// `bartizan servers accept` and `bartizan servers forget`.
+#[derive(Debug, Args)]
+pub(crate) struct ServersAcceptArgs {
+    /// The server
+    #[arg(value_name = "SERVER")]
+    pub(crate) server: String,
+    /// Its tools, by its own names for them
+    #[arg(value_name = "TOOL", conflicts_with = "all")]
+    pub(crate) tools: Vec<String>,
+    /// All of them
+    #[arg(long)]
+    pub(crate) all: bool,
+    /// Do not ask again
+    #[arg(long)]
+    pub(crate) yes: bool,
+}
+
+/// `bartizan servers see`.
+#[derive(Debug, Args)]
+pub(crate) struct ServersSeeArgs {
+    /// The server
+    #[arg(value_name = "SERVER")]
+    pub(crate) server: String,
+    /// A file with the result of its `tools/list`, as JSON
+    #[arg(value_name = "FILE")]
+    pub(crate) list: PathBuf,
 }
 
 /// `bartizan approvals list`.

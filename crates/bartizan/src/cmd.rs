@@ -15,6 +15,7 @@ pub(crate) mod run;
 mod scan;
 pub(crate) mod secret;
 mod serve;
+pub(crate) mod servers;
 mod tool;
 mod trust;
 
@@ -72,6 +73,7 @@ pub(crate) fn dispatch(cli: &Cli, voice: &mut Voice) -> Result<u8, Failure> {
         Command::Secret(command) => secret::run(command, desk),
         Command::Tool(command) => tool::run(command, &cli.global, desk),
         Command::Effects(command) => effects::run(command, desk),
+        Command::Servers(command) => servers::run(command, desk),
         Command::Doctor(args) => doctor::run(args, desk),
         Command::Trust(args) => trust::run(args, desk),
         Command::Completions(args) => pages::completions(args, desk),

@@ -12,8 +12,10 @@ mod narrow;
 mod page;
 pub(crate) mod places;
 mod raw;
+mod raw_server;
 mod secret;
 pub(crate) mod serve;
+mod server;
 #[cfg(test)]
 mod tests;
 mod tools;
@@ -26,13 +28,14 @@ pub(crate) use egress::{Egress, HostTls};
 pub(crate) use files::quoted;
 pub(crate) use places::Places;
 pub(crate) use secret::Secret;
+pub(crate) use server::{McpServer, Pin};
 pub(crate) use tools::Tool;
 
 use crate::cli::exit;
 use crate::report::{Excerpt, Failure, Problem, did_you_mean};
 use bartizan_egress::SecretRef;
 use bartizan_egress::vault::{Origin, Server};
-use bartizan_gate::name::{Approver, HostPort, RoleName, SecretName};
+use bartizan_gate::name::{Approver, HostPort, RoleName, SecretName, ServerName};
 use bartizan_gate::policy::{self, Layer, Policy, PolicyError, Roles, ShortForm};
 use bartizan_gate::tool::Catalogue;
 use bartizan_mcp::declare;
@@ -65,6 +68,8 @@ pub(crate) struct Config {
     pub(crate) serve: serve::Serve,
     /// The tools that exist by configuration alone.
     pub(crate) tools: BTreeMap<String, Tool>,
+    /// The MCP servers behind the gate.
+    pub(crate) servers: BTreeMap<ServerName, McpServer>,
     /// The short forms, in the order of their places.
     pub(crate) rules: Vec<ShortForm>,
     /// The Cedar files, in the order of their layers and names.
@@ -372,6 +377,29 @@ impl Config {
         whole.map_err(|error| Failure::new(exit::CONFIG, Problem::new(error.to_string())))
     }
 
+    /// The rules for tools of configured MCP servers that are not in the catalogue, because nobody accepted them yet.
+    pub(crate) fn unmet<'c>(
+        &'c self,
+        catalogue: &'c Catalogue,
+    ) -> impl Iterator<Item = &'c ShortForm> {
+        self.rules.iter().filter(|rule| self.is_unmet(rule, catalogue))
+    }
+
+    fn is_unmet(&self, rule: &ShortForm, catalogue: &Catalogue) -> bool {
+        let name = rule.pattern.split('(').next().unwrap_or_default().trim();
+        let Some((server, _)) = name.strip_prefix("mcp__").and_then(|rest| rest.split_once("__"))
+        else {
+            return false;
+        };
+        let known = self.servers.keys().any(|known| known.as_str() == server);
+        // What stands before a `*` is enough: a name that is only nearly right is told of by the policy's own check.
+        let meets = |tool: &str| match name.split_once('*') {
+            Some((before, _)) => tool.starts_with(before),
+            None => tool == name,
+        };
+        known && !catalogue.iter().any(|tool| meets(tool.name().as_str()))
+    }
+
     /// The policies in force over the tools of `catalogue`, the built-in ones included; or everything
     /// that is wrong with them, each where it stands.
     pub(crate) fn policy(&self, catalogue: &Catalogue) -> Result<Policy, Failure> {
@@ -381,7 +409,10 @@ impl Config {
         let sources: Vec<policy::Source> =
             Policy::builtin_sources().into_iter().chain(self.policies.iter().cloned()).collect();
         let approvers: Vec<String> = self.approvers.iter().map(ToString::to_string).collect();
-        let loaded = Policy::load(&sources, &self.rules, &roles, catalogue, &approvers);
+        // A permit for what is not there permits nothing, and a forbid has nothing to forbid.
+        let met = self.rules.iter().filter(|rule| !self.is_unmet(rule, catalogue));
+        let met: Vec<ShortForm> = met.cloned().collect();
+        let loaded = Policy::load(&sources, &met, &roles, catalogue, &approvers);
         loaded.map_err(|errors| Failure {
             code: exit::CONFIG,
             problems: errors.iter().map(|error| self.problem(error)).collect(),

@@ -82,13 +82,21 @@ fn policy(catalogue: &Catalogue, size: usize) -> Policy {
                 _ => (RuleVerdict::Allow, format!("net(h{n}.example.com:443)")),
             };
             let place = Place { file: "bench.toml".to_owned(), line: 1 };
-            ShortForm { layer: Layer::User, role: Some(role(name)), verdict, pattern, place }
+            ShortForm {
+                layer: Layer::User,
+                role: Some(role(name)),
+                verdict,
+                pattern,
+                when: None,
+                place,
+            }
         })
         .chain([ShortForm {
             layer: Layer::User,
             role: Some(role("role0")),
             verdict: RuleVerdict::Allow,
             pattern: "net(h3.example.com:443)".to_owned(),
+            when: None,
             place: Place { file: "bench.toml".to_owned(), line: 1 },
         }])
         .collect();
@@ -142,6 +150,7 @@ fn decide(c: &mut Criterion) {
         };
         let gate = Pipeline::new(parts, "bench".to_owned());
         let seat = Seat {
+            only: None,
             session: SessionId::parse("bench").unwrap(),
             role: RoleName::parse("role0").unwrap(),
             workspace: path("/home/anna/project"),

@@ -186,6 +186,7 @@ impl<'a> Suite<'a> {
         self.sessions.set(number + 1);
         let pipeline = Pipeline::new(self.parts.clone(), format!("replay{number}"));
         let seat = Seat {
+            only: None,
             session: SessionId::parse(&format!("s{number}"))?,
             role: RoleName::parse("agent")?,
             workspace: CanonicalPath::absolute(Path::new("/w")).ok_or("no path")?,
@@ -302,7 +303,7 @@ fn forms(policy: &str, role: &RoleName) -> Result<Vec<ShortForm>, Fault> {
         };
         let place = Place { file: "policy".to_owned(), line };
         let (role, pattern) = (Some(role.clone()), pattern.trim().to_owned());
-        Ok(ShortForm { layer: Layer::User, role, verdict, pattern, place })
+        Ok(ShortForm { layer: Layer::User, role, verdict, pattern, when: None, place })
     };
     lines.map(form).collect()
 }

@@ -11,6 +11,7 @@
 //! the world comes in as facts, or through the store's traits.
 #![forbid(unsafe_code)]
 
+pub mod address;
 pub mod call;
 pub mod effect;
 mod gates;

@@ -17,7 +17,7 @@ pub struct NameError {
 }
 
 impl NameError {
-    fn new(kind: &'static str, given: &str, why: &'static str) -> Self {
+    pub(crate) fn new(kind: &'static str, given: &str, why: &'static str) -> Self {
         // The rejected text is foreign; `escape_default` keeps it harmless on any terminal.
         let given = given.chars().take(80).flat_map(char::escape_default).collect();
         Self { kind, given, why }

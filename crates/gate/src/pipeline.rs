@@ -182,7 +182,13 @@ impl Pipeline {
     /// What the gate would say, without a record and without an act: for `policy explain`.
     pub fn explain(&self, proposed: Proposed) -> Result<Judgement, Refusal> {
         let who = identity::check(&proposed.caller, proposed.subagent.as_ref())?;
-        let listed = list::check(&self.parts.catalogue, &self.parts.policy, &who, &proposed.tool)?;
+        let listed = list::check(
+            &self.parts.catalogue,
+            &self.parts.policy,
+            &who,
+            proposed.caller.seat(),
+            &proposed.tool,
+        )?;
         let mut scoped = scope::check(&who, &listed, proposed.caller.seat(), proposed.arguments)?;
         scoped.trace(self.origins(&proposed.caller, &who, &listed, &scoped));
         Ok(approval::judge(&self.parts.policy, &who, &listed, &scoped, &[]))
@@ -260,6 +266,16 @@ impl Pipeline {
         self.append(entry, Durability::Soon)
     }
 
+    /// Whether to show a tool to whoever sits there: false only when no call of it could ever be
+    /// allowed or asked. What is shown may still be denied when it is called.
+    pub fn offers(&self, caller: &Caller, tool: &str) -> bool {
+        let seat = caller.seat();
+        self.parts.catalogue.get(tool).is_some_and(|tool| {
+            let within = seat.only.as_ref().is_none_or(|only| only.contains(tool.name()));
+            within && self.parts.policy.may_ever(&seat.role, tool.name())
+        })
+    }
+
     /// The policy in force.
     pub fn policy(&self) -> &Policy {
         &self.parts.policy
@@ -275,7 +291,7 @@ impl Pipeline {
         let seat = caller.seat();
         let identified = identity::check(&caller, subagent.as_ref())?;
         known.agent(identified.agent().as_str(), identified.role().as_str());
-        let listed = list::check(catalogue, policy, &identified, &tool)?;
+        let listed = list::check(catalogue, policy, &identified, seat, &tool)?;
         let mut scoped = scope::check(&identified, &listed, seat, arguments)?;
         scoped.trace(self.origins(&caller, &identified, &listed, &scoped));
         let rated = risk::rate(&listed, &scoped);
@@ -337,7 +353,7 @@ impl Pipeline {
             "target": call.scoped.target(),
             "host": call.granted.host().map(ToString::to_string),
             "secret": call.granted.secret(),
-            "origins": record::origins(call.scoped.facts()),
+            "origins": record::origins(call.scoped.origins()),
         });
         let asked = self.parts.desk.ask(NewQuestion {
             session: call.identified.session().to_string(),

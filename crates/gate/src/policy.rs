@@ -8,6 +8,7 @@
 
 mod eval;
 mod explain;
+mod facts;
 mod load;
 mod named;
 mod schema;
@@ -16,6 +17,7 @@ mod slice;
 mod source;
 
 pub use eval::{CommandFact, Facts, HostFact, Judgement, PathFact, Query, Verdict};
+pub use facts::EmailFact;
 pub use source::{
     Layer, Place, PolicyError, PolicyErrors, PolicyRef, Roles, RolesError, RuleVerdict, ShortForm,
     Source,
@@ -69,7 +71,7 @@ impl Policy {
         for form in short_forms {
             let count: &mut usize =
                 lists.entry((form.layer, &form.role, form.verdict.list())).or_default();
-            loader.short(form, *count);
+            loader.short(form, *count, &schema);
             *count += 1;
         }
         let (entries, errors) = loader.finish();
@@ -117,6 +119,12 @@ impl Policy {
     /// Whether a policy that could permit `tool` to `role` names this value.
     pub(crate) fn names(&self, role: &RoleName, tool: &ToolName, value: &str) -> bool {
         self.index.slice(role, tool).is_some_and(|slice| slice.names(value))
+    }
+
+    /// Whether a call of `tool` by `role` could ever be allowed or asked. `false` is certain: nothing
+    /// permits it, or something forbids it whatever the arguments are and whoever approves.
+    pub fn may_ever(&self, role: &RoleName, tool: &ToolName) -> bool {
+        self.index.slice(role, tool).is_some_and(|slice| slice.permits && !slice.barred)
     }
 
     /// All policies as Cedar, each under a comment that says where it comes from.

@@ -3,7 +3,7 @@
 use crate::call::{CheckedCall, Outcome};
 use crate::gates::Cleared;
 use crate::name::{CallId, SessionId};
-use crate::policy::{Facts, PolicyRef};
+use crate::policy::PolicyRef;
 use crate::refusal::Refusal;
 use crate::taint::{Origins, Traced};
 use bartizan_scan::Redactor;
@@ -121,16 +121,16 @@ fn described(call: &CheckedCall) -> Map<String, Value> {
     if let Some(secret) = call.granted.secret() {
         insert(&mut body, "secret", json!(secret));
     }
-    let facts = call.scoped.facts();
-    if facts.origins.taint.tainted || facts.origins.taint.score > 0 {
-        insert(&mut body, "origins", origins(facts));
+    let found = call.scoped.origins();
+    if found.taint.tainted || found.taint.score > 0 {
+        insert(&mut body, "origins", origins(found));
     }
     body
 }
 
 /// What a person, and whoever reads the log, sees of where a call's values come from; null when there is nothing to say.
-pub(crate) fn origins(facts: &Facts) -> Value {
-    let Origins { taint, provenance } = &facts.origins;
+pub(crate) fn origins(found: &Origins) -> Value {
+    let Origins { taint, provenance } = found;
     if !taint.tainted && taint.score == 0 && !provenance.worst().is_unnamed() {
         return Value::Null;
     }

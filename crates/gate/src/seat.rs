@@ -2,10 +2,10 @@
 //! connection that arrives on the session's own sockets carries it.
 
 use crate::name::{
-    CanonicalPath, HostPort, NameError, RoleName, SecretName, ServerName, SessionId,
+    CanonicalPath, HostPort, NameError, RoleName, SecretName, ServerName, SessionId, ToolName,
 };
 use crate::taint::Memory;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -16,6 +16,8 @@ pub struct Seat {
     pub session: SessionId,
     /// The role of the session's main agent.
     pub role: RoleName,
+    /// The tools that this session is narrowed to, on top of what its role may call; `None` is all of those.
+    pub only: Option<BTreeSet<ToolName>>,
     /// The folder it works in.
     pub workspace: CanonicalPath,
     /// The home directory inside the box.

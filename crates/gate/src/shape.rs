@@ -2,8 +2,10 @@
 //! that fit it become typed values, and whatever does not fit is refused.
 
 mod compile;
+mod pattern;
 
 use cedar_policy::RestrictedExpression;
+use pattern::Pattern;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -31,13 +33,13 @@ pub(crate) struct Field {
 
 #[derive(Debug, Clone)]
 pub(crate) enum Node {
-    Array { item: Box<Self>, most: usize },
+    Array { item: Box<Self>, least: usize, most: usize },
     Bool,
     Integer { least: i64, most: i64 },
-    Number,
+    Number { least: f64, most: f64 },
     Opaque,
     Record(Record),
-    Text { choices: Option<Vec<String>>, most: usize },
+    Text { choices: Option<Vec<String>>, least: usize, most: usize, pattern: Option<Pattern> },
 }
 
 /// Arguments that fit a [`Shape`], typed; made by [`Shape::check`] alone.
@@ -112,6 +114,31 @@ impl Shape {
         self.0.0.contains_key(field)
     }
 
+    /// Whether the field is text, or a list of texts.
+    pub(crate) fn has_texts(&self, field: &str) -> bool {
+        let text = |node: &Node| matches!(node, Node::Text { .. });
+        self.0.0.get(field).is_some_and(|field| match &field.node {
+            Node::Array { item, .. } => text(item),
+            node => text(node),
+        })
+    }
+
+    /// Whether the field is a list.
+    pub(crate) fn has_list(&self, field: &str) -> bool {
+        self.0.0.get(field).is_some_and(|field| matches!(field.node, Node::Array { .. }))
+    }
+
+    /// Whether the field is a number.
+    pub(crate) fn has_number(&self, field: &str) -> bool {
+        let number = |node: &Node| matches!(node, Node::Integer { .. } | Node::Number { .. });
+        self.0.0.get(field).is_some_and(|field| number(&field.node))
+    }
+
+    /// Whether a call must have the field.
+    pub(crate) fn needs(&self, field: &str) -> bool {
+        self.0.0.get(field).is_some_and(|field| field.required)
+    }
+
     pub(crate) fn record(&self) -> &Record {
         &self.0
     }
@@ -122,7 +149,7 @@ impl Node {
     pub(crate) fn is_opaque(&self) -> bool {
         match self {
             // Cedar has no floating-point numbers, and a rounded one would be judged as another.
-            Self::Number | Self::Opaque => true,
+            Self::Number { .. } | Self::Opaque => true,
             // Cedar cannot look into the members of a set.
             Self::Array { item, .. } => {
                 item.is_opaque() || matches!(**item, Self::Array { .. } | Self::Record(_))
@@ -139,9 +166,12 @@ impl Node {
     ) -> Result<Item, ArgumentError> {
         budget.spend(at, 0)?;
         let item = match (self, value) {
-            (Self::Array { item, most }, Value::Array(given)) => {
+            (Self::Array { item, least, most }, Value::Array(given)) => {
                 if given.len() > *most {
                     return Err(misfit(at, format!("has more than {most} items")));
+                }
+                if given.len() < *least {
+                    return Err(misfit(at, format!("has fewer than {least} items")));
                 }
                 let mut items = Vec::with_capacity(given.len());
                 for (index, value) in given.iter().enumerate() {
@@ -157,13 +187,20 @@ impl Node {
                 }
                 Item::Long(number)
             }
-            (Self::Number, Value::Number(_)) => Item::Bool(true),
+            (Self::Number { least, most }, Value::Number(given)) => {
+                // A number that is none, or too large for one, compares with nothing.
+                let fits = given.as_f64().is_some_and(|n| n >= *least && n <= *most);
+                if !fits {
+                    return Err(misfit(at, format!("must be from {least} to {most}")));
+                }
+                Item::Bool(true)
+            }
             (Self::Record(record), Value::Object(given)) => {
                 Item::Record(record.check(given, at, budget)?)
             }
-            (Self::Text { choices, most }, Value::String(given)) => {
+            (Self::Text { choices, least, most, pattern }, Value::String(given)) => {
                 budget.spend(at, given.len())?;
-                text(given, choices.as_deref(), *most, at)?
+                text(given, choices.as_deref(), (*least, *most), pattern.as_ref(), at)?
             }
             (Self::Opaque, value) => {
                 walk(value, at, budget)?;
@@ -179,7 +216,7 @@ impl Node {
             Self::Array { .. } => "an array",
             Self::Bool => "true or false",
             Self::Integer { .. } => "a whole number",
-            Self::Number => "a number",
+            Self::Number { .. } => "a number",
             Self::Opaque => "JSON",
             Self::Record(_) => "an object",
             Self::Text { .. } => "text",
@@ -190,11 +227,18 @@ impl Node {
 fn text(
     given: &str,
     choices: Option<&[String]>,
-    most: usize,
+    (least, most): (usize, usize),
+    pattern: Option<&Pattern>,
     at: &Pointer<'_>,
 ) -> Result<Item, ArgumentError> {
     if given.len() > most && given.chars().count() > most {
         return Err(misfit(at, format!("has more than {most} characters")));
+    }
+    if least > 0 && given.chars().count() < least {
+        return Err(misfit(at, format!("has fewer than {least} characters")));
+    }
+    if pattern.is_some_and(|pattern| !pattern.fits(given)) {
+        return Err(misfit(at, "does not have the form that the tool asks for"));
     }
     if let Some(choices) = choices
         && !choices.iter().any(|choice| choice == given)

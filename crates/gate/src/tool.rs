@@ -1,5 +1,12 @@
 //! What is this tool, and what can it do to the world? The operator's word, not the tool's own.
 
+mod target;
+mod upstream;
+
+pub(crate) use target::Fact;
+pub use target::{Target, TargetKind};
+pub use upstream::{UpstreamTool, name as upstream_name};
+
 use crate::name::{HostPort, NameError, SecretName, ServerName, ToolName};
 use crate::shape::{Shape, ShapeError};
 use crate::taint::Trust;
@@ -37,61 +44,6 @@ impl Effect {
     }
 
     pub(crate) const ALL: [Self; 3] = [Self::Read, Self::Write, Self::Irreversible];
-}
-
-/// What an argument points at.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-#[expect(
-    clippy::exhaustive_enums,
-    reason = "a new kind must break the gate that turns targets into facts"
-)]
-pub enum TargetKind {
-    /// Text that a shell or the kernel executes.
-    Command,
-    /// A host name or address.
-    Host,
-    /// A file or directory.
-    Path,
-    /// An `http` or `https` address.
-    Url,
-}
-
-/// An argument that points at something outside the call: a file, a host, a command.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Target {
-    field: String,
-    kind: TargetKind,
-}
-
-impl Target {
-    /// The name of the top-level argument.
-    pub fn field(&self) -> &str {
-        &self.field
-    }
-
-    /// What it points at.
-    pub fn kind(&self) -> TargetKind {
-        self.kind
-    }
-
-    /// What policies know the target by: `path`, `host` or `command`.
-    pub(crate) fn fact(&self) -> Fact {
-        match self.kind {
-            TargetKind::Command => Fact::Command,
-            TargetKind::Host | TargetKind::Url => Fact::Host,
-            TargetKind::Path => Fact::Path,
-        }
-    }
-}
-
-/// A group of facts in a policy's context.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) enum Fact {
-    Command,
-    Host,
-    Path,
 }
 
 /// A tool's definition.
@@ -160,13 +112,19 @@ impl ToolDef {
         self.secret.as_ref()
     }
 
+    /// The kind of target that a short form's pattern is compared with.
     pub(crate) fn primary(&self) -> Option<Fact> {
-        self.targets.first().map(Target::fact)
+        self.targets.iter().map(Target::fact).find(|fact| fact.has_pattern())
+    }
+
+    /// Whether a call of it may come without this fact.
+    pub(crate) fn may_lack(&self, fact: Fact) -> bool {
+        target::is_optional(fact, &self.targets, &self.shape)
     }
 
     /// The names under which policies know where its targets come from.
     pub(crate) fn parts(&self) -> impl Iterator<Item = &'static str> {
-        let url = self.targets.iter().any(|target| target.kind == TargetKind::Url);
+        let url = self.targets.iter().any(|target| target.kind() == TargetKind::Url);
         let facts = [("command", Fact::Command), ("host", Fact::Host), ("path", Fact::Path)];
         let argued = |fact: Fact| self.targets.iter().any(|target| target.fact() == fact);
         let has = facts.map(|(name, fact)| argued(fact).then_some(name));
@@ -224,13 +182,15 @@ pub enum CatalogueError {
         #[source]
         source: ShapeError,
     },
-    /// A target that is no argument of text, or a second one of its kind.
-    #[error("tool `{name}`: target `{field}` must be an argument of type string, one of each kind")]
+    /// A target that its argument cannot be.
+    #[error("tool `{name}`: target `{field}` must be {wants}")]
     Target {
         /// The tool.
         name: String,
         /// The target's field.
         field: String,
+        /// What it must be.
+        wants: &'static str,
     },
 }
 
@@ -244,9 +204,8 @@ impl Catalogue {
     }
 
     /// Adds the definitions of one server, as JSON:
-    /// `{"server": …, "tools": [{"name", "effect", "targets": [{"field", "kind"}], "authority": [FIELD], "returns", "input": SCHEMA}]}`.
-    /// `{"server": …, "tools": [{"name", "effect", "targets": [{"field", "kind"}], "input": SCHEMA}]}`; a tool that
-    /// always goes to one host says `"reach": "host:port"`, and one that uses a secret, `"secret": NAME`.
+    /// `{"server": …, "tools": [{"name", "effect", "targets": [{"field", "kind"}], "authority": [FIELD], "returns", "input": SCHEMA}]}`;
+    /// a tool that always goes to one host says `"reach": "host:port"`, and one that uses a secret, `"secret": NAME`.
     pub fn add(&mut self, definitions: &str) -> Result<(), CatalogueError> {
         let RawServer { server, tools } = serde_json::from_str(definitions)?;
         let server = ServerName::parse(&server)?;
@@ -266,25 +225,20 @@ impl Catalogue {
             Ok(shape) => shape,
             Err(source) => return Err(CatalogueError::Shape { name: name_text, source }),
         };
-        for (at, target) in raw.targets.iter().enumerate() {
-            let again = raw.targets.iter().take(at).any(|earlier| earlier.fact() == target.fact());
-            if again || !shape.has_text(&target.field) {
-                return Err(CatalogueError::Target {
-                    name: name_text,
-                    field: target.field.clone(),
-                });
-            }
-        }
+        target::check(&name_text, &raw.targets, &shape)?;
         if let Some(field) = raw.authority.iter().find(|field| !shape.has(field)) {
             return Err(CatalogueError::Authority { name: name_text, field: field.clone() });
         }
+        let mut authority = raw.authority;
+        let named = raw.targets.iter().filter(|target| target.is_authority());
+        authority.extend(named.map(|target| target.field().to_owned()));
         let tool = ToolDef {
             name,
             server: server.clone(),
             effect: raw.effect,
             shape,
             targets: raw.targets,
-            authority: raw.authority,
+            authority,
             returns: raw.returns,
             reach: raw.reach.as_deref().map(HostPort::parse).transpose()?,
             secret: raw.secret.as_deref().map(SecretName::parse).transpose()?,

@@ -1,6 +1,7 @@
 //! Does a call live its life as the types say? Proposals through the real gate, on a real store.
 
-#[expect(dead_code, reason = "other tests use the rest")]
+#[path = "life/servers.rs"]
+mod servers;
 mod support;
 
 use bartizan_gate::call::{Decision, Door, Outcome, Proposed};

@@ -1,6 +1,5 @@
 //! Does the gate know whose words a call's values are? Sessions that hear and read, through the real gate.
 
-#[expect(dead_code, reason = "other tests use the rest")]
 mod support;
 
 use bartizan_gate::call::{Decision, Door, Proposed};

@@ -30,6 +30,7 @@ pub(crate) fn open_writer(dir: &StateDir, log_id: &str) -> Result<Connection, St
         transaction.execute_batch(crate::tokens::TABLE)?;
         transaction.execute_batch(crate::endorsements::TABLE)?;
         transaction.execute_batch(crate::effects::TABLE)?;
+        transaction.execute_batch(crate::pins::TABLE)?;
         transaction.commit()
     };
     set_up().map_err(|error| explain(&path, &error))?;

@@ -20,7 +20,12 @@ pub(super) fn run(command: &PolicyCommand, desk: &mut Desk<'_>) -> Result<u8, Fa
     for warning in &config.warnings {
         desk.voice.warn(warning)?;
     }
-    let catalogue = config.catalogue()?;
+    let store = super::servers::open(desk)?;
+    let (catalogue, problems) = super::servers::catalogue(&config, store.as_ref())?;
+    drop(store);
+    for problem in &problems {
+        desk.voice.warn(problem)?;
+    }
     let policy = config.policy(&catalogue)?;
     match command {
         PolicyCommand::Check(args) => check(args, &config, &policy, desk.voice),

@@ -68,7 +68,7 @@ pub(crate) fn run(global: &Global, args: &RunArgs, voice: &mut Voice) -> Result<
     let session = session_id()?;
     let keep = session_folder(&places, &session)?;
     let known = access.as_ref().and_then(ModelAccess::known);
-    let catalogue = config.catalogue()?;
+    let catalogue = known_tools(&config, &store, voice)?;
     let policy = config.policy(&catalogue)?;
     let aloud = !args.no_summary && crate::doors::run::terminal::terminals() == [false; 3];
     let (redactor, conversation) = model::conversation(&config, &around, &places, known)?;
@@ -125,6 +125,15 @@ fn configured(
         voice.warn(warning)?;
     }
     Ok((places, around, config))
+}
+
+/// Every tool there is, and what should be known of those that are not.
+fn known_tools(config: &Config, store: &Store, voice: &mut Voice) -> Result<Catalogue, Failure> {
+    let (catalogue, problems) = super::servers::catalogue(config, Some(store))?;
+    for problem in &problems {
+        voice.warn(problem)?;
+    }
+    Ok(catalogue)
 }
 
 pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, Failure> {

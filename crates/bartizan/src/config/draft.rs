@@ -8,13 +8,15 @@ use super::files::Source;
 use super::page::{Page, Subject, name_flaw};
 use super::places::Places;
 use super::raw::{At, RawApprovers, RawConfig, RawModel, RawRole, RawSecret, Table};
+use super::raw_server::RawServer;
 use super::secret::{self, Secret};
 use super::serve::{self, Serve};
+use super::server::{McpServer, ROLE_PREFIX};
 use super::tools::{self, Tool};
 use super::{Config, Model, Role};
 use crate::report::{Excerpt, Problem, did_you_mean};
 use bartizan_egress::vault::Server;
-use bartizan_gate::name::{Approver, RoleName, SecretName};
+use bartizan_gate::name::{Approver, RoleName, SecretName, ServerName};
 use bartizan_gate::policy::{self, Layer, Roles, ShortForm};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -32,6 +34,7 @@ pub(super) struct Draft<'a> {
     egress: Egress,
     serve: Serve,
     tools: BTreeMap<String, Tool>,
+    servers: BTreeMap<ServerName, McpServer>,
     rules: Vec<ShortForm>,
     policies: Vec<policy::Source>,
     files: Vec<(Layer, PathBuf)>,
@@ -59,6 +62,7 @@ impl<'a> Draft<'a> {
             egress: Egress::default(),
             serve: Serve::default(),
             tools: BTreeMap::new(),
+            servers: BTreeMap::new(),
             rules: Vec::new(),
             policies: Vec::new(),
             files: Vec::new(),
@@ -97,6 +101,7 @@ impl<'a> Draft<'a> {
             egress,
             serve,
             tools,
+            servers,
         } = raw;
         if let Some(name) = default_role {
             self.default_role = Some((name.get_ref().clone(), page.at(name.span())));
@@ -114,6 +119,9 @@ impl<'a> Draft<'a> {
         self.approvers(&mut page, approvers.as_ref());
         self.egress.hosts(&mut page, &hosts);
         self.egress.inject(&mut page, &inject);
+        for (name, server) in &servers {
+            self.server(&mut page, layer, name, server);
+        }
         if let Some(egress) = egress {
             self.egress.session(&mut page, egress.get_ref());
         }
@@ -181,6 +189,17 @@ impl<'a> Draft<'a> {
         }
     }
 
+    /// A server has a role of its own, `server.NAME`: whatever it reaches is judged as that role's.
+    fn server(&mut self, page: &mut Page<'_>, layer: Layer, key: &At<String>, raw: &RawServer) {
+        let enclosure = BoxDraft::read(page, &raw.enclosure, self.places);
+        let Some((name, server)) = McpServer::read(page, key, raw) else { return };
+        let role = Subject::Role(server.role.clone());
+        self.rules.extend(page.host_rules(layer, &role, &raw.hosts));
+        self.rules.extend(page.network_rules(layer, &role, &raw.enclosure));
+        self.roles.entry(server.role.clone()).or_default().enclosure.overlay(enclosure);
+        self.servers.insert(name, server);
+    }
+
     fn secrets(&mut self, page: &mut Page<'_>, raw: &Table<RawSecret>) {
         for (key, secret) in raw {
             let name =
@@ -217,7 +236,8 @@ impl<'a> Draft<'a> {
     /// Resolves who extends whom, and what that means for each box.
     pub(super) fn finish(mut self) -> Result<Config, Vec<Problem>> {
         let mut problems = Vec::new();
-        let described: Vec<RoleName> = self.roles.keys().cloned().collect();
+        let own = |name: &&RoleName| !name.as_str().starts_with(ROLE_PREFIX);
+        let described: Vec<RoleName> = self.roles.keys().filter(own).cloned().collect();
         self.add_builtin_roles();
         let names: Vec<RoleName> = self.roles.keys().cloned().collect();
         let mut resolver =
@@ -237,6 +257,9 @@ impl<'a> Draft<'a> {
         };
         self.egress.check(&self.secrets.keys(), &mut problems);
         tools::check(&self.tools, &self.secrets, &mut problems);
+        for server in self.servers.values() {
+            server.check(&self.secrets.keys(), &mut problems);
+        }
         if !problems.is_empty() {
             return Err(problems);
         }
@@ -248,6 +271,7 @@ impl<'a> Draft<'a> {
             egress,
             serve,
             tools,
+            servers,
             rules,
             policies,
             files,
@@ -264,6 +288,7 @@ impl<'a> Draft<'a> {
             egress,
             serve,
             tools,
+            servers,
             rules,
             policies,
             files,

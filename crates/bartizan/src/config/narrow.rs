@@ -65,6 +65,7 @@ fn foreign(raw: &RawConfig) -> Vec<(&'static str, Range<usize>)> {
         egress,
         serve,
         tools,
+        servers,
     } = raw;
     let mut found = Vec::new();
     found.extend(default_role.as_ref().map(|value| ("default_role", value.span())));
@@ -77,6 +78,7 @@ fn foreign(raw: &RawConfig) -> Vec<(&'static str, Range<usize>)> {
     found.extend(egress.as_ref().map(|value| ("egress", value.span())));
     found.extend(serve.as_ref().map(|value| ("serve", value.span())));
     found.extend(tools.keys().map(|name| ("tools", name.span())));
+    found.extend(servers.keys().map(|name| ("servers", name.span())));
     found
 }
 

@@ -124,6 +124,7 @@ impl<'a> Page<'a> {
                 role: subject.role().cloned(),
                 verdict,
                 pattern: entry.get_ref().tool.clone(),
+                when: entry.get_ref().when.clone(),
                 place,
             });
         }
@@ -150,9 +151,31 @@ impl<'a> Page<'a> {
             role: subject.role().cloned(),
             verdict: RuleVerdict::Deny,
             pattern: (*tool).to_owned(),
+            when: None,
             place: Place { file: file.clone(), line },
         };
         denied.iter().map(rule).collect()
+    }
+
+    /// The hosts that a server may reach, as rules of its own role.
+    pub(super) fn host_rules(
+        &self,
+        layer: Layer,
+        subject: &Subject,
+        hosts: &[At<String>],
+    ) -> Vec<ShortForm> {
+        let rule = |host: &At<String>| ShortForm {
+            layer,
+            role: subject.role().cloned(),
+            verdict: RuleVerdict::Allow,
+            pattern: format!("net({})", host.get_ref()),
+            when: None,
+            place: Place {
+                file: self.source.path.display().to_string(),
+                line: u32::try_from(self.at(host.span()).line()).unwrap_or(u32::MAX),
+            },
+        };
+        hosts.iter().map(rule).collect()
     }
 
     fn verdict(&mut self, list: &str, rule: &RawRule) -> Option<RuleVerdict> {

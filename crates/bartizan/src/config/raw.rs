@@ -1,5 +1,6 @@
 //! What does the file say, word for word? TOML into the shape as typed, every value with its place.
 
+use super::raw_server::RawServer;
 use crate::report::{Excerpt, Problem, did_you_mean};
 use serde::de::{self, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
@@ -32,6 +33,8 @@ pub(super) struct RawConfig {
     pub(super) inject: Vec<At<RawInject>>,
     pub(super) egress: Option<At<RawEgress>>,
     pub(super) serve: Option<At<RawServe>>,
+    #[serde(default)]
+    pub(super) servers: Table<RawServer>,
     #[serde(default)]
     pub(super) tools: Table<RawTool>,
 }
@@ -313,11 +316,12 @@ pub(super) struct RawClaim {
     pub(super) role: At<String>,
 }
 
-/// One entry of `allow`, `ask` or `deny`: a pattern, or a table with a quorum.
+/// One entry of `allow`, `ask` or `deny`: a pattern, or a table with a quorum or a condition.
 #[derive(Debug)]
 pub(super) struct RawRule {
     pub(super) tool: String,
     pub(super) quorum: Option<At<u64>>,
+    pub(super) when: Option<String>,
 }
 
 impl<'de> Deserialize<'de> for RawRule {
@@ -333,11 +337,11 @@ impl<'de> Visitor<'de> for RuleVisitor {
     type Value = RawRule;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a tool such as \"Read(src/*)\", or { tool = \"…\", quorum = 2 }")
+        f.write_str("a tool such as \"Read(src/*)\", or { tool = \"…\", quorum = 2, when = \"…\" }")
     }
 
     fn visit_str<E: de::Error>(self, text: &str) -> Result<RawRule, E> {
-        Ok(RawRule { tool: text.to_owned(), quorum: None })
+        Ok(RawRule { tool: text.to_owned(), quorum: None, when: None })
     }
 
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<RawRule, A::Error> {
@@ -346,9 +350,11 @@ impl<'de> Visitor<'de> for RuleVisitor {
         struct Full {
             tool: String,
             quorum: Option<At<u64>>,
+            when: Option<String>,
         }
-        let Full { tool, quorum } = Full::deserialize(de::value::MapAccessDeserializer::new(map))?;
-        Ok(RawRule { tool, quorum })
+        let full = Full::deserialize(de::value::MapAccessDeserializer::new(map))?;
+        let Full { tool, quorum, when } = full;
+        Ok(RawRule { tool, quorum, when })
     }
 }
 

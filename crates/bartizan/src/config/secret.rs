@@ -165,7 +165,7 @@ fn kind_of(text: &str) -> Result<SecretKind, Flaw> {
 }
 
 /// A variable of the box that holds a placeholder.
-fn holder(text: &str) -> Result<String, Flaw> {
+pub(super) fn holder(text: &str) -> Result<String, Flaw> {
     if check::is_variable(text) && !check::steers(text) {
         return Ok(text.to_owned());
     }

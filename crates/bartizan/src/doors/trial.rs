@@ -36,6 +36,7 @@ impl Trial {
                 role: Some(role.clone()),
                 verdict,
                 pattern: (*pattern).to_owned(),
+                when: None,
                 layer: Layer::User,
                 place: Place { file: "trial.toml".to_owned(), line: 1 },
             }
@@ -56,6 +57,7 @@ impl Trial {
         };
         let gate = Arc::new(Gate::new(parts, "trial".to_owned(), false));
         let seat = Seat {
+            only: None,
             session: SessionId::parse("s1").unwrap(),
             role,
             workspace: CanonicalPath::absolute(Path::new("/w")).unwrap(),

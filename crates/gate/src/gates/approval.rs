@@ -97,7 +97,7 @@ fn endorse(
     who: &Identified,
     scoped: &mut Scoped,
 ) -> Result<Vec<String>, Refusal> {
-    if !scoped.facts().origins.provenance.worst().is_unnamed() {
+    if !scoped.origins().provenance.worst().is_unnamed() {
         return Ok(Vec::new());
     }
     let known = desk
@@ -113,7 +113,7 @@ fn endorse(
     Ok(endorsers.into_iter().collect())
 }
 
-/// Judges for every ancestor and takes the strictest verdict.
+/// Judges for every ancestor and every target, and takes the strictest verdict.
 pub(crate) fn judge(
     policy: &Policy,
     who: &Identified,
@@ -122,7 +122,10 @@ pub(crate) fn judge(
     approvers: &[String],
 ) -> Judgement {
     let mut whole = Judgement { verdict: Verdict::Allow, policies: Vec::new(), errors: Vec::new() };
-    for (depth, Principal { agent, role }) in who.chain().iter().enumerate() {
+    let chain = who.chain().iter().enumerate();
+    for ((depth, Principal { agent, role }), facts) in
+        chain.flat_map(|above| scoped.facts().iter().map(move |facts| (above, facts)))
+    {
         let depth = u32::try_from(depth).unwrap_or(u32::MAX);
         let query = Query {
             role,
@@ -130,7 +133,7 @@ pub(crate) fn judge(
             depth,
             tool: listed.tool(),
             input: scoped.checked(),
-            facts: scoped.facts(),
+            facts,
             approvers,
         };
         merge(&mut whole, policy.evaluate(&query));
@@ -166,7 +169,7 @@ fn clearance(
 }
 
 fn denied(listed: &Listed, scoped: &Scoped, judged: Judgement) -> Refusal {
-    if let Some(path) = scoped.facts().path.as_ref().filter(|path| !path.visible) {
+    if let Some(path) = scoped.paths().find(|path| !path.visible) {
         return Refusal::PathOutOfScope { path: path.path.clone(), policies: judged.policies };
     }
     Refusal::PolicyDenied {

@@ -43,9 +43,11 @@ fn allowed(confines: &Confines, tool: &ToolDef, scoped: &Scoped, seat: &Seat) ->
     if tool.server().as_str() == "tools" && tool.reach().is_none() {
         return false;
     }
-    tool.targets().iter().filter(|target| target.kind() == TargetKind::Path).all(|target| {
-        let text = scoped.arguments().get(target.field()).and_then(serde_json::Value::as_str);
-        let Ok(path) = seat.path(text.unwrap_or(".")) else { return false };
+    scoped.paths().all(|fact| {
+        // The fact is relative to the workspace, by text alone: a folder called `~` is no home.
+        let Some(path) = CanonicalPath::absolute(&seat.workspace.as_path().join(&fact.path)) else {
+            return false;
+        };
         // What the box shows besides the workspace has been judged by its own policy.
         let foreign = path.below(&seat.workspace).is_none();
         let within = |place: &Option<CanonicalPath>| {

@@ -16,7 +16,6 @@ impl Rated {
 pub(crate) fn rate(listed: &Listed, scoped: &Scoped) -> Rated {
     let declared = listed.tool().effect();
     // What a host tool will later execute cannot be taken back once it ran.
-    let guarded =
-        declared != Effect::Read && scoped.facts().path.as_ref().is_some_and(|path| path.guarded);
+    let guarded = declared != Effect::Read && scoped.paths().any(|path| path.guarded);
     Rated(if guarded { Effect::Irreversible } else { declared })
 }

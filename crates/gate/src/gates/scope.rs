@@ -1,26 +1,30 @@
 //! Are the arguments what the tool takes, and what do they point at? Typed, canonical, and turned
 //! into the facts that policies read.
 
+mod targets;
+
 use crate::gates::{Identified, Listed, confine};
-use crate::name::{Host, HostPort, ServerName};
-use crate::policy::{CommandFact, Facts, HostFact, PathFact};
+use crate::name::{Host, HostPort};
+use crate::policy::{Facts, PathFact};
 use crate::refusal::Refusal;
 use crate::seat::Seat;
 use crate::shape::Checked;
 use crate::taint::Origins;
-use crate::tool::TargetKind;
 use crate::url_path::UrlPath;
 use bartizan_store::Digest;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::path::Path;
+use targets::Found;
 
 /// Proof that the arguments fit the tool; the act reads its arguments from here.
 #[derive(Debug)]
 pub(crate) struct Scoped {
     arguments: Value,
     checked: Checked,
-    facts: Facts,
+    /// One for each combination of targets; never none.
+    facts: Vec<Facts>,
+    origins: Origins,
     host: Option<HostPort>,
     target: Option<String>,
     safe: bool,
@@ -36,23 +40,34 @@ impl Scoped {
         &self.checked
     }
 
-    pub(crate) fn facts(&self) -> &Facts {
+    /// What policies judge, one after the other; the strictest verdict holds.
+    pub(crate) fn facts(&self) -> &[Facts] {
         &self.facts
+    }
+
+    /// What the session has read, and where the call's values come from.
+    pub(crate) fn origins(&self) -> &Origins {
+        &self.origins
     }
 
     /// What the gate found out of where the arguments come from.
     pub(crate) fn trace(&mut self, origins: Origins) {
-        self.facts.origins = origins;
+        for facts in &mut self.facts {
+            facts.origins = origins.clone();
+        }
+        self.origins = origins;
     }
 
     /// Takes endorsed values as the person's own; says whether there were any.
     pub(crate) fn endorse(&mut self, keys: &BTreeSet<Digest>) -> bool {
-        let endorsed = self.facts.origins.provenance.endorsed(keys);
-        let any = endorsed.is_some();
-        if let Some(provenance) = endorsed {
-            self.facts.origins.provenance = provenance;
-        }
-        any
+        let Some(provenance) = self.origins.provenance.endorsed(keys) else { return false };
+        self.trace(Origins { provenance, ..self.origins.clone() });
+        true
+    }
+
+    /// Every path that the call points at.
+    pub(crate) fn paths(&self) -> impl Iterator<Item = &PathFact> {
+        self.facts.iter().filter_map(|facts| facts.path.as_ref())
     }
 
     pub(crate) fn host(&self) -> Option<&HostPort> {
@@ -87,31 +102,17 @@ pub(crate) fn check(
     let tool = listed.tool();
     let invalid = |what: String| Refusal::ArgumentsInvalid { tool: tool.name().to_string(), what };
     let checked = tool.shape().check(&arguments).map_err(|error| invalid(error.to_string()))?;
+    let found = Found::read(tool, seat, &arguments)?;
     let mut scoped = Scoped {
         digest: digest(who.agent().as_str(), tool.name().as_str(), &arguments).map_err(invalid)?,
         arguments,
         checked,
-        facts: Facts::default(),
-        host: None,
-        target: None,
+        host: found.sole_host().cloned(),
+        target: found.line(),
+        facts: found.facts(tool)?,
+        origins: Origins::default(),
         safe: false,
     };
-    for target in tool.targets() {
-        let text = scoped.arguments.get(target.field()).and_then(Value::as_str).map(str::to_owned);
-        match target.kind() {
-            TargetKind::Path => scoped.path(seat, text.as_deref().unwrap_or("."))?,
-            TargetKind::Command => scoped.command(seat, text.as_deref().unwrap_or_default()),
-            TargetKind::Host => {
-                scoped.connection(tool.server(), seat, text.as_deref().unwrap_or_default())?;
-            }
-            TargetKind::Url => {
-                scoped.url(tool.server(), seat, text.as_deref().unwrap_or_default())?;
-            }
-        }
-    }
-    if let Some(fixed) = tool.reach() {
-        scoped.fixed(tool.server(), seat, fixed)?;
-    }
     confine::check(who, listed, &scoped, seat)?;
     scoped.request(tool.name().as_str())?;
     Ok(scoped)
@@ -142,68 +143,6 @@ impl Scoped {
     /// Whether it is a request whose method asks for nothing to change (RFC 9110 section 9.2.1).
     pub(crate) fn is_safe_request(&self) -> bool {
         self.safe
-    }
-
-    fn path(&mut self, seat: &Seat, text: &str) -> Result<(), Refusal> {
-        let path = seat.path(text).map_err(|source| Refusal::PathInvalid { source })?;
-        let below = path.below(&seat.workspace);
-        let fact = PathFact {
-            in_workspace: below.is_some(),
-            visible: below.is_some() || seat.shows(&path),
-            guarded: below.as_deref().is_some_and(is_guarded),
-            path: below.unwrap_or_else(|| path.to_string()),
-        };
-        self.target = Some(fact.path.clone());
-        self.facts.path = Some(fact);
-        Ok(())
-    }
-
-    fn command(&mut self, seat: &Seat, text: &str) {
-        let credentials = names_credentials(text, &seat.home);
-        self.target = Some(text.to_owned());
-        self.facts.command = Some(CommandFact { command: text.to_owned(), credentials });
-    }
-
-    fn connection(&mut self, server: &ServerName, seat: &Seat, text: &str) -> Result<(), Refusal> {
-        let host = Host::parse(text).map_err(|source| Refusal::HostInvalid { source })?;
-        let port = self
-            .arguments
-            .get("port")
-            .and_then(Value::as_u64)
-            .and_then(|port| u16::try_from(port).ok());
-        let target = HostPort::new(host, port.unwrap_or(443))
-            .map_err(|source| Refusal::HostInvalid { source })?;
-        self.reach(server, seat, target)
-    }
-
-    fn url(&mut self, server: &ServerName, seat: &Seat, text: &str) -> Result<(), Refusal> {
-        let target = url_target(text)
-            .map_err(|what| Refusal::ArgumentsInvalid { tool: "url".to_owned(), what })?;
-        self.reach(server, seat, target)
-    }
-
-    /// The one host that the tool always reaches. What its arguments point at stays what policies see of it.
-    fn fixed(&mut self, server: &ServerName, seat: &Seat, fixed: &HostPort) -> Result<(), Refusal> {
-        let (host, target) = (self.facts.host.take(), self.target.take());
-        self.reach(server, seat, fixed.clone())?;
-        if host.is_some() {
-            self.facts.host = host;
-        }
-        self.target = target.or_else(|| self.target.take());
-        Ok(())
-    }
-
-    /// A private address is refused here, before any policy, unless the configuration declares it.
-    fn reach(&mut self, server: &ServerName, seat: &Seat, target: HostPort) -> Result<(), Refusal> {
-        let private = target.host().is_private();
-        if private && !seat.declares(server, &target) {
-            return Err(Refusal::HostPrivate { host: target.host().to_string() });
-        }
-        self.facts.host =
-            Some(HostFact { host: target.host().to_string(), port: target.port(), private });
-        self.target = Some(target.to_string());
-        self.host = Some(target);
-        Ok(())
     }
 }
 

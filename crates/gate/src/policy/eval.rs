@@ -1,8 +1,10 @@
 //! May this call happen? Pure: the same question has the same answer.
 
+use super::facts::{self, EmailFact};
 use super::slice::Slice;
 use super::source::PolicyRef;
 use super::{Policy, QUORUM_MAX};
+use crate::address::Network;
 use crate::name::{AgentId, RoleName};
 use crate::shape::Checked;
 use crate::taint::{Origins, Part};
@@ -11,6 +13,7 @@ use cedar_policy::{
     AuthorizationError, Context, Decision, PolicyId, Request, RestrictedExpression,
 };
 use serde::Serialize;
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::fmt;
 
@@ -47,6 +50,16 @@ pub struct Facts {
     pub command: Option<CommandFact>,
     /// What the session has read, and where the call's values come from.
     pub origins: Origins,
+    /// One recipient of a message.
+    pub email: Option<EmailFact>,
+    /// One address or block of addresses.
+    pub ip: Option<Network>,
+    /// The name of a thing.
+    pub name: Option<String>,
+    /// A sum, in hundredths.
+    pub amount: Option<i64>,
+    /// How many things a list holds.
+    pub count: Option<u32>,
 }
 
 /// A canonical path and where it lies.
@@ -174,7 +187,8 @@ impl Policy {
         query: &Query<'_>,
         given: &BTreeSet<&str>,
     ) -> Option<(u32, Vec<usize>)> {
-        if !slice.shards(target(query)).any(|shard| shard.reads_approvals) {
+        let target = target(query);
+        if !slice.shards(target.as_deref()).any(|shard| shard.reads_approvals) {
             return None;
         }
         let everybody: BTreeSet<&str> = given
@@ -205,7 +219,8 @@ impl Policy {
         approvers: &BTreeSet<&str>,
         approvals: u32,
     ) -> Result<Answer, String> {
-        let shards = slice.shards(target(query));
+        let target = target(query);
+        let shards = slice.shards(target.as_deref());
         let reads = Reads {
             input: shards.clone().any(|shard| shard.reads_input),
             origins: shards.clone().any(|shard| shard.reads_origins),
@@ -324,7 +339,8 @@ fn context(
     let missing = |fact: &str| {
         format!("the gate did not work out the {fact} of a call of `{}`", query.tool.name())
     };
-    let Facts { path, host, command, origins: _ } = query.facts;
+    let Facts { path, host, command, .. } = query.facts;
+    facts::pairs(query, &mut pairs)?;
     if query.tool.has(Fact::Path) {
         let path = path.as_ref().ok_or_else(|| missing("path"))?;
         pairs.push(("path", text(&path.path)));
@@ -381,12 +397,13 @@ fn record<'a>(
 }
 
 /// The text that a short form's pattern is compared with.
-fn target<'a>(query: &Query<'a>) -> Option<&'a str> {
+fn target<'a>(query: &Query<'a>) -> Option<Cow<'a, str>> {
     let facts = query.facts;
     match query.tool.primary()? {
-        Fact::Command => facts.command.as_ref().map(|command| command.command.as_str()),
-        Fact::Host => facts.host.as_ref().map(|host| host.host.as_str()),
-        Fact::Path => facts.path.as_ref().map(|path| path.path.as_str()),
+        Fact::Command => facts.command.as_ref().map(|command| command.command.as_str().into()),
+        Fact::Host => facts.host.as_ref().map(|host| host.host.as_str().into()),
+        Fact::Path => facts.path.as_ref().map(|path| path.path.as_str().into()),
+        other => facts::target(query, other).map(Cow::Owned),
     }
 }
 
@@ -433,7 +450,7 @@ mod tests {
             }),
             host: Some(HostFact { host: "github.com".into(), port: 443, private: false }),
             command: Some(CommandFact { command: "git push".into(), credentials: false }),
-            origins: Origins::default(),
+            ..Facts::default()
         }
     }
 
@@ -501,6 +518,7 @@ mod tests {
             layer: Layer::User,
             role: Some(role("coder")),
             verdict,
+            when: None,
             pattern: pattern.into(),
             place,
         }

@@ -84,7 +84,10 @@ impl Policy {
 fn example(tool: &ToolDef) -> String {
     let name = tool.name();
     match tool.primary() {
-        None => name.to_string(),
+        None | Some(Fact::Amount | Fact::Count) => name.to_string(),
+        Some(Fact::Email) => format!("{name}(*@DOMAIN)"),
+        Some(Fact::Ip) => format!("{name}(public)"),
+        Some(Fact::Name) => format!("{name}(NAME)"),
         Some(Fact::Command) => format!("{name}(COMMAND*)"),
         Some(Fact::Host) => format!("{name}(HOST:443)"),
         Some(Fact::Path) => format!("{name}(DIR/*)"),

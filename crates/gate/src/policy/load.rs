@@ -230,7 +230,7 @@ impl<'a> Loader<'a> {
     }
 
     /// Takes one short form; `index` is its place in its list.
-    pub(crate) fn short(&mut self, form: &ShortForm, index: usize) {
+    pub(crate) fn short(&mut self, form: &ShortForm, index: usize, schema: &Schema) {
         let role = form.role.as_ref().map_or("*", |role| role.as_str());
         let layer = match form.layer {
             Layer::User => String::new(),
@@ -250,11 +250,37 @@ impl<'a> Loader<'a> {
         match short::draft(form, self.catalogue, narrow) {
             Err(Flaw { message, remedy }) => self.misformed(form, message, remedy),
             Ok(drafted) => {
+                let first = self.entries.len();
                 let Drafted { permit, forbid, literal, names } = drafted;
                 for text in [permit, forbid].into_iter().flatten() {
                     self.drafted(form, &id, text, literal.clone(), names);
                 }
+                // What we write ourselves is of the right types; a person's own words may not be.
+                if form.when.is_some() {
+                    self.typed(form, first, schema);
+                }
             }
+        }
+    }
+
+    fn typed(&mut self, form: &ShortForm, first: usize, schema: &Schema) {
+        let fresh = self.entries.get(first..).unwrap_or_default();
+        let set = PolicySet::from_policies(fresh.iter().map(|entry| entry.cedar.clone()));
+        let found: Vec<(String, String)> = match set {
+            Err(error) => vec![(error.to_string(), "write it as a Cedar policy".to_owned())],
+            Ok(set) => {
+                let result = Validator::new(schema.clone()).validate(&set, ValidationMode::Strict);
+                let errors = result.validation_errors().map(|error| error as &dyn Diagnostic);
+                let warnings =
+                    result.validation_warnings().map(|warning| warning as &dyn Diagnostic);
+                errors.chain(warnings).map(|problem| (problem.to_string(), help(problem))).collect()
+            }
+        };
+        for (message, remedy) in found {
+            let what = message.split_once(", ").filter(|(head, _)| head.starts_with("for policy"));
+            let what = what.map_or(message.as_str(), |(_, what)| what);
+            let message = format!("`when` of `{}`: {what}", form.pattern.escape_debug());
+            self.misformed(form, message, remedy);
         }
     }
 
@@ -278,7 +304,7 @@ impl<'a> Loader<'a> {
                     file: form.place.file.clone(),
                     line: form.place.line,
                 },
-                reads_input: text.contains("context.input"),
+                reads_input: text.contains("input"),
                 reads_origins: text.contains("context.taint")
                     || text.contains("context.provenance"),
                 names: match &literal {
@@ -286,9 +312,9 @@ impl<'a> Loader<'a> {
                     Some(literal) => vec![Name::Exact(literal.clone())],
                     None => named::names(&cedar),
                 },
+                reads_approvals: text.contains("approv"),
                 text,
                 literal,
-                reads_approvals: matches!(form.verdict, RuleVerdict::Ask { .. }),
                 cedar,
             }),
         }

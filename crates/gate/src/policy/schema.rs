@@ -5,6 +5,7 @@
 //! effect (`Action::"read"`, `"write"`, `"irreversible"`) and of its server's (`Action::"server:NAME"`);
 //! the resource is `Server::"NAME"`.
 
+use super::facts;
 use super::source::Roles;
 use crate::shape::{Node, Record};
 use crate::tool::{Catalogue, Effect, Fact, ToolDef};
@@ -78,6 +79,7 @@ fn context(tool: &ToolDef) -> Value {
         attributes.insert("command", text);
         attributes.insert("credentials", flag);
     }
+    facts::attributes(tool, &mut attributes);
     json!(attributes)
 }
 
@@ -125,7 +127,7 @@ fn kind(node: &Node) -> Value {
         Node::Array { item, .. } => json!({ "type": "Set", "element": kind(item) }),
         Node::Bool => json!({ "type": "Boolean" }),
         Node::Integer { .. } => json!({ "type": "Long" }),
-        Node::Number | Node::Opaque | Node::Text { .. } => json!({ "type": "String" }),
+        Node::Number { .. } | Node::Opaque | Node::Text { .. } => json!({ "type": "String" }),
         Node::Record(fields) => record(fields),
     }
 }

@@ -1,6 +1,7 @@
 //! What does `Read(src/*)` mean? Short forms of the configuration become Cedar text.
 
 mod net;
+mod reach;
 mod when;
 
 use super::load::nearest;
@@ -36,19 +37,35 @@ pub(crate) fn draft(
     let (written, when) = when::split(&form.pattern, form.verdict)?;
     let (name, pattern) = split(written)?;
     if name == "net" {
+        if form.when.is_some() {
+            let remedy = "write it as a Cedar policy over `net.connect` and `net.request`";
+            return Err(flaw("a `net` rule has no `when`", remedy));
+        }
         return net::draft(form, pattern, when, narrow);
     }
     let tools = matching(name, catalogue)?;
     let target = pattern.map(|pattern| target(name, pattern, &tools, form.verdict)).transpose()?;
     let scope = scope(form, name, &tools, pattern.is_some());
-    let (condition, literal) = match target {
-        Some(Target { condition, literal }) => (Some(condition), literal),
-        None => (None, None),
+    let (condition, reach, literal) = match target {
+        Some(Target { condition, reach, literal }) => (Some(condition), reach, literal),
+        None => (None, None, None),
     };
+    let own = form.when.as_ref().map(|own| format!("({own})"));
     let write = |effect: &str, approvals: Option<String>| {
-        let when = when.map(|when| when.cedar().to_owned());
-        let conditions: Vec<String> =
-            condition.iter().cloned().chain(when).chain(approvals).collect();
+        let words = when.map(|when| when.cedar().to_owned());
+        // A permit wants to be certain that the target is meant, a forbid that it is not.
+        let condition = if effect == "forbid" {
+            reach.as_ref().or(condition.as_ref())
+        } else {
+            condition.as_ref()
+        };
+        let conditions: Vec<String> = condition
+            .cloned()
+            .into_iter()
+            .chain(words)
+            .chain(own.clone())
+            .chain(approvals)
+            .collect();
         if conditions.is_empty() {
             return format!("{effect}({scope});");
         }
@@ -157,6 +174,8 @@ fn matching<'a>(name: &str, catalogue: &'a Catalogue) -> Result<Vec<&'a Arc<Tool
 
 struct Target {
     condition: String,
+    /// What a forbid goes by, when that is more than the condition.
+    reach: Option<String>,
     literal: Option<String>,
 }
 
@@ -186,11 +205,20 @@ fn target(
             ));
         }
     };
-    match fact {
+    let target = match fact {
         Fact::Command => command(pattern),
+        Fact::Email => reach::email(pattern, verdict),
         Fact::Host => host(pattern, verdict),
+        Fact::Ip => reach::ip(pattern, verdict),
+        Fact::Name => Ok(compare("name", pattern)),
         Fact::Path => path(pattern),
-    }
+        Fact::Amount | Fact::Count => Err(flaw(
+            format!("`{}` has no pattern", tame(name)),
+            "write { tool = \"…\", when = \"context.amount <= 10000\" }",
+        )),
+    }?;
+    let optional = tools.iter().any(|tool| tool.may_lack(fact));
+    Ok(if optional { reach::guarded(target, fact) } else { target })
 }
 
 fn command(pattern: &str) -> Result<Target, Flaw> {
@@ -310,10 +338,11 @@ fn compare(attribute: &str, pattern: &str) -> Target {
     let segments = segments(pattern);
     if let [one] = segments.as_slice() {
         let condition = format!("context.{attribute} == {}", quote(one));
-        return Target { condition, literal: Some(one.clone()) };
+        return Target { condition, reach: None, literal: Some(one.clone()) };
     }
     let parts: Vec<String> = segments.iter().map(|part| escape(part)).collect();
-    Target { condition: format!("context.{attribute} like \"{}\"", parts.join("*")), literal: None }
+    let condition = format!("context.{attribute} like \"{}\"", parts.join("*"));
+    Target { condition, reach: None, literal: None }
 }
 
 /// The literal parts between the wildcards; `\*` is a literal star.
@@ -385,7 +414,14 @@ mod tests {
     fn form(verdict: RuleVerdict, pattern: &str) -> ShortForm {
         let place = Place { file: "t.toml".to_owned(), line: 1 };
         let role = Some(RoleName::parse("coder").unwrap());
-        ShortForm { layer: Layer::User, role, verdict, pattern: pattern.to_owned(), place }
+        ShortForm {
+            layer: Layer::User,
+            role,
+            verdict,
+            pattern: pattern.to_owned(),
+            when: None,
+            place,
+        }
     }
 
     fn cedar(verdict: RuleVerdict, pattern: &str) -> String {

@@ -35,6 +35,8 @@ pub(crate) struct Slice {
     patterns: Vec<Vec<String>>,
     /// Whether one of them is a permit.
     pub(crate) permits: bool,
+    /// Whether one of them is a forbid without any condition.
+    pub(crate) barred: bool,
 }
 
 /// Policies that are evaluated together; put together when they are first needed.
@@ -89,6 +91,8 @@ impl Slice {
                 Name::Like(parts) => self.patterns.push(parts.clone()),
             }
         }
+        let unconditional = !entry.cedar.has_non_scope_constraint();
+        self.barred |= entry.cedar.effect() == Effect::Forbid && unconditional;
         let shard = match &entry.literal {
             None => &mut self.base,
             Some(target) => self.literal.entry(target.clone()).or_default(),

@@ -57,6 +57,8 @@ pub struct ShortForm {
     pub verdict: RuleVerdict,
     /// The tool, with an optional pattern: `Read(src/*)`.
     pub pattern: String,
+    /// What else must hold: a Cedar expression over `context`, as in a policy's `when`.
+    pub when: Option<String>,
     /// The entry's own place.
     pub place: Place,
 }

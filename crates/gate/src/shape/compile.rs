@@ -1,13 +1,18 @@
 //! What does a JSON Schema say that can be checked without guessing? The rest of it is opaque.
 
-use super::{BYTES_MAX, DEPTH_MAX, Field, Node, Pointer, Record, ShapeError, VALUES_MAX, shown};
+mod refs;
+
+use super::{
+    BYTES_MAX, DEPTH_MAX, Field, Node, Pattern, Pointer, Record, ShapeError, VALUES_MAX, shown,
+};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 
 /// Compiles a schema whose root must be an object.
 pub(super) fn root(schema: &Value) -> Result<Record, ShapeError> {
     let mut left = FIELDS_MAX;
-    match compile(schema, &Pointer::Root, &mut left)? {
+    let resolved = refs::resolve(schema);
+    match compile(&resolved, &Pointer::Root, &mut left)? {
         Node::Record(record) => Ok(record),
         Node::Opaque if is_any_object(schema) => {
             Err(fault(&Pointer::Root, "an object must name its properties"))
@@ -23,7 +28,8 @@ fn compile(schema: &Value, at: &Pointer<'_>, left: &mut usize) -> Result<Node, S
     }
     let Value::Object(schema) = schema else { return Ok(Node::Opaque) };
     if let Some(choices) = choices(schema) {
-        return Ok(Node::Text { choices: Some(choices), most: BYTES_MAX });
+        let choices = Some(choices);
+        return Ok(Node::Text { choices, least: 0, most: BYTES_MAX, pattern: None });
     }
     let Some(kind) = kind(schema) else { return Ok(Node::Opaque) };
     Ok(match kind {
@@ -33,6 +39,7 @@ fn compile(schema: &Value, at: &Pointer<'_>, left: &mut usize) -> Result<Node, S
             })?;
             Node::Array {
                 item: Box::new(item),
+                least: size(schema, "minItems").unwrap_or(0),
                 most: size(schema, "maxItems").unwrap_or(VALUES_MAX),
             }
         }
@@ -45,10 +52,19 @@ fn compile(schema: &Value, at: &Pointer<'_>, left: &mut usize) -> Result<Node, S
             let most = bound("maximum").into_iter().chain(below).min().unwrap_or(i64::MAX);
             Node::Integer { least, most }
         }
-        "number" => Node::Number,
+        "number" => {
+            let bound = |key: &str| schema.get(key).and_then(Value::as_f64);
+            // What only excludes its own bound is checked as if it did not: the server is stricter.
+            let least = bound("minimum").or_else(|| bound("exclusiveMinimum"));
+            let most = bound("maximum").or_else(|| bound("exclusiveMaximum"));
+            Node::Number { least: least.unwrap_or(f64::MIN), most: most.unwrap_or(f64::MAX) }
+        }
         "object" => object(schema, at, left)?,
         "string" => {
-            Node::Text { choices: None, most: size(schema, "maxLength").unwrap_or(BYTES_MAX) }
+            let pattern = schema.get("pattern").and_then(Value::as_str).and_then(Pattern::new);
+            let least = size(schema, "minLength").unwrap_or(0);
+            let most = size(schema, "maxLength").unwrap_or(BYTES_MAX);
+            Node::Text { choices: None, least, most, pattern }
         }
         _ => Node::Opaque,
     })
@@ -113,7 +129,8 @@ fn without_null(schema: &Value) -> (Value, bool) {
 
 /// The one type of a schema, unless a keyword that the subset does not know could change its meaning.
 fn kind(schema: &Map<String, Value>) -> Option<&str> {
-    let foreign = ["$ref", "$dynamicRef", "anyOf", "oneOf", "not", "if", "patternProperties"];
+    let foreign =
+        ["$ref", "$dynamicRef", "allOf", "anyOf", "oneOf", "not", "if", "patternProperties"];
     if foreign.iter().any(|key| schema.contains_key(*key)) {
         return None;
     }
@@ -132,7 +149,8 @@ fn choices(schema: &Map<String, Value>) -> Option<Vec<String>> {
     if let Some(Value::Array(values)) = schema.get("enum") {
         return values.iter().map(|value| value.as_str().map(str::to_owned)).collect();
     }
-    let Some(Value::Array(parts)) = schema.get("anyOf") else { return None };
+    let union = schema.get("anyOf").or_else(|| schema.get("oneOf"));
+    let Some(Value::Array(parts)) = union else { return None };
     let parts: Option<Vec<_>> =
         parts.iter().map(|part| part.as_object().and_then(choices)).collect();
     parts.map(|parts| parts.concat())

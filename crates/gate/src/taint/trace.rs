@@ -5,7 +5,7 @@ use super::memory::{Form, Found, Look};
 use super::spell::trimmed;
 use super::{Memory, Origin, Origins, Part, Provenance, Seen, Traced, Trust};
 use crate::name::HostPort;
-use crate::policy::Facts;
+use crate::policy::{Facts, HostFact};
 use crate::seat::Seat;
 use crate::tool::{TargetKind, ToolDef};
 use serde_json::Value;
@@ -16,22 +16,33 @@ pub(crate) fn trace(
     memory: &Memory,
     tool: &ToolDef,
     arguments: &Value,
-    facts: &Facts,
+    facts: &[Facts],
     seat: &Seat,
     named: &dyn Fn(&str) -> bool,
 ) -> Origins {
     let mut tracer = Tracer { look: memory.look(), seat, named, values: Vec::new() };
     for target in tool.targets() {
-        let given = arguments.get(target.field()).and_then(Value::as_str);
-        let Some(given) = given else { continue };
+        let given: Vec<&str> = match arguments.get(target.field()) {
+            Some(Value::String(text)) => vec![text],
+            Some(Value::Array(items)) => items.iter().filter_map(Value::as_str).collect(),
+            _ => continue,
+        };
         match target.kind() {
-            TargetKind::Command => tracer.command(given),
-            TargetKind::Host => tracer.host(facts),
-            TargetKind::Path => tracer.path(given, facts),
+            TargetKind::Command => given.into_iter().for_each(|text| tracer.command(text)),
+            TargetKind::Host => tracer.hosts(facts),
+            TargetKind::Path => tracer.paths(&given, facts),
             TargetKind::Url => {
-                tracer.host(facts);
-                tracer.url(given);
+                tracer.hosts(facts);
+                for text in given {
+                    tracer.url(text);
+                }
             }
+            // They are among the arguments with authority, or say how many and no more.
+            TargetKind::Amount
+            | TargetKind::Count
+            | TargetKind::Email
+            | TargetKind::Ip
+            | TargetKind::Name => {}
         }
     }
     for field in tool.authority() {
@@ -54,8 +65,15 @@ struct Tracer<'a> {
 }
 
 impl Tracer<'_> {
-    fn host(&mut self, facts: &Facts) {
-        let Some(fact) = &facts.host else { return };
+    fn hosts(&mut self, facts: &[Facts]) {
+        let mut hosts: Vec<&HostFact> = facts.iter().filter_map(|one| one.host.as_ref()).collect();
+        hosts.dedup();
+        for host in hosts {
+            self.host(host);
+        }
+    }
+
+    fn host(&mut self, fact: &HostFact) {
         let host = fact.host.clone();
         let declared = HostPort::parse(&format!("{host}:{}", fact.port)).is_ok_and(|target| {
             self.seat.private.contains(&target)
@@ -83,8 +101,19 @@ impl Tracer<'_> {
         self.settle(Part::Url, given.to_owned(), origin);
     }
 
-    fn path(&mut self, given: &str, facts: &Facts) {
-        let canonical = facts.path.as_ref().map_or(given, |fact| fact.path.as_str());
+    /// Every path of the call; as it was given, too, when it is one.
+    fn paths(&mut self, given: &[&str], facts: &[Facts]) {
+        let all = facts.iter().filter_map(|one| one.path.as_ref());
+        let mut all: Vec<&str> = all.map(|fact| fact.path.as_str()).collect();
+        all.sort_unstable();
+        all.dedup();
+        match (given, all.as_slice()) {
+            ([given], [canonical]) => self.path(given, canonical),
+            _ => all.into_iter().for_each(|canonical| self.path(canonical, canonical)),
+        }
+    }
+
+    fn path(&mut self, given: &str, canonical: &str) {
         let whole = format!("{}/{canonical}", self.seat.workspace);
         let forms = [given, canonical, whole.as_str()];
         let origin = if matches!(canonical, "" | ".") {

@@ -32,7 +32,7 @@ pub(crate) fn cedar(layer: Layer, text: &str) -> Source {
 pub(crate) fn form(role: &str, verdict: RuleVerdict, pattern: &str) -> ShortForm {
     let role = (role != "*").then(|| self::role(role));
     let place = Place { file: "t.toml".to_owned(), line: 7 };
-    ShortForm { layer: Layer::User, role, verdict, pattern: pattern.to_owned(), place }
+    ShortForm { layer: Layer::User, role, verdict, pattern: pattern.to_owned(), when: None, place }
 }
 
 pub(crate) fn allow(pattern: &str) -> ShortForm {
@@ -90,7 +90,7 @@ impl Call {
                 facts.command =
                     Some(CommandFact { command: target.to_owned(), credentials: false });
             }
-            None => {}
+            _ => {}
         }
         Self {
             role: role("coder"),

@@ -4,10 +4,11 @@
     clippy::panic,
     reason = "a fixture that cannot be built fails its test"
 )]
+#![expect(dead_code, reason = "each test uses a part of it")]
 #![expect(clippy::disallowed_methods, reason = "a gate of the test's own")]
 
 use bartizan_gate::call::{Decision, Door, Proposed};
-use bartizan_gate::name::{CanonicalPath, HostPort, RoleName, SessionId};
+use bartizan_gate::name::{CanonicalPath, HostPort, RoleName, SessionId, ToolName};
 use bartizan_gate::pipeline::{Parts, Pipeline};
 use bartizan_gate::policy::{Layer, Place, Policy, Roles, RuleVerdict, ShortForm};
 use bartizan_gate::refusal::Refusal;
@@ -97,6 +98,24 @@ impl Fixture {
         Self::on(catalogue, policy, "coder", "coder")
     }
 
+    /// One role, `coder`, with these rules over these tools; or what is wrong with the rules.
+    pub(crate) fn with_catalogue(
+        catalogue: Catalogue,
+        rules: &[ShortForm],
+    ) -> Result<Self, String> {
+        let roles = Roles::new([(role("coder"), Vec::new())]).unwrap();
+        let policy = Policy::load(&[], rules, &roles, &catalogue, &[]);
+        Ok(Self::on(catalogue, policy.map_err(|errors| errors.to_string())?, "coder", "coder"))
+    }
+
+    /// A second seat at the same gate, narrowed to these tools.
+    pub(crate) fn narrowed(&self, tools: &[&str]) -> Caller {
+        let only = tools.iter().map(|name| ToolName::parse(name).unwrap()).collect();
+        let session = SessionId::parse("s2").unwrap();
+        let seat = Seat { only: Some(only), session, ..self.caller.seat().clone() };
+        self.pipeline.admit(seat, &[], Map::new()).unwrap()
+    }
+
     fn on(catalogue: Catalogue, policy: Policy, parent: &str, child: &str) -> Self {
         Self::within(catalogue, policy, parent, child, None)
     }
@@ -122,6 +141,7 @@ impl Fixture {
         };
         let pipeline = Pipeline::new(parts.clone(), "test".to_owned());
         let seat = Seat {
+            only: None,
             session: SessionId::parse("s1").unwrap(),
             role: role(parent),
             workspace: path("/home/anna/project"),
@@ -233,6 +253,13 @@ pub(crate) fn rules(verdict: &str, patterns: &[&str]) -> Vec<ShortForm> {
         .collect()
 }
 
+/// One rule for role `coder` with a condition.
+pub(crate) fn when(verdict: &str, pattern: &str, condition: &str) -> ShortForm {
+    let mut rule = rules(verdict, &[pattern]).remove(0);
+    rule.when = Some(condition.to_owned());
+    rule
+}
+
 pub(crate) fn ask_of(pattern: &str, quorum: u32) -> ShortForm {
     rule("coder", RuleVerdict::Ask { quorum }, pattern, 0)
 }
@@ -244,6 +271,7 @@ fn rule(name: &str, verdict: RuleVerdict, pattern: &str, line: usize) -> ShortFo
         role: Some(role(name)),
         verdict,
         pattern: pattern.to_owned(),
+        when: None,
         place,
     }
 }

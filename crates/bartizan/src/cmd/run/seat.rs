@@ -42,6 +42,7 @@ pub(crate) fn take(sitter: &Sitter<'_>) -> Result<Seat, Failure> {
         Failure::new(exit::UNAVAILABLE, problem.hint("run in another folder"))
     })?;
     Ok(Seat {
+        only: None,
         session: session.clone(),
         role: role.clone(),
         workspace,

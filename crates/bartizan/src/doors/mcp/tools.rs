@@ -75,7 +75,14 @@ pub(crate) fn take_in(
                 if !configured.iter().any(|rule| rule.pattern.split('(').next() == Some(&pattern)) {
                     let place = Place { file: "bartizan mcp".to_owned(), line: 1 };
                     let (layer, role) = (Layer::User, Some(role.clone()));
-                    taken.rules.push(ShortForm { layer, role, verdict, pattern, place });
+                    taken.rules.push(ShortForm {
+                        layer,
+                        role,
+                        verdict,
+                        pattern,
+                        when: None,
+                        place,
+                    });
                 }
                 taken.tools.insert(own, name);
             }
@@ -89,6 +96,7 @@ pub(crate) fn take_in(
             role: Some(role.clone()),
             verdict: RuleVerdict::Allow,
             pattern: pseudo(server, kind),
+            when: None,
             place,
         });
     }

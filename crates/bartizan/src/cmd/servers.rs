@@ -1,0 +1,376 @@
+//! Which tools do the MCP servers offer, what changed about them, and which does a person accept?
+
+use super::{Desk, approvals, outside_a_box};
+use crate::cli::{ServersAcceptArgs, ServersArgs, ServersCommand, ServersSeeArgs, exit};
+use crate::config::Config;
+use crate::report::{Failure, Paint, Problem, did_you_mean, safe};
+use bartizan_gate::name::ServerName;
+use bartizan_gate::tool::{Catalogue, UpstreamTool};
+use bartizan_mcp::catalog::{Accepted, Change, Fingerprint, Judged, Sight, Standing};
+use bartizan_scan::display_line;
+use bartizan_store::{Digest, PinnedItem, Store};
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::io::{self, Read};
+
+/// `bartizan servers …`.
+pub(super) fn run(command: &ServersCommand, desk: &mut Desk<'_>) -> Result<u8, Failure> {
+    outside_a_box("seeing or accepting the tools of servers")?;
+    match command {
+        ServersCommand::Tools(args) => tools(args, desk),
+        ServersCommand::Diff(args) => diff(args, desk),
+        ServersCommand::Accept(args) => accept(args, desk),
+        ServersCommand::Forget(args) => forget(args, desk),
+        ServersCommand::See(args) => see(args, desk),
+    }
+}
+
+fn tools(args: &ServersArgs, desk: &mut Desk<'_>) -> Result<u8, Failure> {
+    let Some(store) = open(desk)? else { return nothing(args.json, desk) };
+    let servers = match &args.server {
+        Some(server) => vec![server.clone()],
+        None => store.pinned_servers()?,
+    };
+    let mut all = Vec::new();
+    for server in &servers {
+        let known = known(&store, server)?;
+        all.push((server.clone(), known.judged(&store, server)?, known.gone()));
+    }
+    if args.json {
+        let shown: Vec<Value> = all
+            .iter()
+            .flat_map(|(server, judged, _)| judged.iter().map(move |item| row(server, item)))
+            .collect();
+        writeln!(desk.voice.out(), "{}", Value::from(shown))?;
+        return Ok(exit::DONE);
+    }
+    if all.is_empty() {
+        return nothing(false, desk);
+    }
+    for (server, judged, gone) in all {
+        for item in judged {
+            let (paint, word) = word(&item);
+            let state = desk.voice.paint(paint, &format!("{word:<8}"));
+            let name = display_line(&format!("{server}/{}", item.name), 80);
+            writeln!(desk.voice.out(), "{state}  {name}")?;
+            for reason in &item.reasons {
+                writeln!(desk.voice.out(), "          {}", display_line(&reason.to_string(), 200))?;
+            }
+        }
+        for name in gone {
+            let name = display_line(&format!("{server}/{name}"), 80);
+            writeln!(desk.voice.out(), "{:<8}  {name}", "gone")?;
+        }
+    }
+    Ok(exit::DONE)
+}
+
+/// What a script reads of one item.
+fn row(server: &str, item: &Judged) -> Value {
+    json!({
+        "server": server,
+        "name": item.name,
+        "digest": item.digest.to_string(),
+        "state": word(item).1,
+        "reasons": item.reasons.iter().map(ToString::to_string).collect::<Vec<_>>(),
+    })
+}
+
+fn diff(args: &ServersArgs, desk: &mut Desk<'_>) -> Result<u8, Failure> {
+    let Some((store, server)) = named(args.server.as_deref(), desk)? else {
+        return nothing(args.json, desk);
+    };
+    let known = known(&store, &server)?;
+    let judged = known.judged(&store, &server)?;
+    let waiting: Vec<&Judged> =
+        judged.iter().filter(|item| item.standing != Standing::Accepted).collect();
+    for item in &waiting {
+        print(item, known.seen.get(&item.name), desk)?;
+    }
+    if waiting.is_empty() {
+        desk.voice.say(&format!("every tool of `{}` is as it was accepted", safe(&server)))?;
+        return Ok(exit::DONE);
+    }
+    desk.voice
+        .say(&format!("  hint: bartizan servers accept {} TOOL…, or --all", safe(&server)))?;
+    Ok(exit::ASK)
+}
+
+/// Everything that would be accepted, nothing shortened out of sight.
+fn print(item: &Judged, seen: Option<&Value>, desk: &mut Desk<'_>) -> Result<(), Failure> {
+    let (paint, word) = word(item);
+    let head = desk.voice.paint(paint, word);
+    writeln!(desk.voice.out(), "{head} {} (sha256:{})", safe(&item.name), item.digest)?;
+    for reason in &item.reasons {
+        writeln!(desk.voice.out(), "  ! {}", safe(&reason.to_string()))?;
+    }
+    match (&item.standing, seen) {
+        (Standing::Changed(changes), _) => {
+            for Change { pointer, before, after } in changes {
+                writeln!(desk.voice.out(), "  {}", safe(pointer))?;
+                lines("-", before.as_ref(), desk)?;
+                lines("+", after.as_ref(), desk)?;
+            }
+        }
+        (_, seen) => lines("+", seen, desk)?,
+    }
+    Ok(())
+}
+
+/// Each line behind a mark, so that no line of a server's can pass for one of ours.
+fn lines(mark: &str, value: Option<&Value>, desk: &mut Desk<'_>) -> io::Result<()> {
+    let text = match value {
+        None => return Ok(()),
+        Some(Value::String(text)) => text.clone(),
+        Some(value) => serde_json::to_string_pretty(value).unwrap_or_default(),
+    };
+    for line in text.lines() {
+        writeln!(desk.voice.out(), "    {mark} {}", safe(line))?;
+    }
+    Ok(())
+}
+
+fn accept(args: &ServersAcceptArgs, desk: &mut Desk<'_>) -> Result<u8, Failure> {
+    let approver = approvals::approver(desk)?;
+    let Some((store, server)) = named(Some(&args.server), desk)? else {
+        return nothing(false, desk);
+    };
+    let known = known(&store, &server)?;
+    let judged = known.judged(&store, &server)?;
+    let chosen = choose(args, &judged)?;
+    if chosen.is_empty() {
+        desk.voice.say("nothing waits to be accepted")?;
+        return Ok(exit::DONE);
+    }
+    for item in &chosen {
+        print(item, known.seen.get(&item.name), desk)?;
+    }
+    let question = format!("accept {} as shown, as {approver}?", count(chosen.len()));
+    if !args.yes && !desk.confirms(&question)? {
+        desk.voice.say("nothing was accepted")?;
+        return Ok(exit::NO);
+    }
+    // By digest: what was shown is what is accepted.
+    let items: Vec<(String, Digest)> =
+        chosen.iter().map(|item| (item.name.clone(), kept(item.digest))).collect();
+    let accepted = store.accept_items(&server, &items, &approver)?;
+    store.checkpoint()?;
+    desk.voice.say(&format!("{} accepted (as {approver})", count(accepted)))?;
+    if accepted < items.len() {
+        let problem = Problem::new("some changed while they were looked at, and are still held");
+        return Err(Failure::new(
+            exit::NO,
+            problem.hint(format!("look again: bartizan servers diff {server}")),
+        ));
+    }
+    Ok(exit::DONE)
+}
+
+/// The items that were named, or all that wait.
+fn choose<'j>(args: &ServersAcceptArgs, judged: &'j [Judged]) -> Result<Vec<&'j Judged>, Failure> {
+    let waits = |item: &&Judged| item.standing != Standing::Accepted;
+    if args.all {
+        return Ok(judged.iter().filter(waits).collect());
+    }
+    let mut chosen = Vec::new();
+    for name in &args.tools {
+        match judged.iter().find(|item| item.name == *name) {
+            Some(item) => chosen.extend(Some(item).filter(waits)),
+            None => {
+                let problem = Problem::new(format!("`{}` lists no `{name}`", args.server));
+                let likely = did_you_mean(name, judged.iter().map(|item| item.name.as_str()));
+                let hint = likely.map_or_else(
+                    || format!("see what it lists: bartizan servers tools {}", args.server),
+                    |likely| format!("did you mean `{likely}`?"),
+                );
+                return Err(Failure::new(exit::NO, problem.hint(hint)));
+            }
+        }
+    }
+    if args.tools.is_empty() {
+        let problem = Problem::new("no tool is named");
+        return Err(Failure::new(exit::USAGE, problem.hint("name tools, or give --all")));
+    }
+    Ok(chosen)
+}
+
+fn forget(args: &ServersAcceptArgs, desk: &mut Desk<'_>) -> Result<u8, Failure> {
+    let approver = approvals::approver(desk)?;
+    let Some((store, server)) = named(Some(&args.server), desk)? else {
+        return nothing(false, desk);
+    };
+    let accepted = known(&store, &server)?.accepted;
+    let names: Vec<String> = match args.all {
+        true => accepted.into_keys().collect(),
+        false => args.tools.clone(),
+    };
+    store.forget_items(&server, &names, &approver)?;
+    desk.voice.say(&format!("{} no longer accepted", count(names.len())))?;
+    Ok(exit::DONE)
+}
+
+/// Takes down a list that somebody saved, so that it can be looked at before the server is ever used.
+fn see(args: &ServersSeeArgs, desk: &mut Desk<'_>) -> Result<u8, Failure> {
+    let server = server_name(&args.server)?;
+    let text = read(&args.list)?;
+    let list: Value = serde_json::from_str(&text).map_err(|error| {
+        let problem = Problem::new(format!("`{}` is not JSON: {error}", args.list.display()));
+        Failure::new(exit::USAGE, problem.hint("save the result of tools/list there"))
+    })?;
+    let list = list.get("result").unwrap_or(&list);
+    let tools = list.get("tools").or(Some(list)).and_then(Value::as_array);
+    let tools = tools.ok_or_else(|| {
+        let problem = Problem::new(format!("`{}` holds no list of tools", args.list.display()));
+        Failure::new(exit::USAGE, problem.hint("save the result of tools/list there"))
+    })?;
+    let others = [("instructions", list.get("instructions").cloned().unwrap_or_default())];
+    let sight = Sight::of(tools, &others)
+        .map_err(|error| Failure::new(exit::NO, Problem::new(error.to_string())))?;
+    let store = Store::open(&desk.places.state)?;
+    record(&store, &server, &sight)?;
+    desk.voice
+        .say(&format!("{} seen; look: bartizan servers diff {server}", count(tools.len())))?;
+    Ok(exit::DONE)
+}
+
+/// Takes down what a server lists now.
+pub(crate) fn record(store: &Store, server: &ServerName, sight: &Sight) -> Result<(), Failure> {
+    let items =
+        sight.items().map(|(name, item, digest)| (name.to_owned(), kept(digest), item.clone()));
+    Ok(store.see_items(server.as_str(), items.collect())?)
+}
+
+/// The same hash as the store keeps it.
+fn kept(digest: Fingerprint) -> Digest {
+    Digest::from_bytes(*digest.as_bytes())
+}
+
+fn read(path: &std::path::Path) -> Result<String, Failure> {
+    let mut text = String::new();
+    let read = File::open(path).and_then(|file| file.take(LIST_MAX).read_to_string(&mut text));
+    read.map_err(|error| Failure::file("read", path, &error))?;
+    Ok(text)
+}
+
+/// The tools that Bartizan knows by itself, and those of the configured servers that somebody accepted, as they
+/// were then. What cannot be taken in is left out, and said.
+pub(crate) fn catalogue(
+    config: &Config,
+    store: Option<&Store>,
+) -> Result<(Catalogue, Vec<Problem>), Failure> {
+    let (mut catalogue, mut problems) = (config.catalogue()?, Vec::new());
+    for (server, said) in &config.servers {
+        let Some(store) = store else { break };
+        for (name, Accepted { content, .. }) in known(store, server.as_str())?.accepted {
+            let own = said.tools.get(&name).cloned().unwrap_or_default();
+            // What is no tool has a name in parentheses.
+            if own.hidden || name.starts_with('(') {
+                continue;
+            }
+            let tool = UpstreamTool {
+                server,
+                tool: &name,
+                schema: content.get("inputSchema").unwrap_or(&Value::Null),
+                annotations: content.get("annotations"),
+                effect: own.effect,
+                targets: &own.targets,
+            };
+            if let Err(error) = catalogue.add_upstream(&tool) {
+                let problem =
+                    Problem::new(format!("server `{server}`: {}", safe(&error.to_string())));
+                let hint =
+                    format!("nobody can call it; mend or hide it under [servers.{server}.tools]");
+                problems.push(problem.hint(hint));
+            }
+        }
+    }
+    problems.extend(config.unmet(&catalogue).map(|rule| {
+        let what = format!(
+            "`{}` ({}:{}) speaks of no tool that was accepted",
+            rule.pattern, rule.place.file, rule.place.line
+        );
+        Problem::new(what).hint("it decides nothing until then: bartizan servers tools")
+    }));
+    Ok((catalogue, problems))
+}
+
+/// What the store knows of one server.
+pub(crate) struct Known {
+    seen: BTreeMap<String, Value>,
+    accepted: BTreeMap<String, Accepted>,
+}
+
+pub(crate) fn known(store: &Store, server: &str) -> Result<Known, Failure> {
+    let (mut seen, mut accepted) = (BTreeMap::new(), BTreeMap::new());
+    for PinnedItem { name, seen: now, accepted: then, .. } in store.pinned(server)? {
+        seen.extend(now.map(|(_, content)| (name.clone(), content)));
+        accepted.extend(then.map(|(digest, content)| {
+            let digest = Fingerprint::from_bytes(*digest.as_bytes());
+            (name, Accepted { digest, content })
+        }));
+    }
+    Ok(Known { seen, accepted })
+}
+
+impl Known {
+    /// Where each item stands, beside the tools of all other servers.
+    pub(crate) fn judged(&self, store: &Store, server: &str) -> Result<Vec<Judged>, Failure> {
+        let mut elsewhere = BTreeSet::new();
+        for other in store.pinned_servers()?.iter().filter(|other| *other != server) {
+            elsewhere.extend(known(store, other)?.seen.into_keys());
+        }
+        Ok(Sight::of_items(self.seen.clone()).judge(&self.accepted, &elsewhere))
+    }
+
+    fn gone(&self) -> Vec<String> {
+        self.accepted.keys().filter(|name| !self.seen.contains_key(*name)).cloned().collect()
+    }
+}
+
+fn word(item: &Judged) -> (Paint, &'static str) {
+    match (&item.standing, item.reasons.is_empty()) {
+        (Standing::Accepted, _) => (Paint::Green, "accepted"),
+        (Standing::Changed(_), _) => (Paint::Red, "changed"),
+        (Standing::New, true) => (Paint::Yellow, "new"),
+        (Standing::New, false) => (Paint::Red, "held"),
+    }
+}
+
+fn named(server: Option<&str>, desk: &Desk<'_>) -> Result<Option<(Store, String)>, Failure> {
+    let server = server.ok_or_else(|| {
+        let problem = Problem::new("no server is named");
+        Failure::new(exit::USAGE, problem.hint("see which are known: bartizan servers tools"))
+    })?;
+    let server = server_name(server)?.to_string();
+    Ok(open(desk)?.map(|store| (store, server)))
+}
+
+fn server_name(text: &str) -> Result<ServerName, Failure> {
+    ServerName::parse(text)
+        .map_err(|error| Failure::new(exit::USAGE, Problem::new(error.to_string())))
+}
+
+fn nothing(json: bool, desk: &mut Desk<'_>) -> Result<u8, Failure> {
+    if json {
+        writeln!(desk.voice.out(), "[]")?;
+    } else {
+        desk.voice.say("no tool of any server was ever seen")?;
+    }
+    Ok(exit::DONE)
+}
+
+fn count(number: usize) -> String {
+    if number == 1 { "1 item".to_owned() } else { format!("{number} items") }
+}
+
+/// The store, unless nothing was ever kept in it: looking does not make one.
+pub(super) fn open(desk: &Desk<'_>) -> Result<Option<Store>, Failure> {
+    if !desk.places.state.exists() {
+        return Ok(None);
+    }
+    Ok(Some(Store::open(&desk.places.state)?))
+}
+
+/// The longest list that is read, in bytes.
+const LIST_MAX: u64 = 16 << 20;

@@ -1,0 +1,227 @@
+//! What did a person accept of each MCP server, and what was last seen of it?
+use crate::StoreError;
+use crate::clock;
+use crate::digest::Digest;
+use crate::entry::{Entry, Event, Prepared};
+use crate::store::Store;
+use rusqlite::{Row, params};
+use serde_json::Value;
+
+/// One item of a server: a tool, or something else that it says of itself.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PinnedItem {
+    /// The item's name.
+    pub name: String,
+    /// What was last seen, with its digest; `None` when the server does not list it any more.
+    pub seen: Option<(Digest, Value)>,
+    /// What was accepted, with its digest.
+    pub accepted: Option<(Digest, Value)>,
+    /// Who accepted it.
+    pub by: Option<String>,
+}
+
+impl Store {
+    /// Takes down what a server lists now, all of it; what was accepted stays. Whatever is not as it was
+    /// seen before is on the log.
+    pub fn see_items(
+        &self,
+        server: &str,
+        items: Vec<(String, Digest, Value)>,
+    ) -> Result<(), StoreError> {
+        let known = self.pinned(server)?;
+        let seen = |name: &str| known.iter().find(|item| item.name == name)?.seen.as_ref();
+        let fresh: Vec<&str> = items
+            .iter()
+            .filter(|(name, digest, _)| seen(name).is_none_or(|(known, _)| known != digest))
+            .map(|(name, ..)| name.as_str())
+            .collect();
+        let gone: Vec<&str> = known
+            .iter()
+            .filter(|item| {
+                item.seen.is_some() && !items.iter().any(|(name, ..)| *name == item.name)
+            })
+            .map(|item| item.name.as_str())
+            .collect();
+        if fresh.is_empty() && gone.is_empty() {
+            return Ok(());
+        }
+        let entry = entry("seen", server).with("new", listed(&fresh)).with("gone", listed(&gone));
+        let prepared = self.prepare(entry)?;
+        let server = server.to_owned();
+        self.work(move |batch| {
+            batch
+                .transaction
+                .prepare_cached(
+                    "UPDATE pins SET seen = NULL, seen_digest = NULL WHERE server = ?1",
+                )?
+                .execute([&server])?;
+            for (name, digest, content) in &items {
+                batch.transaction.prepare_cached(SEE)?.execute(params![
+                    server,
+                    name,
+                    digest.as_bytes(),
+                    content.to_string()
+                ])?;
+            }
+            let _receipt = batch.append(&prepared)?;
+            Ok(Ok(()))
+        })
+    }
+
+    /// A person's word that items are to be taken as they were seen. Each is named by its digest, so
+    /// that what changes meanwhile is not accepted with it; how many were is the answer.
+    pub fn accept_items(
+        &self,
+        server: &str,
+        items: &[(String, Digest)],
+        by: &str,
+    ) -> Result<usize, StoreError> {
+        let names: Vec<&str> = items.iter().map(|(name, _)| name.as_str()).collect();
+        let entry = entry("accept", server).with("items", listed(&names)).with("approver", by);
+        let digests: Vec<String> = items.iter().map(|(_, digest)| digest.to_string()).collect();
+        let prepared = self.prepare(entry.with("digests", Value::from(digests)))?;
+        let (server, by, items) = (server.to_owned(), by.to_owned(), items.to_vec());
+        self.work(move |batch| {
+            let mut accepted = 0;
+            for (name, digest) in &items {
+                accepted += batch.transaction.prepare_cached(ACCEPT)?.execute(params![
+                    server,
+                    name,
+                    digest.as_bytes(),
+                    by,
+                    clock::now_ms()
+                ])?;
+            }
+            let _receipt = batch.append(&prepared)?;
+            Ok(Ok(accepted))
+        })
+    }
+
+    /// Takes back what was accepted of these items.
+    pub fn forget_items(&self, server: &str, names: &[String], by: &str) -> Result<(), StoreError> {
+        let listed: Vec<&str> = names.iter().map(String::as_str).collect();
+        let entry = entry("forget", server).with("items", self::listed(&listed));
+        let prepared: Prepared = self.prepare(entry.with("approver", by))?;
+        let (server, names) = (server.to_owned(), names.to_vec());
+        self.work(move |batch| {
+            for name in &names {
+                batch.transaction.prepare_cached(FORGET)?.execute(params![server, name])?;
+            }
+            let _receipt = batch.append(&prepared)?;
+            Ok(Ok(()))
+        })
+    }
+
+    /// Everything that is known of a server, by name.
+    pub fn pinned(&self, server: &str) -> Result<Vec<PinnedItem>, StoreError> {
+        self.reader().read(|db| {
+            let mut statement = db.prepare_cached(SELECT)?;
+            statement.query_map([server], read)?.collect()
+        })
+    }
+
+    /// The servers of which anything is known, by name.
+    pub fn pinned_servers(&self) -> Result<Vec<String>, StoreError> {
+        self.reader().read(|db| {
+            let mut statement =
+                db.prepare_cached("SELECT DISTINCT server FROM pins ORDER BY server")?;
+            statement.query_map([], |row| row.get(0))?.collect()
+        })
+    }
+}
+
+fn entry(act: &str, server: &str) -> Entry {
+    Entry::new(Event::ConfigChange).with("act", format!("mcp_{act}")).with("server", server)
+}
+
+/// Names for the log; a long list is cut there, since the table has all of it.
+fn listed(names: &[&str]) -> Value {
+    names.iter().take(LISTED_MAX).map(|name| Value::from(*name)).collect()
+}
+
+fn read(row: &Row<'_>) -> rusqlite::Result<PinnedItem> {
+    Ok(PinnedItem {
+        name: row.get(0)?,
+        seen: content(row, 1)?,
+        accepted: content(row, 3)?,
+        by: row.get(5)?,
+    })
+}
+
+fn content(row: &Row<'_>, at: usize) -> rusqlite::Result<Option<(Digest, Value)>> {
+    let (digest, text): (Option<Vec<u8>>, Option<String>) = (row.get(at)?, row.get(at + 1)?);
+    let Some((digest, text)) = digest.zip(text) else { return Ok(None) };
+    let damaged = |column| {
+        let why = "a row of the pinned tools is damaged".into();
+        rusqlite::Error::FromSqlConversionFailure(column, rusqlite::types::Type::Blob, why)
+    };
+    let digest = Digest::try_from(digest.as_slice()).map_err(|_| damaged(at))?;
+    Ok(Some((digest, serde_json::from_str(&text).map_err(|_| damaged(at + 1))?)))
+}
+
+/// Made at each start, since a database of an earlier version has no such table.
+pub(crate) const TABLE: &str = "CREATE TABLE IF NOT EXISTS pins (
+  server          TEXT    NOT NULL,
+  name            TEXT    NOT NULL,
+  seen_digest     BLOB,
+  seen            TEXT,
+  accepted_digest BLOB,
+  accepted        TEXT,
+  approver        TEXT,
+  accepted_ms     INTEGER,
+  PRIMARY KEY (server, name)
+) STRICT;";
+const SEE: &str = "INSERT INTO pins (server, name, seen_digest, seen) VALUES (?1, ?2, ?3, ?4)
+    ON CONFLICT (server, name) DO UPDATE SET seen_digest = excluded.seen_digest, seen = excluded.seen";
+const ACCEPT: &str = "UPDATE pins SET accepted_digest = seen_digest, accepted = seen, approver = ?4, accepted_ms = ?5
+    WHERE server = ?1 AND name = ?2 AND seen_digest = ?3";
+const FORGET: &str =
+    "UPDATE pins SET accepted_digest = NULL, accepted = NULL, approver = NULL, accepted_ms = NULL
+    WHERE server = ?1 AND name = ?2";
+const SELECT: &str = "SELECT name, seen_digest, seen, accepted_digest, accepted, approver FROM pins WHERE server = ?1 ORDER BY name";
+const LISTED_MAX: usize = 200;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn item(name: &str, text: &str) -> (String, Digest, Value) {
+        (name.to_owned(), Digest::of(text.as_bytes()), json!({ "description": text }))
+    }
+
+    #[test]
+    fn what_was_accepted_outlives_what_is_seen_and_each_step_is_on_the_log() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        let (one, two) = (item("a", "one"), item("b", "two"));
+        store.see_items("s", vec![one.clone(), two.clone()]).unwrap();
+        store.see_items("s", vec![one.clone(), two.clone()]).unwrap();
+        let accepted = store.accept_items("s", &[("a".to_owned(), one.1)], "local:anna").unwrap();
+        assert_eq!(accepted, 1);
+        // What changed between the look and the word is not accepted.
+        let changed = item("b", "evil");
+        store.see_items("s", vec![changed.clone()]).unwrap();
+        let late = store.accept_items("s", &[("b".to_owned(), two.1)], "local:anna").unwrap();
+        assert_eq!(late, 0);
+        drop(store);
+        let store = Store::open(dir.path()).unwrap();
+        let known = store.pinned("s").unwrap();
+        assert_eq!(known[0].accepted, Some((one.1, one.2)));
+        assert_eq!((known[0].seen.clone(), known[0].by.as_deref()), (None, Some("local:anna")));
+        assert_eq!(
+            (known[1].seen.clone(), known[1].accepted.clone()),
+            (Some((changed.1, changed.2)), None)
+        );
+        store.forget_items("s", &["a".to_owned()], "local:anna").unwrap();
+        assert_eq!(store.pinned("s").unwrap()[0].accepted, None);
+        assert_eq!(store.pinned_servers().unwrap(), ["s"]);
+        assert_eq!(store.pinned("other").unwrap(), []);
+        let filter = crate::Filter { event: Some(Event::ConfigChange), ..crate::Filter::default() };
+        assert_eq!(
+            store.reader().page(&filter, 10).unwrap().len(),
+            5,
+            "seen, accept, seen, accept, forget"
+        );
+    }
+}
