@@ -146,9 +146,15 @@ fn the_list_holds_what_may_be_called_made_visible() {
 
 #[test]
 fn answers_that_nobody_asked_for_reach_nobody() {
-    let ran =
-        talk(&["--allow", "*"], &(call(7, "forge", &json!({})) + &call(8, "hang", &json!({}))));
+    let project = project();
+    let mut client = start(&project, &["--allow", "*"]);
+    client.adds(HELLO);
+    client.adds(&call(7, "forge", &json!({})));
+    client.says("once");
+    // What it will be asked was answered before it was asked.
+    let ran = client.types(&call(8, "echo", &json!({ "text": "mine" }))).finish();
     assert!(said(&answer(&ran, &json!(7))).contains("\nonce\n"));
+    assert!(said(&answer(&ran, &json!(8))).contains("\nmine\n"));
     assert!(!ran.stdout.contains("FORGED"), "{}", ran.stdout);
 }
 
