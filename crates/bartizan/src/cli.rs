@@ -217,8 +217,8 @@ pub(crate) struct McpArgs {
     /// Start in no weaker box than this; without it, tier A where it can be had, else tier B
     #[arg(long, value_name = "TIER")]
     pub(crate) require_tier: Option<RequiredTier>,
-    /// The server's command and its arguments
-    #[arg(value_name = "CMD", required = true, num_args = 1.., trailing_var_arg = true, allow_hyphen_values = true)]
+    /// The server's command and its arguments; without it, all servers of the configuration are served
+    #[arg(value_name = "CMD", num_args = 1.., trailing_var_arg = true, allow_hyphen_values = true)]
     #[arg(value_hint = ValueHint::CommandWithArguments)]
     pub(crate) command: Vec<OsString>,
 }
@@ -799,8 +799,8 @@ pub(crate) struct ServeArgs {
     /// Hand results on without the markers that tell a model where they begin and end
     #[arg(long)]
     pub(crate) no_framing: bool,
-    /// The server's command and its arguments
-    #[arg(value_name = "CMD", required = true, num_args = 1.., trailing_var_arg = true, allow_hyphen_values = true)]
+    /// The server's command and its arguments; without it, all servers of the configuration are served
+    #[arg(value_name = "CMD", num_args = 1.., trailing_var_arg = true, allow_hyphen_values = true)]
     #[arg(value_hint = ValueHint::CommandWithArguments)]
     pub(crate) command: Vec<OsString>,
 }

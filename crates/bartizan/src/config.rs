@@ -28,7 +28,7 @@ pub(crate) use egress::{Egress, HostTls};
 pub(crate) use files::quoted;
 pub(crate) use places::Places;
 pub(crate) use secret::Secret;
-pub(crate) use server::{McpServer, Pin};
+pub(crate) use server::{McpServer, Pin, Reach};
 pub(crate) use tools::Tool;
 
 use crate::cli::exit;

@@ -162,6 +162,14 @@ pub enum Refusal {
         /// The client's id of that call.
         call: String,
     },
+    /// The tool is not as a person accepted it.
+    #[error("`{tool}` is held back until a person has looked at it; use another tool")]
+    ToolHeld {
+        /// The tool.
+        tool: String,
+        /// Whose tool it is.
+        server: String,
+    },
     /// No policy could ever let this role use the tool.
     #[error("`{tool}` is not on the list of role `{role}`; use another tool")]
     ToolNotListed {
@@ -211,6 +219,7 @@ impl Refusal {
             Self::RequestUnreadable { .. } => "request-unreadable",
             Self::ServerTool { .. } => "server-tool",
             Self::SessionStopped { .. } => "session-stopped",
+            Self::ToolHeld { .. } => "tool-held",
             Self::ToolNotListed { .. } => "tool-not-listed",
             Self::ToolUnknown { .. } => "tool-unknown",
             Self::UnseenAct { .. } => "unseen-act",
@@ -239,6 +248,7 @@ impl Refusal {
             | Self::ModelRequestUnread { .. }
             | Self::ServerTool { .. }
             | Self::SessionStopped { .. }
+            | Self::ToolHeld { .. }
             | Self::ToolNotListed { .. }
             | Self::ToolUnknown { .. }
             | Self::UnseenAct { .. } => &[],
@@ -295,6 +305,9 @@ impl Refusal {
                 format!("show it in the box: `readable = [\"{path}\"]` under `[roles.NAME.box]`")
             }
             Self::PolicyDenied { policies, errors, .. } => denied_hint(policies, errors),
+            Self::ToolHeld { server, .. } => {
+                format!("see what is new or changed: bartizan servers diff {server}")
+            }
             Self::ToolNotListed { tool, role } => {
                 format!("add `allow = [\"{tool}\"]` under `[roles.{role}]`")
             }

@@ -138,6 +138,15 @@ fn behind(global: &Global, args: &ServeArgs) -> Result<Behind, Failure> {
             before.extend([flag.into(), dir.into()]);
         }
     }
+    if args.command.is_empty() {
+        let flags = !args.allow.is_empty() || !args.read.is_empty() || args.no_framing;
+        if flags {
+            let problem = Problem::new("these flags speak of one server, and no command names it");
+            let hint = "put them before `-- CMD`, or say the same under [servers.NAME]";
+            return Err(Failure::new(exit::USAGE, problem.hint(hint)));
+        }
+        return Ok(Behind { program, global: before, rest: Vec::new(), server: None });
+    }
     let mut rest: Vec<OsString> = vec!["--name".into(), args.name.as_str().into()];
     for (flag, tools) in [("--allow", &args.allow), ("--read", &args.read)] {
         for tool in tools {
@@ -149,7 +158,7 @@ fn behind(global: &Global, args: &ServeArgs) -> Result<Behind, Failure> {
     }
     rest.push("--".into());
     rest.extend(args.command.iter().cloned());
-    Ok(Behind { program, global: before, rest, server: args.name.clone() })
+    Ok(Behind { program, global: before, rest, server: Some(args.name.clone()) })
 }
 
 fn unavailable(what: &str) -> Failure {

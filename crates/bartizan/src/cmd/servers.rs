@@ -2,7 +2,7 @@
 
 use super::{Desk, approvals, outside_a_box};
 use crate::cli::{ServersAcceptArgs, ServersArgs, ServersCommand, ServersSeeArgs, exit};
-use crate::config::Config;
+use crate::config::{Config, Pin};
 use crate::report::{Failure, Paint, Problem, did_you_mean, safe};
 use bartizan_gate::name::ServerName;
 use bartizan_gate::tool::{Catalogue, UpstreamTool};
@@ -175,18 +175,16 @@ fn choose<'j>(args: &ServersAcceptArgs, judged: &'j [Judged]) -> Result<Vec<&'j 
     }
     let mut chosen = Vec::new();
     for name in &args.tools {
-        match judged.iter().find(|item| item.name == *name) {
-            Some(item) => chosen.extend(Some(item).filter(waits)),
-            None => {
-                let problem = Problem::new(format!("`{}` lists no `{name}`", args.server));
-                let likely = did_you_mean(name, judged.iter().map(|item| item.name.as_str()));
-                let hint = likely.map_or_else(
-                    || format!("see what it lists: bartizan servers tools {}", args.server),
-                    |likely| format!("did you mean `{likely}`?"),
-                );
-                return Err(Failure::new(exit::NO, problem.hint(hint)));
-            }
-        }
+        let Some(item) = judged.iter().find(|item| item.name == *name) else {
+            let problem = Problem::new(format!("`{}` lists no `{name}`", args.server));
+            let likely = did_you_mean(name, judged.iter().map(|item| item.name.as_str()));
+            let hint = likely.map_or_else(
+                || format!("see what it lists: bartizan servers tools {}", args.server),
+                |likely| format!("did you mean `{likely}`?"),
+            );
+            return Err(Failure::new(exit::NO, problem.hint(hint)));
+        };
+        chosen.extend(Some(item).filter(waits));
     }
     if args.tools.is_empty() {
         let problem = Problem::new("no tool is named");
@@ -201,10 +199,8 @@ fn forget(args: &ServersAcceptArgs, desk: &mut Desk<'_>) -> Result<u8, Failure> 
         return nothing(false, desk);
     };
     let accepted = known(&store, &server)?.accepted;
-    let names: Vec<String> = match args.all {
-        true => accepted.into_keys().collect(),
-        false => args.tools.clone(),
-    };
+    let names: Vec<String> =
+        if args.all { accepted.into_keys().collect() } else { args.tools.clone() };
     store.forget_items(&server, &names, &approver)?;
     desk.voice.say(&format!("{} no longer accepted", count(names.len())))?;
     Ok(exit::DONE)
@@ -239,6 +235,36 @@ pub(crate) fn record(store: &Store, server: &ServerName, sight: &Sight) -> Resul
     let items =
         sight.items().map(|(name, item, digest)| (name.to_owned(), kept(digest), item.clone()));
     Ok(store.see_items(server.as_str(), items.collect())?)
+}
+
+/// Takes down what a server lists now, and tells where each item stands. At the first sight of a server that is trusted
+/// on first use, what gives no reason for a second look is accepted.
+pub(crate) fn take_down(
+    store: &Store,
+    server: &ServerName,
+    pin: Pin,
+    sight: &Sight,
+) -> Result<Vec<Judged>, Failure> {
+    let first = store.pinned(server.as_str())?.is_empty();
+    record(store, server, sight)?;
+    let judged = judged(store, server.as_str(), sight)?;
+    if !first || pin != Pin::FirstUse {
+        return Ok(judged);
+    }
+    let plain = judged.iter().filter(|item| item.is_open(true));
+    let plain: Vec<(String, Digest)> =
+        plain.map(|item| (item.name.clone(), kept(item.digest))).collect();
+    store.accept_items(server.as_str(), &plain, "first-use")?;
+    self::judged(store, server.as_str(), sight)
+}
+
+/// Where each item of a server stands, beside the tools of all other servers.
+fn judged(store: &Store, server: &str, sight: &Sight) -> Result<Vec<Judged>, Failure> {
+    let mut elsewhere = BTreeSet::new();
+    for other in store.pinned_servers()?.iter().filter(|other| *other != server) {
+        elsewhere.extend(known(store, other)?.seen.into_keys());
+    }
+    Ok(sight.judge(&known(store, server)?.accepted, &elsewhere))
 }
 
 /// The same hash as the store keeps it.
@@ -314,13 +340,13 @@ pub(crate) fn known(store: &Store, server: &str) -> Result<Known, Failure> {
 }
 
 impl Known {
-    /// Where each item stands, beside the tools of all other servers.
-    pub(crate) fn judged(&self, store: &Store, server: &str) -> Result<Vec<Judged>, Failure> {
-        let mut elsewhere = BTreeSet::new();
-        for other in store.pinned_servers()?.iter().filter(|other| *other != server) {
-            elsewhere.extend(known(store, other)?.seen.into_keys());
-        }
-        Ok(Sight::of_items(self.seen.clone()).judge(&self.accepted, &elsewhere))
+    fn judged(&self, store: &Store, server: &str) -> Result<Vec<Judged>, Failure> {
+        judged(store, server, &Sight::of_items(self.seen.clone()))
+    }
+
+    /// Tools that somebody accepted, whether they are listed now or not.
+    pub(crate) fn accepted(&self) -> impl Iterator<Item = &String> {
+        self.accepted.keys()
     }
 
     fn gone(&self) -> Vec<String> {

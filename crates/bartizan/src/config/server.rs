@@ -14,7 +14,6 @@ use std::time::Duration;
 
 /// One MCP server.
 #[derive(Debug, Clone)]
-#[expect(dead_code, reason = "the MCP door reads what is not read yet")]
 pub(crate) struct McpServer {
     /// Where it is.
     pub(crate) reach: Reach,
@@ -60,7 +59,6 @@ pub(crate) enum Pin {
 
 /// What the operator says of one tool.
 #[derive(Debug, Clone, Default)]
-#[expect(dead_code, reason = "the MCP door reads the description")]
 pub(crate) struct ServerTool {
     /// What it does; nothing said means that it cannot be undone.
     pub(crate) effect: Option<Effect>,

@@ -1,6 +1,8 @@
 //! What do a client and the server behind us say to each other through the gate? One conversation, one server.
 
 mod call;
+pub(crate) mod hub;
+mod offer;
 pub(crate) mod tools;
 
 use crate::app::Gate;
@@ -47,6 +49,8 @@ pub(crate) struct Parts {
     pub(crate) framing: bool,
     /// Whether the server may have the client's model write for it.
     pub(crate) sampling: bool,
+    /// Whether the server may ask the client's person.
+    pub(crate) elicitation: bool,
     /// How long a call waits for a person.
     pub(crate) hold: Duration,
     /// How long a call waits for the server.
@@ -76,6 +80,8 @@ struct State {
     asked: HashMap<i64, Id>,
     next: i64,
     generations: u64,
+    /// How often the server has changed its tools.
+    changes: u64,
 }
 
 /// One of the client's requests, for as long as it waits.
@@ -298,37 +304,27 @@ impl Talk {
         self.cleaned(&answer, Some(&framing)).unwrap_or_else(|| unmade(id))
     }
 
-    fn forbidden(&self) -> &'static [&'static str] {
-        if self.parts.sampling { &["roots"] } else { &["roots", "sampling"] }
+    /// Begins with the server as the client began with us.
+    pub(crate) async fn greet(&self, hello: &Message) -> Result<(), String> {
+        let answer = self.begin(&Id::Number(0), hello).await;
+        if let Some(error) = answer.error() {
+            let why = error.text_of("message").unwrap_or_default();
+            return Err(format!("it does not begin: {why}"));
+        }
+        let told = Message::notification("notifications/initialized", None);
+        if let Some(told) = told {
+            self.parts.upstream.tell(told);
+        }
+        Ok(())
     }
 
-    /// The server's list, without what this role could never call or what is held back.
-    async fn list(&self, id: &Id, message: &Message) -> Message {
-        let own = self.parts.upstream.next();
-        let params = message.params().map(View::compact);
-        let answer = self.question(id, own, "tools/list", params.as_deref(), None).await;
-        if answer.error().is_some() {
-            return answer;
+    fn forbidden(&self) -> &'static [&'static str] {
+        match (self.parts.sampling, self.parts.elicitation) {
+            (true, true) => &["roots"],
+            (true, false) => &["roots", "elicitation"],
+            (false, true) => &["roots", "sampling"],
+            (false, false) => &["roots", "sampling", "elicitation"],
         }
-        // A server may have changed its list without a word.
-        self.stale.store(true, Ordering::Release);
-        let generation = match self.generation(message.meta()).await {
-            Ok(generation) => generation,
-            Err(why) => return Message::failure(Some(id), INTERNAL_ERROR, &why),
-        };
-        let Some(tools) = answer.result().and_then(|result| result.get("tools")) else {
-            return unmade(id);
-        };
-        let role = &self.parts.caller.seat().role;
-        let policy = generation.gate.pipeline().policy();
-        let kept = tools.items().into_iter().flatten().filter(|tool| {
-            let offered = tool.text_of("name").and_then(|name| generation.tools.get(&*name));
-            offered.is_some_and(|offered| policy.could_permit(role, offered))
-        });
-        let kept: Vec<&str> = kept.map(View::raw).collect();
-        let mut edits = Edits::default();
-        edits.replace(tools.node(), format!("[{}]", kept.join(",")));
-        answer.edited(edits).unwrap_or_else(|| unmade(id))
     }
 
     /// The server's tools as the gate knows them, read anew when the server says that they changed.
@@ -342,17 +338,20 @@ impl Talk {
         self.stale.store(false, Ordering::Release);
         let pages = self.pages(meta).await?;
         let listing: Vec<String> = tools::listed(&pages).map(View::compact).collect();
-        if let Some(current) = current.as_ref().filter(|current| current.listing == listing) {
-            return Ok(Arc::clone(&current.generation));
+        let same = current.as_ref().filter(|current| current.listing == listing);
+        // What is held may have been accepted meanwhile.
+        if let Some(same) = same.filter(|same| same.generation.held.is_empty()) {
+            return Ok(Arc::clone(&same.generation));
         }
         let number = {
             let mut state = self.lock();
             state.generations += 1;
+            state.changes += u64::from(same.is_none());
+            if state.changes > CHANGES_MAX {
+                return Err("the server has changed its tools too often".to_owned());
+            }
             state.generations
         };
-        if number > GENERATIONS_MAX {
-            return Err("the server has changed its tools too often".to_owned());
-        }
         let generation = Arc::new((self.parts.make)(number, &pages)?);
         *current = Some(Current { listing, generation: Arc::clone(&generation) });
         Ok(generation)
@@ -412,7 +411,7 @@ impl Talk {
     fn ask_client(&self, message: &Message) {
         let (Some(id), Some(method)) = (message.id(), message.method()) else { return };
         let may = match method {
-            "elicitation/create" => true,
+            "elicitation/create" => self.parts.elicitation,
             "sampling/createMessage" => self.parts.sampling,
             _ => false,
         };
@@ -531,4 +530,4 @@ const ASKED_MAX: usize = 8;
 /// Pages of one list of tools.
 const PAGES_MAX: usize = 100;
 /// How often a server may change its tools in one conversation.
-const GENERATIONS_MAX: u64 = 1000;
+const CHANGES_MAX: u64 = 1000;

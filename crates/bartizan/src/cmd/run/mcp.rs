@@ -1,40 +1,40 @@
 //! `bartizan mcp`: how does one MCP server get its box, and its client the gate?
 
+mod servers;
+mod streams;
+
 use super::{
-    Run, configured, facts, finish, gate, narrowed, not_started, placeholders, program, random,
-    runtime, seat, secret, session_folder, session_id, state_failure, tidy, words,
+    Run, configured, facts, finish, gate, known_tools, narrowed, not_started, placeholders,
+    program, random, runtime, seat, secret, session_folder, session_id, state_failure, tidy, words,
 };
 use crate::app::Gate;
 use crate::cli::{ClientChoice, Global, McpArgs, RunArgs, exit};
 use crate::cmd::run::model;
 use crate::cmd::run::seat::Sitter;
+use crate::cmd::servers as known_servers;
 use crate::doors::mcp::tools::{Generation, Maker, Operator, take_in};
 use crate::doors::mcp::{Parts, Talk};
 use crate::doors::run::{BoxRun, Held, RunReport, Streams};
 use crate::report::{self, Failure, Problem, Voice};
 use bartizan_gate::call::{Door, Proposed, Released};
 use bartizan_gate::name::{ServerName, SessionId};
-use bartizan_gate::tool::Catalogue;
-use bartizan_mcp::conversation::Conversation as _;
-use bartizan_mcp::stdio::{self, Flawed};
 use bartizan_mcp::upstream::Upstream;
-use bartizan_mcp::wire::{Limits, Message};
+use bartizan_mcp::wire::WireError;
 use bartizan_sandbox::{Stdio, Stream, WindowSize};
 use bartizan_scan::{Redactor, ScanKey, display_line};
 use bartizan_store::Store;
 use serde_json::json;
-use std::fs::File;
-use std::io::{BufRead as _, BufReader, Read as _};
-use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::net::unix::pipe;
+use streams::{Line, SENT};
 use tokio::sync::{mpsc, oneshot};
-use tokio::task::JoinSet;
 
 /// Serves one client on our standard input and output until either side ends.
 pub(crate) fn run(global: &Global, args: &McpArgs, voice: &mut Voice) -> Result<u8, Failure> {
+    if args.command.is_empty() {
+        return servers::run(global, args, voice);
+    }
     let begun = Instant::now();
     let server = ServerName::parse(&args.name).map_err(|error| {
         let hint = "letters, digits, `-`, `_` and `.` make a name";
@@ -57,10 +57,19 @@ pub(crate) fn run(global: &Global, args: &McpArgs, voice: &mut Voice) -> Result<
         key: ScanKey::new(random()?),
         framing: !args.no_framing,
         sampling: args.sampling,
+        elicitation: true,
         hold: Duration::from_secs(args.wait),
         patience: PATIENCE,
     });
-    let front = Front { talk, sent, redactor, server: server.to_string() };
+    let served = async |box_ended: oneshot::Receiver<()>| {
+        // The other half tells why there is no box.
+        let Ok(held) = box_started.await else { return };
+        let mut line = Line::lay(&talk, sent, (redactor, server.to_string()), held);
+        let unreadable = |error: &WireError| talk.unreadable(error);
+        let over = async { _ = line.gone().await };
+        streams::client(&talk, unreadable, over).await;
+        line.take_up(box_ended).await;
+    };
     let report = runtime.block_on(async {
         let (over, box_ended) = oneshot::channel::<()>();
         let boxed = async {
@@ -68,7 +77,7 @@ pub(crate) fn run(global: &Global, args: &McpArgs, voice: &mut Voice) -> Result<
             drop(over);
             report
         };
-        tokio::join!(boxed, front.serve(box_started, box_ended)).0
+        tokio::join!(boxed, served(box_ended)).0
     });
     let ended = finish(&run.gate, &run.caller, &report, begun);
     run.clean();
@@ -114,7 +123,7 @@ fn stand(
     runtime.block_on(secret::recover(&vault, voice))?;
     let session = session_id()?;
     let keep = session_folder(&places, &session)?;
-    let catalogue = Catalogue::builtin().map_err(|error| not_started(&error.to_string()))?;
+    let catalogue = known_tools(&config, &store, voice)?;
     let policy = config.policy(&catalogue)?;
     let (redactor, conversation) = model::conversation(&config, &around, &places, None)?;
     let gate = Arc::new(gate(&store, catalogue, policy, redactor.clone(), &session, true));
@@ -196,7 +205,7 @@ fn maker(
     let (role, server) = (run.role.clone(), server.to_string());
     let session = run.caller.seat().session.clone();
     Arc::new(move |number, pages| {
-        let mut catalogue = Catalogue::builtin().map_err(|error| error.to_string())?;
+        let (mut catalogue, _) = known_servers::catalogue(&config, Some(&store)).map_err(told)?;
         let taken = take_in(&mut catalogue, &server, &role, pages, &operator, &config.rules)?;
         for (tool, why) in &taken.held {
             let tool = display_line(tool, 80);
@@ -204,15 +213,18 @@ fn maker(
         }
         let mut config = config.clone();
         config.rules.extend(taken.rules);
-        let policy = config.policy(&catalogue).map_err(|failure| {
-            let problems = failure.problems.into_iter().map(|problem| problem.into_parts().0);
-            problems.collect::<Vec<_>>().join("; ")
-        })?;
+        let policy = config.policy(&catalogue).map_err(told)?;
         let run = SessionId::parse(&format!("{session}.t{number}"));
         let run = run.map_err(|error| error.to_string())?;
         let gate: Gate = gate(&store, catalogue, policy, redactor.clone(), &run, true);
-        Ok(Generation { gate: Arc::new(gate), tools: taken.tools })
+        let (held, described) = Default::default();
+        Ok(Generation { gate: Arc::new(gate), tools: taken.tools, held, described })
     })
+}
+
+fn told(failure: Failure) -> String {
+    let problems = failure.problems.into_iter().map(|problem| problem.into_parts().0);
+    problems.collect::<Vec<_>>().join("; ")
 }
 
 impl Run {
@@ -246,112 +258,5 @@ impl Run {
     }
 }
 
-/// The client's side, on our own standard streams.
-struct Front {
-    talk: Arc<Talk>,
-    sent: mpsc::Receiver<Message>,
-    redactor: Redactor,
-    server: String,
-}
-
-impl Front {
-    async fn serve(self, box_started: oneshot::Receiver<Held>, box_ended: oneshot::Receiver<()>) {
-        // The other half tells why there is no box.
-        let Ok(Held { stdio: ends, killer }) = box_started.await else { return };
-        let (lines, from_server) = mpsc::channel(SENT);
-        let (hear, heard) = mpsc::channel(HEARD);
-        let stdin = ends.stdin.and_then(|end| pipe::Sender::from_owned_fd(end).ok());
-        let stdout = ends.stdout.and_then(|end| pipe::Receiver::from_owned_fd(end).ok());
-        let mut streams = JoinSet::new();
-        // Without its streams the server is one that has ended.
-        if let (Some(stdin), Some(stdout)) = (stdin, stdout) {
-            streams.spawn(stdio::write(stdin, self.sent));
-            streams.spawn(stdio::read(stdout, Limits::default(), lines));
-        }
-        if let Some(stderr) = ends.stderr {
-            let (redactor, server) = (self.redactor, self.server);
-            std::thread::spawn(move || mutter(stderr, &redactor, &server));
-        }
-        let upstream = self.talk.upstream();
-        let mut server = tokio::spawn(upstream.attend(from_server, hear));
-        let news = tokio::spawn(Arc::clone(&self.talk).attend(heard));
-        let (to, from) = mpsc::channel(SENT);
-        let writer = tokio::spawn(stdio::write(tokio::io::stdout(), from));
-        self.talk.listen(to.clone());
-        let (lines, mut said) = mpsc::channel(SENT);
-        let reader = tokio::spawn(stdio::read(tokio::io::stdin(), Limits::default(), lines));
-        let mut tasks = JoinSet::new();
-        loop {
-            let line = tokio::select! {
-                line = said.recv() => line,
-                _ = &mut server => break,
-            };
-            match line {
-                None => break,
-                Some(Ok(message)) => {
-                    tasks.spawn(Arc::clone(&self.talk).take(message, to.clone()));
-                    while tasks.try_join_next().is_some() {}
-                }
-                Some(Err(Flawed::Unread(error) | Flawed::Endless(error))) => {
-                    self.talk.unreadable(&error);
-                    drop(to.send(Message::refusing(&error)).await);
-                }
-            }
-        }
-        // What was asked before the client closed its end is answered, if that is soon.
-        drop(
-            tokio::time::timeout(LAST_ANSWERS, async {
-                while tasks.join_next().await.is_some() {}
-            })
-            .await,
-        );
-        tasks.abort_all();
-        self.talk.close();
-        reader.abort();
-        news.abort();
-        drop(to);
-        drop(tokio::time::timeout(LAST_ANSWERS, writer).await);
-        // It reads the end of its input and ends by itself; or it is ended.
-        drop(streams);
-        drop(tokio::time::timeout(LAST_WORDS, box_ended).await);
-        // It is gone already when this fails.
-        drop(killer.kill());
-    }
-}
-
-/// What the server says on its standard error, for the person: scrubbed, a line at a time, and not for ever.
-fn mutter(stderr: OwnedFd, redactor: &Redactor, server: &str) {
-    let mut from = BufReader::new(File::from(stderr));
-    let mut left = STDERR_MAX;
-    loop {
-        let mut line = Vec::new();
-        let read = (&mut from).take(STDERR_LINE).read_until(b'\n', &mut line);
-        match read {
-            Ok(0) | Err(_) => return,
-            Ok(_) if left == 0 => {}
-            Ok(count) => {
-                left = left.saturating_sub(count);
-                let text = redactor.redact(&String::from_utf8_lossy(&line)).text;
-                report::aloud(&format!("[{server}] {}", display_line(text.trim_end(), 4096)));
-                if left == 0 {
-                    report::aloud(&format!("[{server}] it says more than is shown"));
-                }
-            }
-        }
-    }
-}
-
-/// Messages that wait to be sent.
-const SENT: usize = 256;
-/// What a server tells of its own accord and nobody has looked at yet.
-const HEARD: usize = 64;
 /// How long a server may take for one answer.
 const PATIENCE: Duration = Duration::from_mins(10);
-/// How long the last answers may take once the client has closed its end.
-const LAST_ANSWERS: Duration = Duration::from_secs(10);
-/// How long a server may take to end by itself.
-const LAST_WORDS: Duration = Duration::from_secs(3);
-/// Bytes of one line of a server's standard error.
-const STDERR_LINE: u64 = 16 * 1024;
-/// Bytes of a server's standard error that are shown.
-const STDERR_MAX: usize = 1024 * 1024;

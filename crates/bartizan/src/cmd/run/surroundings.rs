@@ -9,7 +9,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Component, Path, PathBuf};
 
 /// The launching process's surroundings, read once.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Surroundings {
     /// What the box works on: the folder that `run` was started in, without symlinks, or a folder of it.
     pub(crate) workspace: PathBuf,

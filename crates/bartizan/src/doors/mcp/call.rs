@@ -1,6 +1,7 @@
 //! What does the client want done, and may it be? Each act is a proposal; what was judged is what is sent.
 
 use super::Talk;
+use super::tools::Generation;
 use bartizan_gate::call::{Authorized, Door, Outcome, Proposed};
 use bartizan_gate::effect::{Content, Effector, Warrant};
 use bartizan_gate::refusal::Refusal;
@@ -11,8 +12,9 @@ use bartizan_mcp::way_out::{self, Framing};
 use bartizan_mcp::wire::{INTERNAL_ERROR, INVALID_PARAMS, Id, Message};
 use bartizan_scan::json::{View, quoted};
 use bartizan_scan::{Frame, display_line};
-use bartizan_store::QuestionState;
+use bartizan_store::{Desk, QuestionState};
 use serde_json::{Value, json};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 use tokio::time::sleep;
 
@@ -75,6 +77,11 @@ impl Act {
         Ok(Self { method, tool, own: None, value: Value::Object(value), text, rest })
     }
 
+    /// What is judged: the gate's name of the tool, and the arguments.
+    pub(super) fn judged(self) -> (String, Value) {
+        (self.tool, self.value)
+    }
+
     /// The parameters as they are sent, the judged ones from the warrant.
     fn params(&self, warrant: &Warrant<'_>, token: Option<i64>) -> String {
         let judged = match warrant.arguments() {
@@ -112,6 +119,20 @@ impl Talk {
         };
         let (is_tool, tool) = (act.own.is_some(), act.tool.clone());
         let gate = &generation.gate;
+        if let Some(refused) = self.held(&act, &generation) {
+            // The next call looks whether somebody has accepted it.
+            self.stale.store(true, Ordering::Release);
+            let (caller, id_shown) = (&self.parts.caller, id.to_string());
+            let refused = gate.refused_by_door(
+                caller,
+                Door::Mcp,
+                &tool,
+                &act.value,
+                Some(&id_shown),
+                refused,
+            );
+            return refusal(id, is_tool, &refused);
+        }
         let propose = || {
             Proposed::new(&self.parts.caller, Door::Mcp, act.tool.clone(), act.value.clone())
                 .referring_to(display_line(&id.to_string(), 64))
@@ -137,6 +158,13 @@ impl Talk {
         answer
     }
 
+    /// Why a tool that the gate may know is not to be called: it is not, or not any more, what was accepted.
+    fn held(&self, act: &Act, generation: &Generation) -> Option<Refusal> {
+        let own = act.own.as_ref().filter(|own| generation.held.contains(*own))?;
+        let tool = display_line(&format!("mcp__{}__{own}", self.parts.server), 160);
+        Some(Refusal::ToolHeld { tool, server: self.parts.server.clone() })
+    }
+
     /// Asks the gate; while people are asked, a client that wants to hear of progress is kept waiting.
     async fn judged(
         &self,
@@ -144,33 +172,50 @@ impl Talk {
         propose: &(dyn Fn() -> Proposed + Sync),
         progress: Option<&Progress>,
     ) -> Result<Authorized, Refusal> {
-        let until = Instant::now() + self.parts.hold;
-        let mut beats = 0u32;
+        let mut wait = Wait::new(&*self.parts.desk, self.parts.hold);
         loop {
             let refused = match gate.decide(propose()) {
                 Ok(authorized) => return Ok(authorized),
                 Err(refused) => refused,
             };
-            let (Refusal::ApprovalRequired { question, .. }, Some(progress)) = (&refused, progress)
-            else {
-                return Err(refused);
-            };
-            loop {
-                let state = self.parts.desk.question(question).map(|question| question.state);
-                match state {
-                    Ok(QuestionState::Pending) if Instant::now() < until => {}
-                    Ok(QuestionState::Pending) | Err(_) => return Err(refused),
-                    Ok(_) => break,
-                }
-                if beats.is_multiple_of(BEAT) {
-                    heartbeat(progress, beats, question);
-                }
-                beats = beats.saturating_add(1);
-                sleep(POLL).await;
-            }
-            if Instant::now() >= until {
+            if !wait.over(&refused, progress).await {
                 return Err(refused);
             }
+        }
+    }
+}
+
+/// How a client is kept while people are asked.
+pub(super) struct Wait<'d> {
+    desk: &'d dyn Desk,
+    until: Instant,
+    beats: u32,
+}
+
+impl<'d> Wait<'d> {
+    pub(super) fn new(desk: &'d dyn Desk, hold: Duration) -> Self {
+        Self { desk, until: Instant::now() + hold, beats: 0 }
+    }
+
+    /// Waits until people have answered what `refused` asks them. `false` when there is nothing to wait for, nobody
+    /// who hears of it, or no time left.
+    pub(super) async fn over(&mut self, refused: &Refusal, progress: Option<&Progress>) -> bool {
+        let (Refusal::ApprovalRequired { question, .. }, Some(progress)) = (refused, progress)
+        else {
+            return false;
+        };
+        loop {
+            let state = self.desk.question(question).map(|question| question.state);
+            match state {
+                Ok(QuestionState::Pending) if Instant::now() < self.until => {}
+                Ok(QuestionState::Pending) | Err(_) => return false,
+                Ok(_) => return Instant::now() < self.until,
+            }
+            if self.beats.is_multiple_of(BEAT) {
+                heartbeat(progress, self.beats, question);
+            }
+            self.beats = self.beats.saturating_add(1);
+            sleep(POLL).await;
         }
     }
 }
@@ -190,7 +235,7 @@ fn heartbeat(progress: &Progress, beats: u32, question: &str) {
 }
 
 /// A refusal as the client reads it: the code and one sentence.
-fn refusal(id: &Id, is_tool: bool, refused: &Refusal) -> Message {
+pub(super) fn refusal(id: &Id, is_tool: bool, refused: &Refusal) -> Message {
     let said = format!("{}: {refused}", refused.code());
     if !is_tool {
         return Message::failure(Some(id), INVALID_PARAMS, &said);

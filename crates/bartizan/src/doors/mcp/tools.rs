@@ -17,6 +17,10 @@ pub(crate) struct Generation {
     pub(crate) gate: Arc<Gate>,
     /// The gate's names of the tools, by the server's own.
     pub(crate) tools: BTreeMap<String, ToolName>,
+    /// The tools that wait for a person, though the gate may know them as they were.
+    pub(crate) held: BTreeSet<String>,
+    /// What the model is told of a tool instead of the server's own words.
+    pub(crate) described: BTreeMap<String, String>,
 }
 
 /// Makes a generation of the tools that a server lists.

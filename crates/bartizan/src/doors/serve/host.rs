@@ -25,8 +25,8 @@ pub(crate) struct Behind {
     pub(crate) global: Vec<OsString>,
     /// What comes after it: its flags, `--`, and the server's command.
     pub(crate) rest: Vec<OsString>,
-    /// What the server is called in the names of its tools.
-    pub(crate) server: String,
+    /// What the server is called in the names of its tools; `None` when it is all that are configured.
+    pub(crate) server: Option<String>,
 }
 
 /// One client's conversation.
@@ -82,8 +82,11 @@ impl Host for Behind {
         let (heard, from) = mpsc::channel(WAITING);
         drop(tokio::spawn(lines::write(stdin, sent)));
         drop(tokio::spawn(lines::read(stdout, heard)));
-        let prefix = format!("mcp__{}__", self.server);
-        let own = |name: &String| name.strip_prefix(&prefix).map(str::to_owned);
+        let own = |name: &String| match &self.server {
+            Some(server) => name.strip_prefix(&format!("mcp__{server}__")).map(str::to_owned),
+            // Those of servers are `SERVER__TOOL` there, and the declared ones what they are.
+            None => Some(name.strip_prefix("mcp__").unwrap_or(name).to_owned()),
+        };
         let tools = who.tools.as_ref().map(|tools| tools.iter().filter_map(own).collect());
         let talk = Talk { to: Mutex::new(Some(to)), state: Mutex::default(), tools };
         let talk = Arc::new(talk);

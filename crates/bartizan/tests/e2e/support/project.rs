@@ -229,6 +229,21 @@ impl Started {
         }
     }
 
+    /// Waits for a whole line of its output that fits, while it runs and for at most [`PATIENCE`].
+    pub(crate) fn line(&mut self, fits: &dyn Fn(&str) -> bool) -> String {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let ended = self.has_ended() && self.stdout.reader.is_finished();
+            let said = self.stdout.so_far();
+            let whole = said.rsplit_once('\n').map_or("", |(whole, _)| whole);
+            if let Some(line) = whole.lines().find(|line| fits(line)) {
+                return line.to_owned();
+            }
+            assert!(!ended && Instant::now() < deadline, "no such line was ever said: {self:?}");
+            thread::sleep(Duration::from_millis(10));
+        }
+    }
+
     /// Writes to its standard input, and leaves it open.
     pub(crate) fn adds(&mut self, text: &str) {
         self.child.0.stdin.as_mut().unwrap().write_all(text.as_bytes()).unwrap();

@@ -39,7 +39,7 @@ fn open(tools: Option<&[&str]>) -> (TempDir, Arc<Talk>) {
         program: "/usr/bin/env".into(),
         global: vec!["python3".into(), script.into()],
         rest: Vec::new(),
-        server: "s".to_owned(),
+        server: Some("s".to_owned()),
     };
     let tools = tools.map(|tools| tools.iter().map(|tool| (*tool).to_owned()).collect());
     let who = Who { role: "reader".to_owned(), by: Evidence::Token("t".to_owned()), tools };

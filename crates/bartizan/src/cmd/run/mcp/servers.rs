@@ -1,0 +1,226 @@
+//! `bartizan mcp` without a command: how does one client get all the configured servers its role may use, each in a box of
+//! its own, and how does one that ends come back?
+
+mod keeper;
+
+use super::super::{
+    configured, gate, known_tools, model, narrowed, random, runtime, seat, secret, session_folder,
+    session_id, state_failure, tidy,
+};
+use super::streams;
+use crate::app::Gate;
+use crate::cli::{Global, McpArgs, RequiredTier, exit};
+use crate::cmd::run::seat::Sitter;
+use crate::cmd::run::surroundings::Surroundings;
+use crate::cmd::servers as known_servers;
+use crate::config::{Config, Places, Reach};
+use crate::doors::mcp::hub::{Hub, Parts};
+use crate::doors::model::Conversation;
+use crate::doors::tools::{Boxes, ToolsDoor};
+use crate::report::{Failure, Problem, Voice};
+use bartizan_egress::{Clients, Courier, Resolver, Vault};
+use bartizan_gate::name::RoleName;
+use bartizan_gate::seat::Caller;
+use bartizan_mcp::wire::WireError;
+use bartizan_scan::{Redactor, ScanKey};
+use bartizan_store::Store;
+use keeper::Keeper;
+use serde_json::{Map, json};
+use std::path::Path;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+use tokio::task::LocalSet;
+
+/// What all servers of one client stand on.
+struct Hall {
+    places: Places,
+    around: Surroundings,
+    config: Config,
+    store: Store,
+    vault: Vault,
+    redactor: Redactor,
+    conversation: Conversation,
+    gate: Arc<Gate>,
+    /// The client: the agent whose calls are judged.
+    caller: Caller,
+    role: RoleName,
+    wait: Duration,
+    tier: Option<RequiredTier>,
+}
+
+/// Serves one client on our own standard streams.
+pub(super) fn run(global: &Global, args: &McpArgs, voice: &mut Voice) -> Result<u8, Failure> {
+    alone(args)?;
+    let runtime = runtime()?;
+    let hall = Rc::new(hall(global, args, &runtime, voice)?);
+    for (name, server) in &hall.config.servers {
+        if matches!(server.reach, Reach::Url(_)) {
+            let problem = Problem::new(format!("server `{name}` is not served: it has a `url`"));
+            voice.warn(&problem.hint("a server that is started with `command` is"))?;
+        }
+    }
+    let hub = hub(&hall)?;
+    let served = runtime.block_on(serve(&hall, &hub));
+    let (allowed, asked, denied) = hall.gate.tally();
+    let about = json!({ "allowed": allowed, "asked": asked, "denied": denied });
+    let ended = hall.gate.pipeline().dismiss(&hall.caller, Some(0), about);
+    drop(std::fs::remove_dir(hall.keep()));
+    runtime.block_on(secret::take_back(&hall.vault, voice))?;
+    drop(hall);
+    runtime.shutdown_timeout(Duration::from_millis(100));
+    ended.map_err(|refused| state_failure(&refused.hint()))?;
+    served.map(|()| exit::DONE)
+}
+
+/// What is said of one server by flags is said of many in the configuration.
+fn alone(args: &McpArgs) -> Result<(), Failure> {
+    let flags = args.direct || args.read_only || args.no_framing || args.sampling;
+    if flags || !args.allow.is_empty() || !args.read.is_empty() {
+        let problem = Problem::new("these flags speak of one server, and no command names it");
+        let hint = "put them before `-- CMD`, or say the same under [servers.NAME]";
+        return Err(Failure::new(exit::USAGE, problem.hint(hint)));
+    }
+    Ok(())
+}
+
+fn hall(
+    global: &Global,
+    args: &McpArgs,
+    runtime: &tokio::runtime::Runtime,
+    voice: &mut Voice,
+) -> Result<Hall, Failure> {
+    let (places, around, mut config) = configured(global, voice)?;
+    if config.servers.is_empty() && config.tools.is_empty() {
+        let problem = Problem::new("no server and no tool is configured");
+        let hint = "name one: bartizan mcp -- CMD, or write [servers.NAME]";
+        return Err(Failure::new(exit::CONFIG, problem.hint(hint)));
+    }
+    let role = config.role(args.agent.as_deref())?;
+    let around = narrowed(around, &mut config, &role)?;
+    let store = Store::open(&places.state).map_err(|error| state_failure(&error.to_string()))?;
+    tidy(&store, &places, voice)?;
+    store.doubt_the_dead()?;
+    let vault = secret::vault(&config, &places, Some(&around.workspace), &store);
+    runtime.block_on(secret::recover(&vault, voice))?;
+    let session = session_id()?;
+    session_folder(&places, &session)?;
+    let catalogue = known_tools(&config, &store, voice)?;
+    let policy = config.policy(&catalogue)?;
+    let (redactor, conversation) = model::conversation(&config, &around, &places, None)?;
+    vault.hide_in(&redactor);
+    let gate = Arc::new(gate(&store, catalogue, policy, redactor.clone(), &session, true));
+    let seat = seat::take(&Sitter {
+        config: &config,
+        role: &role,
+        around: &around,
+        session: &session,
+        program: Path::new("/bin/sh"),
+        boxes_commands: false,
+        model: None,
+    })?;
+    let servers: Vec<String> = config.servers.keys().map(ToString::to_string).collect();
+    let mut about = Map::new();
+    about.insert("servers".to_owned(), json!(servers));
+    let admitted = gate.pipeline().admit(seat, &["bartizan".to_owned(), "mcp".to_owned()], about);
+    let caller = admitted.map_err(|refused| state_failure(&refused.hint()))?;
+    let (wait, tier) = (Duration::from_secs(args.wait), args.require_tier);
+    Ok(Hall {
+        places,
+        around,
+        config,
+        store,
+        vault,
+        redactor,
+        conversation,
+        gate,
+        caller,
+        role,
+        wait,
+        tier,
+    })
+}
+
+/// The client's side, with the servers that the role can use.
+fn hub(hall: &Hall) -> Result<Arc<Hub>, Failure> {
+    let key = ScanKey::new(random()?);
+    let Hall { config, store, vault, gate, caller, .. } = hall;
+    let courier = Courier::new(vault.clone(), Resolver::system(), Clients::system(), key.clone());
+    let boxes = Boxes {
+        around: hall.around.clone(),
+        config: config.clone(),
+        places: hall.places.clone(),
+        role: hall.role.clone(),
+        vault: vault.clone(),
+    };
+    let stands = (courier, boxes, store.clone());
+    let door = ToolsDoor::new(Arc::clone(gate), caller.clone(), config.tools.clone(), stands);
+    Ok(Hub::new(Parts {
+        caller: caller.clone(),
+        gate: Arc::clone(gate),
+        door: Arc::new(door),
+        tools: config.tools.clone(),
+        desk: Arc::new(store.clone()),
+        key,
+        hold: hall.wait,
+        servers: usable(config, gate, &hall.role, store)?,
+    }))
+}
+
+/// The servers that can be started and of whose tools the role may call one. What nobody has seen yet may hold such a tool.
+fn usable(
+    config: &Config,
+    gate: &Gate,
+    role: &RoleName,
+    store: &Store,
+) -> Result<Vec<String>, Failure> {
+    let mut usable = Vec::new();
+    let policy = gate.pipeline().policy();
+    for (name, server) in &config.servers {
+        let known = known_servers::known(store, name.as_str())?;
+        let may = |tool: &String| {
+            let tool = bartizan_gate::tool::upstream_name(name, tool);
+            tool.is_ok_and(|tool| policy.may_ever(role, &tool))
+        };
+        let started = matches!(server.reach, Reach::Command(_));
+        if started && (known.accepted().next().is_none() || known.accepted().any(may)) {
+            usable.push(name.to_string());
+        }
+    }
+    Ok(usable)
+}
+
+async fn serve(hall: &Rc<Hall>, hub: &Arc<Hub>) -> Result<(), Failure> {
+    let (end, over) = watch::channel(false);
+    let keepers = LocalSet::new();
+    let usable = hall.config.servers.iter().filter(|(name, _)| hub.serves(name.as_str()));
+    for (name, server) in usable {
+        let keeper = Keeper::new((hall, hub), name.clone(), server.clone());
+        keepers.spawn_local(keeper.keep(end.clone(), over.clone()));
+    }
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut told = over.clone();
+    let until = async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+            // A box was told to end, and we with it.
+            _ = told.wait_for(|over| *over) => {}
+        }
+    };
+    let unreadable = |error: &WireError| hub.unreadable(error);
+    keepers.run_until(streams::client(hub, unreadable, until)).await;
+    end.send_replace(true);
+    // Each waits for its server's last words, and no longer.
+    keepers.await;
+    Ok(())
+}
+
+impl Hall {
+    fn keep(&self) -> std::path::PathBuf {
+        self.places.state.join("sessions").join(self.caller.seat().session.as_str())
+    }
+}

@@ -1,0 +1,327 @@
+//! How does one configured server live? It is started in a box of its own once the client has begun, its tools are held
+//! against what was accepted, and when it ends it is started again, later each time.
+
+use super::super::super::{
+    Run, facts, finish, gate, narrowed, not_started, placeholders, program, seat, session_folder,
+    session_id, state_failure, words,
+};
+use super::super::streams::{Line, SENT};
+use super::super::told;
+use super::Hall;
+use crate::cli::{ClientChoice, RequiredTier, RunArgs};
+use crate::cmd::run::seat::Sitter;
+use crate::cmd::servers as known_servers;
+use crate::config::{Config, McpServer, Reach};
+use crate::doors::mcp::hub::Hub;
+use crate::doors::mcp::tools::{Generation, Maker, listed};
+use crate::doors::mcp::{Parts, Talk};
+use crate::doors::run::{Held, RunReport};
+use crate::report::{self, Failure};
+use bartizan_gate::name::{ServerName, SessionId};
+use bartizan_gate::tool::upstream_name;
+use bartizan_mcp::catalog::{Judged, Sight, Standing};
+use bartizan_mcp::upstream::{Gone, Upstream};
+use bartizan_mcp::wire::Message;
+use bartizan_scan::json::View;
+use bartizan_scan::{ScanKey, display_line};
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::{sleep, timeout};
+
+/// Keeps one server.
+pub(super) struct Keeper {
+    hall: Rc<Hall>,
+    hub: Arc<Hub>,
+    name: ServerName,
+    said: McpServer,
+}
+
+/// One life of a server, about to begin.
+struct Life {
+    run: Run,
+    typed: RunArgs,
+    program: PathBuf,
+    argv: Vec<String>,
+}
+
+impl Keeper {
+    pub(super) fn new(
+        (hall, hub): (&Rc<Hall>, &Arc<Hub>),
+        name: ServerName,
+        said: McpServer,
+    ) -> Self {
+        Self { hall: Rc::clone(hall), hub: Arc::clone(hub), name, said }
+    }
+
+    /// Keeps the server until it is over for all of them.
+    pub(super) async fn keep(self, end: watch::Sender<bool>, mut over: watch::Receiver<bool>) {
+        let hello = tokio::select! {
+            hello = self.hub.hello() => hello,
+            _ = over.wait_for(|over| *over) => None,
+        };
+        let Some(hello) = hello else { return };
+        let mut short_lives = 0u32;
+        loop {
+            let begun = Instant::now();
+            let (why, interrupted) = self.live(&hello, &mut over).await;
+            if interrupted {
+                end.send_replace(true);
+            }
+            if *over.borrow() {
+                return;
+            }
+            short_lives = if begun.elapsed() >= STEADY { 0 } else { short_lives.saturating_add(1) };
+            let pause = (PAUSE * 2u32.pow(short_lives.min(7))).min(PAUSE_MAX);
+            let why = display_line(&why, 300);
+            self.hub.leave(self.name.as_str(), &why);
+            report::aloud(&format!(
+                "bartizan: server `{}` is not there: {why}; it is started again in {} s",
+                self.name,
+                pause.as_secs()
+            ));
+            tokio::select! {
+                () = sleep(pause) => {}
+                _ = over.wait_for(|over| *over) => return,
+            }
+        }
+    }
+
+    /// One life of the server: why it ended, and whether somebody told us to end.
+    async fn live(&self, hello: &Message, over: &mut watch::Receiver<bool>) -> (String, bool) {
+        let begun = Instant::now();
+        let Life { mut run, typed, program, argv } = match self.prepare() {
+            Ok(life) => life,
+            Err(failure) => return (told(failure), false),
+        };
+        let (held, started) = oneshot::channel();
+        let (to_server, sent) = mpsc::channel(SENT);
+        let talk = match self.talk(to_server, &run.caller.seat().session) {
+            Ok(talk) => talk,
+            Err(failure) => return (told(failure), false),
+        };
+        let (done, box_ended) = oneshot::channel::<()>();
+        let boxed = async {
+            let report = run.serve(&typed, &program, &argv, held).await;
+            drop(done);
+            report
+        };
+        let led = self.lead(&talk, sent, (started, box_ended), (hello, over));
+        let (report, why) = tokio::join!(boxed, led);
+        let noted = finish(&run.gate, &run.caller, &report, begun);
+        run.clean();
+        let interrupted = report.as_ref().is_ok_and(|report| report.interrupted.is_some());
+        let why = why.unwrap_or_else(|| ended(report));
+        match noted {
+            Ok(()) => (why, interrupted),
+            Err(failure) => (told(failure), interrupted),
+        }
+    }
+
+    /// Leads the server's side of the conversation; says why it ended, unless the box itself tells.
+    async fn lead(
+        &self,
+        talk: &Arc<Talk>,
+        sent: mpsc::Receiver<Message>,
+        (started, box_ended): (oneshot::Receiver<Held>, oneshot::Receiver<()>),
+        (hello, over): (&Message, &mut watch::Receiver<bool>),
+    ) -> Option<String> {
+        let held = started.await.ok()?;
+        let (redactor, name) = (self.hall.redactor.clone(), self.name.to_string());
+        let mut line = Line::lay(talk, sent, (redactor, name), held);
+        let why = tokio::select! {
+            // Of one that ended by itself, its box tells how.
+            gone = line.gone() => (gone != Gone::Ended).then(|| gone.to_string()),
+            flaw = self.attend(talk, hello) => Some(flaw),
+            _ = over.wait_for(|over| *over) => None,
+        };
+        self.hub.leave(self.name.as_str(), why.as_deref().unwrap_or("it has ended"));
+        line.take_up(box_ended).await;
+        why
+    }
+
+    /// Begins with the server, and makes it one of the hub's. Comes back only when that fails.
+    async fn attend(&self, talk: &Arc<Talk>, hello: &Message) -> String {
+        match timeout(BEGIN, talk.greet(hello)).await {
+            Ok(Ok(())) => self.hub.join(self.name.as_str(), talk),
+            Ok(Err(why)) => return why,
+            Err(_) => return "it did not answer `initialize` in time".to_owned(),
+        }
+        std::future::pending().await
+    }
+
+    fn prepare(&self) -> Result<Life, Failure> {
+        let hall = &self.hall;
+        let (mut config, role) = (self.own_config(), self.said.role.clone());
+        let around = narrowed(hall.around.clone(), &mut config, &role)?;
+        let Reach::Command(command) = &self.said.reach else {
+            return Err(not_started("it is not started here"));
+        };
+        let typed = typed(command, hall.tier);
+        let (program, argv) = (program(&around, &typed)?, words(&typed)?);
+        let session = session_id()?;
+        let keep = session_folder(&hall.places, &session)?;
+        let seat = seat::take(&Sitter {
+            config: &config,
+            role: &role,
+            around: &around,
+            session: &session,
+            program: &program,
+            boxes_commands: false,
+            model: None,
+        })?;
+        let mut about = facts(&config, &hall.gate, None, &typed);
+        about.insert("server".to_owned(), json!(self.name));
+        about.insert("for_session".to_owned(), json!(hall.caller.seat().session));
+        let admitted = hall.gate.pipeline().admit(seat, &argv, about);
+        let caller = admitted.map_err(|refused| state_failure(&refused.hint()))?;
+        let placeholders = Arc::new(placeholders(&config)?);
+        let run = Run {
+            gate: Arc::clone(&hall.gate),
+            caller,
+            around,
+            config,
+            role,
+            client: None,
+            keep,
+            places: hall.places.clone(),
+            conversation: hall.conversation.clone(),
+            placeholders,
+            vault: hall.vault.clone(),
+        };
+        Ok(Life { run, typed, program, argv })
+    }
+
+    /// The configuration as its box needs it.
+    fn own_config(&self) -> Config {
+        let mut config = self.hall.config.clone();
+        // The box holds what stands for its own secrets, and for no others.
+        for (name, secret) in &mut config.secrets {
+            let own = self.said.secrets.iter().filter(|(_, held)| *held == name);
+            secret.placeholder = own.map(|(variable, _)| variable.clone()).collect();
+        }
+        if let Some(role) = config.roles.get_mut(&self.said.role) {
+            role.enclosure.env.extend(self.said.env.iter().cloned());
+        }
+        config
+    }
+
+    fn talk(
+        &self,
+        to_server: mpsc::Sender<Message>,
+        session: &SessionId,
+    ) -> Result<Arc<Talk>, Failure> {
+        let hall = &self.hall;
+        Ok(Talk::new(Parts {
+            server: self.name.to_string(),
+            upstream: Upstream::new(to_server),
+            caller: hall.caller.clone(),
+            gate: Arc::clone(&hall.gate),
+            make: self.maker(session),
+            desk: Arc::new(hall.store.clone()),
+            redactor: hall.redactor.clone(),
+            key: ScanKey::new(super::random()?),
+            framing: self.said.framing,
+            sampling: self.said.sampling,
+            elicitation: self.said.elicitation,
+            hold: hall.wait,
+            patience: self.said.timeout.unwrap_or(super::super::PATIENCE),
+        }))
+    }
+
+    /// Makes the gate for the server's tools, each time that its list has changed.
+    fn maker(&self, session: &SessionId) -> Maker {
+        let hall = &self.hall;
+        let (config, store, redactor) =
+            (hall.config.clone(), hall.store.clone(), hall.redactor.clone());
+        let (name, said, session) = (self.name.clone(), self.said.clone(), session.clone());
+        Arc::new(move |number, pages| {
+            let tools = listed(pages).map(View::exact).collect::<Option<Vec<Value>>>();
+            let tools = tools.ok_or("a tool of its list has numbers that cannot be judged")?;
+            let sight = Sight::of(&tools, &[]).map_err(|error| error.to_string())?;
+            let judged = known_servers::take_down(&store, &name, said.pin, &sight).map_err(told)?;
+            let (catalogue, _) = known_servers::catalogue(&config, Some(&store)).map_err(told)?;
+            let mut open = BTreeMap::new();
+            let mut held: BTreeSet<String> = known_servers::known(&store, name.as_str())
+                .map_err(told)?
+                .accepted()
+                .cloned()
+                .collect();
+            for item in &judged {
+                if item.standing == Standing::Accepted {
+                    let known = upstream_name(&name, &item.name).ok();
+                    let known = known.filter(|known| catalogue.get(known.as_str()).is_some());
+                    open.extend(known.map(|known| (item.name.clone(), known)));
+                } else {
+                    tell_held(&name, item);
+                    held.insert(item.name.clone());
+                }
+            }
+            // What the operator hides is not there at all.
+            let hidden = |tool: &String| said.tools.get(tool).is_some_and(|said| said.hidden);
+            held.retain(|tool| !open.contains_key(tool) && !hidden(tool));
+            let policy = config.policy(&catalogue).map_err(told)?;
+            let run = SessionId::parse(&format!("{session}.t{number}"));
+            let run = run.map_err(|error| error.to_string())?;
+            let gate = gate(&store, catalogue, policy, redactor.clone(), &run, true);
+            let described = said
+                .tools
+                .iter()
+                .filter_map(|(tool, said)| Some((tool.clone(), said.description.clone()?)));
+            let described = described.collect();
+            Ok(Generation { gate: Arc::new(gate), tools: open, held, described })
+        })
+    }
+}
+
+/// What `bartizan run` would have been told.
+fn typed(command: &[String], tier: Option<RequiredTier>) -> RunArgs {
+    RunArgs {
+        agent: None,
+        client: ClientChoice::None,
+        direct: false,
+        read_only: false,
+        review: false,
+        require_tier: tier,
+        json: false,
+        no_summary: true,
+        command: command.iter().map(Into::into).collect(),
+    }
+}
+
+/// Tells the person what waits for them.
+fn tell_held(server: &ServerName, item: &Judged) {
+    let what = match &item.standing {
+        Standing::Accepted => return,
+        Standing::Changed(_) => "it is not what was accepted".to_owned(),
+        Standing::New => match item.reasons.first() {
+            Some(reason) => reason.to_string(),
+            None => "nobody has accepted it".to_owned(),
+        },
+    };
+    report::aloud(&format!(
+        "bartizan: tool `{}` of `{server}` is held back: {}\n  hint: bartizan servers diff {server}",
+        display_line(&item.name, 80),
+        display_line(&what, 200)
+    ));
+}
+
+fn ended(report: Result<RunReport, Failure>) -> String {
+    match report.map(|report| report.end) {
+        Ok(Ok(exit)) => format!("it ended with code {}", exit.code()),
+        Ok(Err(why)) => why.0,
+        Err(failure) => told(failure),
+    }
+}
+
+/// How long a server may take to answer `initialize`.
+const BEGIN: Duration = Duration::from_mins(1);
+/// A life of this length is no failure to start.
+const STEADY: Duration = Duration::from_mins(1);
+/// Half of the first pause before a server is started again; each short life doubles it.
+const PAUSE: Duration = Duration::from_millis(500);
+const PAUSE_MAX: Duration = Duration::from_mins(1);

@@ -1,0 +1,144 @@
+//! How do messages travel between a client, a server in its box, and the conversation between the two?
+
+use crate::doors::mcp::Talk;
+use crate::doors::run::Held;
+use crate::report;
+use bartizan_mcp::conversation::Conversation;
+use bartizan_mcp::stdio::{self, Flawed};
+use bartizan_mcp::upstream::Gone;
+use bartizan_mcp::wire::{Limits, Message, WireError};
+use bartizan_sandbox::Killer;
+use bartizan_scan::{Redactor, display_line};
+use std::fs::File;
+use std::future::Future;
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::unix::pipe;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::{JoinHandle, JoinSet};
+
+/// Carries the messages of the client, who has our own standard streams, until it closes its end or `over` resolves.
+pub(super) async fn client<C: Conversation>(
+    talk: &Arc<C>,
+    unreadable: impl Fn(&WireError),
+    over: impl Future<Output = ()>,
+) {
+    let (to, from) = mpsc::channel(SENT);
+    let writer = tokio::spawn(stdio::write(tokio::io::stdout(), from));
+    talk.listen(to.clone());
+    let (lines, mut said) = mpsc::channel(SENT);
+    let reader = tokio::spawn(stdio::read(tokio::io::stdin(), Limits::default(), lines));
+    let mut tasks = JoinSet::new();
+    tokio::pin!(over);
+    loop {
+        let line = tokio::select! {
+            line = said.recv() => line,
+            () = &mut over => break,
+        };
+        match line {
+            None => break,
+            Some(Ok(message)) => {
+                tasks.spawn(Arc::clone(talk).take(message, to.clone()));
+                while tasks.try_join_next().is_some() {}
+            }
+            Some(Err(Flawed::Unread(error) | Flawed::Endless(error))) => {
+                unreadable(&error);
+                drop(to.send(Message::refusing(&error)).await);
+            }
+        }
+    }
+    // What was asked before the client closed its end is answered, if that is soon.
+    let answered = async { while tasks.join_next().await.is_some() {} };
+    drop(tokio::time::timeout(LAST_ANSWERS, answered).await);
+    tasks.abort_all();
+    talk.close();
+    reader.abort();
+    drop(to);
+    drop(tokio::time::timeout(LAST_ANSWERS, writer).await);
+}
+
+/// A server's streams, carried to and from its conversation.
+pub(super) struct Line {
+    streams: JoinSet<()>,
+    server: JoinHandle<Gone>,
+    news: JoinHandle<()>,
+    killer: Arc<Killer>,
+}
+
+impl Line {
+    /// Lays it to a server that has started. What the server says on its standard error is for the person.
+    pub(super) fn lay(
+        talk: &Arc<Talk>,
+        sent: mpsc::Receiver<Message>,
+        (redactor, name): (Redactor, String),
+        Held { stdio: ends, killer }: Held,
+    ) -> Self {
+        let (lines, from_server) = mpsc::channel(SENT);
+        let (hear, heard) = mpsc::channel(HEARD);
+        let stdin = ends.stdin.and_then(|end| pipe::Sender::from_owned_fd(end).ok());
+        let stdout = ends.stdout.and_then(|end| pipe::Receiver::from_owned_fd(end).ok());
+        let mut streams = JoinSet::new();
+        // Without its streams the server is one that has ended.
+        if let (Some(stdin), Some(stdout)) = (stdin, stdout) {
+            streams.spawn(stdio::write(stdin, sent));
+            streams.spawn(stdio::read(stdout, Limits::default(), lines));
+        }
+        if let Some(stderr) = ends.stderr {
+            std::thread::spawn(move || mutter(stderr, &redactor, &name));
+        }
+        let server = tokio::spawn(talk.upstream().attend(from_server, hear));
+        let news = tokio::spawn(Arc::clone(talk).attend(heard));
+        Self { streams, server, news, killer }
+    }
+
+    /// Resolves when the server has ended, or is not listened to any more.
+    pub(super) async fn gone(&mut self) -> Gone {
+        (&mut self.server).await.unwrap_or(Gone::Ended)
+    }
+
+    /// Takes it up: the server reads the end of its input and ends by itself, or it is ended.
+    pub(super) async fn take_up(self, box_ended: oneshot::Receiver<()>) {
+        self.news.abort();
+        drop(self.streams);
+        drop(tokio::time::timeout(LAST_WORDS, box_ended).await);
+        // It is gone already when this fails.
+        drop(self.killer.kill());
+    }
+}
+
+/// What the server says on its standard error, for the person: scrubbed, a line at a time, and not for ever.
+fn mutter(stderr: OwnedFd, redactor: &Redactor, server: &str) {
+    let mut from = BufReader::new(File::from(stderr));
+    let mut left = STDERR_MAX;
+    loop {
+        let mut line = Vec::new();
+        let read = (&mut from).take(STDERR_LINE).read_until(b'\n', &mut line);
+        match read {
+            Ok(0) | Err(_) => return,
+            Ok(_) if left == 0 => {}
+            Ok(count) => {
+                left = left.saturating_sub(count);
+                let text = redactor.redact(&String::from_utf8_lossy(&line)).text;
+                report::aloud(&format!("[{server}] {}", display_line(text.trim_end(), 4096)));
+                if left == 0 {
+                    report::aloud(&format!("[{server}] it says more than is shown"));
+                }
+            }
+        }
+    }
+}
+
+/// Messages that wait to be sent.
+pub(super) const SENT: usize = 256;
+/// What a server tells of its own accord and nobody has looked at yet.
+const HEARD: usize = 64;
+/// How long the last answers may take once the client has closed its end.
+const LAST_ANSWERS: Duration = Duration::from_secs(10);
+/// How long a server may take to end by itself.
+const LAST_WORDS: Duration = Duration::from_secs(3);
+/// Bytes of one line of a server's standard error.
+const STDERR_LINE: u64 = 16 * 1024;
+/// Bytes of a server's standard error that are shown.
+const STDERR_MAX: usize = 1024 * 1024;

@@ -1,0 +1,336 @@
+//! What does one client see of several servers? The tools of each under its name, the declared tools beside them. Every
+//! call goes on to whoever has it, and a server that is slow or gone keeps nobody else waiting.
+
+mod branch;
+mod declared;
+
+use super::call::{Act, refusal};
+use super::{STATELESS, Talk, no_such, unmade};
+use crate::app::Gate;
+use crate::config::Tool;
+use crate::doors::tools::ToolsDoor;
+use bartizan_gate::call::{Door, Proposed};
+use bartizan_gate::seat::Caller;
+use bartizan_mcp::conversation::{Conversation, Outbox, Revision};
+use bartizan_mcp::wire::{
+    INTERNAL_ERROR, INVALID_PARAMS, INVALID_REQUEST, Id, Kind, Message, WireError,
+};
+use bartizan_scan::json::{Edits, View, quoted};
+use bartizan_scan::{ScanKey, display_line};
+use bartizan_store::Desk;
+use branch::Branch;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::sync::{Notify, mpsc, watch};
+use tokio::task::JoinSet;
+
+/// What a hub stands on.
+pub(crate) struct Parts {
+    /// Whose conversation it is.
+    pub(crate) caller: Caller,
+    /// The gate for what no server has.
+    pub(crate) gate: Arc<Gate>,
+    /// The door of the declared tools.
+    pub(crate) door: Arc<ToolsDoor>,
+    /// The declared tools.
+    pub(crate) tools: BTreeMap<String, Tool>,
+    /// Where people answer.
+    pub(crate) desk: Arc<dyn Desk>,
+    /// Marks the session's frames.
+    pub(crate) key: ScanKey,
+    /// How long a call waits for a person.
+    pub(crate) hold: Duration,
+    /// The servers' names.
+    pub(crate) servers: Vec<String>,
+}
+
+/// One client's conversation with all servers.
+pub(crate) struct Hub {
+    parts: Parts,
+    branches: Vec<Arc<Branch>>,
+    hello: watch::Sender<Option<Message>>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    listener: Option<Outbox>,
+    /// Requests of the client that wait, by its ids.
+    open: HashMap<Id, Arc<Notify>>,
+    /// Questions to the client: our id of each, and whose it is.
+    asked: HashMap<i64, (Arc<Talk>, Id)>,
+    next: i64,
+    /// Whether a list of tools was given without a server that had not started yet.
+    lacks: bool,
+}
+
+impl Conversation for Hub {
+    async fn take(self: Arc<Self>, message: Message, out: Outbox) {
+        let (id, method) = match message.kind() {
+            Kind::Response { .. } => return self.answered(&message, out).await,
+            Kind::Notification { method: "notifications/cancelled" } => {
+                let id = message.params().and_then(|params| params.get("requestId"));
+                let open = id.and_then(super::id_of);
+                let open = open.and_then(|id| self.lock().open.get(&id).cloned());
+                return open.map_or((), |open| open.notify_one());
+            }
+            Kind::Notification { .. } => return,
+            Kind::Request { id, method } => (id.clone(), method),
+        };
+        let cancelled = Arc::new(Notify::new());
+        if let Err(why) = self.open(&id, &cancelled) {
+            let refused = Message::failure(Some(&id), INVALID_REQUEST, why);
+            return drop(out.send(refused).await);
+        }
+        // What is dropped in mid-way is cancelled at its server, and on the log.
+        let answer = tokio::select! {
+            answer = self.answer(&id, method, &message, &out) => answer,
+            () = cancelled.notified() => None,
+        };
+        self.lock().open.remove(&id);
+        if let Some(answer) = answer {
+            drop(out.send(answer).await);
+        }
+    }
+
+    fn listen(&self, out: Outbox) {
+        self.lock().listener = Some(out);
+    }
+
+    fn close(&self) {
+        let open: Vec<_> = {
+            let mut state = self.lock();
+            state.listener = None;
+            state.asked.clear();
+            state.open.values().cloned().collect()
+        };
+        for open in open {
+            open.notify_one();
+        }
+    }
+}
+
+impl Hub {
+    /// A conversation that has not begun.
+    pub(crate) fn new(parts: Parts) -> Arc<Self> {
+        let branches = parts.servers.iter().map(|name| Branch::new(name)).collect();
+        let (hello, _) = watch::channel(None);
+        Arc::new(Self { parts, branches, hello, state: Mutex::default() })
+    }
+
+    /// How the client begins, once it has.
+    pub(crate) async fn hello(&self) -> Option<Message> {
+        let mut hello = self.hello.subscribe();
+        hello.wait_for(Option::is_some).await.ok()?.clone()
+    }
+
+    /// Whether it is one of ours.
+    pub(crate) fn serves(&self, server: &str) -> bool {
+        self.branch(server).is_some()
+    }
+
+    /// A server has started: its conversation is one of ours now.
+    pub(crate) fn join(self: &Arc<Self>, server: &str, talk: &Arc<Talk>) {
+        let (to, from) = mpsc::channel(RELAYED);
+        talk.listen(to);
+        drop(tokio::spawn(Arc::clone(self).relay(Arc::clone(talk), from)));
+        let Some(branch) = self.branch(server) else { return };
+        branch.up(talk);
+        let lacks = std::mem::take(&mut self.lock().lacks);
+        if lacks {
+            self.tell_changed();
+        }
+    }
+
+    /// A server has ended.
+    pub(crate) fn leave(&self, server: &str, why: &str) {
+        let Some(branch) = self.branch(server) else { return };
+        let Some(talk) = branch.down(why) else { return };
+        // Its open requests end by themselves, each with an answer. Nothing more is heard from it.
+        let (nowhere, _) = mpsc::channel(1);
+        talk.listen(nowhere);
+        self.lock().asked.retain(|_, (whose, _)| !Arc::ptr_eq(whose, &talk));
+        self.tell_changed();
+    }
+
+    /// Puts on the log that the client sent what has no single reading.
+    pub(crate) fn unreadable(&self, error: &WireError) {
+        let code = format!("mcp{}", error.code());
+        self.parts.gate.unreadable(&self.parts.caller, Door::Mcp, &code, &error.to_string());
+    }
+
+    fn branch(&self, server: &str) -> Option<&Arc<Branch>> {
+        self.branches.iter().find(|branch| branch.name() == server)
+    }
+
+    fn open(&self, id: &Id, cancelled: &Arc<Notify>) -> Result<(), &'static str> {
+        let mut state = self.lock();
+        if state.open.contains_key(id) {
+            return Err("a request with this id waits already");
+        }
+        if state.open.len() >= super::OPEN_MAX {
+            return Err("too many requests wait for an answer");
+        }
+        state.open.insert(id.clone(), Arc::clone(cancelled));
+        Ok(())
+    }
+
+    /// The answer, unless it goes out by itself.
+    async fn answer(
+        &self,
+        id: &Id,
+        method: &str,
+        message: &Message,
+        out: &Outbox,
+    ) -> Option<Message> {
+        if message.meta().is_some_and(|meta| meta.get(STATELESS).is_some()) {
+            let what = "this revision is not spoken here; begin with `initialize`";
+            return Some(Message::failure(Some(id), INVALID_PARAMS, what));
+        }
+        match method {
+            "ping" => Message::success(id, "{}"),
+            "initialize" => Some(self.begin(id, message)),
+            "tools/list" => Some(self.list(id).await),
+            "tools/call" => self.call(id, message, out).await,
+            _ => Some(no_such(id)),
+        }
+    }
+
+    fn begin(&self, id: &Id, message: &Message) -> Message {
+        let Some(params) = message.params() else {
+            return Message::failure(Some(id), INVALID_PARAMS, "`initialize` has parameters");
+        };
+        let asked = params.text_of("protocolVersion");
+        let asked = asked.and_then(|text| Revision::parse(&text));
+        let revision = asked.filter(|revision| revision.has_sessions());
+        let revision = revision.unwrap_or(Revision::NEWEST_OF_SESSIONS);
+        self.hello.send_replace(Some(message.clone()));
+        let result = format!(
+            r#"{{"protocolVersion":{},"capabilities":{{"tools":{{"listChanged":true}}}},"serverInfo":{{"name":"bartizan","version":{}}}}}"#,
+            quoted(revision.as_str()),
+            quoted(env!("CARGO_PKG_VERSION")),
+        );
+        Message::success(id, &result).unwrap_or_else(|| unmade(id))
+    }
+
+    /// What all servers offer this role, as far as they answer in time.
+    async fn list(&self, id: &Id) -> Message {
+        let mut asked = JoinSet::new();
+        for (at, branch) in self.branches.iter().enumerate() {
+            let branch = Arc::clone(branch);
+            asked.spawn(async move { (at, branch.offered().await) });
+        }
+        let mut lists: Vec<(usize, Option<Vec<String>>)> = Vec::new();
+        while let Some(list) = asked.join_next().await {
+            lists.extend(list.ok());
+        }
+        lists.sort_by_key(|(at, _)| *at);
+        if lists.iter().any(|(_, list)| list.is_none()) {
+            self.lock().lacks = true;
+        }
+        let offered = lists.into_iter().filter_map(|(_, list)| list).flatten();
+        let tools: Vec<String> = self.declared_tools().chain(offered).collect();
+        let result = format!("{{\"tools\":[{}]}}", tools.join(","));
+        Message::success(id, &result).unwrap_or_else(|| unmade(id))
+    }
+
+    async fn call(&self, id: &Id, message: &Message, out: &Outbox) -> Option<Message> {
+        let params = message.params();
+        let name = params.and_then(|params| params.get("name"));
+        let (Some(params), Some(name)) = (params, name) else {
+            return Some(Message::failure(Some(id), INVALID_PARAMS, "`tools/call` names a tool"));
+        };
+        let called = name.text().unwrap_or_default().into_owned();
+        if self.parts.tools.contains_key(&called) {
+            return Some(self.declared(id, &called, message, out).await);
+        }
+        let split = called.split_once("__");
+        let found = split.and_then(|(server, own)| Some((self.branch(server)?, own)));
+        let Some((branch, own)) = found else {
+            return Some(self.unknown(id, &called, params));
+        };
+        let talk = match branch.ready().await {
+            Ok(talk) => talk,
+            Err(why) => return Some(Message::failure(Some(id), INTERNAL_ERROR, &why)),
+        };
+        let mut edits = Edits::default();
+        edits.replace(name.node(), quoted(own));
+        match message.edited(edits) {
+            Some(message) => talk.take(message, out.clone()).await,
+            None => return Some(unmade(id)),
+        }
+        None
+    }
+
+    /// A name that nobody offers is proposed all the same, so that the attempt is on the log.
+    fn unknown(&self, id: &Id, called: &str, params: View<'_>) -> Message {
+        let act = match Act::of_tool(format!("mcp__{called}"), called, params) {
+            Ok(act) => act,
+            Err(why) => return Message::failure(Some(id), INVALID_PARAMS, why),
+        };
+        let (tool, arguments) = act.judged();
+        let proposed = Proposed::new(&self.parts.caller, Door::Mcp, tool, arguments)
+            .referring_to(display_line(&id.to_string(), 64));
+        match self.parts.gate.decide(proposed) {
+            Err(refused) => refusal(id, true, &refused),
+            // The gate knows no tool of a server that there is not; were it otherwise, nobody could perform it.
+            Ok(_) => Message::failure(Some(id), INTERNAL_ERROR, "nobody here has this tool"),
+        }
+    }
+
+    /// The client's answer to a question of some server, and to no other.
+    async fn answered(&self, message: &Message, out: Outbox) {
+        let Some(Id::Number(own)) = message.id() else { return };
+        let Some((talk, theirs)) = self.lock().asked.remove(own) else { return };
+        if let Some(answer) = message.with_id(&theirs) {
+            talk.take(answer, out).await;
+        }
+    }
+
+    /// Passes on what a server says of its own accord, its questions under ids of ours.
+    async fn relay(self: Arc<Self>, talk: Arc<Talk>, mut from: mpsc::Receiver<Message>) {
+        while let Some(message) = from.recv().await {
+            let Kind::Request { id, .. } = message.kind() else {
+                let listener = self.lock().listener.clone();
+                drop(listener.map(|to| to.try_send(message)));
+                continue;
+            };
+            let (own, listener) = {
+                let mut state = self.lock();
+                state.next += 1;
+                let own = state.next;
+                if state.asked.len() < ASKED_MAX {
+                    state.asked.insert(own, (Arc::clone(&talk), id.clone()));
+                }
+                (own, state.listener.clone())
+            };
+            let asked = message.with_id(&Id::Number(own)).zip(listener);
+            let known = self.lock().asked.contains_key(&own);
+            let sent = known && asked.is_some_and(|(asked, to)| to.try_send(asked).is_ok());
+            if !sent {
+                self.lock().asked.remove(&own);
+                let refused = Message::failure(Some(id), INTERNAL_ERROR, "nobody can be asked");
+                let (nowhere, _) = mpsc::channel(1);
+                Arc::clone(&talk).take(refused, nowhere).await;
+            }
+        }
+    }
+
+    fn tell_changed(&self) {
+        let listener = self.lock().listener.clone();
+        let changed = Message::notification("notifications/tools/list_changed", None);
+        if let (Some(to), Some(changed)) = (listener, changed) {
+            drop(to.try_send(changed));
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What a server says of its own accord and nobody has passed on yet.
+const RELAYED: usize = 64;
+/// Questions of all servers that may wait for the client.
+const ASKED_MAX: usize = 32;

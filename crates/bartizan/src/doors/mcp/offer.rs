@@ -1,0 +1,80 @@
+//! Which of a server's tools does this client get to see? Those that its role could call and nobody holds back.
+
+use super::{Talk, replaced, unmade};
+use bartizan_mcp::wire::{INTERNAL_ERROR, Id, Message};
+use bartizan_scan::json::{Edits, View, quoted};
+use std::sync::atomic::Ordering;
+
+impl Talk {
+    /// The server's list, without what this role could never call or what is held back.
+    pub(super) async fn list(&self, id: &Id, message: &Message) -> Message {
+        let own = self.parts.upstream.next();
+        let params = message.params().map(View::compact);
+        let answer = self.question(id, own, "tools/list", params.as_deref(), None).await;
+        if answer.error().is_some() {
+            return answer;
+        }
+        // A server may have changed its list without a word.
+        self.stale.store(true, Ordering::Release);
+        let generation = match self.generation(message.meta()).await {
+            Ok(generation) => generation,
+            Err(why) => return Message::failure(Some(id), INTERNAL_ERROR, &why),
+        };
+        let Some(tools) = answer.result().and_then(|result| result.get("tools")) else {
+            return unmade(id);
+        };
+        let role = &self.parts.caller.seat().role;
+        let policy = generation.gate.pipeline().policy();
+        let kept = tools.items().into_iter().flatten().filter(|tool| {
+            let offered = tool.text_of("name").and_then(|name| generation.tools.get(&*name));
+            offered.is_some_and(|offered| policy.may_ever(role, offered))
+        });
+        let kept: Vec<&str> = kept.map(View::raw).collect();
+        let mut edits = Edits::default();
+        edits.replace(tools.node(), format!("[{}]", kept.join(",")));
+        answer.edited(edits).unwrap_or_else(|| unmade(id))
+    }
+
+    /// All tools of the server that this role may call, each as JSON that has gone the way out and under the name
+    /// that `named` gives it.
+    pub(super) async fn offered(
+        &self,
+        named: impl Fn(&str) -> String,
+    ) -> Result<Vec<String>, String> {
+        self.stale.store(true, Ordering::Release);
+        let generation = self.generation(None).await?;
+        let listing = self.current.lock().await.as_ref().map(|current| current.listing.clone());
+        let json = format!("{{\"tools\":[{}]}}", listing.unwrap_or_default().join(","));
+        let unread = || "its list of tools cannot be shown".to_owned();
+        let whole = Message::success(&Id::Number(0), &json).ok_or_else(unread)?;
+        let role = &self.parts.caller.seat().role;
+        let policy = generation.gate.pipeline().policy();
+        let tools = whole.result().and_then(|result| result.get("tools")).and_then(View::items);
+        let mut offered = Vec::new();
+        for tool in tools.into_iter().flatten() {
+            let Some(own) = tool.text_of("name") else { continue };
+            let known = generation.tools.get(&*own);
+            if !known.is_some_and(|name| policy.may_ever(role, name)) {
+                continue;
+            }
+            let mut json = replaced(tool, "name", &quoted(&named(&own)));
+            if let Some(said) = generation.described.get(&*own) {
+                json = described(&json, said).ok_or_else(unread)?;
+            }
+            // One by one, so that one that cannot be shown hides no other.
+            let answer = Message::success(&Id::Number(0), &json);
+            let cleaned = answer.and_then(|answer| self.cleaned(&answer, None));
+            offered.extend(cleaned.and_then(|answer| Some(answer.result()?.compact())));
+        }
+        Ok(offered)
+    }
+}
+
+/// The tool with the operator's own words for it.
+fn described(tool: &str, said: &str) -> Option<String> {
+    let answer = Message::success(&Id::Number(0), tool)?;
+    let others = answer.result()?.members().filter(|(key, _)| *key != "description");
+    let mut parts = vec![format!("\"description\":{}", quoted(said))];
+    parts.extend(others.map(|(key, value)| format!("{}:{}", quoted(key), value.compact())));
+    Some(format!("{{{}}}", parts.join(",")))
+}
