@@ -336,6 +336,45 @@ fn a_command_of_a_subagent_of_a_narrower_role_runs_in_a_box_of_that_role() {
 }
 
 #[test]
+fn a_command_of_a_subagent_reaches_what_its_own_role_may_reach_and_no_more() {
+    let (shared, parents) = (Sink::start(), Sink::start());
+    let target = |sink: &Sink| format!("127.0.0.1:{}", sink.port());
+    let (all, main) = (target(&shared), target(&parents));
+    let project = Project::new();
+    project.configure(&format!(
+        "[roles.default]\nallow = [\"net({all})\", \"net({main})\"]\n\
+         [roles.default.subagents]\ngeneral-purpose = \"docs\"\n\
+         [roles.docs]\nextends = [\"default\"]\ndeny = [\"net({main})\"]\n[roles.docs.box]\nworkspace = \"read-only\"\n\
+         [hosts.\"{all}\"]\nprivate = true\n[hosts.\"{main}\"]\nprivate = true\n"
+    ));
+    let call = |target: &str| {
+        bash(&format!(
+            "curl -sS -m 20 -x \"$http_proxy\" --noproxy '' -d data http://{target}/ 2>&1; true"
+        ))
+    };
+    let script = Script {
+        main: vec![tool("Agent", helper()), call(&main), say("All done.")],
+        subagent: vec![call(&all), call(&main), say("report of the subagent")],
+    };
+    let Some(session) = Session::run(project, script, "start") else { return };
+    session.ended_well();
+    assert!(session.subagent(0).contains("sunk"), "{}", session.subagent(0));
+    assert!(!session.subagent(1).contains("sunk"), "{}", session.subagent(1));
+    assert!(session.main(1).contains("sunk"), "its parent may: {}", session.main(1));
+    assert_eq!(parents.arrived().iter().filter(|bytes| bytes.contains("POST /")).count(), 1);
+    let port = parents.port().to_string();
+    let to_parents = |record: &Value| {
+        record["tool"] == "net.connect" && record["arguments"].to_string().contains(&port)
+    };
+    let stopped = session.log.stopped(to_parents);
+    let let_through = session.log.all("call", to_parents);
+    assert_eq!((stopped.len(), let_through.len()), (1, 1), "{stopped:?} {let_through:?}");
+    assert_ne!(stopped[0]["agent"], let_through[0]["agent"], "the log tells the two apart");
+    let boxed = |record: &Value| record["box_of_command"] == "docs" && record["exit"].is_number();
+    assert_eq!(session.log.all("client", boxed).len(), 2);
+}
+
+#[test]
 fn the_environment_holds_no_key() {
     let script = Script {
         main: vec![
