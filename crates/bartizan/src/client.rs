@@ -1,6 +1,7 @@
 //! Which client program runs in the box, and what must it find there?
 
 pub(crate) mod claude_code;
+pub(crate) mod kept;
 
 use crate::cli::ClientChoice;
 use std::path::{Path, PathBuf};

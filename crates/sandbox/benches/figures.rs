@@ -232,6 +232,7 @@ fn spec(workspace: &Path, program: &str, argv: &[&str]) -> BoxSpec {
         sockets: Vec::new(),
         network: bartizan_sandbox::Reach::Captured,
         inner_boxes: false,
+        keep_home: false,
         never_visible: Vec::new(),
         limits: Limits::ordinary(),
         user: "agent".into(),

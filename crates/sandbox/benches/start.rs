@@ -132,6 +132,7 @@ fn spec(workspace: &Path) -> BoxSpec {
         sockets: Vec::new(),
         network: bartizan_sandbox::Reach::Captured,
         inner_boxes: false,
+        keep_home: false,
         never_visible: Vec::new(),
         limits: Limits::ordinary(),
         user: "agent".into(),

@@ -20,6 +20,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         sockets: Vec::new(),
         network: bartizan_sandbox::Reach::Captured,
         inner_boxes: false,
+        keep_home: false,
         never_visible: Vec::new(),
         limits: Limits::ordinary(),
         user: "agent".into(),

@@ -274,11 +274,8 @@ impl<'a> Builder<'a> {
                 let at = rustix::fs::open(path.as_c_str(), PATH_ONLY, Mode::empty())?;
                 sys::mount_attributes(at.as_fd(), false, crate::op::RDONLY, None)
             }
-            Op::HoldUpper { path } => {
-                let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-                let upper = rustix::fs::open(path.as_c_str(), flags, Mode::empty())?;
-                self.hand(Tag::Upper, upper)
-            }
+            Op::HoldUpper { path } => self.hand_directory(Tag::Upper, path),
+            Op::HoldHome { path } => self.hand_directory(Tag::Home, path),
             Op::HoldNamespaces => {
                 let flags = OFlags::RDONLY | OFlags::CLOEXEC;
                 let user = rustix::fs::open(c"/proc/self/ns/user", flags, Mode::empty())?;
@@ -353,6 +350,12 @@ impl<'a> Builder<'a> {
             rustix::termios::Winsize { ws_row: rows, ws_col: cols, ws_xpixel: 0, ws_ypixel: 0 };
         rustix::termios::tcsetwinsize(&master, size)?;
         self.hand(Tag::Terminal, master)
+    }
+
+    fn hand_directory(&mut self, tag: Tag, path: &CStr) -> Result<(), Errno> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let directory = rustix::fs::open(path, flags, Mode::empty())?;
+        self.hand(tag, directory)
     }
 
     fn hand(&mut self, tag: Tag, fd: OwnedFd) -> Result<(), Errno> {

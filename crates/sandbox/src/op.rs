@@ -82,6 +82,10 @@ pub(crate) enum Op {
     HoldUpper {
         path: CString,
     },
+    /// Keeps hold of the home directory, for the supervisor to read when the box has ended.
+    HoldHome {
+        path: CString,
+    },
     /// Keeps hold of this box's user and mount namespaces, for narrower boxes in its view.
     HoldNamespaces,
     SealRoot,
@@ -159,6 +163,7 @@ pub(crate) enum Tag {
     Questions = 8,
     UserNamespace = 9,
     MountNamespace = 10,
+    Home = 11,
 }
 
 /// A bind of something into the view.
@@ -209,6 +214,7 @@ impl Op {
             | Self::ReadOnly { .. }
             | Self::Pts
             | Self::HoldUpper { .. }
+            | Self::HoldHome { .. }
             | Self::Mask { .. }
             | Self::SealRoot
             | Self::Pivot => Mechanism::Mounts,
@@ -261,6 +267,7 @@ impl fmt::Display for Op {
             Self::Pts => f.write_str("pts /dev/pts"),
             Self::Terminal { rows, cols } => write!(f, "terminal {rows}x{cols}"),
             Self::HoldUpper { path } => write!(f, "hold upper /{}", text(path)),
+            Self::HoldHome { path } => write!(f, "hold home /{}", text(path)),
             Self::SealRoot => f.write_str("root read-only"),
             Self::Pivot => f.write_str("pivot, old root gone"),
             Self::SessionKeyring => f.write_str("new session keyring"),

@@ -2,7 +2,7 @@
 use crate::error::PlanError;
 use crate::host::{HostFacts, Kind, Obstacle, PathFact};
 use crate::linux::cgroup::Place as Group;
-use crate::linux::mounts::{Place, View};
+use crate::linux::mounts::{self, Place, View};
 use crate::linux::{landlock, limits, network, seccomp};
 use crate::op::{Bind, Op, Resource, Source};
 use crate::spec::{Access, BoxSpec, Limits, Reach, Stdio, SyntheticFile, WorkspaceMode};
@@ -57,13 +57,16 @@ impl Plan {
         let (uid, gid) = inner_ids(facts);
         let mut ops = identity(facts, uid, gid);
         ops.extend(network::ops(spec.network, facts.ipv6));
-        let (mounts, rules) = view.build(spec.limits.scratch_bytes)?;
-        ops.extend(mounts);
+        let (mounting, rules) = view.build(spec.limits.scratch_bytes)?;
+        ops.extend(mounting);
         if spec.stdio.wants_pty() {
             ops.push(Op::Terminal { rows: spec.stdio.size.rows, cols: spec.stdio.size.cols });
         }
         if spec.inner_boxes {
             ops.push(Op::HoldNamespaces);
+        }
+        if spec.keep_home {
+            ops.push(Op::HoldHome { path: mounts::relative(&spec.home) });
         }
         ops.extend([Op::SealRoot, Op::Pivot, Op::SessionKeyring]);
         ops.extend(limits::ops(&spec.limits, facts));
@@ -108,7 +111,7 @@ impl Plan {
     pub fn within(spec: &BoxSpec, facts: &HostFacts, around: u64) -> Result<Self, PlanError> {
         let overlay = matches!(spec.workspace_mode, WorkspaceMode::Overlay { .. });
         let workspace_mode = if overlay { WorkspaceMode::Direct } else { spec.workspace_mode };
-        let spec = BoxSpec { workspace_mode, inner_boxes: false, ..spec.clone() };
+        let spec = BoxSpec { workspace_mode, inner_boxes: false, keep_home: false, ..spec.clone() };
         // The write-back gate of the box around judges what is written here.
         let mut plan = Self::with_pins(&spec, facts, &[])?;
         let (uid, gid) = inner_ids(facts);

@@ -25,6 +25,9 @@ pub struct Running {
     pub capture: Capture,
     /// The overlay's upper directory, when the workspace is one; stays readable after the box has ended.
     pub upper: Option<OwnedFd>,
+    /// The box's home directory, when the specification asked to keep it; stays readable after the box has ended. What
+    /// it holds is the program's work: follow no link in it, and cross onto no other file system.
+    pub home: Option<OwnedFd>,
     /// The host's workspace directory, as it was bound.
     pub workspace: OwnedFd,
     /// What the kernel enforces.
@@ -33,7 +36,7 @@ pub struct Running {
     pub life: Life,
     /// Leads narrower boxes into this one's view, if the specification asked for that.
     pub foothold: Option<Foothold>,
-    /// What the box has on the host's disk (tier B). It holds what `upper` shows: drop it last.
+    /// What the box has on the host's disk (tier B). It holds what `upper` and `home` show: drop it last.
     pub folder: Option<Folder>,
 }
 

@@ -268,15 +268,16 @@ fn finish(
     }
     let report = status::report(plan, redirect);
     life.watch(plan);
-    let Held { upper, user, mounts } = held;
+    let Held { upper, home, user, mounts } = held;
     let foothold = user.zip(mounts).map(|(user, mounts)| Foothold { user, mounts });
-    Ok(Running { stdio, capture, upper, workspace, report, life, foothold, folder: None })
+    Ok(Running { stdio, capture, upper, home, workspace, report, life, foothold, folder: None })
 }
 
 /// What a new box hands over besides sockets and its terminal.
 #[derive(Default)]
 struct Held {
     upper: Option<OwnedFd>,
+    home: Option<OwnedFd>,
     user: Option<OwnedFd>,
     mounts: Option<OwnedFd>,
 }
@@ -284,6 +285,7 @@ struct Held {
 fn sort(tag: u8, fd: OwnedFd, capture: &mut Capture, held: &mut Held, stdio: &mut StdioEnds) {
     match tag {
         t if t == Tag::Upper as u8 => held.upper = Some(fd),
+        t if t == Tag::Home as u8 => held.home = Some(fd),
         t if t == Tag::UserNamespace as u8 => held.user = Some(fd),
         t if t == Tag::MountNamespace as u8 => held.mounts = Some(fd),
         t if t == Tag::Terminal as u8 => stdio.pty = Some(fd),

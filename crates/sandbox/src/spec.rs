@@ -33,6 +33,9 @@ pub struct BoxSpec {
     pub network: Reach,
     /// Whether narrower boxes may be made in this one's view later; see [`spawn_within`](crate::spawn_within).
     pub inner_boxes: bool,
+    /// Whether the supervisor keeps hold of the home directory, to read it after the end; see
+    /// [`Running::home`](crate::Running::home).
+    pub keep_home: bool,
     /// Host directories that no workspace and no readable path may contain or lie in: our state, our configuration.
     pub never_visible: Vec<PathBuf>,
     /// Resource limits.
@@ -58,6 +61,7 @@ impl fmt::Debug for BoxSpec {
             .field("sockets", &self.sockets)
             .field("network", &self.network)
             .field("inner_boxes", &self.inner_boxes)
+            .field("keep_home", &self.keep_home)
             .field("never_visible", &self.never_visible)
             .field("limits", &self.limits)
             .field("user", &self.user)

@@ -11,6 +11,7 @@ pub(crate) mod way_out;
 
 use crate::app::Gate;
 use crate::cli::{Global, RunArgs, exit};
+use crate::client::kept::Kept;
 use crate::client::{Client, claude_code};
 use crate::cmd::secret;
 use crate::config::{self, Config, Network, Places, Purpose, Rest};
@@ -194,7 +195,8 @@ impl Run {
             not_started(&format!("cannot tell where bartizan itself is: {error}"))
         })?;
         let hook_socket = self.keep.join("hook.sock");
-        let outfit = self.client.map(|client| self.outfit(client, &bartizan)).transpose()?;
+        let mut outfit = self.client.map(|client| self.outfit(client, &bartizan)).transpose()?;
+        let kept = outfit.as_mut().map(|outfit| self.kept(outfit)).transpose()?;
         let hook = outfit.as_ref().map(|_| listen(&hook_socket)).transpose()?;
         let command_socket = self.command_socket();
         let hidden = Hidden {
@@ -234,6 +236,7 @@ impl Run {
             streams: Streams::Terminal,
             hook,
             calls: Arc::clone(&self.conversation.calls),
+            kept,
             home: Home {
                 session: self.caller.seat().session.to_string(),
                 keep: self.keep.clone(),
@@ -307,6 +310,15 @@ impl Run {
             })
             .map_err(|error| not_started(&error.to_string())),
         }
+    }
+
+    /// Lays earlier conversations in, and says where this one will be kept.
+    fn kept(&self, outfit: &mut crate::client::Outfit) -> Result<Kept, Failure> {
+        let kept = Kept::of(&self.places.state, &self.around.workspace);
+        let earlier = kept.files(&self.around.home);
+        let failed = |error| Failure::file("read conversations in", kept.folder(), &error);
+        outfit.files.extend(earlier.map_err(failed)?);
+        Ok(kept)
     }
 
     /// Removes the session's folder when it holds nothing that a person may still want.

@@ -6,6 +6,7 @@ pub(crate) mod progress;
 pub(crate) mod terminal;
 
 use crate::app::Gate;
+use crate::client::kept::Kept;
 use crate::config::Network;
 use crate::doors::calls::Calls;
 use crate::doors::commands::Commands;
@@ -57,6 +58,8 @@ pub(crate) struct BoxRun {
     pub(crate) hook: Option<UnixListener>,
     /// The session's calls, for its hooks.
     pub(crate) calls: Arc<Calls>,
+    /// Keeps its client's conversations, if it has a client.
+    pub(crate) kept: Option<Kept>,
     /// Makes boxes for the commands of narrower subagents, and hears of them.
     pub(crate) commands: Option<(Arc<Commands>, std::os::unix::net::UnixListener)>,
     /// Leads its changes home.
@@ -172,7 +175,7 @@ fn weaker(report: &Enforcement) -> String {
 
 impl BoxRun {
     async fn attend(mut self, running: Running, since: SystemTime) -> (Outcome, RunReport) {
-        let Running { stdio, capture, upper, workspace, report, mut life, foothold, folder } =
+        let Running { stdio, capture, upper, home, workspace, report, mut life, foothold, folder } =
             running;
         let served = self.serve(capture);
         // In tier B the layer is empty until the box has ended, so there is nothing to keep.
@@ -229,6 +232,10 @@ impl BoxRun {
             Some(upper) => Some(self.bring_home(&upper, &workspace, since, keeper).await),
             None => None,
         };
+        if let (Ok(_), Some(kept), Some(home)) = (&exit, &self.kept, home) {
+            // Like the records of the changes: without room for this one the outcome has none either.
+            drop(self.gate.pipeline().note(&self.caller, Event::Client, kept.keep(&home).about()));
+        }
         drop(folder);
         let outcome = outcome(exit.as_ref().ok(), changes.as_ref(), spout.is_over());
         let spilt = spout.is_over();

@@ -21,6 +21,7 @@ mod model_door;
 mod parallel;
 mod plain_box;
 mod profiles;
+mod resume;
 mod servers;
 mod support;
 mod tier_b;

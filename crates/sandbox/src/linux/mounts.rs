@@ -419,7 +419,8 @@ impl Build {
     }
 }
 
-fn relative(path: &Path) -> CString {
+/// A path as acts name it: from the new root.
+pub(crate) fn relative(path: &Path) -> CString {
     c_path(path.strip_prefix("/").unwrap_or(path))
 }
 

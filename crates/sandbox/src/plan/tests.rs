@@ -85,6 +85,7 @@ fn spec() -> BoxSpec {
         }],
         network: Reach::Captured,
         inner_boxes: false,
+        keep_home: false,
         never_visible: vec!["/home/ada/.local/state/bartizan".into()],
         limits: Limits { wall: Some(Duration::from_mins(10)), ..Limits::ordinary() },
         user: "ada".into(),

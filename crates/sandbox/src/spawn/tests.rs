@@ -21,6 +21,7 @@ fn plan(workspace: &std::path::Path, script: &str) -> Plan {
         sockets: Vec::new(),
         network: crate::spec::Reach::Captured,
         inner_boxes: false,
+        keep_home: false,
         never_visible: Vec::new(),
         limits: Limits::ordinary(),
         user: "agent".into(),

@@ -64,8 +64,10 @@ pub(crate) fn start(
     behalf::serve(clerk).map_err(supervisor("starting the thread that acts for the box"))?;
     let report = report::report(spec, facts, &layout);
     let (life, upper) = made.attach(life, spec, facts, &folder)?;
+    let home = spec.keep_home.then(|| copy::open_directory(&folder.path().join("home")));
+    let home = home.transpose().map_err(supervisor("opening the box's home directory"))?;
     let (capture, folder) = (net.capture, Some(folder));
-    Ok(Running { stdio, capture, upper, workspace, report, life, foothold: None, folder })
+    Ok(Running { stdio, capture, upper, home, workspace, report, life, foothold: None, folder })
 }
 
 /// Lays out what the keeper and the program need, and clones.

@@ -55,6 +55,7 @@ impl Place {
             sockets: Vec::new(),
             network: bartizan_sandbox::Reach::Captured,
             inner_boxes: false,
+            keep_home: false,
             never_visible: vec![self.path("state")],
             limits: Limits {
                 memory_bytes: 512 << 20,

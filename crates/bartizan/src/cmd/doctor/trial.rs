@@ -88,6 +88,7 @@ fn specify(workspace: &Path) -> BoxSpec {
         sockets: Vec::new(),
         network: bartizan_sandbox::Reach::Captured,
         inner_boxes: false,
+        keep_home: false,
         never_visible: Vec::new(),
         limits: Limits { wall: Some(Duration::from_secs(20)), ..Limits::ordinary() },
         user: "agent".to_owned(),

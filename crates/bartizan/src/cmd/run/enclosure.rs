@@ -28,6 +28,7 @@ pub(crate) fn specify(
     let mut sockets = Vec::new();
     let mut readable = around.readable(program);
     readable.extend(settings.readable.iter().cloned());
+    let has_client = outfit.is_some();
     if let Some(outfit) = outfit {
         readable.push(hidden.bartizan.to_path_buf());
         sockets.push(BoundSocket {
@@ -65,6 +66,7 @@ pub(crate) fn specify(
             Network::Model | Network::Gated => Reach::Captured,
         },
         inner_boxes: hidden.command_socket.is_some(),
+        keep_home: has_client,
         never_visible: vec![hidden.state.to_path_buf(), hidden.config.to_path_buf()],
         limits: limits(settings),
         user: USER.to_owned(),
@@ -117,6 +119,7 @@ pub(crate) fn narrower(
     };
     spec.stdio = Stdio::piped();
     spec.inner_boxes = false;
+    spec.keep_home = false;
     spec.cwd = spec.workspace.clone();
     spec
 }

@@ -119,6 +119,7 @@ impl Boxes {
             synthetic: Vec::new(),
             sockets: Vec::new(),
             inner_boxes: false,
+            keep_home: false,
             network: match command.network() {
                 Network::Gated => Reach::Captured,
                 Network::None => Reach::Loopback,
