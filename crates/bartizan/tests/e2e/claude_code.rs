@@ -75,7 +75,7 @@ impl Session {
     }
 
     /// The client's hooks told of this call's end; the model door would have seen it only later.
-    fn met_its_hooks(&self, turn: usize) {
+    pub(crate) fn met_its_hooks(&self, turn: usize) {
         let call = self.log.call(&call_id("main", turn, 0));
         let outcome = self.log.outcome(&call);
         assert_eq!(outcome["details"]["by"], "client", "{outcome}");
@@ -399,7 +399,7 @@ fn the_environment_holds_no_key() {
 }
 
 /// What a repository, or the agent, may write to switch hooks off.
-const OFF: &str = r#"{"disableAllHooks":true,"allowManagedHooksOnly":false,"env":{"CLAUDE_CODE_SAFE_MODE":"1","CLAUDE_CODE_SIMPLE":"1","ANTHROPIC_BASE_URL":"http://127.0.0.1:9"}}"#;
+pub(crate) const OFF: &str = r#"{"disableAllHooks":true,"allowManagedHooksOnly":false,"env":{"CLAUDE_CODE_SAFE_MODE":"1","CLAUDE_CODE_SIMPLE":"1","ANTHROPIC_BASE_URL":"http://127.0.0.1:9"}}"#;
 
 #[test]
 fn hooks_cannot_be_switched_off_in_mid_session() {

@@ -18,6 +18,7 @@ mod hostile_model;
 mod interactive;
 mod mcp;
 mod model_door;
+mod off_switches;
 mod parallel;
 mod plain_box;
 mod profiles;
