@@ -98,6 +98,8 @@ events! {
     Pending = "pending",
     /// The policy in force changed, or was loaded.
     PolicyChange = "policy_change",
+    /// The oldest records were taken off the log.
+    Prune = "prune",
     /// A call was refused.
     Refusal = "refusal",
     /// A secret was about to be used.

@@ -1,10 +1,12 @@
 //! What does the log say? Its records, line by line, as they were hashed.
 use crate::StoreError;
-use crate::database;
+use crate::base::Base;
+use crate::database::{self, Head};
 use crate::digest::Digest;
 use crate::dir::StateDir;
 use crate::entry::Event;
-use crate::note::PublicKey;
+use crate::merkle::Frontier;
+use crate::note::{Checkpoint, PublicKey};
 use rusqlite::types::Value as Sql;
 use rusqlite::{Connection, OptionalExtension as _, Row};
 use std::fmt;
@@ -28,6 +30,28 @@ pub struct Filter {
     pub text: Option<String>,
     /// At this place on the log or after it.
     pub from_seq: Option<u64>,
+}
+
+/// Where an export begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Start {
+    /// With the record at this place, or with one before it from which on the part can be verified.
+    At(u64),
+    /// Behind the record at this place, which the reader has: as the continuation of a part.
+    After(u64),
+}
+
+/// What a log has to say of a checkpoint that was kept elsewhere.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Covers {
+    /// It has fewer records than were signed: its end was cut off.
+    Beyond,
+    /// Its records are not those that were signed.
+    Other,
+    /// The records that would show it were pruned.
+    Pruned,
+    /// It was that log.
+    Same,
 }
 
 /// A record as it stands on the log.
@@ -96,35 +120,84 @@ impl Reader {
         }
     }
 
-    /// Writes the whole log so that it can be verified elsewhere: each record on its line, and after the last record that
-    /// a checkpoint covers a line `{"checkpoint":"…"}`. Give the public key by another way.
-    pub fn export(&self, out: &mut dyn Write) -> Result<(), ExportError> {
+    /// Writes the log so that it can be verified elsewhere: each record on its line, and after the last record that a
+    /// checkpoint covers a line `{"checkpoint":"…"}`. A part that does not begin with the first record says on a line
+    /// `{"base":{…}}` where it begins. Gives the place of the next record. Give the public key by another way.
+    pub fn export(&self, start: Start, out: &mut dyn Write) -> Result<u64, ExportError> {
         let db = self.lock();
         let read = |error| ExportError::Store(database::explain(&self.path, &error));
         let snapshot = db.unchecked_transaction().map_err(read)?;
-        let mut records =
-            snapshot.prepare("SELECT seq, record FROM records ORDER BY seq").map_err(read)?;
-        let mut notes =
-            snapshot.prepare("SELECT size, note FROM checkpoints ORDER BY size").map_err(read)?;
-        let mut records = records.query([]).map_err(read)?;
-        let mut notes = notes.query([]).map_err(read)?;
+        let (base, mut next) = match start {
+            Start::At(seq) => {
+                let base = Base::before(&snapshot, seq).map_err(read)?;
+                let first = base.as_ref().map_or(0, |base| base.tree.size());
+                (base, first)
+            }
+            Start::After(seq) => (None, seq.saturating_add(1)),
+        };
+        if let Some(base) = base {
+            writeln!(out, "{}", base.line())?;
+        }
+        let mut records = snapshot
+            .prepare("SELECT seq, record FROM records WHERE seq >= ?1 ORDER BY seq")
+            .map_err(read)?;
+        let mut notes = snapshot
+            .prepare("SELECT size, note FROM checkpoints WHERE size >= ?1 ORDER BY size")
+            .map_err(read)?;
+        let mut records = records.query([next]).map_err(read)?;
+        let mut notes = notes.query([next.max(1)]).map_err(read)?;
         let mut note = next_note(&mut notes).map_err(read)?;
-        while let Some(row) = records.next().map_err(read)? {
-            let seq: u64 = row.get(0).map_err(read)?;
-            let record = row.get_ref(1).map_err(read)?;
-            out.write_all(record.as_bytes().unwrap_or_default())?;
-            out.write_all(b"\n")?;
-            while let Some((_, text)) = note.take_if(|(size, _)| *size <= seq + 1) {
+        loop {
+            // Those of more records than there are stay for the end: they are evidence that it was cut off.
+            while let Some((_, text)) = note.take_if(|(size, _)| *size <= next) {
                 writeln!(out, "{}", serde_json::json!({ "checkpoint": text }))?;
                 note = next_note(&mut notes).map_err(read)?;
             }
+            let Some(row) = records.next().map_err(read)? else { break };
+            next = row.get::<_, u64>(0).map_err(read)?.saturating_add(1);
+            out.write_all(row.get_ref(1).map_err(read)?.as_bytes().unwrap_or_default())?;
+            out.write_all(b"\n")?;
         }
-        // Checkpoints of more than there is are evidence of a cut-off end.
         while let Some((_, text)) = note {
             writeln!(out, "{}", serde_json::json!({ "checkpoint": text }))?;
             note = next_note(&mut notes).map_err(read)?;
         }
-        Ok(out.flush()?)
+        out.flush()?;
+        Ok(next)
+    }
+
+    /// The first record that is at hand: 0, unless those before it were pruned.
+    pub fn begins(&self) -> Result<u64, StoreError> {
+        self.read(|db| Ok(Base::of_log(db)?.map_or(0, |base| base.tree.size())))
+    }
+
+    /// The hash of the record at this place, as it is stored; `None` when there is none (any more).
+    pub fn leaf(&self, seq: u64) -> Result<Option<Digest>, StoreError> {
+        let sql = "SELECT leaf FROM records WHERE seq = ?1";
+        let read = |row: &Row<'_>| Ok(Digest::try_from(row.get_ref(0)?.as_bytes()?).ok());
+        Ok(self.read(|db| db.query_row(sql, [seq], read).optional())?.flatten())
+    }
+
+    /// Whether the log was once the one that this checkpoint signs.
+    pub fn covers(&self, signed: &Checkpoint) -> Result<Covers, StoreError> {
+        self.read(|db| {
+            if signed.size > Head::read(db)?.tree.size() {
+                return Ok(Covers::Beyond);
+            }
+            if signed.size < Base::of_log(db)?.map_or(0, |base| base.tree.size()) {
+                return Ok(Covers::Pruned);
+            }
+            let mut tree =
+                Base::before(db, signed.size)?.map_or_else(Frontier::empty, |base| base.tree);
+            let sql = "SELECT leaf FROM records WHERE seq >= ?1 AND seq < ?2 ORDER BY seq";
+            let mut leaves = db.prepare_cached(sql)?;
+            let mut leaves = leaves.query([tree.size(), signed.size])?;
+            while let Some(row) = leaves.next()? {
+                tree.push(Digest::try_from(row.get_ref(0)?.as_bytes()?).unwrap_or(Digest::ZERO));
+            }
+            let same = (tree.size(), tree.root()) == (signed.size, signed.root);
+            Ok(if same { Covers::Same } else { Covers::Other })
+        })
     }
 
     /// The public key that lies beside the database.

@@ -19,6 +19,7 @@
 //! Time stamps are the host's clock. The records' form is in `docs/audit-record.md`.
 #![forbid(unsafe_code)]
 
+mod base;
 mod clock;
 mod database;
 mod desk;
@@ -42,6 +43,7 @@ mod tokens;
 pub mod verify;
 mod writer;
 
+pub use base::Pruned;
 pub use desk::{
     Answer, Answered, ApprovalKey, Consumed, Desk, Endorsement, Given, NewQuestion, Question,
     QuestionFilter, QuestionState, Verdict,
@@ -50,7 +52,7 @@ pub use digest::{BadDigest, Digest};
 pub use effects::{Begun, Effect, EffectEnd, EffectState, NewEffect, Resolution};
 pub use entry::{Entry, Event, MAX_RECORD_BYTES, UnknownEvent};
 pub use error::StoreError;
-pub use export::{ExportError, Filter, Reader, Record};
+pub use export::{Covers, ExportError, Filter, Reader, Record, Start};
 pub use leases::Lease;
 pub use ledger::{Durability, Ledger, LedgerError, Receipt};
 pub use note::{Checkpoint, NoteError, PublicKey};

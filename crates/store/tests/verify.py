@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """A second verifier for exported audit logs, written from docs/audit-record.md with the standard library alone.
 
-usage: verify.py LOG.jsonl VKEY
-exit:  0 whole, 1 broken, 3 whole with an unanchored end
+usage: verify.py LOG.jsonl VKEY [--from SEQ] [CHECKPOINT-KEPT-ELSEWHERE...]
+exit:  0 whole, 1 broken, 2 cut off at the end, 3 whole with an unanchored end
 """
 import base64
 import hashlib
@@ -82,6 +82,7 @@ class Log:
         assert key[0] == 1 and sha(self.origin.encode(), b"\n", key)[:4] == self.key_id, "bad key"
         self.key = key[1:]
         self.size, self.last, self.peaks, self.anchored, self.notes = 0, bytes(32), [], 0, 0
+        self.begins, self.pruned, self.most, self.kept = 0, 0, 0, {}
 
     def root(self):
         peaks = list(self.peaks)
@@ -98,39 +99,91 @@ class Log:
         assert record["v"] == 1 and record["seq"] == self.size, "missing or moved"
         assert record["prev"] == self.last.hex(), "does not hang on the record before it"
         assert self.origin.endswith("/" + record["log_id"]), "of another log"
+        if record["event"] == "prune":
+            self.pruned = max(self.pruned, min(record["to"], self.size))
         node = self.last = sha(b"\0", line)
         rest = self.size
         while rest & 1:
             node, rest = sha(b"\1", self.peaks.pop(), node), rest >> 1
         self.peaks.append(node)
         self.size += 1
+        self.hold()
+
+    def hold(self):
+        """The log is the one that was kept elsewhere, at the sizes that were."""
+        assert self.kept.get(self.size, self.root()) == self.root(), "not the log that was kept elsewhere"
+
+    def keep(self, note):
+        size, root = self.open(note)
+        assert self.kept.setdefault(size, root) == root, "two logs of one size were signed"
+        self.most = max(self.most, size)
+
+    def base(self, base):
+        size, root = self.open(base["checkpoint"])
+        tree = bytes.fromhex(base["frontier"])
+        peaks, last = [tree[at : at + 32] for at in range(0, len(tree), 32)], bytes.fromhex(base["leaf"])
+        if self.size:
+            assert (size, peaks, last) == (self.size, self.peaks, self.last), "a part that belongs elsewhere"
+            return
+        assert len(tree) == 32 * size.bit_count() and len(last) == 32, "no such tree"
+        self.size, self.peaks, self.last = size, peaks, last
+        self.begins = self.anchored = size
+        assert root == self.root(), "not the tree that was signed"
+        self.hold()
 
     def checkpoint(self, note):
+        size, root = self.open(note)
+        self.most = max(self.most, size)
+        if size > self.size:
+            return
+        assert (size, root) == (self.size, self.root()), "not what was signed"
+        self.anchored, self.notes = self.size, self.notes + 1
+
+    def open(self, note):
         text, signatures = note.rsplit("\n\n", 1)
         origin, size, root = text.split("\n")[:3]
         assert origin == self.origin, "a checkpoint of another log"
-        assert int(size) == self.size and base64.b64decode(root) == self.root(), "not what was signed"
         mark, name, value = signatures.strip().split(" ")
         value = base64.b64decode(value)
         assert mark == "\u2014" and name == self.origin and value[:4] == self.key_id, "not signed by the key"
         assert signed(self.key, (text + "\n").encode(), value[4:]), "the signature does not verify"
-        self.anchored, self.notes = self.size, self.notes + 1
+        return int(size), base64.b64decode(root)
+
+
+def replay(log, file):
+    for line in file:
+        try:
+            assert line.endswith(b"\n"), "cut off"
+            line = line[:-1]
+            if line.startswith(b'{"checkpoint":'):
+                log.checkpoint(json.loads(line)["checkpoint"])
+            elif line.startswith(b'{"base":'):
+                log.base(json.loads(line)["base"])
+            else:
+                log.record(line)
+        except (AssertionError, ValueError, KeyError, TypeError) as error:
+            return f"broken at record {log.size}: {error}"
+    return None
 
 
 def main():
-    log = Log(sys.argv[2])
-    with open(sys.argv[1], "rb") as file:
-        for line in file:
-            try:
-                assert line.endswith(b"\n"), "cut off"
-                line = line[:-1]
-                if line.startswith(b'{"checkpoint":'):
-                    log.checkpoint(json.loads(line)["checkpoint"])
-                else:
-                    log.record(line)
-            except (AssertionError, ValueError, KeyError, TypeError) as error:
-                print(f"broken at record {log.size}: {error}")
-                return 1
+    path, vkey, *rest = sys.argv[1:]
+    log, first = Log(vkey), 0
+    if rest[:1] == ["--from"]:
+        first, rest = int(rest[1]), rest[2:]
+    for anchor in rest:
+        with open(anchor, encoding="utf-8") as file:
+            log.keep(file.read())
+    with open(path, "rb") as file:
+        broken = replay(log, file)
+    if not broken and log.begins > max(first, log.pruned):
+        broken = f"broken: the records before {log.begins} are missing"
+    if broken:
+        print(broken)
+        return 1
+    if log.most > log.size:
+        print(f"cut off: {log.most} records were signed, {log.size} are here")
+        return 2
     bare = log.size - log.anchored
     print(f"whole: {log.size} records, root {log.root().hex()}, {log.notes} checkpoints, {bare} unanchored")
     return 3 if bare else 0

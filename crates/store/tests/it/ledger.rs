@@ -244,10 +244,11 @@ fn an_export_is_verified_elsewhere_and_a_cut_off_one_is_not_taken_for_whole() {
     let dir = log_of(200);
     let store = Store::open(dir.path()).unwrap();
     let mut out = Vec::new();
-    store.reader().export(&mut out).unwrap();
+    store.reader().export(bartizan_store::Start::At(0), &mut out).unwrap();
     let trust = Trust {
         key: Some(store.public_key().clone()),
         anchors: vec![store.checkpoint().unwrap().unwrap()],
+        ..Trust::default()
     };
     let report = verify::lines(out.as_slice(), &trust).unwrap();
     assert_eq!((report.records, report.verdict()), (200, Verdict::Whole));

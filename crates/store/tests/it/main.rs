@@ -11,6 +11,7 @@ mod crash;
 mod desk;
 mod dirs;
 mod ledger;
+mod prune;
 mod second;
 mod sessions;
 mod tamper;
