@@ -1,5 +1,10 @@
 //! What happened, and can the log be believed? Reads records; never writes one.
 
+mod anchor;
+mod export;
+mod ocsf;
+mod prune;
+
 use super::Desk;
 use super::clock::{date, now_ms};
 use crate::cli::{
@@ -9,7 +14,7 @@ use crate::config::units;
 use crate::report::{Failure, Paint, Problem, plain, safe};
 use bartizan_scan::display_line;
 use bartizan_store::verify::{self, Integrity, Report, Trust, Verdict};
-use bartizan_store::{Event, ExportError, Filter, PublicKey, Reader, Record};
+use bartizan_store::{Event, Filter, PublicKey, Reader, Record};
 use serde_json::{Value, json};
 use std::fs::File;
 use std::io::{self, BufReader, Read};
@@ -28,7 +33,9 @@ pub(super) fn run(command: &AuditCommand, desk: &mut Desk<'_>) -> Result<u8, Fai
         AuditCommand::Show(args) => show(args, desk),
         AuditCommand::Tail(args) => tail(args, desk),
         AuditCommand::Verify(args) => verify(args, desk),
-        AuditCommand::Export => export(desk),
+        AuditCommand::Export(args) => export::run(args, desk),
+        AuditCommand::Anchor(args) => anchor::run(args, desk),
+        AuditCommand::Prune(args) => prune::run(args, desk),
     }
 }
 
@@ -128,17 +135,8 @@ fn tail(args: &AuditTailArgs, desk: &mut Desk<'_>) -> Result<u8, Failure> {
     }
 }
 
-fn export(desk: &mut Desk<'_>) -> Result<u8, Failure> {
-    let Some(reader) = open(desk)? else { return Ok(exit::DONE) };
-    reader.export(desk.voice.out()).map_err(|error| match error {
-        ExportError::Store(error) => Failure::from(error),
-        ExportError::Write(error) => Failure::from(error),
-    })?;
-    Ok(exit::DONE)
-}
-
 fn verify(args: &AuditVerifyArgs, desk: &mut Desk<'_>) -> Result<u8, Failure> {
-    let mut trust = Trust::default();
+    let mut trust = Trust { from: args.from, ..Trust::default() };
     if let Some(text) = &args.key {
         let key: PublicKey = text
             .trim()
@@ -198,6 +196,20 @@ fn describe(desk: &mut Desk<'_>, report: &Report, verdict: Verdict) -> io::Resul
     let told = &report.completeness;
     writeln!(desk.voice.out(), "root         sha256:{}", report.root)?;
     writeln!(desk.voice.out(), "checkpoints  {}", told.checkpoints)?;
+    if told.begins > 0 {
+        writeln!(
+            desk.voice.out(),
+            "begins       at record {}: what was before is not here",
+            told.begins
+        )?;
+    }
+    if told.early_anchors > 0 {
+        let many = told.early_anchors;
+        writeln!(
+            desk.voice.out(),
+            "anchors      {many} are of records before that, and show nothing"
+        )?;
+    }
     if told.unanchored > 0 {
         writeln!(desk.voice.out(), "unsigned     {} records at the end", told.unanchored)?;
     }
@@ -222,7 +234,11 @@ fn describe(desk: &mut Desk<'_>, report: &Report, verdict: Verdict) -> io::Resul
         writeln!(desk.voice.out(), "clock        record {seq} is older than the one before it")?;
     }
     if told.key_from_log {
-        desk.voice.say("  hint: the key came from beside the log; keep it elsewhere and give it with --key, and checkpoints with --anchor")?;
+        let key = Reader::open(&desk.places.state).and_then(|reader| reader.public_key());
+        if let Ok(key) = key {
+            writeln!(desk.voice.out(), "key          {key}")?;
+        }
+        desk.voice.say("  hint: the key came from beside the log; keep it elsewhere and give it with --key, and checkpoints (`bartizan audit anchor`) with --anchor")?;
     }
     Ok(())
 }

@@ -15,11 +15,14 @@ impl Log {
         Self(listed.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect())
     }
 
-    /// Asserts that the log is whole, by the program's own word.
+    /// Asserts that the log is whole, by the program's own word, and that its records are what is published of them.
     pub(crate) fn is_whole(&self, project: &Project) {
         let verified = project.bartizan(&["audit", "verify"]).finish();
         assert_eq!(verified.status.code(), Some(0), "{verified:?}");
         assert!(!self.0.is_empty());
+        for record in &self.0 {
+            super::schema::check(record).unwrap();
+        }
     }
 
     /// All records of an event for which `test` holds.

@@ -1,6 +1,10 @@
 //! Does the command line keep its promises? Through the binary: exit codes, streams, and what a person reads.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "the helpers of tests fail as tests do")]
 
+mod audit;
+#[path = "../e2e/support/schema.rs"]
+mod schema;
+
 use bartizan_store::{
     Answer, Desk, Digest, Durability, Entry, Event, Ledger, NewQuestion, Question, Store, Verdict,
 };
