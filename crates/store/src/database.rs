@@ -35,6 +35,7 @@ pub(crate) fn open_writer(dir: &StateDir, log_id: &str) -> Result<Connection, St
         transaction.execute_batch(crate::effects::TABLE)?;
         transaction.execute_batch(crate::pins::TABLE)?;
         transaction.execute_batch(crate::base::TABLE)?;
+        transaction.execute_batch(crate::standing::TABLE)?;
         transaction.commit()
     };
     set_up().map_err(|error| explain(&path, &error))?;

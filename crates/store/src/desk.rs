@@ -103,6 +103,8 @@ pub struct Question {
     pub expires_ms: u64,
     /// Where it stands now.
     pub state: QuestionState,
+    /// Until when its approval is for every such call; `None` when it is for one.
+    pub until_ms: Option<u64>,
     /// What was answered, in order.
     pub answers: Vec<Answered>,
 }

@@ -38,6 +38,7 @@ mod pins;
 mod questions;
 mod queue;
 mod sessions;
+mod standing;
 mod store;
 mod tokens;
 pub mod verify;

@@ -9,6 +9,7 @@ use crate::digest::{Digest, hex};
 use crate::dir::fill_random;
 use crate::endorsements;
 use crate::entry::{Entry, Event, MAX_RECORD_BYTES, Prepared, check_id};
+use crate::standing;
 use crate::store::Store;
 use crate::writer::Batch;
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
@@ -91,34 +92,7 @@ impl Desk for Store {
     }
 
     fn answer(&self, id: &str, answer: Answer) -> Result<Question, StoreError> {
-        check_answer(&answer)?;
-        let (id, store) = (id.to_owned(), self.public_key().log_id().to_owned());
-        self.work(move |batch| {
-            let id = match complete(batch.transaction, &id)? {
-                Ok(id) => id,
-                Err(refused) => return Ok(Err(refused)),
-            };
-            let question = fetch(batch.transaction, &id)?;
-            if let Err(refused) = check_open(&question, &answer.approver) {
-                return Ok(Err(refused));
-            }
-            let entry = approval(&question, answer.verdict.as_str())
-                .with("approver", answer.approver.as_str())
-                .with("reason", answer.reason.as_str());
-            let prepared = match Prepared::new(entry, &store) {
-                Ok(prepared) => prepared,
-                Err(error) => return Ok(Err(error.into())),
-            };
-            batch.transaction.prepare_cached(INSERT_ANSWER)?.execute(params![
-                id,
-                answer.approver,
-                answer.verdict.as_str(),
-                answer.reason,
-                clock::now_ms(),
-            ])?;
-            let _receipt = batch.append(&prepared)?;
-            fetch(batch.transaction, &id).map(Ok)
-        })
+        self::answer(self, id, answer, None)
     }
 
     fn given(&self, key: &ApprovalKey) -> Result<Given, StoreError> {
@@ -144,6 +118,50 @@ impl Desk for Store {
     }
 }
 
+/// Takes an answer down; a yes that stands for `life_ms` is for every such call until then.
+pub(crate) fn answer(
+    store: &Store,
+    id: &str,
+    answer: Answer,
+    life_ms: Option<u64>,
+) -> Result<Question, StoreError> {
+    check_answer(&answer)?;
+    let (id, log_id) = (id.to_owned(), store.public_key().log_id().to_owned());
+    let until_ms = life_ms.map(|life_ms| clock::now_ms().saturating_add(life_ms));
+    store.work(move |batch| {
+        let id = match complete(batch.transaction, &id)? {
+            Ok(id) => id,
+            Err(refused) => return Ok(Err(refused)),
+        };
+        let question = fetch(batch.transaction, &id)?;
+        if let Err(refused) = check_open(&question, &answer) {
+            return Ok(Err(refused));
+        }
+        let mut entry = approval(&question, answer.verdict.as_str())
+            .with("approver", answer.approver.as_str())
+            .with("reason", answer.reason.as_str());
+        if let Some(until_ms) = until_ms {
+            entry = entry.with("until_ms", until_ms);
+        }
+        let prepared = match Prepared::new(entry, &log_id) {
+            Ok(prepared) => prepared,
+            Err(error) => return Ok(Err(error.into())),
+        };
+        batch.transaction.prepare_cached(INSERT_ANSWER)?.execute(params![
+            id,
+            answer.approver,
+            answer.verdict.as_str(),
+            answer.reason,
+            clock::now_ms(),
+        ])?;
+        if let Some(until_ms) = until_ms {
+            standing::write(batch.transaction, &id, &answer.approver, until_ms)?;
+        }
+        let _receipt = batch.append(&prepared)?;
+        fetch(batch.transaction, &id).map(Ok)
+    })
+}
+
 fn consume(
     batch: &mut Batch<'_>,
     key: ApprovalKey,
@@ -160,13 +178,18 @@ fn consume(
         let given = u32::try_from(approvers.len()).unwrap_or(u32::MAX);
         return Ok(Err(StoreError::NotApproved { given, quorum: question.quorum }));
     }
-    let entry = approval(&question, "use").with("approvers", approvers.clone());
+    let mut entry = approval(&question, "use").with("approvers", approvers.clone());
+    if let Some(until_ms) = question.until_ms {
+        entry = entry.with("until_ms", until_ms);
+    }
     let prepared = match Prepared::new(entry, log_id) {
         Ok(prepared) => prepared,
         Err(error) => return Ok(Err(error.into())),
     };
-    let used = "UPDATE questions SET used_ms = ?2 WHERE id = ?1 AND used_ms IS NULL";
-    batch.transaction.prepare_cached(used)?.execute(params![question.id, clock::now_ms()])?;
+    if question.until_ms.is_none() {
+        let used = "UPDATE questions SET used_ms = ?2 WHERE id = ?1 AND used_ms IS NULL";
+        batch.transaction.prepare_cached(used)?.execute(params![question.id, clock::now_ms()])?;
+    }
     let _receipt = batch.append(&prepared)?;
     Ok(Ok(Consumed { key, question: question.id, approvers }))
 }
@@ -219,8 +242,11 @@ fn check_answer(answer: &Answer) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Whether `approver` may still answer. An approved question may be denied until it is used.
-fn check_open(question: &Question, approver: &str) -> Result<(), StoreError> {
+/// Whether this may still be answered. An approved question may be denied until it is used, and one whose approval
+/// stands also by those who approved it.
+fn check_open(question: &Question, answer: &Answer) -> Result<(), StoreError> {
+    let approver = &answer.approver;
+    let takes_back = question.until_ms.is_some() && answer.verdict == Verdict::Deny;
     let id = question.id.clone();
     match question.state {
         QuestionState::Used => return Err(StoreError::Used { id }),
@@ -230,8 +256,8 @@ fn check_open(question: &Question, approver: &str) -> Result<(), StoreError> {
     if let Some(denial) = question.denial() {
         return Err(denied(question, denial));
     }
-    if question.answers.iter().any(|answer| answer.approver == approver) {
-        return Err(StoreError::AnsweredAlready { id, approver: approver.to_owned() });
+    if !takes_back && question.answers.iter().any(|given| given.approver == *approver) {
+        return Err(StoreError::AnsweredAlready { id, approver: approver.clone() });
     }
     Ok(())
 }
@@ -318,10 +344,15 @@ fn read_question(db: &Connection, row: &Row<'_>) -> rusqlite::Result<Question> {
         asked_ms: row.get(8)?,
         expires_ms: row.get(9)?,
         state: QuestionState::Used,
+        until_ms: None,
         answers,
     };
+    let span = standing::span(db, &question.id, &question.approvers())?;
+    question.until_ms = span.until_ms;
     if used.is_none() {
-        question.state = state_at(clock::now_ms(), &question);
+        let now_ms = clock::now_ms();
+        let lapsed = span.lapses_ms.is_some_and(|lapses_ms| now_ms >= lapses_ms);
+        question.state = if lapsed { QuestionState::Expired } else { state_at(now_ms, &question) };
     }
     Ok(question)
 }
@@ -367,7 +398,10 @@ const SELECT_ANSWERS: &str = "SELECT approver, verdict, reason, answered_ms FROM
 const INSERT_QUESTION: &str = "INSERT INTO questions
     (id, session, agent, tool, digest, policy, quorum, shown, asked_ms, expires_ms)
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
-const INSERT_ANSWER: &str = "INSERT INTO answers (question, approver, verdict, reason, answered_ms) VALUES (?1, ?2, ?3, ?4, ?5)";
+/// An approver's second answer can only be a no that takes a standing yes back.
+const INSERT_ANSWER: &str = "INSERT INTO answers (question, approver, verdict, reason, answered_ms) VALUES (?1, ?2, ?3, ?4, ?5)
+    ON CONFLICT (question, approver) DO UPDATE
+    SET verdict = excluded.verdict, reason = excluded.reason, answered_ms = excluded.answered_ms";
 const ID_DIGITS: usize = 16;
 const MAX_QUORUM: u32 = 16;
 const MAX_LIFE: Duration = Duration::from_hours(168);

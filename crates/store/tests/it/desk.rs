@@ -327,3 +327,67 @@ fn an_endorsement_is_of_its_session_and_of_whoever_approved() {
     drop(store);
     assert_whole(dir.path());
 }
+
+#[test]
+fn a_yes_for_a_time_is_for_that_call_alone_and_is_taken_back_at_once() {
+    let (dir, store) = open();
+    let question = store.ask(new("rm")).unwrap();
+    let hour = Duration::from_hours(1);
+    for bad in [Duration::ZERO, Duration::from_hours(25)] {
+        assert!(store.approve_for(&question.id, "anna", "", bad).is_err());
+    }
+    let approved = store.approve_for(&question.id, "anna", "", hour).unwrap();
+    assert_eq!(approved.state, QuestionState::Approved);
+    assert_eq!(Some(approved.expires_ms), approved.until_ms, "it lives as long as it stands");
+    for _ in 0..3 {
+        let _used = store.consume(&key("rm")).unwrap();
+    }
+    assert_eq!(store.standing().unwrap(), [store.question(&question.id).unwrap()]);
+    for other in [
+        key("rm -r"),
+        ApprovalKey { policy: Digest::of(b"policy 2"), ..key("rm") },
+        ApprovalKey { session: "s-2".to_owned(), ..key("rm") },
+    ] {
+        assert!(matches!(store.consume(&other), Err(StoreError::NotApproved { .. })));
+    }
+    assert!(matches!(
+        store.answer(&question.id, by("anna", Verdict::Approve)),
+        Err(StoreError::AnsweredAlready { .. })
+    ));
+    let denied = store.answer(&question.id, by("anna", Verdict::Deny)).unwrap();
+    assert_eq!(denied.state, QuestionState::Denied);
+    assert!(matches!(store.consume(&key("rm")), Err(StoreError::Denied { .. })));
+    assert_eq!(store.standing().unwrap(), []);
+    assert_whole(dir.path());
+}
+
+#[test]
+fn a_yes_for_a_time_needs_everyone_to_say_so_and_the_shortest_counts() {
+    let (_dir, store) = open();
+    let two = |call| store.ask(NewQuestion { quorum: 2, ..new(call) }).unwrap();
+    let mixed = two("mixed");
+    store.approve_for(&mixed.id, "anna", "", Duration::from_hours(1)).unwrap();
+    assert!(matches!(store.consume(&key("mixed")), Err(StoreError::NotApproved { .. })));
+    assert_eq!(yes(&store, &mixed, "bob").until_ms, None, "bob said once");
+    let _used = store.consume(&key("mixed")).unwrap();
+    assert!(store.consume(&key("mixed")).is_err());
+    let timed = two("timed");
+    let long = store.approve_for(&timed.id, "anna", "", Duration::from_hours(2)).unwrap();
+    let both = store.approve_for(&timed.id, "bob", "", Duration::from_hours(1)).unwrap();
+    assert!(both.until_ms.unwrap() < long.until_ms.unwrap(), "{both:?}");
+    let _used = store.consume(&key("timed")).unwrap();
+    assert!(store.consume(&key("timed")).is_ok());
+}
+
+#[test]
+fn a_yes_for_a_time_ends_with_it() {
+    let (_dir, store) = open();
+    let question = store.ask(new("rm")).unwrap();
+    store.approve_for(&question.id, "anna", "", Duration::from_millis(1)).unwrap();
+    let patience = Instant::now() + Duration::from_mins(1);
+    while store.question(&question.id).unwrap().state != QuestionState::Expired {
+        assert!(Instant::now() < patience);
+        std::thread::yield_now();
+    }
+    assert!(matches!(store.consume(&key("rm")), Err(StoreError::NotApproved { .. })));
+}
