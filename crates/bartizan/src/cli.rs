@@ -549,8 +549,18 @@ pub(crate) enum ApprovalsCommand {
     Show(ApprovalsShowArgs),
     /// Say yes, once, to exactly this call
     Approve(ApproveArgs),
-    /// Say no
+    /// Say no; also to what was approved and not used yet, or stands for a time
     Deny(AnswerArgs),
+    /// Show what waits for an answer, and go on as questions come and are settled
+    Watch(ApprovalsWatchArgs),
+}
+
+/// `bartizan approvals watch`.
+#[derive(Debug, Args)]
+pub(crate) struct ApprovalsWatchArgs {
+    /// Print each question as JSON on a line, again whenever where it stands has changed
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// `bartizan servers …`.
@@ -637,6 +647,9 @@ pub(crate) struct ApproveArgs {
     /// Also vouch, for the rest of the session, for the values that nobody had named, or for the text they stand in
     #[arg(long, value_name = "WHAT", value_enum)]
     pub(crate) endorse: Option<Endorse>,
+    /// For this long (10m, 8h; at most a day), as often as exactly this call is made in this session
+    #[arg(long = "for", value_name = "TIME")]
+    pub(crate) life: Option<String>,
 }
 
 /// What an approver vouches for.

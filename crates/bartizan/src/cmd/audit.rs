@@ -13,7 +13,7 @@ use crate::cli::{
 use crate::config::units;
 use crate::report::{Failure, Paint, Problem, plain, safe};
 use bartizan_scan::display_line;
-use bartizan_store::verify::{self, Integrity, Report, Trust, Verdict};
+use bartizan_store::verify::{self, Completeness, Integrity, Report, Trust, Verdict};
 use bartizan_store::{Event, Filter, PublicKey, Reader, Record};
 use serde_json::{Value, json};
 use std::fs::File;
@@ -213,6 +213,22 @@ fn describe(desk: &mut Desk<'_>, report: &Report, verdict: Verdict) -> io::Resul
     if told.unanchored > 0 {
         writeln!(desk.voice.out(), "unsigned     {} records at the end", told.unanchored)?;
     }
+    describe_open(desk, told)?;
+    for seq in &told.clock_steps {
+        writeln!(desk.voice.out(), "clock        record {seq} is older than the one before it")?;
+    }
+    if told.key_from_log {
+        let key = Reader::open(&desk.places.state).and_then(|reader| reader.public_key());
+        if let Ok(key) = key {
+            writeln!(desk.voice.out(), "key          {key}")?;
+        }
+        desk.voice.say("  hint: the key came from beside the log; keep it elsewhere and give it with --key, and checkpoints (`bartizan audit anchor`) with --anchor")?;
+    }
+    Ok(())
+}
+
+/// What was begun and has no end on the log.
+fn describe_open(desk: &mut Desk<'_>, told: &Completeness) -> io::Result<()> {
     for call in &told.open_calls {
         let session = call.session.as_deref().unwrap_or("-");
         writeln!(
@@ -229,16 +245,6 @@ fn describe(desk: &mut Desk<'_>, report: &Report, verdict: Verdict) -> io::Resul
             "open         session {}: running, or ended without a word",
             safe(session)
         )?;
-    }
-    for seq in &told.clock_steps {
-        writeln!(desk.voice.out(), "clock        record {seq} is older than the one before it")?;
-    }
-    if told.key_from_log {
-        let key = Reader::open(&desk.places.state).and_then(|reader| reader.public_key());
-        if let Ok(key) = key {
-            writeln!(desk.voice.out(), "key          {key}")?;
-        }
-        desk.voice.say("  hint: the key came from beside the log; keep it elsewhere and give it with --key, and checkpoints (`bartizan audit anchor`) with --anchor")?;
     }
     Ok(())
 }

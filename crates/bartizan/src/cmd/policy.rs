@@ -29,7 +29,13 @@ pub(super) fn run(command: &PolicyCommand, desk: &mut Desk<'_>) -> Result<u8, Fa
     let policy = config.policy(&catalogue)?;
     match command {
         PolicyCommand::Check(args) => check(args, &config, &policy, desk.voice),
-        PolicyCommand::Show(args) => show(args, &catalogue, &policy, desk.voice),
+        PolicyCommand::Show(args) => {
+            let code = show(args, &catalogue, &policy, desk.voice)?;
+            if !args.tools && args.tool.is_none() {
+                granted(desk)?;
+            }
+            Ok(code)
+        }
         PolicyCommand::Explain(args) => explain(args, &config, catalogue, policy, desk),
     }
 }
@@ -100,6 +106,15 @@ fn show(
         writeln!(voice.out(), "{}", safe(line))?;
     }
     Ok(exit::DONE)
+}
+
+/// What people have granted for a time, as comments behind the policies: it is bound to one call of one session each,
+/// and is no policy.
+fn granted(desk: &mut Desk<'_>) -> Result<(), Failure> {
+    for line in super::approvals::standing(desk)? {
+        writeln!(desk.voice.out(), "// granted: {line}")?;
+    }
+    Ok(())
 }
 
 /// What the Cedar schema says of one tool.

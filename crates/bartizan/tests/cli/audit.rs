@@ -39,8 +39,7 @@ fn an_export_to_a_file_goes_on_where_it_was_broken_off() {
     assert_eq!(export().code, 0);
     // The machine went down in the middle of a line.
     let text = fs::read_to_string(&file).unwrap();
-    let cut = text.find("\"c.70\"").unwrap();
-    fs::write(&file, &text[..cut]).unwrap();
+    fs::write(&file, text.split("\"c.70\"").next().unwrap()).unwrap();
     add(&store, 100, 30);
     assert_eq!(export().code, 0);
     assert_eq!(export().code, 0, "with nothing new it stays as it is");
@@ -142,7 +141,7 @@ fn an_anchor_shows_a_log_that_was_cut_off_or_written_anew() {
     add(&world.store(), 10, 10);
     assert_eq!(set().code, 0);
     let listed = world.run(&["audit", "list", "--event", "checkpoint", "--json"]).out;
-    assert!(listed.lines().count() >= 2 && listed.contains(path), "{listed}");
+    assert!(listed.lines().count() >= 2 && listed.contains("ROOT/anchor"), "{listed}");
     let kept = fs::read_to_string(&anchor).unwrap();
     // The older copy comes back, with nothing beside it that would tell.
     fs::remove_dir_all(&old).unwrap();

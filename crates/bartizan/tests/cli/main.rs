@@ -1,6 +1,7 @@
 //! Does the command line keep its promises? Through the binary: exit codes, streams, and what a person reads.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "the helpers of tests fail as tests do")]
 
+mod approvals;
 mod audit;
 #[path = "../e2e/support/schema.rs"]
 mod schema;

@@ -25,17 +25,14 @@ pub(super) fn run(args: &AuditAnchorArgs, desk: &mut Desk<'_>) -> Result<u8, Fai
         return Ok(exit::DONE);
     };
     let signed = open(&store, &note)?;
-    let place = match &args.to {
-        Some(path) => {
-            replace(path, &note).map_err(|error| Failure::file("write", path, &error))?;
-            desk.voice.say(&format!("{}: {} records", path.display(), signed.size))?;
-            path.display().to_string()
-        }
-        None => {
-            write!(desk.voice.out(), "{note}")?;
-            desk.voice.flush()?;
-            "standard output".to_owned()
-        }
+    let place = if let Some(path) = &args.to {
+        replace(path, &note).map_err(|error| Failure::file("write", path, &error))?;
+        desk.voice.say(&format!("{}: {} records", path.display(), signed.size))?;
+        path.display().to_string()
+    } else {
+        write!(desk.voice.out(), "{note}")?;
+        desk.voice.flush()?;
+        "standard output".to_owned()
     };
     let entry = Entry::new(Event::Checkpoint)
         .with("place", place)

@@ -22,9 +22,8 @@ fn fits(schema: &Value, value: &Value) -> Result<(), String> {
     };
     for (keyword, rule) in rules {
         let holds = match keyword.as_str() {
-            "$schema" | "title" | "description" | "$defs" | "then" => Ok(()),
             "if" if fits(rule, value).is_ok() => fits(&rules["then"], value),
-            "if" => Ok(()),
+            "$schema" | "title" | "description" | "$defs" | "if" | "then" => Ok(()),
             "allOf" => rule.as_array().unwrap().iter().try_for_each(|one| fits(one, value)),
             "properties" => rule.as_object().unwrap().iter().try_for_each(|(name, rule)| {
                 value.get(name).map_or(Ok(()), |value| fits(rule, value))
@@ -102,6 +101,9 @@ fn matches(pattern: &str, text: &str) -> bool {
 
 fn within(class: &str, c: char) -> bool {
     let signs: Vec<char> = class.chars().collect();
-    let ranges = signs.windows(3).filter(|w| w[1] == '-').any(|w| (w[0]..=w[2]).contains(&c));
+    let ranges = signs.windows(3).any(|signs| {
+        let [first, '-', last] = *signs else { return false };
+        (first..=last).contains(&c)
+    });
     ranges || (c != '-' && signs.contains(&c))
 }
