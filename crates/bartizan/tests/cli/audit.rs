@@ -61,7 +61,8 @@ fn an_export_to_a_file_goes_on_where_it_was_broken_off() {
 fn a_part_of_the_log_is_verified_as_a_part() {
     let world = World::new();
     let store = world.store();
-    add(&store, 0, 150);
+    add(&store, 0, 128);
+    add(&store, 128, 22);
     let part = world.run(&["audit", "export", "--from", "140"]).out;
     let first = seqs(&part, "/seq")[0];
     assert!(first <= 140 && first > 0, "{first}");

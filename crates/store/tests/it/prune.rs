@@ -21,13 +21,30 @@ fn trust(dir: &Path, from: Option<u64>) -> Trust {
     Trust { key: Some(key(dir)), from, ..Trust::default() }
 }
 
-/// A log of 150 records, the first 128 of which are pruned.
+/// A log of 150 records with checkpoints after 64, 128 and 150 of them, and others wherever a second went by.
+fn log() -> tempfile::TempDir {
+    let dir = state();
+    let store = Store::open(dir.path()).unwrap();
+    for number in 0..150 {
+        append(&store, number);
+        if matches!(number, 63 | 127) {
+            store.checkpoint().unwrap();
+        }
+    }
+    dir
+}
+
+/// Such a log, the first 128 of which are pruned.
 fn pruned() -> tempfile::TempDir {
-    let dir = log_of(150);
+    let dir = log();
     let store = Store::open(dir.path()).unwrap();
     let place = store.prunable(140).unwrap();
-    assert_eq!(place, Pruned { from: 0, to: 128 }, "at a checkpoint, not beyond what was asked");
-    store.prune(place.to, "local:ann", Some(&Digest::of(b"archive"))).unwrap();
+    assert!(
+        (128..=140).contains(&place.to),
+        "at a checkpoint, not beyond what was asked: {place:?}"
+    );
+    assert_eq!(store.prunable(128).unwrap(), Pruned { from: 0, to: 128 });
+    store.prune(128, "local:ann", Some(&Digest::of(b"archive"))).unwrap();
     dir
 }
 
@@ -69,6 +86,7 @@ fn what_is_pruned_is_not_in_the_file_any_more() {
         let _receipt =
             bartizan_store::Ledger::append(&store, entry, bartizan_store::Durability::Durable);
     }
+    store.checkpoint().unwrap();
     for number in 0..64 {
         append(&store, number);
     }
@@ -82,7 +100,7 @@ fn what_is_pruned_is_not_in_the_file_any_more() {
 fn a_front_that_nobody_declared_pruned_is_missed() {
     let cut = "INSERT INTO pruned SELECT 1, 64, leaf FROM records WHERE seq = 63;
                DELETE FROM records WHERE seq < 64; DELETE FROM checkpoints WHERE size < 64";
-    let dir = log_of(150);
+    let dir = log();
     tamper(dir.path(), cut);
     let report = verified(dir.path());
     let Integrity::Broken { seq: 0, why } = &report.integrity else { panic!("{report:?}") };
@@ -125,34 +143,35 @@ fn nothing_of_a_session_that_still_runs_is_pruned() {
     assert!(place.to <= 70, "{place:?}");
     assert!(store.prune(128, "local:ann", None).is_err());
     store.end(&begun.id, bartizan_store::Ending::default()).unwrap();
-    assert!(store.prunable(170).unwrap().to > 128);
+    assert_eq!(store.prunable(171).unwrap().to, 171);
 }
 
 #[test]
 fn parts_of_an_export_are_verified_alone_and_together() {
-    let dir = log_of(150);
+    let dir = log();
     let whole = export(dir.path(), Start::At(0));
-    let part = export(dir.path(), Start::At(100));
+    let part = export(dir.path(), Start::At(64));
     assert!(part.starts_with("{\"base\":"), "{part}");
     let check =
         |text: &str, from| verify::lines(text.as_bytes(), &trust(dir.path(), from)).unwrap();
     // A part that begins later than the reader expects is a log whose front is missing.
     assert_eq!(check(&part, None).verdict(), Verdict::Broken);
     assert_eq!(check(&part, Some(63)).verdict(), Verdict::Broken);
-    let report = check(&part, Some(100));
+    let report = check(&part, Some(64));
     assert_eq!((report.verdict(), report.completeness.begins), (Verdict::Whole, 64));
     // The same records, and two parts one behind the other.
-    let first: String = whole.lines().take(65).flat_map(|line| [line, "\n"]).collect();
-    assert!(first.trim_end().ends_with("\"}") && first.lines().count() == 65);
+    let note = |line: &str| line.starts_with("{\"checkpoint\"") && line.contains("\\n64\\n");
+    let end = whole.lines().position(note).unwrap() + 1;
+    let first: String = whole.lines().take(end).flat_map(|line| [line, "\n"]).collect();
     let both = format!("{first}{part}");
     assert_eq!(check(&both, None).verdict(), Verdict::Whole);
     assert_eq!(check(&both, None).root, check(&whole, None).root);
     // A part in the wrong place, a part of another log, a forged beginning.
     assert_eq!(check(&format!("{whole}{part}"), None).verdict(), Verdict::Broken);
-    let other = log_of(150);
-    let swapped = export(other.path(), Start::At(100));
+    let other = log();
+    let swapped = export(other.path(), Start::At(64));
     assert_eq!(check(&format!("{first}{swapped}"), None).verdict(), Verdict::Broken);
-    assert_eq!(check(&swapped, Some(100)).verdict(), Verdict::Broken);
+    assert_eq!(check(&swapped, Some(64)).verdict(), Verdict::Broken);
     let line = part.lines().next().unwrap();
     for (old, new) in [
         ("\"leaf\":\"", "\"leaf\":\"00"),
@@ -161,13 +180,13 @@ fn parts_of_an_export_are_verified_alone_and_together() {
     ] {
         let forged = part.replacen(line, &line.replacen(old, new, 1), 1);
         assert_ne!(forged, part);
-        assert_eq!(check(&forged, Some(100)).verdict(), Verdict::Broken, "{new}");
+        assert_eq!(check(&forged, Some(64)).verdict(), Verdict::Broken, "{new}");
     }
     let leaf = line.find("\"leaf\":\"").unwrap() + 8;
     let mut forged = part.clone();
     forged.replace_range(leaf..leaf + 64, &"0".repeat(64));
-    assert_eq!(check(&forged, Some(100)).verdict(), Verdict::Broken, "another leaf before it");
-    let keyless = Trust { from: Some(100), ..Trust::default() };
+    assert_eq!(check(&forged, Some(64)).verdict(), Verdict::Broken, "another leaf before it");
+    let keyless = Trust { from: Some(64), ..Trust::default() };
     assert_eq!(verify::lines(part.as_bytes(), &keyless).unwrap().verdict(), Verdict::Broken);
 }
 
@@ -188,7 +207,7 @@ fn the_export_of_a_pruned_log_needs_no_word_of_the_readers() {
 
 #[test]
 fn a_checkpoint_kept_elsewhere_is_held_against_the_log() {
-    let dir = log_of(150);
+    let dir = log();
     let store = Store::open(dir.path()).unwrap();
     let signed = |note: &str| store.public_key().open(note).unwrap();
     let mut kept = signed(&store.checkpoint().unwrap().unwrap());
