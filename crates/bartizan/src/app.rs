@@ -3,6 +3,7 @@
 use crate::report;
 use bartizan_gate::call::{Authorized, Decision, Door, Proposed};
 use bartizan_gate::pipeline::{Parts, Pipeline};
+use bartizan_gate::policy::{Judgement, Policy, Verdict};
 use bartizan_gate::refusal::Refusal;
 use bartizan_gate::seat::Caller;
 use bartizan_gate::taint::Reading;
@@ -10,6 +11,7 @@ use bartizan_store::Event;
 use serde_json::{Value, json};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
+use tokio::sync::watch;
 
 /// The gate of one run, and what the person will want to know of it at the end.
 #[derive(Debug)]
@@ -17,6 +19,8 @@ pub(crate) struct Gate {
     pipeline: Pipeline,
     tally: Tally,
     refused: Mutex<Vec<Refused>>,
+    /// Told each time that another policy is in force.
+    replaced: watch::Sender<()>,
     aloud: bool,
 }
 
@@ -47,7 +51,43 @@ impl Gate {
     #[expect(clippy::disallowed_methods, reason = "the one wiring")]
     pub(crate) fn new(parts: Parts, run: String, aloud: bool) -> Self {
         let pipeline = Pipeline::new(parts, run);
-        Self { pipeline, tally: Tally::default(), refused: Mutex::default(), aloud }
+        let replaced = watch::Sender::new(());
+        Self { pipeline, tally: Tally::default(), refused: Mutex::default(), replaced, aloud }
+    }
+
+    /// Puts another policy in force; whoever waits for [`Gate::replaced`] is told.
+    pub(crate) fn replace(&self, caller: &Caller, policy: Policy) -> Result<(), Refusal> {
+        self.pipeline.replace(caller, policy)?;
+        self.replaced.send_replace(());
+        Ok(())
+    }
+
+    /// Changes each time that another policy is in force, from now on.
+    pub(crate) fn replaced(&self) -> watch::Receiver<()> {
+        self.replaced.subscribe()
+    }
+
+    /// Returns once a policy is in force that does not allow `proposed` by itself. A person's word was given under another
+    /// policy, so it is not asked for again.
+    pub(crate) async fn withdrawn(
+        &self,
+        mut replaced: watch::Receiver<()>,
+        proposed: impl Fn() -> Proposed,
+    ) {
+        let allows = |judged: Judgement| judged.verdict == Verdict::Allow;
+        while replaced.changed().await.is_ok() {
+            if !self.pipeline.explain(proposed()).is_ok_and(allows) {
+                return;
+            }
+        }
+        std::future::pending::<()>().await;
+    }
+
+    /// Says something to whoever started the run, unless a program has their screen.
+    pub(crate) fn say(&self, text: &str) {
+        if self.aloud {
+            report::aloud(text);
+        }
     }
 
     /// The gate itself.

@@ -6,11 +6,13 @@
 
 use crate::gates::{Cleared, Granted, Identified, Listed, Rated, Scoped};
 use crate::name::{AgentId, CallId, RoleName, SessionId};
+use crate::policy::Policy;
 use crate::seat::Caller;
 use crate::tool::Effect;
 use bartizan_store::Receipt;
 use serde::Serialize;
 use serde_json::Value;
+use std::sync::Arc;
 
 /// The door that a proposal came in by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -113,6 +115,8 @@ impl Pending {
 /// The proofs of the gates that come before approval.
 #[derive(Debug)]
 pub(crate) struct CheckedCall {
+    /// The policy that judged it.
+    pub(crate) policy: Arc<Policy>,
     pub(crate) door: Door,
     pub(crate) reference: Option<String>,
     pub(crate) identified: Identified,

@@ -19,8 +19,8 @@ use bartizan_store::{
     Desk, Durability, Ending, Event, Ledger, NewQuestion, NewSession, Receipt, Sessions, StoreError,
 };
 use serde_json::{Map, Value, json};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 /// Everything the gate stands on; put together once, by the application.
@@ -28,7 +28,7 @@ use std::time::Duration;
 pub struct Parts {
     /// The tools that are defined.
     pub catalogue: Arc<Catalogue>,
-    /// What is allowed.
+    /// What is allowed, until another policy [takes its place](Pipeline::replace).
     pub policy: Arc<Policy>,
     /// The audit log.
     pub ledger: Arc<dyn Ledger>,
@@ -52,6 +52,8 @@ impl std::fmt::Debug for Parts {
 #[derive(Debug)]
 pub struct Pipeline {
     parts: Parts,
+    /// The policy in force. Each decision takes it once, and is about that one throughout.
+    policy: RwLock<Arc<Policy>>,
     calls: AtomicU64,
     /// Tells this process's call ids from those of others that write the same log.
     run: String,
@@ -60,7 +62,8 @@ pub struct Pipeline {
 impl Pipeline {
     /// Builds the gate; `run` is unique to this process in its log.
     pub fn new(parts: Parts, run: String) -> Self {
-        Self { parts, calls: AtomicU64::new(0), run }
+        let policy = RwLock::new(Arc::clone(&parts.policy));
+        Self { parts, policy, calls: AtomicU64::new(0), run }
     }
 
     /// Gives a session its seat, once its start is on the log. `facts` goes into that record.
@@ -182,16 +185,12 @@ impl Pipeline {
     /// What the gate would say, without a record and without an act: for `policy explain`.
     pub fn explain(&self, proposed: Proposed) -> Result<Judgement, Refusal> {
         let who = identity::check(&proposed.caller, proposed.subagent.as_ref())?;
-        let listed = list::check(
-            &self.parts.catalogue,
-            &self.parts.policy,
-            &who,
-            proposed.caller.seat(),
-            &proposed.tool,
-        )?;
+        let policy = self.policy();
+        let seat = proposed.caller.seat();
+        let listed = list::check(&self.parts.catalogue, &policy, &who, seat, &proposed.tool)?;
         let mut scoped = scope::check(&who, &listed, proposed.caller.seat(), proposed.arguments)?;
-        scoped.trace(self.origins(&proposed.caller, &who, &listed, &scoped));
-        Ok(approval::judge(&self.parts.policy, &who, &listed, &scoped, &[]))
+        scoped.trace(origins(&policy, &proposed.caller, &who, &listed, &scoped));
+        Ok(approval::judge(&policy, &who, &listed, &scoped, &[]))
     }
 
     /// Puts the question to people and says which one it is: the refusal that the agent gets until
@@ -201,8 +200,8 @@ impl Pipeline {
         let session = checked.identified.session().clone();
         let refused = match self.question(&checked, quorum) {
             Ok(question) => {
-                let CheckedCall { identified, listed, scoped, .. } = &checked;
-                let judged = approval::judge(&self.parts.policy, identified, listed, scoped, &[]);
+                let CheckedCall { policy, identified, listed, scoped, .. } = &checked;
+                let judged = approval::judge(policy, identified, listed, scoped, &[]);
                 let (tool, target) = (listed.tool().name().to_string(), scoped.on_target());
                 Refusal::ApprovalRequired {
                     tool,
@@ -272,13 +271,32 @@ impl Pipeline {
         let seat = caller.seat();
         self.parts.catalogue.get(tool).is_some_and(|tool| {
             let within = seat.only.as_ref().is_none_or(|only| only.contains(tool.name()));
-            within && self.parts.policy.may_ever(&seat.role, tool.name())
+            within && self.policy().may_ever(&seat.role, tool.name())
         })
     }
 
     /// The policy in force.
-    pub fn policy(&self) -> &Policy {
-        &self.parts.policy
+    pub fn policy(&self) -> Arc<Policy> {
+        Arc::clone(&self.policy.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The tools that policies are about.
+    pub fn catalogue(&self) -> &Catalogue {
+        &self.parts.catalogue
+    }
+
+    /// Puts another policy in force, for every decision from now on, once that is on the log. It has to be made over the
+    /// same [`Pipeline::catalogue`]. What was decided stays decided: it is for the doors to end what goes on.
+    pub fn replace(&self, caller: &Caller, policy: Policy) -> Result<(), Refusal> {
+        let mut about = Map::new();
+        about.insert("act".to_owned(), json!("policy"));
+        about.insert("from".to_owned(), json!(self.policy().digest().to_string()));
+        about.insert("to".to_owned(), json!(policy.digest().to_string()));
+        let session = &caller.seat().session;
+        let entry = record::plain(&self.parts.redactor, Event::ConfigChange, session, about);
+        let _receipt = self.append(entry, Durability::Durable)?;
+        *self.policy.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(policy);
+        Ok(())
     }
 
     fn check(
@@ -287,35 +305,23 @@ impl Pipeline {
         known: &mut Known,
     ) -> Result<(CheckedCall, Clearance), Refusal> {
         let Proposed { caller, door, subagent, tool, arguments, reference } = proposed;
-        let Parts { catalogue, policy, desk, .. } = &self.parts;
+        let Parts { catalogue, desk, .. } = &self.parts;
+        let policy = self.policy();
         let seat = caller.seat();
         let identified = identity::check(&caller, subagent.as_ref())?;
         known.agent(identified.agent().as_str(), identified.role().as_str());
-        let listed = list::check(catalogue, policy, &identified, seat, &tool)?;
+        let listed = list::check(catalogue, &policy, &identified, seat, &tool)?;
         let mut scoped = scope::check(&identified, &listed, seat, arguments)?;
-        scoped.trace(self.origins(&caller, &identified, &listed, &scoped));
+        scoped.trace(origins(&policy, &caller, &identified, &listed, &scoped));
         let rated = risk::rate(&listed, &scoped);
         let granted = grant::compute(&listed, &scoped, seat);
-        let clearance = approval::clear(policy, desk.as_ref(), &identified, &listed, &mut scoped)?;
+        let clearance = approval::clear(&policy, desk.as_ref(), &identified, &listed, &mut scoped)?;
         if matches!(clearance, Clearance::Clear(_)) {
             remember(&caller, door, &listed, &scoped);
         }
-        Ok((CheckedCall { door, reference, identified, listed, scoped, rated, granted }, clearance))
-    }
-
-    fn origins(
-        &self,
-        caller: &Caller,
-        who: &Identified,
-        listed: &Listed,
-        scoped: &Scoped,
-    ) -> taint::Origins {
-        let (tool, policy) = (listed.tool(), &self.parts.policy);
-        // Named for an ancestor alone is not named: its policy would have to permit the call as well.
-        let named =
-            |value: &str| who.chain().iter().all(|one| policy.names(&one.role, tool.name(), value));
-        let (arguments, facts) = (scoped.arguments(), scoped.facts());
-        taint::trace(caller.memory(), tool, arguments, facts, caller.seat(), &named)
+        let checked =
+            CheckedCall { policy, door, reference, identified, listed, scoped, rated, granted };
+        Ok((checked, clearance))
     }
 
     fn authorize(
@@ -327,7 +333,7 @@ impl Pipeline {
         let durability = durability(&call, &cleared);
         let entry = record::intent(&self.parts.redactor, id, &call, &cleared);
         let receipt = self.append(entry, durability)?;
-        let CheckedCall { door, reference, identified, listed, scoped, rated, granted } = call;
+        let CheckedCall { door, reference, identified, listed, scoped, rated, granted, .. } = call;
         let call = id.clone();
         Ok(Authorized {
             call,
@@ -360,7 +366,7 @@ impl Pipeline {
             agent: call.identified.agent().to_string(),
             tool: call.listed.tool().name().to_string(),
             digest: call.scoped.digest(),
-            policy: self.parts.policy.digest(),
+            policy: call.policy.digest(),
             quorum,
             shown: self.redacted(shown),
             expires_in: self.parts.question_lifetime,
@@ -399,6 +405,21 @@ impl Pipeline {
         let number = self.calls.fetch_add(1, Ordering::Relaxed);
         CallId::parse(&format!("{}.{number}", self.run)).map_err(|_| Refusal::AgentUnknown)
     }
+}
+
+fn origins(
+    policy: &Policy,
+    caller: &Caller,
+    who: &Identified,
+    listed: &Listed,
+    scoped: &Scoped,
+) -> taint::Origins {
+    let tool = listed.tool();
+    // Named for an ancestor alone is not named: its policy would have to permit the call as well.
+    let named =
+        |value: &str| who.chain().iter().all(|one| policy.names(&one.role, tool.name(), value));
+    let (arguments, facts) = (scoped.arguments(), scoped.facts());
+    taint::trace(caller.memory(), tool, arguments, facts, caller.seat(), &named)
 }
 
 /// What a call leaves in the session's memory: a connection brings in what nobody has seen, and what an agent writes for

@@ -5,8 +5,8 @@ mod servers;
 mod support;
 
 use bartizan_gate::call::{Decision, Door, Outcome, Proposed};
-use bartizan_gate::name::CanonicalPath;
-use bartizan_gate::policy::Verdict;
+use bartizan_gate::name::{CanonicalPath, RoleName};
+use bartizan_gate::policy::{Policy, Roles, ShortForm, Verdict};
 use bartizan_gate::refusal::Refusal;
 use bartizan_gate::seat::Confines;
 use bartizan_store::{Answer, Desk, Durability, Verdict as Word};
@@ -259,4 +259,29 @@ fn a_subagent_of_a_narrower_box_does_nothing_that_its_own_box_would_not_let_it_d
             "{tool}"
         );
     }
+}
+
+/// What a policy no longer allows is refused from its very replacement on, and what it begins to allow is allowed; a word
+/// that a person gave under the old one counts no more.
+#[test]
+fn another_policy_takes_the_place_of_the_old_one_once_it_is_on_the_log() {
+    let fixture = Fixture::new(&rules("allow", &["Read"]));
+    let old = fixture.pipeline.policy().digest();
+    assert!(matches!(fixture.decide(read("a")), Ok(Decision::Allow(_))));
+    let roles = Roles::new([(RoleName::parse("coder").unwrap(), Vec::new())]).unwrap();
+    let load = |rules: &[ShortForm]| {
+        Policy::load(&[], rules, &roles, fixture.pipeline.catalogue(), &[]).unwrap()
+    };
+    fixture.pipeline.replace(&fixture.caller, load(&rules("ask", &["Read"]))).unwrap();
+    let record = fixture.last("config_change");
+    assert_eq!(record["from"], old.to_string());
+    assert_eq!(record["to"], fixture.pipeline.policy().digest().to_string());
+    let Ok(Decision::Ask(pending)) = fixture.decide(read("a")) else { panic!("not asked") };
+    // A question that was put while the policy changed is about the policy that asked.
+    fixture.pipeline.replace(&fixture.caller, load(&rules("ask", &["Read", "Write"]))).unwrap();
+    let Refusal::ApprovalRequired { question, .. } = fixture.pipeline.ask(pending) else {
+        panic!("no question")
+    };
+    fixture.approve(&question, "local:anna");
+    assert!(matches!(fixture.decide(read("a")), Ok(Decision::Ask(_))));
 }

@@ -4,6 +4,7 @@ mod enclosure;
 pub(crate) mod mcp;
 pub(crate) use enclosure::FOLDERS;
 mod model;
+mod reload;
 pub(crate) mod seat;
 mod summary;
 pub(crate) mod surroundings;
@@ -36,6 +37,7 @@ use bartizan_scan::Redactor;
 use bartizan_store::{Session, SessionFilter, Sessions, Store};
 use enclosure::Hidden;
 use model::ModelAccess;
+use reload::Reload;
 use seat::Sitter;
 use serde_json::{Map, Value, json};
 use std::ffi::OsString;
@@ -172,6 +174,7 @@ impl Run {
         });
         let proposed = Proposed::new(&self.caller, Door::Run, "process.start", arguments);
         let effector = self.effector(args, program, access)?;
+        let _reloading = self.reload().heed()?;
         let authorized = self.gate.decide(proposed).map_err(|refused| {
             let problem =
                 Problem::new(format!("{refused} [{}]", refused.code())).hint(refused.hint());
@@ -182,6 +185,15 @@ impl Run {
         released
             .map(bartizan_gate::call::Released::into_output)
             .map_err(|refused| state_failure(&refused.hint()))
+    }
+
+    fn reload(&self) -> Reload {
+        Reload {
+            gate: Arc::clone(&self.gate),
+            caller: self.caller.clone(),
+            places: self.places.clone(),
+            workspace: self.around.workspace.clone(),
+        }
     }
 
     fn effector(

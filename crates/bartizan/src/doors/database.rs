@@ -37,11 +37,15 @@ impl DatabaseDoor {
             "port": target.port(),
             "protocol": "tcp",
         });
-        let proposed = Proposed::new(&self.caller, Door::Net, "net.connect", arguments);
-        let gate = Arc::clone(&self.gate);
+        let proposal = || Proposed::new(&self.caller, Door::Net, "net.connect", arguments.clone());
+        let replaced = self.gate.replaced();
+        let (gate, proposed) = (Arc::clone(&self.gate), proposal());
         let decided = tokio::task::spawn_blocking(move || gate.decide(proposed)).await;
         match decided {
-            Ok(Ok(authorized)) => self.perform(authorized, captured).await,
+            Ok(Ok(authorized)) => tokio::select! {
+                () = self.perform(authorized, captured) => {}
+                () = self.gate.withdrawn(replaced, proposal) => {}
+            },
             Ok(Err(refused)) => captured.refuse(&told(&refused)).await,
             Err(_) => captured.refuse(&failed("gate-failed", "the gate failed")).await,
         }

@@ -19,7 +19,7 @@ use bartizan_gate::refusal::Refusal;
 use bartizan_gate::seat::Caller;
 use bartizan_sandbox::{Capture, Origins};
 use bartizan_store::Event;
-use serde_json::{Map, json};
+use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::io;
 use std::net::TcpListener as StdListener;
@@ -226,14 +226,16 @@ impl NetDoor {
             "port": intent.target().port(),
             "protocol": self.ways.protocol(intent),
         });
-        let mut proposed = Proposed::new(&self.caller, Door::Net, "net.connect", arguments);
-        if let Some((kind, id)) = &self.subagent {
-            proposed = proposed.by_subagent(kind, id);
-        }
-        let gate = Arc::clone(&self.gate);
+        // From before the verdict on: a policy that comes between the two must not be missed.
+        let replaced = self.gate.replaced();
+        let (gate, proposed) = (Arc::clone(&self.gate), self.proposal(&arguments));
         let decided = tokio::task::spawn_blocking(move || gate.decide(proposed)).await;
         match decided {
-            Ok(Ok(authorized)) => self.perform(authorized, captured).await,
+            Ok(Ok(authorized)) => tokio::select! {
+                () = self.perform(authorized, captured) => {}
+                // What is dropped here is closed, and its record says that it was abandoned.
+                () = self.gate.withdrawn(replaced, || self.proposal(&arguments)) => {}
+            },
             Ok(Err(refused)) => captured.refuse(&told(&refused)).await,
             // The judge panicked: nobody said yes.
             Err(_) => {
@@ -241,6 +243,14 @@ impl NetDoor {
                     .refuse(&Told::new(Status::Forbidden, "gate-failed", "the gate failed"))
                     .await;
             }
+        }
+    }
+
+    fn proposal(&self, arguments: &Value) -> Proposed {
+        let proposed = Proposed::new(&self.caller, Door::Net, "net.connect", arguments.clone());
+        match &self.subagent {
+            Some((kind, id)) => proposed.by_subagent(kind, id),
+            None => proposed,
         }
     }
 

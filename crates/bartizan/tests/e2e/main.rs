@@ -22,6 +22,7 @@ mod off_switches;
 mod parallel;
 mod plain_box;
 mod profiles;
+mod reload;
 mod resume;
 mod servers;
 mod support;

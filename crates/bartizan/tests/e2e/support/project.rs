@@ -244,6 +244,15 @@ impl Started {
         }
     }
 
+    /// Waits until it has said `text` on standard error, for at most [`PATIENCE`].
+    pub(crate) fn complains(&self, text: &str) {
+        let deadline = Instant::now() + PATIENCE;
+        while !self.stderr.so_far().contains(text) {
+            assert!(Instant::now() < deadline, "`{text}` was never said: {self:?}");
+            thread::sleep(Duration::from_millis(10));
+        }
+    }
+
     /// Writes to its standard input, and leaves it open.
     pub(crate) fn adds(&mut self, text: &str) {
         self.child.0.stdin.as_mut().unwrap().write_all(text.as_bytes()).unwrap();
