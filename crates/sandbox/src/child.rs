@@ -392,11 +392,13 @@ impl<'a> Builder<'a> {
     }
 }
 
-/// Makes the new root the only one. The old root now lies on the new one, and the stage on the old root: both must go, or
-/// `/..` would cross onto what is left.
+/// Makes the new root the only one. The stage, which lies over the old root, is moved into it first, so that both go at once:
+/// each unmounting makes the kernel wait for all its readers. Were one left, `/..` would cross onto it.
 fn pivot() -> Result<(), Errno> {
+    let stage = rustix::fs::open(c"/..", PATH_ONLY | OFlags::DIRECTORY, Mode::empty())?;
+    place(stage.as_fd(), c"/proc")?;
+    drop(stage);
     rustix::process::pivot_root(c".", c".")?;
-    rustix::mount::unmount(c".", UnmountFlags::DETACH)?;
     rustix::mount::unmount(c".", UnmountFlags::DETACH)?;
     rustix::process::chdir(c"/")?;
     let (root, above) = (rustix::fs::stat(c"/")?, rustix::fs::stat(c"/..")?);
