@@ -94,12 +94,7 @@ impl Groups {
     fn make_v2(&mut self, parent: &Path, cpu: bool, name: &str, limits: &Limits) -> io::Result<()> {
         let own = self.directory(parent, name)?;
         self.version2 = true;
-        for (file, value) in settings_v2(limits, cpu) {
-            write(&own, file, &value)?;
-        }
-        // Not every kernel is built with these.
-        write_if_there(&own, "memory.swap.max", "0")?;
-        write_if_there(&own, "memory.oom.group", "1")?;
+        limit_v2(&own, limits, cpu)?;
         self.memory = Some(own);
         Ok(())
     }
@@ -177,6 +172,15 @@ impl Groups {
         let events = fs::read_to_string(self.memory.as_ref()?.join(file)).ok()?;
         events.lines().find_map(|line| line.strip_prefix("oom_kill ")?.trim().parse().ok())
     }
+}
+
+fn limit_v2(own: &Path, limits: &Limits, cpu: bool) -> io::Result<()> {
+    for (file, value) in settings_v2(limits, cpu) {
+        write(own, file, &value)?;
+    }
+    // Not every kernel is built with these.
+    write_if_there(own, "memory.swap.max", "0")?;
+    write_if_there(own, "memory.oom.group", "1")
 }
 
 /// What a version 2 group must be told.
@@ -370,6 +374,50 @@ mod tests {
         let (_parent, groups) = fake(&[("memory.events", "nonsense"), ("pids.events", "31")]);
         assert_eq!((groups.peak_bytes(), groups.oom_kills()), (None, None));
         assert_eq!((groups.peak_pids(), groups.refused_forks()), (None, None));
+    }
+
+    #[test]
+    fn a_version_2_group_gets_its_limits_or_is_refused_with_the_file_s_name() {
+        let files = [
+            "memory.max",
+            "pids.max",
+            "cpu.max",
+            "memory.swap.max",
+            "memory.oom.group",
+            "cgroup.procs",
+        ];
+        let (own, mut groups) = fake(&files.map(|file| (file, "")));
+        let limits =
+            Limits { pids: 9, memory_bytes: 4096, cpu_percent: Some(30), ..Limits::ordinary() };
+        limit_v2(own.path(), &limits, true).unwrap();
+        let told = files.map(|file| fs::read_to_string(own.path().join(file)).unwrap());
+        assert_eq!(told, ["4096", "10", "30000 100000", "0", "1", ""]);
+        groups.directories = vec![own.path().to_owned()];
+        assert!(groups.entrances().unwrap().len() == 1 && groups.home().is_some());
+        groups.directories.clear();
+        // Without swap accounting it is as good; without a limit it is none.
+        fs::remove_file(own.path().join("memory.swap.max")).unwrap();
+        limit_v2(own.path(), &limits, true).unwrap();
+        fs::remove_file(own.path().join("pids.max")).unwrap();
+        let error = limit_v2(own.path(), &limits, true).unwrap_err().to_string();
+        assert!(error.contains("pids.max"), "{error}");
+    }
+
+    #[test]
+    fn a_real_version_2_group_that_cannot_limit_is_refused_and_removed() {
+        let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
+        let parent = mount_point(&mounts, "").filter(|parent| may_write(parent));
+        // Only where there is such a hierarchy, it is ours (as root), and memory is another one's.
+        let Some(parent) = parent else { return };
+        let controllers = fs::read_to_string(parent.join("cgroup.controllers")).unwrap();
+        if controllers.split_whitespace().any(|name| name == "memory") {
+            return;
+        }
+        assert_eq!(delegated(&parent), None);
+        let place = Place::V2 { parent: parent.clone(), cpu: false };
+        let error = Groups::make(&place, "cannot", &Limits::ordinary()).unwrap_err().to_string();
+        assert!(error.contains("memory.max"), "{error}");
+        assert!(!parent.join(format!("{PREFIX}{}-cannot", std::process::id())).exists());
     }
 
     #[test]
