@@ -7,6 +7,10 @@
 //! INVARIANT: whoever sent something knows whether it left. [`Lost::Unsent`] is said only of a request of which no byte
 //! was handed to the connection.
 
+mod answer;
+
+pub use answer::Answer;
+
 use crate::model::is_loopback;
 use crate::name::HostPort;
 use crate::refuse::{Refusal, Status};
@@ -103,27 +107,11 @@ impl Courier {
 
     /// Carries one request, under the warrant that grants its host and its secret.
     pub async fn send(&self, warrant: &Warrant<'_>, errand: Errand) -> Result<Reply, Lost> {
-        if warrant.host() != Some(&errand.target) {
-            let text = "this request was not the one that was judged";
-            return Err(Lost::Unsent(Refusal::new(Status::Forbidden, "warrant-mismatch", text)));
-        }
-        let secret = if errand.place.is_some() {
-            let opened = self.vault.open(warrant).await;
-            Some(opened.map_err(|error| Lost::Unsent(error.refusal()))?)
-        } else {
-            None
-        };
+        let secret = self.secret(warrant, &errand).await?;
         let redactor = secret.as_ref().map(|value| self.redactor(warrant, value)).transpose();
         let redactor = redactor.map_err(Lost::Unsent)?;
         let request = build(&errand, secret.as_deref()).map_err(Lost::Unsent)?;
         let trip = Trip::default();
-        let late = || {
-            Refusal::new(
-                Status::GatewayTimeout,
-                "upstream-timeout",
-                "the server gave no answer in time",
-            )
-        };
         let carried = timeout(errand.time, self.carry(&errand, request, &trip)).await;
         let (status, body) =
             carried.unwrap_or_else(|_| Err(late())).map_err(|why| trip.lost(why))?;
@@ -140,6 +128,23 @@ impl Courier {
         // After its escapes were undone: a value that was echoed as `\u0073…` is found as well.
         let hidden = redactor.map_or(0, |redactor| redactor.redact_json(&mut json).len());
         Ok(Reply { status, json: Some(json), bytes_in, hidden })
+    }
+
+    /// The secret that goes with an errand, if it is the one that the warrant is for.
+    async fn secret(
+        &self,
+        warrant: &Warrant<'_>,
+        errand: &Errand,
+    ) -> Result<Option<Arc<SecretValue>>, Lost> {
+        if warrant.host() != Some(&errand.target) {
+            let text = "this request was not the one that was judged";
+            return Err(Lost::Unsent(Refusal::new(Status::Forbidden, "warrant-mismatch", text)));
+        }
+        if errand.place.is_none() {
+            return Ok(None);
+        }
+        let opened = self.vault.open(warrant).await;
+        opened.map(Some).map_err(|error| Lost::Unsent(error.refusal()))
     }
 
     /// Knows the value; one that could not be kept out of an answer is not sent.
@@ -161,6 +166,16 @@ impl Courier {
         request: Request<Full<Bytes>>,
         trip: &Trip,
     ) -> Result<(u16, Bytes), Refusal> {
+        let stream = self.dial(errand).await?;
+        if errand.secure {
+            let stream = self.secured(&errand.target, stream).await?;
+            exchange(stream, request, errand.answer, trip).await
+        } else {
+            exchange(stream, request, errand.answer, trip).await
+        }
+    }
+
+    async fn dial(&self, errand: &Errand) -> Result<TcpStream, Refusal> {
         let pinned = self.resolver.resolve(&errand.target, errand.reach).await;
         let pinned = pinned.map_err(|error| error.refusal())?;
         let here = pinned.addresses().iter().all(|address| address.ip().is_loopback());
@@ -170,12 +185,7 @@ impl Courier {
             return Err(Refusal::new(Status::Forbidden, "plain-http", text));
         }
         let (stream, _) = pinned.dial(DIAL).await.map_err(|error| error.refusal())?;
-        if errand.secure {
-            let stream = self.secured(&errand.target, stream).await?;
-            exchange(stream, request, errand.answer, trip).await
-        } else {
-            exchange(stream, request, errand.answer, trip).await
-        }
+        Ok(stream)
     }
 
     async fn secured(
@@ -207,6 +217,25 @@ struct Trip {
 }
 
 impl Trip {
+    /// Sends the request, and notes how far it came.
+    async fn answered(
+        &self,
+        sender: &mut http1::SendRequest<Full<Bytes>>,
+        request: Request<Full<Bytes>>,
+    ) -> Result<Response<Incoming>, Refusal> {
+        self.sent.store(true, Ordering::Relaxed);
+        let response = sender.try_send_request(request).await.map_err(|mut error| {
+            // It comes back only when nothing of it was written.
+            if error.take_message().is_some() {
+                self.sent.store(false, Ordering::Relaxed);
+            }
+            let text = "the server closed the connection without an answer";
+            Refusal::new(Status::BadGateway, "upstream-failed", text)
+        })?;
+        self.status.store(response.status().as_u16(), Ordering::Relaxed);
+        Ok(response)
+    }
+
     fn lost(&self, why: Refusal) -> Lost {
         match (self.sent.load(Ordering::Relaxed), self.status.load(Ordering::Relaxed)) {
             (false, _) => Lost::Unsent(why),
@@ -266,18 +295,7 @@ where
         handshake.map_err(|_| failed("the server does not speak HTTP"))?;
     let talk = async {
         sender.ready().await.map_err(|_| failed("the server does not speak HTTP"))?;
-        trip.sent.store(true, Ordering::Relaxed);
-        let response = match sender.try_send_request(request).await {
-            Ok(response) => response,
-            Err(mut error) => {
-                // It comes back only when nothing of it was written.
-                if error.take_message().is_some() {
-                    trip.sent.store(false, Ordering::Relaxed);
-                }
-                return Err(failed("the server closed the connection without an answer"));
-            }
-        };
-        trip.status.store(response.status().as_u16(), Ordering::Relaxed);
+        let response = trip.answered(&mut sender, request).await?;
         Ok((response.status().as_u16(), whole(response, most).await?))
     };
     tokio::pin!(connection, talk);
@@ -290,11 +308,7 @@ where
 
 /// The content, whole, plain and no longer than it may be.
 async fn whole(response: Response<Incoming>, most: usize) -> Result<Bytes, Refusal> {
-    let plain = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"identity");
-    if !response.headers().get_all(header::CONTENT_ENCODING).iter().all(plain) {
-        let text = "the answer came in an encoding that cannot be looked into, and is withheld";
-        return Err(Refusal::new(Status::BadGateway, "unscannable", text));
-    }
+    plain(response.headers())?;
     let body = Limited::new(response.into_body(), most).collect().await;
     let body = body.map_err(|error| {
         if error.is::<http_body_util::LengthLimitError>() {
@@ -304,6 +318,21 @@ async fn whole(response: Response<Incoming>, most: usize) -> Result<Bytes, Refus
         Refusal::new(Status::BadGateway, "answer-cut", "the answer did not arrive whole")
     })?;
     Ok(body.to_bytes())
+}
+
+/// Refuses an answer that was packed.
+fn plain(headers: &HeaderMap) -> Result<(), Refusal> {
+    let plain = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"identity");
+    if headers.get_all(header::CONTENT_ENCODING).iter().all(plain) {
+        return Ok(());
+    }
+    let text = "the answer came in an encoding that cannot be looked into, and is withheld";
+    Err(Refusal::new(Status::BadGateway, "unscannable", text))
+}
+
+fn late() -> Refusal {
+    let text = "the server gave no answer in time";
+    Refusal::new(Status::GatewayTimeout, "upstream-timeout", text)
 }
 
 const DIAL: Duration = Duration::from_secs(10);

@@ -12,6 +12,7 @@
 pub mod catalog;
 pub mod conversation;
 pub mod declare;
+pub mod events;
 pub mod front;
 pub mod method;
 pub mod signed;

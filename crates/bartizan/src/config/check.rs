@@ -52,6 +52,21 @@ impl Upstream {
         }
         Ok(Self { secure, target, path: path.to_owned() })
     }
+
+    /// Whether it is reached over TLS.
+    pub(crate) fn is_secure(&self) -> bool {
+        self.secure
+    }
+
+    /// Its host.
+    pub(crate) fn target(&self) -> &HostPort {
+        &self.target
+    }
+
+    /// Its path, as it is asked for.
+    pub(crate) fn path(&self) -> &str {
+        if self.path.is_empty() { "/" } else { &self.path }
+    }
 }
 
 impl std::fmt::Display for Upstream {

@@ -11,7 +11,7 @@ use super::raw::{At, RawApprovers, RawConfig, RawModel, RawRole, RawSecret, Tabl
 use super::raw_server::RawServer;
 use super::secret::{self, Secret};
 use super::serve::{self, Serve};
-use super::server::{McpServer, ROLE_PREFIX};
+use super::server::{McpServer, ROLE_PREFIX, Reach};
 use super::tools::{self, Tool};
 use super::{Config, Model, Role};
 use crate::report::{Excerpt, Problem, did_you_mean};
@@ -195,6 +195,10 @@ impl<'a> Draft<'a> {
         let Some((name, server)) = McpServer::read(page, key, raw) else { return };
         let role = Subject::Role(server.role.clone());
         self.rules.extend(page.host_rules(layer, &role, &raw.hosts));
+        if let (Reach::Url(at), Some(url)) = (&server.reach, &raw.url) {
+            let host = at.target().to_string();
+            self.rules.push(page.host_rule(layer, &role, &host, url.span()));
+        }
         self.rules.extend(page.network_rules(layer, &role, &raw.enclosure));
         self.roles.entry(server.role.clone()).or_default().enclosure.overlay(enclosure);
         self.servers.insert(name, server);

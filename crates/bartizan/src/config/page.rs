@@ -164,18 +164,29 @@ impl<'a> Page<'a> {
         subject: &Subject,
         hosts: &[At<String>],
     ) -> Vec<ShortForm> {
-        let rule = |host: &At<String>| ShortForm {
+        let rule = |host: &At<String>| self.host_rule(layer, subject, host.get_ref(), host.span());
+        hosts.iter().map(rule).collect()
+    }
+
+    /// The rule that lets `subject` reach a host that was written at `span`.
+    pub(super) fn host_rule(
+        &self,
+        layer: Layer,
+        subject: &Subject,
+        host: &str,
+        span: Range<usize>,
+    ) -> ShortForm {
+        ShortForm {
             layer,
             role: subject.role().cloned(),
             verdict: RuleVerdict::Allow,
-            pattern: format!("net({})", host.get_ref()),
+            pattern: format!("net({host})"),
             when: None,
             place: Place {
                 file: self.source.path.display().to_string(),
-                line: u32::try_from(self.at(host.span()).line()).unwrap_or(u32::MAX),
+                line: u32::try_from(self.at(span).line()).unwrap_or(u32::MAX),
             },
-        };
-        hosts.iter().map(rule).collect()
+        }
     }
 
     fn verdict(&mut self, list: &str, rule: &RawRule) -> Option<RuleVerdict> {

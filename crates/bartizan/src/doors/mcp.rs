@@ -1,5 +1,6 @@
 //! What do a client and the server behind us say to each other through the gate? One conversation, one server.
 
+pub(crate) mod away;
 mod call;
 pub(crate) mod hub;
 mod offer;

@@ -1,6 +1,8 @@
 //! What does one client reach of several configured servers, and what can a hostile one of them do to it? Real processes
 //! on both ends.
 
+mod away;
+
 use crate::support::project::{Project, Started};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
@@ -19,7 +21,10 @@ struct Client {
 
 impl Client {
     fn of(project: &Project) -> Self {
-        let mut gateway = project.bartizan(&["mcp"]).typing();
+        Self::begin(project.bartizan(&["mcp"]).typing())
+    }
+
+    fn begin(mut gateway: Started) -> Self {
         gateway.adds(HELLO);
         Self { gateway, turn: 0 }
     }
@@ -273,17 +278,7 @@ fn a_server_that_is_dead_or_mute_keeps_no_other_waiting_and_one_that_dies_comes_
     // `mute` never answers, and nobody waits for it.
     client.gateway.adds("{\"jsonrpc\":\"2.0\",\"id\":\"mute\",\"method\":\"tools/call\",\"params\":{\"name\":\"mute__x\",\"arguments\":{}}}\n");
     client.answers("notes__keep");
-    let deadline = Instant::now() + PATIENCE;
-    loop {
-        let dead = client.calls("dead__x", &json!({}));
-        let why = dead["error"]["message"].as_str().unwrap();
-        assert!(why.contains("server `dead` is not there"), "{dead}");
-        if why.contains("it ended with code 3") {
-            break;
-        }
-        assert!(Instant::now() < deadline, "{why}");
-        std::thread::sleep(Duration::from_millis(100));
-    }
+    client.fails("dead__x", "server `dead` is not there: it ended with code 3");
     let died = client.calls("notes__die", &json!({}));
     assert_eq!(died["error"]["message"], "the server has ended");
     client.answers("notes__keep");
@@ -291,6 +286,19 @@ fn a_server_that_is_dead_or_mute_keeps_no_other_waiting_and_one_that_dies_comes_
 }
 
 impl Client {
+    /// Calls until it fails with these words.
+    fn fails(&mut self, tool: &str, why: &str) {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let failed = self.calls(tool, &json!({}));
+            if failed["error"]["message"].as_str().unwrap().contains(why) {
+                return;
+            }
+            assert!(Instant::now() < deadline, "no `{why}` but {failed}");
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+
     /// Calls until the tool answers.
     fn answers(&mut self, tool: &str) {
         let deadline = Instant::now() + PATIENCE;

@@ -1,6 +1,7 @@
 //! `bartizan mcp` without a command: how does one client get all the configured servers its role may use, each in a box of
 //! its own, and how does one that ends come back?
 
+mod away;
 mod keeper;
 
 use super::super::{
@@ -13,7 +14,7 @@ use crate::cli::{Global, McpArgs, RequiredTier, exit};
 use crate::cmd::run::seat::Sitter;
 use crate::cmd::run::surroundings::Surroundings;
 use crate::cmd::servers as known_servers;
-use crate::config::{Config, Places, Reach};
+use crate::config::{Config, Places};
 use crate::doors::mcp::hub::{Hub, Parts};
 use crate::doors::model::Conversation;
 use crate::doors::tools::{Boxes, ToolsDoor};
@@ -56,12 +57,6 @@ pub(super) fn run(global: &Global, args: &McpArgs, voice: &mut Voice) -> Result<
     alone(args)?;
     let runtime = runtime()?;
     let hall = Rc::new(hall(global, args, &runtime, voice)?);
-    for (name, server) in &hall.config.servers {
-        if matches!(server.reach, Reach::Url(_)) {
-            let problem = Problem::new(format!("server `{name}` is not served: it has a `url`"));
-            voice.warn(&problem.hint("a server that is started with `command` is"))?;
-        }
-    }
     let hub = hub(&hall)?;
     let served = runtime.block_on(serve(&hall, &hub));
     let (allowed, asked, denied) = hall.gate.tally();
@@ -169,7 +164,7 @@ fn hub(hall: &Hall) -> Result<Arc<Hub>, Failure> {
     }))
 }
 
-/// The servers that can be started and of whose tools the role may call one. What nobody has seen yet may hold such a tool.
+/// The servers of whose tools the role may call one. What nobody has seen yet may hold such a tool.
 fn usable(
     config: &Config,
     gate: &Gate,
@@ -178,14 +173,13 @@ fn usable(
 ) -> Result<Vec<String>, Failure> {
     let mut usable = Vec::new();
     let policy = gate.pipeline().policy();
-    for (name, server) in &config.servers {
+    for name in config.servers.keys() {
         let known = known_servers::known(store, name.as_str())?;
         let may = |tool: &String| {
             let tool = bartizan_gate::tool::upstream_name(name, tool);
             tool.is_ok_and(|tool| policy.may_ever(role, &tool))
         };
-        let started = matches!(server.reach, Reach::Command(_));
-        if started && (known.accepted().next().is_none() || known.accepted().any(may)) {
+        if known.accepted().next().is_none() || known.accepted().any(may) {
             usable.push(name.to_string());
         }
     }

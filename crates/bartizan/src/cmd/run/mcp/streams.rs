@@ -133,7 +133,7 @@ fn mutter(stderr: OwnedFd, redactor: &Redactor, server: &str) {
 /// Messages that wait to be sent.
 pub(super) const SENT: usize = 256;
 /// What a server tells of its own accord and nobody has looked at yet.
-const HEARD: usize = 64;
+pub(super) const HEARD: usize = 64;
 /// How long the last answers may take once the client has closed its end.
 const LAST_ANSWERS: Duration = Duration::from_secs(10);
 /// How long a server may take to end by itself.

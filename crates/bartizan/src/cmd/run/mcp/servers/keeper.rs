@@ -35,11 +35,14 @@ use tokio::time::{sleep, timeout};
 
 /// Keeps one server.
 pub(super) struct Keeper {
-    hall: Rc<Hall>,
-    hub: Arc<Hub>,
-    name: ServerName,
-    said: McpServer,
+    pub(super) hall: Rc<Hall>,
+    pub(super) hub: Arc<Hub>,
+    pub(super) name: ServerName,
+    pub(super) said: McpServer,
 }
+
+/// Tells when it is over for all servers.
+pub(super) type Over = watch::Receiver<bool>;
 
 /// One life of a server, about to begin.
 struct Life {
@@ -59,7 +62,7 @@ impl Keeper {
     }
 
     /// Keeps the server until it is over for all of them.
-    pub(super) async fn keep(self, end: watch::Sender<bool>, mut over: watch::Receiver<bool>) {
+    pub(super) async fn keep(self, end: watch::Sender<bool>, mut over: Over) {
         let hello = tokio::select! {
             hello = self.hub.hello() => hello,
             _ = over.wait_for(|over| *over) => None,
@@ -92,7 +95,10 @@ impl Keeper {
     }
 
     /// One life of the server: why it ended, and whether somebody told us to end.
-    async fn live(&self, hello: &Message, over: &mut watch::Receiver<bool>) -> (String, bool) {
+    async fn live(&self, hello: &Message, over: &mut Over) -> (String, bool) {
+        if let Reach::Url(at) = &self.said.reach {
+            return (self.live_away(at, hello, over).await, false);
+        }
         let begun = Instant::now();
         let Life { mut run, typed, program, argv } = match self.prepare() {
             Ok(life) => life,
@@ -128,7 +134,7 @@ impl Keeper {
         talk: &Arc<Talk>,
         sent: mpsc::Receiver<Message>,
         (started, box_ended): (oneshot::Receiver<Held>, oneshot::Receiver<()>),
-        (hello, over): (&Message, &mut watch::Receiver<bool>),
+        (hello, over): (&Message, &mut Over),
     ) -> Option<String> {
         let held = started.await.ok()?;
         let (redactor, name) = (self.hall.redactor.clone(), self.name.to_string());
@@ -145,7 +151,7 @@ impl Keeper {
     }
 
     /// Begins with the server, and makes it one of the hub's. Comes back only when that fails.
-    async fn attend(&self, talk: &Arc<Talk>, hello: &Message) -> String {
+    pub(super) async fn attend(&self, talk: &Arc<Talk>, hello: &Message) -> String {
         match timeout(BEGIN, talk.greet(hello)).await {
             Ok(Ok(())) => self.hub.join(self.name.as_str(), talk),
             Ok(Err(why)) => return why,
@@ -210,7 +216,7 @@ impl Keeper {
         config
     }
 
-    fn talk(
+    pub(super) fn talk(
         &self,
         to_server: mpsc::Sender<Message>,
         session: &SessionId,

@@ -1,0 +1,285 @@
+//! How does a server that is somewhere else hear and answer? Each message is a request of its own, judged as the server's
+//! role; what comes back is a message like any other.
+
+use crate::app::Gate;
+use bartizan_egress::{Answer, Courier, Errand, Lost, Place, Reach};
+use bartizan_gate::call::{Authorized, Door, Outcome, Proposed};
+use bartizan_gate::effect::{Content, Effector, Warrant};
+use bartizan_gate::name::HostPort;
+use bartizan_gate::seat::{Binding, Caller};
+use bartizan_mcp::events::Events;
+use bartizan_mcp::stdio::Line;
+use bartizan_mcp::wire::{INTERNAL_ERROR, Id, Kind, Limits, Message};
+use bartizan_scan::display_line;
+use serde_json::json;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::sync::Notify;
+use tokio::sync::mpsc::{Receiver, Sender};
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+/// Where a server is, and how it is reached.
+pub(crate) struct Parts {
+    /// The gate.
+    pub(crate) gate: Arc<Gate>,
+    /// The server's own session.
+    pub(crate) caller: Caller,
+    /// Carries the requests.
+    pub(crate) courier: Courier,
+    /// Whether they go over TLS.
+    pub(crate) secure: bool,
+    /// The server's host.
+    pub(crate) target: HostPort,
+    /// The path of its endpoint.
+    pub(crate) path: String,
+    /// Which secret goes where with a request.
+    pub(crate) places: Vec<(Binding, Place)>,
+    /// How long an answer may take.
+    pub(crate) patience: Duration,
+    /// Where its messages go.
+    pub(crate) lines: Sender<Line>,
+}
+
+/// A server that is somewhere else.
+pub(crate) struct Away {
+    parts: Parts,
+    state: Mutex<State>,
+    lost: Notify,
+}
+
+/// What the server has told of itself.
+#[derive(Default, Clone)]
+struct State {
+    session: Option<String>,
+    revision: Option<String>,
+}
+
+/// What a request came to, as far as somebody waits for it.
+type Failed = String;
+
+impl Away {
+    pub(crate) fn new(parts: Parts) -> Arc<Self> {
+        Arc::new(Self { parts, state: Mutex::default(), lost: Notify::new() })
+    }
+
+    /// Carries messages until there are no more, or the server has forgotten the session.
+    pub(crate) async fn carry(self: Arc<Self>, mut sent: Receiver<Message>) {
+        let mut under_way = JoinSet::new();
+        loop {
+            let message = tokio::select! {
+                message = sent.recv() => message,
+                () = self.lost.notified() => None,
+            };
+            let Some(message) = message else { return };
+            while under_way.try_join_next().is_some() {}
+            let Kind::Request { id, .. } = message.kind() else {
+                // It keeps its place among the requests, though not for ever.
+                drop(timeout(TOLD, self.post(&message)).await);
+                continue;
+            };
+            if under_way.len() >= UNDER_WAY {
+                self.failed(id, "too many requests of the server wait for an answer").await;
+                continue;
+            }
+            let this = Arc::clone(&self);
+            under_way.spawn(async move {
+                let Kind::Request { id, .. } = message.kind() else { return };
+                let posted = timeout(this.parts.patience, this.post(&message)).await;
+                let posted =
+                    posted.unwrap_or_else(|_| Err("the server did not answer in time".to_owned()));
+                if let Err(why) = posted {
+                    this.failed(id, &why).await;
+                }
+            });
+        }
+    }
+
+    async fn failed(&self, id: &Id, why: &str) {
+        let answer = Message::failure(Some(id), INTERNAL_ERROR, why);
+        drop(self.parts.lines.send(Ok(answer)).await);
+    }
+
+    async fn post(&self, message: &Message) -> Result<(), Failed> {
+        let authorized = self.judged(message)?;
+        let gate = self.parts.gate.pipeline();
+        let executed = gate.perform(authorized, Post { away: self, message }).await;
+        let released = gate.release(executed).map_err(|refused| refused.to_string())?;
+        released.into_output().0
+    }
+
+    fn judged(&self, message: &Message) -> Result<Authorized, Failed> {
+        let Parts { gate, caller, secure, target, path, .. } = &self.parts;
+        let arguments = json!({
+            "host": target.host().to_string(),
+            "port": target.port(),
+            "scheme": if *secure { "https" } else { "http" },
+            "method": "POST",
+            "path": path,
+            "size": message.as_str().len(),
+        });
+        let proposed = Proposed::new(caller, Door::Mcp, "net.request", arguments);
+        let proposed = match message.id() {
+            Some(id) => proposed.referring_to(display_line(&id.to_string(), 64)),
+            None => proposed,
+        };
+        gate.decide(proposed).map_err(|refused| format!("{}: {refused}", refused.code()))
+    }
+
+    fn errand(&self, warrant: &Warrant<'_>, message: &Message) -> Errand {
+        let Parts { secure, target, path, places, patience, caller, .. } = &self.parts;
+        let State { session, revision } = self.lock().clone();
+        let mut headers =
+            vec![("accept".to_owned(), "application/json, text/event-stream".to_owned())];
+        let told = [("mcp-session-id", session), ("mcp-protocol-version", revision)];
+        headers
+            .extend(told.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))));
+        let place = warrant.secret().and_then(|secret| {
+            let covers = |binding: &Binding| {
+                binding.secret == *secret && binding.covers(*secure, target, "POST", path)
+            };
+            places.iter().find(|(binding, _)| covers(binding)).map(|(_, place)| place.clone())
+        });
+        // Policy never opens a private address by itself: the configuration must have named this one.
+        let declared = caller.seat().private.contains(target);
+        let reach =
+            if declared { Reach::public().and_network().and_this_host() } else { Reach::public() };
+        Errand {
+            secure: *secure,
+            target: target.clone(),
+            method: "POST".to_owned(),
+            path: path.clone(),
+            query: None,
+            headers,
+            body: Some(("application/json", message.as_str().as_bytes().to_vec())),
+            place,
+            reach,
+            answer: STREAM_MAX,
+            time: *patience,
+        }
+    }
+
+    /// Sends one message, and hears what is said to it.
+    async fn exchange(&self, warrant: &Warrant<'_>, message: &Message) -> Result<u16, Failed> {
+        let errand = self.errand(warrant, message);
+        let mut answer =
+            self.parts.courier.open(warrant, errand).await.map_err(|lost| match lost {
+                Lost::Unanswered(why) | Lost::Unsent(why) | Lost::Unshown(_, why) => {
+                    why.sentence().to_owned()
+                }
+            })?;
+        let status = answer.status();
+        let begins = message.method() == Some("initialize");
+        if status == 404 && !begins && self.lock().session.is_some() {
+            self.lost.notify_one();
+            return Err("the server has forgotten the session".to_owned());
+        }
+        if !(200..300).contains(&status) {
+            return Err(format!("the server answered with status {status}"));
+        }
+        if begins {
+            let session = answer.header("mcp-session-id").map(str::to_owned);
+            *self.lock() = State { session, revision: None };
+        }
+        let kind = answer.header("content-type").unwrap_or_default().to_ascii_lowercase();
+        let asked = message.id().filter(|_| message.method().is_some());
+        let heard = match kind.split(';').next().unwrap_or_default().trim() {
+            "text/event-stream" => self.hear_events(&mut answer, asked).await?,
+            "application/json" => self.hear_one(&mut answer, asked).await?,
+            _ => false,
+        };
+        if asked.is_some() && !heard {
+            return Err("the server gave no answer".to_owned());
+        }
+        Ok(status)
+    }
+
+    async fn hear_one(&self, answer: &mut Answer, asked: Option<&Id>) -> Result<bool, Failed> {
+        let (mut whole, most) = (Vec::new(), Limits::default().bytes);
+        while let Some(piece) = answer.piece().await {
+            whole.extend_from_slice(&piece.map_err(|why| why.sentence().to_owned())?);
+            if whole.len() > most {
+                return Err("the server's answer is larger than one may be".to_owned());
+            }
+        }
+        if whole.trim_ascii().is_empty() {
+            return Ok(false);
+        }
+        self.hear(&whole, asked).await
+    }
+
+    async fn hear_events(&self, answer: &mut Answer, asked: Option<&Id>) -> Result<bool, Failed> {
+        let mut events = Events::new(Limits::default().bytes);
+        let mut heard = false;
+        while let Some(piece) = answer.piece().await {
+            let piece = piece.map_err(|why| why.sentence().to_owned())?;
+            for event in events.feed(&piece).map_err(|why| why.to_string())? {
+                if !event.trim_ascii().is_empty() {
+                    heard |= self.hear(&event, asked).await?;
+                }
+            }
+            // Whatever it would say after its answer, nobody waits for it.
+            if heard {
+                break;
+            }
+        }
+        Ok(heard)
+    }
+
+    /// Hears one message; says whether it is the answer that is waited for.
+    async fn hear(&self, text: &[u8], asked: Option<&Id>) -> Result<bool, Failed> {
+        let message = Message::parse(text.trim_ascii(), &Limits::default());
+        let message = message.map_err(|error| format!("the server's answer is none: {error}"))?;
+        let is_answer =
+            matches!(message.kind(), Kind::Response { id } if id.is_some() && id == asked);
+        if let Some(revision) =
+            message.result().and_then(|result| result.text_of("protocolVersion"))
+            && is_answer
+        {
+            let mut state = self.lock();
+            state.revision.get_or_insert_with(|| revision.into_owned());
+        }
+        let sent: Result<(), _> = self.parts.lines.send(Ok(message)).await.map_err(|_| ());
+        sent.map_err(|()| "nobody listens any more".to_owned())?;
+        Ok(is_answer)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One message under way.
+struct Post<'a> {
+    away: &'a Away,
+    message: &'a Message,
+}
+
+/// Why there is no answer, in words of ours.
+struct Ended(Result<(), Failed>);
+
+impl Content for Ended {
+    fn scrub(self, scrub: &dyn Fn(&str) -> String) -> Self {
+        Self(self.0.map_err(|why| scrub(&why)))
+    }
+}
+
+impl Effector for Post<'_> {
+    type Output = Ended;
+
+    async fn run(self, warrant: &Warrant<'_>) -> (Outcome, Ended) {
+        match self.away.exchange(warrant, self.message).await {
+            Ok(status) => (Outcome::succeeded(json!({ "status": status })), Ended(Ok(()))),
+            Err(why) => {
+                (Outcome::failed("upstream-failed", json!({ "why": why })), Ended(Err(why)))
+            }
+        }
+    }
+}
+
+/// Requests of one server that may be under way.
+const UNDER_WAY: usize = 64;
+/// How long something that needs no answer may take to be taken.
+const TOLD: Duration = Duration::from_secs(10);
+/// Bytes of everything that is said to one request.
+const STREAM_MAX: usize = 64 * 1024 * 1024;

@@ -1,0 +1,86 @@
+//! Where does an event end? What a server streams over HTTP, one event after the other, each bounded.
+
+/// Reads a stream of server-sent events.
+#[derive(Debug)]
+pub struct Events {
+    most: usize,
+    line: Vec<u8>,
+    data: Vec<u8>,
+    returned: bool,
+}
+
+/// An event is longer than one may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the server sent an event that is larger than one may be")]
+pub struct TooLong(());
+
+impl Events {
+    /// Events of at most so many bytes.
+    pub fn new(most: usize) -> Self {
+        Self { most, line: Vec::new(), data: Vec::new(), returned: false }
+    }
+
+    /// The data of each event that ends in `bytes`, in order.
+    pub fn feed(&mut self, bytes: &[u8]) -> Result<Vec<Vec<u8>>, TooLong> {
+        let mut whole = Vec::new();
+        for byte in bytes {
+            let after_return = std::mem::replace(&mut self.returned, *byte == b'\r');
+            match byte {
+                // It belongs to the line end before.
+                b'\n' if after_return => {}
+                b'\n' | b'\r' => whole.extend(self.line_ends()),
+                byte => self.line.push(*byte),
+            }
+            if self.line.len() + self.data.len() > self.most {
+                return Err(TooLong(()));
+            }
+        }
+        Ok(whole)
+    }
+
+    fn line_ends(&mut self) -> Option<Vec<u8>> {
+        let line = std::mem::take(&mut self.line);
+        if line.is_empty() {
+            let mut data = std::mem::take(&mut self.data);
+            data.pop()?;
+            return Some(data);
+        }
+        // Other fields say nothing about a message.
+        if let Some(data) = line.strip_prefix(b"data:") {
+            self.data.extend_from_slice(data.strip_prefix(b" ").unwrap_or(data));
+            self.data.push(b'\n');
+        } else if line == b"data" {
+            self.data.push(b'\n');
+        }
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str, step: usize) -> Vec<String> {
+        let mut events = Events::new(64);
+        let pieces = text.as_bytes().chunks(step).flat_map(|piece| events.feed(piece).unwrap());
+        pieces.map(|data| String::from_utf8(data).unwrap()).collect()
+    }
+
+    #[test]
+    fn events_are_the_same_however_they_are_cut() {
+        let text = ": hello\n\nevent: message\nid: 1\ndata: {\"a\":1}\n\ndata:x\r\ndata: y\r\n\r\ndata\r\rdata:last";
+        for step in 1..=text.len() {
+            assert_eq!(read(text, step), ["{\"a\":1}", "x\ny", ""], "{step}");
+        }
+    }
+
+    #[test]
+    fn an_event_that_does_not_end_is_given_up() {
+        let mut events = Events::new(64);
+        assert!(events.feed(&[b'x'; 64]).is_ok());
+        assert_eq!(events.feed(b"x"), Err(TooLong(())));
+        let mut events = Events::new(64);
+        let fed = (0..20).try_for_each(|_| events.feed(b"data: 1234\n").map(drop));
+        assert_eq!(fed, Err(TooLong(())));
+    }
+}
