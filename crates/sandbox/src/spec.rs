@@ -84,8 +84,11 @@ impl fmt::Debug for SyntheticFile {
 /// How writes to the workspace are treated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WorkspaceMode {
-    /// Writes go straight to the host's directory.
+    /// Writes go straight to the host's directory, save to what the host's tools execute or obey at its top.
     Direct,
+    /// Writes go straight to the host's directory, to all of it: for a program that the operator has chosen, with the
+    /// arguments that they have laid down.
+    Entire,
     /// Writes land in a layer in memory, bounded in size and inodes, for write-back to judge after the box has ended.
     Overlay {
         /// Most bytes the layer may hold.

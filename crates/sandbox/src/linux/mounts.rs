@@ -322,7 +322,7 @@ impl Build {
         let owner = private.then_some((fact.uid, fact.gid));
         self.mount_point(path, true, exists);
         match mode {
-            WorkspaceMode::Direct => {
+            WorkspaceMode::Direct | WorkspaceMode::Entire => {
                 self.bind_host(path, path, NOSUID | NODEV, fact, owner);
                 self.allow(path, landlock::TREE_WRITE);
             }

@@ -278,11 +278,11 @@ fn copied(spec: &BoxSpec, facts: &HostFacts) -> Result<Option<Copied>, PlanError
         // The box's own user may not read what is the workspace owner's.
         WorkspaceMode::ReadOnly if of_its_own => Ok(Some(Copied::ReadOnly)),
         WorkspaceMode::ReadOnly => Ok(None),
-        WorkspaceMode::Direct if of_its_own => refuse(
+        WorkspaceMode::Direct | WorkspaceMode::Entire if of_its_own => refuse(
             "work directly on the workspace as root, since its user would not be the owner",
             "leave `--direct` out, or run as the workspace's owner",
         ),
-        WorkspaceMode::Direct => {
+        WorkspaceMode::Direct | WorkspaceMode::Entire => {
             let pinned = !facts.obeyed.is_empty()
                 || spec.readable.iter().any(|path| {
                     path.starts_with(&spec.workspace)

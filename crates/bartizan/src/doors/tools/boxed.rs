@@ -107,7 +107,7 @@ impl Boxes {
         BoxSpec {
             workspace: self.around.workspace.clone(),
             workspace_mode: match command.workspace() {
-                Workspace::Direct => WorkspaceMode::Direct,
+                Workspace::Direct => WorkspaceMode::Entire,
                 Workspace::ReadOnly => WorkspaceMode::ReadOnly,
             },
             program,
