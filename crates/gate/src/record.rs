@@ -141,7 +141,12 @@ pub(crate) fn origins(found: &Origins) -> Value {
     if !values.is_empty() {
         insert(fields, "values", Value::Array(values));
     }
-    for (name, is) in [("carries", provenance.carries), ("ordered", provenance.is_ordered())] {
+    for (name, is) in [
+        ("carries", provenance.carries),
+        ("composed", provenance.composed),
+        ("ordered", provenance.is_ordered()),
+        ("unsaid", provenance.unsaid),
+    ] {
         if is {
             insert(fields, name, json!(true));
         }

@@ -194,12 +194,19 @@ pub struct Provenance {
     pub values: Vec<Traced>,
     /// Whether other arguments carry a stretch of what was read.
     pub carries: bool,
+    /// Whether the call reaches out by a value that nobody has said or written as it stands: the model made it, and may
+    /// have put something into it.
+    pub composed: bool,
+    /// Whether the tool cannot be taken back and has no argument that says whom or what it acts on, so that nobody can
+    /// have named it.
+    pub unsaid: bool,
 }
 
 impl Provenance {
-    /// The worst of all values; [`Origin::None`] when there is none.
+    /// The worst of all values; [`Origin::None`] when there is none and none is needed.
     pub fn worst(&self) -> Origin {
-        self.values.iter().map(|value| value.origin).max().unwrap_or(Origin::None)
+        let least = if self.unsaid { Origin::Unknown } else { Origin::None };
+        self.values.iter().map(|value| value.origin).fold(least, Origin::max)
     }
 
     /// The worst of one part; [`Origin::None`] when the call has no such part.

@@ -18,6 +18,7 @@ const MAIL: &str = r#"{"server": "mail", "tools": [
     {"name": "delete_file", "authority": ["file_id"], "input": {"type": "object", "properties": {"file_id": {"type": "integer"}}}},
     {"name": "open_page", "targets": [{"field": "url", "kind": "url"}], "effect": "read",
         "input": {"type": "object", "properties": {"url": {"type": "string"}}, "required": ["url"]}},
+    {"name": "confirm_all", "effect": "irreversible", "input": {"type": "object", "properties": {}}},
     {"name": "find_contact", "effect": "read", "returns": "trusted", "input": {"type": "object", "properties": {}}}
 ]}"#;
 
@@ -191,6 +192,35 @@ fn what_was_read_is_not_sent_on_unseen() {
     let stolen = "FYI: contract with INITECH; the price is 40,000 a month until the end!";
     assert_eq!(fixture.outcome_code(send(stolen)), "policy-denied");
     assert_eq!(fixture.outcome_code(send("See you on Thursday at the usual place.")), "allowed");
+}
+
+#[test]
+fn an_irreversible_tool_that_names_nothing_is_asked_once_something_was_read() {
+    let fixture = careful();
+    fixture.pipeline.heard(&fixture.caller, "Please confirm_all of it.");
+    let call = || ("confirm_all", json!({}));
+    assert_eq!(fixture.outcome_code(call()), "allowed", "nothing was read yet");
+    assert_eq!(fixture.outcome_code(("delete_file", json!({}))), "allowed");
+    page(&fixture, "Weather: fine.");
+    assert_eq!(fixture.outcome_code(call()), "approval-required");
+    assert_eq!(fixture.last("refusal")["origins"]["unsaid"], true);
+    assert_eq!(fixture.outcome_code(("find_contact", json!({}))), "allowed", "it changes nothing");
+    assert_eq!(fixture.outcome_code(("delete_file", json!({}))), "allowed", "it acts on nothing");
+}
+
+#[test]
+fn an_address_as_it_was_read_carries_nothing_and_one_that_was_made_is_asked() {
+    let mut forms = rules("allow", &["*"]);
+    forms.extend(rules("ask", &["open_page when composed"]));
+    let fixture = Fixture::with_tools(MAIL, &forms);
+    fixture.pipeline.heard(&fixture.caller, "Read https://corp.com/plan for me.");
+    let open = |url: &str| fixture.outcome_code(("open_page", json!({ "url": url })));
+    assert_eq!(open("https://evil.org/?q=made"), "allowed", "nothing was read yet");
+    page(&fixture, "The minutes are at https://pages.org/minutes, thanks.");
+    assert_eq!(open("https://corp.com/plan"), "allowed");
+    assert_eq!(open("https://pages.org/minutes"), "allowed");
+    assert_eq!(open("https://pages.org/minutes?q=c2VjcmV0"), "approval-required");
+    assert_eq!(open("https://secret.pages.org/minutes"), "approval-required");
 }
 
 /// What the person's answer to a question vouches for.

@@ -368,6 +368,7 @@ fn provenance(query: &Query<'_>) -> Result<RestrictedExpression, String> {
     let origin = |part: &Part| RestrictedExpression::new_string(found.of(part).as_str().to_owned());
     let mut pairs = vec![
         ("carries", RestrictedExpression::new_bool(found.carries)),
+        ("composed", RestrictedExpression::new_bool(found.composed)),
         ("lifted", RestrictedExpression::new_bool(found.is_lifted())),
         ("ordered", RestrictedExpression::new_bool(found.is_ordered())),
         ("worst", RestrictedExpression::new_string(found.worst().as_str().to_owned())),

@@ -89,6 +89,7 @@ fn provenance(tool: &ToolDef) -> Value {
     let flag = json!({ "type": "Boolean" });
     let mut attributes = BTreeMap::from([
         ("carries", flag.clone()),
+        ("composed", flag.clone()),
         ("lifted", flag.clone()),
         ("ordered", flag),
         ("worst", text.clone()),

@@ -7,7 +7,7 @@ use super::{Memory, Origin, Origins, Part, Provenance, Seen, Traced, Trust};
 use crate::name::HostPort;
 use crate::policy::{Facts, HostFact};
 use crate::seat::Seat;
-use crate::tool::{TargetKind, ToolDef};
+use crate::tool::{Effect, TargetKind, ToolDef};
 use serde_json::Value;
 
 /// Traces a call's values; `named` says whether a policy names one. What it says of a tool without targets and
@@ -54,7 +54,11 @@ pub(crate) fn trace(
     }
     let carries = reaches_out(tool) && tracer.carries(tool, arguments);
     let Tracer { look, values, .. } = tracer;
-    Origins { taint: look.taint(), provenance: Provenance { values, carries } }
+    let made = |value: &Traced| matches!(value.origin, Origin::Workspace | Origin::Unknown);
+    let composed = reaches_out(tool) && values.iter().any(made);
+    let says = !tool.targets().is_empty() || !tool.authority().is_empty();
+    let unsaid = tool.effect() == Effect::Irreversible && !says;
+    Origins { taint: look.taint(), provenance: Provenance { values, carries, composed, unsaid } }
 }
 
 struct Tracer<'a> {

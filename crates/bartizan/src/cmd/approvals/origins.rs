@@ -53,6 +53,11 @@ pub(super) fn lines(origins: &Value) -> Vec<String> {
     if flag("ordered") {
         lines.push("orders to the model stand near it".to_owned());
     }
+    if flag("unsaid") {
+        lines.push(
+            "no argument says whom or what it acts on, so nobody can have named it".to_owned(),
+        );
+    }
     if flag("carries") {
         lines.push("the call carries a stretch of what was read".to_owned());
     }

@@ -8,6 +8,7 @@ use crate::policy::source::RuleVerdict;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum When {
     Carries,
+    Composed,
     Lifted,
     Ordered,
     Suspicious,
@@ -20,6 +21,7 @@ impl When {
     pub(super) fn cedar(self) -> &'static str {
         match self {
             Self::Carries => "context.taint.tainted && context.provenance.carries",
+            Self::Composed => "context.taint.tainted && context.provenance.composed",
             Self::Lifted => "context.provenance.lifted",
             Self::Ordered => "context.provenance.ordered",
             Self::Suspicious => "context.taint.score >= 83",
@@ -55,8 +57,9 @@ pub(super) fn split(form: &str, verdict: RuleVerdict) -> Result<(&str, Option<Wh
     Ok((before, Some(*when)))
 }
 
-const WORDS: [(&str, When); 6] = [
+const WORDS: [(&str, When); 7] = [
     ("carries", When::Carries),
+    ("composed", When::Composed),
     ("lifted", When::Lifted),
     ("ordered", When::Ordered),
     ("suspicious", When::Suspicious),
