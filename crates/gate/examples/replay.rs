@@ -272,10 +272,11 @@ impl Run<'_> {
         let store = &self.suite.store;
         let question = store.question(&question)?;
         let values = items(&question.shown["origins"]["values"]);
+        let approver = "local:person".to_owned();
+        let verdict = if yes { Verdict::Approve } else { Verdict::Deny };
+        let reason = String::new();
+        store.answer(&question.id, Answer { approver: approver.clone(), verdict, reason })?;
         if yes {
-            let approver = "local:person".to_owned();
-            let (verdict, reason) = (Verdict::Approve, String::new());
-            store.answer(&question.id, Answer { approver: approver.clone(), verdict, reason })?;
             let keys: BTreeSet<Digest> =
                 values.iter().filter_map(|value| value["key"].as_str()?.parse().ok()).collect();
             if !keys.is_empty() {
