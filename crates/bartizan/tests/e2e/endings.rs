@@ -9,13 +9,21 @@ use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
+/// More than a busy machine takes for what a moment is enough for.
+const PATIENCE: Duration = Duration::from_mins(1);
+
 /// Starts a command that says `ready` and then sleeps for `seconds`, a number that marks it among all
 /// processes of the machine.
 fn sleeper(project: &Project, seconds: u32) -> Started {
     let script = format!("echo made > made.txt; echo ready; exec sleep {seconds}");
     let started = project.bartizan(&["run", "--", "bash", "-c", &script]).start();
     started.says("ready");
-    assert!(is_running(seconds), "it must be seen while it runs");
+    // The shell has yet to become `sleep`.
+    let deadline = Instant::now() + PATIENCE;
+    while !is_running(seconds) {
+        assert!(Instant::now() < deadline, "it must be seen while it runs: {started:?}");
+        thread::sleep(Duration::from_millis(10));
+    }
     started
 }
 
@@ -30,7 +38,7 @@ fn is_running(seconds: u32) -> bool {
 
 /// The box is gone; the kernel needs a moment for it after a `SIGKILL` of the supervisor.
 fn ends(seconds: u32) {
-    let deadline = Instant::now() + Duration::from_secs(5);
+    let deadline = Instant::now() + PATIENCE;
     while is_running(seconds) {
         assert!(Instant::now() < deadline, "`sleep {seconds}` outlived its run");
         thread::sleep(Duration::from_millis(10));

@@ -216,7 +216,7 @@ pub(crate) fn spin_beside(
 /// Waits for something that must come about soon.
 #[track_caller]
 pub(crate) fn soon(what: &str, mut holds: impl FnMut() -> bool) {
-    let until = Instant::now() + Duration::from_secs(5);
+    let until = Instant::now() + Duration::from_mins(1);
     while !holds() {
         assert!(Instant::now() < until, "{what} did not come about");
         std::thread::sleep(Duration::from_millis(2));
