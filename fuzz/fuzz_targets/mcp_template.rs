@@ -4,8 +4,8 @@
 use bartizan_gate::name::ToolName;
 use bartizan_gate::tool::Effect;
 use bartizan_mcp::declare::{
-    Act, Body, Bounds, CommandTool, Declared, Filled, HttpParts, HttpTool, Input, Inputs, JsonTemplate, Kind, Network,
-    Parts, Projection, Rules, Template, Text, Workspace,
+    Act, Body, Bounds, CommandTool, Declared, Filled, HttpParts, HttpTool, Input, Inputs,
+    JsonTemplate, Kind, Network, Parts, Projection, Rules, Template, Text, Workspace,
 };
 use libfuzzer_sys::fuzz_target;
 use serde_json::json;
@@ -44,18 +44,28 @@ static REQUEST: LazyLock<Declared> = LazyLock::new(|| {
 });
 static COMMAND: LazyLock<Declared> = LazyLock::new(|| {
     let argv = ["git", "log", "{v}"];
-    declared(Act::Command(CommandTool::parse(argv, Network::None, Workspace::ReadOnly).expect("a command")))
+    declared(Act::Command(
+        CommandTool::parse(argv, Network::None, Workspace::ReadOnly).expect("a command"),
+    ))
 });
 
 fuzz_target!(|value: &str| {
     let arguments = json!({ "v": value });
     if let Ok(Filled::Http(call)) = REQUEST.fill(&arguments) {
         assert_eq!(call.path.split('/').count(), 4, "{}", call.path);
-        assert!(call.path.starts_with("/a/") && call.path.ends_with("/b") && !call.path.contains("/./") && !call.path.contains("/../"));
+        assert!(
+            call.path.starts_with("/a/")
+                && call.path.ends_with("/b")
+                && !call.path.contains("/./")
+                && !call.path.contains("/../")
+        );
         assert!(call.path.bytes().all(|b| b.is_ascii_graphic() && !b"?#\\;".contains(&b)));
         assert!(call.query.is_some_and(|query| !query.contains(['&', '#', ' ', '\r', '\n'])));
-        assert!(call.headers.iter().all(|(_, value)| value.bytes().all(|b| (b' '..=b'~').contains(&b))));
-        let sent: serde_json::Value = serde_json::from_slice(&call.body.expect("a body").1).expect("JSON");
+        assert!(
+            call.headers.iter().all(|(_, value)| value.bytes().all(|b| (b' '..=b'~').contains(&b)))
+        );
+        let sent: serde_json::Value =
+            serde_json::from_slice(&call.body.expect("a body").1).expect("JSON");
         assert_eq!(sent, arguments);
     }
     if let Ok(Filled::Command(argv)) = COMMAND.fill(&arguments) {

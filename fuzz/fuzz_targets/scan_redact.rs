@@ -6,8 +6,10 @@ use libfuzzer_sys::fuzz_target;
 use std::sync::LazyLock;
 
 static REDACTOR: LazyLock<Redactor> = LazyLock::new(|| {
-    let known = ["abababab", "correct-horse", "horse-battery/+"]
-        .map(|value| KnownSecret { name: format!("k{}", value.len()), value: value.to_owned().into() });
+    let known = ["abababab", "correct-horse", "horse-battery/+"].map(|value| KnownSecret {
+        name: format!("k{}", value.len()),
+        value: value.to_owned().into(),
+    });
     Redactor::new(ScanKey::new([1; 32]), known).expect("the secrets are usable")
 });
 
