@@ -130,6 +130,7 @@ fn call(args: &ToolCallArgs, _global: &Global, desk: &mut Desk<'_>) -> Result<u8
     let key = ScanKey::new(runs::random()?);
     let redactor = Redactor::new(key.clone(), None)
         .map_err(|error| Failure::new(exit::UNAVAILABLE, Problem::new(error.to_string())))?;
+    vault.hide_in(&redactor);
     let gate = Arc::new(runs::gate(&store, catalogue, policy, redactor, &session, false));
     let seat = seat::take(&Sitter {
         config: &config,

@@ -151,6 +151,16 @@ fn a_credential_meets_its_host_and_nothing_of_it_comes_back() {
 
 #[test]
 fn a_value_that_was_used_stays_out_of_the_log_in_every_disguise() {
+    used_value_stays_out_of_the_log(&["run", "--no-summary"]);
+}
+
+/// What stands in the place of a server uses the value, and ends without a word of MCP.
+#[test]
+fn a_value_that_a_server_used_stays_out_of_the_log() {
+    used_value_stays_out_of_the_log(&["mcp"]);
+}
+
+fn used_value_stays_out_of_the_log(command: &[&str]) {
     // No vendor's shape: nothing but having been used gives it away.
     const VALUE: &str = "kestrel-Umber-42-quarry";
     const BASE64: &str = "a2VzdHJlbC1VbWJlci00Mi1xdWFycnk";
@@ -165,9 +175,10 @@ fn a_value_that_was_used_stays_out_of_the_log_in_every_disguise() {
          curl -sS -o /dev/null {url}/leak/{VALUE}; curl -sS -o /dev/null {url}/leak/{BASE64}"
     );
     let ran = project
-        .bartizan(&["run", "--no-summary", "--", "bash", "-c", &script])
+        .bartizan(&[command, &["--", "bash", "-c", &script]].concat())
         .env("SSL_CERT_FILE", &site.certificate())
         .env("PLAIN_KEY", VALUE)
+        .typing()
         .finish();
     assert!(ran.status.success(), "{ran:?}");
     assert_eq!(site.arrived().len(), 3, "{ran:?}");

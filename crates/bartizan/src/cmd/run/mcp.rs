@@ -126,6 +126,7 @@ fn stand(
     let catalogue = known_tools(&config, &store, voice)?;
     let policy = config.policy(&catalogue)?;
     let (redactor, conversation) = model::conversation(&config, &around, &places, None)?;
+    vault.hide_in(&redactor);
     let gate = Arc::new(gate(&store, catalogue, policy, redactor.clone(), &session, true));
     let seat = seat::take(&Sitter {
         config: &config,
