@@ -151,6 +151,15 @@ impl Place {
 impl Judgement {
     fn judge_in_git(&mut self, root: usize, entry: Entry<'_>) {
         let names = self.inside.folded.get(root..).unwrap_or_default();
+        // Without one of these it is no repository, and git looks for another around it.
+        let lost = match names {
+            [name] if name == "head" => entry.form == Form::Gone,
+            [name] if name == "objects" || name == "refs" => entry.form != Form::Dir,
+            _ => false,
+        };
+        if lost {
+            return self.withhold(HoldReason::GitDir);
+        }
         let is_dir = matches!(entry.form, Form::Dir | Form::NewDir);
         match git::place(names, is_dir, matches!(entry.form, Form::Link(_)), entry.is_new) {
             GitPlace::Object | GitPlace::Plain => {}

@@ -256,6 +256,10 @@ fn the_git_directory_cannot_be_moved_aside_replaced_or_redirected() {
         "mv .git g; ln -s g .git",
         "rm -rf .git",
         "mv .git g; cp -r g .git; echo x > g/hooks/post-checkout",
+        "rm .git/HEAD",
+        "rm -rf .git/objects",
+        "rm -rf .git/objects; mkdir .git/objects",
+        "rm -rf .git/refs; echo x > .git/refs",
     ] {
         let mut play = Play::new(&[("a", "1\n")]);
         play.on_host("git init -q .; git add -A; git commit -qm one");
