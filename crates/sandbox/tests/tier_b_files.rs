@@ -2,49 +2,13 @@
 //!
 //! Numbers are those of the attack catalogue (F). Every attack has its twin. Each test runs where no user namespace can be
 //! made, as an ordinary user and as root.
-#![expect(clippy::unwrap_used, reason = "a test may stop, and plays what is outside the box")]
 mod support;
-use bartizan_sandbox::writeback::{self, Change};
-use bartizan_sandbox::{Accept, Access, BoxSpec, Reason, SyntheticFile, WorkspaceMode};
+use bartizan_sandbox::{Accept, Access, Reason, SyntheticFile, WorkspaceMode};
 use std::fs;
-use std::os::fd::AsFd;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::PathBuf;
 use support::table::stopped;
-use support::{Outcome, Place, drain, exists, run_b, start_b};
-
-/// A place that every user of this machine may enter, so that only the box's walls keep it out.
-fn open_place() -> Place {
-    let place = Place::new();
-    fs::set_permissions(place.directory.path(), fs::Permissions::from_mode(0o755)).unwrap();
-    place
-}
-
-/// A file of the person's that anybody may read and write.
-fn victim(place: &Place, name: &str) -> PathBuf {
-    let path = place.path(name);
-    fs::create_dir_all(path.parent().unwrap()).unwrap();
-    fs::write(&path, "TOP-SECRET").unwrap();
-    fs::set_permissions(&path, fs::Permissions::from_mode(0o666)).unwrap();
-    path
-}
-
-/// Runs a box and returns what write-back makes of its changes, line by line.
-fn run_and_list(place: &Place, spec: &BoxSpec) -> (Outcome, Vec<String>) {
-    std::thread::sleep(std::time::Duration::from_millis(30));
-    let since = writeback::session_start();
-    let mut running = start_b(place, spec);
-    let outcome = drain(&mut running);
-    let upper = running.upper.as_ref().unwrap();
-    let listed = writeback::list(upper.as_fd(), running.workspace.as_fd(), since).unwrap();
-    let line = |change: &Change| {
-        let lands = if change.lands() { "" } else { " (held)" };
-        format!("{} {}{lands}", change.kind(), change.path())
-    };
-    let mut lines: Vec<_> = listed.iter().map(line).collect();
-    lines.sort();
-    (outcome, lines)
-}
+use support::{exists, open_place, run_b, victim};
 
 in_tier_b! {
     fn f01_f02_f03_what_the_person_has_elsewhere_cannot_be_read_or_listed() {
@@ -92,23 +56,19 @@ in_tier_b! {
         stopped("F06-F07", "write ~/.bashrc; write through links and hard links", "home of its own; Landlock", &fs::read_to_string(&rc).unwrap());
     }
 
-    fn f11_f12_a_direct_workspace_with_what_git_obeys_is_refused_and_its_copy_is_not() {
+    fn f10_no_hard_link_reaches_out_though_both_ends_lie_on_one_file_system() {
         let place = open_place();
-        fs::create_dir_all(place.workspace.join(".git/hooks")).unwrap();
-        fs::write(place.workspace.join(".git/HEAD"), "ref: refs/heads/main\n").unwrap();
-        let mut spec = place.spec("mv .git g; mkdir .git; echo edit > readme.txt");
-        spec.workspace_mode = WorkspaceMode::Direct;
-        let accept = Accept::OrB { folders: place.path("state") };
-        let refused = bartizan_sandbox::start(&spec, &accept).unwrap_err().to_string();
-        assert!(refused.contains("hint: leave `--direct` out"), "{refused}");
-        assert_eq!(fs::read_to_string(place.workspace.join("readme.txt")).unwrap(), "hello from the host\n");
-        spec.workspace_mode = place.spec("").workspace_mode;
-        let (outcome, lines) = run_and_list(&place, &spec);
-        outcome.succeeded();
-        assert!(lines.iter().any(|line| line == "changed readme.txt"), "{lines:#?}");
-        assert!(lines.iter().any(|line| line.contains(".git") && line.ends_with("(held)")), "{lines:#?}");
-        assert!(exists(&place.workspace.join(".git/HEAD")));
-        stopped("F11-F12", "mv .git g; mkdir .git, --direct", "refused: Landlock cannot hold a part of a tree", &refused);
+        let netrc = victim(&place, "home/.netrc");
+        let outcome = run_b(&place, &place.spec(&format!(
+            "ln {0} h; ln -L {0} h2; ln /etc/passwd p; ln -P /proc/self/exe x; mv {0} taken; mv readme.txt {1}/out; ln readme.txt {1}/out; \
+             python3 -c 'import os, ctypes; f = os.open(\"{0}\", os.O_PATH); print(ctypes.CDLL(None).linkat(f, b\"\", -100, b\"e\", 0x1000)); \
+               print(ctypes.CDLL(None).linkat(-100, b\"/proc/self/fd/%d\" % f, -100, b\"e\", 0x400))'; \
+             ls; ln readme.txt twin && mkdir d && ln twin d/third && cat d/third", netrc.display(), netrc.parent().unwrap().display()
+        ))).succeeded();
+        assert_eq!(outcome.stdout, "-1\n-1\nreadme.txt\nhello from the host\n", "{outcome:#?}");
+        assert_eq!((fs::read_to_string(&netrc).unwrap().as_str(), netrc.metadata().unwrap().nlink()), ("TOP-SECRET", 1));
+        assert!(!exists(&place.path("home/out")));
+        stopped("F10", "ln ~/.netrc h, by name, by descriptor, by /proc/self/fd; mv it in, a file of the box's out", "Landlock: no link or move across its borders", &outcome.stderr);
     }
 
     fn what_landlock_does_not_look_at_is_changed_in_the_boxs_folders_only() {
@@ -143,46 +103,6 @@ in_tier_b! {
         assert_eq!(outcome.stdout, "0o100604 6000000007 2.0\n", "{outcome:#?}");
         assert_eq!((before(&file), before(&tool), before(&folder)), (was_file, was_tool, was_folder));
         stopped("F22", "chmod, chown, utime, setxattr of host files, by descriptors and links", "made on behalf, in the box's folders only", &outcome.stdout);
-    }
-
-    fn f11_to_f21_the_write_back_gate_judges_the_copy_as_it_judges_an_overlay() {
-        let place = open_place();
-        fs::create_dir_all(place.workspace.join(".git/hooks")).unwrap();
-        fs::write(place.workspace.join(".git/HEAD"), "ref: refs/heads/main\n").unwrap();
-        fs::write(place.workspace.join("old.txt"), "old").unwrap();
-        let (outcome, lines) = run_and_list(&place, &place.spec(
-            "echo edit > readme.txt; mkdir src && echo new > src/main.rs; rm old.txt; echo x > .git/hooks/pre-commit; chmod +x .git/hooks/pre-commit; \
-             mkdir .claude && echo '{}' > .claude/settings.json; echo x > .envrc; ln -s /etc/passwd out; mkdir -p sub/.git/hooks; echo x > sub/.git/hooks/pre-push; \
-             mkfifo p; mknod b b 8 0; touch s && chmod 4755 s; true",
-        ));
-        outcome.succeeded();
-        for line in ["changed readme.txt", "new src/main.rs", "deleted old.txt", "new .git/hooks/pre-commit (held)", "new .claude/settings.json (held)",
-            "new .envrc (held)", "link to `/etc/passwd` out (held)", "new sub/.git/hooks/pre-push (held)", "special file p (held)"] {
-            assert!(lines.iter().any(|seen| seen == line), "{line}\n{lines:#?}");
-        }
-        assert_eq!(fs::read_to_string(place.workspace.join("readme.txt")).unwrap(), "hello from the host\n");
-        assert!(!exists(&place.workspace.join("b")) && !lines.iter().any(|line| line.contains(" b")));
-        stopped("F11-F21", "plant hooks, agent settings, .envrc, outward links, nested hooks", "the write-back gate judges the copy's differences", &lines.iter().filter(|line| line.ends_with("(held)")).cloned().collect::<Vec<_>>().join("; "));
-    }
-
-    fn ordinary_work_lands_and_the_copy_is_gone_afterwards() {
-        let place = open_place();
-        std::thread::sleep(std::time::Duration::from_millis(30));
-        let since = writeback::session_start();
-        let mut running = start_b(&place, &place.spec("pwd; git init -q . && git config user.email a@b && git config user.name n && echo work > work.txt && git add . && git commit -qm work && git log --oneline | wc -l"));
-        let outcome = drain(&mut running).succeeded();
-        let (at, commits) = outcome.stdout.split_once('\n').unwrap();
-        assert_eq!(commits, "1\n", "{outcome:#?}");
-        assert!(at.ends_with("/work/project") && exists(at.as_ref()));
-        let upper = running.upper.take().unwrap();
-        let changes = writeback::list(upper.as_fd(), running.workspace.as_fd(), since).unwrap();
-        let (journal, held) = (place.path("journal"), place.path("held"));
-        let options = writeback::Options { owner: None, journal: &journal, held: &held, progress: &mut |_, _| {} };
-        let applied = writeback::apply(&changes, upper.as_fd(), running.workspace.as_fd(), options).unwrap();
-        assert!(applied.landed().iter().any(|one| one.path.to_string() == "work.txt"), "{applied:?}");
-        assert_eq!(fs::read_to_string(place.workspace.join("work.txt")).unwrap(), "work\n");
-        drop(running);
-        assert!(!exists(at.as_ref()));
     }
 
     fn f22_no_device_and_no_setuid_file_is_made() {
@@ -222,6 +142,17 @@ in_tier_b! {
         assert_eq!(outcome.stdout, "done\n", "{outcome:#?}");
         assert_eq!(fs::read_to_string(log).unwrap(), "TOP-SECRET");
         stopped("F25", "read and write our log, look around the box's folder", "Landlock: not in the allow-list", &outcome.stderr);
+    }
+
+    fn f27_a_crash_leaves_no_core_and_calls_no_helper() {
+        let place = open_place();
+        let outcome = run_b(&place, &place.spec(
+            "ulimit -c unlimited 2>/dev/null; ulimit -c 0; bash -c 'kill -SEGV $$' 2>/dev/null; echo $?; ls; \
+             python3 -c 'import resource as r; r.setrlimit(r.RLIMIT_CORE, (0, 0)); print(r.getrlimit(r.RLIMIT_CORE))'",
+        ));
+        // A core limit of 1 is the one value that keeps a core_pattern pipe from being started.
+        assert_eq!(outcome.succeeded().stdout, "139\nreadme.txt\n(1, 1)\n");
+        stopped("F27", "ulimit -c unlimited; kill -SEGV", "RLIMIT_CORE of 1 that seccomp keeps", &"139, no core, limit still (1, 1)");
     }
 
     fn synthetic_files_and_what_is_shown_of_the_home_directory_are_found() {

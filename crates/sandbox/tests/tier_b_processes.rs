@@ -59,6 +59,15 @@ fn mark(name: &str) -> String {
     format!("{}.{}", name.len() + 1000, std::process::id())
 }
 
+/// Python that makes raw system calls and prints how each ended.
+fn calls(list: &str) -> String {
+    format!(
+        "import ctypes, errno, os\nl = ctypes.CDLL(None, use_errno=True)\n\
+         def c(name, *a):\n  r = l.syscall(*[ctypes.c_long(x) for x in a])\n  e = ctypes.get_errno()\n  \
+         print(name, 'WORKED' if r >= 0 else errno.errorcode[e])\n{list}\n"
+    )
+}
+
 in_tier_b! {
     fn p01_p02_of_the_hosts_processes_nothing_but_their_numbers_is_seen() {
         let place = Place::new();
@@ -124,19 +133,84 @@ in_tier_b! {
         stopped("P04-P05", "descriptors 3 to 255; the environment", "allow-lists", &outcome.stdout);
     }
 
-    fn p06_to_p14_the_kernels_surface_is_closed() {
+    fn p06_no_namespace_can_be_made() {
+        let place = Place::new();
+        let outcome = run_b(&place, &place.spec(
+            "for f in -Ur -Urm -n -m -p -i -u -C -T; do unshare $f true 2>/dev/null && echo NESTED $f; done; \
+             unshare -Urm mount -t tmpfs t /mnt 2>/dev/null && echo MOUNTED; \
+             python3 -c 'import threading; t = threading.Thread(target=print, args=(\"thread\",)); t.start(); t.join()'; (echo child); \
+             grep -E 'CapEff|NoNewPrivs|Seccomp:' /proc/$$/status | tr -d '\\t\\n'",
+        ));
+        assert_eq!(outcome.stdout, "thread\nchild\nCapEff:0000000000000000NoNewPrivs:1Seccomp:2", "{outcome:#?}");
+        stopped("P06", "unshare -Ur -n -m -p -i -u -C -T", "seccomp", &outcome.stdout);
+    }
+
+    fn p08_mounts_and_namespaces_cannot_be_touched() {
+        let place = Place::new();
+        let victim = Victim::new();
+        let outcome = run_b(&place, &place.python(&calls(&format!(
+            "for pid in (os.getpid(), {}, os.getppid(), 1):\n  for kind in ('net', 'mnt', 'pid', 'user', 'ipc'):\n    \
+               try: fd = os.open(f'/proc/{{pid}}/ns/{{kind}}', os.O_RDONLY)\n    except OSError: continue\n    \
+               pid == os.getpid() or print('OPENED', pid, kind)\n    \
+               l.setns(fd, 0) == -1 and ctypes.get_errno() == 1 or print('JOINED', pid, kind)\n\
+             f = os.pidfd_open({}); c('setns', 308, f, 0x40000000)\n\
+             for n, *a in [('mount', 165, 0, 0, 0, 0, 0), ('umount2', 166, 0, 2), ('pivot_root', 155, 0, 0), \
+             ('chroot', 161, 0), ('open_tree', 428, -100, 0, 1), ('move_mount', 429, 0, 0, 0, 0, 4), ('fsopen', 430, 0, 0), \
+             ('fsmount', 432, 0, 0, 0), ('mount_setattr', 442, 0, 0, 0, 0, 0), ('sethostname', 170, 0, 0)]: c(n, *a)\n\
+             c('clone3', 435, 0, 0)\nprint(open('readme.txt').read(), end='')", victim.pid(), victim.pid()
+        ))));
+        let refused = ["setns", "mount", "umount2", "pivot_root", "chroot", "open_tree", "move_mount", "fsopen", "fsmount", "mount_setattr", "sethostname"]
+            .map(|name| format!("{name} EPERM\n")).concat();
+        assert_eq!(outcome.stdout, refused + "clone3 ENOSYS\nhello from the host\n", "{outcome:#?}");
+        stopped("P08", "setns by /proc/PID/ns and pidfd, mount, open_tree, move_mount, fsopen, mount_setattr, pivot_root", "seccomp; Landlock: no entry of another process", &outcome.stdout);
+    }
+
+    fn p09_p10_the_kernels_wide_surface_is_not_there() {
+        let place = Place::new();
+        let outcome = run_b(&place, &place.python(&calls(
+            "for n in (425, 426, 427): c('io_uring', n, 8, 0)\n\
+             for n in (321, 298, 323, 250, 248, 249, 303, 304, 179, 246, 320, 175, 313, 176, 163, 167, 168, 164, 227, 305, 154, 103, 172, 173, 300, 169): c('surface', n, 0, 0, 0, 0, 0)\n\
+             c('personality', 135, 0x0040000)\nc('x32', 0x40000000 + 39)\nc('unknown', 999)\n\
+             for n, *a in [('shmget', 29, 1, 1, 0o1600), ('mq_open', 240, 0, 0x42, 0o600, 0)]: c(n, *a)\n\
+             c('personality', 135, 0xffffffff)\nc('getpid', 39)",
+        )));
+        let expected = "io_uring ENOSYS\n".repeat(3) + &"surface EPERM\n".repeat(26)
+            + "personality EPERM\nx32 ENOSYS\nunknown ENOSYS\nshmget ENOSYS\nmq_open ENOSYS\npersonality WORKED\ngetpid WORKED\n";
+        assert_eq!(outcome.stdout, expected, "{outcome:#?}");
+        for (id, tried) in [("P09", "io_uring"), ("P10", "bpf, perf, userfaultfd, keyctl, open_by_handle_at, kexec, x32 …")] {
+            stopped(id, tried, "seccomp allow-list", &outcome.stdout);
+        }
+    }
+
+    fn p14_only_streams_of_three_families_exist() {
         let place = Place::new();
         let outcome = run_b(&place, &place.python(
-            "import ctypes, os, platform\nlibc = ctypes.CDLL(None, use_errno=True)\n\
-             x = platform.machine() == 'x86_64'\n\
-             for n, a in ([(272, (0x10000000,)), (308, (3, 0)), (165, (b'none', b'/mnt', b'tmpfs', 0, 0)), (166, (b'/mnt', 0)), (155, (b'/', b'/')), (161, (b'/',)), (428, (-100, b'/', 0)), (430, (b'tmpfs', 0)), (442, (-100, b'/', 0, 0, 0)), \
-               (425, (1, 0)), (321, (0, 0, 0)), (298, (0, 0, -1, -1, 0)), (323, (0,)), (248, (b'user', b'x', b'y', 1, -3)), (250, (0, -3)), (303, (-100, b'/', 0, 0, 0)), (304, (-100, 0, 0)), (179, (0, 0, 0, 0)), (175, (0, 0, b'')), (246, (0, 0, 0, 0)), \
-               (163, (0,)), (167, (b'/x', 0)), (164, (0, 0)), (135, (0x40000,)), (154, (1, 0, 0)), (169, (0,)), (103, (10, 0, 0)), (300, (0, 0)), (56, (0x10000000 | 17, 0, 0, 0, 0)), (435, (0, 0)), (29, (1, 1, 0o1600)), (240, (b'x', 0x42, 0o600, 0)), (16, (0, 0x5412, b'x'))] if x else []):\n  \
-               ctypes.set_errno(0); r = libc.syscall(n, *a)\n  if r >= 0 or ctypes.get_errno() not in (1, 38): print('CALL', n, r, ctypes.get_errno())\n\
-             print(open('/proc/self/status').read().split('Seccomp:')[1].split()[0], [l.split()[1] for l in open('/proc/self/status') if l.startswith(('CapEff', 'NoNewPrivs'))])",
-        ));
-        assert_eq!(outcome.stdout, "2 ['0000000000000000', '1']\n", "{outcome:#?}");
-        stopped("P06-P14", "unshare, mount, setns, bpf, keyctl, perf, io_uring, raw syscalls by number", "seccomp: an allow-list", &outcome.stdout);
+            "import socket\n\
+             for f, t, p in [(16, 3, 0), (16, 3, 12), (16, 3, 16), (17, 3, 0), (40, 1, 0), (38, 5, 0), (31, 3, 0), (29, 3, 0), (41, 1, 0), (44, 3, 0), \
+             (2, 3, 1), (2, 3, 6), (10, 3, 58), (2, 1, 132), (2, 1, 262), (2, 2, 1), (2, 2, 0), (10, 2, 0), (1, 2, 0)]:\n  \
+             try: socket.socket(f, t, p); print('MADE', f, t, p)\n  except OSError as e: pass\n\
+             for f in (1, 2, 10): socket.socket(f, 1, 0)\n\
+             a, b = socket.socketpair(); a.send(b'x'); print(b.recv(1))",
+        )).succeeded();
+        assert_eq!(outcome.stdout, "b'x'\n");
+        stopped("P14", "AF_NETLINK, PACKET, VSOCK, ALG, BLUETOOTH, CAN, KCM, XDP, raw and datagram sockets", "seccomp: families and kinds by value", &"none of 19 made");
+    }
+
+    fn p24_control_groups_can_be_neither_joined_nor_changed() {
+        let place = Place::new();
+        let outcome = run_b(&place, &place.python(
+            "import os, ctypes\nl = ctypes.CDLL(None, use_errno=True)\nn = 0\n\
+             places = ['/sys/fs/cgroup'] + ['/sys/fs/cgroup/' + k for k in ('unified', 'memory', 'pids', 'cpu')]\n\
+             try: own = [line.strip().split(':', 2) for line in open('/proc/self/cgroup')]\nexcept OSError: own = []\n\
+             places += [p + path for p in places for _, _, path in own]\n\
+             for p in places:\n  \
+               for f, text in (('cgroup.procs', '0'), ('tasks', '0'), ('cgroup.threads', '0'), ('memory.max', 'max'), ('memory.limit_in_bytes', '-1'), ('pids.max', 'max'), ('cgroup.kill', '0')):\n    \
+                 try: open(p + '/' + f, 'w').write(text); print('WROTE', p, f)\n    except OSError as e: n += 1\n  \
+               try: os.mkdir(p + '/box-escape'); print('MADE', p)\n  except OSError: n += 1\n\
+             os.mkdir('cg')\nfor kind in (b'cgroup', b'cgroup2'): print(l.mount(kind, b'cg', kind, 0, None), ctypes.get_errno())\nprint(n >= 40)",
+        )).succeeded();
+        assert_eq!(outcome.stdout, "-1 1\n-1 1\nTrue\n", "{outcome:#?}");
+        stopped("P24", "write cgroup.procs, memory.max, pids.max of its own and other groups; mkdir; mount cgroup2", "Landlock: /sys is not in the allow-list; seccomp", &outcome.stdout);
     }
 
     fn p15_a_filter_or_domain_of_its_own_only_narrows() {

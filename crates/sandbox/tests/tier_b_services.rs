@@ -288,6 +288,38 @@ in_tier_b! {
         stopped("I01", "docker.sock, D-Bus, X11; any socket that is seen", "connect on behalf, to named sockets only", &lines[0]);
     }
 
+    fn i02_services_of_the_persons_session_are_out_of_reach() {
+        let place = Place::new();
+        std::fs::set_permissions(place.directory.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        let runtime = place.path("runtime");
+        let services = ["bus", "wayland-0", "pipewire-0", "vscode-ipc-1.sock", "gvfsd/socket-1", "gnupg/S.gpg-agent", "ssh/agent.1", "X11/X0"];
+        let visitors = services.map(|name| {
+            let path = runtime.join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            let listener = UnixListener::bind(&path).unwrap();
+            std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o777)).unwrap();
+            count_visitors(move || listener.accept().is_ok())
+        });
+        let outcome = run_b(&place, &place.python(&format!(
+            "import os, socket, subprocess\n\
+             def u(p):\n  s = socket.socket(socket.AF_UNIX)\n  try: s.connect(p); print('REACHED', p)\n  except OSError as e: return e.strerror\n\
+             print(*{{u('{0}/' + name) for name in {services:?}}})\n\
+             os.chdir(os.environ['TMPDIR']); os.symlink('{0}/bus', 'bus'); u('bus')\n\
+             for p in ('/run/dbus/system_bus_socket', f'/run/user/{{os.getuid()}}/bus', '/run/systemd/private', '/tmp/.X11-unix/X0', '/tmp/.ICE-unix/1'): u(p)\n\
+             print([n for n in os.environ if n.startswith(('DBUS_', 'XDG_RUNTIME', 'SSH_A', 'GPG', 'DISPLAY', 'WAYLAND', 'VSCODE'))])\n\
+             for words in (['systemd-run', 'true'], ['systemd-run', '--user', 'true'], ['gio', 'cat', 'localtest:///x'], ['dbus-send', '--session', '--dest=org.x', '/', 'a.b'], ['crontab', '-'], ['at', 'now'], ['batch']):\n  \
+               try: done = subprocess.run(words, input=b'* * * * * touch /tmp/pwned\\n', capture_output=True).returncode\n  except OSError: continue\n  \
+               done == 0 and print('RAN', words)\n\
+             for p in ('/var/spool/cron/crontabs/x', '/var/spool/cron/x', '/var/spool/at/x', '/etc/cron.d/x', os.path.expanduser('~person/.config/systemd/user/x.service')):\n  \
+               try: open(p, 'w'); print('WROTE', p)\n  except OSError: pass\n\
+             o = socket.socket(socket.AF_UNIX); o.bind('own.sock'); o.listen(); s = socket.socket(socket.AF_UNIX); s.connect('own.sock'); o.accept()[0].send(b'own'); print(s.recv(9))",
+            runtime.display()
+        ))).succeeded();
+        assert_eq!(outcome.stdout, "Operation not permitted\n[]\nb'own'\n", "{outcome:#?}");
+        assert_eq!(visitors.map(|seen| seen.load(Ordering::SeqCst)), [0; 8]);
+        stopped("I02", "D-Bus, Wayland, X11, PipeWire, gvfs, VS Code, gpg and ssh agents; systemd-run, crontab, at", "connect on behalf, to named sockets only; Landlock; an environment of its own", &outcome.stdout);
+    }
+
     fn i03_abstract_sockets_of_the_host_are_out_of_reach_and_none_is_squatted_on() {
         let place = Place::new();
         let name = format!("bartizan-abstract-{}", std::process::id());

@@ -293,6 +293,26 @@ assert libc.prctl(38, 1, 0, 0, 0) == 0 and libc.prctl(22, 2, program, 0, 0) == 0
 os.execv(sys.argv[1], sys.argv[1:])
 ";
 
+/// A place that every user of this machine may enter, so that only the box's walls keep it out.
+pub(crate) fn open_place() -> Place {
+    let place = Place::new();
+    std::fs::set_permissions(
+        place.directory.path(),
+        std::os::unix::fs::PermissionsExt::from_mode(0o755),
+    )
+    .unwrap();
+    place
+}
+
+/// A file of the person's that anybody may read and write.
+pub(crate) fn victim(place: &Place, name: &str) -> PathBuf {
+    let path = place.path(name);
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    std::fs::write(&path, "TOP-SECRET").unwrap();
+    std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o666)).unwrap();
+    path
+}
+
 pub(crate) fn exists(path: &Path) -> bool {
     path.symlink_metadata().is_ok()
 }
