@@ -1,0 +1,198 @@
+//! What is a person asked to decide: calls, changes, and acts in doubt?
+
+use clap::{Args, Subcommand, ValueEnum};
+
+/// `bartizan effects …`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum EffectsCommand {
+    /// List the irreversible acts that are under way or in doubt
+    List(EffectsListArgs),
+    /// Say what came of an act that is in doubt
+    Resolve(EffectsResolveArgs),
+}
+
+/// `bartizan effects list`.
+#[derive(Debug, Args)]
+pub(crate) struct EffectsListArgs {
+    /// List those too of which it is known what came of them
+    #[arg(long)]
+    pub(crate) all: bool,
+    /// Print them as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// `bartizan effects resolve`.
+#[derive(Debug, Args)]
+pub(crate) struct EffectsResolveArgs {
+    /// The act's id, or its beginning
+    #[arg(value_name = "ID")]
+    pub(crate) id: String,
+    /// It has happened
+    #[arg(long, required_unless_present = "failed", conflicts_with = "failed")]
+    pub(crate) committed: bool,
+    /// It has not happened, so it may be tried again
+    #[arg(long)]
+    pub(crate) failed: bool,
+}
+
+/// `bartizan approvals …`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ApprovalsCommand {
+    /// List what waits for an answer
+    List(ApprovalsListArgs),
+    /// Show exactly what one question asks for
+    Show(ApprovalsShowArgs),
+    /// Say yes, once, to exactly this call
+    Approve(ApproveArgs),
+    /// Say no; also to what was approved and not used yet, or stands for a time
+    Deny(AnswerArgs),
+    /// Show what waits for an answer, and go on as questions come and are settled
+    Watch(ApprovalsWatchArgs),
+}
+
+/// `bartizan approvals watch`.
+#[derive(Debug, Args)]
+pub(crate) struct ApprovalsWatchArgs {
+    /// Print each question as JSON on a line, again whenever where it stands has changed
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// `bartizan approvals list`.
+#[derive(Debug, Args)]
+pub(crate) struct ApprovalsListArgs {
+    /// Also the answered, used and expired ones
+    #[arg(long)]
+    pub(crate) all: bool,
+    /// Print the questions as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// `bartizan approvals show`.
+#[derive(Debug, Args)]
+pub(crate) struct ApprovalsShowArgs {
+    /// The question's id; a unique prefix is enough
+    #[arg(value_name = "ID")]
+    pub(crate) id: String,
+    /// Print the question as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// `bartizan approvals approve`.
+#[derive(Debug, Args)]
+pub(crate) struct ApproveArgs {
+    #[command(flatten)]
+    pub(crate) answer: AnswerArgs,
+    /// Also vouch, for the rest of the session, for the values that nobody had named, or for the text they stand in
+    #[arg(long, value_name = "WHAT", value_enum)]
+    pub(crate) endorse: Option<Endorse>,
+    /// For this long (10m, 8h; at most a day), as often as exactly this call is made in this session
+    #[arg(long = "for", value_name = "TIME")]
+    pub(crate) life: Option<String>,
+}
+
+/// What an approver vouches for.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum Endorse {
+    /// These values, wherever they are used
+    Value,
+    /// Every value that stands in the same text
+    Source,
+}
+
+/// `bartizan approvals approve` and `deny`.
+#[derive(Debug, Args)]
+pub(crate) struct AnswerArgs {
+    /// The question's id; a unique prefix is enough
+    #[arg(value_name = "ID")]
+    pub(crate) id: String,
+    /// Why; it goes into the log, and a denial's reason to the agent
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) reason: Option<String>,
+    /// Do not ask on the terminal
+    #[arg(long, short = 'y')]
+    pub(crate) yes: bool,
+    /// Print the question as JSON afterwards
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// `bartizan changes …`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ChangesCommand {
+    /// List the sessions that have changes which did not land
+    List(ChangesListArgs),
+    /// Show what landed, what did not and why; conflicts with both versions
+    Show(ChangesShowArgs),
+    /// Land what waits; with --path or --all also what is held
+    Apply(ChangesApplyArgs),
+    /// Throw away what did not land
+    Discard(ChangesDiscardArgs),
+}
+
+/// `bartizan changes list`.
+#[derive(Debug, Args)]
+pub(crate) struct ChangesListArgs {
+    /// Print the sessions as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// `bartizan changes show`.
+#[derive(Debug, Args)]
+pub(crate) struct ChangesShowArgs {
+    /// The session's id; a unique prefix is enough
+    #[arg(value_name = "SESSION")]
+    pub(crate) session: String,
+    /// Only this path, or all below it, in full (repeatable)
+    #[arg(long = "path", value_name = "PATH")]
+    pub(crate) paths: Vec<String>,
+    /// Print the changes as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// `bartizan changes apply`.
+#[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is one flag, as typed")]
+#[command(
+    after_help = "Without --path and --all, what only waits for a look lands (`run --review`), and nothing that is held.\n\
+                  Exits with 1 when something that was to land did not."
+)]
+pub(crate) struct ChangesApplyArgs {
+    /// The session's id; a unique prefix is enough
+    #[arg(value_name = "SESSION")]
+    pub(crate) session: String,
+    /// Land exactly this, or all below it, though it is held (repeatable)
+    #[arg(long = "path", value_name = "PATH")]
+    pub(crate) paths: Vec<String>,
+    /// Land everything that is held, but no conflict
+    #[arg(long, conflicts_with = "paths")]
+    pub(crate) all: bool,
+    /// Settle conflicts at these paths for the session; this machine's version is kept instead
+    #[arg(long, requires = "paths")]
+    pub(crate) overwrite: bool,
+    /// Do not ask on the terminal
+    #[arg(long, short = 'y')]
+    pub(crate) yes: bool,
+    /// Print what landed and what did not as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// `bartizan changes discard`.
+#[derive(Debug, Args)]
+pub(crate) struct ChangesDiscardArgs {
+    /// The session's id; a unique prefix is enough
+    #[arg(value_name = "SESSION")]
+    pub(crate) session: String,
+    /// Only this path, or all below it (repeatable)
+    #[arg(long = "path", value_name = "PATH")]
+    pub(crate) paths: Vec<String>,
+    /// Do not ask on the terminal
+    #[arg(long, short = 'y')]
+    pub(crate) yes: bool,
+}
