@@ -71,7 +71,7 @@ pub(crate) fn dispatch(cli: &Cli, voice: &mut Voice) -> Result<u8, Failure> {
         Command::Serve(args) => serve::run(&cli.global, args, desk),
         Command::Agent(command) => agent::run(command, desk),
         Command::Secret(command) => secret::run(command, desk),
-        Command::Tool(command) => tool::run(command, &cli.global, desk),
+        Command::Tool(command) => tool::run(command, desk),
         Command::Effects(command) => effects::run(command, desk),
         Command::Servers(command) => servers::run(command, desk),
         Command::Doctor(args) => doctor::run(args, desk),

@@ -1,6 +1,7 @@
 //! `bartizan run`: how does one agent get its gate, its box and its log?
 
 mod enclosure;
+pub(crate) mod ground;
 pub(crate) mod mcp;
 pub(crate) use enclosure::FOLDERS;
 mod model;
@@ -27,22 +28,18 @@ use crate::report::{Failure, Problem, Voice};
 use bartizan_egress::Vault;
 use bartizan_egress::vault::Placeholders;
 use bartizan_gate::call::{Door, Proposed};
-use bartizan_gate::name::{RoleName, SessionId};
-use bartizan_gate::pipeline::Parts;
-use bartizan_gate::policy::Policy;
+use bartizan_gate::name::RoleName;
 use bartizan_gate::seat::Caller;
 use bartizan_gate::tool::Catalogue;
 use bartizan_sandbox::{BoxSpec, writeback};
-use bartizan_scan::Redactor;
 use bartizan_store::{Session, SessionFilter, Sessions, Store};
 use enclosure::Hidden;
+use ground::{Ground, Newcomer};
 use model::ModelAccess;
 use reload::Reload;
-use seat::Sitter;
 use serde_json::{Map, Value, json};
 use std::ffi::OsString;
-use std::fmt::Write as _;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixListener as UnixListenerThread;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -54,62 +51,33 @@ use way_out::WayOut;
 /// Runs the command and returns the exit code to pass on.
 pub(crate) fn run(global: &Global, args: &RunArgs, voice: &mut Voice) -> Result<u8, Failure> {
     let begun = Instant::now();
-    let (places, around, mut config) = configured(global, voice)?;
+    let (places, around, config) = configured(global, voice)?;
     let role = config.role(args.agent.as_deref())?;
     let (program, argv) = (program(&around, args)?, words(args)?);
     let client = Client::choose(args.client, &program);
-    let around = narrowed(around, &mut config, &role)?;
     if client.is_some() && config.box_of(&role).network == Network::None {
         return Err(no_model(&role));
     }
     let runtime = runtime()?;
-    let store = Store::open(&places.state).map_err(|error| state_failure(&error.to_string()))?;
-    tidy(&store, &places, voice)?;
-    let vault = secret::vault(&config, &places, Some(&around.workspace), &store);
-    runtime.block_on(secret::recover(&vault, voice))?;
-    let access = runtime.block_on(model::access(&config, &around, &vault, client.is_some()))?;
-    let session = session_id()?;
-    let keep = session_folder(&places, &session)?;
-    let known = access.as_ref().and_then(ModelAccess::known);
-    let catalogue = known_tools(&config, &store, voice)?;
-    let policy = config.policy(&catalogue)?;
-    let aloud = !args.no_summary && crate::doors::run::terminal::terminals() == [false; 3];
-    let (redactor, conversation) = model::conversation(&config, &around, &places, known)?;
-    vault.hide_in(&redactor);
-    let gate = Arc::new(gate(&store, catalogue, policy, redactor, &session, aloud));
-    let seat = seat::take(&Sitter {
-        config: &config,
-        role: &role,
-        around: &around,
-        session: &session,
+    let ground = Ground::lay((places, around, config), role, &runtime, voice)?;
+    let access = model::access(&ground.config, &ground.around, &ground.vault, client.is_some());
+    let access = runtime.block_on(access)?;
+    let who = Newcomer {
         program: &program,
+        argv: &argv,
         boxes_commands: client.is_some(),
         model: access.as_ref().map(|access| access.upstream.target()),
-    })?;
-    let facts = facts(&config, &gate, client, args);
-    let caller = gate
-        .pipeline()
-        .admit(seat, &argv, facts)
-        .map_err(|refused| state_failure(&refused.hint()))?;
-    let mut run = Run {
-        placeholders: Arc::new(placeholders(&config)?),
-        vault: vault.clone(),
-        gate: Arc::clone(&gate),
-        caller: caller.clone(),
-        around,
-        config,
-        role,
-        client,
-        keep,
-        places,
-        conversation,
+        about: facts(client, args),
     };
+    let known = access.as_ref().and_then(ModelAccess::known);
+    let aloud = !args.no_summary && crate::doors::run::terminal::terminals() == [false; 3];
+    let session = ground.open(who, (known, aloud), voice)?;
+    let mut run = ground.run(session, client)?;
     let report = runtime.block_on(run.perform(args, &program, &argv, access));
-    let ended = finish(&gate, &caller, &report, begun);
-    let code = summary::tell(voice, args, &gate, &caller, &report, begun)?;
+    let ended = finish(&run.gate, &run.caller, &report, begun);
+    let code = summary::tell(voice, args, &run.gate, &run.caller, &report, begun)?;
     run.clean();
-    runtime.block_on(secret::take_back(&vault, voice))?;
-    drop(store);
+    runtime.block_on(secret::take_back(&run.vault, voice))?;
     // Threads that still carry a stream, and connections of a box that is gone, end with the process.
     runtime.shutdown_timeout(Duration::from_millis(100));
     ended?;
@@ -408,37 +376,10 @@ fn words(args: &RunArgs) -> Result<Vec<String>, Failure> {
     args.command.iter().map(word).collect()
 }
 
-pub(crate) fn gate(
-    store: &Store,
-    catalogue: Catalogue,
-    policy: Policy,
-    redactor: Redactor,
-    session: &SessionId,
-    aloud: bool,
-) -> Gate {
-    let parts = Parts {
-        catalogue: Arc::new(catalogue),
-        policy: Arc::new(policy),
-        ledger: Arc::new(store.clone()),
-        desk: Arc::new(store.clone()),
-        sessions: Arc::new(store.clone()),
-        redactor: Arc::new(redactor),
-        question_lifetime: QUESTION_LIFETIME,
-    };
-    Gate::new(parts, session.to_string(), aloud)
-}
-
-fn facts(
-    config: &Config,
-    gate: &Gate,
-    client: Option<Client>,
-    args: &RunArgs,
-) -> Map<String, Value> {
+/// What the log says of a run beside what it says of every session.
+fn facts(client: Option<Client>, args: &RunArgs) -> Map<String, Value> {
     let mut facts = Map::new();
     let mut add = |key: &str, value: Value| facts.insert(key.to_owned(), value);
-    add("version", json!(env!("CARGO_PKG_VERSION")));
-    add("policy_digest", json!(gate.pipeline().policy().digest().to_string()));
-    add("configuration", config.files.iter().map(|(_, path)| path.to_string_lossy()).collect());
     add("client", json!(client.map(|client| format!("{client:?}"))));
     add("direct", json!(args.direct));
     add("read_only", json!(args.read_only));
@@ -498,15 +439,6 @@ fn finish(
     gate.pipeline().dismiss(caller, exit, about).map_err(|refused| state_failure(&refused.hint()))
 }
 
-pub(crate) fn session_id() -> Result<SessionId, Failure> {
-    let bytes = random::<6>()?;
-    let text = bytes.iter().fold(String::new(), |mut text, byte| {
-        _ = write!(text, "{byte:02x}");
-        text
-    });
-    SessionId::parse(&text).map_err(|error| not_started(&error.to_string()))
-}
-
 pub(crate) fn random<const N: usize>() -> Result<[u8; N], Failure> {
     let mut bytes = [0u8; N];
     let mut filled = 0;
@@ -516,13 +448,6 @@ pub(crate) fn random<const N: usize>() -> Result<[u8; N], Failure> {
             .map_err(|error| not_started(&format!("the kernel gives no random bytes: {error}")))?;
     }
     Ok(bytes)
-}
-
-fn session_folder(places: &Places, session: &SessionId) -> Result<PathBuf, Failure> {
-    let folder = places.state.join("sessions").join(session.as_str());
-    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder);
-    made.map_err(|error| Failure::file("make", &folder, &error))?;
-    Ok(folder)
 }
 
 /// A socket that only the box reaches: the folder is ours alone, and the socket is bound into the box.
@@ -545,6 +470,3 @@ fn not_started(what: &str) -> Failure {
 pub(crate) fn state_failure(what: &str) -> Failure {
     Failure::new(exit::NOT_STARTED, Problem::from_text(what))
 }
-
-/// How long a question, and an approval given to it, is good.
-const QUESTION_LIFETIME: Duration = Duration::from_hours(1);

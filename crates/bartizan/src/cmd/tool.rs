@@ -1,8 +1,8 @@
 //! Which tools are declared, and what does one do? A person tries it as an agent of a role would call it.
 
-use super::run::seat::{self, Sitter};
+use super::run::ground::{Ground, Newcomer, Session};
 use super::{Desk, here, outside_a_box, run as runs, secret};
-use crate::cli::{Global, ToolCallArgs, ToolCommand, ToolListArgs, exit};
+use crate::cli::{ToolCallArgs, ToolCommand, ToolListArgs, exit};
 use crate::config::{self, Config, Purpose, Tool};
 use crate::doors::tools::{Answer, Boxes, ToolsDoor};
 use crate::report::{Failure, Problem, did_you_mean, safe};
@@ -10,7 +10,7 @@ use bartizan_egress::{Clients, Courier, Resolver};
 use bartizan_gate::call::Door;
 use bartizan_gate::refusal::Refusal;
 use bartizan_mcp::declare::Act;
-use bartizan_scan::{Redactor, ScanKey, display_line};
+use bartizan_scan::{ScanKey, display_line};
 use bartizan_store::{Desk as _, QuestionState, Store};
 use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 use serde_json::{Map, Value, json};
@@ -19,17 +19,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// `bartizan tool …`.
-pub(super) fn run(
-    command: &ToolCommand,
-    global: &Global,
-    desk: &mut Desk<'_>,
-) -> Result<u8, Failure> {
+pub(super) fn run(command: &ToolCommand, desk: &mut Desk<'_>) -> Result<u8, Failure> {
     match command {
         ToolCommand::List(args) => list(args, desk),
         ToolCommand::Show(args) => show(&args.name, desk),
         ToolCommand::Call(args) => {
             outside_a_box("trying a declared tool")?;
-            call(args, global, desk)
+            call(args, desk)
         }
     }
 }
@@ -102,56 +98,40 @@ fn arguments(text: &str) -> Result<Value, Failure> {
     })
 }
 
-fn call(args: &ToolCallArgs, _global: &Global, desk: &mut Desk<'_>) -> Result<u8, Failure> {
+fn call(args: &ToolCallArgs, desk: &mut Desk<'_>) -> Result<u8, Failure> {
     let arguments = arguments(&args.json)?;
     let around = runs::surroundings(&desk.places)?;
-    let mut config = config::load(&desk.places, &around.workspace, Purpose::Run)?;
+    let config = config::load(&desk.places, &around.workspace, Purpose::Run)?;
     for warning in &config.warnings {
         desk.voice.warn(warning)?;
     }
     let role = config.role(args.agent.as_deref())?;
-    let boxed = matches!(known(&config, &args.name)?.declared.act(), Act::Command(_));
-    let around = runs::narrowed(around, &mut config, &role)?;
     // A box's maps of users are written through `/proc`, which is not ours once we cannot be dumped.
-    if !boxed {
+    if !matches!(known(&config, &args.name)?.declared.act(), Act::Command(_)) {
         set_dumpable_behavior(DumpableBehavior::NotDumpable).map_err(std::io::Error::from)?;
     }
-    let store = Store::open(&desk.places.state)?;
-    let doubted = store.doubt_the_dead()?;
+    let runtime = runs::runtime()?;
+    let stands = (desk.places.clone(), around, config);
+    let ground = Ground::lay(stands, role, &runtime, desk.voice)?;
+    let doubted = ground.store.doubt_the_dead()?;
     if doubted > 0 {
         desk.voice.say(&format!(
             "{doubted} irreversible acts of killed processes are in doubt: bartizan effects list"
         ))?;
     }
-    let vault = secret::vault(&config, &desk.places, Some(&around.workspace), &store);
-    let session = runs::session_id()?;
-    let catalogue = config.catalogue()?;
-    let policy = config.policy(&catalogue)?;
-    let key = ScanKey::new(runs::random()?);
-    let redactor = Redactor::new(key.clone(), None)
-        .map_err(|error| Failure::new(exit::UNAVAILABLE, Problem::new(error.to_string())))?;
-    vault.hide_in(&redactor);
-    let gate = Arc::new(runs::gate(&store, catalogue, policy, redactor, &session, false));
-    let seat = seat::take(&Sitter {
-        config: &config,
-        role: &role,
-        around: &around,
-        session: &session,
-        program: Path::new("/bin/sh"),
-        boxes_commands: false,
-        model: None,
-    })?;
     let argv = ["bartizan".to_owned(), "tool".to_owned(), "call".to_owned(), args.name.clone()];
-    let admitted = gate.pipeline().admit(seat, &argv, Map::new());
-    let caller = admitted.map_err(|refused| runs::state_failure(&refused.hint()))?;
+    let who = Newcomer::plain(Path::new("/bin/sh"), &argv, Map::new());
+    let Session { gate, caller, keep, .. } = ground.open(who, (None, false), desk.voice)?;
+    let Ground { places, around, config, role, store, vault } = ground;
     let tools = config.tools.clone();
+    let key = ScanKey::new(runs::random()?);
     let courier = Courier::new(vault.clone(), Resolver::system(), Clients::system(), key);
-    let boxes = Boxes { around, config, places: desk.places.clone(), role, vault: vault.clone() };
+    let boxes = Boxes { around, config, places, role, vault: vault.clone() };
     let stands = (courier, boxes, store.clone());
     let door = Arc::new(ToolsDoor::new(Arc::clone(&gate), caller.clone(), tools, stands));
-    let runtime = runs::runtime()?;
     let answer = ask(&runtime, &door, args, &arguments, (&store, desk))?;
     let code = tell(desk, &answer)?;
+    drop(std::fs::remove_dir(keep));
     runtime.block_on(secret::take_back(&vault, desk.voice))?;
     gate.pipeline()
         .dismiss(&caller, Some(i32::from(code)), json!({}))

@@ -3,14 +3,13 @@
 mod servers;
 mod streams;
 
+use super::ground::{Ground, Newcomer, gate};
 use super::{
-    Run, configured, facts, finish, gate, known_tools, narrowed, not_started, placeholders,
-    program, random, runtime, seat, secret, session_folder, session_id, state_failure, tidy, words,
+    Run, configured, facts, finish, not_started, program, random, runtime, secret, state_failure,
+    words,
 };
 use crate::app::Gate;
 use crate::cli::{ClientChoice, Global, McpArgs, RunArgs, exit};
-use crate::cmd::run::model;
-use crate::cmd::run::seat::Sitter;
 use crate::cmd::servers as known_servers;
 use crate::doors::mcp::tools::{Generation, Maker, Operator, take_in};
 use crate::doors::mcp::{Parts, Talk};
@@ -111,54 +110,20 @@ fn stand(
     server: &ServerName,
     voice: &mut Voice,
 ) -> Result<Stand, Failure> {
-    let (places, around, mut config) = configured(global, voice)?;
+    let (places, around, config) = configured(global, voice)?;
     let role = config.role(args.agent.as_deref())?;
     let program = program(&around, typed)?;
     let argv = words(typed)?;
-    let around = narrowed(around, &mut config, &role)?;
     let runtime = runtime()?;
-    let store = Store::open(&places.state).map_err(|error| state_failure(&error.to_string()))?;
-    tidy(&store, &places, voice)?;
-    let vault = secret::vault(&config, &places, Some(&around.workspace), &store);
-    runtime.block_on(secret::recover(&vault, voice))?;
-    let session = session_id()?;
-    let keep = session_folder(&places, &session)?;
-    let catalogue = known_tools(&config, &store, voice)?;
-    let policy = config.policy(&catalogue)?;
-    let (redactor, conversation) = model::conversation(&config, &around, &places, None)?;
-    vault.hide_in(&redactor);
-    let gate = Arc::new(gate(&store, catalogue, policy, redactor.clone(), &session, true));
-    let seat = seat::take(&Sitter {
-        config: &config,
-        role: &role,
-        around: &around,
-        session: &session,
-        program: &program,
-        boxes_commands: false,
-        model: None,
-    })?;
-    let mut about = facts(&config, &gate, None, typed);
+    let ground = Ground::lay((places, around, config), role, &runtime, voice)?;
+    let mut about = facts(None, typed);
     about.insert("server".to_owned(), json!(server));
     about.insert("allowed_by_flag".to_owned(), json!(args.allow));
     about.insert("read_by_flag".to_owned(), json!(args.read));
     about.insert("framing".to_owned(), json!(!args.no_framing));
-    let admitted = gate.pipeline().admit(seat, &argv, about);
-    let caller = admitted.map_err(|refused| state_failure(&refused.hint()))?;
-    let placeholders = Arc::new(placeholders(&config)?);
-    let client = None;
-    let run = Run {
-        gate,
-        caller,
-        around,
-        config,
-        role,
-        client,
-        keep,
-        places,
-        conversation,
-        placeholders,
-        vault,
-    };
+    let session = ground.open(Newcomer::plain(&program, &argv, about), (None, true), voice)?;
+    let (store, redactor) = (ground.store.clone(), session.redactor.clone());
+    let run = ground.run(session, None)?;
     Ok(Stand { runtime, store, program, argv, redactor, run })
 }
 

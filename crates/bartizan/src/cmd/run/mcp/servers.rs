@@ -4,26 +4,20 @@
 mod away;
 mod keeper;
 
-use super::super::{
-    configured, gate, known_tools, model, narrowed, random, runtime, seat, secret, session_folder,
-    session_id, state_failure, tidy,
-};
+use super::super::ground::{Ground, Newcomer, Session};
+use super::super::{configured, random, runtime, secret, state_failure};
 use super::streams;
 use crate::app::Gate;
 use crate::cli::{Global, McpArgs, RequiredTier, exit};
-use crate::cmd::run::seat::Sitter;
-use crate::cmd::run::surroundings::Surroundings;
 use crate::cmd::servers as known_servers;
-use crate::config::{Config, Places};
+use crate::config::Config;
 use crate::doors::mcp::hub::{Hub, Parts};
-use crate::doors::model::Conversation;
 use crate::doors::tools::{Boxes, ToolsDoor};
 use crate::report::{Failure, Problem, Voice};
-use bartizan_egress::{Clients, Courier, Resolver, Vault};
+use bartizan_egress::{Clients, Courier, Resolver};
 use bartizan_gate::name::RoleName;
-use bartizan_gate::seat::Caller;
 use bartizan_mcp::wire::WireError;
-use bartizan_scan::{Redactor, ScanKey};
+use bartizan_scan::ScanKey;
 use bartizan_store::Store;
 use keeper::Keeper;
 use serde_json::{Map, json};
@@ -37,17 +31,9 @@ use tokio::task::LocalSet;
 
 /// What all servers of one client stand on.
 struct Hall {
-    places: Places,
-    around: Surroundings,
-    config: Config,
-    store: Store,
-    vault: Vault,
-    redactor: Redactor,
-    conversation: Conversation,
-    gate: Arc<Gate>,
-    /// The client: the agent whose calls are judged.
-    caller: Caller,
-    role: RoleName,
+    ground: Ground,
+    /// The client's: the agent whose calls are judged.
+    session: Session,
     wait: Duration,
     tier: Option<RequiredTier>,
 }
@@ -59,11 +45,12 @@ pub(super) fn run(global: &Global, args: &McpArgs, voice: &mut Voice) -> Result<
     let hall = Rc::new(hall(global, args, &runtime, voice)?);
     let hub = hub(&hall)?;
     let served = runtime.block_on(serve(&hall, &hub));
-    let (allowed, asked, denied) = hall.gate.tally();
+    let Session { gate, caller, keep, .. } = &hall.session;
+    let (allowed, asked, denied) = gate.tally();
     let about = json!({ "allowed": allowed, "asked": asked, "denied": denied });
-    let ended = hall.gate.pipeline().dismiss(&hall.caller, Some(0), about);
-    drop(std::fs::remove_dir(hall.keep()));
-    runtime.block_on(secret::take_back(&hall.vault, voice))?;
+    let ended = gate.pipeline().dismiss(caller, Some(0), about);
+    drop(std::fs::remove_dir(keep));
+    runtime.block_on(secret::take_back(&hall.ground.vault, voice))?;
     drop(hall);
     runtime.shutdown_timeout(Duration::from_millis(100));
     ended.map_err(|refused| state_failure(&refused.hint()))?;
@@ -87,67 +74,35 @@ fn hall(
     runtime: &tokio::runtime::Runtime,
     voice: &mut Voice,
 ) -> Result<Hall, Failure> {
-    let (places, around, mut config) = configured(global, voice)?;
+    let (places, around, config) = configured(global, voice)?;
     if config.servers.is_empty() && config.tools.is_empty() {
         let problem = Problem::new("no server and no tool is configured");
         let hint = "name one: bartizan mcp -- CMD, or write [servers.NAME]";
         return Err(Failure::new(exit::CONFIG, problem.hint(hint)));
     }
     let role = config.role(args.agent.as_deref())?;
-    let around = narrowed(around, &mut config, &role)?;
-    let store = Store::open(&places.state).map_err(|error| state_failure(&error.to_string()))?;
-    tidy(&store, &places, voice)?;
-    store.doubt_the_dead()?;
-    let vault = secret::vault(&config, &places, Some(&around.workspace), &store);
-    runtime.block_on(secret::recover(&vault, voice))?;
-    let session = session_id()?;
-    session_folder(&places, &session)?;
-    let catalogue = known_tools(&config, &store, voice)?;
-    let policy = config.policy(&catalogue)?;
-    let (redactor, conversation) = model::conversation(&config, &around, &places, None)?;
-    vault.hide_in(&redactor);
-    let gate = Arc::new(gate(&store, catalogue, policy, redactor.clone(), &session, true));
-    let seat = seat::take(&Sitter {
-        config: &config,
-        role: &role,
-        around: &around,
-        session: &session,
-        program: Path::new("/bin/sh"),
-        boxes_commands: false,
-        model: None,
-    })?;
-    let servers: Vec<String> = config.servers.keys().map(ToString::to_string).collect();
-    let mut about = Map::new();
-    about.insert("servers".to_owned(), json!(servers));
-    let admitted = gate.pipeline().admit(seat, &["bartizan".to_owned(), "mcp".to_owned()], about);
-    let caller = admitted.map_err(|refused| state_failure(&refused.hint()))?;
+    let ground = Ground::lay((places, around, config), role, runtime, voice)?;
+    ground.store.doubt_the_dead()?;
+    let servers: Vec<String> = ground.config.servers.keys().map(ToString::to_string).collect();
+    let about = Map::from_iter([("servers".to_owned(), json!(servers))]);
+    let argv = ["bartizan".to_owned(), "mcp".to_owned()];
+    let who = Newcomer::plain(Path::new("/bin/sh"), &argv, about);
+    let session = ground.open(who, (None, true), voice)?;
     let (wait, tier) = (Duration::from_secs(args.wait), args.require_tier);
-    Ok(Hall {
-        places,
-        around,
-        config,
-        store,
-        vault,
-        redactor,
-        conversation,
-        gate,
-        caller,
-        role,
-        wait,
-        tier,
-    })
+    Ok(Hall { ground, session, wait, tier })
 }
 
 /// The client's side, with the servers that the role can use.
 fn hub(hall: &Hall) -> Result<Arc<Hub>, Failure> {
     let key = ScanKey::new(random()?);
-    let Hall { config, store, vault, gate, caller, .. } = hall;
+    let Session { gate, caller, .. } = &hall.session;
+    let Ground { places, around, config, role, store, vault } = &hall.ground;
     let courier = Courier::new(vault.clone(), Resolver::system(), Clients::system(), key.clone());
     let boxes = Boxes {
-        around: hall.around.clone(),
+        around: around.clone(),
         config: config.clone(),
-        places: hall.places.clone(),
-        role: hall.role.clone(),
+        places: places.clone(),
+        role: role.clone(),
         vault: vault.clone(),
     };
     let stands = (courier, boxes, store.clone());
@@ -160,7 +115,7 @@ fn hub(hall: &Hall) -> Result<Arc<Hub>, Failure> {
         desk: Arc::new(store.clone()),
         key,
         hold: hall.wait,
-        servers: usable(config, gate, &hall.role, store)?,
+        servers: usable(config, gate, role, store)?,
     }))
 }
 
@@ -189,7 +144,7 @@ fn usable(
 async fn serve(hall: &Rc<Hall>, hub: &Arc<Hub>) -> Result<(), Failure> {
     let (end, over) = watch::channel(false);
     let keepers = LocalSet::new();
-    let usable = hall.config.servers.iter().filter(|(name, _)| hub.serves(name.as_str()));
+    let usable = hall.ground.config.servers.iter().filter(|(name, _)| hub.serves(name.as_str()));
     for (name, server) in usable {
         let keeper = Keeper::new((hall, hub), name.clone(), server.clone());
         keepers.spawn_local(keeper.keep(end.clone(), over.clone()));
@@ -211,10 +166,4 @@ async fn serve(hall: &Rc<Hall>, hub: &Arc<Hub>) -> Result<(), Failure> {
     // Each waits for its server's last words, and no longer.
     keepers.await;
     Ok(())
-}
-
-impl Hall {
-    fn keep(&self) -> std::path::PathBuf {
-        self.places.state.join("sessions").join(self.caller.seat().session.as_str())
-    }
 }

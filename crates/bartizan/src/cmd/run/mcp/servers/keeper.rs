@@ -1,15 +1,12 @@
 //! How does one configured server live? It is started in a box of its own once the client has begun, its tools are held
 //! against what was accepted, and when it ends it is started again, later each time.
 
-use super::super::super::{
-    Run, facts, finish, gate, narrowed, not_started, placeholders, program, seat, session_folder,
-    session_id, state_failure, words,
-};
+use super::super::super::ground::{Newcomer, gate};
+use super::super::super::{Run, facts, finish, not_started, program, words};
 use super::super::streams::{Line, SENT};
 use super::super::told;
 use super::Hall;
 use crate::cli::{ClientChoice, RequiredTier, RunArgs};
-use crate::cmd::run::seat::Sitter;
 use crate::cmd::servers as known_servers;
 use crate::config::{Config, McpServer, Reach};
 use crate::doors::mcp::hub::Hub;
@@ -24,7 +21,7 @@ use bartizan_mcp::upstream::{Gone, Upstream};
 use bartizan_mcp::wire::Message;
 use bartizan_scan::json::View;
 use bartizan_scan::{ScanKey, display_line};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -137,7 +134,7 @@ impl Keeper {
         (hello, over): (&Message, &mut Over),
     ) -> Option<String> {
         let held = started.await.ok()?;
-        let (redactor, name) = (self.hall.redactor.clone(), self.name.to_string());
+        let (redactor, name) = (self.hall.session.redactor.clone(), self.name.to_string());
         let mut line = Line::lay(talk, sent, (redactor, name), held);
         let why = tokio::select! {
             // Of one that ended by itself, its box tells how.
@@ -162,49 +159,31 @@ impl Keeper {
 
     fn prepare(&self) -> Result<Life, Failure> {
         let hall = &self.hall;
-        let (mut config, role) = (self.own_config(), self.said.role.clone());
-        let around = narrowed(hall.around.clone(), &mut config, &role)?;
+        let ground = hall.ground.under(self.own_config(), self.said.role.clone())?;
         let Reach::Command(command) = &self.said.reach else {
             return Err(not_started("it is not started here"));
         };
         let typed = typed(command, hall.tier);
-        let (program, argv) = (program(&around, &typed)?, words(&typed)?);
-        let session = session_id()?;
-        let keep = session_folder(&hall.places, &session)?;
-        let seat = seat::take(&Sitter {
-            config: &config,
-            role: &role,
-            around: &around,
-            session: &session,
-            program: &program,
-            boxes_commands: false,
-            model: None,
-        })?;
-        let mut about = facts(&config, &hall.gate, None, &typed);
-        about.insert("server".to_owned(), json!(self.name));
-        about.insert("for_session".to_owned(), json!(hall.caller.seat().session));
-        let admitted = hall.gate.pipeline().admit(seat, &argv, about);
-        let caller = admitted.map_err(|refused| state_failure(&refused.hint()))?;
-        let placeholders = Arc::new(placeholders(&config)?);
-        let run = Run {
-            gate: Arc::clone(&hall.gate),
-            caller,
-            around,
-            config,
-            role,
-            client: None,
-            keep,
-            places: hall.places.clone(),
-            conversation: hall.conversation.clone(),
-            placeholders,
-            vault: hall.vault.clone(),
-        };
+        let (program, argv) = (program(&ground.around, &typed)?, words(&typed)?);
+        let mut about = facts(None, &typed);
+        about.extend(self.about());
+        let session = ground.join(Newcomer::plain(&program, &argv, about), &hall.session)?;
+        let run = ground.run(session, None)?;
         Ok(Life { run, typed, program, argv })
+    }
+
+    /// What the log says of the server's session.
+    pub(super) fn about(&self) -> Map<String, Value> {
+        let client = &self.hall.session.caller.seat().session;
+        Map::from_iter([
+            ("server".to_owned(), json!(self.name)),
+            ("for_session".to_owned(), json!(client)),
+        ])
     }
 
     /// The configuration as its box needs it.
     fn own_config(&self) -> Config {
-        let mut config = self.hall.config.clone();
+        let mut config = self.hall.ground.config.clone();
         // The box holds what stands for its own secrets, and for no others.
         for (name, secret) in &mut config.secrets {
             let own = self.said.secrets.iter().filter(|(_, held)| *held == name);
@@ -225,11 +204,11 @@ impl Keeper {
         Ok(Talk::new(Parts {
             server: self.name.to_string(),
             upstream: Upstream::new(to_server),
-            caller: hall.caller.clone(),
-            gate: Arc::clone(&hall.gate),
+            caller: hall.session.caller.clone(),
+            gate: Arc::clone(&hall.session.gate),
             make: self.maker(session),
-            desk: Arc::new(hall.store.clone()),
-            redactor: hall.redactor.clone(),
+            desk: Arc::new(hall.ground.store.clone()),
+            redactor: hall.session.redactor.clone(),
             key: ScanKey::new(super::random()?),
             framing: self.said.framing,
             sampling: self.said.sampling,
@@ -242,8 +221,8 @@ impl Keeper {
     /// Makes the gate for the server's tools, each time that its list has changed.
     fn maker(&self, session: &SessionId) -> Maker {
         let hall = &self.hall;
-        let (config, store, redactor) =
-            (hall.config.clone(), hall.store.clone(), hall.redactor.clone());
+        let (config, store) = (hall.ground.config.clone(), hall.ground.store.clone());
+        let redactor = hall.session.redactor.clone();
         let (name, said, session) = (self.name.clone(), self.said.clone(), session.clone());
         Arc::new(move |number, pages| {
             let tools = listed(pages).map(View::exact).collect::<Option<Vec<Value>>>();

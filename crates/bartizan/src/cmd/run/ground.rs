@@ -1,0 +1,212 @@
+//! On what does every session stand, whichever door it comes in by? It is laid in the one order that is safe: what killed
+//! runs left is taken back before anything is lent, and what is lent is hidden before there is a log to write to.
+
+use super::seat::{self, Sitter};
+use super::surroundings::Surroundings;
+use super::{Run, known_tools, model, narrowed, placeholders, random, state_failure, tidy};
+use crate::app::Gate;
+use crate::client::Client;
+use crate::cmd::secret;
+use crate::config::{Config, Places};
+use crate::doors::model::Conversation;
+use crate::report::{Failure, Voice};
+use bartizan_egress::Vault;
+use bartizan_gate::name::{HostPort, RoleName, SessionId};
+use bartizan_gate::pipeline::Parts;
+use bartizan_gate::policy::Policy;
+use bartizan_gate::seat::Caller;
+use bartizan_gate::tool::Catalogue;
+use bartizan_scan::{KnownSecret, Redactor};
+use bartizan_store::Store;
+use serde_json::{Map, Value, json};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::runtime::Runtime;
+
+/// What is there before a session is.
+#[derive(Clone)]
+pub(crate) struct Ground {
+    /// Where configuration and state are.
+    pub(crate) places: Places,
+    /// The person's machine, as the box will see it.
+    pub(crate) around: Surroundings,
+    /// Everything configured.
+    pub(crate) config: Config,
+    /// The main agent's role.
+    pub(crate) role: RoleName,
+    /// The log, the questions and the sessions.
+    pub(crate) store: Store,
+    /// What lends the secrets.
+    pub(crate) vault: Vault,
+}
+
+/// A session that the gate knows.
+pub(crate) struct Session {
+    pub(crate) gate: Arc<Gate>,
+    pub(crate) caller: Caller,
+    pub(crate) redactor: Redactor,
+    pub(crate) conversation: Conversation,
+    /// The folder of what is kept of it.
+    pub(crate) keep: PathBuf,
+}
+
+/// Who comes in.
+pub(crate) struct Newcomer<'a> {
+    pub(crate) program: &'a Path,
+    pub(crate) argv: &'a [String],
+    /// Whether the shell commands of subagents get boxes of their roles.
+    pub(crate) boxes_commands: bool,
+    /// Where the model route leads, if there is one.
+    pub(crate) model: Option<&'a HostPort>,
+    /// What the log says of it beside what it says of every session.
+    pub(crate) about: Map<String, Value>,
+}
+
+impl<'a> Newcomer<'a> {
+    /// One that has no model and no subagents.
+    pub(crate) fn plain(program: &'a Path, argv: &'a [String], about: Map<String, Value>) -> Self {
+        Self { program, argv, boxes_commands: false, model: None, about }
+    }
+}
+
+impl Ground {
+    /// Lays the ground for `role`, and ends what killed runs have left on it.
+    pub(crate) fn lay(
+        (places, around, mut config): (Places, Surroundings, Config),
+        role: RoleName,
+        runtime: &Runtime,
+        voice: &mut Voice,
+    ) -> Result<Self, Failure> {
+        let around = narrowed(around, &mut config, &role)?;
+        let store =
+            Store::open(&places.state).map_err(|error| state_failure(&error.to_string()))?;
+        tidy(&store, &places, voice)?;
+        let vault = secret::vault(&config, &places, Some(&around.workspace), &store);
+        runtime.block_on(secret::recover(&vault, voice))?;
+        Ok(Self { places, around, config, role, store, vault })
+    }
+
+    /// The same ground for another role, as `config` describes it.
+    pub(crate) fn under(&self, mut config: Config, role: RoleName) -> Result<Self, Failure> {
+        let around = narrowed(self.around.clone(), &mut config, &role)?;
+        Ok(Self { around, config, role, ..self.clone() })
+    }
+
+    /// Opens a session with a gate of its own. `known` is a secret that was resolved before there was one; a gate that is
+    /// `aloud` tells the person what it refuses.
+    pub(crate) fn open(
+        &self,
+        who: Newcomer<'_>,
+        (known, aloud): (Option<KnownSecret>, bool),
+        voice: &mut Voice,
+    ) -> Result<Session, Failure> {
+        let id = session_id()?;
+        let catalogue = known_tools(&self.config, &self.store, voice)?;
+        let policy = self.config.policy(&catalogue)?;
+        let (redactor, conversation) =
+            model::conversation(&self.config, &self.around, &self.places, known)?;
+        self.vault.hide_in(&redactor);
+        let gate = gate(&self.store, catalogue, policy, redactor.clone(), &id, aloud);
+        self.admit(who, &id, (Arc::new(gate), redactor, conversation))
+    }
+
+    /// Opens a session beside `first`, before the same gate.
+    pub(crate) fn join(&self, who: Newcomer<'_>, first: &Session) -> Result<Session, Failure> {
+        let Session { gate, redactor, conversation, .. } = first;
+        let shared = (Arc::clone(gate), redactor.clone(), conversation.clone());
+        self.admit(who, &session_id()?, shared)
+    }
+
+    fn admit(
+        &self,
+        who: Newcomer<'_>,
+        id: &SessionId,
+        (gate, redactor, conversation): (Arc<Gate>, Redactor, Conversation),
+    ) -> Result<Session, Failure> {
+        let keep = self.folder(id)?;
+        let seat = seat::take(&Sitter {
+            config: &self.config,
+            role: &self.role,
+            around: &self.around,
+            session: id,
+            program: who.program,
+            boxes_commands: who.boxes_commands,
+            model: who.model,
+        })?;
+        let mut about = self.facts(&gate);
+        about.extend(who.about);
+        let admitted = gate.pipeline().admit(seat, who.argv, about);
+        let caller = admitted.map_err(|refused| state_failure(&refused.hint()))?;
+        Ok(Session { gate, caller, redactor, conversation, keep })
+    }
+
+    /// What the log says of every session.
+    fn facts(&self, gate: &Gate) -> Map<String, Value> {
+        let files = self.config.files.iter().map(|(_, path)| path.to_string_lossy());
+        let mut facts = Map::new();
+        let mut add = |key: &str, value: Value| facts.insert(key.to_owned(), value);
+        add("version", json!(env!("CARGO_PKG_VERSION")));
+        add("policy_digest", json!(gate.pipeline().policy().digest().to_string()));
+        add("configuration", files.collect());
+        facts
+    }
+
+    fn folder(&self, session: &SessionId) -> Result<PathBuf, Failure> {
+        let folder = self.places.state.join("sessions").join(session.as_str());
+        let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder);
+        made.map_err(|error| Failure::file("make", &folder, &error))?;
+        Ok(folder)
+    }
+
+    /// A run of `session` on this ground.
+    pub(super) fn run(self, session: Session, client: Option<Client>) -> Result<Run, Failure> {
+        let Self { places, around, config, role, vault, store: _ } = self;
+        let Session { gate, caller, conversation, keep, redactor: _ } = session;
+        let placeholders = Arc::new(placeholders(&config)?);
+        Ok(Run {
+            gate,
+            caller,
+            around,
+            config,
+            role,
+            client,
+            keep,
+            places,
+            conversation,
+            placeholders,
+            vault,
+        })
+    }
+}
+
+/// A gate over what is known and what policy says of it.
+pub(crate) fn gate(
+    store: &Store,
+    catalogue: Catalogue,
+    policy: Policy,
+    redactor: Redactor,
+    session: &SessionId,
+    aloud: bool,
+) -> Gate {
+    let parts = Parts {
+        catalogue: Arc::new(catalogue),
+        policy: Arc::new(policy),
+        ledger: Arc::new(store.clone()),
+        desk: Arc::new(store.clone()),
+        sessions: Arc::new(store.clone()),
+        redactor: Arc::new(redactor),
+        question_lifetime: QUESTION_LIFETIME,
+    };
+    Gate::new(parts, session.to_string(), aloud)
+}
+
+fn session_id() -> Result<SessionId, Failure> {
+    // 48 bits are enough to tell sessions apart, and few enough to be typed.
+    let text = format!("{:012x}", u64::from_be_bytes(random()?) >> 16);
+    SessionId::parse(&text).map_err(|error| state_failure(&error.to_string()))
+}
+
+/// How long a question, and an approval given to it, is good.
+const QUESTION_LIFETIME: Duration = Duration::from_hours(1);
