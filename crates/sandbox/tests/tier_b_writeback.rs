@@ -3,6 +3,7 @@
 //! Numbers are those of the attack catalogue (F). Every attack has its twin. Each test runs where no user namespace can be
 //! made, as an ordinary user and as root.
 #![expect(
+    clippy::panic,
     clippy::unwrap_used,
     clippy::disallowed_methods,
     reason = "a test may stop, and plays what is outside the box"
@@ -169,7 +170,7 @@ in_tier_b! {
             ("core.fsmonitor", "./p"), ("core.sshCommand", "./p"), ("core.hooksPath", "hooks"), ("core.pager", "./p"),
             ("alias.st", "!./p"), ("diff.external", "./p"), ("include.path", "../more"), ("filter.x.clean", "./p"),
         ];
-        let plant: String = powers.iter().enumerate().map(|(at, (key, value))| format!("git init -q r{at}; git -C r{at} config {key} '{value}'; ")).collect();
+        let plant = powers.iter().enumerate().map(|(at, (key, value))| format!("git init -q r{at}; git -C r{at} config {key} '{value}'; ")).collect::<Vec<_>>().concat();
         let session = Session::bash(&place, &format!(
             "{AUTHOR} {plant} echo 2 > readme.txt; git commit -qam two; git config core.fsmonitor ./p; printf '#!/bin/sh\ntouch {0}\n' > p; chmod +x p",
             place.path("pwned").display()
@@ -227,7 +228,7 @@ in_tier_b! {
             (".devcontainer/devcontainer.json", HoldReason::IdeSettings), ("x.code-workspace", HoldReason::IdeSettings),
             (".envrc", HoldReason::ShellStartup), (".husky/pre-commit", HoldReason::CommitHooks),
         ];
-        let plant: String = planted.iter().map(|(path, _)| format!("mkdir -p $(dirname {path}); echo evil > {path}; ")).collect();
+        let plant = planted.iter().map(|(path, _)| format!("mkdir -p $(dirname {path}); echo evil > {path}; ")).collect::<Vec<_>>().concat();
         let session = Session::bash(&place, &format!("{plant} echo '{{}}' > package.json"));
         for (path, reason) in &planted {
             assert_eq!(session.why_held(path), reason, "{path}");
@@ -243,7 +244,7 @@ in_tier_b! {
             ".Git/Hooks/pre-commit", "git~1/config", ".git./hooks/x", ".cl\u{200b}aude/settings.json", ".Claude/settings.json", ".VSCODE/tasks.json",
             ".ｇit/config", "CLAUDE~1/settings.json", ".envrc.", ".mcp.JSON",
         ];
-        let plant: String = names.iter().map(|name| format!("mkdir -p \"$(dirname '{name}')\"; echo evil > '{name}'; ")).collect();
+        let plant = names.iter().map(|name| format!("mkdir -p \"$(dirname '{name}')\"; echo evil > '{name}'; ")).collect::<Vec<_>>().concat();
         let session = Session::bash(&place, &format!("{plant} echo fine > 'ünïcode näme'; printf x > \"$(printf 'e\\314\\201t')\""));
         for name in names {
             session.why_held(name);
