@@ -4,7 +4,6 @@ mod agent;
 mod approvals;
 mod audit;
 mod changes;
-mod clock;
 mod doctor;
 mod effects;
 pub(crate) mod init;

@@ -4,8 +4,10 @@
 mod app;
 mod cli;
 mod client;
+mod clock;
 mod cmd;
 mod config;
+mod desk;
 mod doors;
 mod identity;
 mod report;

@@ -8,7 +8,7 @@ use crate::effect::{Content, Effector, Warrant};
 use crate::gates::approval::{self, Clearance, Cleared};
 use crate::gates::{Identified, Listed, Scoped, grant, identity, list, risk, scope};
 use crate::name::{CallId, SessionId};
-use crate::policy::{Judgement, Policy};
+use crate::policy::{Judgement, Policy, PolicyRef};
 use crate::record::{self, Known};
 use crate::refusal::Refusal;
 use crate::seat::{Caller, Seat};
@@ -198,18 +198,12 @@ impl Pipeline {
     pub fn ask(&self, pending: Pending) -> Refusal {
         let Pending { call, checked, quorum } = pending;
         let session = checked.identified.session().clone();
-        let refused = match self.question(&checked, quorum) {
+        let CheckedCall { policy, identified, listed, scoped, .. } = &checked;
+        let policies = approval::judge(policy, identified, listed, scoped, &[]).policies;
+        let refused = match self.question(&checked, quorum, &policies) {
             Ok(question) => {
-                let CheckedCall { policy, identified, listed, scoped, .. } = &checked;
-                let judged = approval::judge(policy, identified, listed, scoped, &[]);
                 let (tool, target) = (listed.tool().name().to_string(), scoped.on_target());
-                Refusal::ApprovalRequired {
-                    tool,
-                    target,
-                    question,
-                    quorum,
-                    policies: judged.policies,
-                }
+                Refusal::ApprovalRequired { tool, target, question, quorum, policies }
             }
             Err(refused) => refused,
         };
@@ -349,17 +343,31 @@ impl Pipeline {
         })
     }
 
-    fn question(&self, call: &CheckedCall, quorum: u32) -> Result<String, Refusal> {
+    fn question(
+        &self,
+        call: &CheckedCall,
+        quorum: u32,
+        policies: &[PolicyRef],
+    ) -> Result<String, Refusal> {
+        let arguments = call.scoped.arguments();
+        // Nobody says yes to what they cannot see whole.
+        let bytes = arguments.to_string().len();
+        if bytes > SHOWN_MAX {
+            let tool = call.listed.tool().name().to_string();
+            let what = format!("a person has to read them first, and {bytes} bytes are too many");
+            return Err(Refusal::ArgumentsInvalid { tool, what });
+        }
         let shown = json!({
             "agent": call.identified.agent(),
             "role": call.identified.role(),
             "tool": call.listed.tool().name(),
             "effect": call.rated.effect(),
-            "arguments": record::bounded(call.scoped.arguments()),
+            "arguments": arguments,
             "target": call.scoped.target(),
             "host": call.granted.host().map(ToString::to_string),
             "secret": call.granted.secret(),
             "origins": record::origins(call.scoped.origins()),
+            "policies": policies,
         });
         let asked = self.parts.desk.ask(NewQuestion {
             session: call.identified.session().to_string(),
@@ -472,5 +480,7 @@ impl Drop for AbandonGuard<'_> {
     }
 }
 
+/// The longest arguments that a person is asked about, in bytes as JSON; the desk takes twice as much with the rest.
+const SHOWN_MAX: usize = 128 * 1024;
 /// How much of a question's id people type; the desk takes any unique beginning.
 const SHORT_ID: usize = 8;

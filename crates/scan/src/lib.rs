@@ -28,6 +28,7 @@ mod key;
 mod keywords;
 mod known;
 mod label;
+mod lookalike;
 mod names;
 mod pieces;
 
@@ -49,6 +50,7 @@ pub use finding::{Confidence, Finding, Kind};
 pub use frame::{FRAME_NOTE, Frame, Trust};
 pub use key::ScanKey;
 pub use known::{KnownSecret, MAX_SECRET_BYTES, MIN_SECRET_BYTES};
+pub use lookalike::{LookAlike, MAX_WORDS as MAX_LOOK_ALIKES, look_alikes};
 pub use redact::{Redacted, Redactor, ScanError};
 pub use sanitise::{Mode, display_line, sanitise};
 pub use stream::RedactStream;

@@ -1,10 +1,10 @@
 //! Who may come in over the network? Bearer tokens: made here, shown once, listed, taken back.
 
 use super::approvals::approver;
-use super::clock::{age, left, now_ms};
 use super::run::random;
 use super::{Desk, here, outside_a_box};
 use crate::cli::{AgentCommand, TokenCommand, TokenCreateArgs, TokenIdArgs, TokenListArgs, exit};
+use crate::clock::{age, left, now_ms};
 use crate::config::{self, Purpose, units};
 use crate::identity::bearer::Bearer;
 use crate::report::{Failure, Paint, Problem};
@@ -53,7 +53,7 @@ fn create(args: &TokenCreateArgs, desk: &mut Desk<'_>) -> Result<u8, Failure> {
         "token {} for role {}, good until {}; this is the only time it is shown\n  hint: a client sends it as `Authorization: Bearer …`; take it back with: bartizan agent token revoke {}",
         short(&issued.id),
         issued.role,
-        super::clock::date(issued.expires_ms),
+        crate::clock::date(issued.expires_ms),
         short(&issued.id),
     ))?;
     Ok(exit::DONE)

@@ -1,20 +1,19 @@
 //! What do agents ask for, and what does a person say? The call is shown exactly as it would be made.
 
-mod origins;
 mod watch;
 
-use super::clock::{age, date, left};
 use super::{Desk, here, outside_a_box};
 use crate::cli::{
     AnswerArgs, ApprovalsCommand, ApprovalsListArgs, ApprovalsShowArgs, Endorse, exit,
 };
+use crate::clock::{age, date, left};
 use crate::config::{self, Purpose, units};
+use crate::desk::answering::{self, Say, Word};
+use crate::desk::origins;
+use crate::desk::telling::{self, Part, Telling, brief, fairly, short, votes};
 use crate::report::{Failure, Paint, Problem, safe};
 use bartizan_scan::display_line;
-use bartizan_store::{Answer, Desk as _, Question, QuestionFilter, QuestionState, Store, Verdict};
-use serde_json::Value;
-use std::collections::BTreeMap;
-use std::fs;
+use bartizan_store::{Desk as _, Question, QuestionFilter, QuestionState, Store};
 use std::io;
 use std::time::Duration;
 
@@ -26,15 +25,9 @@ pub(super) fn run(command: &ApprovalsCommand, desk: &mut Desk<'_>) -> Result<u8,
         ApprovalsCommand::Show(args) => show(args, desk),
         ApprovalsCommand::Approve(args) => {
             let life = args.life.as_deref().map(life).transpose()?;
-            answer(
-                &args.answer,
-                &Say { verdict: Verdict::Approve, endorse: args.endorse, life },
-                desk,
-            )
+            answer(&args.answer, Say::Yes { life, endorse: args.endorse }, desk)
         }
-        ApprovalsCommand::Deny(args) => {
-            answer(args, &Say { verdict: Verdict::Deny, endorse: None, life: None }, desk)
-        }
+        ApprovalsCommand::Deny(args) => answer(args, Say::No, desk),
         ApprovalsCommand::Watch(args) => watch::run(args, desk),
     }
 }
@@ -72,52 +65,8 @@ fn line(desk: &mut Desk<'_>, question: &Question) -> io::Result<()> {
     let Question { id, agent, tool, .. } = question;
     let (agent, what) =
         (display_line(agent, 30), display_line(&format!("{tool} {}", brief(question)), 100));
-    let votes = format!("{}/{}", question.approvers().len(), question.quorum);
+    let votes = votes(question);
     writeln!(desk.voice.out(), "{}  {state}  {votes}  {when:<12}  {agent:<12}  {what}", short(id))
-}
-
-/// An agent that asks a great deal stands behind those that ask little, so that its questions bury nobody's; in one
-/// session the irreversible comes first, and the older before the newer.
-fn fairly(questions: &mut [Question]) {
-    let mut many: BTreeMap<String, usize> = BTreeMap::new();
-    for question in questions.iter().filter(|one| one.state == QuestionState::Pending) {
-        *many.entry(question.session.clone()).or_default() += 1;
-    }
-    questions.sort_by_key(|one| {
-        let undone = one.shown.get("effect").and_then(Value::as_str) != Some("irreversible");
-        let asks = many.get(&one.session).copied().unwrap_or(0);
-        (one.state != QuestionState::Pending, asks, one.session.clone(), undone, one.asked_ms)
-    });
-}
-
-/// What a person has to say to a question.
-struct Say {
-    verdict: Verdict,
-    endorse: Option<Endorse>,
-    /// For how long, when not for one call.
-    life: Option<Duration>,
-}
-
-impl Say {
-    fn in_words(&self) -> String {
-        let act = match (self.verdict, self.life) {
-            (Verdict::Deny, _) => return "deny this call".to_owned(),
-            (Verdict::Approve, None) => "approve exactly this call, once".to_owned(),
-            (Verdict::Approve, Some(life)) => {
-                let minutes = life.as_secs().div_ceil(60);
-                format!(
-                    "approve exactly this call in this session, as often as it is made within {minutes} min"
-                )
-            }
-        };
-        match self.endorse {
-            None => act,
-            Some(Endorse::Value) => format!("{act}, and vouch for its values in this session"),
-            Some(Endorse::Source) => {
-                format!("{act}, and vouch for every value of the same text in this session")
-            }
-        }
-    }
 }
 
 fn life(text: &str) -> Result<Duration, Failure> {
@@ -148,156 +97,62 @@ fn show(args: &ApprovalsShowArgs, desk: &mut Desk<'_>) -> Result<u8, Failure> {
     Ok(exit::DONE)
 }
 
-fn answer(args: &AnswerArgs, say: &Say, desk: &mut Desk<'_>) -> Result<u8, Failure> {
+fn answer(args: &AnswerArgs, say: Say, desk: &mut Desk<'_>) -> Result<u8, Failure> {
     let approver = approver(desk)?;
     let store = open_or_nothing(desk, &args.id)?;
     let question = store.question(&args.id)?;
     if !args.json {
         print(desk, &question)?;
     }
-    let vouched = say.endorse.map(|endorse| origins::keys(&question, endorse)).transpose()?;
-    let act = say.in_words();
-    if !args.yes && !args.json && !desk.confirms(&format!("{act}, as {approver}?"))? {
+    let reason = args.reason.clone().unwrap_or_default();
+    let word = Word::new(&question, say, reason)?;
+    if !args.yes && !args.json && !desk.confirms(&format!("{}, as {approver}?", word.in_words()))? {
         desk.voice.say("nothing was answered")?;
         return Ok(exit::NO);
     }
-    let reason = args.reason.clone().unwrap_or_default();
-    // By the full id: what was shown is what is answered.
-    let question = match (say.verdict, say.life) {
-        (Verdict::Approve, Some(life)) => {
-            store.approve_for(&question.id, &approver, &reason, life)?
-        }
-        (verdict, _) => {
-            store.answer(&question.id, Answer { approver: approver.clone(), verdict, reason })?
-        }
-    };
-    if let Some(keys) = vouched {
-        store.endorse(&question.id, &approver, &keys)?;
-    }
-    // The answer is durable by now; a signed checkpoint over it too, before the terminal says so.
-    store.checkpoint()?;
+    let question = word.give(&store, &question, &approver)?;
     if args.json {
         return json(desk, &question);
     }
-    let given = question.approvers().len();
-    let outcome = match question.state {
-        QuestionState::Approved => match question.until_ms {
-            None => "approved: the agent may make this call once".to_owned(),
-            Some(until_ms) => {
-                format!("approved: the agent may make this call until {}", date(until_ms))
-            }
-        },
-        QuestionState::Denied => "denied".to_owned(),
-        _ => format!("{given} of {} approvals are given", question.quorum),
-    };
-    desk.voice.say(&format!("{outcome} (as {approver})"))?;
+    desk.voice.say(&format!("{} (as {approver})", answering::outcome(&question)))?;
     Ok(exit::DONE)
 }
 
-/// Everything that an approval would be bound to, nothing shortened out of sight: what does not fit
-/// says how long it is.
+/// Everything that an approval would be bound to.
 fn print(desk: &mut Desk<'_>, question: &Question) -> Result<(), Failure> {
+    let told = Telling::of(question);
     let state = paint_state(desk, question.state);
-    let head = [
-        ("question", question.id.clone()),
-        ("session", question.session.clone()),
-        ("agent", question.agent.clone()),
-        ("tool", question.tool.clone()),
-        ("call", format!("sha256:{}", question.digest)),
-        ("policy", format!("sha256:{}", question.policy)),
-        ("approvals", format!("{} of {}", question.approvers().len(), question.quorum)),
-        ("asked", age(question.asked_ms)),
-        ("expires", left(question.expires_ms)),
-    ];
     writeln!(desk.voice.out(), "{:<10} {state}", "state")?;
-    if let (QuestionState::Approved, Some(until_ms)) = (question.state, question.until_ms) {
-        let until = date(until_ms);
-        writeln!(desk.voice.out(), "{:<10} every such call until {until}", "stands")?;
+    told.facts.iter().try_for_each(|part| print_part(desk, part, "", " "))?;
+    if !told.arguments.is_empty() {
+        writeln!(desk.voice.out(), "arguments")?;
     }
-    for (name, value) in head {
-        writeln!(desk.voice.out(), "{name:<10} {}", safe(&value))?;
+    told.arguments.iter().try_for_each(|part| print_part(desk, part, "  ", ": "))?;
+    if !told.answers.is_empty() {
+        writeln!(desk.voice.out(), "answers")?;
     }
-    if let Value::Object(shown) = &question.shown {
-        for (name, value) in shown.iter().filter(|(name, value)| {
-            !value.is_null() && !matches!(name.as_str(), "agent" | "tool" | "arguments" | "origins")
-        }) {
-            writeln!(desk.voice.out(), "{:<10} {}", display_line(name, 20), value_line(value))?;
-        }
-        for line in origins::lines(shown.get("origins").unwrap_or(&Value::Null)) {
-            writeln!(desk.voice.out(), "{:<10} {line}", "origin")?;
-        }
-        if let Some(arguments) = shown.get("arguments") {
-            print_arguments(desk, arguments)?;
-        }
-    }
-    for given in &question.answers {
-        let reason = if given.reason.is_empty() {
-            String::new()
-        } else {
-            format!(": {}", display_line(&given.reason, 400))
-        };
-        let approver = display_line(&given.approver, 128);
-        writeln!(
-            desk.voice.out(),
-            "{:<10} {approver} {}{reason}",
-            "answer",
-            age(given.answered_ms)
-        )?;
-    }
+    told.answers.iter().try_for_each(|part| print_part(desk, part, "  ", ": "))?;
     Ok(())
 }
 
-/// Each argument on a line of its own; a text keeps its lines, each behind a bar, so that no line of
-/// it can pass for one of ours.
-fn print_arguments(desk: &mut Desk<'_>, arguments: &Value) -> io::Result<()> {
-    writeln!(desk.voice.out(), "arguments")?;
-    let Value::Object(arguments) = arguments else {
-        return print_value(desk, "", arguments);
-    };
-    for (name, value) in arguments {
-        print_value(desk, &format!("{}: ", display_line(name, 60)), value)?;
-    }
-    Ok(())
-}
-
-fn print_value(desk: &mut Desk<'_>, name: &str, value: &Value) -> io::Result<()> {
-    let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-    let pieces = paged(&text);
-    match pieces.as_slice() {
-        [line] => writeln!(desk.voice.out(), "  {name}{line}"),
+/// One part: its name and its line; a text of several lines stands below, each line behind a bar, so that none of them
+/// can pass for one of ours.
+fn print_part(desk: &mut Desk<'_>, part: &Part, indent: &str, gap: &str) -> io::Result<()> {
+    let kind = part.kind.map(|kind| format!(" ({kind})")).unwrap_or_default();
+    let name = format!("{}{kind}", part.name);
+    let width = if indent.is_empty() { 10 } else { 0 };
+    match part.lines.as_slice() {
+        [line] => writeln!(desk.voice.out(), "{indent}{name:<width$}{gap}{line}")?,
         lines => {
-            writeln!(desk.voice.out(), "  {}", name.trim_end())?;
-            lines.iter().try_for_each(|line| writeln!(desk.voice.out(), "    | {line}"))
+            writeln!(desk.voice.out(), "{indent}{name}{}", gap.trim_end())?;
+            lines.iter().try_for_each(|line| writeln!(desk.voice.out(), "    | {line}"))?;
         }
     }
-}
-
-/// The lines of a text, each harmless; a long one goes on in the next, so that nothing of it is hidden.
-fn paged(text: &str) -> Vec<String> {
-    let mut lines = Vec::new();
-    for line in text.split('\n') {
-        let signs: Vec<char> = line.chars().collect();
-        if signs.is_empty() {
-            lines.push(String::new());
-        }
-        // Every invisible character becomes a few visible ones, so a piece is far from the length that is cut.
-        lines.extend(signs.chunks(PIECE).map(|piece| safe(&piece.iter().collect::<String>())));
+    for note in &part.notes {
+        let warned = desk.voice.paint(Paint::Red, "careful:");
+        writeln!(desk.voice.out(), "{indent}{warned} {note}")?;
     }
-    lines
-}
-
-fn value_line(value: &Value) -> String {
-    match value {
-        Value::String(text) => safe(text),
-        _ => safe(&value.to_string()),
-    }
-}
-
-/// The target, or the arguments, for a table.
-fn brief(question: &Question) -> String {
-    let text = |key: &str| question.shown.get(key).and_then(Value::as_str).map(str::to_owned);
-    let arguments = || question.shown.get("arguments").map(Value::to_string);
-    text("target").or_else(|| text("host")).or_else(arguments).unwrap_or_default()
+    Ok(())
 }
 
 /// The approvals that stand for a time, one line each: what was granted, to whom, by whom, until when.
@@ -317,18 +172,13 @@ pub(super) fn standing(desk: &Desk<'_>) -> Result<Vec<String>, Failure> {
 }
 
 fn paint_state(desk: &Desk<'_>, state: QuestionState) -> String {
-    let (paint, word) = match state {
-        QuestionState::Approved => (Paint::Green, "approved"),
-        QuestionState::Denied => (Paint::Red, "denied"),
-        QuestionState::Expired => (Paint::Dim, "expired"),
-        QuestionState::Pending => (Paint::Yellow, "pending"),
-        QuestionState::Used => (Paint::Dim, "used"),
+    let paint = match state {
+        QuestionState::Approved => Paint::Green,
+        QuestionState::Denied => Paint::Red,
+        QuestionState::Expired | QuestionState::Used => Paint::Dim,
+        QuestionState::Pending => Paint::Yellow,
     };
-    desk.voice.paint(paint, &format!("{word:<8}"))
-}
-
-fn short(id: &str) -> &str {
-    id.get(..8).unwrap_or(id)
+    desk.voice.paint(paint, &format!("{:<8}", telling::state(state)))
 }
 
 fn json(desk: &mut Desk<'_>, value: &impl serde::Serialize) -> Result<u8, Failure> {
@@ -358,29 +208,9 @@ fn open_or_nothing(desk: &Desk<'_>, id: &str) -> Result<Store, Failure> {
     })
 }
 
-/// Who answers: the user that the kernel says runs this process, if the configuration lets them.
+/// Who answers here, if the configuration lets them.
 pub(super) fn approver(desk: &Desk<'_>) -> Result<String, Failure> {
-    let name = format!("local:{}", user_name(rustix::process::getuid().as_raw()));
     // A project has no say in who answers, so its state does not matter here.
     let config = config::load_own(&desk.places, &here()?, Purpose::Look)?;
-    if config.approvers.is_empty() || config.approvers.iter().any(|known| known.as_str() == name) {
-        return Ok(name);
-    }
-    let problem = Problem::new(format!("`{name}` is not an approver"));
-    Err(Failure::new(exit::NO, problem.hint("the configuration names them under [approvers]")))
+    answering::approver(&config)
 }
-
-/// The name that /etc/passwd gives a user; the number itself when it gives none. The environment is
-/// not asked: it says what it was told to say.
-fn user_name(uid: u32) -> String {
-    let passwd = fs::read_to_string("/etc/passwd").unwrap_or_default();
-    let named = passwd.lines().find_map(|line| {
-        let mut fields = line.split(':');
-        let (name, id) = (fields.next()?, fields.nth(1)?);
-        (id.parse() == Ok(uid)).then(|| name.to_owned())
-    });
-    named.unwrap_or_else(|| uid.to_string())
-}
-
-/// Characters of a value on one line.
-const PIECE: usize = 400;

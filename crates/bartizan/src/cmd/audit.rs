@@ -6,10 +6,10 @@ mod ocsf;
 mod prune;
 
 use super::Desk;
-use super::clock::{date, now_ms};
 use crate::cli::{
     AuditCommand, AuditFilter, AuditListArgs, AuditShowArgs, AuditTailArgs, AuditVerifyArgs, exit,
 };
+use crate::clock::{date, now_ms};
 use crate::config::units;
 use crate::report::{Failure, Paint, Problem, plain, safe};
 use bartizan_scan::display_line;

@@ -2,9 +2,9 @@
 
 mod show;
 
-use super::clock::age;
 use super::{Desk, approvals, outside_a_box};
 use crate::cli::{ChangesApplyArgs, ChangesCommand, ChangesDiscardArgs, ChangesListArgs, exit};
+use crate::clock::age;
 use crate::doors::run::home::{hex, parts, places, records};
 use crate::doors::run::progress::Bar;
 use crate::report::{Failure, Problem, safe};

@@ -1,9 +1,9 @@
 //! Which irreversible acts are in doubt, and what came of them? A person looks at the other side and says so.
 
 use super::approvals::approver;
-use super::clock::age;
 use super::{Desk, outside_a_box};
 use crate::cli::{EffectsCommand, EffectsListArgs, EffectsResolveArgs, exit};
+use crate::clock::age;
 use crate::report::{Failure, Paint, safe};
 use bartizan_scan::display_line;
 use bartizan_store::{Effect, EffectState, Resolution, Store};

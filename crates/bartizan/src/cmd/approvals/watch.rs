@@ -1,7 +1,8 @@
 //! What has come, and what was settled, since a person last looked? Questions as they change, until interrupted.
 
-use super::{Desk, fairly, json, line, open};
+use super::{Desk, json, line, open};
 use crate::cli::ApprovalsWatchArgs;
+use crate::desk::telling::fairly;
 use crate::report::Failure;
 use bartizan_store::{Desk as _, QuestionFilter, QuestionState, Store};
 use std::collections::BTreeMap;

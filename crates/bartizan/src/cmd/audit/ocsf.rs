@@ -1,6 +1,6 @@
 //! How does another system's eye read a record? As an event of the Open Cybersecurity Schema Framework, 1.3.
 
-use super::super::clock::now_ms;
+use crate::clock::now_ms;
 use bartizan_store::Record;
 use serde_json::{Map, Value, json};
 

@@ -3,8 +3,8 @@
 use super::export::{digest, to_file};
 use super::{Desk, Verdict, no_log, usage, verify};
 use crate::cli::{AuditPruneArgs, ExportFormat, exit};
+use crate::clock::now_ms;
 use crate::cmd::approvals::approver;
-use crate::cmd::clock::now_ms;
 use crate::config::units;
 use crate::report::{Failure, Problem};
 use bartizan_store::verify::Trust;

@@ -2,8 +2,8 @@
 
 use super::{Case, State};
 use crate::cli::{ChangesShowArgs, exit};
+use crate::clock::age;
 use crate::cmd::Desk;
-use crate::cmd::clock::age;
 use crate::doors::run::home::hex;
 use crate::report::{Failure, Paint, safe};
 use bartizan_sandbox::writeback::Kept;

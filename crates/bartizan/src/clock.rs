@@ -3,13 +3,13 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Now, in milliseconds since 1970.
-pub(super) fn now_ms() -> u64 {
+pub(crate) fn now_ms() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// A moment as `2026-11-21 09:48:34Z`.
-pub(super) fn date(ms: u64) -> String {
+pub(crate) fn date(ms: u64) -> String {
     let seconds = ms / 1000;
     let (days, rest) = (seconds / 86_400, seconds % 86_400);
     let (year, month, day) = civil(days);
@@ -22,12 +22,12 @@ pub(super) fn date(ms: u64) -> String {
 }
 
 /// How long ago a moment was.
-pub(super) fn age(ms: u64) -> String {
+pub(crate) fn age(ms: u64) -> String {
     format!("{} ago", distance(now_ms().saturating_sub(ms)))
 }
 
 /// How long it is until a moment.
-pub(super) fn left(ms: u64) -> String {
+pub(crate) fn left(ms: u64) -> String {
     match ms.checked_sub(now_ms()) {
         Some(left) => format!("in {}", distance(left)),
         None => age(ms),

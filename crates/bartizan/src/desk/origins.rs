@@ -7,7 +7,7 @@ use bartizan_store::{Digest, Question};
 use serde_json::Value;
 
 /// What vouching for a question's values, or for the texts they stand in, is bound to.
-pub(super) fn keys(question: &Question, endorse: Endorse) -> Result<Vec<Digest>, Failure> {
+pub(crate) fn keys(question: &Question, endorse: Endorse) -> Result<Vec<Digest>, Failure> {
     let (field, what) = match endorse {
         Endorse::Value => ("key", "value that nobody had named"),
         Endorse::Source => ("source_key", "value that stands in a text which was read"),
