@@ -14,6 +14,7 @@ mod folder;
 mod form;
 mod hashi;
 pub(crate) mod http;
+mod keyring;
 mod lease;
 mod material;
 mod placeholder;
@@ -328,14 +329,13 @@ impl Vault {
 
     /// A secret that another one needs.
     async fn inner(&self, from: &SecretRef) -> Result<Arc<SecretValue>, Fault> {
-        let late = || Err(Fault::new(FaultKind::Slow, format!("`{from}` takes too long")));
         let missing = |_| Fault::new(FaultKind::Missing, format!("`{from}` is missing or empty"));
         if let Source::Vault { path, field } = &from.source {
             let found = timeout(PATIENCE, self.ask_server(path)).await;
-            return found.unwrap_or_else(|_| late())?.field(field).map_err(missing);
+            return found.unwrap_or_else(|_| Err(late(from)))?.field(field).map_err(missing);
         }
         let found = timeout(PATIENCE, self.fetch_here(from, &[])).await;
-        found.unwrap_or_else(|_| late())?.field(material::VALUE).map_err(missing)
+        found.unwrap_or_else(|_| Err(late(from)))?.field(material::VALUE).map_err(missing)
     }
 
     async fn fetch(&self, from: &SecretRef, pass: &[String]) -> Result<Material, SecretError> {
@@ -355,10 +355,7 @@ impl Vault {
             }
             Source::Exec(words) => self.run(words, pass).await,
             Source::FileAt(_) | Source::FileNamed(_) => self.unseal(from).await,
-            Source::Keyring { .. } => {
-                let what = "`keyring://` is not supported in this version";
-                Err(Fault::new(FaultKind::Down, what).remedy("use another back end"))
-            }
+            Source::Keyring { .. } => self.in_keyring(keyring::Item::of(from)?).await,
             Source::Vault { .. } => {
                 Err(Fault::new(FaultKind::Malformed, "the way into Vault cannot be in Vault"))
             }
@@ -385,9 +382,8 @@ impl Vault {
     /// What the login needs. It cannot itself be in Vault.
     async fn proof(&self, login: &Login) -> Result<Proof, Fault> {
         let fetch = async |from: &SecretRef| {
-            let late = || Err(Fault::new(FaultKind::Slow, format!("`{from}` takes too long")));
             let found = timeout(PATIENCE, self.fetch_here(from, &[])).await;
-            found.unwrap_or_else(|_| late())?.field(material::VALUE)
+            found.unwrap_or_else(|_| Err(late(from)))?.field(material::VALUE)
         };
         match login {
             Login::Token(token) => Ok(Proof { role: None, secret: fetch(token).await? }),
@@ -468,6 +464,10 @@ fn key(from: &SecretRef) -> String {
         Source::Vault { path, .. } => format!("vault://{path}"),
         _ => from.to_string(),
     }
+}
+
+fn late(from: &SecretRef) -> Fault {
+    Fault::new(FaultKind::Slow, format!("`{from}` takes too long"))
 }
 
 fn at_fault(from: &impl fmt::Display, fault: Fault) -> SecretError {

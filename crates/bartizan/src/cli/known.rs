@@ -162,11 +162,11 @@ pub(crate) struct ServersSeeArgs {
 /// `bartizan secret …`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum SecretCommand {
-    /// Seal a value under NAME; it is read from standard input, or typed unseen
+    /// Seal a value under NAME, or put it into the keyring; it is read from standard input, or typed unseen
     Set(SecretNameArgs),
     /// List the secrets that are configured, and where each is found; never a value
     List(SecretListArgs),
-    /// Remove the sealed value NAME
+    /// Remove the sealed value NAME, or what is in the keyring
     Rm(SecretNameArgs),
     /// Ask the back end of a secret, or of all, and tell whether it can be had
     Test(SecretTestArgs),
@@ -175,7 +175,7 @@ pub(crate) enum SecretCommand {
 /// `bartizan secret set` and `rm`.
 #[derive(Debug, Args)]
 pub(crate) struct SecretNameArgs {
-    /// What it is called: up to 64 letters, digits, `.`, `_` and `-`
+    /// What it is called: up to 64 letters, digits, `.`, `_` and `-`; or keyring://SERVICE/ACCOUNT
     pub(crate) name: String,
 }
 

@@ -1,5 +1,7 @@
 //! Which secrets are there, and can they be had? Values go in sealed, and never come out here.
 
+mod keyring;
+
 use super::{Desk, here, outside_a_box};
 use crate::cli::{SecretCommand, SecretListArgs, SecretTestArgs, exit};
 use crate::config::{self, Config, Places, Purpose};
@@ -99,9 +101,12 @@ fn to_store(lease: &Lease) -> bartizan_store::Lease {
 }
 
 fn set(name: &str, desk: &mut Desk<'_>) -> Result<u8, Failure> {
+    if let Some(place) = keyring::place(name)? {
+        return keyring::set(&place, desk);
+    }
     let folder = Folder::new(&desk.places.user);
     folder.path(name).map_err(|fault| failure(&fault))?;
-    let value = if std::io::stdin().is_terminal() { typed(name, desk)? } else { piped()? };
+    let value = given(name, desk)?;
     folder.set(name, &value).map_err(|fault| failure(&fault))?;
     config::files::obeyed_directory(&desk.places.user)
         .map_err(|problem| Failure::new(exit::CONFIG, problem))?;
@@ -114,12 +119,19 @@ fn set(name: &str, desk: &mut Desk<'_>) -> Result<u8, Failure> {
     Ok(exit::DONE)
 }
 
+fn given(name: &str, desk: &mut Desk<'_>) -> Result<SecretValue, Failure> {
+    if std::io::stdin().is_terminal() { typed(name, desk) } else { piped() }
+}
+
 /// The sealed file that a secret is found in.
 fn file_name(secret: &config::Secret) -> Option<&str> {
     secret.declared.from.reference().and_then(SecretRef::file_name)
 }
 
 fn remove(name: &str, desk: &mut Desk<'_>) -> Result<u8, Failure> {
+    if let Some(place) = keyring::place(name)? {
+        return keyring::remove(&place, desk);
+    }
     let folder = Folder::new(&desk.places.user);
     if folder.remove(name).map_err(|fault| failure(&fault))? {
         desk.voice.say(&format!("removed `{name}`"))?;

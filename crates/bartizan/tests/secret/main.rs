@@ -198,6 +198,22 @@ fn each_reference_of_the_configuration_is_checked_where_it_stands() {
     assert!(!done.err.contains(&pasted), "{}", done.err);
 }
 
+#[test]
+fn without_a_session_bus_the_keyring_is_a_refusal_with_its_reason() {
+    let world = World::new();
+    world.configure("[secrets.git]\nfrom = \"keyring://example/anna\"\n");
+    let place = "keyring://example/anna";
+    let tried = world.run(&["secret", "test"], "");
+    assert!(tried.code == 1 && tried.out.contains("secret-store-down"), "{tried:?}");
+    for done in [world.set(place, VALUE), world.run(&["secret", "rm", place], "")] {
+        assert!(done.code != 0 && done.err.contains("there is no session bus"), "{done:?}");
+        assert!(!done.err.contains(VALUE), "{done:?}");
+    }
+    let elsewhere = world.set("env://X", VALUE);
+    assert!(elsewhere.code == 1 && elsewhere.err.contains("keyring://SERVICE"), "{elsewhere:?}");
+    assert!(world.files_without(VALUE) > 0);
+}
+
 /// A Vault server with one dynamic login, that answers `requests` times and then gives back what it was asked.
 fn vault_server(requests: usize) -> (u16, std::thread::JoinHandle<Vec<String>>) {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();

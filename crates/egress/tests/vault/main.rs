@@ -5,6 +5,7 @@ mod age_tool;
 mod exec;
 mod fake;
 mod hashi;
+mod keyring;
 mod postgres;
 mod sharing;
 mod token;
