@@ -33,8 +33,28 @@ pub struct Plan {
     pub(crate) obstacle: Option<Obstacle>,
     pub(crate) left_out: Vec<PathBuf>,
     /// Parts of a directly used workspace that cannot be changed, if it is one.
-    pub(crate) kept: Option<Vec<PathBuf>>,
+    pub(crate) kept: Option<Kept>,
     pub(crate) name: String,
+}
+
+/// What of a directly used workspace is not written directly, by name.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Kept {
+    pub(crate) read_only: Vec<PathBuf>,
+    /// Whether the repository's changes land in a layer.
+    pub(crate) repository: bool,
+}
+
+impl Kept {
+    fn of(spec: &BoxSpec, facts: &HostFacts, pins: &[PathBuf]) -> Self {
+        let layered = |path: &PathBuf| {
+            let fact = facts.path(path).filter(|_| !spec.readable.contains(path));
+            fact.is_some_and(|fact| is_repository(path, fact, spec))
+        };
+        let (repository, read_only): (Vec<_>, Vec<_>) =
+            pins.iter().cloned().partition(|path| layered(path));
+        Self { read_only, repository: !repository.is_empty() }
+    }
 }
 
 impl Plan {
@@ -98,7 +118,8 @@ impl Plan {
             inner: false,
             obstacle: facts.obstacle,
             left_out,
-            kept: (spec.workspace_mode == WorkspaceMode::Direct).then(|| pins.to_vec()),
+            kept: (spec.workspace_mode == WorkspaceMode::Direct)
+                .then(|| Kept::of(spec, facts, pins)),
             name: format!("{:016x}", facts.nonce),
         })
     }
@@ -201,8 +222,9 @@ fn fill(
     Ok(left_out)
 }
 
-/// Keeps what the host's tools obey in a directly used workspace: each a mount of its own, which can be neither written nor
-/// moved. A part of it would not do: a file that is absent, such as `.git/commondir`, has no place for a mount.
+/// Keeps what the host's tools obey in a directly used workspace. Each is a mount of its own, which can be neither written nor
+/// moved; a repository's own folder is one whose changes land in a layer, so that commits work and the gate judges the rest.
+/// To keep parts of it would not do: a file that is absent, such as `.git/commondir`, has no place for a mount.
 fn pin(
     view: &mut View<'_>,
     spec: &BoxSpec,
@@ -211,12 +233,21 @@ fn pin(
 ) -> Result<(), PlanError> {
     let named = |path: &PathBuf| spec.readable.contains(path);
     for path in pins.iter().filter(|path| !named(path)) {
-        if let Some(fact) = facts.path(path) {
-            let (mode, fact) = (WorkspaceMode::ReadOnly, fact.clone());
-            view.put(path, Place::Workspace { mode, fact })?;
-        }
+        let Some(fact) = facts.path(path).cloned() else { continue };
+        let place = if is_repository(path, &fact, spec) {
+            let around = facts.path(&spec.workspace).map_or(0o755, |fact| fact.mode);
+            Place::Layered { bytes: spec.limits.scratch_bytes, fact, around }
+        } else {
+            Place::Workspace { mode: WorkspaceMode::ReadOnly, fact }
+        };
+        view.put(path, place)?;
     }
     Ok(())
+}
+
+/// Whether `path` is the workspace's own `.git`, and not a file that says where that is.
+fn is_repository(path: &Path, fact: &PathFact, spec: &BoxSpec) -> bool {
+    fact.kind == Kind::Directory && *path == spec.workspace.join(".git")
 }
 
 fn place_file(view: &mut View<'_>, file: &SyntheticFile) -> Result<(), PlanError> {

@@ -1,10 +1,9 @@
 //! What did the kernel really enforce for this box?
 use crate::linux::cgroup::Place;
 use crate::linux::landlock::lacks;
-use crate::plan::Plan;
+use crate::plan::{Kept, Plan};
 use crate::spec::Reach;
 use std::fmt;
-use std::path::PathBuf;
 
 /// The enforcement report of one box: one item for each wall and limit, in the order they were raised.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -141,13 +140,14 @@ pub(crate) fn report(plan: &Plan, redirect: bool) -> Enforcement {
     report
 }
 
-/// What is held of a workspace whose changes no gate judges.
-fn direct(plan: &Plan, kept: &[PathBuf]) -> String {
-    let names = kept.iter().filter_map(|path| path.strip_prefix(&plan.workspace).ok());
+/// What is held of a workspace that is written directly.
+fn direct(plan: &Plan, kept: &Kept) -> String {
+    let names = kept.read_only.iter().filter_map(|path| path.strip_prefix(&plan.workspace).ok());
     let names: Vec<_> = names.map(|name| format!("`{}`", name.display())).collect();
-    let kept = if names.is_empty() { "nothing".to_owned() } else { names.join(", ") };
+    let read_only = if names.is_empty() { "nothing".to_owned() } else { names.join(", ") };
+    let repository = if kept.repository { "; `.git` goes through the gate at the end" } else { "" };
     format!(
-        "the workspace itself is written; read-only in it: {kept}; what is not there yet can be planted"
+        "the workspace itself is written; read-only in it: {read_only}{repository}; what is not there yet can be planted"
     )
 }
 

@@ -283,65 +283,6 @@ for_everyone! {
         stopped("F11", "write, rename, remove .bartizan in the workspace, overlay and direct", "read-only mount on the path (EBUSY, EROFS)", &fs::read_to_string(place.workspace.join(".bartizan/policy")).unwrap());
     }
 
-    fn f11_f12_what_git_and_agents_obey_in_a_direct_workspace_can_be_neither_written_nor_moved() {
-        let place = Place::new();
-        let at = |name: &str| place.workspace.join(name);
-        for folder in [".git/hooks", ".git/objects", ".git/refs/heads", ".claude", "sub"] {
-            fs::create_dir_all(at(folder)).unwrap();
-        }
-        let files = [(".git/HEAD", "ref: refs/heads/main\n"), (".git/config", "[core]\n\tbare = false\n"), (".claude/settings.json", "{}"), (".envrc", "safe"), ("sub/.git", "gitdir: elsewhere")];
-        for (name, text) in files {
-            fs::write(at(name), text).unwrap();
-        }
-        let mut spec = place.spec(
-            "mv .git g && echo MOVED; rm -rf .git && echo REMOVED; echo 'gitdir: gd' > .git && echo REPLACED; ln -sfn g .git/ && echo LINKED; \
-             for f in .git/hooks/pre-commit .git/config .git/commondir .git/x .claude/settings.json .claude/new .envrc; do echo EVIL > $f && echo WROTE $f; rm -f $f && test -e $f && echo REMOVED $f; done; \
-             git config core.fsmonitor ./p && echo CONFIGURED; git -c core.bare=false config alias.x '!p' && echo CONFIGURED; \
-             mv .claude c && echo MOVED; mv .envrc e && echo MOVED; mv ../project ../p2 && echo MOVED; chmod 777 .git/hooks && echo CHMOD; \
-             python3 -c 'import ctypes; print(\"EXCHANGED\" if ctypes.CDLL(None).renameat2(-100, b\"sub\", -100, b\".git\", 2) == 0 else \"busy\")'; \
-             umount -l .git 2>/dev/null && echo UNMOUNTED; mount -o remount,bind,rw .git 2>/dev/null && echo REMOUNTED; \
-             git rev-parse --abbrev-ref --symbolic-full-name --is-inside-work-tree; cat .envrc; echo; echo edit > readme.txt; mkdir src && echo new > src/main.rs; mv sub moved; exit 0",
-        );
-        spec.workspace_mode = WorkspaceMode::Direct;
-        let mut running = support::start(&spec).unwrap();
-        let report = running.report.to_string();
-        let outcome = support::drain(&mut running).succeeded();
-        assert_eq!(outcome.stdout, "busy\ntrue\nsafe\n", "{outcome:#?}");
-        assert!(outcome.stderr.contains("Device or resource busy") && outcome.stderr.contains("Read-only file system"), "{outcome:#?}");
-        assert!(report.contains("read-only in it: `.git`, `.claude`, `.envrc`"), "{report}");
-        for (name, text) in &files[..4] {
-            assert_eq!(fs::read_to_string(at(name)).unwrap(), *text);
-        }
-        assert_eq!(fs::read_dir(at(".git/hooks")).unwrap().count(), 0);
-        // The twin: everything else is the host's at once.
-        assert_eq!(fs::read_to_string(at("readme.txt")).unwrap() + &fs::read_to_string(at("src/main.rs")).unwrap(), "edit\nnew\n");
-        assert!(exists(&at("moved/.git")));
-        stopped("F11", "mv .git g; rm, link, exchange, unmount; the same with .claude, --direct", "read-only mounts (EBUSY, EROFS)", &outcome.stderr);
-        stopped("F13-F14", "write .git/hooks, .git/config, .git/commondir, --direct", "read-only mount on .git", &outcome.stderr);
-    }
-
-    fn f12_the_git_file_of_a_worktree_cannot_be_changed_in_a_direct_workspace() {
-        let place = Place::new();
-        fs::write(place.workspace.join(".git"), "gitdir: /elsewhere\n").unwrap();
-        let mut spec = place.spec("mv .git g && echo MOVED; echo 'gitdir: gd' > .git && echo WROTE; rm -f .git && echo REMOVED; mv readme.txt .git && echo REPLACED; cat .git; echo new > new");
-        spec.workspace_mode = WorkspaceMode::Direct;
-        let outcome = run(&spec).succeeded();
-        assert_eq!(outcome.stdout, "gitdir: /elsewhere\n", "{outcome:#?}");
-        assert_eq!(fs::read_to_string(place.workspace.join(".git")).unwrap(), "gitdir: /elsewhere\n");
-        assert_eq!(fs::read_to_string(place.workspace.join("new")).unwrap(), "new\n");
-        stopped("F12", "mv .git g; echo 'gitdir: gd' > .git, --direct", "read-only mount on the file (EBUSY, EROFS)", &outcome.stderr);
-    }
-
-    fn a_link_in_a_direct_workspace_shows_nothing_that_lies_outside() {
-        let place = Place::new();
-        fs::create_dir(place.path("keys")).unwrap();
-        fs::write(place.path("keys/id"), "TOP-SECRET").unwrap();
-        std::os::unix::fs::symlink(place.path("keys"), place.workspace.join(".claude")).unwrap();
-        let mut spec = place.spec("cat .claude/id; readlink .claude | grep -c keys");
-        spec.workspace_mode = WorkspaceMode::Direct;
-        assert_eq!(run(&spec).succeeded().stdout, "1\n");
-    }
-
     fn a_readable_path_is_seen_at_its_own_place_and_stays_unwritable() {
         let place = Place::new();
         let tools = place.path("tools");

@@ -2,126 +2,22 @@
 //!
 //! Numbers are those of the attack catalogue (F). Every attack has its twin. Each test runs where no user namespace can be
 //! made, as an ordinary user and as root.
-#![expect(
-    clippy::panic,
-    clippy::unwrap_used,
-    clippy::disallowed_methods,
-    reason = "a test may stop, and plays what is outside the box"
-)]
 mod support;
-use bartizan_sandbox::writeback::{self, Applied, Change, HoldReason, Verdict};
+use bartizan_sandbox::writeback::HoldReason;
 use bartizan_sandbox::{Accept, BoxSpec, WorkspaceMode};
-use std::collections::BTreeMap;
 use std::fs;
-use std::os::fd::AsFd;
-use std::process::Command;
+use support::session::{AUTHOR, Session, on_host, repository, top};
 use support::table::stopped;
-use support::{Outcome, Place, drain, exists, open_place, start_b, victim};
+use support::{Place, exists, open_place, start_b, victim};
 
-/// What came of one box: how it ended, what the gate made of its changes, and what was done with them.
-struct Session {
-    outcome: Outcome,
-    /// The verdict on each path.
-    verdicts: BTreeMap<Vec<u8>, Verdict>,
-    /// The changes line by line, for comparing.
-    lines: Vec<String>,
-    applied: Applied,
+/// A box of tier B and what became of its changes.
+fn bash(place: &Place, script: &str) -> Session {
+    session(place, &place.spec(script))
 }
 
-impl Session {
-    /// Runs a box and leads its changes through the gate.
-    fn of(place: &Place, spec: &BoxSpec) -> Self {
-        // What was made just now must be older than the session by the kernel's coarse clock.
-        std::thread::sleep(std::time::Duration::from_millis(30));
-        let since = writeback::session_start();
-        let mut running = start_b(place, spec);
-        let outcome = drain(&mut running).succeeded();
-        let (upper, workspace) =
-            (running.upper.as_ref().unwrap().as_fd(), running.workspace.as_fd());
-        let changes = writeback::list(upper, workspace, since).unwrap();
-        let (journal, held) = (place.path("journal"), place.path("held"));
-        let options = writeback::Options {
-            owner: None,
-            journal: &journal,
-            held: &held,
-            progress: &mut |_, _| {},
-        };
-        let applied = writeback::apply(&changes, upper, workspace, options).unwrap();
-        let line = |change: &Change| {
-            let lands = if change.lands() { "" } else { " (held)" };
-            format!("{} {}{lands}", change.kind(), change.path())
-        };
-        let mut lines: Vec<_> = changes.iter().map(line).collect();
-        lines.sort();
-        let verdicts = changes
-            .iter()
-            .map(|one| (one.path().as_bytes().to_vec(), one.verdict().clone()))
-            .collect();
-        Self { outcome, verdicts, lines, applied }
-    }
-
-    fn bash(place: &Place, script: &str) -> Self {
-        Self::of(place, &place.spec(script))
-    }
-
-    #[track_caller]
-    fn why_held(&self, path: &str) -> &HoldReason {
-        match self.verdicts.get(path.as_bytes()) {
-            Some(Verdict::Hold(reason)) => reason,
-            other => panic!("{path}: {other:?}\n{:#?}", self.lines),
-        }
-    }
-
-    fn has_landed(&self, path: &str) -> bool {
-        self.applied.landed().iter().any(|one| one.path.to_string() == path)
-    }
-
-    /// What was held, for the table.
-    fn held(&self) -> String {
-        self.lines
-            .iter()
-            .filter(|line| line.ends_with("(held)"))
-            .cloned()
-            .collect::<Vec<_>>()
-            .join("; ")
-    }
+fn session(place: &Place, spec: &BoxSpec) -> Session {
+    Session::of(place, || start_b(place, spec))
 }
-
-/// A place whose workspace is a repository of the person's with one commit.
-fn repository() -> Place {
-    let place = open_place();
-    on_host(&place, "git init -q . && git add -A && git commit -qm one");
-    place
-}
-
-/// Does something outside the box, in the workspace, and returns what it said.
-#[track_caller]
-fn on_host(place: &Place, script: &str) -> String {
-    let output = Command::new("bash")
-        .args(["-ec", script])
-        .current_dir(&place.workspace)
-        .env("HOME", place.path("person"))
-        .env("GIT_CONFIG_NOSYSTEM", "1")
-        .envs(["GIT_AUTHOR_NAME", "GIT_COMMITTER_NAME"].map(|name| (name, "person")))
-        .envs(["GIT_AUTHOR_EMAIL", "GIT_COMMITTER_EMAIL"].map(|name| (name, "p@example.org")))
-        .output()
-        .unwrap();
-    assert!(output.status.success(), "{output:?}");
-    String::from_utf8(output.stdout).unwrap()
-}
-
-/// The names at the top of the workspace.
-fn top(place: &Place) -> Vec<String> {
-    let entries = fs::read_dir(&place.workspace).unwrap();
-    let mut names: Vec<_> =
-        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
-    names.sort();
-    names
-}
-
-/// So that `git commit` knows an author in the box.
-const AUTHOR: &str =
-    "export GIT_AUTHOR_NAME=a GIT_AUTHOR_EMAIL=a@b GIT_COMMITTER_NAME=a GIT_COMMITTER_EMAIL=a@b;";
 
 in_tier_b! {
     fn f08_a_link_left_for_a_tool_of_the_host_to_write_through_is_held() {
@@ -131,7 +27,7 @@ in_tier_b! {
         fs::write(place.workspace.join("out.txt"), "the person's\n").unwrap();
         fs::create_dir(place.workspace.join("dir")).unwrap();
         fs::write(place.workspace.join("dir/file"), "inside\n").unwrap();
-        let session = Session::bash(&place, &format!(
+        let session = bash(&place, &format!(
             "rm out.txt; ln -s {0} out.txt; echo evil > out.txt; ln -s {0} new.txt; ln -s ../../../person/.zshrc climb; rm -r dir; ln -s {1} dir; echo evil > dir/planted; \
              ln -s readme.txt inside; echo work > work.txt",
             rc.display(), folder.display()
@@ -150,7 +46,7 @@ in_tier_b! {
 
     fn f13_a_planted_hook_is_held_and_the_commit_beside_it_lands() {
         let place = repository();
-        let session = Session::bash(&place, &format!(
+        let session = bash(&place, &format!(
             "{AUTHOR} for h in post-checkout pre-push; do printf '#!/bin/sh\ntouch {0}\n' > .git/hooks/$h; chmod +x .git/hooks/$h; done; \
              echo 2 > readme.txt; git commit -qam two", place.path("pwned").display()
         ));
@@ -171,7 +67,7 @@ in_tier_b! {
             ("alias.st", "!./p"), ("diff.external", "./p"), ("include.path", "../more"), ("filter.x.clean", "./p"),
         ];
         let plant = powers.iter().enumerate().map(|(at, (key, value))| format!("git init -q r{at}; git -C r{at} config {key} '{value}'; ")).collect::<Vec<_>>().concat();
-        let session = Session::bash(&place, &format!(
+        let session = bash(&place, &format!(
             "{AUTHOR} {plant} echo 2 > readme.txt; git commit -qam two; git config core.fsmonitor ./p; printf '#!/bin/sh\ntouch {0}\n' > p; chmod +x p",
             place.path("pwned").display()
         ));
@@ -193,7 +89,7 @@ in_tier_b! {
 
     fn f15_attributes_that_hand_files_to_a_program_are_held_with_their_program() {
         let place = repository();
-        let session = Session::bash(&place,
+        let session = bash(&place,
             "git config filter.x.clean ./p; printf '* filter=x\n' > .gitattributes; mkdir -p .git/info sub; printf '* filter=x\n' > .git/info/attributes; \
              printf '*.rs text eol=lf\n' > sub/.gitattributes",
         );
@@ -207,7 +103,7 @@ in_tier_b! {
 
     fn f17_settings_of_agents_that_were_absent_do_not_come_about_and_leave_no_ghosts() {
         let place = open_place();
-        let session = Session::bash(&place,
+        let session = bash(&place,
             "mkdir .claude .codex .cursor .gemini; echo '{\"hooks\":1}' > .claude/settings.json; echo x > .codex/config.toml; echo '{}' > .cursor/mcp.json; echo '{}' > .mcp.json; \
              mkdir -p deep/.claude; echo '{}' > deep/.claude/settings.json; echo fine > deep/fine; echo all > CLAUDE.md",
         );
@@ -229,7 +125,7 @@ in_tier_b! {
             (".envrc", HoldReason::ShellStartup), (".husky/pre-commit", HoldReason::CommitHooks),
         ];
         let plant = planted.iter().map(|(path, _)| format!("mkdir -p $(dirname {path}); echo evil > {path}; ")).collect::<Vec<_>>().concat();
-        let session = Session::bash(&place, &format!("{plant} echo '{{}}' > package.json"));
+        let session = bash(&place, &format!("{plant} echo '{{}}' > package.json"));
         for (path, reason) in &planted {
             assert_eq!(session.why_held(path), reason, "{path}");
         }
@@ -245,7 +141,7 @@ in_tier_b! {
             ".ｇit/config", "CLAUDE~1/settings.json", ".envrc.", ".mcp.JSON",
         ];
         let plant = names.iter().map(|name| format!("mkdir -p \"$(dirname '{name}')\"; echo evil > '{name}'; ")).collect::<Vec<_>>().concat();
-        let session = Session::bash(&place, &format!("{plant} echo fine > 'ünïcode näme'; printf x > \"$(printf 'e\\314\\201t')\""));
+        let session = bash(&place, &format!("{plant} echo fine > 'ünïcode näme'; printf x > \"$(printf 'e\\314\\201t')\""));
         for name in names {
             session.why_held(name);
         }
@@ -262,7 +158,7 @@ in_tier_b! {
         assert!(refused.contains("hint: leave `--direct` out"), "{refused}");
         assert_eq!(fs::read_to_string(place.workspace.join("readme.txt")).unwrap(), "hello from the host\n");
         spec.workspace_mode = place.spec("").workspace_mode;
-        let session = Session::of(&place, &spec);
+        let session = session(&place, &spec);
         for path in [".git/HEAD", ".git/objects", ".git/refs"] {
             assert_eq!(*session.why_held(path), HoldReason::GitDir, "{path}");
         }
@@ -278,7 +174,7 @@ in_tier_b! {
         fs::create_dir_all(place.workspace.join(".git/hooks")).unwrap();
         fs::write(place.workspace.join(".git/HEAD"), "ref: refs/heads/main\n").unwrap();
         fs::write(place.workspace.join("old.txt"), "old").unwrap();
-        let session = Session::bash(&place,
+        let session = bash(&place,
             "echo edit > readme.txt; mkdir src && echo new > src/main.rs; rm old.txt; echo x > .git/hooks/pre-commit; chmod +x .git/hooks/pre-commit; \
              mkdir .claude && echo '{}' > .claude/settings.json; echo x > .envrc; ln -s /etc/passwd out; mkdir -p sub/.git/hooks; echo x > sub/.git/hooks/pre-push; \
              mkfifo p; mknod b b 8 0; touch s && chmod 4755 s; true",
@@ -294,7 +190,7 @@ in_tier_b! {
 
     fn ordinary_work_lands_and_the_copy_is_gone_afterwards() {
         let place = open_place();
-        let session = Session::bash(&place, "pwd; test -d \"$PWD\"; git init -q . && git config user.email a@b && git config user.name n && echo work > work.txt && git add . && git commit -qm work && git log --oneline | wc -l");
+        let session = bash(&place, "pwd; test -d \"$PWD\"; git init -q . && git config user.email a@b && git config user.name n && echo work > work.txt && git add . && git commit -qm work && git log --oneline | wc -l");
         let (at, commits) = session.outcome.stdout.split_once('\n').unwrap();
         assert_eq!(commits, "1\n");
         assert!(at.ends_with("/work/project") && !exists(at.as_ref()), "{at}");

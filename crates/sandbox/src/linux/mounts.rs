@@ -11,7 +11,7 @@ use crate::host::{HostFacts, Kind, PathFact};
 use crate::op::{Bind, NODEV, NOEXEC, NOSUID, Op, RDONLY, Source};
 use crate::spec::WorkspaceMode;
 use std::collections::{BTreeMap, BTreeSet};
-use std::ffi::{CStr, CString};
+use std::ffi::{CStr, CString, OsStr};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -35,6 +35,14 @@ pub(crate) enum Place {
         mode: u32,
     },
     Link(PathBuf),
+    /// A folder at the top of a directly used workspace whose changes land in a layer, where write-back finds them as
+    /// those of an overlay of the whole workspace.
+    Layered {
+        bytes: u64,
+        fact: PathFact,
+        /// The mode of the workspace itself.
+        around: u32,
+    },
     /// A synthetic file on a read-only mount of its own, where the directory around it can be written.
     Pinned {
         contents: Vec<u8>,
@@ -147,7 +155,9 @@ impl<'a> View<'a> {
     /// Whether a file or directory at `path` can be found in the finished view.
     pub(crate) fn is_visible(&self, path: &Path) -> bool {
         match self.nearest(path) {
-            Some((_, Place::Bound { .. } | Place::Workspace { .. })) => true,
+            Some((_, Place::Bound { .. } | Place::Layered { .. } | Place::Workspace { .. })) => {
+                true
+            }
             Some((at, Place::File { .. } | Place::Pinned { .. })) => at == path,
             Some((at, Place::Link(target))) => {
                 let rest = path.strip_prefix(at).unwrap_or(path);
@@ -172,6 +182,7 @@ impl<'a> View<'a> {
         build.stage(
             &self.root_options(),
             self.places.values().find_map(|place| match place {
+                Place::Layered { bytes, .. } => Some((*bytes, u64::from(SCRATCH_INODES))),
                 Place::Workspace {
                     mode: WorkspaceMode::Overlay { size_bytes, inodes }, ..
                 } => Some((*size_bytes, *inodes)),
@@ -186,7 +197,7 @@ impl<'a> View<'a> {
             }
             let exists = matches!(
                 self.nearest(parent),
-                Some((_, Place::Bound { .. } | Place::Workspace { .. }))
+                Some((_, Place::Bound { .. } | Place::Layered { .. } | Place::Workspace { .. }))
             );
             if exists && self.facts.path(path).is_none() {
                 let reason = "the directory around it is the host's, and has nothing of that name";
@@ -289,6 +300,11 @@ impl Build {
             Place::Link(target) => {
                 self.ops.push(Op::Link { path: relative(path), target: c_path(target) });
             }
+            Place::Layered { fact, around, .. } => {
+                self.mount_point(path, true, exists);
+                let name = path.file_name().unwrap_or_default();
+                self.layer(path, fact, private, Some((name, *around)));
+            }
             Place::Pinned { contents, mode } => {
                 self.pinned += 1;
                 let held = relative(&Path::new(STAGE).join(format!("pinned-{}", self.pinned)));
@@ -331,26 +347,41 @@ impl Build {
                 let tree = fact.kind == Kind::Directory;
                 self.allow(path, if tree { landlock::TREE_READ } else { landlock::FILE_READ });
             }
-            WorkspaceMode::Overlay { .. } => {
-                let lower = Path::new(STAGE).join("lower");
-                let upper = Path::new(STAGE).join("upper/data");
-                self.bind_host(path, &lower, RDONLY | NOSUID | NODEV, fact, owner);
-                // The merged root directory takes its mode from here.
-                self.ops.push(Op::Dir { path: relative(&upper), mode: fact.mode & 0o777 });
-                self.ops.push(Op::Dir {
-                    path: relative(&Path::new(STAGE).join("upper/work")),
-                    mode: 0o700,
-                });
-                self.ops.push(Op::Overlay {
-                    path: relative(path),
-                    options:
-                        c"lowerdir=../lower,upperdir=../upper/data,workdir=../upper/work,userxattr"
-                            .into(),
-                });
-                self.ops.push(Op::HoldUpper { path: relative(&upper) });
-                self.allow(path, landlock::TREE_WRITE);
-            }
+            WorkspaceMode::Overlay { .. } => self.layer(path, fact, private, None),
         }
+    }
+
+    /// Lays the one layer over what the host has at `path`: the workspace, or, `within` it, a folder of that name. Either
+    /// way what is held for write-back begins at the workspace.
+    fn layer(
+        &mut self,
+        path: &Path,
+        fact: &PathFact,
+        private: bool,
+        within: Option<(&OsStr, u32)>,
+    ) {
+        let owner = private.then_some((fact.uid, fact.gid));
+        let stage = |name: &str| Path::new(STAGE).join(name);
+        self.bind_host(path, &stage("lower"), RDONLY | NOSUID | NODEV, fact, owner);
+        // A merged directory takes its mode from here.
+        let top = stage("upper/data");
+        let mode = fact.mode & 0o777;
+        let around = within.map_or(mode, |(_, around)| around & 0o777);
+        self.ops.push(Op::Dir { path: relative(&top), mode: around });
+        let mut upper = "../upper/data".to_owned();
+        if let Some((name, _)) = within {
+            self.ops.push(Op::Dir { path: relative(&top.join(name)), mode });
+            upper = format!("{upper}/{}", name.display());
+        }
+        self.ops.push(Op::Dir { path: relative(&stage("upper/work")), mode: 0o700 });
+        self.ops.push(Op::Overlay {
+            path: relative(path),
+            options: options(&format!(
+                "lowerdir=../lower,upperdir={upper},workdir=../upper/work,userxattr"
+            )),
+        });
+        self.ops.push(Op::HoldUpper { path: relative(&top) });
+        self.allow(path, landlock::TREE_WRITE);
     }
 
     fn scratch(&mut self, path: &Path, bytes: u64, mode: u32) {

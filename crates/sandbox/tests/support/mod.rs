@@ -6,6 +6,7 @@
     dead_code,
     reason = "a test may stop, and each test binary uses a part of this"
 )]
+pub(crate) mod session;
 pub(crate) mod table;
 use bartizan_sandbox::{
     Accept, BoxSpec, Exit, HostFacts, Limits, Plan, Running, SpawnError, Stdio, Strength, Tier,
