@@ -25,7 +25,7 @@ pub(crate) mod units;
 pub(crate) use budget::Limits;
 pub(crate) use check::Upstream;
 pub(crate) use egress::{Egress, HostTls};
-pub(crate) use files::quoted;
+pub(crate) use files::{Source, quoted};
 pub(crate) use places::Places;
 pub(crate) use secret::Secret;
 pub(crate) use server::{McpServer, Pin, Reach};
@@ -40,7 +40,7 @@ use bartizan_gate::policy::{self, Layer, Policy, PolicyError, Roles, ShortForm};
 use bartizan_gate::tool::Catalogue;
 use bartizan_mcp::declare;
 use draft::Draft;
-use files::{Guard, Source};
+use files::Guard;
 use places::{CONFIG_FILE, POLICY_DIR};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -229,6 +229,18 @@ pub(crate) fn load(places: &Places, workspace: &Path, purpose: Purpose) -> Resul
     Ok(config)
 }
 
+/// Reads all layers, and `given` on top of the user's own.
+pub(crate) fn load_with_given(
+    places: &Places,
+    workspace: &Path,
+    given: &Source,
+) -> Result<Config, Failure> {
+    let mut config = load_layers(places, workspace, Purpose::Run, Some(given))?;
+    add_project(&mut config, places, workspace)
+        .map_err(|problems| Failure { code: exit::CONFIG, problems })?;
+    Ok(config)
+}
+
 /// Reads all layers as if `project` were trusted, to see what it would make of them.
 pub(crate) fn load_with(
     places: &Places,
@@ -247,6 +259,15 @@ pub(crate) fn load_own(
     workspace: &Path,
     purpose: Purpose,
 ) -> Result<Config, Failure> {
+    load_layers(places, workspace, purpose, None)
+}
+
+fn load_layers(
+    places: &Places,
+    workspace: &Path,
+    purpose: Purpose,
+    given: Option<&Source>,
+) -> Result<Config, Failure> {
     let guard = Guard {
         workspace: (purpose == Purpose::Run).then_some(workspace),
         uid: rustix::process::geteuid().as_raw(),
@@ -258,6 +279,11 @@ pub(crate) fn load_own(
         if let Err(found) = read_layer(&mut draft, guard, layer, dir, must_exist) {
             problems.extend(found);
         }
+    }
+    if let Some(given) = given {
+        let raw = raw::parse(&given.path, &given.text).map_err(|problem| vec![problem]);
+        let read = raw.and_then(|raw| draft.add(Layer::User, given, raw));
+        problems.extend(read.err().into_iter().flatten());
     }
     // A project is compared with what stands above it, so that must be whole first.
     if !problems.is_empty() {

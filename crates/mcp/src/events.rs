@@ -7,6 +7,8 @@ pub struct Events {
     line: Vec<u8>,
     data: Vec<u8>,
     returned: bool,
+    id: Option<String>,
+    last: Option<String>,
 }
 
 /// An event is longer than one may be.
@@ -17,7 +19,12 @@ pub struct TooLong(());
 impl Events {
     /// Events of at most so many bytes.
     pub fn new(most: usize) -> Self {
-        Self { most, line: Vec::new(), data: Vec::new(), returned: false }
+        Self { most, line: Vec::new(), data: Vec::new(), returned: false, id: None, last: None }
+    }
+
+    /// The id of the last event that had one, which a stream can be taken up after.
+    pub fn last(&self) -> Option<&str> {
+        self.last.as_deref()
     }
 
     /// The data of each event that ends in `bytes`, in order.
@@ -41,6 +48,7 @@ impl Events {
     fn line_ends(&mut self) -> Option<Vec<u8>> {
         let line = std::mem::take(&mut self.line);
         if line.is_empty() {
+            self.last.clone_from(&self.id);
             let mut data = std::mem::take(&mut self.data);
             data.pop()?;
             return Some(data);
@@ -51,10 +59,18 @@ impl Events {
             self.data.push(b'\n');
         } else if line == b"data" {
             self.data.push(b'\n');
+        } else if let Some(id) = line.strip_prefix(b"id:") {
+            let id = std::str::from_utf8(id.strip_prefix(b" ").unwrap_or(id)).ok();
+            // What is sent back in a header is printable, and not long.
+            let tame = |id: &&str| id.len() <= ID_MAX && id.bytes().all(|b| b.is_ascii_graphic());
+            self.id = id.filter(tame).map(str::to_owned);
         }
         None
     }
 }
+
+/// The longest id of an event that is sent back.
+const ID_MAX: usize = 256;
 
 #[cfg(test)]
 mod tests {
@@ -72,6 +88,25 @@ mod tests {
         for step in 1..=text.len() {
             assert_eq!(read(text, step), ["{\"a\":1}", "x\ny", ""], "{step}");
         }
+    }
+
+    #[test]
+    fn the_last_id_is_one_that_a_header_can_hold() {
+        let mut events = Events::new(1024);
+        for (text, last) in [
+            ("data: x\n\n", None),
+            ("id: one\ndata: x\n\n", Some("one")),
+            ("data: y\n\nid:two\n\n", Some("two")),
+            ("id: a\tb\n\n", None),
+        ] {
+            events.feed(text.as_bytes()).unwrap();
+            assert_eq!(events.last(), last, "{text}");
+        }
+        events.feed(format!("id: {}\n\n", "x".repeat(257)).as_bytes()).unwrap();
+        assert_eq!(events.last(), None);
+        // What broke off before its end was not heard.
+        events.feed(b"id: three\ndata: x\n\nid: four\ndata: y\n").unwrap();
+        assert_eq!(events.last(), Some("three"));
     }
 
     #[test]

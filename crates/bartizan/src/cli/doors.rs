@@ -81,6 +81,13 @@ pub(crate) struct McpArgs {
     /// Start in no weaker box than this; without it, tier A where it can be had, else tier B
     #[arg(long, value_name = "TIER")]
     pub(crate) require_tier: Option<RequiredTier>,
+    /// Where the server is, instead of a command: `https://…`, or `http://…` on this machine
+    #[arg(long, value_name = "URL", value_hint = ValueHint::Url)]
+    #[arg(conflicts_with_all = ["command", "direct", "read_only", "require_tier"])]
+    pub(crate) url: Option<String>,
+    /// Where the bearer token is that the server wants, such as `env://CRM_TOKEN` or `file://crm`
+    #[arg(long, value_name = "REFERENCE", requires = "url")]
+    pub(crate) bearer: Option<String>,
     /// The server's command and its arguments; without it, all servers of the configuration are served
     #[arg(value_name = "CMD", num_args = 1.., trailing_var_arg = true, allow_hyphen_values = true)]
     #[arg(value_hint = ValueHint::CommandWithArguments)]
@@ -158,6 +165,12 @@ pub(crate) struct ServeArgs {
     /// Hand results on without the markers that tell a model where they begin and end
     #[arg(long)]
     pub(crate) no_framing: bool,
+    /// Where the server is, instead of a command: `https://…`, or `http://…` on this machine
+    #[arg(long, value_name = "URL", value_hint = ValueHint::Url, conflicts_with = "command")]
+    pub(crate) url: Option<String>,
+    /// Where the bearer token is that the server wants, such as `file://crm`
+    #[arg(long, value_name = "REFERENCE", requires = "url")]
+    pub(crate) bearer: Option<String>,
     /// The server's command and its arguments; without it, all servers of the configuration are served
     #[arg(value_name = "CMD", num_args = 1.., trailing_var_arg = true, allow_hyphen_values = true)]
     #[arg(value_hint = ValueHint::CommandWithArguments)]

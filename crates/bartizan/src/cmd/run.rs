@@ -16,7 +16,7 @@ use crate::cli::{Global, RunArgs, exit};
 use crate::client::kept::Kept;
 use crate::client::{Client, claude_code};
 use crate::cmd::secret;
-use crate::config::{self, Config, Network, Places, Purpose, Rest};
+use crate::config::{self, Config, Network, Places, Purpose, Rest, Source};
 use crate::doors::commands::{self, Commands};
 use crate::doors::database::DatabaseDoor;
 use crate::doors::hook;
@@ -89,9 +89,21 @@ fn configured(
     global: &Global,
     voice: &mut Voice,
 ) -> Result<(Places, Surroundings, Config), Failure> {
+    configured_with(global, None, voice)
+}
+
+/// The same, with what the command line says of the configuration.
+fn configured_with(
+    global: &Global,
+    given: Option<&Source>,
+    voice: &mut Voice,
+) -> Result<(Places, Surroundings, Config), Failure> {
     let places = Places::find(global)?;
     let around = surroundings(&places)?;
-    let config = config::load(&places, &around.workspace, Purpose::Run)?;
+    let config = match given {
+        Some(given) => config::load_with_given(&places, &around.workspace, given)?,
+        None => config::load(&places, &around.workspace, Purpose::Run)?,
+    };
     for warning in &config.warnings {
         voice.warn(warning)?;
     }

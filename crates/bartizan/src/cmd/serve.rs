@@ -138,7 +138,7 @@ fn behind(global: &Global, args: &ServeArgs) -> Result<Behind, Failure> {
             before.extend([flag.into(), dir.into()]);
         }
     }
-    if args.command.is_empty() {
+    if args.command.is_empty() && args.url.is_none() {
         let flags = !args.allow.is_empty() || !args.read.is_empty() || args.no_framing;
         if flags {
             let problem = Problem::new("these flags speak of one server, and no command names it");
@@ -156,8 +156,13 @@ fn behind(global: &Global, args: &ServeArgs) -> Result<Behind, Failure> {
     if args.no_framing {
         rest.push("--no-framing".into());
     }
-    rest.push("--".into());
-    rest.extend(args.command.iter().cloned());
+    for (flag, said) in [("--url", &args.url), ("--bearer", &args.bearer)] {
+        rest.extend(said.as_ref().map(|said| format!("{flag}={said}").into()));
+    }
+    if !args.command.is_empty() {
+        rest.push("--".into());
+        rest.extend(args.command.iter().cloned());
+    }
     Ok(Behind { program, global: before, rest, server: Some(args.name.clone()) })
 }
 

@@ -58,6 +58,11 @@ impl Upstream {
         self.secure
     }
 
+    /// Whether it names this machine itself.
+    pub(crate) fn is_loopback(&self) -> bool {
+        is_loopback(self.target.host())
+    }
+
     /// Its host.
     pub(crate) fn target(&self) -> &HostPort {
         &self.target

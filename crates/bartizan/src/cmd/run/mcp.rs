@@ -2,6 +2,7 @@
 
 mod servers;
 mod streams;
+mod url;
 
 use super::ground::{Ground, Newcomer, gate};
 use super::{
@@ -11,12 +12,13 @@ use super::{
 use crate::app::Gate;
 use crate::cli::{ClientChoice, Global, McpArgs, RunArgs, exit};
 use crate::cmd::servers as known_servers;
+use crate::config::Config;
 use crate::doors::mcp::tools::{Generation, Maker, Operator, take_in};
 use crate::doors::mcp::{Parts, Talk};
 use crate::doors::run::{BoxRun, Held, RunReport, Streams};
 use crate::report::{self, Failure, Problem, Voice};
 use bartizan_gate::call::{Door, Proposed, Released};
-use bartizan_gate::name::{ServerName, SessionId};
+use bartizan_gate::name::{RoleName, ServerName, SessionId};
 use bartizan_mcp::upstream::Upstream;
 use bartizan_mcp::wire::WireError;
 use bartizan_sandbox::{Stdio, Stream, WindowSize};
@@ -31,18 +33,20 @@ use tokio::sync::{mpsc, oneshot};
 
 /// Serves one client on our standard input and output until either side ends.
 pub(crate) fn run(global: &Global, args: &McpArgs, voice: &mut Voice) -> Result<u8, Failure> {
+    if let Some(at) = &args.url {
+        return url::run(global, args, at, voice);
+    }
     if args.command.is_empty() {
         return servers::run(global, args, voice);
     }
     let begun = Instant::now();
-    let server = ServerName::parse(&args.name).map_err(|error| {
-        let hint = "letters, digits, `-`, `_` and `.` make a name";
-        Failure::new(exit::USAGE, Problem::new(error.to_string()).hint(hint))
-    })?;
+    let server = name_of(args)?;
     let typed = as_run(args);
     let Stand { runtime, store, program, argv, redactor, mut run } =
         stand(global, args, &typed, &server, voice)?;
-    let make = maker(&run, &store, &redactor, &server, args);
+    let session = run.caller.seat().session.clone();
+    let whose = (server.clone(), run.role.clone(), session);
+    let make = maker(&run.config, (&store, &redactor), whose, args);
     let (held, box_started) = oneshot::channel();
     let (to_server, sent) = mpsc::channel(SENT);
     let talk = Talk::new(Parts {
@@ -90,6 +94,13 @@ pub(crate) fn run(global: &Global, args: &McpArgs, voice: &mut Voice) -> Result<
         Ok(exit) => Ok(exit.code().clamp(0, 255).try_into().unwrap_or(exit::STATE)),
         Err(why) => Err(not_started(&why.0)),
     }
+}
+
+fn name_of(args: &McpArgs) -> Result<ServerName, Failure> {
+    ServerName::parse(&args.name).map_err(|error| {
+        let hint = "letters, digits, `-`, `_` and `.` make a name";
+        Failure::new(exit::USAGE, Problem::new(error.to_string()).hint(hint))
+    })
 }
 
 /// What stands before the server does.
@@ -157,19 +168,17 @@ fn as_run(args: &McpArgs) -> RunArgs {
 
 /// Makes the gate for the server's tools, each time that its list has changed.
 fn maker(
-    run: &Run,
-    store: &Store,
-    redactor: &Redactor,
-    server: &ServerName,
+    config: &Config,
+    (store, redactor): (&Store, &Redactor),
+    (server, role, session): (ServerName, RoleName, SessionId),
     args: &McpArgs,
 ) -> Maker {
     let operator = Operator {
         allow: args.allow.iter().cloned().collect(),
         read: args.read.iter().cloned().collect(),
     };
-    let (config, store, redactor) = (run.config.clone(), store.clone(), redactor.clone());
-    let (role, server) = (run.role.clone(), server.to_string());
-    let session = run.caller.seat().session.clone();
+    let (config, store, redactor) = (config.clone(), store.clone(), redactor.clone());
+    let server = server.to_string();
     Arc::new(move |number, pages| {
         let (mut catalogue, _) = known_servers::catalogue(&config, Some(&store)).map_err(told)?;
         let taken = take_in(&mut catalogue, &server, &role, pages, &operator, &config.rules)?;

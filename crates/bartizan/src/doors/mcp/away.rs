@@ -1,6 +1,8 @@
 //! How does a server that is somewhere else hear and answer? Each message is a request of its own, judged as the server's
 //! role; what comes back is a message like any other.
 
+mod news;
+
 use crate::app::Gate;
 use bartizan_egress::{Answer, Courier, Errand, Lost, Place, Reach};
 use bartizan_gate::call::{Authorized, Door, Outcome, Proposed};
@@ -63,9 +65,10 @@ impl Away {
         Arc::new(Self { parts, state: Mutex::default(), lost: Notify::new() })
     }
 
-    /// Carries messages until there are no more, or the server has forgotten the session.
+    /// Carries messages until there are no more, or the server has forgotten the session. Once the conversation has begun,
+    /// listens to what the server says of its own accord as well.
     pub(crate) async fn carry(self: Arc<Self>, mut sent: Receiver<Message>) {
-        let mut under_way = JoinSet::new();
+        let (mut under_way, mut news) = (JoinSet::new(), JoinSet::new());
         loop {
             let message = tokio::select! {
                 message = sent.recv() => message,
@@ -76,6 +79,9 @@ impl Away {
             let Kind::Request { id, .. } = message.kind() else {
                 // It keeps its place among the requests, though not for ever.
                 drop(timeout(TOLD, self.post(&message)).await);
+                if message.method() == Some("notifications/initialized") && news.is_empty() {
+                    news.spawn(Arc::clone(&self).attend());
+                }
                 continue;
             };
             if under_way.len() >= UNDER_WAY {
@@ -101,32 +107,32 @@ impl Away {
     }
 
     async fn post(&self, message: &Message) -> Result<(), Failed> {
-        let authorized = self.judged(message)?;
+        let authorized = self.judged("POST", message.as_str().len(), message.id())?;
         let gate = self.parts.gate.pipeline();
         let executed = gate.perform(authorized, Post { away: self, message }).await;
         let released = gate.release(executed).map_err(|refused| refused.to_string())?;
         released.into_output().0
     }
 
-    fn judged(&self, message: &Message) -> Result<Authorized, Failed> {
+    fn judged(&self, method: &str, size: usize, about: Option<&Id>) -> Result<Authorized, Failed> {
         let Parts { gate, caller, secure, target, path, .. } = &self.parts;
         let arguments = json!({
             "host": target.host().to_string(),
             "port": target.port(),
             "scheme": if *secure { "https" } else { "http" },
-            "method": "POST",
+            "method": method,
             "path": path,
-            "size": message.as_str().len(),
+            "size": size,
         });
         let proposed = Proposed::new(caller, Door::Mcp, "net.request", arguments);
-        let proposed = match message.id() {
+        let proposed = match about {
             Some(id) => proposed.referring_to(display_line(&id.to_string(), 64)),
             None => proposed,
         };
         gate.decide(proposed).map_err(|refused| format!("{}: {refused}", refused.code()))
     }
 
-    fn errand(&self, warrant: &Warrant<'_>, message: &Message) -> Errand {
+    fn errand(&self, warrant: &Warrant<'_>, method: &str, body: Option<Vec<u8>>) -> Errand {
         let Parts { secure, target, path, places, patience, caller, .. } = &self.parts;
         let State { session, revision } = self.lock().clone();
         let mut headers =
@@ -136,7 +142,7 @@ impl Away {
             .extend(told.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))));
         let place = warrant.secret().and_then(|secret| {
             let covers = |binding: &Binding| {
-                binding.secret == *secret && binding.covers(*secure, target, "POST", path)
+                binding.secret == *secret && binding.covers(*secure, target, method, path)
             };
             places.iter().find(|(binding, _)| covers(binding)).map(|(_, place)| place.clone())
         });
@@ -147,11 +153,11 @@ impl Away {
         Errand {
             secure: *secure,
             target: target.clone(),
-            method: "POST".to_owned(),
+            method: method.to_owned(),
             path: path.clone(),
             query: None,
             headers,
-            body: Some(("application/json", message.as_str().as_bytes().to_vec())),
+            body: body.map(|body| ("application/json", body)),
             place,
             reach,
             answer: STREAM_MAX,
@@ -161,13 +167,9 @@ impl Away {
 
     /// Sends one message, and hears what is said to it.
     async fn exchange(&self, warrant: &Warrant<'_>, message: &Message) -> Result<u16, Failed> {
-        let errand = self.errand(warrant, message);
-        let mut answer =
-            self.parts.courier.open(warrant, errand).await.map_err(|lost| match lost {
-                Lost::Unanswered(why) | Lost::Unsent(why) | Lost::Unshown(_, why) => {
-                    why.sentence().to_owned()
-                }
-            })?;
+        let body = message.as_str().as_bytes().to_vec();
+        let errand = self.errand(warrant, "POST", Some(body));
+        let mut answer = self.parts.courier.open(warrant, errand).await.map_err(unanswered)?;
         let status = answer.status();
         let begins = message.method() == Some("initialize");
         if status == 404 && !begins && self.lock().session.is_some() {
@@ -239,6 +241,10 @@ impl Away {
             let mut state = self.lock();
             state.revision.get_or_insert_with(|| revision.into_owned());
         }
+        // An answer belongs to its question's own stream.
+        if matches!(message.kind(), Kind::Response { .. }) && !is_answer {
+            return Ok(false);
+        }
         let sent: Result<(), _> = self.parts.lines.send(Ok(message)).await.map_err(|_| ());
         sent.map_err(|()| "nobody listens any more".to_owned())?;
         Ok(is_answer)
@@ -246,6 +252,14 @@ impl Away {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn unanswered(lost: Lost) -> Failed {
+    match lost {
+        Lost::Unanswered(why) | Lost::Unsent(why) | Lost::Unshown(_, why) => {
+            why.sentence().to_owned()
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! A server that is somewhere else, over HTTP: reached with a key that no client sees, and held to the same.
 
-use super::{Client, code, said};
-use crate::support::project::Project;
+use super::{Client, HELLO, code, said};
+use crate::support::project::{Project, Started};
 use base64::Engine as _;
 use serde_json::{Value, json};
 use std::io::{BufRead as _, BufReader};
@@ -59,10 +59,14 @@ impl Away {
     }
 
     fn client(&self) -> Client {
+        Client::begin(self.gateway(&["mcp"]))
+    }
+
+    fn gateway(&self, args: &[&str]) -> Started {
         let certificate = self.project.home().join("away/cert.pem");
-        let gateway = self.project.bartizan(&["mcp"]);
+        let gateway = self.project.bartizan(args);
         let gateway = gateway.env("CRM_KEY", KEY);
-        Client::begin(gateway.env("SSL_CERT_FILE", certificate.to_str().unwrap()).typing())
+        gateway.env("SSL_CERT_FILE", certificate.to_str().unwrap()).typing()
     }
 }
 
@@ -100,6 +104,73 @@ fn a_server_over_http_is_reached_with_a_key_that_no_client_sees() {
     let log = away.project.bartizan(&["audit", "list", "--json", "-n", "1000"]).finish().stdout;
     assert!(log.contains("net.request") && log.contains(&format!("{}", away.port)), "{log}");
     assert!(!log.contains(KEY), "{log}");
+}
+
+/// It tells twice, each on a stream of its own, and lies in between.
+fn hears_what_nobody_asked_for(client: &mut Client, tell: &str) {
+    for (text, after) in [("one", "None"), ("two", "of-one")] {
+        assert!(said(&client.calls(tell, &json!({ "text": text }))).contains("\ntold\n"));
+        client.gateway.line(&|line| line.contains(&format!("{text} after {after}")));
+    }
+}
+
+#[test]
+fn what_a_server_over_http_says_of_its_own_accord_is_heard() {
+    let away = Away::start(true);
+    let mut client = away.client();
+    client.tools("crm__tell");
+    hears_what_nobody_asked_for(&mut client, "crm__tell");
+    let ran = client.ends();
+    for shown in [KEY, "FORGED"] {
+        assert!(!ran.stdout.contains(shown), "{shown}: {ran:?}");
+    }
+}
+
+#[test]
+fn one_server_over_http_needs_no_configuration() {
+    let away = Away::start(true);
+    away.project.configure("");
+    let url = format!("https://localhost:{}/mcp", away.port);
+    let flags = ["--bearer", "env://CRM_KEY", "--name", "crm", "--allow", "plain,tell"];
+    let mut gateway = away.gateway(&[&["mcp", "--url", &url][..], &flags].concat());
+    // Nothing is sent before the server has answered: it would know of no session.
+    let (hello, begun) = HELLO.split_once('\n').unwrap();
+    gateway.adds(&format!("{hello}\n"));
+    gateway.line(&|line| line.contains("protocolVersion"));
+    gateway.adds(begun);
+    let mut client = Client { gateway, turn: 0 };
+    client.tools("plain");
+    let plain = client.calls("plain", &json!({ "text": "hi" }));
+    assert!(said(&plain).contains("plainly hi"), "{plain}");
+    assert_eq!(code(&client.calls("key", &json!({}))), "approval-required");
+    assert_eq!(code(&client.calls("crm__plain", &json!({}))), "tool-unknown");
+    hears_what_nobody_asked_for(&mut client, "tell");
+    let ran = client.ends();
+    assert_eq!(ran.status.code(), Some(0), "{ran:?}");
+    for shown in [KEY, "FORGED"] {
+        assert!(!ran.stdout.contains(shown) && !ran.stderr.contains(shown), "{shown}: {ran:?}");
+    }
+    let log = away.project.bartizan(&["audit", "list", "--json", "-n", "1000"]).finish().stdout;
+    assert!(log.contains("mcp__crm__plain") && log.contains("server.crm"), "{log}");
+    assert!(!log.contains(KEY), "{log}");
+}
+
+#[test]
+fn an_address_that_would_show_a_token_is_no_server() {
+    let project = Project::new();
+    for (args, why) in [
+        (&["mcp", "--url", "http://mcp.example.com/mcp"][..], "plain http"),
+        (&["mcp", "--url", "http://127.0.0.1:9/", "--bearer", "env://X"], "over TLS alone"),
+        (&["mcp", "--url", "https://me:pass@mcp.example.com/"], "error"),
+        (
+            &["mcp", "--url", "https://mcp.example.com/", "--bearer", "s3cr3t-itself"],
+            "not a reference",
+        ),
+    ] {
+        let ran = project.bartizan(args).finish();
+        assert!(!ran.status.success() && ran.stderr.contains(why), "{args:?}: {ran:?}");
+        assert!(!ran.stderr.contains("s3cr3t-itself"), "{ran:?}");
+    }
 }
 
 #[test]

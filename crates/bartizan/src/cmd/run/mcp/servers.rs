@@ -5,36 +5,37 @@ mod away;
 mod keeper;
 
 use super::super::ground::{Ground, Newcomer, Session};
-use super::super::{configured, random, runtime, secret, state_failure};
+use super::super::{configured_with, random, runtime, secret, state_failure};
 use super::streams;
 use crate::app::Gate;
 use crate::cli::{Global, McpArgs, RequiredTier, exit};
 use crate::cmd::servers as known_servers;
-use crate::config::Config;
+use crate::config::{Config, Source};
 use crate::doors::mcp::hub::{Hub, Parts};
 use crate::doors::tools::{Boxes, ToolsDoor};
 use crate::report::{Failure, Problem, Voice};
 use bartizan_egress::{Clients, Courier, Resolver};
-use bartizan_gate::name::RoleName;
+use bartizan_gate::name::{RoleName, ServerName};
 use bartizan_mcp::wire::WireError;
 use bartizan_scan::ScanKey;
 use bartizan_store::Store;
 use keeper::Keeper;
-use serde_json::{Map, json};
+use serde_json::{Map, Value, json};
 use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::LocalSet;
 
 /// What all servers of one client stand on.
-struct Hall {
-    ground: Ground,
+pub(super) struct Hall {
+    pub(super) ground: Ground,
     /// The client's: the agent whose calls are judged.
-    session: Session,
-    wait: Duration,
+    pub(super) session: Session,
+    pub(super) wait: Duration,
     tier: Option<RequiredTier>,
 }
 
@@ -42,18 +43,13 @@ struct Hall {
 pub(super) fn run(global: &Global, args: &McpArgs, voice: &mut Voice) -> Result<u8, Failure> {
     alone(args)?;
     let runtime = runtime()?;
-    let hall = Rc::new(hall(global, args, &runtime, voice)?);
+    let hall = Rc::new(hall(global, args, None, (&runtime, voice))?);
     let hub = hub(&hall)?;
     let served = runtime.block_on(serve(&hall, &hub));
-    let Session { gate, caller, keep, .. } = &hall.session;
-    let (allowed, asked, denied) = gate.tally();
-    let about = json!({ "allowed": allowed, "asked": asked, "denied": denied });
-    let ended = gate.pipeline().dismiss(caller, Some(0), about);
-    drop(std::fs::remove_dir(keep));
-    runtime.block_on(secret::take_back(&hall.ground.vault, voice))?;
+    let ended = hall.close(&runtime, voice);
     drop(hall);
     runtime.shutdown_timeout(Duration::from_millis(100));
-    ended.map_err(|refused| state_failure(&refused.hint()))?;
+    ended?;
     served.map(|()| exit::DONE)
 }
 
@@ -68,13 +64,14 @@ fn alone(args: &McpArgs) -> Result<(), Failure> {
     Ok(())
 }
 
-fn hall(
+/// What stands before any server does. `given` is what the command line says of the configuration.
+pub(super) fn hall(
     global: &Global,
     args: &McpArgs,
-    runtime: &tokio::runtime::Runtime,
-    voice: &mut Voice,
+    given: Option<&Source>,
+    (runtime, voice): (&Runtime, &mut Voice),
 ) -> Result<Hall, Failure> {
-    let (places, around, config) = configured(global, voice)?;
+    let (places, around, config) = configured_with(global, given, voice)?;
     if config.servers.is_empty() && config.tools.is_empty() {
         let problem = Problem::new("no server and no tool is configured");
         let hint = "name one: bartizan mcp -- CMD, or write [servers.NAME]";
@@ -166,4 +163,26 @@ async fn serve(hall: &Rc<Hall>, hub: &Arc<Hub>) -> Result<(), Failure> {
     // Each waits for its server's last words, and no longer.
     keepers.await;
     Ok(())
+}
+
+impl Hall {
+    /// What the log says of a server's own session.
+    fn about(&self, server: &ServerName) -> Map<String, Value> {
+        let client = &self.session.caller.seat().session;
+        Map::from_iter([
+            ("server".to_owned(), json!(server)),
+            ("for_session".to_owned(), json!(client)),
+        ])
+    }
+
+    /// The client has gone: what is left is put on the log and taken back.
+    pub(super) fn close(&self, runtime: &Runtime, voice: &mut Voice) -> Result<(), Failure> {
+        let Session { gate, caller, keep, .. } = &self.session;
+        let (allowed, asked, denied) = gate.tally();
+        let about = json!({ "allowed": allowed, "asked": asked, "denied": denied });
+        let ended = gate.pipeline().dismiss(caller, Some(0), about);
+        drop(std::fs::remove_dir(keep));
+        runtime.block_on(secret::take_back(&self.ground.vault, voice))?;
+        ended.map_err(|refused| state_failure(&refused.hint()))
+    }
 }

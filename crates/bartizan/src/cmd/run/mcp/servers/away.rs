@@ -4,17 +4,20 @@
 use super::super::super::ground::{Newcomer, Session};
 use super::super::streams::SENT;
 use super::super::told;
+use super::Hall;
 use super::keeper::{Keeper, Over};
 use crate::config::Upstream;
 use crate::doors::mcp::away::{Away, Parts};
 use crate::report::Failure;
 use bartizan_egress::{Clients, Courier, Resolver};
+use bartizan_gate::name::{RoleName, ServerName};
 use bartizan_mcp::stdio::Line;
 use bartizan_mcp::wire::Message;
 use bartizan_scan::ScanKey;
 use serde_json::json;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
@@ -26,7 +29,7 @@ impl Keeper {
         hello: &Message,
         over: &mut Over,
     ) -> String {
-        let session = match self.enter(at) {
+        let session = match self.hall.enter((&self.name, &self.said.role), at) {
             Ok(session) => session,
             Err(failure) => return told(failure),
         };
@@ -50,7 +53,8 @@ impl Keeper {
         let (lines, from_server) = mpsc::channel::<Line>(SENT);
         let (hear, heard) = mpsc::channel(super::super::streams::HEARD);
         let talk = self.talk(to_server, &session.caller.seat().session)?;
-        let away = Away::new(self.parts(at, session, lines)?);
+        let patience = self.said.timeout.unwrap_or(super::super::PATIENCE);
+        let away = Away::new(self.hall.away((at, patience), session, lines)?);
         let mut tasks = JoinSet::new();
         tasks.spawn(away.carry(sent));
         tasks.spawn(Arc::clone(&talk).attend(heard));
@@ -61,14 +65,17 @@ impl Keeper {
             _ = over.wait_for(|over| *over) => "it is over".to_owned(),
         })
     }
+}
 
-    fn parts(
+impl Hall {
+    /// Where a server is, and how it is reached.
+    pub(in super::super) fn away(
         &self,
-        at: &Upstream,
+        (at, patience): (&Upstream, Duration),
         session: &Session,
         lines: mpsc::Sender<Line>,
     ) -> Result<Parts, Failure> {
-        let (ground, Session { gate, caller, .. }) = (&self.hall.ground, session);
+        let (ground, Session { gate, caller, .. }) = (&self.ground, session);
         let key = ScanKey::new(super::super::super::random()?);
         let injections = ground.config.egress.injections.iter();
         Ok(Parts {
@@ -79,18 +86,21 @@ impl Keeper {
             target: at.target().clone(),
             path: at.path().to_owned(),
             places: injections.map(|entry| (entry.binding.clone(), entry.place.clone())).collect(),
-            patience: self.said.timeout.unwrap_or(super::super::PATIENCE),
+            patience,
             lines,
         })
     }
 
-    /// Gives the server's own session its seat.
-    fn enter(&self, at: &Upstream) -> Result<Session, Failure> {
-        let hall = &self.hall;
-        let ground = hall.ground.under(hall.ground.config.clone(), self.said.role.clone())?;
-        let mut about = self.about();
+    /// Gives a server's own session its seat.
+    pub(in super::super) fn enter(
+        &self,
+        (name, role): (&ServerName, &RoleName),
+        at: &Upstream,
+    ) -> Result<Session, Failure> {
+        let ground = self.ground.under(self.ground.config.clone(), role.clone())?;
+        let mut about = self.about(name);
         about.insert("url".to_owned(), json!(at.to_string()));
         let argv = [at.to_string()];
-        ground.join(Newcomer::plain(Path::new("/bin/sh"), &argv, about), &hall.session)
+        ground.join(Newcomer::plain(Path::new("/bin/sh"), &argv, about), &self.session)
     }
 }

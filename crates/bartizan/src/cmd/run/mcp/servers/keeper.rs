@@ -21,7 +21,7 @@ use bartizan_mcp::upstream::{Gone, Upstream};
 use bartizan_mcp::wire::Message;
 use bartizan_scan::json::View;
 use bartizan_scan::{ScanKey, display_line};
-use serde_json::{Map, Value, json};
+use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -166,19 +166,10 @@ impl Keeper {
         let typed = typed(command, hall.tier);
         let (program, argv) = (program(&ground.around, &typed)?, words(&typed)?);
         let mut about = facts(None, &typed);
-        about.extend(self.about());
+        about.extend(self.hall.about(&self.name));
         let session = ground.join(Newcomer::plain(&program, &argv, about), &hall.session)?;
         let run = ground.run(session, None)?;
         Ok(Life { run, typed, program, argv })
-    }
-
-    /// What the log says of the server's session.
-    pub(super) fn about(&self) -> Map<String, Value> {
-        let client = &self.hall.session.caller.seat().session;
-        Map::from_iter([
-            ("server".to_owned(), json!(self.name)),
-            ("for_session".to_owned(), json!(client)),
-        ])
     }
 
     /// The configuration as its box needs it.
