@@ -111,6 +111,8 @@ pub(crate) enum Command {
     /// See and answer what agents ask for
     #[command(subcommand)]
     Approvals(ApprovalsCommand),
+    /// See and answer in the browser: questions, runs, the log
+    Console(ConsoleArgs),
     /// See what a run changed, and land or discard what did not land
     #[command(subcommand)]
     Changes(ChangesCommand),

@@ -34,7 +34,8 @@ pub(crate) fn left(ms: u64) -> String {
     }
 }
 
-fn distance(ms: u64) -> String {
+/// So much time, in one unit.
+pub(crate) fn distance(ms: u64) -> String {
     match ms / 1000 {
         seconds @ 0..=119 => format!("{seconds}s"),
         seconds @ 120..=7199 => format!("{}m", seconds / 60),

@@ -4,6 +4,7 @@ mod agent;
 mod approvals;
 mod audit;
 mod changes;
+mod console;
 mod doctor;
 mod effects;
 pub(crate) mod init;
@@ -65,6 +66,7 @@ pub(crate) fn dispatch(cli: &Cli, voice: &mut Voice) -> Result<u8, Failure> {
         Command::Policy(command) => policy::run(command, desk),
         Command::Audit(command) => audit::run(command, desk),
         Command::Approvals(command) => approvals::run(command, desk),
+        Command::Console(args) => console::run(args, desk),
         Command::Changes(command) => changes::run(command, desk),
         Command::Keeper(args) => keeper::run(args, desk),
         Command::Serve(args) => serve::run(&cli.global, args, desk),

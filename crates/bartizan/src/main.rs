@@ -7,6 +7,7 @@ mod client;
 mod clock;
 mod cmd;
 mod config;
+mod console;
 mod desk;
 mod doors;
 mod identity;

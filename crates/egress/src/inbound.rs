@@ -3,6 +3,10 @@
 //!
 //! This room only answers: it opens no socket, and a connection is handed to it.
 
+mod pages;
+
+pub use pages::{Asked, Page};
+
 use crate::refuse::hang_up;
 use crate::terminate::strict::{Signals, Strict};
 use rustls::ServerConfig;

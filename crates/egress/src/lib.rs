@@ -54,7 +54,7 @@ use bartizan_gate::name;
 pub use budget::{Allowances, Limits};
 pub use capture::{Arrival, BadFront, Captured, FrontLimits, Intent, Kind, RequestLine, capture};
 pub use courier::{Answer, Courier, Errand, Lost, Reply};
-pub use inbound::{Inbound, InboundError};
+pub use inbound::{Asked, Inbound, InboundError, Page};
 pub use model::{Judge, ModelLimits, ModelOutcome, ModelRequest, ModelRoute, Upstream};
 pub use names::SyntheticNames;
 pub use published::Published;

@@ -1,6 +1,7 @@
 //! What is a person asked to decide: calls, changes, and acts in doubt?
 
 use clap::{Args, Subcommand, ValueEnum};
+use std::net::SocketAddr;
 
 /// `bartizan effects …`.
 #[derive(Debug, Subcommand)]
@@ -195,4 +196,15 @@ pub(crate) struct ChangesDiscardArgs {
     /// Do not ask on the terminal
     #[arg(long, short = 'y')]
     pub(crate) yes: bool,
+}
+
+/// `bartizan console`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Prints a link that lets one browser in, once. Whoever opens it answers as the user who runs this."
+)]
+pub(crate) struct ConsoleArgs {
+    /// Where to listen, at a loopback address; without it, at any free port
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0")]
+    pub(crate) listen: SocketAddr,
 }

@@ -106,12 +106,17 @@ pub(crate) fn outcome(question: &Question) -> String {
 
 /// Who answers in this process: the user that the kernel says runs it, if the configuration lets them.
 pub(crate) fn approver(config: &Config) -> Result<String, Failure> {
-    let name = format!("local:{}", user_name(rustix::process::getuid().as_raw()));
+    let name = local_user();
     if config.approvers.is_empty() || config.approvers.iter().any(|known| known.as_str() == name) {
         return Ok(name);
     }
     let problem = Problem::new(format!("`{name}` is not an approver"));
     Err(Failure::new(exit::NO, problem.hint("the configuration names them under [approvers]")))
+}
+
+/// The user that the kernel says runs this process.
+pub(crate) fn local_user() -> String {
+    format!("local:{}", user_name(rustix::process::getuid().as_raw()))
 }
 
 /// The name that /etc/passwd gives a user; the number itself when it gives none. The environment is

@@ -12,6 +12,7 @@
 mod approvals;
 mod changes;
 mod claude_code;
+mod console;
 mod database;
 mod endings;
 mod hostile_model;

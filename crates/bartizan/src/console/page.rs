@@ -1,0 +1,140 @@
+//! What do all pages have in common? Their frame, what holds the browser to it, and how an error is told.
+
+use super::html::Html;
+use crate::cli::exit;
+use crate::report::Failure;
+use bartizan_egress::Page;
+
+/// The rooms of the console, in the order of the menu.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Room {
+    Runs,
+}
+
+impl Room {
+    const ALL: [Self; 1] = [Self::Runs];
+
+    const fn link(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Runs => ("/", "Runs"),
+        }
+    }
+}
+
+/// What the frame of a page says.
+#[derive(Debug)]
+pub(super) struct Frame<'a> {
+    pub(super) title: &'a str,
+    pub(super) room: Option<Room>,
+    /// Whether the page is asked for again every few seconds.
+    pub(super) live: bool,
+    /// Who looks, and what their forms carry; nobody on the pages before the door.
+    pub(super) visitor: Option<(&'a str, &'a str)>,
+}
+
+/// A whole page.
+pub(super) fn page(status: u16, frame: &Frame<'_>, body: &Html) -> Page {
+    let mut html = Html::default();
+    html.raw("<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">")
+        .raw("<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">")
+        .raw(if frame.live { "<meta http-equiv=\"refresh\" content=\"5\">" } else { "" })
+        .raw("<title>")
+        .text(frame.title)
+        .raw(" · Bartizan</title><link rel=\"stylesheet\" href=\"/style.css\">")
+        .raw("<link rel=\"icon\" href=\"/icon.svg\" type=\"image/svg+xml\"></head><body>")
+        .raw("<a class=\"skip\" href=\"#main\">Skip to the content</a>");
+    top(&mut html, frame);
+    html.raw("<main id=\"main\">").part(body).raw("</main></body></html>\n");
+    answer(status, "text/html; charset=utf-8", html.into_bytes())
+}
+
+fn top(html: &mut Html, frame: &Frame<'_>) {
+    html.raw("<header class=\"top\"><div><a class=\"brand\" href=\"/\">");
+    html.raw(TOWER).raw("<span>Bartizan</span></a>");
+    if let Some((name, form)) = frame.visitor {
+        html.raw("<nav aria-label=\"Console\"><ul>");
+        for room in Room::ALL {
+            let (link, label) = room.link();
+            html.raw("<li><a href=\"").raw(link).raw("\"");
+            html.raw(if frame.room == Some(room) { " aria-current=\"page\">" } else { ">" });
+            html.raw(label).raw("</a></li>");
+        }
+        html.raw("</ul></nav><div class=\"who\"><span>").text(name).raw("</span>");
+        html.raw("<form class=\"inline\" method=\"post\" action=\"/leave\">");
+        carried(html, form);
+        html.raw("<button>Sign out</button></form></div>");
+    }
+    html.raw("</div></header>");
+}
+
+/// What every form of ours carries.
+pub(super) fn carried(html: &mut Html, form: &str) {
+    html.raw("<input type=\"hidden\" name=\"form\" value=\"").text(form).raw("\">");
+}
+
+/// A page that says one thing and has no more.
+pub(super) fn notice(
+    status: u16,
+    title: &str,
+    sentence: &str,
+    visitor: Option<(&str, &str)>,
+) -> Page {
+    let mut body = Html::default();
+    body.raw("<h1>").text(title).raw("</h1><p class=\"lead\">").text(sentence).raw("</p>");
+    page(status, &Frame { title, room: None, live: false, visitor }, &body)
+}
+
+/// What went wrong, and its remedy.
+pub(super) fn failed(failure: &Failure, visitor: Option<(&str, &str)>) -> Page {
+    let (status, title) = match failure.code {
+        exit::NO => (404, "That is not possible"),
+        exit::USAGE => (400, "That is not understood"),
+        _ => (500, "That did not work"),
+    };
+    let told = failure.problems.iter().cloned().map(|problem| {
+        let (what, hint) = problem.into_parts();
+        hint.map_or_else(|| what.clone(), |hint| format!("{what} ({hint})"))
+    });
+    notice(status, title, &told.collect::<Vec<_>>().join("; "), visitor)
+}
+
+/// To another page, by a GET.
+pub(super) fn see(place: &str) -> Page {
+    let mut page = answer(303, "text/plain; charset=utf-8", Vec::new());
+    page.fields.push(("location", place.to_owned()));
+    page
+}
+
+/// The style sheet and the icon, which are no secret.
+pub(super) fn asset(path: &[String]) -> Option<Page> {
+    let [name] = path else { return None };
+    match name.as_str() {
+        "style.css" => Some(answer(200, "text/css; charset=utf-8", STYLE.into())),
+        "icon.svg" => Some(answer(200, "image/svg+xml", TOWER.into())),
+        _ => None,
+    }
+}
+
+/// An answer with what holds the browser to it: no script runs, nothing comes from elsewhere, nobody frames the page,
+/// nothing is kept, and no address of ours is told to another page.
+fn answer(status: u16, kind: &'static str, body: Vec<u8>) -> Page {
+    let mut fields = vec![("content-type", kind.to_owned())];
+    fields.extend(ALWAYS.map(|(name, value)| (name, value.to_owned())));
+    Page { status, fields, body }
+}
+
+const ALWAYS: [(&str, &str); 8] = [
+    ("content-security-policy", CSP),
+    ("x-frame-options", "DENY"),
+    ("x-content-type-options", "nosniff"),
+    ("referrer-policy", "same-origin"),
+    ("cross-origin-opener-policy", "same-origin"),
+    ("cross-origin-resource-policy", "same-origin"),
+    ("permissions-policy", "camera=(), geolocation=(), microphone=(), clipboard-read=()"),
+    ("cache-control", "no-store"),
+];
+const CSP: &str = "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; \
+                   frame-ancestors 'none'; base-uri 'none'";
+const STYLE: &str = include_str!("style.css");
+const TOWER: &str = "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 16 16\" fill=\"#5b7a99\" \
+                     aria-hidden=\"true\"><path d=\"M2 1h3v2h1.5V1h3v2H11V1h3v6l-2 2v6H4V9L2 7z\"/></svg>";
