@@ -175,7 +175,7 @@ pub(crate) enum SecretCommand {
 /// `bartizan secret set` and `rm`.
 #[derive(Debug, Args)]
 pub(crate) struct SecretNameArgs {
-    /// What it is called: up to 64 letters, digits, `.`, `_` and `-`; or keyring://SERVICE/ACCOUNT
+    /// What it is called: up to 64 letters, digits, `.`, `_` and `-`; or `keyring://SERVICE/ACCOUNT`
     pub(crate) name: String,
 }
 

@@ -200,15 +200,7 @@ impl BoxRun {
             }
         };
         let spout = Spout::new(self.output, &killer);
-        let carrier = std::mem::replace(&mut self.streams, Streams::Terminal);
-        let (raw, (streams, screen)) = match carrier {
-            Streams::Terminal => (Some(terminal::Raw::enter()), carry(stdio, &spout)),
-            Streams::Door(door) => {
-                // A door that has gone closes the streams, which the program takes as its end.
-                drop(door.send(Held { stdio, killer: Arc::clone(&killer) }));
-                (None, (Vec::new(), None))
-            }
-        };
+        let (raw, streams, screen) = self.stream(stdio, &spout, &killer);
         let mut ended = tokio::task::spawn_blocking(move || life.wait());
         let mut interrupted = None;
         let exit = loop {
@@ -244,6 +236,27 @@ impl BoxRun {
 }
 
 impl BoxRun {
+    /// Gives the streams to whoever carries them. As long as the first lives, a terminal passes keys on as they come.
+    fn stream(
+        &mut self,
+        stdio: StdioEnds,
+        spout: &Arc<Spout>,
+        killer: &Arc<Killer>,
+    ) -> (Option<terminal::Raw>, Vec<JoinHandle<()>>, Option<Screen>) {
+        match std::mem::replace(&mut self.streams, Streams::Terminal) {
+            Streams::Terminal => {
+                let raw = terminal::Raw::enter();
+                let (streams, screen) = carry(stdio, spout);
+                (Some(raw), streams, screen)
+            }
+            Streams::Door(door) => {
+                // A door that has gone closes the streams, which the program takes as its end.
+                drop(door.send(Held { stdio, killer: Arc::clone(killer) }));
+                (None, Vec::new(), None)
+            }
+        }
+    }
+
     fn serve_hook(&mut self, commands: Option<Arc<Commands>>) {
         if let Some(listener) = self.hook.take() {
             let (gate, calls) = (Arc::clone(&self.gate), Arc::clone(&self.calls));

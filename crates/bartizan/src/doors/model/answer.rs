@@ -1,12 +1,14 @@
 //! What of the model's answer may reach the client, and when? Everything passes as it arrives, but a call is
 //! held until it is whole, and judged before the client has heard of it.
 
+mod whole;
+
 use super::verdict::{Bench, Call, Verdict};
 use crate::doors::calls::STAND_IN;
 use bartizan_egress::model::Filter;
 use bartizan_gate::call::Door;
 use bartizan_scan::display_line;
-use bartizan_scan::json::{Doc, Edits, Node, quoted};
+use bartizan_scan::json::{Doc, Node, quoted};
 use bytes::Bytes;
 use std::collections::{BTreeSet, HashMap};
 use std::future::Future as _;
@@ -14,6 +16,8 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use tokio::task::JoinHandle;
+
+pub(super) use whole::Whole;
 
 /// What an answer used up and held, as far as it has come.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
@@ -359,94 +363,6 @@ impl Tally {
     }
 }
 
-/// An answer that comes whole: nothing of it passes before all of it is judged.
-pub(super) struct Whole {
-    bench: Bench,
-    tally: Shared,
-    arrived: Vec<u8>,
-    judging: Option<JoinHandle<Vec<u8>>>,
-    over: bool,
-}
-
-impl Filter for Whole {
-    fn push(&mut self, chunk: Bytes) {
-        self.over |= self.arrived.len() + chunk.len() > WHOLE_MAX;
-        if !self.over {
-            self.arrived.extend_from_slice(&chunk);
-        }
-    }
-
-    fn end(&mut self) {
-        let body = if self.over { Vec::new() } else { std::mem::take(&mut self.arrived) };
-        let (bench, tally) = (self.bench.clone(), Arc::clone(&self.tally));
-        self.judging = Some(tokio::task::spawn_blocking(move || {
-            judge_whole(&bench, &tally, &body).unwrap_or_else(|what| {
-                bench.gate.unreadable(&bench.caller, Door::Model, "answer-unread", what);
-                let message = quoted(&format!("bartizan: the model's answer is withheld: {what} [answer-unread]"));
-                format!("{{\"type\":\"error\",\"error\":{{\"type\":\"api_error\",\"message\":{message}}}}}").into_bytes()
-            })
-        }));
-    }
-
-    fn poll_pass(&mut self, cx: &mut Context<'_>) -> Poll<Bytes> {
-        let Some(judging) = &mut self.judging else { return Poll::Ready(Bytes::new()) };
-        let Poll::Ready(judged) = Pin::new(judging).poll(cx) else { return Poll::Pending };
-        self.judging = None;
-        Poll::Ready(judged.unwrap_or_default().into())
-    }
-}
-
-impl Whole {
-    pub(super) fn new(bench: Bench, tally: Shared) -> Self {
-        Self { bench, tally, arrived: Vec::new(), judging: None, over: false }
-    }
-}
-
-fn judge_whole(bench: &Bench, tally: &Shared, body: &[u8]) -> Result<Vec<u8>, &'static str> {
-    let doc = Doc::read(body).map_err(|_| "it is not JSON with one reading")?;
-    let root = doc.root();
-    if root.has_twins() || doc.text_of(root, "type").as_deref() != Some("message") {
-        return Err("it is no message");
-    }
-    let blocks = root.get("content").and_then(Node::items).ok_or("it has no content")?;
-    let mut edits = Edits::default();
-    let mut seen = Tally::default();
-    seen.read(&doc, root);
-    for block in blocks {
-        let kind = doc.text_of(block, "type").ok_or("a block has no type")?;
-        if block.has_twins() {
-            return Err("a block has two readings");
-        }
-        match &*kind {
-            "tool_use" => {
-                let mut call = call(&doc, block)?;
-                if call.input.is_empty() {
-                    call.input.push_str("{}");
-                }
-                seen.calls += 1;
-                if let Verdict::StandIn { input } = bench.judge(&call) {
-                    seen.refused += 1;
-                    let id = quoted(&call.id);
-                    edits.replace(
-                        block,
-                        format!("{{\"type\":\"tool_use\",\"id\":{id},\"name\":\"{STAND_IN}\",\"input\":{input}}}"),
-                    );
-                }
-            }
-            "text" | "thinking" | "redacted_thinking" | "compaction" => {}
-            kind if SERVER_BLOCKS.contains(&kind) => seen.server_calls += 1,
-            kind => {
-                let kind = display_line(kind, 64);
-                let text = quoted(&withheld_text(&kind));
-                edits.replace(block, format!("{{\"type\":\"text\",\"text\":{text}}}"));
-                seen.withheld.insert(kind);
-            }
-        }
-    }
-    *tally.lock().unwrap_or_else(PoisonError::into_inner) = seen;
-    Ok(edits.apply(body))
-}
-
 fn call(doc: &Doc<'_>, block: &Node) -> Result<Call, &'static str> {
     let id = doc.text_of(block, "id").ok_or("a call has no id")?.into_owned();
     let name = doc.text_of(block, "name").ok_or("a call has no name")?.into_owned();
@@ -506,8 +422,6 @@ const SERVER_BLOCKS: [&str; 3] =
     ["server_tool_use", "tool_search_tool_result", "web_search_tool_result"];
 /// Largest event, and largest call of a streamed answer, in bytes.
 const EVENT_MAX: usize = 16 * 1024 * 1024;
-/// Largest answer that comes whole, in bytes.
-const WHOLE_MAX: usize = 32 * 1024 * 1024;
 
 #[cfg(test)]
 mod tests;

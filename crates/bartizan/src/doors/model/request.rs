@@ -2,12 +2,16 @@
 //! and each call and result in its conversation is held against the register. Bytes that need no change
 //! leave as they came, so that the model's prompt cache still hits.
 
-use super::scrub::{Found, SKILL, Scrub, machine_part, system_note};
+mod known;
+mod place;
+
+use super::scrub::{Found, Scrub, machine_part, system_note};
 use crate::doors::calls::{Act, Answered, Calls, Seen, StandIn};
 use bartizan_scan::json::{Doc, Edits, Node, quoted};
 use bartizan_scan::{Trust, display_line};
+use known::{CLIENT_TOOLS, KNOWN_KEYS, SERVER_BLOCKS};
+use place::{Place, origin};
 use std::collections::{BTreeSet, HashMap};
-use std::fmt::Write as _;
 
 /// What a request is held against.
 #[derive(Debug, Clone, Copy)]
@@ -472,54 +476,6 @@ enum Role {
     User,
 }
 
-/// Where text from outside stands: what its markers are made from, and what they say.
-struct Place {
-    call: Option<String>,
-    source: String,
-    trust: Trust,
-    tool: Option<String>,
-}
-
-impl Place {
-    fn user() -> Self {
-        let source = "attachment".to_owned();
-        Self { call: None, source, trust: Trust::Untrusted, tool: None }
-    }
-
-    fn result(id: &str, tool: &str) -> Self {
-        let trust =
-            if WORKSPACE_TOOLS.contains(&tool) { Trust::Workspace } else { Trust::Untrusted };
-        let (call, source) = (Some(format!("call {id}")), format!("result of {tool}"));
-        Self { call, source, trust, tool: Some(tool.to_owned()) }
-    }
-
-    /// One part of it, with markers of its own.
-    fn part(&self, at: usize) -> Self {
-        let call = self.call.as_ref().map(|call| {
-            let mut call = call.clone();
-            // Writing to a string cannot fail.
-            write!(call, " {at}").unwrap_or_default();
-            call
-        });
-        Self { call, source: self.source.clone(), trust: self.trust, tool: self.tool.clone() }
-    }
-}
-
-/// Whose words stand in a text that the client wrote.
-fn origin(text: &str) -> (&'static str, Trust) {
-    let from_outside =
-        ["<task-notification", "SYSTEM NOTIFICATION", "<teammate-message", "<untrusted-content"];
-    if text.starts_with(SKILL) {
-        ("skill", Trust::Workspace)
-    } else if from_outside.iter().any(|mark| text.contains(mark)) {
-        ("client notification", Trust::Untrusted)
-    } else if text.contains("# MCP Server Instructions") {
-        ("MCP server instructions", Trust::Untrusted)
-    } else {
-        ("client context", Trust::Workspace)
-    }
-}
-
 /// An object whose keys have one reading.
 fn envelope(node: &Node, what: &str) -> Result<(), Unfit> {
     if !node.is_table() {
@@ -549,47 +505,5 @@ fn unread(what: &str) -> Unfit {
 
 /// How the client begins a summary that the model has written, in a message that is marked as the user's.
 const CONTINUED: &str = "This session is being continued from a previous conversation";
-/// Every part of a request that Claude Code sends and the API documents. Another one could be a new way for
-/// the vendor's machines to act, as `mcp_servers` is.
-const KNOWN_KEYS: [&str; 24] = [
-    "anthropic_beta",
-    "anthropic_version",
-    "cache_control",
-    "context_management",
-    "diagnostics",
-    "inference_geo",
-    "max_tokens",
-    "messages",
-    "metadata",
-    "model",
-    "output_config",
-    "output_format",
-    "safeguards",
-    "service_tier",
-    "speed",
-    "stop_sequences",
-    "stream",
-    "system",
-    "temperature",
-    "thinking",
-    "tool_choice",
-    "tools",
-    "top_k",
-    "top_p",
-];
-/// Blocks of the vendor's own machines in a conversation.
-const SERVER_BLOCKS: [&str; 5] = [
-    "compaction",
-    "server_tool_use",
-    "tool_search_tool_result",
-    "web_search_tool_result",
-    "tool_reference",
-];
-/// Kinds of tools that the client carries out, or that look through the tool list alone.
-const CLIENT_TOOLS: [&str; 5] =
-    ["bash_", "computer_", "memory_", "text_editor_", "tool_search_tool_"];
-/// Tools that return what is in the workspace.
-const WORKSPACE_TOOLS: [&str; 6] = ["Edit", "Glob", "Grep", "NotebookEdit", "Read", "Write"];
-
 #[cfg(test)]
 mod tests;

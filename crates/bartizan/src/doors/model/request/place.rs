@@ -1,0 +1,56 @@
+//! Where does a text of a request come from, and how far is it trusted?
+
+use super::super::scrub::SKILL;
+use bartizan_scan::Trust;
+use std::fmt::Write as _;
+
+/// Where text from outside stands: what its markers are made from, and what they say.
+pub(super) struct Place {
+    pub(super) call: Option<String>,
+    pub(super) source: String,
+    pub(super) trust: Trust,
+    pub(super) tool: Option<String>,
+}
+
+impl Place {
+    pub(super) fn user() -> Self {
+        let source = "attachment".to_owned();
+        Self { call: None, source, trust: Trust::Untrusted, tool: None }
+    }
+
+    pub(super) fn result(id: &str, tool: &str) -> Self {
+        let trust =
+            if WORKSPACE_TOOLS.contains(&tool) { Trust::Workspace } else { Trust::Untrusted };
+        let (call, source) = (Some(format!("call {id}")), format!("result of {tool}"));
+        Self { call, source, trust, tool: Some(tool.to_owned()) }
+    }
+
+    /// One part of it, with markers of its own.
+    pub(super) fn part(&self, at: usize) -> Self {
+        let call = self.call.as_ref().map(|call| {
+            let mut call = call.clone();
+            // Writing to a string cannot fail.
+            write!(call, " {at}").unwrap_or_default();
+            call
+        });
+        Self { call, source: self.source.clone(), trust: self.trust, tool: self.tool.clone() }
+    }
+}
+
+/// Whose words stand in a text that the client wrote.
+pub(super) fn origin(text: &str) -> (&'static str, Trust) {
+    let from_outside =
+        ["<task-notification", "SYSTEM NOTIFICATION", "<teammate-message", "<untrusted-content"];
+    if text.starts_with(SKILL) {
+        ("skill", Trust::Workspace)
+    } else if from_outside.iter().any(|mark| text.contains(mark)) {
+        ("client notification", Trust::Untrusted)
+    } else if text.contains("# MCP Server Instructions") {
+        ("MCP server instructions", Trust::Untrusted)
+    } else {
+        ("client context", Trust::Workspace)
+    }
+}
+
+/// Tools that return what is in the workspace.
+const WORKSPACE_TOOLS: [&str; 6] = ["Edit", "Glob", "Grep", "NotebookEdit", "Read", "Write"];
