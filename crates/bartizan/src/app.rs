@@ -1,5 +1,6 @@
 //! How do the floors fit together? The only place that builds a pipeline.
 
+use crate::desk::Ear;
 use crate::report;
 use bartizan_gate::call::{Authorized, Decision, Door, Proposed};
 use bartizan_gate::pipeline::{Parts, Pipeline};
@@ -10,7 +11,7 @@ use bartizan_gate::taint::Reading;
 use bartizan_store::Event;
 use serde_json::{Value, json};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use tokio::sync::watch;
 
 /// The gate of one run, and what the person will want to know of it at the end.
@@ -19,6 +20,8 @@ pub(crate) struct Gate {
     pipeline: Pipeline,
     tally: Tally,
     refused: Mutex<Vec<Refused>>,
+    /// Who is asked at the run's own terminal, if anybody sits there.
+    ear: OnceLock<Arc<dyn Ear>>,
     /// Told each time that another policy is in force.
     replaced: watch::Sender<()>,
     aloud: bool,
@@ -52,7 +55,13 @@ impl Gate {
     pub(crate) fn new(parts: Parts, run: String, aloud: bool) -> Self {
         let pipeline = Pipeline::new(parts, run);
         let replaced = watch::Sender::new(());
-        Self { pipeline, tally: Tally::default(), refused: Mutex::default(), replaced, aloud }
+        let (tally, refused, ear) = (Tally::default(), Mutex::default(), OnceLock::new());
+        Self { pipeline, tally, refused, ear, replaced, aloud }
+    }
+
+    /// From now on questions are put before whoever sits at the run's terminal, too.
+    pub(crate) fn asks(&self, ear: Arc<dyn Ear>) {
+        drop(self.ear.set(ear));
     }
 
     /// Puts another policy in force; whoever waits for [`Gate::replaced`] is told.
@@ -111,6 +120,32 @@ impl Gate {
     /// Leads a proposal through the gate; a call that must be asked is a refusal until people have
     /// answered.
     pub(crate) fn decide(&self, proposed: Proposed) -> Result<Authorized, Refusal> {
+        let decided = self.judge(proposed);
+        if let (Err(Refusal::ApprovalRequired { question, .. }), Some(ear)) =
+            (&decided, self.ear.get())
+        {
+            ear.hears(question);
+        }
+        decided
+    }
+
+    /// Leads a proposal through the gate; where a person sits at the run's terminal and must be asked, it waits for their
+    /// word, on a thread that may wait.
+    pub(crate) fn decide_held(
+        &self,
+        propose: impl Fn() -> Proposed,
+    ) -> Result<Authorized, Refusal> {
+        loop {
+            let decided = self.judge(propose());
+            match (&decided, self.ear.get()) {
+                (Err(Refusal::ApprovalRequired { question, .. }), Some(ear))
+                    if ear.answers(question) => {}
+                _ => return decided,
+            }
+        }
+    }
+
+    fn judge(&self, proposed: Proposed) -> Result<Authorized, Refusal> {
         let refused = match self.pipeline.decide(proposed) {
             Ok(Decision::Allow(authorized)) => {
                 self.tally.allowed.fetch_add(1, Ordering::Relaxed);

@@ -2,5 +2,16 @@
 //! draws or reads a key.
 
 pub(crate) mod answering;
+pub(crate) mod chance;
 pub(crate) mod origins;
 pub(crate) mod telling;
+
+/// Somebody who is asked while a run goes on, at its own terminal.
+pub(crate) trait Ear: std::fmt::Debug + Send + Sync {
+    /// Puts a question before them.
+    fn hears(&self, question: &str);
+
+    /// Puts a question before them and waits. `true` when it has been answered, so that the call may be judged again;
+    /// `false` when nobody answers here.
+    fn answers(&self, question: &str) -> bool;
+}

@@ -80,6 +80,12 @@ impl Failure {
         Self { code, problems: vec![problem] }
     }
 
+    /// What went wrong, on one line.
+    pub(crate) fn in_words(&self) -> String {
+        let words: Vec<&str> = self.problems.iter().map(|problem| problem.what.as_str()).collect();
+        safe(&words.join("; "))
+    }
+
     /// The reader of our output has gone: nothing to report, nobody to report it to.
     pub(crate) fn silent() -> Self {
         Self { code: exit::DONE, problems: Vec::new() }

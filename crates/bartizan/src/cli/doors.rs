@@ -37,6 +37,9 @@ pub(crate) struct RunArgs {
     /// Print no summary at the end
     #[arg(long)]
     pub(crate) no_summary: bool,
+    /// Show no question on this terminal: leave all of them to `bartizan approvals`
+    #[arg(long)]
+    pub(crate) no_tty_approvals: bool,
     /// The command and its arguments
     #[arg(value_name = "CMD", required = true, num_args = 1.., trailing_var_arg = true, allow_hyphen_values = true)]
     #[arg(value_hint = ValueHint::CommandWithArguments)]

@@ -5,6 +5,7 @@ pub(crate) mod ground;
 pub(crate) mod mcp;
 pub(crate) use enclosure::FOLDERS;
 mod model;
+mod person;
 mod reload;
 pub(crate) mod seat;
 mod summary;
@@ -22,6 +23,7 @@ use crate::doors::database::DatabaseDoor;
 use crate::doors::hook;
 use crate::doors::model::{Conversation, ModelDoor};
 use crate::doors::net::{MODEL_HOST, NetDoor};
+use crate::doors::run::asks::Asks;
 use crate::doors::run::home::Home;
 use crate::doors::run::{BoxRun, RunReport, Streams};
 use crate::report::{Failure, Problem, Voice};
@@ -72,7 +74,8 @@ pub(crate) fn run(global: &Global, args: &RunArgs, voice: &mut Voice) -> Result<
     let known = access.as_ref().and_then(ModelAccess::known);
     let aloud = !args.no_summary && crate::doors::run::terminal::terminals() == [false; 3];
     let session = ground.open(who, (known, aloud), voice)?;
-    let mut run = ground.run(session, client)?;
+    let asks = person::at_the_terminal(args, &ground, voice)?;
+    let mut run = Run { asks, ..ground.run(session, client)? };
     let report = runtime.block_on(run.perform(args, &program, &argv, access));
     let ended = finish(&run.gate, &run.caller, &report, begun);
     let code = summary::tell(voice, args, &run.gate, &run.caller, &report, begun)?;
@@ -137,6 +140,8 @@ struct Run {
     conversation: Conversation,
     placeholders: Arc<Placeholders>,
     vault: Vault,
+    /// Puts questions before the person at the terminal.
+    asks: Option<Arc<Asks>>,
 }
 
 impl Run {
@@ -225,7 +230,7 @@ impl Run {
             net,
             network: settings.network,
             output: settings.output_bytes,
-            streams: Streams::Terminal,
+            streams: Streams::Terminal(self.asks.clone()),
             hook,
             calls: Arc::clone(&self.conversation.calls),
             kept,

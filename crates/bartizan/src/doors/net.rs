@@ -228,8 +228,13 @@ impl NetDoor {
         });
         // From before the verdict on: a policy that comes between the two must not be missed.
         let replaced = self.gate.replaced();
-        let (gate, proposed) = (Arc::clone(&self.gate), self.proposal(&arguments));
-        let decided = tokio::task::spawn_blocking(move || gate.decide(proposed)).await;
+        let gate = Arc::clone(&self.gate);
+        let (caller, subagent) = (self.caller.clone(), self.subagent.clone());
+        let wanted = arguments.clone();
+        let decided = tokio::task::spawn_blocking(move || {
+            gate.decide_held(|| connect(&caller, subagent.as_ref(), &wanted))
+        });
+        let decided = decided.await;
         match decided {
             Ok(Ok(authorized)) => tokio::select! {
                 () = self.perform(authorized, captured) => {}
@@ -247,11 +252,7 @@ impl NetDoor {
     }
 
     fn proposal(&self, arguments: &Value) -> Proposed {
-        let proposed = Proposed::new(&self.caller, Door::Net, "net.connect", arguments.clone());
-        match &self.subagent {
-            Some((kind, id)) => proposed.by_subagent(kind, id),
-            None => proposed,
-        }
+        connect(&self.caller, self.subagent.as_ref(), arguments)
     }
 
     async fn perform(&self, authorized: Authorized, captured: Captured<TcpStream>) {
@@ -264,6 +265,14 @@ impl NetDoor {
         let executed = self.gate.pipeline().perform(authorized, dial).await;
         // The tunnel is closed; all that is left is its record, and a log that fails stops the next act.
         drop(self.gate.pipeline().release(executed));
+    }
+}
+
+fn connect(caller: &Caller, subagent: Option<&(String, String)>, arguments: &Value) -> Proposed {
+    let proposed = Proposed::new(caller, Door::Net, "net.connect", arguments.clone());
+    match subagent {
+        Some((kind, id)) => proposed.by_subagent(kind, id),
+        None => proposed,
     }
 }
 

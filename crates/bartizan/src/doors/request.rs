@@ -42,7 +42,12 @@ impl RequestDoor {
         Arc::new(Self { gate, caller, subagent: Some(subagent) })
     }
 
-    fn proposal(&self, target: &HostPort, request: &HttpRequest) -> Proposed {
+    /// What a request is, as a proposal that can be made again while a person is asked.
+    fn proposal(
+        &self,
+        target: &HostPort,
+        request: &HttpRequest,
+    ) -> impl Fn() -> Proposed + Send + use<> {
         let mut arguments = Map::new();
         let mut put = |name: &str, value: Value| arguments.insert(name.to_owned(), value);
         put("host", json!(target.host().to_string()));
@@ -59,10 +64,14 @@ impl RequestDoor {
             }
         }
         let tool = if request.is_websocket() { "net.websocket" } else { "net.request" };
-        let proposed = Proposed::new(&self.caller, Door::Net, tool, Value::Object(arguments));
-        match &self.subagent {
-            Some((kind, id)) => proposed.by_subagent(kind, id),
-            None => proposed,
+        let (caller, subagent) = (self.caller.clone(), self.subagent.clone());
+        let arguments = Value::Object(arguments);
+        move || {
+            let proposed = Proposed::new(&caller, Door::Net, tool, arguments.clone());
+            match &subagent {
+                Some((kind, id)) => proposed.by_subagent(kind, id),
+                None => proposed,
+            }
         }
     }
 }
@@ -75,9 +84,9 @@ impl RequestJudge for RequestDoor {
         target: &HostPort,
         request: &HttpRequest,
     ) -> Result<Allowed<Self::Ticket>, Told> {
-        let proposed = self.proposal(target, request);
+        let propose = self.proposal(target, request);
         let gate = Arc::clone(&self.gate);
-        let decided = tokio::task::spawn_blocking(move || gate.decide(proposed)).await;
+        let decided = tokio::task::spawn_blocking(move || gate.decide_held(propose)).await;
         let failed = || Told::new(Status::Forbidden, "gate-failed", "the gate failed");
         let authorized = decided.map_err(|_| failed())?.map_err(|refused| told(&refused))?;
         let (ticket, ended) = oneshot::channel();

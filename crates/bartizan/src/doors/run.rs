@@ -1,8 +1,13 @@
 //! What happens while the command runs? The box is started under its warrant, its sockets are served,
 //! its streams carried, its end awaited, and what it changed is led through the write-back gate.
 
+pub(crate) mod asks;
+mod carried;
 pub(crate) mod home;
+mod modes;
+mod panel;
 pub(crate) mod progress;
+mod stage;
 pub(crate) mod terminal;
 
 use crate::app::Gate;
@@ -13,6 +18,7 @@ use crate::doors::commands::Commands;
 use crate::doors::hook;
 use crate::doors::net::NetDoor;
 use crate::report;
+use asks::Asks;
 use bartizan_gate::call::Outcome;
 use bartizan_gate::effect::{Content, Effector, Warrant};
 use bartizan_gate::seat::Caller;
@@ -23,15 +29,15 @@ use bartizan_sandbox::{
     Strength, Tier,
 };
 use bartizan_store::Event;
+use carried::Carried;
 use home::Home;
 use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 use serde_json::{Value, json};
 use std::ffi::OsString;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
-use std::thread::JoinHandle;
-use std::time::{Duration, SystemTime};
-use terminal::{Spout, Stream};
+use std::time::SystemTime;
+use terminal::Spout;
 use tokio::net::UnixListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
@@ -68,8 +74,8 @@ pub(crate) struct BoxRun {
 
 /// Who carries the streams of a box.
 pub(crate) enum Streams {
-    /// We do, to and from the person's.
-    Terminal,
+    /// We do, to and from the person's; who is asked there, if anybody.
+    Terminal(Option<Arc<Asks>>),
     /// A door that speaks with the program.
     Door(tokio::sync::oneshot::Sender<Held>),
 }
@@ -200,16 +206,16 @@ impl BoxRun {
             }
         };
         let spout = Spout::new(self.output, &killer);
-        let (raw, streams, screen) = self.stream(stdio, &spout, &killer);
+        let (raw, carried) = self.carry(stdio, &spout, &killer);
         let mut ended = tokio::task::spawn_blocking(move || life.wait());
         let mut interrupted = None;
         let exit = loop {
             tokio::select! {
                 exit = &mut ended => break exit,
-                signal = signals.next() => obey(&signal, screen.as_ref(), &killer, &mut interrupted),
+                signal = signals.next() => obey(&signal, &carried, &killer, &mut interrupted),
             }
         };
-        finish(streams).await;
+        carried.finish().await;
         // Before anybody looks at the workspace's changes: nothing may write to it any more.
         close(commands).await;
         drop((raw, served));
@@ -236,23 +242,22 @@ impl BoxRun {
 }
 
 impl BoxRun {
-    /// Gives the streams to whoever carries them. As long as the first lives, a terminal passes keys on as they come.
-    fn stream(
+    /// Has the streams carried, by us or by a door.
+    fn carry(
         &mut self,
         stdio: StdioEnds,
         spout: &Arc<Spout>,
         killer: &Arc<Killer>,
-    ) -> (Option<terminal::Raw>, Vec<JoinHandle<()>>, Option<Screen>) {
-        match std::mem::replace(&mut self.streams, Streams::Terminal) {
-            Streams::Terminal => {
+    ) -> (Option<terminal::Raw>, Carried) {
+        match std::mem::replace(&mut self.streams, Streams::Terminal(None)) {
+            Streams::Terminal(asks) => {
                 let raw = terminal::Raw::enter();
-                let (streams, screen) = carry(stdio, spout);
-                (Some(raw), streams, screen)
+                (Some(raw), Carried::start(stdio, spout, asks.map(|asks| (asks, &*self.gate))))
             }
             Streams::Door(door) => {
                 // A door that has gone closes the streams, which the program takes as its end.
                 drop(door.send(Held { stdio, killer: Arc::clone(killer) }));
-                (None, Vec::new(), None)
+                (None, Carried::default())
             }
         }
     }
@@ -283,14 +288,9 @@ async fn close(commands: Option<Arc<Commands>>) {
 }
 
 /// Passes on what a signal asks for.
-fn obey(signal: &Heard, screen: Option<&Screen>, killer: &Killer, interrupted: &mut Option<i32>) {
+fn obey(signal: &Heard, carried: &Carried, killer: &Killer, interrupted: &mut Option<i32>) {
     match signal {
-        Heard::Resize => {
-            if let Some((rows, cols)) = terminal::size() {
-                // A box that is just ending has no terminal left to tell.
-                drop(screen.map(|screen| screen.resize(rows, cols)));
-            }
-        }
+        Heard::Resize => carried.resize(),
         Heard::Stop(number) => {
             *interrupted = Some(*number);
             // It is gone already when this fails.
@@ -336,52 +336,6 @@ impl BoxRun {
         }
         Ok(applied)
     }
-}
-
-/// Starts the threads that carry the streams; the terminal's controlling side is kept for its size.
-fn carry(stdio: StdioEnds, spout: &Arc<Spout>) -> (Vec<JoinHandle<()>>, Option<Screen>) {
-    let mut draining = Vec::new();
-    let mut screen = None;
-    if let Some(pty) = stdio.pty {
-        let [input, output, _] = terminal::terminals();
-        if let (true, Ok(copy)) = (input, pty.try_clone()) {
-            terminal::feed(copy);
-        }
-        if let Ok(copy) = pty.try_clone() {
-            let stream = if output { Stream::Output } else { Stream::Error };
-            draining.push(terminal::drain(copy, stream, Arc::clone(spout)));
-        }
-        screen = Some(Screen(pty));
-    }
-    if let Some(stdin) = stdio.stdin {
-        terminal::feed(stdin);
-    }
-    draining
-        .extend(stdio.stdout.map(|end| terminal::drain(end, Stream::Output, Arc::clone(spout))));
-    draining.extend(stdio.stderr.map(|end| terminal::drain(end, Stream::Error, Arc::clone(spout))));
-    (draining, screen)
-}
-
-/// The box's terminal, from our side.
-struct Screen(OwnedFd);
-
-impl Screen {
-    fn resize(&self, rows: u16, cols: u16) -> std::io::Result<()> {
-        let size =
-            rustix::termios::Winsize { ws_row: rows, ws_col: cols, ws_xpixel: 0, ws_ypixel: 0 };
-        Ok(rustix::termios::tcsetwinsize(&self.0, size)?)
-    }
-}
-
-/// Lets the last output through. Every writer is dead, so this ends; the bound is for a person's
-/// terminal that nobody reads.
-async fn finish(streams: Vec<JoinHandle<()>>) {
-    let all = tokio::task::spawn_blocking(move || {
-        for stream in streams {
-            drop(stream.join());
-        }
-    });
-    drop(tokio::time::timeout(LAST_OUTPUT, all).await);
 }
 
 fn outcome(exit: Option<&Exit>, changes: Option<&Result<Applied, String>>, spilt: bool) -> Outcome {
@@ -446,6 +400,3 @@ impl Signals {
         }
     }
 }
-
-/// How long the last output may take to reach whoever reads ours.
-const LAST_OUTPUT: Duration = Duration::from_secs(5);

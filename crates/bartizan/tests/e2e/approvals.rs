@@ -6,7 +6,7 @@ use crate::support::sink::Sink;
 use serde_json::{Value, json};
 
 /// A project whose policy asks about two targets, a sink, and those targets.
-fn asking() -> (Project, Sink, [String; 2]) {
+pub(crate) fn asking() -> (Project, Sink, [String; 2]) {
     let sink = Sink::start();
     let project = Project::new();
     // Two names for one listener, so that one can be approved and the other not.
@@ -20,16 +20,16 @@ fn asking() -> (Project, Sink, [String; 2]) {
 }
 
 /// A shell function in the box that posts to a target, and says how it went.
-const POST: &str = "post() { curl -sS -f -m 20 --noproxy '' -x \"$http_proxy\" -d hello \"http://$1/\" 2>/dev/null; }";
+pub(crate) const POST: &str = "post() { curl -sS -f -m 120 --noproxy '' -x \"$http_proxy\" -d hello \"http://$1/\" 2>/dev/null; }";
 
-fn approvals(project: &Project, args: &[&str]) -> Ran {
+pub(crate) fn approvals(project: &Project, args: &[&str]) -> Ran {
     let mut all = vec!["approvals"];
     all.extend(args);
     project.bartizan(&all).finish()
 }
 
 /// The id of the one question that waits.
-fn question(project: &Project) -> String {
+pub(crate) fn question(project: &Project) -> String {
     let listed = approvals(project, &["list", "--json"]);
     let questions: Vec<Value> = serde_json::from_str(&listed.stdout).unwrap();
     assert_eq!(questions.len(), 1, "{listed:?}");

@@ -29,4 +29,5 @@ mod servers;
 mod support;
 mod tier_b;
 mod toolchains;
+mod trusted_path;
 mod way_out;

@@ -177,6 +177,7 @@ impl Ground {
             conversation,
             placeholders,
             vault,
+            asks: None,
         })
     }
 }

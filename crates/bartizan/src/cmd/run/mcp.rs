@@ -162,6 +162,7 @@ fn as_run(args: &McpArgs) -> RunArgs {
         require_tier: args.require_tier,
         json: false,
         no_summary: true,
+        no_tty_approvals: true,
         command: args.command.clone(),
     }
 }

@@ -60,7 +60,7 @@ impl Bench {
         let act = Act::of(&call.name, arguments.as_ref().unwrap_or(&Value::Null), &workspace);
         let agent = self.agent.as_ref().map(|agent| agent.id.as_str());
         let decided = match arguments {
-            Some(arguments) => self.decide(call, arguments, agent, &act),
+            Some(arguments) => self.decide(call, &arguments, agent, &act),
             None => Err(self.malformed(call)),
         };
         match decided {
@@ -72,7 +72,7 @@ impl Bench {
     fn decide(
         &self,
         call: &Call,
-        arguments: Value,
+        arguments: &Value,
         agent: Option<&str>,
         act: &Act,
     ) -> Result<(), Refusal> {
@@ -83,7 +83,7 @@ impl Bench {
                 &self.caller,
                 Door::Model,
                 &call.name,
-                &arguments,
+                arguments,
                 Some(&reference),
                 refused,
             ));
@@ -93,16 +93,19 @@ impl Bench {
                 &self.caller,
                 Door::Model,
                 &call.name,
-                &arguments,
+                arguments,
                 Some(&reference),
                 refused,
             ));
         }
-        let mut proposed = Proposed::new(&self.caller, Door::Model, &*call.name, arguments);
-        if let Some(agent) = &self.agent {
-            proposed = proposed.by_subagent(&*agent.kind, &*agent.id);
-        }
-        let authorized = self.gate.decide(proposed.referring_to(reference))?;
+        let authorized = self.gate.decide_held(|| {
+            let proposed = Proposed::new(&self.caller, Door::Model, &*call.name, arguments.clone())
+                .referring_to(&*reference);
+            match &self.agent {
+                Some(agent) => proposed.by_subagent(&*agent.kind, &*agent.id),
+                None => proposed,
+            }
+        })?;
         let delegated = self.gate.pipeline().delegate(authorized);
         self.calls.allow(&call.id, agent, act, delegated);
         Ok(())

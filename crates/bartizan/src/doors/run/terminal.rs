@@ -1,6 +1,7 @@
 //! Whose terminal is it? The person's stays ours: the box gets a terminal or pipes of its own, and we
 //! carry the bytes between the two.
 
+use super::stage::Stage;
 use bartizan_sandbox::Killer;
 use rustix::termios::{self, OptionalActions, Termios};
 use std::fs::File;
@@ -51,19 +52,67 @@ impl Drop for Raw {
 
 /// Carries standard input into the box until either end closes. The thread ends with the process:
 /// nothing can interrupt a read of the person's terminal.
-pub(crate) fn feed(into: OwnedFd) {
+pub(super) fn feed(into: OwnedFd) {
     std::thread::spawn(move || carry(io::stdin().lock(), File::from(into)));
 }
 
-/// Carries what the box writes to our standard output or error, until the box is gone.
-pub(crate) fn drain(from: OwnedFd, stream: Stream, spout: Arc<Spout>) -> JoinHandle<()> {
+/// The same on a terminal that is shared: a thread takes every key, whatever the box does with its own.
+pub(super) fn feed_in_turns(into: OwnedFd, stage: &Arc<Stage>) {
+    let (theirs, keys) = (Arc::clone(stage), Arc::clone(stage));
+    std::thread::spawn(move || carry(io::stdin().lock(), Keys(keys)));
+    std::thread::spawn(move || {
+        let mut into = File::from(into);
+        while into.write_all(&theirs.typed_for_them()).is_ok() {}
+    });
+}
+
+/// Carries what the box writes to our standard output or error, until the box is gone; on a terminal that is shared, in its
+/// turns.
+pub(super) fn drain(
+    from: OwnedFd,
+    stream: Stream,
+    (spout, stage): (Arc<Spout>, Option<Arc<Stage>>),
+) -> JoinHandle<()> {
     std::thread::spawn(move || {
         let from = File::from(from);
         match stream {
-            Stream::Output => carry(from, Measured(io::stdout(), spout)),
-            Stream::Error => carry(from, Measured(io::stderr(), spout)),
+            Stream::Output => carry(from, Measured(Turns(io::stdout(), stage), spout)),
+            Stream::Error => carry(from, Measured(Turns(io::stderr(), stage), spout)),
         }
     })
+}
+
+/// The keyboard's way onto a shared terminal.
+struct Keys(Arc<Stage>);
+
+impl Write for Keys {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.types(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// A stream of ours on a terminal that may be shared.
+struct Turns<W>(W, Option<Arc<Stage>>);
+
+impl<W: Write> Write for Turns<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let Self(stream, stage) = self;
+        let mut whole = |bytes: &[u8]| stream.write_all(bytes).and_then(|()| stream.flush());
+        match stage {
+            Some(stage) => stage.shows(bytes, whole)?,
+            None => whole(bytes)?,
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
 }
 
 /// How much a box may print. What goes beyond ends the box.

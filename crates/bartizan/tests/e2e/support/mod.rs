@@ -8,3 +8,4 @@ pub(crate) mod schema;
 pub(crate) mod sink;
 pub(crate) mod site;
 pub(crate) mod terminal;
+pub(crate) mod tmux;

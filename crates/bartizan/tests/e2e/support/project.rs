@@ -178,6 +178,20 @@ impl Program {
 }
 
 impl Program {
+    /// The same as words that anybody could start, in its folder and with its environment.
+    pub(crate) fn words(&self) -> Vec<String> {
+        let text = |text: &std::ffi::OsStr| text.to_str().unwrap().to_owned();
+        let folder = self.0.get_current_dir().unwrap().as_os_str();
+        let mut words = ["env", "-i", "-C"].map(str::to_owned).to_vec();
+        words.push(text(folder));
+        for (name, value) in self.0.get_envs().filter_map(|(name, value)| Some((name, value?))) {
+            words.push(format!("{}={}", text(name), text(value)));
+        }
+        words.push(text(self.0.get_program()));
+        words.extend(self.0.get_args().map(text));
+        words
+    }
+
     /// Starts it on a terminal, as the leader of a session of its own.
     pub(crate) fn start_on(self, terminal: &str) -> Started {
         let open = || fs::File::options().read(true).write(true).open(terminal).unwrap();

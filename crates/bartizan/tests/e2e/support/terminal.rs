@@ -15,6 +15,8 @@ pub(crate) struct Terminal {
     master: File,
     screen: Arc<Mutex<Vec<u8>>>,
     program: Started,
+    /// How much of the screen is old news.
+    old: usize,
 }
 
 impl Terminal {
@@ -36,7 +38,7 @@ impl Terminal {
                 into.lock().unwrap().extend(&buffer[..count]);
             }
         });
-        Self { master, screen, program }
+        Self { master, screen, program, old: 0 }
     }
 
     pub(crate) fn types(&mut self, keys: &str) {
@@ -59,6 +61,50 @@ impl Terminal {
             assert!(Instant::now() < deadline, "it does not end:\n{}", self.shown());
             self.types(keys);
             thread::sleep(Duration::from_millis(200));
+        }
+    }
+
+    /// Gives the terminal another size, as a person does with a window.
+    pub(crate) fn resize(&self, rows: u16, cols: u16) {
+        let size = Winsize { ws_row: rows, ws_col: cols, ws_xpixel: 0, ws_ypixel: 0 };
+        tcsetwinsize(&self.master, size).unwrap();
+    }
+
+    /// What comes from now on is news.
+    pub(crate) fn looks_away(&mut self) {
+        self.old = self.screen.lock().unwrap().len();
+    }
+
+    /// What was written since the person looked away.
+    pub(crate) fn news(&self) -> String {
+        String::from_utf8_lossy(&self.screen.lock().unwrap()[self.old..]).into_owned()
+    }
+
+    /// Waits until the news hold `text`.
+    pub(crate) fn tells(&self, text: &str) {
+        let deadline = Instant::now() + PATIENCE;
+        while !self.news().contains(text) {
+            assert!(Instant::now() < deadline, "`{text}` is no news:\n{}", self.news());
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// Presses the same keys until the news hold `text`.
+    pub(crate) fn types_until(&mut self, keys: &str, text: &str) {
+        let deadline = Instant::now() + PATIENCE;
+        while !self.news().contains(text) {
+            assert!(Instant::now() < deadline, "`{text}` is no news:\n{}", self.news());
+            self.types(keys);
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// Lets it run to its end.
+    pub(crate) fn ends(mut self) {
+        let deadline = Instant::now() + PATIENCE;
+        while !self.program.has_ended() {
+            assert!(Instant::now() < deadline, "it does not end:\n{}", self.shown());
+            thread::sleep(Duration::from_millis(20));
         }
     }
 

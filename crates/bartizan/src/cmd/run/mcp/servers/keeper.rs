@@ -265,6 +265,7 @@ fn typed(command: &[String], tier: Option<RequiredTier>) -> RunArgs {
         require_tier: tier,
         json: false,
         no_summary: true,
+        no_tty_approvals: true,
         command: command.iter().map(Into::into).collect(),
     }
 }

@@ -1,0 +1,95 @@
+use super::*;
+use bartizan_store::{Answer, Digest, NewQuestion, Verdict};
+use serde_json::json;
+use tempfile::TempDir;
+
+/// A run whose screen nobody sees.
+struct Run {
+    asks: Arc<Asks>,
+    store: Store,
+    asking: Option<JoinHandle<()>>,
+    _state: TempDir,
+}
+
+impl Run {
+    fn new() -> Self {
+        let state = tempfile::tempdir().unwrap();
+        let store = Store::open(state.path()).unwrap();
+        let asks = Asks::new(store.clone(), "local:anna".to_owned(), "rituvabe".to_owned());
+        let stage = Arc::new(Stage::new(Box::new(std::io::sink())));
+        let asking = Some(asks.attend(stage, || {}));
+        Self { asks, store, asking, _state: state }
+    }
+
+    fn question(&self, call: &str, quorum: u32, life: Duration) -> String {
+        let new = NewQuestion {
+            session: format!("s-{}", call.replace(' ', "-")),
+            agent: "coder".to_owned(),
+            tool: "WebFetch".to_owned(),
+            digest: Digest::of(call.as_bytes()),
+            policy: Digest::of(b"policy"),
+            quorum,
+            shown: json!({ "target": call }),
+            expires_in: life,
+        };
+        self.store.ask(new).unwrap().id
+    }
+
+    fn says(&self, id: &str, approver: &str, verdict: Verdict) {
+        let answer = Answer { approver: approver.to_owned(), verdict, reason: String::new() };
+        self.store.answer(id, answer).unwrap();
+    }
+
+    /// A call that waits.
+    fn call(&self, id: &str) -> JoinHandle<bool> {
+        let (asks, id) = (Arc::clone(&self.asks), id.to_owned());
+        std::thread::spawn(move || asks.answers(&id))
+    }
+}
+
+impl Drop for Run {
+    fn drop(&mut self) {
+        self.asks.close();
+        self.asking.take().unwrap().join().unwrap();
+    }
+}
+
+const HOUR: Duration = Duration::from_hours(1);
+
+#[test]
+fn a_call_waits_for_a_yes_or_a_no_and_for_nothing_that_expired() {
+    let run = Run::new();
+    for verdict in [Verdict::Approve, Verdict::Deny] {
+        let id = run.question(verdict.as_str(), 1, HOUR);
+        let call = run.call(&id);
+        run.says(&id, "local:bob", verdict);
+        assert!(call.join().unwrap(), "{verdict:?}: it is judged again");
+    }
+    let id = run.question("short", 1, Duration::from_secs(1));
+    assert!(!run.call(&id).join().unwrap(), "nobody spoke in time");
+}
+
+#[test]
+fn calls_of_one_question_wait_for_it_together() {
+    let run = Run::new();
+    let id = run.question("same", 1, HOUR);
+    let calls: Vec<_> = (0..4).map(|_| run.call(&id)).collect();
+    run.says(&id, "local:bob", Verdict::Approve);
+    assert!(calls.into_iter().all(|call| call.join().unwrap()));
+}
+
+#[test]
+fn no_more_calls_are_held_than_there_are_threads_for() {
+    let run = Run::new();
+    let ids: Vec<String> = (0..HELD_MAX).map(|n| run.question(&n.to_string(), 1, HOUR)).collect();
+    let held: Vec<_> = ids.iter().map(|id| run.call(id)).collect();
+    while run.asks.queue().held < HELD_MAX {
+        std::thread::yield_now();
+    }
+    let last = run.question("one too many", 1, HOUR);
+    assert!(!run.asks.answers(&last));
+    // The end of the run lets go of all of them, and none of them was answered.
+    run.asks.close();
+    assert!(held.into_iter().all(|call| !call.join().unwrap()));
+    assert!(!run.asks.answers(&last), "nobody is asked after the end");
+}
