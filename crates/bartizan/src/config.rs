@@ -426,6 +426,12 @@ impl Config {
         known && !catalogue.iter().any(|tool| meets(tool.name().as_str()))
     }
 
+    /// The same tools, boxes, hosts and secrets, judged as `new` says.
+    pub(crate) fn judging_as(self, new: Self) -> Self {
+        let Self { roles, approvers, rules, policies, pages, .. } = new;
+        Self { roles, approvers, rules, policies, pages, ..self }
+    }
+
     /// The policies in force over the tools of `catalogue`, the built-in ones included; or everything
     /// that is wrong with them, each where it stands.
     pub(crate) fn policy(&self, catalogue: &Catalogue) -> Result<Policy, Failure> {

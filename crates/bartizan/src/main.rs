@@ -11,6 +11,7 @@ mod console;
 mod desk;
 mod doors;
 mod identity;
+mod reload;
 mod report;
 
 use clap::Parser;

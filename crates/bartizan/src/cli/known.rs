@@ -12,6 +12,15 @@ pub(crate) enum PolicyCommand {
     Show(PolicyShowArgs),
     /// Tell what the policy says of one call, and why
     Explain(ExplainArgs),
+    /// Have running sessions read their policy anew
+    Reload(PolicyReloadArgs),
+}
+
+/// `bartizan policy reload`.
+#[derive(Debug, Args)]
+pub(crate) struct PolicyReloadArgs {
+    /// The session, or how its id begins; without it, every one that runs
+    pub(crate) session: Option<String>,
 }
 
 /// `bartizan policy check`.

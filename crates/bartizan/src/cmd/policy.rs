@@ -1,6 +1,7 @@
 //! What does the policy say, and why? Checks it, shows it as Cedar, and explains one call.
 
 mod judge;
+mod reload;
 
 use super::{Desk, here};
 use crate::cli::{ExplainArgs, PolicyCheckArgs, PolicyCommand, PolicyShowArgs, exit};
@@ -37,6 +38,8 @@ pub(super) fn run(command: &PolicyCommand, desk: &mut Desk<'_>) -> Result<u8, Fa
             Ok(code)
         }
         PolicyCommand::Explain(args) => explain(args, &config, catalogue, policy, desk),
+        // What has mistakes did not come this far, so nobody is told to read it.
+        PolicyCommand::Reload(args) => reload::run(args, desk),
     }
 }
 

@@ -38,7 +38,7 @@ use bartizan_store::{Session, SessionFilter, Sessions, Store};
 use enclosure::Hidden;
 use ground::{Ground, Newcomer};
 use model::ModelAccess;
-use reload::Reload;
+use reload::Standing;
 use serde_json::{Map, Value, json};
 use std::ffi::OsString;
 use std::os::unix::fs::MetadataExt;
@@ -159,7 +159,7 @@ impl Run {
         });
         let proposed = Proposed::new(&self.caller, Door::Run, "process.start", arguments);
         let effector = self.effector(args, program, access)?;
-        let _reloading = self.reload().heed()?;
+        let _reloading = self.standing().heed()?;
         let authorized = self.gate.decide(proposed).map_err(|refused| {
             let problem =
                 Problem::new(format!("{refused} [{}]", refused.code())).hint(refused.hint());
@@ -172,13 +172,10 @@ impl Run {
             .map_err(|refused| state_failure(&refused.hint()))
     }
 
-    fn reload(&self) -> Reload {
-        Reload {
-            gate: Arc::clone(&self.gate),
-            caller: self.caller.clone(),
-            places: self.places.clone(),
-            workspace: self.around.workspace.clone(),
-        }
+    /// Its gate, whose policy can change.
+    fn standing(&self) -> Standing {
+        let places = (self.places.clone(), self.around.workspace.clone(), None);
+        Standing::new(places, self.config.clone(), (Arc::clone(&self.gate), self.caller.clone()))
     }
 
     fn effector(

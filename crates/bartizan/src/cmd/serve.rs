@@ -5,7 +5,7 @@ use super::run::{runtime, surroundings};
 use crate::cli::{Global, ServeArgs, exit};
 use crate::config::{self, Config, Purpose};
 use crate::doors::serve::crowd::Crowd;
-use crate::doors::serve::host::Behind;
+use crate::doors::serve::host::{Behind, Doors};
 use crate::doors::serve::serve;
 use crate::identity::oauth::Issuer;
 use crate::identity::porter::Porter;
@@ -18,6 +18,7 @@ use std::ffi::OsString;
 use std::path::Path;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinSet;
 
 /// Serves until it is told to stop.
 pub(super) fn run(global: &Global, args: &ServeArgs, desk: &mut Desk<'_>) -> Result<u8, Failure> {
@@ -31,7 +32,9 @@ pub(super) fn run(global: &Global, args: &ServeArgs, desk: &mut Desk<'_>) -> Res
     let store = Store::open(&desk.places.state)?;
     let runtime = runtime()?;
     let porter = runtime.block_on(porter(args, &config, &store, desk))?;
-    let front = Front::new(behind(global, args)?, porter, names(args, &config), Caps::default());
+    let behind = behind(global, args)?;
+    let doors = behind.doors.clone();
+    let front = Front::new(behind, porter, names(args, &config), Caps::default());
     runtime.block_on(async {
         let listener = TcpListener::bind(args.listen).await;
         let listener = listener
@@ -47,6 +50,7 @@ pub(super) fn run(global: &Global, args: &ServeArgs, desk: &mut Desk<'_>) -> Res
         let _receipt = recorded.map_err(|error| Failure::from(StoreError::from(error)))?;
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
+        let _reloading = heed(doors)?;
         desk.voice.say(&format!("serving at {scheme}://{address}/mcp"))?;
         desk.voice.flush()?;
         let until = async move {
@@ -57,6 +61,20 @@ pub(super) fn run(global: &Global, args: &ServeArgs, desk: &mut Desk<'_>) -> Res
     })?;
     runtime.shutdown_timeout(std::time::Duration::from_secs(1));
     Ok(exit::DONE)
+}
+
+/// Hands the signal to read the policy anew on to the doors behind, until the returned set is dropped.
+fn heed(doors: Doors) -> Result<JoinSet<()>, Failure> {
+    let mut asked = signal(SignalKind::user_defined1())?;
+    let mut tasks = JoinSet::new();
+    tasks.spawn(async move {
+        while asked.recv().await.is_some() {
+            let doors = doors.clone();
+            // A door that has only begun is waited for.
+            drop(tokio::task::spawn_blocking(move || doors.tell()).await);
+        }
+    });
+    Ok(tasks)
 }
 
 /// Clear text is for this machine alone.
@@ -146,7 +164,7 @@ fn behind(global: &Global, args: &ServeArgs) -> Result<Behind, Failure> {
             let hint = "put them before `-- CMD`, or say the same under [servers.NAME]";
             return Err(Failure::new(exit::USAGE, problem.hint(hint)));
         }
-        return Ok(Behind { program, global: before, rest: Vec::new(), server: None });
+        return Ok(Behind::new(program, before, Vec::new(), None));
     }
     let mut rest: Vec<OsString> = vec!["--name".into(), args.name.as_str().into()];
     for (flag, tools) in [("--allow", &args.allow), ("--read", &args.read)] {
@@ -164,7 +182,7 @@ fn behind(global: &Global, args: &ServeArgs) -> Result<Behind, Failure> {
         rest.push("--".into());
         rest.extend(args.command.iter().cloned());
     }
-    Ok(Behind { program, global: before, rest, server: Some(args.name.clone()) })
+    Ok(Behind::new(program, before, rest, Some(args.name.clone())))
 }
 
 fn unavailable(what: &str) -> Failure {

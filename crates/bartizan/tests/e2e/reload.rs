@@ -79,7 +79,8 @@ fn a_connection_that_is_no_longer_allowed_is_closed_and_another_goes_on() {
     running.complains("the policy stays as it is");
     assert!(!running.has_ended());
     allowing(&[other]);
-    running.signal(Signal::USR1);
+    let told = project.bartizan(&["policy", "reload"]).finish();
+    assert!(told.status.success(), "{told:?}");
     let ran = running.finish();
     assert!(ran.stdout.contains("closed b'' other True"), "{ran:?}");
     assert!(ran.stdout.contains("again HTTP/1.1 403"), "{ran:?}");

@@ -2,6 +2,7 @@
 //! on both ends.
 
 mod away;
+mod reload;
 
 use crate::support::project::{Project, Started};
 use serde_json::{Value, json};

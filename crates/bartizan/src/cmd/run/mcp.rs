@@ -5,6 +5,7 @@ mod streams;
 mod url;
 
 use super::ground::{Ground, Newcomer, gate};
+use super::reload::Standing;
 use super::{
     Run, configured, facts, finish, not_started, program, random, runtime, secret, state_failure,
     words,
@@ -13,14 +14,14 @@ use crate::app::Gate;
 use crate::cli::{ClientChoice, Global, McpArgs, RunArgs, exit};
 use crate::cmd::servers as known_servers;
 use crate::config::Config;
-use crate::doors::mcp::tools::{Generation, Maker, Operator, take_in};
+use crate::doors::mcp::tools::{Generation, Maker, Operator, take_in, unspoken};
 use crate::doors::mcp::{Parts, Talk};
 use crate::doors::run::{BoxRun, Held, RunReport, Streams};
 use crate::report::{self, Failure, Problem, Voice};
 use bartizan_gate::call::{Door, Proposed, Released};
 use bartizan_gate::name::{RoleName, ServerName, SessionId};
 use bartizan_mcp::upstream::Upstream;
-use bartizan_mcp::wire::WireError;
+use bartizan_mcp::wire::{Message, WireError};
 use bartizan_sandbox::{Stdio, Stream, WindowSize};
 use bartizan_scan::{Redactor, ScanKey, display_line};
 use bartizan_store::Store;
@@ -39,6 +40,11 @@ pub(crate) fn run(global: &Global, args: &McpArgs, voice: &mut Voice) -> Result<
     if args.command.is_empty() {
         return servers::run(global, args, voice);
     }
+    one(global, args, voice)
+}
+
+/// Serves one server, which runs in a box.
+fn one(global: &Global, args: &McpArgs, voice: &mut Voice) -> Result<u8, Failure> {
     let begun = Instant::now();
     let server = name_of(args)?;
     let typed = as_run(args);
@@ -46,7 +52,8 @@ pub(crate) fn run(global: &Global, args: &McpArgs, voice: &mut Voice) -> Result<
         stand(global, args, &typed, &server, voice)?;
     let session = run.caller.seat().session.clone();
     let whose = (server.clone(), run.role.clone(), session);
-    let make = maker(&run.config, (&store, &redactor), whose, args);
+    let standing = run.standing();
+    let make = maker(&standing, (&store, &redactor), whose, args);
     let (held, box_started) = oneshot::channel();
     let (to_server, sent) = mpsc::channel(SENT);
     let talk = Talk::new(Parts {
@@ -74,6 +81,7 @@ pub(crate) fn run(global: &Global, args: &McpArgs, voice: &mut Voice) -> Result<
         line.take_up(box_ended).await;
     };
     let report = runtime.block_on(async {
+        let _reloading = standing.heed()?;
         let (over, box_ended) = oneshot::channel::<()>();
         let boxed = async {
             let report = run.serve(&typed, &program, &argv, held).await;
@@ -169,7 +177,7 @@ fn as_run(args: &McpArgs) -> RunArgs {
 
 /// Makes the gate for the server's tools, each time that its list has changed.
 fn maker(
-    config: &Config,
+    standing: &Standing,
     (store, redactor): (&Store, &Redactor),
     (server, role, session): (ServerName, RoleName, SessionId),
     args: &McpArgs,
@@ -178,24 +186,26 @@ fn maker(
         allow: args.allow.iter().cloned().collect(),
         read: args.read.iter().cloned().collect(),
     };
-    let (config, store, redactor) = (config.clone(), store.clone(), redactor.clone());
+    let (standing, store, redactor) = (standing.clone(), store.clone(), redactor.clone());
     let server = server.to_string();
-    Arc::new(move |number, pages| {
-        let (mut catalogue, _) = known_servers::catalogue(&config, Some(&store)).map_err(told)?;
-        let taken = take_in(&mut catalogue, &server, &role, pages, &operator, &config.rules)?;
+    let made = move |config: &Config, number: u64, pages: &[Message]| {
+        let (mut catalogue, _) = known_servers::catalogue(config, Some(&store)).map_err(told)?;
+        let taken = take_in(&mut catalogue, &server, &role, pages, &operator)?;
         for (tool, why) in &taken.held {
             let tool = display_line(tool, 80);
             report::aloud(&format!("bartizan: tool `{tool}` of `{server}` is held back: {why}"));
         }
         let mut config = config.clone();
-        config.rules.extend(taken.rules);
+        config.rules.extend(unspoken(&taken.rules, &config.rules));
         let policy = config.policy(&catalogue).map_err(told)?;
         let run = SessionId::parse(&format!("{session}.t{number}"));
         let run = run.map_err(|error| error.to_string())?;
         let gate: Gate = gate(&store, catalogue, policy, redactor.clone(), &run, true);
         let (held, described) = Default::default();
-        Ok(Generation { gate: Arc::new(gate), tools: taken.tools, held, described })
-    })
+        let (gate, tools) = (Arc::new(gate), taken.tools);
+        Ok((Generation { gate, tools, held, described }, taken.rules))
+    };
+    Arc::new(move |number, pages| standing.make(|config| made(config, number, pages)))
 }
 
 fn told(failure: Failure) -> String {

@@ -41,7 +41,7 @@ pub(crate) struct Operator {
 pub(crate) struct Taken {
     /// The tools that can be called.
     pub(crate) tools: BTreeMap<String, ToolName>,
-    /// What a role may do with them, where nothing that was configured speaks of them.
+    /// What a role may do with them, where nothing that is configured speaks of them: see [`unspoken`].
     pub(crate) rules: Vec<ShortForm>,
     /// The tools that cannot, and why.
     pub(crate) held: Vec<(String, String)>,
@@ -64,7 +64,6 @@ pub(crate) fn take_in(
     role: &RoleName,
     pages: &[Message],
     operator: &Operator,
-    configured: &[ShortForm],
 ) -> Result<Taken, String> {
     let mut taken = Taken::default();
     add_pseudo(catalogue, server)?;
@@ -75,36 +74,29 @@ pub(crate) fn take_in(
         }
         match define(catalogue, server, &own, tool, operator) {
             Ok((name, verdict)) => {
-                let pattern = name.to_string();
-                if !configured.iter().any(|rule| rule.pattern.split('(').next() == Some(&pattern)) {
-                    let place = Place { file: "bartizan mcp".to_owned(), line: 1 };
-                    let (layer, role) = (Layer::User, Some(role.clone()));
-                    taken.rules.push(ShortForm {
-                        layer,
-                        role,
-                        verdict,
-                        pattern,
-                        when: None,
-                        place,
-                    });
-                }
+                taken.rules.push(by_default(role, verdict, name.to_string()));
                 taken.tools.insert(own, name);
             }
             Err(why) => taken.held.push((own, why)),
         }
     }
     for kind in PSEUDO {
-        let place = Place { file: "bartizan mcp".to_owned(), line: 1 };
-        taken.rules.push(ShortForm {
-            layer: Layer::User,
-            role: Some(role.clone()),
-            verdict: RuleVerdict::Allow,
-            pattern: pseudo(server, kind),
-            when: None,
-            place,
-        });
+        taken.rules.push(by_default(role, RuleVerdict::Allow, pseudo(server, kind)));
     }
     Ok(taken)
+}
+
+fn by_default(role: &RoleName, verdict: RuleVerdict, pattern: String) -> ShortForm {
+    let place = Place { file: "bartizan mcp".to_owned(), line: 1 };
+    let (layer, role) = (Layer::User, Some(role.clone()));
+    ShortForm { layer, role, verdict, pattern, when: None, place }
+}
+
+/// Those rules of `defaults` of whose tools nothing that is `configured` speaks.
+pub(crate) fn unspoken(defaults: &[ShortForm], configured: &[ShortForm]) -> Vec<ShortForm> {
+    let spoken: BTreeSet<_> =
+        configured.iter().map(|rule| rule.pattern.split('(').next()).collect();
+    defaults.iter().filter(|rule| !spoken.contains(&Some(rule.pattern.as_str()))).cloned().collect()
 }
 
 fn define(
@@ -173,7 +165,7 @@ mod tests {
         let page = Message::parse(page.as_bytes(), &Limits::default()).unwrap();
         let mut catalogue = Catalogue::builtin().unwrap();
         let role = RoleName::parse("default").unwrap();
-        let taken = take_in(&mut catalogue, "s", &role, &[page], operator, &[]).unwrap();
+        let taken = take_in(&mut catalogue, "s", &role, &[page], operator).unwrap();
         (catalogue, taken)
     }
 

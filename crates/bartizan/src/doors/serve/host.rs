@@ -1,11 +1,13 @@
 //! What stands behind each client's conversation? A `bartizan mcp` of its own: its gate, its box, its server. So no client
 //! meets what another has left in a server, and one that dies or hangs takes nobody with it.
 
+mod behind;
 mod lines;
 
 use bartizan_mcp::conversation::{Conversation, Host, OpenError, Outbox, Revision, Who};
 use bartizan_mcp::wire::{INTERNAL_ERROR, INVALID_PARAMS, Id, Kind, Message};
 use bartizan_scan::json::{Edits, View};
+pub(crate) use behind::Doors;
 use std::collections::{BTreeSet, HashMap};
 use std::ffi::OsString;
 use std::os::fd::OwnedFd;
@@ -27,6 +29,19 @@ pub(crate) struct Behind {
     pub(crate) rest: Vec<OsString>,
     /// What the server is called in the names of its tools; `None` when it is all that are configured.
     pub(crate) server: Option<String>,
+    /// Those that were started.
+    pub(crate) doors: Doors,
+}
+
+impl Behind {
+    pub(crate) fn new(
+        program: PathBuf,
+        global: Vec<OsString>,
+        rest: Vec<OsString>,
+        server: Option<String>,
+    ) -> Self {
+        Self { program, global, rest, server, doors: Doors::default() }
+    }
 }
 
 /// One client's conversation.
@@ -69,6 +84,7 @@ impl Host for Behind {
         command.args(&self.global).args(["mcp", "--agent", &who.role]).args(&self.rest);
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.spawn().map_err(unavailable)?;
+        self.doors.add(child.id());
         let ends = child.stdin.take().zip(child.stdout.take());
         let piped = ends.and_then(|(stdin, stdout)| {
             let to = pipe::Sender::from_owned_fd(OwnedFd::from(stdin)).ok()?;

@@ -5,6 +5,7 @@ mod away;
 mod keeper;
 
 use super::super::ground::{Ground, Newcomer, Session};
+use super::super::reload::Standing;
 use super::super::{configured_with, random, runtime, secret, state_failure};
 use super::streams;
 use crate::app::Gate;
@@ -35,6 +36,8 @@ pub(super) struct Hall {
     pub(super) ground: Ground,
     /// The client's: the agent whose calls are judged.
     pub(super) session: Session,
+    /// Its gate and those of the servers' tools.
+    pub(super) standing: Standing,
     pub(super) wait: Duration,
     tier: Option<RequiredTier>,
 }
@@ -86,7 +89,10 @@ pub(super) fn hall(
     let who = Newcomer::plain(Path::new("/bin/sh"), &argv, about);
     let session = ground.open(who, (None, true), voice)?;
     let (wait, tier) = (Duration::from_secs(args.wait), args.require_tier);
-    Ok(Hall { ground, session, wait, tier })
+    let places = (ground.places.clone(), ground.around.workspace.clone(), given.cloned());
+    let own = (Arc::clone(&session.gate), session.caller.clone());
+    let standing = Standing::new(places, ground.config.clone(), own);
+    Ok(Hall { ground, session, standing, wait, tier })
 }
 
 /// The client's side, with the servers that the role can use.
@@ -139,6 +145,7 @@ fn usable(
 }
 
 async fn serve(hall: &Rc<Hall>, hub: &Arc<Hub>) -> Result<(), Failure> {
+    let _reloading = hall.standing.heed()?;
     let (end, over) = watch::channel(false);
     let keepers = LocalSet::new();
     let usable = hall.ground.config.servers.iter().filter(|(name, _)| hub.serves(name.as_str()));

@@ -106,6 +106,7 @@ async fn converse(
     server: &Session,
     args: &McpArgs,
 ) -> Result<Gone, Failure> {
+    let _reloading = hall.standing.heed()?;
     let (to_server, sent) = mpsc::channel(SENT);
     let (lines, from_server) = mpsc::channel::<Line>(SENT);
     let (hear, heard) = mpsc::channel(HEARD);
@@ -116,7 +117,7 @@ async fn converse(
         upstream: upstream::Upstream::new(to_server),
         caller: caller.clone(),
         gate: Arc::clone(gate),
-        make: maker(&ground.config, (&ground.store, redactor), whose, args),
+        make: maker(&hall.standing, (&ground.store, redactor), whose, args),
         desk: Arc::new(ground.store.clone()),
         redactor: redactor.clone(),
         key: ScanKey::new(random()?),

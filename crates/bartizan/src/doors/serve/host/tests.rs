@@ -6,7 +6,9 @@ use tempfile::TempDir;
 use tokio::time::timeout;
 
 const DOOR: &str = r#"
-import json, sys
+import json, signal, sys
+told = []
+signal.signal(signal.SIGUSR1, lambda *_: told.append(1))
 if sys.argv[1:4] != ["mcp", "--agent", "reader"]:
     sys.exit(2)
 def say(message):
@@ -27,24 +29,26 @@ for line in sys.stdin:
         token = params.get("_meta", {}).get("progressToken")
         if token:
             say({"jsonrpc": "2.0", "method": "notifications/progress", "params": {"progressToken": token, "progress": 1}})
-        say({"jsonrpc": "2.0", "id": asked["id"], "result": {"called": params.get("name")}})
+        say({"jsonrpc": "2.0", "id": asked["id"], "result": {"called": params.get("name"), "told": len(told)}})
 "#;
 const PATIENCE: Duration = Duration::from_mins(1);
 
 fn open(tools: Option<&[&str]>) -> (TempDir, Arc<Talk>) {
+    let (dir, _, talk) = beside(tools);
+    (dir, talk)
+}
+
+/// The same, with what starts the doors.
+fn beside(tools: Option<&[&str]>) -> (TempDir, Behind, Arc<Talk>) {
     let dir = tempfile::tempdir().unwrap();
     let script = dir.path().join("door.py");
     std::fs::write(&script, DOOR).unwrap();
-    let behind = Behind {
-        program: "/usr/bin/env".into(),
-        global: vec!["python3".into(), script.into()],
-        rest: Vec::new(),
-        server: Some("s".to_owned()),
-    };
+    let global = vec!["python3".into(), script.into()];
+    let behind = Behind::new("/usr/bin/env".into(), global, Vec::new(), Some("s".to_owned()));
     let tools = tools.map(|tools| tools.iter().map(|tool| (*tool).to_owned()).collect());
     let who = Who { role: "reader".to_owned(), by: Evidence::Token("t".to_owned()), tools };
     let talk = behind.open(&who, Revision::V2025_11_25).unwrap();
-    (dir, talk)
+    (dir, behind, talk)
 }
 
 async fn ask(talk: &Arc<Talk>, text: &str) -> Vec<String> {
@@ -125,4 +129,15 @@ async fn what_is_cancelled_is_waited_for_no_more() {
     ask(&talk, r#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":7}}"#)
         .await;
     assert!(timeout(PATIENCE, waiting).await.unwrap().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn each_door_is_told_of_another_policy() {
+    let (_dir, behind, talk) = beside(None);
+    let before = ask(&talk, &call(1, "echo")).await;
+    assert!(before.last().unwrap().contains(r#""told": 0"#), "{before:?}");
+    let doors = behind.doors.clone();
+    tokio::task::spawn_blocking(move || doors.tell()).await.unwrap();
+    let after = ask(&talk, &call(2, "echo")).await;
+    assert!(after.last().unwrap().contains(r#""told": 1"#), "{after:?}");
 }

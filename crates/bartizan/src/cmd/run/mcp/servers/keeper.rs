@@ -212,15 +212,15 @@ impl Keeper {
     /// Makes the gate for the server's tools, each time that its list has changed.
     fn maker(&self, session: &SessionId) -> Maker {
         let hall = &self.hall;
-        let (config, store) = (hall.ground.config.clone(), hall.ground.store.clone());
+        let (standing, store) = (hall.standing.clone(), hall.ground.store.clone());
         let redactor = hall.session.redactor.clone();
         let (name, said, session) = (self.name.clone(), self.said.clone(), session.clone());
-        Arc::new(move |number, pages| {
+        let made = move |config: &Config, number: u64, pages: &[Message]| {
             let tools = listed(pages).map(View::exact).collect::<Option<Vec<Value>>>();
             let tools = tools.ok_or("a tool of its list has numbers that cannot be judged")?;
             let sight = Sight::of(&tools, &[]).map_err(|error| error.to_string())?;
             let judged = known_servers::take_down(&store, &name, said.pin, &sight).map_err(told)?;
-            let (catalogue, _) = known_servers::catalogue(&config, Some(&store)).map_err(told)?;
+            let (catalogue, _) = known_servers::catalogue(config, Some(&store)).map_err(told)?;
             let mut open = BTreeMap::new();
             let mut held: BTreeSet<String> = known_servers::known(&store, name.as_str())
                 .map_err(told)?
@@ -249,8 +249,10 @@ impl Keeper {
                 .iter()
                 .filter_map(|(tool, said)| Some((tool.clone(), said.description.clone()?)));
             let described = described.collect();
-            Ok(Generation { gate: Arc::new(gate), tools: open, held, described })
-        })
+            let gate = Arc::new(gate);
+            Ok((Generation { gate, tools: open, held, described }, Vec::new()))
+        };
+        Arc::new(move |number, pages| standing.make(|config| made(config, number, pages)))
     }
 }
 
