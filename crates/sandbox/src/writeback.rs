@@ -27,6 +27,7 @@ pub mod keeper;
 mod land;
 mod links;
 mod list;
+mod names;
 mod path;
 mod release;
 mod run;
@@ -35,7 +36,8 @@ mod upper;
 
 pub use change::{Change, Clash, Digest, DropReason, HoldReason, Kind, Notable, Verdict};
 pub use held::{Kept, held};
-pub(crate) use judge::obeyed_names;
+pub(crate) use names::obeyed_names;
+
 pub use path::{BadRelPath, RelPath};
 pub use release::{Conflicts, Shelved};
 pub use run::{Applied, Landed, Recovery};

@@ -3,7 +3,7 @@
 use super::fold::fold;
 use super::gitconfig::powers;
 use super::host::{link_target, names, open_dir, open_file, proc_path, read_bounded};
-use super::judge::obeyed_places;
+use super::names::obeyed_places;
 use super::path::{RelPath, escape};
 use rustix::fs::OFlags;
 use std::os::fd::{AsFd, BorrowedFd};

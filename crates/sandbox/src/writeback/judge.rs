@@ -1,9 +1,10 @@
 //! Would a tool of the host execute or obey this path?
 
 use super::change::{DropReason, HoldReason, Notable, Verdict};
-use super::fold::{fold, is_short_for};
+use super::fold::fold;
 use super::git::{self, GitPlace};
 use super::list::BARE_PARTS;
+use super::names;
 
 /// Where a directory stands, as far as judging its entries goes.
 #[derive(Debug, Clone, Default)]
@@ -99,13 +100,14 @@ impl Place {
             judged.notable = nested.then_some(Notable::NestedRepository);
             return;
         }
-        if let Some(reason) = protected(self.folded.last().map(String::as_str), folded, entry.name)
+        if let Some(reason) =
+            names::protected(self.folded.last().map(String::as_str), folded, entry.name)
         {
             return judged.withhold(reason);
         }
         match entry.form {
             // What lies behind it would be obeyed under this name and judged under another.
-            Form::Link(_) if PAIRS.iter().any(|(dir, _, _)| folded == *dir) => {
+            Form::Link(_) if names::is_shared_folder(folded) => {
                 judged.withhold(HoldReason::Lookalike { of: format!("{folded}/") });
             }
             Form::Link(target) if leads_out(target, self.folded.len()) => {
@@ -132,19 +134,7 @@ impl Place {
         {
             return None;
         }
-        let parent = self.folded.last().map(String::as_str);
-        if INSTRUCTIONS.contains(&folded) {
-            Some(Notable::Instructions)
-        } else if folded == ".env" || folded.starts_with(".env.") {
-            Some(Notable::Environment)
-        } else if BUILD_ENTRIES.contains(&folded)
-            || (parent == Some(".cargo") && folded.starts_with("config"))
-            || is_build_shape(folded)
-        {
-            Some(Notable::BuildEntry)
-        } else {
-            None
-        }
+        names::notable(self.folded.last().map(String::as_str), folded)
     }
 }
 
@@ -195,26 +185,6 @@ impl Judgement {
     }
 }
 
-/// The places at the top of a workspace that tools of the host look into, for finding out where links there lead.
-pub(crate) fn obeyed_places() -> impl Iterator<Item = &'static str> {
-    let pairs = PAIRS.iter().map(|(dir, _, _)| *dir);
-    NAMES.iter().map(|(name, _)| *name).chain(pairs).chain([
-        ".git/hooks",
-        ".gitattributes",
-        ".cargo",
-    ])
-}
-
-/// Names that tools of the host execute or obey at the top of a workspace, for where no gate judges what is written there.
-pub(crate) fn obeyed_names() -> impl Iterator<Item = &'static str> {
-    let mut directories: Vec<_> = PAIRS.iter().map(|(dir, _, _)| *dir).collect();
-    directories.dedup();
-    [".git", ".gitattributes"]
-        .into_iter()
-        .chain(NAMES.iter().map(|(name, _)| *name))
-        .chain(directories)
-}
-
 /// Whether a link, `depth` directories below the workspace, could lead out of it.
 ///
 /// After a name that is not `..`, a `..` climbs from wherever that name leads, which may be another link: only leading ones are counted on.
@@ -226,282 +196,3 @@ fn leads_out(target: &[u8], depth: usize) -> bool {
     let climbs = names.by_ref().take_while(|name| *name == b"..").count();
     climbs > depth || names.any(|name| name == b"..")
 }
-
-/// Why an entry with this (folded) name in a directory called `parent` is held, if it is.
-fn protected(parent: Option<&str>, folded: &str, raw: &[u8]) -> Option<HoldReason> {
-    // A backslash is a separator on the file systems that also fold case.
-    if folded.contains('\\') {
-        let mut above = parent.map(str::to_owned);
-        for part in folded.split('\\') {
-            if part == ".git" || protected(above.as_deref(), part, part.as_bytes()).is_some() {
-                return Some(HoldReason::Lookalike { of: part.to_owned() });
-            }
-            above = Some(part.to_owned());
-        }
-    }
-    if folded == ".git" {
-        return Some(HoldReason::Lookalike { of: ".git".to_owned() });
-    }
-    for (name, reason) in NAMES {
-        if folded.eq_ignore_ascii_case(name) {
-            return Some(if raw == name.as_bytes() {
-                reason()
-            } else {
-                HoldReason::Lookalike { of: (*name).to_owned() }
-            });
-        }
-    }
-    for (dir, name, reason) in PAIRS {
-        if parent == Some(dir) && folded.starts_with(name) {
-            return Some(reason());
-        }
-    }
-    for (suffix, reason) in SUFFIXES {
-        if folded.ends_with(suffix) {
-            return Some(reason());
-        }
-    }
-    let taken = NAMES.iter().map(|(name, _)| *name).chain([".git", ".gitattributes"]);
-    taken
-        .filter(|_| folded.contains('~'))
-        .find(|name| is_short_for(folded, name))
-        .map(|name| HoldReason::Lookalike { of: name.to_owned() })
-        .or_else(|| {
-            (folded == ".gitattributes" && raw != b".gitattributes")
-                .then(|| HoldReason::Lookalike { of: ".gitattributes".to_owned() })
-        })
-}
-
-fn is_build_shape(folded: &str) -> bool {
-    let has = |suffixes: &[&str]| suffixes.iter().any(|s| folded.ends_with(s));
-    has(&[
-        ".config.js",
-        ".config.ts",
-        ".config.mjs",
-        ".config.cjs",
-        ".mk",
-        ".cmake",
-        ".gradle",
-        ".gradle.kts",
-        ".pth",
-        ".csproj",
-        ".targets",
-        ".props",
-        ".gemspec",
-        ".bzl",
-    ]) || folded.starts_with("dockerfile")
-        || (folded.contains("rc.") && has(&[".js", ".cjs", ".mjs"]))
-}
-
-type Reason = fn() -> HoldReason;
-
-const AGENT: Reason = || HoldReason::AgentSettings;
-const CI: Reason = || HoldReason::Ci;
-const COMMIT: Reason = || HoldReason::CommitHooks;
-const IDE: Reason = || HoldReason::IdeSettings;
-const MODULES: Reason = || HoldReason::GitModules;
-const SHELL: Reason = || HoldReason::ShellStartup;
-
-/// Names held at any depth, with all below them.
-const NAMES: &[(&str, Reason)] = &[
-    (".gitmodules", MODULES),
-    (".lfsconfig", MODULES),
-    (".agents", AGENT),
-    (".aider.conf.yml", AGENT),
-    (".amazonq", AGENT),
-    (".bartizan", AGENT),
-    (".claude", AGENT),
-    (".claude-plugin", AGENT),
-    (".claude.json", AGENT),
-    (".cline", AGENT),
-    (".codex", AGENT),
-    (".continue", AGENT),
-    (".copilot", AGENT),
-    (".cursor", AGENT),
-    (".gemini", AGENT),
-    (".goose", AGENT),
-    (".junie", AGENT),
-    (".kiro", AGENT),
-    (".mcp.json", AGENT),
-    ("mcp.json", AGENT),
-    (".opencode", AGENT),
-    ("opencode.json", AGENT),
-    ("opencode.jsonc", AGENT),
-    (".qwen", AGENT),
-    (".roo", AGENT),
-    (".windsurf", AGENT),
-    (".devcontainer", IDE),
-    (".devcontainer.json", IDE),
-    (".dir-locals.el", IDE),
-    (".dir-locals-2.el", IDE),
-    (".exrc", IDE),
-    (".fleet", IDE),
-    (".gdbinit", IDE),
-    (".gitpod.yml", IDE),
-    (".idea", IDE),
-    (".lldbinit", IDE),
-    (".nvim.lua", IDE),
-    (".nvimrc", IDE),
-    (".project", IDE),
-    (".run", IDE),
-    (".sublime-project", IDE),
-    (".vim", IDE),
-    (".vimrc", IDE),
-    (".vs", IDE),
-    (".vscode", IDE),
-    (".zed", IDE),
-    (".autoenv", SHELL),
-    (".autoenv.zsh", SHELL),
-    (".bash_login", SHELL),
-    (".bash_logout", SHELL),
-    (".bash_profile", SHELL),
-    (".bashrc", SHELL),
-    (".direnv", SHELL),
-    (".envrc", SHELL),
-    (".mise", SHELL),
-    (".mise.local.toml", SHELL),
-    (".mise.toml", SHELL),
-    ("mise.local.toml", SHELL),
-    ("mise.toml", SHELL),
-    (".profile", SHELL),
-    (".zlogin", SHELL),
-    (".zprofile", SHELL),
-    (".zshenv", SHELL),
-    (".zshrc", SHELL),
-    (".githooks", COMMIT),
-    (".husky", COMMIT),
-    (".huskyrc", COMMIT),
-    (".lefthook.yaml", COMMIT),
-    (".lefthook.yml", COMMIT),
-    ("lefthook.yaml", COMMIT),
-    ("lefthook.yml", COMMIT),
-    (".lefthook", COMMIT),
-    (".overcommit.yml", COMMIT),
-    (".pre-commit-config.yaml", COMMIT),
-    (".pre-commit-config.yml", COMMIT),
-    (".pre-commit-hooks.yaml", COMMIT),
-    ("simple-git-hooks.js", COMMIT),
-    (".simple-git-hooks.js", COMMIT),
-    (".simple-git-hooks.json", COMMIT),
-    (".appveyor.yml", CI),
-    (".azure-pipelines", CI),
-    (".build.yml", CI),
-    (".builds", CI),
-    (".buildkite", CI),
-    (".ci", CI),
-    (".circleci", CI),
-    (".cirrus.yml", CI),
-    (".cirrus.star", CI),
-    (".drone.yml", CI),
-    (".gitlab-ci.yml", CI),
-    (".semaphore", CI),
-    (".teamcity", CI),
-    (".tekton", CI),
-    (".travis.yml", CI),
-    (".woodpecker", CI),
-    (".woodpecker.yml", CI),
-    (".woodpecker.yaml", CI),
-    ("Jenkinsfile", CI),
-    ("appveyor.yml", CI),
-    ("azure-pipelines.yml", CI),
-    ("bitbucket-pipelines.yml", CI),
-    ("cloudbuild.yaml", CI),
-    ("cloudbuild.yml", CI),
-];
-
-/// `(directory, start of the name)` held at any depth, with all below them.
-const PAIRS: &[(&str, &str, Reason)] = &[
-    (".github", "workflows", CI),
-    (".github", "actions", CI),
-    (".github", "hooks", AGENT),
-    (".github", "agents", AGENT),
-    (".gitea", "workflows", CI),
-    (".forgejo", "workflows", CI),
-    (".gitlab", "ci", CI),
-    (".config", "mise", SHELL),
-    (".config", "lefthook", COMMIT),
-    (".config", "husky", COMMIT),
-];
-
-const SUFFIXES: &[(&str, Reason)] =
-    &[(".code-workspace", IDE), (".sublime-project", IDE), (".jenkinsfile", CI)];
-
-/// Text that agents are told by; nothing executes it, and projects keep it under review like other text.
-const INSTRUCTIONS: &[&str] = &[
-    "agents.md",
-    "claude.md",
-    "claude.local.md",
-    "gemini.md",
-    "copilot-instructions.md",
-    ".cursorrules",
-    ".windsurfrules",
-    ".clinerules",
-    ".goosehints",
-];
-
-/// Files that a build, test or package tool executes or takes commands from (folded).
-const BUILD_ENTRIES: &[&str] = &[
-    ".babelrc",
-    ".bazelrc",
-    ".bundle",
-    ".eslintrc",
-    ".npmrc",
-    ".pnpmfile.cjs",
-    ".rspec",
-    ".tool-versions",
-    ".yarnrc",
-    ".yarnrc.yml",
-    "brakefile",
-    "build.bazel",
-    "build.rs",
-    "build.sbt",
-    "build.xml",
-    "build.zig",
-    "cargo.toml",
-    "cmakelists.txt",
-    "compose.yaml",
-    "compose.yml",
-    "composer.json",
-    "configure",
-    "configure.ac",
-    "conftest.py",
-    "containerfile",
-    "default.nix",
-    "deno.json",
-    "devbox.json",
-    "docker-compose.yaml",
-    "docker-compose.yml",
-    "earthfile",
-    "flake.nix",
-    "gemfile",
-    "gnumakefile",
-    "gradlew",
-    "gruntfile.js",
-    "gulpfile.js",
-    "justfile",
-    "makefile",
-    "meson.build",
-    "mix.exs",
-    "module.bazel",
-    "mvnw",
-    "noxfile.py",
-    "package.json",
-    "pom.xml",
-    "procfile",
-    "pyproject.toml",
-    "pyvenv.cfg",
-    "rakefile",
-    "rebar.config",
-    "rust-toolchain",
-    "rust-toolchain.toml",
-    "sconstruct",
-    "setup.cfg",
-    "setup.py",
-    "shell.nix",
-    "sitecustomize.py",
-    "taskfile.yml",
-    "tox.ini",
-    "usercustomize.py",
-    "vagrantfile",
-    "wscript",
-];
