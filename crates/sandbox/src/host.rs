@@ -298,7 +298,7 @@ fn mount_below(mounts: &str, workspace: &Path) -> Option<PathBuf> {
     })
 }
 
-fn nonce() -> Result<u64, PlanError> {
+pub(crate) fn nonce() -> Result<u64, PlanError> {
     let mut bytes = [0_u8; 8];
     rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty()).map_err(|e| {
         PlanError::Io { what: "random numbers", path: PathBuf::new(), source: e.into() }

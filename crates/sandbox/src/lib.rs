@@ -25,6 +25,7 @@ mod layer;
 mod linux;
 mod op;
 mod plan;
+mod planted;
 mod reaper;
 mod running;
 mod sockets;
@@ -44,6 +45,7 @@ pub use host::HostFacts;
 pub use layer::LayerUse;
 pub use linux::seccomp::{filter_bytes, filter_rules};
 pub use plan::Plan;
+pub use planted::SetAside;
 pub use running::{
     Capture, Exit, Foothold, Killer, Life, Peak, Reason, Running, StdioEnds, original_destination,
     resize,

@@ -1,6 +1,7 @@
 //! What does the supervisor hold of a box that runs, and what does it learn when the box has ended?
 use crate::linux::cgroup::Groups;
 use crate::plan::Plan;
+use crate::planted::{SetAside, Top};
 use crate::status::Enforcement;
 use crate::sys;
 use crate::tierb::{DiskWatch, Folder, Origins, Settling};
@@ -93,6 +94,8 @@ pub struct Exit {
     pub reason: Reason,
     /// What it used at most.
     pub peak: Peak,
+    /// What it planted at the top of a directly used workspace for the host's tools to obey, which was renamed.
+    pub set_aside: Vec<SetAside>,
 }
 
 /// Why a box ended.
@@ -162,6 +165,8 @@ pub struct Life {
     signal: Signal,
     disk: Option<DiskWatch>,
     settling: Option<Settling>,
+    /// The top of a directly used workspace, to be looked at once more.
+    top: Option<Top>,
 }
 
 impl Life {
@@ -177,6 +182,7 @@ impl Life {
             signal: Signal::KILL,
             disk: None,
             settling: None,
+            top: None,
         }
     }
 
@@ -221,11 +227,13 @@ impl Life {
             _ if over == Some(Over::Processes) => Reason::ProcessLimit,
             _ => self.reason(usage.status, over_memory),
         };
-        let exit = Exit { reason, peak };
         self.groups = Groups::default();
         if let Some(settling) = self.settling.take() {
             settling.settle()?;
         }
+        let top = self.top.take();
+        let set_aside = top.as_ref().map_or(Ok(Vec::new()), Top::settle)?;
+        let exit = Exit { reason, peak, set_aside };
         self.exit = Some(exit.clone());
         Ok(exit)
     }
@@ -270,6 +278,11 @@ impl Life {
     /// What is to be done once every process is gone; [`Life::wait`] fails when it does.
     pub(crate) fn at_end(&mut self, settling: Settling) {
         self.settling = Some(settling);
+    }
+
+    /// What to look at once more when every process is gone.
+    pub(crate) fn guard(&mut self, top: Option<Top>) {
+        self.top = top;
     }
 
     pub(crate) fn pidfd_owned(&self) -> &OwnedFd {

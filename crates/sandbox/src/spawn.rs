@@ -8,6 +8,7 @@ use crate::host::Obstacle;
 use crate::linux::cgroup::Groups;
 use crate::op::{Bind, Op, Source, Tag};
 use crate::plan::Plan;
+use crate::planted::Top;
 use crate::running::{Capture, Foothold, Life, Running, StdioEnds};
 use crate::spec::Stream;
 use crate::status;
@@ -86,6 +87,8 @@ fn start_cloner() -> io::Result<Sender<Job>> {
 
 fn start(plan: &Plan, around: Option<Around>) -> Result<Running, SpawnError> {
     let workspace = open_workspace(plan)?;
+    let top = plan.kept.as_ref().map(|_| Top::look(workspace.as_fd())).transpose();
+    let top = supervisor("looking at the workspace", top)?;
     let trees = open_trees(plan)?;
     let (groups, entrances) = make_groups(plan)?;
     let (ours, theirs) = supervisor("making a socket pair", socket_pair())?;
@@ -94,7 +97,7 @@ fn start(plan: &Plan, around: Option<Around>) -> Result<Running, SpawnError> {
         Some(given) => supervisor("copying a descriptor", Streams::given(given))?,
         None => supervisor("making pipes", Streams::make(plan))?,
     };
-    let life = {
+    let mut life = {
         let image = Image::new(plan.argv.clone(), plan.env.clone());
         let program = CString::new(plan.program.as_os_str().as_bytes()).unwrap_or_default();
         let theirs = supervisor("copying a descriptor", high(theirs))?;
@@ -124,6 +127,7 @@ fn start(plan: &Plan, around: Option<Around>) -> Result<Running, SpawnError> {
             None => clone_box(plan, &setup, ours, groups)?,
         }
     };
+    life.guard(top);
     let ends = streams.outer;
     drop((streams.inner, trees));
     finish(plan, life, workspace, ends)

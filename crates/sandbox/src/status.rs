@@ -147,7 +147,7 @@ fn direct(plan: &Plan, kept: &Kept) -> String {
     let read_only = if names.is_empty() { "nothing".to_owned() } else { names.join(", ") };
     let repository = if kept.repository { "; `.git` goes through the gate at the end" } else { "" };
     format!(
-        "the workspace itself is written; read-only in it: {read_only}{repository}; what is not there yet can be planted"
+        "the workspace itself is written; read-only in it: {read_only}{repository}; what is planted beside these is renamed at the end"
     )
 }
 

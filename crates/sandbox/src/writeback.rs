@@ -36,7 +36,7 @@ mod upper;
 
 pub use change::{Change, Clash, Digest, DropReason, HoldReason, Kind, Notable, Verdict};
 pub use held::{Kept, held};
-pub(crate) use names::obeyed_names;
+pub(crate) use names::{is_obeyed, obeyed_names};
 
 pub use path::{BadRelPath, RelPath};
 pub use release::{Conflicts, Shelved};

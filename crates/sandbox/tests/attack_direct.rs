@@ -120,6 +120,38 @@ for_everyone! {
         stopped("F12", "mv .git g; echo 'gitdir: gd' > .git, --direct", "read-only mount on the file (EBUSY, EROFS)", &outcome.stderr);
     }
 
+    fn f17_f18_what_is_planted_for_agents_and_editors_is_renamed_when_the_box_has_ended() {
+        let place = Place::new();
+        let at = |name: &str| place.workspace.join(name);
+        fs::create_dir(at(".github")).unwrap();
+        std::os::unix::fs::symlink("readme.txt", at(".envrc")).unwrap();
+        std::os::unix::fs::symlink("readme.txt", at(".bashrc")).unwrap();
+        let planted = [".CLAUDE", ".claude", ".envrc", ".git", ".mcp.json", ".vscode", "x.code-workspace"];
+        let session = support::drain(&mut running(&place,
+            "mkdir .claude .CLAUDE .vscode .vscode/deep; echo '{}' > .claude/settings.json; echo '{}' > .vscode/tasks.json; echo '{}' > .mcp.json; echo x > x.code-workspace; \
+             rm .envrc; ln -s readme.txt .envrc; git init -q .; chmod 0 .vscode; echo fine > src.txt; mkdir .hidden",
+        )).succeeded();
+        let set_aside = session.exit.set_aside;
+        assert_eq!(set_aside.iter().map(|one| one.name.to_str().unwrap()).collect::<Vec<_>>(), planted);
+        for one in &set_aside {
+            let now = one.now.clone().unwrap();
+            assert!(!exists(&at(one.name.to_str().unwrap())) && exists(&place.workspace.join(&now)), "{one:?}");
+            assert!(now.to_str().unwrap().starts_with("set-aside-"), "{now:?}");
+        }
+        // What was there before, and ordinary work, stay as they are.
+        assert!([".github", ".bashrc", "src.txt", ".hidden", "readme.txt"].iter().all(|name| exists(&at(name))));
+        assert_eq!(fs::read_dir(&place.workspace).unwrap().count(), planted.len() + 5);
+        assert_eq!(run(&place.spec("true")).succeeded().exit.set_aside, []);
+        stopped("F17-F18", "create .claude, .mcp.json, .vscode, .git where they were absent, --direct", "renamed when the box has ended", &set_aside.iter().map(|one| one.name.to_string_lossy()).collect::<Vec<_>>().join(" "));
+    }
+
+    fn nested_repositories_of_a_direct_workspace_are_not_held() {
+        let place = Place::new();
+        support::drain(&mut running(&place, "git init -q sub; echo x > sub/.git/hooks/pre-push")).succeeded();
+        // Said so in docs/box.md; a wall here would make this fail.
+        assert!(exists(&place.workspace.join("sub/.git/hooks/pre-push")));
+    }
+
     fn a_link_in_a_direct_workspace_shows_nothing_that_lies_outside() {
         let place = Place::new();
         fs::create_dir(place.path("keys")).unwrap();

@@ -25,8 +25,8 @@ use bartizan_gate::seat::Caller;
 use bartizan_sandbox::writeback::keeper::Keeper;
 use bartizan_sandbox::writeback::{self, Applied};
 use bartizan_sandbox::{
-    Accept, BoxSpec, Capture, Enforcement, Exit, Foothold, Killer, Reason, Running, StdioEnds,
-    Strength, Tier,
+    Accept, BoxSpec, Capture, Enforcement, Exit, Foothold, Killer, Peak, Reason, Running, SetAside,
+    StdioEnds, Strength, Tier,
 };
 use bartizan_store::Event;
 use carried::Carried;
@@ -347,15 +347,17 @@ fn outcome(exit: Option<&Exit>, changes: Option<&Result<Applied, String>>, spilt
         None => json!(null),
     };
     let Some(exit) = exit else { return Outcome::failed("wait-failed", json!({ "files": files })) };
-    let details = json!({
+    let mut details = json!({
         "exit": exit.code(),
         "reason": format!("{:?}", exit.reason),
-        "peak_memory_bytes": exit.peak.memory_bytes,
-        "peak_pids": exit.peak.pids,
-        "refused_forks": exit.peak.refused_forks,
-        "cpu_ms": exit.peak.cpu.map(|cpu| u64::try_from(cpu.as_millis()).unwrap_or(u64::MAX)),
         "files": files,
     });
+    if let (Value::Object(details), Value::Object(peak)) = (&mut details, peak(&exit.peak)) {
+        details.extend(peak);
+    }
+    if let (Value::Object(details), false) = (&mut details, exit.set_aside.is_empty()) {
+        details.insert("set_aside".to_owned(), planted(&exit.set_aside));
+    }
     match exit.reason {
         _ if spilt => Outcome::stopped("output-limit", details),
         Reason::Exited(0) => Outcome::succeeded(details),
@@ -366,6 +368,28 @@ fn outcome(exit: Option<&Exit>, changes: Option<&Result<Applied, String>>, spilt
         Reason::WallClock => Outcome::stopped("wall-clock", details),
         _ => Outcome::failed("exit", details),
     }
+}
+
+/// What a box used at most, for the log and the summary.
+pub(crate) fn peak(peak: &Peak) -> Value {
+    json!({
+        "peak_memory_bytes": peak.memory_bytes,
+        "peak_pids": peak.pids,
+        "refused_forks": peak.refused_forks,
+        "cpu_ms": peak.cpu.map(|cpu| u64::try_from(cpu.as_millis()).unwrap_or(u64::MAX)),
+    })
+}
+
+/// What was planted in a directly used workspace, and where it is now.
+pub(crate) fn planted(set_aside: &[SetAside]) -> Value {
+    let one = |one: &SetAside| {
+        let now = one.now.as_ref();
+        json!({
+            "path": one.name.to_string_lossy(), "now": now.ok().map(|now| now.to_string_lossy()),
+            "error": now.err(),
+        })
+    };
+    set_aside.iter().map(one).collect()
 }
 
 /// The signals that a supervisor heeds.

@@ -14,6 +14,7 @@ mod changes;
 mod claude_code;
 mod console;
 mod database;
+mod direct;
 mod endings;
 mod hostile_model;
 mod interactive;

@@ -15,9 +15,10 @@ use crate::linux::cgroup::Groups;
 use crate::linux::landlock::{self, Rule};
 use crate::linux::{limits, seccomp};
 use crate::op::{Op, Resource, Tag};
+use crate::planted::Top;
 use crate::running::{Capture, Life, Running, StdioEnds};
 use crate::spawn::hear;
-use crate::spec::{BoxSpec, Reach, Stdio, Stream};
+use crate::spec::{BoxSpec, Reach, Stdio, Stream, WorkspaceMode};
 use crate::sys::{self, Image, Side};
 use crate::wire::Message;
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags};
@@ -49,7 +50,11 @@ pub(crate) fn start(
     let net = net(spec.network).map_err(supervisor("opening the box's listeners"))?;
     let streams = Streams::make(spec.stdio, facts.private_uid)
         .map_err(supervisor("making the standard streams"))?;
-    let life = launch(spec, facts, &layout, &streams)?;
+    let direct = spec.workspace_mode == WorkspaceMode::Direct;
+    let top = direct.then(|| Top::look(workspace.as_fd())).transpose();
+    let top = top.map_err(supervisor("looking at the workspace"))?;
+    let mut life = launch(spec, facts, &layout, &streams)?;
+    life.guard(top);
     let stdio = streams.into_outer();
     let (life, questions) = listen_to_start(spec, life)?;
     let clerk = Clerk {

@@ -22,6 +22,13 @@ pub(crate) fn obeyed_names() -> impl Iterator<Item = &'static str> {
         .chain(directories)
 }
 
+/// Whether a tool of the host could obey an entry of this name at the top of a workspace, or take it for one that it obeys.
+pub(crate) fn is_obeyed(name: &[u8]) -> bool {
+    let folded = fold(name);
+    obeyed_names().any(|obeyed| folded.eq_ignore_ascii_case(obeyed))
+        || protected(None, &folded, name).is_some()
+}
+
 /// Whether only some entries of a directory of this (folded) name are held.
 pub(super) fn is_shared_folder(folded: &str) -> bool {
     PAIRS.iter().any(|(dir, _, _)| folded == *dir)

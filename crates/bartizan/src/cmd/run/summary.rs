@@ -2,11 +2,11 @@
 
 use crate::app::{Gate, Refused};
 use crate::cli::{RunArgs, exit};
-use crate::doors::run::RunReport;
+use crate::doors::run::{RunReport, peak, planted};
 use crate::report::{Failure, Paint, Problem, Voice, safe};
 use bartizan_gate::seat::Caller;
 use bartizan_sandbox::writeback::{Applied, Kept};
-use bartizan_sandbox::{Exit, Reason};
+use bartizan_sandbox::{Exit, Peak, Reason, SetAside};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
@@ -53,7 +53,12 @@ pub(crate) fn tell(
         voice.say(&told.json().to_string())?;
     } else if !args.no_summary {
         told.print(voice)?;
-    } else if let Some(Ok(applied)) = &report.changes
+    } else {
+        told.set_aside(voice)?;
+    }
+    if args.no_summary
+        && !args.json
+        && let Some(Ok(applied)) = &report.changes
         && !applied.kept().is_empty()
     {
         // Work that did not land must not go unnoticed, however quiet the run was to be.
@@ -99,6 +104,10 @@ impl Told<'_> {
         if let Some(Ok(applied)) = &self.report.changes {
             self.files(voice, applied)?;
         }
+        self.set_aside(voice)?;
+        if let Some(used) = self.report.end.as_ref().ok().and_then(|exit| used(&exit.peak)) {
+            voice.say(&format!("  used    {used}"))?;
+        }
         for item in self.weaker() {
             voice.say(&format!("  limit   {item}"))?;
         }
@@ -140,6 +149,28 @@ impl Told<'_> {
             voice.say(&format!("            hint: bartizan changes show {}", self.session))?;
         }
         Ok(())
+    }
+
+    /// What was planted in a directly used workspace must not go unnoticed either.
+    fn set_aside(&self, voice: &mut Voice) -> Result<(), Failure> {
+        for SetAside { name, now } in self.planted() {
+            let name = safe(&name.to_string_lossy());
+            match now {
+                Ok(now) => voice.say(&format!(
+                    "  planted {name}: this machine's tools obey it, so it is `{}` now; look at it, and rename it to keep it",
+                    now.display()
+                ))?,
+                Err(why) => voice.say(&format!(
+                    "  planted {name}: this machine's tools obey it, and it could not be renamed: {}; look at it before you go on",
+                    safe(why)
+                ))?,
+            }
+        }
+        Ok(())
+    }
+
+    fn planted(&self) -> &[SetAside] {
+        self.report.end.as_ref().map_or(&[], |exit| exit.set_aside.as_slice())
     }
 
     fn tier(&self) -> String {
@@ -210,9 +241,24 @@ impl Told<'_> {
                 "code": refused.code, "sentence": refused.sentence, "hint": refused.hint, "times": refused.times,
             })).collect::<Vec<_>>(),
             "files": files,
+            "peak": self.report.end.as_ref().ok().map(|exit| peak(&exit.peak)),
+            "set_aside": planted(self.planted()),
             "weaker": self.weaker(),
         })
     }
+}
+
+/// What a run used at most, where something measured it.
+fn used(peak: &Peak) -> Option<String> {
+    let parts = [
+        peak.memory_bytes.map(|bytes| format!("{} MiB of memory", bytes.div_ceil(1 << 20))),
+        peak.cpu.map(|cpu| format!("{:.1} s of CPU", cpu.as_secs_f64())),
+        peak.pids.map(|pids| format!("{pids} processes")),
+        peak.refused_forks.filter(|forks| *forks > 0).map(|forks| format!("{forks} forks refused")),
+        peak.oom_kills.filter(|kills| *kills > 0).map(|kills| format!("{kills} out of memory")),
+    ];
+    let parts: Vec<_> = parts.into_iter().flatten().collect();
+    (!parts.is_empty()).then(|| parts.join(", "))
 }
 
 fn more(voice: &mut Voice, count: usize) -> Result<(), Failure> {
