@@ -30,6 +30,16 @@ pub struct Filter {
     pub text: Option<String>,
     /// At this place on the log or after it.
     pub from_seq: Option<u64>,
+    /// Before this place on the log.
+    pub before_seq: Option<u64>,
+    /// Of this agent, by the name that the record gives.
+    pub agent: Option<String>,
+    /// Of this tool.
+    pub tool: Option<String>,
+    /// Of this host, as the record writes it.
+    pub host: Option<String>,
+    /// With this verdict.
+    pub verdict: Option<String>,
 }
 
 /// Where an export begins.
@@ -251,23 +261,33 @@ impl Filter {
     /// The conditions with a placeholder for each value: nothing of the filter's own text becomes SQL.
     fn to_sql(&self) -> (String, Vec<Sql>) {
         let number = |value: u64| Sql::from(i64::try_from(value).unwrap_or(i64::MAX));
+        let text = |value: &Option<String>| value.clone().map(Sql::from);
+        // Names stand on the record in one way only, so most records need no parsing to be passed over.
+        let named = |field: &str| {
+            format!(
+                "instr(record, '\"{field}\":' || json_quote(?#)) > 0 AND json_valid(record)
+                 AND json_extract(record, '$.{field}') = ?#"
+            )
+        };
         let parts = [
-            ("session = ?", self.session.clone().map(Sql::from)),
-            (
-                "json_valid(record) AND json_extract(record, '$.call') = ?",
-                self.call.clone().map(Sql::from),
-            ),
-            ("event = ?", self.event.map(|event| Sql::from(event.as_str().to_owned()))),
-            ("time_ms >= ?", self.since_ms.map(number)),
-            ("instr(lower(record), lower(?)) > 0", self.text.clone().map(Sql::from)),
-            ("seq >= ?", self.from_seq.map(number)),
+            ("session = ?#".to_owned(), text(&self.session)),
+            (named("call"), text(&self.call)),
+            ("event = ?#".to_owned(), self.event.map(|event| Sql::from(event.as_str().to_owned()))),
+            (named("agent"), text(&self.agent)),
+            (named("tool"), text(&self.tool)),
+            (named("host"), text(&self.host)),
+            (named("verdict"), text(&self.verdict)),
+            ("time_ms >= ?#".to_owned(), self.since_ms.map(number)),
+            ("seq >= ?#".to_owned(), self.from_seq.map(number)),
+            ("seq < ?#".to_owned(), self.before_seq.map(number)),
+            ("instr(lower(record), lower(?#)) > 0".to_owned(), text(&self.text)),
         ];
         let (mut sql, mut values) = (String::new(), Vec::new());
         for (condition, value) in parts {
             let Some(value) = value else { continue };
             sql.push_str(if values.is_empty() { " WHERE " } else { " AND " });
-            sql.push_str(condition);
             values.push(value);
+            sql.push_str(&condition.replace('#', &values.len().to_string()));
         }
         (sql, values)
     }
