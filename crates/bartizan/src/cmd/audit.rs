@@ -11,6 +11,7 @@ use crate::cli::{
 };
 use crate::clock::{date, now_ms};
 use crate::config::units;
+use crate::desk::record::{outcome, what};
 use crate::report::{Failure, Paint, Problem, plain, safe};
 use bartizan_scan::display_line;
 use bartizan_store::verify::{self, Completeness, Integrity, Report, Trust, Verdict};
@@ -325,41 +326,4 @@ fn print(desk: &mut Desk<'_>, record: &Record, json: bool) -> io::Result<()> {
     );
     let word = desk.voice.paint(paint, &display_line(&word, 60));
     writeln!(desk.voice.out(), "{}", format!("{line}  {word}").trim_end())
-}
-
-/// Who wanted what.
-fn what(value: &Value) -> String {
-    let text = |key: &str| value.get(key).and_then(Value::as_str).filter(|text| !text.is_empty());
-    let target = text("target").or_else(|| text("host")).map(str::to_owned);
-    let target = target.or_else(|| value.get("arguments").map(Value::to_string));
-    let parts =
-        [text("agent"), text("tool"), target.as_deref(), text("question"), text("approver")];
-    let told = parts.into_iter().flatten().collect::<Vec<_>>().join(" ");
-    // An outcome says only which call it is of.
-    if told.is_empty() {
-        text("call").map(|call| format!("call {call}")).unwrap_or_default()
-    } else {
-        told
-    }
-}
-
-/// How it ended, in a word or two.
-fn outcome(value: &Value) -> (String, Paint) {
-    let text = |key: &str| value.get(key).and_then(Value::as_str).unwrap_or_default();
-    let verdict = [text("verdict"), text("act"), text("ended")]
-        .into_iter()
-        .find(|word| !word.is_empty())
-        .unwrap_or_default();
-    let paint = match verdict {
-        "allow" | "approved" | "approve" | "use" | "succeeded" => Paint::Green,
-        "ask" => Paint::Yellow,
-        "deny" | "failed" | "stopped" | "abandoned" => Paint::Red,
-        _ => Paint::Dim,
-    };
-    let code = match value.get("code") {
-        Some(Value::String(code)) => code.clone(),
-        Some(Value::Number(code)) => code.to_string(),
-        _ => String::new(),
-    };
-    (format!("{verdict} {code}").trim().to_owned(), paint)
 }
