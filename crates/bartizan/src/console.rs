@@ -6,11 +6,17 @@
 
 mod door;
 mod html;
+mod inbox;
+mod log;
 mod page;
 mod peer;
+mod question;
 mod request;
+mod run;
 mod runs;
 
+use crate::config::{self, Places, Purpose};
+use crate::desk::answering;
 use crate::report::Failure;
 use bartizan_egress::{Asked, Inbound, Page};
 use bartizan_store::Store;
@@ -19,6 +25,7 @@ use html::Html;
 use page::{Frame, failed, notice, page, see};
 use request::Request;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::net::TcpStream;
 
@@ -29,6 +36,9 @@ pub(crate) struct Console {
     store: Store,
     /// Whom the kernel says this process is run by.
     user: String,
+    places: Places,
+    /// Where it was started.
+    folder: PathBuf,
 }
 
 /// A request of somebody who is in.
@@ -40,8 +50,21 @@ struct Visit<'a> {
 }
 
 impl Console {
-    pub(crate) fn new(address: SocketAddr, store: Store, user: String) -> Arc<Self> {
-        Arc::new(Self { door: Door::new(address), store, user })
+    /// A console at this address, started in this folder.
+    pub(crate) fn new(
+        address: SocketAddr,
+        store: Store,
+        (places, folder): (Places, PathBuf),
+    ) -> Arc<Self> {
+        let user = answering::local_user();
+        Arc::new(Self { door: Door::new(address), store, user, places, folder })
+    }
+
+    /// The name under which an answer is taken down, if the configuration lets them answer, as it stands now.
+    fn approver(&self) -> Result<String, Failure> {
+        // A project has no say in who answers, so its state does not matter here.
+        let config = config::load_own(&self.places, &self.folder, Purpose::Look)?;
+        answering::approver(&config)
     }
 
     /// An address that lets one browser in, once.
@@ -107,7 +130,13 @@ impl Visit<'_> {
     fn routed(&self) -> Result<Page, Failure> {
         let path: Vec<&str> = self.request.path.iter().map(String::as_str).collect();
         match (self.request.post, path.as_slice()) {
-            (false, []) => runs::list(self),
+            (false, []) => inbox::list(self),
+            (false, ["questions", id]) => question::show(self, id),
+            (true, ["questions", id]) => question::answer(self, id),
+            (false, ["runs"]) => runs::list(self),
+            (false, ["runs", id]) => run::show(self, id),
+            (false, ["log"]) => log::search(self),
+            (false, ["log", seq]) => log::show(self, seq),
             (true, ["leave"]) => {
                 self.console.door.leave(self.request);
                 Ok(see("/"))
@@ -120,7 +149,9 @@ impl Visit<'_> {
         (&self.console.user, self.form)
     }
 
-    fn page(&self, title: &str, room: page::Room, live: bool, body: &Html) -> Page {
+    /// A page is asked for again only when the person has said so: who reads it slowly must not lose their place.
+    fn page(&self, title: &str, room: page::Room, body: &Html) -> Page {
+        let live = self.request.asked("live").is_some();
         page(200, &Frame { title, room: Some(room), live, visitor: Some(self.visitor()) }, body)
     }
 }

@@ -29,20 +29,14 @@ pub(super) fn run(args: &ConsoleArgs, desk: &mut Desk<'_>) -> Result<u8, Failure
         let hint = "start it in a terminal, with its output going there";
         return Err(Failure::new(exit::UNAVAILABLE, problem.hint(hint)));
     }
-    let user = local_user();
     let store = Store::open(&desk.places.state)?;
     let runtime = runtime()?;
-    runtime.block_on(open(args, store, user, desk))?;
+    runtime.block_on(open(args, store, desk))?;
     runtime.shutdown_timeout(Duration::from_secs(1));
     Ok(exit::DONE)
 }
 
-async fn open(
-    args: &ConsoleArgs,
-    store: Store,
-    user: String,
-    desk: &mut Desk<'_>,
-) -> Result<(), Failure> {
+async fn open(args: &ConsoleArgs, store: Store, desk: &mut Desk<'_>) -> Result<(), Failure> {
     let listener = TcpListener::bind(args.listen).await.map_err(|error| {
         let problem = Problem::new(format!("cannot listen at {}: {error}", args.listen));
         Failure::new(exit::UNAVAILABLE, problem)
@@ -51,10 +45,10 @@ async fn open(
     let began = Entry::new(Event::ConfigChange)
         .with("act", "console")
         .with("listen", address.to_string())
-        .with("by", user.as_str());
+        .with("by", local_user());
     let recorded = store.append(began, Durability::Durable);
     let _receipt = recorded.map_err(|error| Failure::from(StoreError::from(error)))?;
-    let console = Console::new(address, store, user);
+    let console = Console::new(address, store, (desk.places.clone(), super::here()?));
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut keys = io::stdin().is_terminal().then(|| BufReader::new(tokio::io::stdin()).lines());

@@ -36,6 +36,17 @@ impl Html {
         self
     }
 
+    /// Text with lines and tabs of its own, all else made visible as [`Html::text`] does it.
+    pub(super) fn lines(&mut self, text: &str) -> &mut Self {
+        for (number, line) in text.split('\n').enumerate() {
+            self.raw(if number == 0 { "" } else { "\n" });
+            for (number, part) in line.split('\t').enumerate() {
+                self.raw(if number == 0 { "" } else { "\t" }).text(part);
+            }
+        }
+        self
+    }
+
     /// A number.
     pub(super) fn number(&mut self, number: impl Number) -> &mut Self {
         self.0.push_str(&number.to_string());
@@ -95,10 +106,15 @@ mod tests {
     fn foreign_text_never_becomes_markup() {
         for text in ["<script>", "\"><img src=x>", "' onload='x", "<!--", "]]>", "\u{202e}<b>\u{0}"]
         {
-            let html = written(Html::text, text);
-            assert!(!html.contains(['<', '>', '"', '\'', '\u{202e}', '\u{0}']), "{html:?}");
+            for write in [Html::text as Writer, Html::lines] {
+                let html = written(write, text);
+                assert!(!html.contains(['<', '>', '"', '\'', '\u{202e}', '\u{0}']), "{html:?}");
+            }
         }
         assert_eq!(written(Html::text, "&#60;b>"), "&amp;#60;b&gt;");
+        let lines = written(Html::lines, "a\tb\n\u{1b}[2Jc\n");
+        assert!(lines.starts_with("a\tb\n") && lines.ends_with("c\n"), "{lines:?}");
+        assert!(!lines.contains('\u{1b}'), "{lines:?}");
     }
 
     #[test]

@@ -8,15 +8,19 @@ use bartizan_egress::Page;
 /// The rooms of the console, in the order of the menu.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Room {
+    Inbox,
     Runs,
+    Log,
 }
 
 impl Room {
-    const ALL: [Self; 1] = [Self::Runs];
+    const ALL: [Self; 3] = [Self::Inbox, Self::Runs, Self::Log];
 
     const fn link(self) -> (&'static str, &'static str) {
         match self {
-            Self::Runs => ("/", "Runs"),
+            Self::Inbox => ("/", "Inbox"),
+            Self::Runs => ("/runs", "Runs"),
+            Self::Log => ("/log", "Log"),
         }
     }
 }
@@ -26,7 +30,7 @@ impl Room {
 pub(super) struct Frame<'a> {
     pub(super) title: &'a str,
     pub(super) room: Option<Room>,
-    /// Whether the page is asked for again every few seconds.
+    /// Whether the browser asks for the page again every few seconds.
     pub(super) live: bool,
     /// Who looks, and what their forms carry; nobody on the pages before the door.
     pub(super) visitor: Option<(&'a str, &'a str)>,
@@ -70,6 +74,18 @@ fn top(html: &mut Html, frame: &Frame<'_>) {
 /// What every form of ours carries.
 pub(super) fn carried(html: &mut Html, form: &str) {
     html.raw("<input type=\"hidden\" name=\"form\" value=\"").text(form).raw("\">");
+}
+
+/// The ways to the pages before and after: where this one begins, how long it is, and how much there is.
+pub(super) fn pages(body: &mut Html, link: &'static str, (from, size, all): (usize, usize, usize)) {
+    body.raw("<p class=\"pages\">");
+    if from > 0 {
+        body.raw("<a href=\"").raw(link).number(from.saturating_sub(size)).raw("\">Before</a>");
+    }
+    if from.saturating_add(size) < all {
+        body.raw("<a href=\"").raw(link).number(from + size).raw("\">After</a>");
+    }
+    body.raw("</p>");
 }
 
 /// A page that says one thing and has no more.

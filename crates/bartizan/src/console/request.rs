@@ -46,6 +46,11 @@ impl Request {
         find(&self.query, name)
     }
 
+    /// A number of the query; none, or one that is none, is 0.
+    pub(super) fn number(&self, name: &str) -> usize {
+        self.asked(name).and_then(|text| text.parse().ok()).unwrap_or(0)
+    }
+
     /// A value of the form; empty counts as none.
     pub(super) fn given(&self, name: &str) -> Option<&str> {
         find(&self.form, name)

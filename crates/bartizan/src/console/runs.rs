@@ -2,7 +2,7 @@
 
 use super::Visit;
 use super::html::Html;
-use super::page::Room;
+use super::page::{Room, pages};
 use crate::clock::{age, distance, now_ms};
 use crate::report::Failure;
 use bartizan_egress::Page;
@@ -11,13 +11,18 @@ use serde_json::Value;
 
 /// All of them, the newest first.
 pub(super) fn list(visit: &Visit<'_>) -> Result<Page, Failure> {
-    let from = visit.request.asked("from").and_then(|from| from.parse().ok()).unwrap_or(0);
+    let from = visit.request.number("from");
     let sessions = visit.console.store.sessions(SessionFilter::All)?;
     let mut body = Html::default();
-    body.raw("<h1>Runs</h1><p class=\"lead\">What agents did here, newest first.</p>");
+    body.raw("<h1>Runs</h1><p class=\"lead\">What agents did here, newest first. ");
+    body.raw(if visit.request.asked("live").is_some() {
+        "<a href=\"/runs\">Stop following</a></p>"
+    } else {
+        "<a href=\"/runs?live=1\">Follow</a></p>"
+    });
     if sessions.is_empty() {
         body.raw("<div class=\"panel empty\">Nothing has run yet: <code>bartizan run -- CMD</code></div>");
-        return Ok(visit.page("Runs", Room::Runs, true, &body));
+        return Ok(visit.page("Runs", Room::Runs, &body));
     }
     body.raw("<div class=\"panel scroll\"><table class=\"cards\"><thead><tr><th>Run</th><th>State</th>")
         .raw("<th>Agent</th><th>Command</th><th>Began</th><th>Took</th><th>Calls</th></tr></thead><tbody>");
@@ -25,8 +30,8 @@ pub(super) fn list(visit: &Visit<'_>) -> Result<Page, Failure> {
         row(&mut body, session);
     }
     body.raw("</tbody></table></div>");
-    pages(&mut body, from, sessions.len());
-    Ok(visit.page("Runs", Room::Runs, from == 0, &body))
+    pages(&mut body, "/runs?from=", (from, PAGE, sessions.len()));
+    Ok(visit.page("Runs", Room::Runs, &body))
 }
 
 fn row(body: &mut Html, session: &Session) {
@@ -78,18 +83,6 @@ fn counts(body: &mut Html, session: &Session) {
     if denied > 0 {
         body.raw(" <span class=\"tag no\">").number(denied).raw(" denied</span>");
     }
-}
-
-/// The ways to the pages before and after.
-fn pages(body: &mut Html, from: usize, all: usize) {
-    body.raw("<p class=\"pages\">");
-    if from > 0 {
-        body.raw("<a href=\"/?from=").number(from.saturating_sub(PAGE)).raw("\">Newer</a>");
-    }
-    if from + PAGE < all {
-        body.raw("<a href=\"/?from=").number(from + PAGE).raw("\">Older</a>");
-    }
-    body.raw("</p>");
 }
 
 const PAGE: usize = 50;

@@ -1,5 +1,6 @@
 //! Does the console let in the person at its terminal, and nobody else: no agent, no other user, no other page?
 
+mod answers;
 mod browser;
 
 use crate::support::project::Project;
@@ -24,7 +25,7 @@ fn the_terminals_link_lets_one_browser_in_once() {
     console.browser.cookie = got.cookie().unwrap();
     assert_eq!(stranger.get(&entry).status, 404, "a link is used up");
     let home = console.browser.get("/");
-    assert!(home.status == 200 && home.body.contains("<h1>Runs</h1>"), "{home:?}");
+    assert!(home.status == 200 && home.body.contains("<h1>Inbox</h1>"), "{home:?}");
     for held in ["default-src 'none'", "frame-ancestors 'none'", "nosniff", "no-store"] {
         assert!(home.head.contains(held), "{held}: {}", home.head);
     }
@@ -177,7 +178,7 @@ fn no_other_user_of_the_machine_comes_in_with_a_stolen_cookie() {
         let done = program.arg(format!("http://{address}/")).output().unwrap();
         String::from_utf8_lossy(&done.stdout).into_owned()
     };
-    assert!(ask(&[]).contains("<h1>Runs</h1>"), "the same user does");
+    assert!(ask(&[]).contains("<h1>Inbox</h1>"), "the same user does");
     if rustix::process::getuid().is_root() {
         let told = ask(&["--reuid=65534", "--regid=65534", "--clear-groups"]);
         assert_eq!(told, "");

@@ -1,0 +1,100 @@
+// What does a person see and do in the console? Driven in a real Chromium; see scripts/try-console.
+const { chromium } = require('playwright-core');
+const axe = require('fs').readFileSync(require.resolve('axe-core/axe.min.js'), 'utf8');
+const { execFileSync } = require('child_process');
+const http = require('http');
+
+const [link, shots] = process.argv.slice(2);
+const origin = new URL(link).origin;
+const views = {
+  light: { colorScheme: 'light', viewport: { width: 1280, height: 860 } },
+  dark: { colorScheme: 'dark', viewport: { width: 1280, height: 860 } },
+  phone: { colorScheme: 'light', viewport: { width: 390, height: 844 } },
+};
+
+function check(holds, what) {
+  console.log(`${holds ? 'ok  ' : 'FAIL'} ${what}`);
+  if (!holds) process.exitCode = 1;
+}
+
+function questions() {
+  return JSON.parse(execFileSync(process.env.BARTIZAN, ['approvals', 'list', '--all', '--json']));
+}
+
+async function look(page, places) {
+  for (const [view, { colorScheme, viewport }] of Object.entries(views)) {
+    await page.emulateMedia({ colorScheme });
+    await page.setViewportSize(viewport);
+    for (const [name, place] of Object.entries(places)) {
+      await page.goto(origin + place);
+      await page.screenshot({ path: `${shots}/${name}-${view}.png`, fullPage: true });
+      await page.evaluate(axe);
+      const found = await page.evaluate(() => window.axe.run(document));
+      const told = found.violations.map((v) => `${v.id}: ${v.nodes.map((n) => n.html).slice(0, 2).join(' | ')}`);
+      check(told.length === 0, `${name} ${view}: axe-core ${told.join('; ')}`);
+      const wide = await page.evaluate(() => document.documentElement.scrollWidth > window.innerWidth);
+      check(!wide, `${name} ${view}: nothing runs off the side`);
+    }
+  }
+}
+
+// A page of somebody else's on another port of the same host, which the browser sends our cookie along to.
+async function forged(context, action, fields) {
+  const inputs = Object.entries(fields).map(([n, v]) => `<input name="${n}" value="${v}">`).join('');
+  const server = http.createServer((_, response) => {
+    response.setHeader('content-type', 'text/html');
+    response.end(`<form method="post" action="${action}">${inputs}</form><script>document.forms[0].submit()</script>`);
+  });
+  await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const page = await context.newPage();
+  const answer = page.waitForResponse((response) => response.url() === action);
+  await page.goto(`http://127.0.0.1:${server.address().port}/`);
+  const status = (await answer).status();
+  await page.close();
+  server.close();
+  return status;
+}
+
+async function main() {
+  const browser = await chromium.launch({ executablePath: '/usr/bin/chromium', args: ['--no-sandbox'] });
+  const context = await browser.newContext();
+  const page = await context.newPage();
+  const complaints = [];
+  page.on('console', (message) => message.type() === 'error' && complaints.push(message.text()));
+  await page.goto(link);
+  await page.waitForURL(`${origin}/`);
+  check((await page.textContent('h1')) === 'Inbox', 'the link leads in');
+  const waiting = questions().filter((one) => one.state === 'pending');
+  check(waiting.length >= 2, `${waiting.length} questions wait`);
+  const [first, second] = waiting;
+  const at = (one) => `/questions/${one.id}`;
+  await look(page, {
+    inbox: '/', question: at(first), runs: '/runs', run: `/runs/${first.session}`, log: '/log', record: '/log/3', nothing: '/none',
+  });
+  check(complaints.filter((text) => !text.includes('404')).length === 0, `the browser complains of nothing: ${complaints}`);
+  const other = await (await browser.newContext()).newPage();
+  await other.goto(link);
+  check((await other.textContent('h1')) !== 'Inbox', 'the link leads in once');
+  const status = await forged(context, origin + at(second), {
+    say: 'approve', life: 'once', digest: second.digest, policy: second.policy, form: '0',
+  });
+  check(status === 403, `a page on another port is turned away: ${status}`);
+  check(questions().find((one) => one.id === second.id).state === 'pending', 'and has answered nothing');
+  // With keys alone.
+  await page.goto(origin + at(first));
+  await page.keyboard.press('Tab');
+  check((await page.evaluate(() => document.activeElement.textContent)).startsWith('Skip'), 'the first key skips the menu');
+  await page.focus('form:has(input[value=approve]) textarea');
+  await page.keyboard.type('looked at');
+  await page.keyboard.press('Tab');
+  await Promise.all([page.waitForNavigation(), page.keyboard.press('Enter')]);
+  check(questions().find((one) => one.id === first.id).state === 'approved', 'a question is approved by keys');
+  await page.goto(origin + at(second));
+  await page.fill('form:has(input[value=deny]) textarea', 'not this host');
+  await Promise.all([page.waitForNavigation(), page.click('button.no')]);
+  const denied = questions().find((one) => one.id === second.id);
+  check(denied.state === 'denied' && denied.answers[0].reason === 'not this host', 'and one denied by a click');
+  await browser.close();
+}
+
+main().catch((error) => { console.error(error); process.exit(1); });
