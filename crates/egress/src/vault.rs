@@ -144,6 +144,8 @@ struct Inner {
     server: Option<Session>,
     book: Option<Arc<dyn LeaseBook>>,
     roles: Mutex<HashMap<SecretName, (RoleMint, Lease)>>,
+    /// Tokens that can be ended before their time.
+    tokens: Mutex<Vec<Lease>>,
     resolver: Resolver,
     client: Client,
     shelf: Shelf,
@@ -235,6 +237,7 @@ impl Vault {
             server: None,
             book: None,
             roles: Mutex::default(),
+            tokens: Mutex::default(),
             resolver: Resolver::system(),
             client: Client::new(Resolver::system()),
             shelf: Shelf::default(),

@@ -11,11 +11,12 @@ use std::sync::{Mutex, PoisonError};
 pub struct Lease {
     /// Our own id, never used before.
     pub id: String,
-    /// Which back end can take it back: `vault` or `postgres`.
+    /// Which back end can take it back: `vault`, `postgres` or `github`.
     pub back_end: String,
     /// What it is for: a path of Vault, or the name of a secret.
     pub subject: String,
-    /// What the back end calls it; `None` from the moment it is asked for until it has answered. Not a secret.
+    /// What the back end calls it; `None` from the moment it is asked for until it has answered. Not a secret: a token
+    /// that only itself takes back is sealed.
     pub handle: Option<String>,
 }
 

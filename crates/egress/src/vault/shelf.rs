@@ -67,17 +67,6 @@ impl Shelf {
         self.slots.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
     }
 
-    /// What is kept under `key` and still good.
-    pub(super) async fn kept(&self, key: &str) -> Option<Arc<Material>> {
-        let slot = {
-            let slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
-            slots.get(key).map(Arc::clone)?
-        };
-        let slot = slot.lock().await;
-        let (kept, until) = slot.kept.as_ref()?;
-        (Instant::now() < *until).then(|| Arc::clone(kept))
-    }
-
     /// Forgets everything.
     pub(super) fn clear(&self) {
         self.slots.lock().unwrap_or_else(PoisonError::into_inner).clear();

@@ -2,6 +2,7 @@
 
 use super::fault::{Fault, FaultKind};
 use super::lease::Lease;
+use super::token::github;
 use super::{Origin, Vault, in_time};
 use bartizan_gate::name::SecretName;
 
@@ -57,6 +58,7 @@ impl Vault {
             ("vault", Some(handle)) => self.session()?.revoke(handle, self).await,
             // It was asked for, and the answer is lost with its name: it ends by itself.
             ("vault", None) => Ok(()),
+            (github::BACK_END, _) => self.take_token_back(lease).await,
             ("postgres", Some(role)) => {
                 let name = SecretName::parse(&lease.subject).map_err(|_| lost())?;
                 let declared = self.0.secrets.get(&name).ok_or_else(lost)?;

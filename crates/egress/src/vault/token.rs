@@ -3,24 +3,25 @@
 //! The lasting credential is used here alone. What is minted lives for minutes to an hour, is kept no longer than
 //! that, and opens what its scope says.
 
+pub(super) mod github;
+mod sealed;
+
 use super::fault::{Fault, FaultKind};
 use super::http::{Answer, Call, Json};
 use super::material::{self, Material};
 use super::reference::SecretRef;
-use super::{Declared, Origin, Vault, at_fault, bounded, form, in_time};
+use super::{Declared, Vault, at_fault, bounded, form};
 use crate::model::Upstream;
 use crate::secret::{SecretError, SecretValue};
 use bartizan_gate::name::SecretName;
 use base64::Engine as _;
-use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use base64::engine::general_purpose::STANDARD;
 use hyper::Method;
-use ring::rand::SystemRandom;
-use ring::signature::{RSA_PKCS1_SHA256, RsaKeyPair};
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 use zeroize::Zeroizing;
 
 /// A token that is minted when it is needed.
@@ -98,7 +99,7 @@ impl Vault {
         declared: &Declared,
     ) -> Result<Arc<SecretValue>, SecretError> {
         let minted =
-            Box::pin(async { self.mint(mint).await.map_err(|fault| at_fault(name, fault)) });
+            Box::pin(async { self.mint(name, mint).await.map_err(|fault| at_fault(name, fault)) });
         let usual = declared.lifetime.unwrap_or(UNSAID);
         let key = key(name);
         let asked = self.0.shelf.get(&key, usual, minted);
@@ -106,22 +107,15 @@ impl Vault {
         material.field(material::VALUE).map_err(|fault| at_fault(name, fault))
     }
 
-    /// Ends what can be ended of the tokens that are still good.
-    pub(super) async fn end_tokens(&self) -> Vec<Fault> {
-        let mut faults = Vec::new();
-        for (name, declared) in &self.0.secrets {
-            let Origin::Token(mint) = &declared.from else { continue };
-            let Some(kept) = self.0.shelf.kept(&key(name)).await else { continue };
-            let Ok(token) = kept.field(material::VALUE) else { continue };
-            faults.extend(in_time(Box::pin(self.end_token(mint, &token))).await.err());
-        }
-        faults
-    }
-
-    async fn mint(&self, mint: &TokenMint) -> Result<Material, Fault> {
+    async fn mint(&self, name: &SecretName, mint: &TokenMint) -> Result<Material, Fault> {
         match mint {
             TokenMint::Client(client) => self.client_token(client).await,
-            TokenMint::GithubApp(app) => self.installation_token(app).await,
+            TokenMint::GithubApp(app) => {
+                // In a task of its own: who no longer waits must not leave a token half written down.
+                let (vault, name, app) = (self.clone(), name.clone(), app.clone());
+                let minted = tokio::spawn(async move { vault.installation(&name, &app).await });
+                minted.await.unwrap_or_else(|_| Err(Fault::new(FaultKind::Down, "minting failed")))
+            }
         }
     }
 
@@ -161,47 +155,6 @@ impl Vault {
         let lives = answer.0.get("expires_in").and_then(seconds).map(Duration::from_secs);
         Ok(token(answer.text("/access_token"))?.living(early(lives.unwrap_or(UNSAID))))
     }
-
-    async fn installation_token(&self, app: &GithubApp) -> Result<Material, Fault> {
-        let key = self.inner(&app.key).await?;
-        let proof = key.danger_expose(|pem| app_proof(&app.app, pem, now()))?;
-        let mut wanted = json!({});
-        if let Value::Object(wanted) = &mut wanted {
-            if !app.repositories.is_empty() {
-                wanted.insert("repositories".to_owned(), json!(app.repositories));
-            }
-            if !app.permissions.is_empty() {
-                wanted.insert("permissions".to_owned(), json!(app.permissions));
-            }
-        }
-        let bearer = Zeroizing::new(format!("Bearer {}", *proof));
-        let path = format!("/app/installations/{}/access_tokens", app.installation);
-        let call = Call::new(Method::POST, path)
-            .header("authorization", bearer.as_bytes())?
-            .header("accept", b"application/vnd.github+json")?
-            .header("user-agent", b"bartizan")?
-            .header("x-github-api-version", b"2022-11-28")?
-            .body(wanted.to_string().into_bytes());
-        let answer = self.0.client.send(&app.api, call).await?;
-        let answer = accepted(&answer, &app.api)?;
-        Ok(token(answer.text("/token"))?.living(early(INSTALLATION_LIVES)))
-    }
-
-    /// Ends an installation token before its time. Tokens of OAuth clients end by themselves.
-    async fn end_token(&self, mint: &TokenMint, token: &SecretValue) -> Result<(), Fault> {
-        let TokenMint::GithubApp(app) = mint else { return Ok(()) };
-        let bearer = token.danger_expose(|token| Zeroizing::new([b"Bearer ", token].concat()));
-        let call = Call::new(Method::DELETE, "/installation/token")
-            .header("authorization", &bearer)?
-            .header("user-agent", b"bartizan")?;
-        let answer = self.0.client.send(&app.api, call).await?;
-        // 401: it has ended already.
-        if matches!(answer.status, 204 | 401) {
-            return Ok(());
-        }
-        Err(Fault::new(FaultKind::Down, "an installation token could not be taken back")
-            .remedy("it ends by itself within the hour"))
-    }
 }
 
 fn accepted(answer: &Answer, base: &Upstream) -> Result<Json, Fault> {
@@ -236,50 +189,11 @@ fn early(lives: Duration) -> Duration {
     lives.saturating_sub((lives / 10).max(MARGIN)).min(KEPT_MAX)
 }
 
-/// The JSON Web Token by which an app says who it is (RFC 7519, RS256).
-fn app_proof(app: &str, pem: &[u8], now: u64) -> Result<Zeroizing<String>, Fault> {
-    let key = rsa_key(pem)?;
-    // A minute back, for clocks that differ; ten minutes ahead is the most that is taken.
-    let claims = json!({ "iat": now.saturating_sub(60), "exp": now + 540, "iss": app }).to_string();
-    let encode = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
-    let signed =
-        format!("{}.{}", encode(br#"{"alg":"RS256","typ":"JWT"}"#), encode(claims.as_bytes()));
-    let mut signature = vec![0; key.public().modulus_len()];
-    key.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), signed.as_bytes(), &mut signature)
-        .map_err(|_| Fault::new(FaultKind::Malformed, "the app's key does not sign"))?;
-    Ok(Zeroizing::new(format!("{signed}.{}", encode(&signature))))
-}
-
-fn rsa_key(pem: &[u8]) -> Result<RsaKeyPair, Fault> {
-    let bad = || {
-        Fault::new(FaultKind::Malformed, "the app's key is no RSA key in PEM")
-            .remedy("store the file that GitHub gave, whole")
-    };
-    let text = std::str::from_utf8(pem).map_err(|_| bad())?;
-    let mut lines = text.lines().map(str::trim).skip_while(|line| !line.starts_with("-----BEGIN "));
-    let kind = lines.next().ok_or_else(bad)?;
-    let body: Zeroizing<String> =
-        Zeroizing::new(lines.take_while(|line| !line.starts_with("-----")).collect());
-    let der = Zeroizing::new(STANDARD.decode(body.as_bytes()).map_err(|_| bad())?);
-    match kind {
-        "-----BEGIN RSA PRIVATE KEY-----" => RsaKeyPair::from_der(&der),
-        "-----BEGIN PRIVATE KEY-----" => RsaKeyPair::from_pkcs8(&der),
-        _ => return Err(bad()),
-    }
-    .map_err(|_| bad())
-}
-
-fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
-}
-
 /// Under which a token stands on the shelf.
 pub(super) fn key(name: &SecretName) -> String {
     format!("token of {name}")
 }
 
-/// How long GitHub lets an installation token live.
-const INSTALLATION_LIVES: Duration = Duration::from_hours(1);
 /// How long a token is taken to live whose server does not say.
 const UNSAID: Duration = Duration::from_mins(5);
 const MARGIN: Duration = Duration::from_secs(10);

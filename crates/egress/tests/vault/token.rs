@@ -2,12 +2,13 @@
 
 use crate::fake::{Asked, Fake, Reply};
 use bartizan_egress::vault::{
-    ClientCredentials, ClientProof, Declared, FaultKind, GithubApp, TokenMint,
+    ClientCredentials, ClientProof, Declared, FaultKind, Forgetful, GithubApp, TokenMint,
 };
 use bartizan_egress::{SecretError, SecretRef, Upstream, Vault};
 use bartizan_gate::name::SecretName;
 use serde_json::json;
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 use std::time::Duration;
 
 fn name() -> SecretName {
@@ -189,9 +190,9 @@ async fn a_github_app_signs_for_a_narrow_token_and_ends_it() {
             crate::skipped("the key of a GitHub App: there is no openssl");
             return;
         };
-        let seen = std::sync::Arc::new(std::sync::Mutex::new(String::new()));
+        let seen = Arc::new(std::sync::Mutex::new(String::new()));
         let fake = Fake::start({
-            let seen = std::sync::Arc::clone(&seen);
+            let seen = Arc::clone(&seen);
             move |asked: &Asked| match asked.line.as_str() {
                 "POST /app/installations/77/access_tokens" => {
                     *seen.lock().unwrap() = asked.whole_head.clone();
@@ -218,6 +219,59 @@ async fn a_github_app_signs_for_a_narrow_token_and_ends_it() {
         assert_eq!(last.line, "DELETE /installation/token");
         assert!(last.whole_head.contains("Bearer ghs_minted"));
     }
+}
+
+#[tokio::test]
+async fn a_token_of_a_run_that_was_killed_is_ended_by_the_next() {
+    let Some((key, _dir)) = rsa_key(false) else {
+        crate::skipped("the key of a GitHub App: there is no openssl");
+        return;
+    };
+    let fake = Fake::start(|asked: &Asked| match asked.line.as_str() {
+        "DELETE /installation/token" => Reply::Json(204, String::new()),
+        _ => Reply::Json(201, json!({ "token": "ghs_minted" }).to_string()),
+    })
+    .await;
+    let with = |book: &Arc<Forgetful>, key: &str, mint: TokenMint| {
+        let variables = HashMap::from([("APP_KEY".to_owned(), key.into())]);
+        let builder = Vault::builder().environment(variables).leases(Arc::clone(book) as _);
+        builder.declare(name(), Declared::token(mint)).build()
+    };
+    let book = Arc::new(Forgetful::default());
+    assert_eq!(value(&with(&book, &key, app(&fake))).await, "ghs_minted");
+    // It was killed: nothing was closed, and the book is all that is left.
+    let left = book.leases();
+    assert!(left.len() == 1 && !format!("{left:?}").contains("ghs_minted"), "{left:?}");
+
+    // Without the app's key it is ended by nobody, and ends by itself.
+    let other = Arc::new(Forgetful::with(left.clone()));
+    assert!(with(&other, "another", app(&fake)).recover().await.1.is_empty());
+    assert_eq!(fake.asked().len(), 1);
+    let book = Arc::new(Forgetful::with(left));
+    let (gone, faults) = with(&book, &key, app(&fake)).recover().await;
+    assert_eq!((gone, faults.len(), book.leases().len()), (1, 0, 0));
+    let last = fake.asked().pop().unwrap();
+    assert_eq!(last.line, "DELETE /installation/token");
+    assert!(last.whole_head.contains("Bearer ghs_minted"));
+}
+
+#[tokio::test]
+async fn a_token_that_github_does_not_take_back_stays_in_the_book() {
+    let Some((key, _dir)) = rsa_key(false) else {
+        crate::skipped("the key of a GitHub App: there is no openssl");
+        return;
+    };
+    let fake = Fake::start(|asked: &Asked| match asked.line.as_str() {
+        "DELETE /installation/token" => Reply::HangUp,
+        _ => Reply::Json(201, json!({ "token": "ghs_minted" }).to_string()),
+    })
+    .await;
+    let book = Arc::new(Forgetful::default());
+    let variables = HashMap::from([("APP_KEY".to_owned(), key.into())]);
+    let builder = Vault::builder().environment(variables).leases(Arc::clone(&book) as _);
+    let vault = builder.declare(name(), Declared::token(app(&fake))).build();
+    value(&vault).await;
+    assert_eq!((vault.close().await.len(), book.leases().len()), (1, 1));
 }
 
 #[tokio::test]
