@@ -13,6 +13,7 @@ mod aws;
 mod court;
 mod credentials;
 mod dns;
+mod frames;
 mod front;
 mod model;
 mod real_clients;
