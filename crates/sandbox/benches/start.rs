@@ -1,4 +1,5 @@
-//! How long does `/bin/true` take in the box, against bare, a bare `unshare` of the same namespaces, and bubblewrap?
+//! How long does `/bin/true` take in the box, against bare, a bare `unshare` of the same namespaces,
+//! bubblewrap, and, where they are installed, sandbox-runtime and sandlock?
 //!
 //! All of them take turns in one run, so that whatever else the machine does falls on each alike. Medians of whole
 //! processes, from the decision to start to the end reaped; ours with everything on, planning included. Bubblewrap is
@@ -30,12 +31,15 @@ fn main() {
     let bubblewrap = bubblewrap(&spec, place.path());
     let loose: Vec<String> = BWRAP.iter().map(|&word| word.into()).collect();
     let filter = place.path().join("filter");
+    let (runtime, sandlock) = peers(place.path(), &workspace);
     let mut starters: Vec<(&str, &str, Starter)> = vec![
         ("bare", "no wall", Box::new(|| run(&["/bin/true"]))),
         ("unshare", UNSHARE_WALLS, Box::new(|| run(UNSHARE))),
         ("bartizan", BARTIZAN_WALLS, Box::new(move || boxed(&spec))),
         ("bwrap", BWRAP_WALLS, Box::new(move || filtered(&bubblewrap, &filter))),
         ("bwrap, loose", LOOSE_WALLS, Box::new(move || run(&loose))),
+        ("srt", SRT_WALLS, Box::new(move || run(&runtime))),
+        ("sandlock", SANDLOCK_WALLS, Box::new(move || run(&sandlock))),
     ];
     starters.retain(|(name, _, start)| {
         let works = start();
@@ -53,6 +57,25 @@ fn main() {
         }
     }
     report(&starters, &mut times);
+}
+
+/// The command lines of Anthropic's sandbox-runtime and of sandlock, for where they are installed.
+fn peers(place: &Path, workspace: &Path) -> (Vec<String>, Vec<String>) {
+    let (settings, workspace) = (place.join("srt.json"), workspace.display().to_string());
+    let text = format!(
+        r#"{{"network":{{"allowedDomains":[],"deniedDomains":[]}},"filesystem":{{"denyRead":[],"allowWrite":["{workspace}"],"denyWrite":[]}}}}"#
+    );
+    std::fs::write(&settings, text).unwrap();
+    let settings = settings.display().to_string();
+    let runtime = ["srt", "-s", &settings, "/bin/true"].map(str::to_owned).to_vec();
+    let mut sandlock = ["sandlock", "run", "-w", &workspace, "-m", "512M", "-P", "64"].to_vec();
+    for tree in ["/usr", "/bin", "/lib", "/lib64", "/etc/ld.so.cache"] {
+        if Path::new(tree).exists() {
+            sandlock.extend(["-r", tree]);
+        }
+    }
+    sandlock.extend(["--", "/bin/true"]);
+    (runtime, sandlock.into_iter().map(str::to_owned).collect())
 }
 
 /// Starts `/bin/true` in one way and tells whether it worked.
@@ -244,4 +267,7 @@ const BARTIZAN_WALLS: &str = "seven namespaces, none nestable; new root of allow
     control groups where they can be had, else a memory watchdog";
 const BWRAP_WALLS: &str = "the same namespaces, binds, files, links, sizes, masks and seccomp filter; workspace bound writable (no overlay), \
     no inode caps, no Landlock, loopback only and nothing captured, no keyring, no rlimit, no control group, no watchdog";
+const SRT_WALLS: &str =
+    "Anthropic's sandbox-runtime: the host's files read-only, the workspace writable, no network";
+const SANDLOCK_WALLS: &str = "sandlock: Landlock and filters, the system readable, the workspace writable, memory and processes capped";
 const LOOSE_WALLS: &str = "the same namespaces, the host's whole file system read-only; no filter";
