@@ -108,9 +108,8 @@ pub(crate) enum Command {
     /// Read and verify the audit log
     #[command(subcommand)]
     Audit(AuditCommand),
-    /// See and answer what agents ask for
-    #[command(subcommand)]
-    Approvals(ApprovalsCommand),
+    /// See and answer what agents ask for; without a command, on the whole screen
+    Approvals(ApprovalsArgs),
     /// See and answer in the browser: questions, runs, the log
     Console(ConsoleArgs),
     /// See what a run changed, and land or discard what did not land

@@ -65,7 +65,7 @@ pub(crate) fn dispatch(cli: &Cli, voice: &mut Voice) -> Result<u8, Failure> {
         Command::Init(args) => init::run(args, desk),
         Command::Policy(command) => policy::run(command, desk),
         Command::Audit(command) => audit::run(command, desk),
-        Command::Approvals(command) => approvals::run(command, desk),
+        Command::Approvals(args) => approvals::run(args, desk),
         Command::Console(args) => console::run(args, desk),
         Command::Changes(command) => changes::run(command, desk),
         Command::Keeper(args) => keeper::run(args, desk),

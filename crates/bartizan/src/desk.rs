@@ -5,6 +5,7 @@ pub(crate) mod answering;
 pub(crate) mod chance;
 pub(crate) mod origins;
 pub(crate) mod record;
+pub(crate) mod rows;
 pub(crate) mod telling;
 
 /// Somebody who is asked while a run goes on, at its own terminal.

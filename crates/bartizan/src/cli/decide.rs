@@ -37,6 +37,13 @@ pub(crate) struct EffectsResolveArgs {
     pub(crate) failed: bool,
 }
 
+/// `bartizan approvals`.
+#[derive(Debug, Args)]
+pub(crate) struct ApprovalsArgs {
+    #[command(subcommand)]
+    pub(crate) command: Option<ApprovalsCommand>,
+}
+
 /// `bartizan approvals …`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum ApprovalsCommand {

@@ -1,10 +1,13 @@
 //! What do agents ask for, and what does a person say? The call is shown exactly as it would be made.
 
+mod board;
+mod screen;
 mod watch;
 
 use super::{Desk, here, outside_a_box};
 use crate::cli::{
-    AnswerArgs, ApprovalsCommand, ApprovalsListArgs, ApprovalsShowArgs, Endorse, exit,
+    AnswerArgs, ApprovalsArgs, ApprovalsCommand, ApprovalsListArgs, ApprovalsShowArgs, Endorse,
+    exit,
 };
 use crate::clock::{age, date, left};
 use crate::config::{self, Purpose, units};
@@ -18,8 +21,9 @@ use std::io;
 use std::time::Duration;
 
 /// `bartizan approvals …`.
-pub(super) fn run(command: &ApprovalsCommand, desk: &mut Desk<'_>) -> Result<u8, Failure> {
+pub(super) fn run(args: &ApprovalsArgs, desk: &mut Desk<'_>) -> Result<u8, Failure> {
     outside_a_box("seeing or answering approvals")?;
+    let Some(command) = &args.command else { return screen::run(desk) };
     match command {
         ApprovalsCommand::List(args) => list(args, desk),
         ApprovalsCommand::Show(args) => show(args, desk),

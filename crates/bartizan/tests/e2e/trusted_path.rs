@@ -216,3 +216,27 @@ fn in_a_real_terminal_the_screen_is_as_it_was_after_the_answer() {
     tmux.shows("done");
     assert_eq!(sink.arrived().len(), 1);
 }
+
+#[test]
+fn the_whole_screen_lists_what_waits_and_takes_an_answer() {
+    let (project, sink, [one, _]) = asking();
+    let script =
+        format!("{POST}\npost {one}; echo asked; read -r line; post {one} && echo through");
+    let run = project.bartizan(&["run", "--", "bash", "-c", &script]).typing();
+    run.says("asked");
+    let mut terminal = Terminal::start(project.bartizan(&["approvals"]));
+    terminal.tells("1 wait");
+    terminal.tells("net.connect");
+    // All of it fits on this screen, so it has been read.
+    terminal.types("a");
+    terminal.tells("type yes to approve exactly");
+    terminal.types("yes\r");
+    terminal.tells("approved: the agent may make this call once (as local:");
+    terminal.tells("0 wait");
+    terminal.types("q");
+    terminal.tells("\x1b[?1049l");
+    terminal.ends();
+    let ran = run.types("go\n").finish();
+    assert!(ran.stdout.contains("through"), "{ran:?}");
+    assert_eq!(sink.arrived().len(), 1);
+}

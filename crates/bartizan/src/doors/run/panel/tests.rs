@@ -1,4 +1,5 @@
 use super::*;
+use crate::desk::telling::Part;
 
 fn part(name: &str, lines: &[&str], notes: &[&str]) -> Part {
     let own = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
