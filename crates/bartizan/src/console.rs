@@ -10,6 +10,7 @@ mod inbox;
 mod log;
 mod page;
 mod peer;
+mod plot;
 mod question;
 mod request;
 mod run;

@@ -19,6 +19,7 @@
 //! Time stamps are the host's clock. The records' form is in `docs/audit-record.md`.
 #![forbid(unsafe_code)]
 
+mod activity;
 mod base;
 mod clock;
 mod database;
@@ -45,6 +46,7 @@ mod tokens;
 pub mod verify;
 mod writer;
 
+pub use activity::Activity;
 pub use base::Pruned;
 pub use desk::{
     Answer, Answered, ApprovalKey, Consumed, Desk, Endorsement, Given, NewQuestion, Question,

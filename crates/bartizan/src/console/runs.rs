@@ -3,6 +3,7 @@
 use super::Visit;
 use super::html::Html;
 use super::page::{Room, pages};
+use super::plot;
 use crate::clock::{age, distance, now_ms};
 use crate::report::Failure;
 use bartizan_egress::Page;
@@ -24,6 +25,7 @@ pub(super) fn list(visit: &Visit<'_>) -> Result<Page, Failure> {
         body.raw("<div class=\"panel empty\">Nothing has run yet: <code>bartizan run -- CMD</code></div>");
         return Ok(visit.page("Runs", Room::Runs, &body));
     }
+    plot::day(&mut body, visit.console.store.reader())?;
     body.raw("<div class=\"panel scroll\"><table class=\"cards\"><thead><tr><th>Run</th><th>State</th>")
         .raw("<th>Agent</th><th>Command</th><th>Began</th><th>Took</th><th>Calls</th></tr></thead><tbody>");
     for session in sessions.iter().skip(from).take(PAGE) {

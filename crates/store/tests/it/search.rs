@@ -1,5 +1,5 @@
 //! Is what is searched found, newest first, whole, and from where the last search stopped?
-use bartizan_store::{Durability, Entry, Event, Filter, Ledger as _, Store};
+use bartizan_store::{Activity, Durability, Entry, Event, Filter, Ledger as _, Store};
 use serde_json::json;
 use std::time::Duration;
 
@@ -69,6 +69,33 @@ fn pages_follow_each_other_without_a_gap_or_a_doublet() {
     assert_eq!(places(&store, &part, 2, LONG), [vec![12, 11], vec![10]]);
     // Without any patience it still goes on by steps, and comes to its end.
     assert_eq!(places(&store, &all, 100, Duration::ZERO).concat(), whole);
+}
+
+#[test]
+fn what_was_made_asked_and_denied_is_counted_in_its_stretch_of_time() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(&dir.path().join("state")).unwrap();
+    for (event, verdict) in [
+        (Event::Call, "allow"),
+        (Event::Call, "approved"),
+        (Event::Refusal, "ask"),
+        (Event::Refusal, "deny"),
+        (Event::Pending, ""),
+        (Event::Outcome, "deny"),
+    ] {
+        let entry = Entry::new(event).session("s-1").with("verdict", verdict);
+        let _receipt = store.append(entry, Durability::Durable).unwrap();
+    }
+    let first = store.reader().page(&Filter::default(), 1).unwrap().remove(0);
+    let since = first.value()["time_ms"].as_u64().unwrap();
+    let hour = 3_600_000;
+    let counted = store.reader().activity(since.saturating_sub(hour + hour / 2), hour, 3).unwrap();
+    let whole = Activity { made: 2, asked: 1, denied: 1 };
+    assert_eq!(counted, [Activity::default(), whole, Activity::default()]);
+    assert_eq!(
+        store.reader().activity(since.saturating_add(2 * hour), 0, 1).unwrap(),
+        [Activity::default()]
+    );
 }
 
 const LONG: Duration = Duration::from_hours(1);
