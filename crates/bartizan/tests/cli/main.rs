@@ -5,6 +5,7 @@ mod approvals;
 mod audit;
 #[path = "../e2e/support/schema.rs"]
 mod schema;
+mod services;
 
 use bartizan_store::{
     Answer, Desk, Digest, Durability, Entry, Event, Ledger, NewQuestion, Question, Store, Verdict,
