@@ -3,7 +3,8 @@
 //! The data path is our own: [`wire`] reads one message so that no two parsers could read it differently and keeps
 //! its bytes, so that what policy allows arrives as it was sent. [`method`] is the list of what may be said at all.
 //! [`catalog`] holds back what is not as a person accepted it.
-//! [`conversation`] is what a front (stdio, HTTP) and a door agree on; [`front`] is the one of HTTP. [`signed`] tells whether
+//! [`conversation`] is what a front (stdio, HTTP) and a door agree on; [`front`] is the one of HTTP; [`stateless`] lets clients of
+//! the revision without sessions in. [`signed`] tells whether
 //! an issuer's token is good. [`declare`] holds the tools that exist by configuration alone.
 //!
 //! This crate opens no socket and starts no process: streams are handed to it.
@@ -16,6 +17,7 @@ pub mod events;
 pub mod front;
 pub mod method;
 pub mod signed;
+pub mod stateless;
 pub mod stdio;
 pub mod upstream;
 pub mod way_out;

@@ -250,3 +250,33 @@ fn a_server_sees_its_folder_and_nothing_of_the_persons() {
         assert!(log.contains(tool), "{tool} is not on the log");
     }
 }
+
+#[test]
+fn a_client_without_a_session_is_served_by_a_server_that_has_them() {
+    let meta = json!({
+        "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+        "io.modelcontextprotocol/clientCapabilities": { "elicitation": {} },
+    });
+    let ask = |id: u32, method: &str, mut params: Value| {
+        params["_meta"] = meta.clone();
+        let request = json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params });
+        request.to_string() + "\n"
+    };
+    let said_all = ask(1, "server/discover", json!({}))
+        + &ask(2, "tools/call", json!({ "name": "echo", "arguments": { "text": "mine" } }))
+        + &ask(3, "tools/call", json!({ "name": "ask", "arguments": {} }))
+        + &ask(4, "tools/call", json!({ "name": "die", "arguments": { "more": 1 } }))
+        + &ask(5, "tools/list", json!({}))
+        + &ask(6, "ping", json!({}));
+    let ran = start(&project(), &["--allow", "*"]).types(&said_all).finish();
+    assert_eq!(answer(&ran, &json!(1))["result"]["supportedVersions"][0], "2026-07-28");
+    let echoed = answer(&ran, &json!(2));
+    assert!(said(&echoed).contains("\nmine\n") && said(&echoed).starts_with("<bartizan:content"));
+    assert_eq!(echoed["result"]["resultType"], "complete");
+    // The server's question reaches nobody, and it is told so.
+    assert!(said(&answer(&ran, &json!(3))).contains("cannot be asked"), "{ran:?}");
+    assert!(!ran.stdout.contains("elicitation/create"), "{ran:?}");
+    assert!(said(&answer(&ran, &json!(4))).contains("arguments-invalid"));
+    assert_eq!(answer(&ran, &json!(5))["result"]["cacheScope"], "private");
+    assert_eq!(answer(&ran, &json!(6))["error"]["code"], json!(-32601));
+}

@@ -2,8 +2,8 @@
 //! who acts on the other never see two requests (2026-07-28, "Server Validation").
 
 use crate::conversation::Revision;
+use crate::stateless::unsupported;
 use crate::wire::{INVALID_PARAMS, Message};
-use bartizan_scan::json::quoted;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hyper::header::HeaderMap;
@@ -54,27 +54,9 @@ pub(super) fn check(headers: &HeaderMap, message: &Message) -> Result<(), Mismat
     }
 }
 
-/// The answer to a revision that we do not speak.
-pub(super) fn unsupported(message: &Message, asked: &str) -> Message {
-    let known: Vec<String> =
-        Revision::ALL.iter().rev().map(|known| quoted(known.as_str())).collect();
-    let data = format!(r#"{{"supported":[{}],"requested":{}}}"#, known.join(","), quoted(asked));
-    failure(message, UNSUPPORTED, "Unsupported protocol version", &data)
-}
-
 fn mismatch(message: &Message, name: &str) -> Mismatch {
     let what = format!("Header mismatch: `{name}` does not say what the body says");
     Message::failure(message.id(), HEADER_MISMATCH, &what)
-}
-
-fn failure(message: &Message, code: i64, what: &str, data: &str) -> Message {
-    let id = message.id().map_or_else(|| "null".to_owned(), crate::wire::Id::to_json);
-    let text = format!(
-        r#"{{"jsonrpc":"2.0","id":{id},"error":{{"code":{code},"message":{},"data":{data}}}}}"#,
-        quoted(what)
-    );
-    let read = Message::parse(text.as_bytes(), &crate::wire::Limits::default());
-    read.unwrap_or_else(|_| Message::failure(message.id(), code, what))
 }
 
 /// A value as it was before it was made fit for a header.
@@ -92,7 +74,6 @@ const NAME: &str = "mcp-name";
 /// The same in the body.
 pub(super) const VERSION_FIELD: &str = "io.modelcontextprotocol/protocolVersion";
 const HEADER_MISMATCH: i64 = -32020;
-const UNSUPPORTED: i64 = -32022;
 
 #[cfg(test)]
 mod tests {

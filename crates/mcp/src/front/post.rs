@@ -6,6 +6,7 @@ use super::reply::{self, Reply};
 use super::sessions::{Asking, Entry, Full};
 use super::{Front, OUTBOX, QUIET, SESSION, accepts, mirror};
 use crate::conversation::{Conversation, Host, Revision};
+use crate::stateless::unsupported;
 use crate::wire::{INVALID_REQUEST, Kind, METHOD_NOT_FOUND, Message};
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
@@ -224,7 +225,7 @@ fn no_session(version: Option<&str>, message: &Message) -> Response<Reply> {
     if let Some(version) = version
         && Revision::parse(version).is_none()
     {
-        return reply::json(StatusCode::BAD_REQUEST, &mirror::unsupported(message, version));
+        return reply::json(StatusCode::BAD_REQUEST, &unsupported(message, version));
     }
     let what = "there is no session: begin one with `initialize`, and send its `Mcp-Session-Id`";
     reply::json(StatusCode::BAD_REQUEST, &Message::failure(message.id(), INVALID_REQUEST, what))

@@ -170,9 +170,11 @@ impl Talk {
                 (!listed).then(|| "this token is not good for that tool".to_owned())
             }
             // A token for some tools is one for nothing else.
-            "resources/read" | "resources/subscribe" | "prompts/get" | "completion/complete" => {
-                Some("this token is good for tools alone".to_owned())
-            }
+            "subscriptions/listen"
+            | "resources/read"
+            | "resources/subscribe"
+            | "prompts/get"
+            | "completion/complete" => Some("this token is good for tools alone".to_owned()),
             _ => None,
         }
     }
@@ -250,7 +252,15 @@ impl Talk {
             Kind::Notification { method: "notifications/message" } | Kind::Request { .. } => {
                 newest()
             }
-            Kind::Notification { .. } | Kind::Response { .. } => None,
+            Kind::Notification { .. } => {
+                // What a request asked to hear of names it.
+                let meta = message.meta();
+                let own = meta.and_then(|meta| meta.get("io.modelcontextprotocol/subscriptionId"));
+                let own = own.map(View::raw);
+                let open = state.open.iter().find(|(id, _)| Some(id.to_json().as_str()) == own);
+                open.map(|(_, open)| open.out.clone())
+            }
+            Kind::Response { .. } => None,
         };
         (to, listener)
     }

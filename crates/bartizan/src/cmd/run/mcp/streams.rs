@@ -4,6 +4,7 @@ use crate::doors::mcp::Talk;
 use crate::doors::run::Held;
 use crate::report;
 use bartizan_mcp::conversation::Conversation;
+use bartizan_mcp::stateless::Stateless;
 use bartizan_mcp::stdio::{self, Flawed};
 use bartizan_mcp::upstream::Gone;
 use bartizan_mcp::wire::{Limits, Message, WireError};
@@ -25,6 +26,7 @@ pub(super) async fn client<C: Conversation>(
     unreadable: impl Fn(&WireError),
     over: impl Future<Output = ()>,
 ) {
+    let talk = &Stateless::over(Arc::clone(talk));
     let (to, from) = mpsc::channel(SENT);
     let writer = tokio::spawn(stdio::write(tokio::io::stdout(), from));
     talk.listen(to.clone());
