@@ -3,6 +3,7 @@
 use super::{Desk, approvals, outside_a_box};
 use crate::cli::{ServersAcceptArgs, ServersArgs, ServersCommand, ServersSeeArgs, exit};
 use crate::config::{Config, Pin};
+use crate::doors::mcp::tools::add_pseudo;
 use crate::report::{Failure, Paint, Problem, did_you_mean, safe};
 use bartizan_gate::name::ServerName;
 use bartizan_gate::tool::{Catalogue, UpstreamTool};
@@ -287,6 +288,8 @@ pub(crate) fn catalogue(
 ) -> Result<(Catalogue, Vec<Problem>), Failure> {
     let (mut catalogue, mut problems) = (config.catalogue()?, Vec::new());
     for (server, said) in &config.servers {
+        add_pseudo(&mut catalogue, server.as_str())
+            .map_err(|why| Failure::new(exit::CONFIG, Problem::new(why)))?;
         let Some(store) = store else { break };
         for (name, Accepted { content, .. }) in known(store, server.as_str())?.accepted {
             let own = said.tools.get(&name).cloned().unwrap_or_default();

@@ -5,18 +5,19 @@ mod call;
 pub(crate) mod hub;
 mod offer;
 pub(crate) mod tools;
+mod unasked;
 
 use crate::app::Gate;
 use bartizan_gate::call::Door;
 use bartizan_gate::seat::Caller;
 use bartizan_mcp::conversation::{Conversation, Outbox, Revision};
 use bartizan_mcp::method::{self, Side};
-use bartizan_mcp::upstream::{Heard, Progress, Upstream, not_allowed};
+use bartizan_mcp::upstream::{Heard, Progress, Upstream};
 use bartizan_mcp::way_out::{self, Framing};
 use bartizan_mcp::wire::{
     INTERNAL_ERROR, INVALID_PARAMS, INVALID_REQUEST, Id, Kind, METHOD_NOT_FOUND, Message, WireError,
 };
-use bartizan_scan::json::{Bounds, Edits, Node, View, quoted};
+use bartizan_scan::json::{Bounds, Node, View, quoted};
 use bartizan_scan::{Frame, Redactor, ScanKey};
 use bartizan_store::Desk;
 use call::Act;
@@ -137,6 +138,11 @@ impl Talk {
         Arc::new(Self { parts, state, current, stale: AtomicBool::new(false) })
     }
 
+    /// The server's name here.
+    pub(crate) fn server(&self) -> &str {
+        &self.parts.server
+    }
+
     /// The server.
     pub(crate) fn upstream(&self) -> Arc<Upstream> {
         Arc::clone(&self.parts.upstream)
@@ -173,13 +179,6 @@ impl Talk {
 
     async fn answer(&self, id: &Id, method: &str, message: &Message, out: &Outbox) -> Message {
         let params = message.params();
-        if message.meta().is_some_and(|meta| meta.get(STATELESS).is_some()) {
-            return Message::failure(
-                Some(id),
-                INVALID_PARAMS,
-                "this revision is not spoken here; begin with `initialize`",
-            );
-        }
         let other = |method: &'static str, kind: &str| {
             Act::of_other(method, pseudo(&self.parts.server, kind), params)
         };
@@ -319,6 +318,16 @@ impl Talk {
         Ok(())
     }
 
+    /// Asks the server for something whose answer nobody waits for.
+    fn says(&self, method: &str, params: Option<&str>) {
+        let own = self.parts.upstream.next();
+        let Ok(ticket) = self.parts.upstream.ask(own, method, params, None) else { return };
+        let patience = self.parts.patience;
+        drop(tokio::spawn(
+            async move { drop(tokio::time::timeout(patience, ticket.answer()).await) },
+        ));
+    }
+
     fn forbidden(&self) -> &'static [&'static str] {
         match (self.parts.sampling, self.parts.elicitation) {
             (true, true) => &["roots"],
@@ -337,7 +346,7 @@ impl Talk {
             return Ok(Arc::clone(&current.generation));
         }
         self.stale.store(false, Ordering::Release);
-        let pages = self.pages(meta).await?;
+        let pages = self.pages("tools/list", meta).await?;
         let listing: Vec<String> = tools::listed(&pages).map(View::compact).collect();
         let same = current.as_ref().filter(|current| current.listing == listing);
         // What is held may have been accepted meanwhile.
@@ -358,7 +367,8 @@ impl Talk {
         Ok(generation)
     }
 
-    async fn pages(&self, meta: Option<View<'_>>) -> Result<Vec<Message>, String> {
+    /// One of the server's lists, all of its pages.
+    async fn pages(&self, method: &str, meta: Option<View<'_>>) -> Result<Vec<Message>, String> {
         let meta = meta.map(|meta| without(meta, &["progressToken"]));
         let mut pages: Vec<Message> = Vec::new();
         let mut cursor: Option<String> = None;
@@ -368,10 +378,10 @@ impl Talk {
                 parts.into_iter().filter_map(|(key, json)| Some(format!("\"{key}\":{}", json?)));
             let params = format!("{{{}}}", parts.collect::<Vec<_>>().join(","));
             let own = self.parts.upstream.next();
-            let ticket = self.parts.upstream.ask(own, "tools/list", Some(&params), None);
+            let ticket = self.parts.upstream.ask(own, method, Some(&params), None);
             let ticket = ticket.map_err(|gone| gone.to_string())?;
             let page = tokio::time::timeout(self.parts.patience, ticket.answer()).await;
-            let page = page.map_err(|_| "the server did not list its tools in time".to_owned())?;
+            let page = page.map_err(|_| "the server did not list in time".to_owned())?;
             let page = page.map_err(|gone| gone.to_string())?;
             let next = page.result().and_then(|result| result.get("nextCursor"));
             cursor = next.filter(|next| !next.is_null()).map(View::compact);
@@ -380,97 +390,7 @@ impl Talk {
                 return Ok(pages);
             }
         }
-        Err("the server's list of tools does not end".to_owned())
-    }
-
-    /// What the client tells.
-    fn told(&self, method: &str, message: &Message) {
-        match method {
-            "notifications/cancelled" => {
-                let id = message.params().and_then(|params| params.get("requestId"));
-                let open = id.and_then(id_of).and_then(|id| self.lock().open.get(&id).cloned());
-                if let Some(open) = open {
-                    open.notify_one();
-                }
-            }
-            "notifications/initialized" => self.parts.upstream.tell(message.clone()),
-            // Progress of what the server asked, and news of folders that it may not know.
-            _ => {}
-        }
-    }
-
-    /// The client's answer to a question of the server, and to no other.
-    fn answered(&self, message: &Message) {
-        let Some(Id::Number(own)) = message.id() else { return };
-        let Some(theirs) = self.lock().asked.remove(own) else { return };
-        if let Some(answer) = message.with_id(&theirs) {
-            self.parts.upstream.tell(answer);
-        }
-    }
-
-    /// A question of the server to the client's person or model.
-    fn ask_client(&self, message: &Message) {
-        let (Some(id), Some(method)) = (message.id(), message.method()) else { return };
-        let may = match method {
-            "elicitation/create" => self.parts.elicitation,
-            "sampling/createMessage" => self.parts.sampling,
-            _ => false,
-        };
-        if !may {
-            self.parts.upstream.tell(not_allowed(id, method));
-            return;
-        }
-        let (own, listener) = {
-            let mut state = self.lock();
-            if state.asked.len() >= ASKED_MAX {
-                drop(state);
-                self.parts.upstream.tell(Message::failure(
-                    Some(id),
-                    INTERNAL_ERROR,
-                    "too many questions",
-                ));
-                return;
-            }
-            state.next += 1;
-            let own = state.next;
-            state.asked.insert(own, id.clone());
-            (own, state.listener.clone())
-        };
-        let mut edits = Edits::default();
-        if let Some(said) = message.params().and_then(|params| params.get("message"))
-            && let Some(text) = said.text()
-        {
-            // Who asks is not for the server to say.
-            edits.replace(said.node(), quoted(&format!("[server {}] {text}", self.parts.server)));
-        }
-        let asked = message.edited(edits).and_then(|message| message.with_id(&Id::Number(own)));
-        let asked = asked.and_then(|message| self.cleaned(&message, None));
-        let sent = asked.zip(listener).is_some_and(|(asked, to)| to.try_send(asked).is_ok());
-        if !sent {
-            self.lock().asked.remove(&own);
-            self.parts.upstream.tell(Message::failure(
-                Some(id),
-                INTERNAL_ERROR,
-                "nobody can be asked",
-            ));
-        }
-    }
-
-    /// News from the server.
-    fn tell_client(&self, message: &Message) {
-        let Some(method) = message.method() else { return };
-        if method == "notifications/tools/list_changed" && self.stale.swap(true, Ordering::AcqRel) {
-            // A storm of it is one change, until somebody has looked.
-            return;
-        }
-        let passes = method::is_notification(Side::Server, method);
-        if !passes || method == "notifications/cancelled" {
-            return;
-        }
-        let listener = self.lock().listener.clone();
-        if let (Some(to), Some(message)) = (listener, self.cleaned(message, None)) {
-            drop(to.try_send(message));
-        }
+        Err("the server's list does not end".to_owned())
     }
 
     fn cleaned(&self, message: &Message, framing: Option<&Framing>) -> Option<Message> {
@@ -521,13 +441,8 @@ fn id_of(value: View<'_>) -> Option<Id> {
     value.raw().parse().ok().map(Id::Number)
 }
 
-/// What each request of the stateless revision carries. Its answers may hold questions to the client's model, which
-/// nobody here looks at yet; a client that speaks both falls back to a session.
-const STATELESS: &str = "io.modelcontextprotocol/protocolVersion";
 /// Requests of one client that may wait.
 const OPEN_MAX: usize = 256;
-/// Questions of a server that may wait for the client.
-const ASKED_MAX: usize = 8;
 /// Pages of one list of tools.
 const PAGES_MAX: usize = 100;
 /// How often a server may change its tools in one conversation.

@@ -2,6 +2,7 @@
 //! on both ends.
 
 mod away;
+mod parts;
 mod reload;
 
 use crate::support::project::{Project, Started};

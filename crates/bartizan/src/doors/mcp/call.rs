@@ -77,6 +77,11 @@ impl Act {
         Ok(Self { method, tool, own: None, value: Value::Object(value), text, rest })
     }
 
+    /// Whether it is a call of a tool.
+    pub(super) fn is_tool(&self) -> bool {
+        self.own.is_some()
+    }
+
     /// What is judged: the gate's name of the tool, and the arguments.
     pub(super) fn judged(self) -> (String, Value) {
         (self.tool, self.value)
@@ -117,7 +122,7 @@ impl Talk {
             Ok(generation) => generation,
             Err(why) => return Message::failure(Some(id), INTERNAL_ERROR, &why),
         };
-        let (is_tool, tool) = (act.own.is_some(), act.tool.clone());
+        let (is_tool, tool) = (act.is_tool(), act.tool.clone());
         let gate = &generation.gate;
         if let Some(refused) = self.held(&act, &generation) {
             // The next call looks whether somebody has accepted it.

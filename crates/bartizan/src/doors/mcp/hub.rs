@@ -1,24 +1,27 @@
-//! What does one client see of several servers? The tools of each under its name, the declared tools beside them. Every
-//! call goes on to whoever has it, and a server that is slow or gone keeps nobody else waiting.
+//! What does one client see of several servers? What each has under its name, the declared tools beside it. Every
+//! request goes on to whoever has it, and a server that is slow or gone keeps nobody else waiting.
 
 mod branch;
 mod declared;
+mod names;
+mod routes;
 
-use super::call::{Act, refusal};
-use super::{STATELESS, Talk, no_such, unmade};
+use super::{Talk, no_such, unmade};
 use crate::app::Gate;
 use crate::config::Tool;
 use crate::doors::tools::ToolsDoor;
-use bartizan_gate::call::{Door, Proposed};
+use bartizan_gate::call::Door;
 use bartizan_gate::seat::Caller;
 use bartizan_mcp::conversation::{Conversation, Outbox, Revision};
 use bartizan_mcp::wire::{
     INTERNAL_ERROR, INVALID_PARAMS, INVALID_REQUEST, Id, Kind, Message, WireError,
 };
-use bartizan_scan::json::{Edits, View, quoted};
-use bartizan_scan::{ScanKey, display_line};
+use bartizan_scan::ScanKey;
+use bartizan_scan::json::quoted;
 use bartizan_store::Desk;
 use branch::Branch;
+use names::List;
+use routes::kind_of;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -63,6 +66,8 @@ struct State {
     next: i64,
     /// Whether a list of tools was given without a server that had not started yet.
     lacks: bool,
+    /// What the client wants to hear of, as it said it.
+    level: Option<Message>,
 }
 
 impl Conversation for Hub {
@@ -137,6 +142,7 @@ impl Hub {
         drop(tokio::spawn(Arc::clone(self).relay(Arc::clone(talk), from)));
         let Some(branch) = self.branch(server) else { return };
         branch.up(talk);
+        self.repeat(talk);
         let lacks = std::mem::take(&mut self.lock().lacks);
         if lacks {
             self.tell_changed();
@@ -184,16 +190,16 @@ impl Hub {
         message: &Message,
         out: &Outbox,
     ) -> Option<Message> {
-        if message.meta().is_some_and(|meta| meta.get(STATELESS).is_some()) {
-            let what = "this revision is not spoken here; begin with `initialize`";
-            return Some(Message::failure(Some(id), INVALID_PARAMS, what));
-        }
         match method {
             "ping" => Message::success(id, "{}"),
             "initialize" => Some(self.begin(id, message)),
-            "tools/list" => Some(self.list(id).await),
+            "logging/setLevel" => self.loud(id, message),
             "tools/call" => self.call(id, message, out).await,
-            _ => Some(no_such(id)),
+            method => match (List::of(method), kind_of(method)) {
+                (Some(list), _) => Some(self.list(id, list).await),
+                (None, Some(act)) => self.asks(id, act, message, out).await,
+                (None, None) => Some(no_such(id)),
+            },
         }
     }
 
@@ -207,19 +213,20 @@ impl Hub {
         let revision = revision.unwrap_or(Revision::NEWEST_OF_SESSIONS);
         self.hello.send_replace(Some(message.clone()));
         let result = format!(
-            r#"{{"protocolVersion":{},"capabilities":{{"tools":{{"listChanged":true}}}},"serverInfo":{{"name":"bartizan","version":{}}}}}"#,
+            r#"{{"protocolVersion":{},"capabilities":{},"serverInfo":{{"name":"bartizan","version":{}}}}}"#,
             quoted(revision.as_str()),
+            self.capabilities(),
             quoted(env!("CARGO_PKG_VERSION")),
         );
         Message::success(id, &result).unwrap_or_else(|| unmade(id))
     }
 
     /// What all servers offer this role, as far as they answer in time.
-    async fn list(&self, id: &Id) -> Message {
+    async fn list(&self, id: &Id, list: &'static List) -> Message {
         let mut asked = JoinSet::new();
         for (at, branch) in self.branches.iter().enumerate() {
             let branch = Arc::clone(branch);
-            asked.spawn(async move { (at, branch.offered().await) });
+            asked.spawn(async move { (at, branch.listed(list).await) });
         }
         let mut lists: Vec<(usize, Option<Vec<String>>)> = Vec::new();
         while let Some(list) = asked.join_next().await {
@@ -230,53 +237,10 @@ impl Hub {
             self.lock().lacks = true;
         }
         let offered = lists.into_iter().filter_map(|(_, list)| list).flatten();
-        let tools: Vec<String> = self.declared_tools().chain(offered).collect();
-        let result = format!("{{\"tools\":[{}]}}", tools.join(","));
+        let declared = self.declared_tools().filter(|_| list.kind.is_none());
+        let entries: Vec<String> = declared.chain(offered).collect();
+        let result = format!("{{\"{}\":[{}]}}", list.key, entries.join(","));
         Message::success(id, &result).unwrap_or_else(|| unmade(id))
-    }
-
-    async fn call(&self, id: &Id, message: &Message, out: &Outbox) -> Option<Message> {
-        let params = message.params();
-        let name = params.and_then(|params| params.get("name"));
-        let (Some(params), Some(name)) = (params, name) else {
-            return Some(Message::failure(Some(id), INVALID_PARAMS, "`tools/call` names a tool"));
-        };
-        let called = name.text().unwrap_or_default().into_owned();
-        if self.parts.tools.contains_key(&called) {
-            return Some(self.declared(id, &called, message, out).await);
-        }
-        let split = called.split_once("__");
-        let found = split.and_then(|(server, own)| Some((self.branch(server)?, own)));
-        let Some((branch, own)) = found else {
-            return Some(self.unknown(id, &called, params));
-        };
-        let talk = match branch.ready().await {
-            Ok(talk) => talk,
-            Err(why) => return Some(Message::failure(Some(id), INTERNAL_ERROR, &why)),
-        };
-        let mut edits = Edits::default();
-        edits.replace(name.node(), quoted(own));
-        match message.edited(edits) {
-            Some(message) => talk.take(message, out.clone()).await,
-            None => return Some(unmade(id)),
-        }
-        None
-    }
-
-    /// A name that nobody offers is proposed all the same, so that the attempt is on the log.
-    fn unknown(&self, id: &Id, called: &str, params: View<'_>) -> Message {
-        let act = match Act::of_tool(format!("mcp__{called}"), called, params) {
-            Ok(act) => act,
-            Err(why) => return Message::failure(Some(id), INVALID_PARAMS, why),
-        };
-        let (tool, arguments) = act.judged();
-        let proposed = Proposed::new(&self.parts.caller, Door::Mcp, tool, arguments)
-            .referring_to(display_line(&id.to_string(), 64));
-        match self.parts.gate.decide(proposed) {
-            Err(refused) => refusal(id, true, &refused),
-            // The gate knows no tool of a server that there is not; were it otherwise, nobody could perform it.
-            Ok(_) => Message::failure(Some(id), INTERNAL_ERROR, "nobody here has this tool"),
-        }
     }
 
     /// The client's answer to a question of some server, and to no other.
@@ -293,7 +257,8 @@ impl Hub {
         while let Some(message) = from.recv().await {
             let Kind::Request { id, .. } = message.kind() else {
                 let listener = self.lock().listener.clone();
-                drop(listener.map(|to| to.try_send(message)));
+                let told = names::told(talk.server(), &message);
+                drop(listener.zip(told).map(|(to, message)| to.try_send(message)));
                 continue;
             };
             let (own, listener) = {
@@ -318,10 +283,10 @@ impl Hub {
     }
 
     fn tell_changed(&self) {
-        let listener = self.lock().listener.clone();
-        let changed = Message::notification("notifications/tools/list_changed", None);
-        if let (Some(to), Some(changed)) = (listener, changed) {
-            drop(to.try_send(changed));
+        let Some(to) = self.lock().listener.clone() else { return };
+        for kind in ["tools", "prompts", "resources"] {
+            let method = format!("notifications/{kind}/list_changed");
+            drop(Message::notification(&method, None).map(|changed| to.try_send(changed)));
         }
     }
 

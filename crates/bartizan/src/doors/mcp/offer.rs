@@ -1,6 +1,9 @@
-//! Which of a server's tools does this client get to see? Those that its role could call and nobody holds back.
+//! What of a server does this client get to see? The tools that its role could call and nobody holds back, and what else
+//! its role may ask for.
 
-use super::{Talk, replaced, unmade};
+use super::tools::pseudo;
+use super::{Talk, unmade};
+use bartizan_gate::name::ToolName;
 use bartizan_mcp::wire::{INTERNAL_ERROR, Id, Message};
 use bartizan_scan::json::{Edits, View, quoted};
 use std::sync::atomic::Ordering;
@@ -35,11 +38,10 @@ impl Talk {
         answer.edited(edits).unwrap_or_else(|| unmade(id))
     }
 
-    /// All tools of the server that this role may call, each as JSON that has gone the way out and under the name
-    /// that `named` gives it.
+    /// All tools of the server that this role may call, each as JSON that has gone the way out, as `named` writes it.
     pub(super) async fn offered(
         &self,
-        named: impl Fn(&str) -> String,
+        named: impl Fn(View<'_>) -> Option<String>,
     ) -> Result<Vec<String>, String> {
         self.stale.store(true, Ordering::Release);
         let generation = self.generation(None).await?;
@@ -57,16 +59,42 @@ impl Talk {
             if !known.is_some_and(|name| policy.may_ever(role, name)) {
                 continue;
             }
-            let mut json = replaced(tool, "name", &quoted(&named(&own)));
+            let Some(mut json) = named(tool) else { continue };
             if let Some(said) = generation.described.get(&*own) {
                 json = described(&json, said).ok_or_else(unread)?;
             }
-            // One by one, so that one that cannot be shown hides no other.
-            let answer = Message::success(&Id::Number(0), &json);
-            let cleaned = answer.and_then(|answer| self.cleaned(&answer, None));
-            offered.extend(cleaned.and_then(|answer| Some(answer.result()?.compact())));
+            offered.extend(self.shown(&json));
         }
         Ok(offered)
+    }
+
+    /// All entries of another list of the server's, of what this role may ask for, in the same way.
+    pub(super) async fn entries(
+        &self,
+        (method, key): (&str, &str),
+        kind: &str,
+        named: impl Fn(View<'_>) -> Option<String>,
+    ) -> Result<Vec<String>, String> {
+        if !self.may_ask_for(kind) {
+            return Ok(Vec::new());
+        }
+        let pages = self.pages(method, None).await?;
+        let entries = pages.iter().filter_map(|page| page.result()?.get(key)?.items()).flatten();
+        Ok(entries.filter_map(|entry| self.shown(&named(entry)?)).collect())
+    }
+
+    /// Whether this role may ever ask the server for something of this kind.
+    fn may_ask_for(&self, kind: &str) -> bool {
+        let role = &self.parts.caller.seat().role;
+        let name = ToolName::parse(&pseudo(&self.parts.server, kind));
+        name.is_ok_and(|name| self.parts.gate.pipeline().policy().may_ever(role, &name))
+    }
+
+    /// One entry of a list, the way out. One by one, so that one that cannot be shown hides no other.
+    fn shown(&self, json: &str) -> Option<String> {
+        let answer = Message::success(&Id::Number(0), json)?;
+        let cleaned = self.cleaned(&answer, None)?;
+        Some(cleaned.result()?.compact())
     }
 }
 

@@ -52,6 +52,11 @@ pub(crate) fn pseudo(server: &str, kind: &str) -> String {
     format!("mcp.{server}.{kind}")
 }
 
+/// All of them.
+pub(crate) fn pseudos(server: &str) -> impl Iterator<Item = ToolName> {
+    PSEUDO.iter().filter_map(move |kind| ToolName::parse(&pseudo(server, kind)).ok())
+}
+
 /// The tools in all pages of a list.
 pub(crate) fn listed(pages: &[Message]) -> impl Iterator<Item = View<'_>> {
     pages.iter().filter_map(|page| page.result()?.get("tools")?.items()).flatten()
@@ -66,7 +71,10 @@ pub(crate) fn take_in(
     operator: &Operator,
 ) -> Result<Taken, String> {
     let mut taken = Taken::default();
-    add_pseudo(catalogue, server)?;
+    // A server that is configured has them already.
+    if catalogue.get(&pseudo(server, "resource")).is_none() {
+        add_pseudo(catalogue, server)?;
+    }
     for tool in listed(pages) {
         let Some(own) = tool.text_of("name").map(std::borrow::Cow::into_owned) else { continue };
         if taken.tools.len() >= TOOLS_MAX {
@@ -132,7 +140,8 @@ fn define(
     Ok((name, verdict))
 }
 
-fn add_pseudo(catalogue: &mut Catalogue, server: &str) -> Result<(), String> {
+/// Adds what a server does besides its tools.
+pub(crate) fn add_pseudo(catalogue: &mut Catalogue, server: &str) -> Result<(), String> {
     let text = |most: u32| json!({ "type": "string", "maxLength": most });
     let inputs = [
         json!({ "uri": text(8192) }),

@@ -25,9 +25,27 @@ for line in sys.stdin:
             say({"jsonrpc": "2.0", "method": "notifications/tools/list_changed"})
             text(id, "turned")
         elif own == "turn_in_silence": turned = True; text(id, "turned")
+        elif own == "link": answer(id, {"content": [{"type": "resource_link", "uri": "demo://page/1", "name": "one"}]})
         elif own == "die": os._exit(3)
         elif own == "env": text(id, repr(sorted(os.environ.items())))
         elif own == "ask": say({"jsonrpc": "2.0", "id": 1, "method": "elicitation/create", "params": {"message": f"to {name}?", "requestedSchema": {"type": "object", "properties": {}}}}); pending = id
         else: text(id, f"{name}/{own} got {json.dumps(params.get('arguments'), sort_keys=True)}")
+    elif method == "prompts/list": answer(id, {"prompts": [{"name": "greet", "description": f"{name} greets."}]})
+    elif method == "prompts/get":
+        answer(id, {"messages": [{"role": "user", "content": {"type": "text", "text": f"{name}/{params['name']} got {json.dumps(params.get('arguments'))}"}}]})
+    elif method == "resources/list":
+        page = params.get("cursor", "1")
+        answer(id, {"resources": [{"uri": f"demo://page/{page}", "name": page}], **({"nextCursor": "2"} if page == "1" else {})})
+    elif method == "resources/templates/list": answer(id, {"resourceTemplates": [{"uriTemplate": "demo://{id}", "name": "any"}]})
+    elif method == "resources/read":
+        answer(id, {"contents": [{"uri": params["uri"], "text": f"{name} read {params['uri']}"}]})
+    elif method == "resources/subscribe":
+        say({"jsonrpc": "2.0", "method": "notifications/resources/updated", "params": {"uri": params["uri"]}})
+        answer(id, {})
+    elif method == "completion/complete":
+        answer(id, {"completion": {"values": [f"{name} completes {params['ref'].get('name', params['ref'].get('uri'))}"]}})
+    elif method == "logging/setLevel":
+        answer(id, {})
+        say({"jsonrpc": "2.0", "method": "notifications/message", "params": {"level": params["level"], "data": f"{name} is at {params['level']}"}})
     elif method is None and id == 1: text(pending, f"{name} heard {json.dumps(message.get('result'))}")
     elif id is not None: answer(id, {})

@@ -13,6 +13,7 @@ use crate::cli::{Global, McpArgs, RequiredTier, exit};
 use crate::cmd::servers as known_servers;
 use crate::config::{Config, Source};
 use crate::doors::mcp::hub::{Hub, Parts};
+use crate::doors::mcp::tools::pseudos;
 use crate::doors::tools::{Boxes, ToolsDoor};
 use crate::report::{Failure, Problem, Voice};
 use bartizan_egress::{Clients, Courier, Resolver};
@@ -122,7 +123,7 @@ fn hub(hall: &Hall) -> Result<Arc<Hub>, Failure> {
     }))
 }
 
-/// The servers of whose tools the role may call one. What nobody has seen yet may hold such a tool.
+/// The servers of whose tools, or whatever else they do, the role may use one. What nobody has seen yet may hold such a tool.
 fn usable(
     config: &Config,
     gate: &Gate,
@@ -137,7 +138,9 @@ fn usable(
             let tool = bartizan_gate::tool::upstream_name(name, tool);
             tool.is_ok_and(|tool| policy.may_ever(role, &tool))
         };
-        if known.accepted().next().is_none() || known.accepted().any(may) {
+        let mut besides = pseudos(name.as_str());
+        let may_besides = besides.any(|act| policy.may_ever(role, &act));
+        if known.accepted().next().is_none() || known.accepted().any(may) || may_besides {
             usable.push(name.to_string());
         }
     }

@@ -1,6 +1,8 @@
 //! Is this server there? One of the hub's servers: not started yet, up, or down for a reason.
 
 use super::super::Talk;
+use super::names::List;
+use bartizan_scan::json::View;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -43,6 +45,14 @@ impl Branch {
         }
     }
 
+    /// The conversation with it, if there is one now.
+    pub(super) fn now(&self) -> Option<Arc<Talk>> {
+        match &*self.life.borrow() {
+            Life::Up(talk) => Some(Arc::clone(talk)),
+            Life::Ahead | Life::Down(_) => None,
+        }
+    }
+
     /// The conversation with it; one that is only starting is waited for, though not for long.
     pub(super) async fn ready(&self) -> Result<Arc<Talk>, String> {
         let mut life = self.life.subscribe();
@@ -58,15 +68,21 @@ impl Branch {
         }
     }
 
-    /// Its tools; `None` when it does not say in time.
-    pub(super) async fn offered(&self) -> Option<Vec<String>> {
+    /// What it has of one kind, as the client knows it; `None` when it does not say in time.
+    pub(super) async fn listed(&self, list: &List) -> Option<Vec<String>> {
         let talk = self.ready().await.ok()?;
-        let list = talk.offered(|own| format!("{}__{own}", self.name));
-        timeout(LIST, list).await.ok()?.ok()
+        let named = |entry: View<'_>| list.named(&self.name, entry);
+        let listed = async {
+            match list.kind {
+                None => talk.offered(named).await,
+                Some(kind) => talk.entries((list.method, list.key), kind, named).await,
+            }
+        };
+        timeout(LIST, listed).await.ok()?.ok()
     }
 }
 
 /// How long a server that is starting is waited for.
 const START: Duration = Duration::from_secs(10);
-/// How long a server may take to list its tools.
+/// How long a server may take to list what it has.
 const LIST: Duration = Duration::from_secs(10);
