@@ -107,11 +107,11 @@ impl Gate {
     /// Tells the gate what a session has read. What looks like orders is on the log; a log that fails here stops the next
     /// call.
     pub(crate) fn read(&self, caller: &Caller, reading: &Reading<'_>) {
-        let Some(score) = self.pipeline.read(caller, reading).filter(|score| *score >= TOLD_SCORE)
-        else {
-            return;
-        };
-        let about = json!({ "source": reading.source, "score": score, "kind": "injection" });
+        let told = self.pipeline.read(caller, reading).filter(|found| found.score >= TOLD_SCORE);
+        let Some(found) = told else { return };
+        let about = json!({
+            "source": reading.source, "score": found.score, "kind": "injection", "signals": found.signals,
+        });
         if let Value::Object(about) = about {
             drop(self.pipeline.note(caller, Event::Finding, about));
         }

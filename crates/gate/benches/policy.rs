@@ -146,6 +146,7 @@ fn decide(c: &mut Criterion) {
             desk: Arc::new(store.clone()),
             sessions: Arc::new(store.clone()),
             redactor: Arc::new(Redactor::new(ScanKey::new([7; 32]), []).unwrap()),
+            rules: Arc::new(bartizan_gate::watch::Rules::builtin().unwrap()),
             question_lifetime: Duration::from_mins(10),
         };
         let gate = Pipeline::new(parts, "bench".to_owned());

@@ -20,6 +20,7 @@ use bartizan_gate::refusal::Refusal;
 use bartizan_gate::seat::{Caller, Seat};
 use bartizan_gate::taint::Reading;
 use bartizan_gate::tool::Catalogue;
+use bartizan_gate::watch::Rules;
 use bartizan_scan::{Redactor, ScanKey};
 use bartizan_store::{Answer, Desk, Digest, Store, Verdict};
 use serde_json::{Map, Value, json};
@@ -108,6 +109,7 @@ impl<'a> Suite<'a> {
             desk: Arc::new(store.clone()),
             sessions: Arc::new(store.clone()),
             redactor: Arc::new(Redactor::new(ScanKey::new([7; 32]), [])?),
+            rules: Arc::new(Rules::builtin()?),
             question_lifetime: Duration::from_hours(1),
         };
         Ok(Self { data, parts, store, sessions: Cell::new(0), _folder: folder })

@@ -25,3 +25,4 @@ pub mod shape;
 pub mod taint;
 pub mod tool;
 pub mod url_path;
+pub mod watch;

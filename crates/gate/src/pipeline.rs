@@ -1,5 +1,7 @@
 //! How does a proposal travel? `decide`, `ask`, `perform` or `delegate`, `release`: read this file first.
 
+mod hold;
+
 use crate::call::{
     Authorized, CheckedCall, Decision, Delegated, Door, Ended, Executed, Outcome, Pending,
     Proposed, Released,
@@ -12,8 +14,9 @@ use crate::policy::{Judgement, Policy, PolicyRef};
 use crate::record::{self, Known};
 use crate::refusal::Refusal;
 use crate::seat::{Caller, Seat};
-use crate::taint::{self, Reading, Taint, Trust};
+use crate::taint::{self, Impression, Reading, Taint, Trust};
 use crate::tool::{Catalogue, Effect};
+use crate::watch::{Flag, Rules, Watches};
 use bartizan_scan::Redactor;
 use bartizan_store::{
     Desk, Durability, Ending, Event, Ledger, NewQuestion, NewSession, Receipt, Sessions, StoreError,
@@ -38,6 +41,8 @@ pub struct Parts {
     pub sessions: Arc<dyn Sessions>,
     /// Hides secrets in whatever is recorded or returned.
     pub redactor: Arc<Redactor>,
+    /// What shows that a run has turned.
+    pub rules: Arc<Rules>,
     /// How long a question stays open.
     pub question_lifetime: Duration,
 }
@@ -54,6 +59,7 @@ pub struct Pipeline {
     parts: Parts,
     /// The policy in force. Each decision takes it once, and is about that one throughout.
     policy: RwLock<Arc<Policy>>,
+    watches: Watches,
     calls: AtomicU64,
     /// Tells this process's call ids from those of others that write the same log.
     run: String,
@@ -63,7 +69,8 @@ impl Pipeline {
     /// Builds the gate; `run` is unique to this process in its log.
     pub fn new(parts: Parts, run: String) -> Self {
         let policy = RwLock::new(Arc::clone(&parts.policy));
-        Self { parts, policy, calls: AtomicU64::new(0), run }
+        let watches = Watches::new(Arc::clone(&parts.rules));
+        Self { parts, policy, watches, calls: AtomicU64::new(0), run }
     }
 
     /// Gives a session its seat, once its start is on the log. `facts` goes into that record.
@@ -103,7 +110,9 @@ impl Pipeline {
         report: Value,
     ) -> Result<(), Refusal> {
         let ending = Ending { exit, report: self.redacted(report) };
-        match self.parts.sessions.end(caller.seat().session.as_str(), ending) {
+        let session = caller.seat().session.as_str();
+        self.watches.forget(session);
+        match self.parts.sessions.end(session, ending) {
             Ok(_) => Ok(()),
             Err(error) => Err(Refusal::LedgerUnavailable { cause: error.to_string() }),
         }
@@ -115,15 +124,20 @@ impl Pipeline {
         caller.memory().heard(text);
     }
 
-    /// The session has read this, and is tainted if nobody vouches for it. Gives how much it looks like orders, 0 to
-    /// 100; nothing when the session had read the same before.
-    pub fn read(&self, caller: &Caller, reading: &Reading<'_>) -> Option<u8> {
+    /// The session has read this, and is tainted if nobody vouches for it. Gives how much it looks like
+    /// orders; nothing when the session had read the same before.
+    pub fn read(&self, caller: &Caller, reading: &Reading<'_>) -> Option<Impression> {
         caller.memory().read(reading)
     }
 
     /// Who vouches for what a tool returns; nobody for an unknown one.
     pub fn trust_of(&self, tool: &str) -> Trust {
         self.parts.catalogue.get(tool).map_or(Trust::Untrusted, |tool| tool.returns())
+    }
+
+    /// What the rules have found in the session so far.
+    pub fn flags(&self, caller: &Caller) -> Vec<Flag> {
+        self.watches.raised(caller.seat().session.as_str())
     }
 
     /// What the session has read so far.
@@ -144,9 +158,7 @@ impl Pipeline {
         );
         let cleared =
             self.check(proposed, &mut known).and_then(|(call, clearance)| match clearance {
-                Clearance::Clear(cleared) => {
-                    self.authorize(&id, call, cleared).map(Decision::Allow)
-                }
+                Clearance::Clear(cleared) => self.authorize(&id, call, cleared),
                 Clearance::Wait { quorum } => {
                     Ok(Decision::Ask(Pending { call: id.clone(), checked: call, quorum }))
                 }
@@ -309,7 +321,9 @@ impl Pipeline {
         scoped.trace(origins(&policy, &caller, &identified, &listed, &scoped));
         let rated = risk::rate(&listed, &scoped);
         let granted = grant::compute(&listed, &scoped, seat);
-        let clearance = approval::clear(&policy, desk.as_ref(), &identified, &listed, &mut scoped)?;
+        let asks = self.stands(&policy, &identified, &listed, rated.effect())?;
+        let desk = desk.as_ref();
+        let clearance = approval::clear(&policy, desk, &identified, &listed, &mut scoped, asks)?;
         if matches!(clearance, Clearance::Clear(_)) {
             remember(&caller, door, &listed, &scoped);
         }
@@ -323,13 +337,21 @@ impl Pipeline {
         id: &CallId,
         call: CheckedCall,
         cleared: Cleared,
-    ) -> Result<Authorized, Refusal> {
+    ) -> Result<Decision, Refusal> {
         let durability = durability(&call, &cleared);
         let entry = record::intent(&self.parts.redactor, id, &call, &cleared);
-        let receipt = self.append(entry, durability)?;
+        // A call that turns the run is itself held; one that a person has approved is not.
+        let flags = self.watches.see(&entry);
+        if !flags.is_empty() {
+            self.raise(call.identified.session(), &flags)?;
+            if cleared.approvers().is_empty() && self.hold(&call)? {
+                return Ok(Decision::Ask(Pending { call: id.clone(), checked: call, quorum: 1 }));
+            }
+        }
+        let receipt = self.commit(entry, durability)?;
         let CheckedCall { door, reference, identified, listed, scoped, rated, granted, .. } = call;
         let call = id.clone();
-        Ok(Authorized {
+        Ok(Decision::Allow(Authorized {
             call,
             door,
             reference,
@@ -340,7 +362,7 @@ impl Pipeline {
             cleared,
             granted,
             receipt,
-        })
+        }))
     }
 
     fn question(
@@ -400,7 +422,22 @@ impl Pipeline {
         }
     }
 
+    /// Writes a record, and whatever the rules say of it.
     fn append(
+        &self,
+        entry: bartizan_store::Entry,
+        durability: Durability,
+    ) -> Result<Receipt, Refusal> {
+        let flags = self.watches.see(&entry);
+        let session = entry.session.clone();
+        let receipt = self.commit(entry, durability)?;
+        if let Some(Ok(session)) = session.as_deref().map(SessionId::parse) {
+            self.raise(&session, &flags)?;
+        }
+        Ok(receipt)
+    }
+
+    fn commit(
         &self,
         entry: bartizan_store::Entry,
         durability: Durability,

@@ -146,6 +146,18 @@ pub enum Refusal {
         /// What is wrong with it.
         what: String,
     },
+    /// A rule flagged the run, and no person has said that it may go on.
+    #[error(
+        "this run is paused ({says}); nothing but talk goes on until a person has said so: `bartizan approvals approve {question}`"
+    )]
+    RunPaused {
+        /// The rule.
+        rule: String,
+        /// What it found.
+        says: String,
+        /// The question's short id.
+        question: String,
+    },
     /// A tool that the model's vendor would carry out, where no gate stands.
     #[error(
         "a request offers the model the tool `{kind}`, which its vendor's machines would carry out unseen"
@@ -217,6 +229,7 @@ impl Refusal {
             Self::PathOutOfScope { .. } => "path-out-of-scope",
             Self::PolicyDenied { .. } => "policy-denied",
             Self::RequestUnreadable { .. } => "request-unreadable",
+            Self::RunPaused { .. } => "run-paused",
             Self::ServerTool { .. } => "server-tool",
             Self::SessionStopped { .. } => "session-stopped",
             Self::ToolHeld { .. } => "tool-held",
@@ -246,6 +259,7 @@ impl Refusal {
             | Self::RequestUnreadable { .. }
             | Self::BudgetSpent { .. }
             | Self::ModelRequestUnread { .. }
+            | Self::RunPaused { .. }
             | Self::ServerTool { .. }
             | Self::SessionStopped { .. }
             | Self::ToolHeld { .. }
@@ -281,6 +295,9 @@ impl Refusal {
                 "a newer client may send what this version does not know; see docs/model-door.md"
                     .to_owned()
             }
+            Self::RunPaused { rule, question, .. } => format!(
+                "rule `{rule}` flagged it: `bartizan audit list --event flag` and `bartizan approvals show {question}`, then approve to let it go on"
+            ),
             Self::ServerTool { .. } => {
                 "only a web search passes, while an allowed `WebSearch` call is under way"
                     .to_owned()

@@ -48,6 +48,16 @@ pub struct Reading<'a> {
     pub text: &'a str,
 }
 
+/// What the detector says of a text that a session had not read before.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Impression {
+    /// How much it looks like orders, 0 to 100.
+    pub score: u8,
+    /// The ids of what speaks for that, each once.
+    pub signals: BTreeSet<&'static str>,
+}
+
 /// What a session has read so far.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]

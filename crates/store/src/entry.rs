@@ -92,6 +92,8 @@ events! {
     Fault = "fault",
     /// Something was found in what came back: a secret, an injection.
     Finding = "finding",
+    /// A rule says that a run may have turned, or a person that it may go on (body: `act` = `raise` | `resume`).
+    Flag = "flag",
     /// What became of a call: written after the act.
     Outcome = "outcome",
     /// A call waits for a person.

@@ -3,7 +3,7 @@
 
 use super::index::{Around, Hit, Index};
 use super::spell::{self, Mark, Token};
-use super::{Reading, Taint, Trust};
+use super::{Impression, Reading, Taint, Trust};
 use bartizan_scan::{Detector, display_line};
 use bartizan_store::Digest;
 use std::collections::{HashSet, VecDeque};
@@ -108,8 +108,8 @@ impl Memory {
         }
     }
 
-    /// The session has read this. Gives how much it looks like orders, 0 to 100; nothing when it was known.
-    pub(crate) fn read(&self, reading: &Reading<'_>) -> Option<u8> {
+    /// The session has read this. Gives how much it looks like orders; nothing when it was known.
+    pub(crate) fn read(&self, reading: &Reading<'_>) -> Option<Impression> {
         let mark = self.key.hash_one(("read", reading.source, reading.text));
         if reading.trust == Trust::Nothing || !self.lock().is_new(mark) {
             return None;
@@ -121,7 +121,7 @@ impl Memory {
             for tokens in spelled {
                 kept.operator.add(&tokens);
             }
-            return Some(0);
+            return Some(Impression::default());
         }
         let detection = Detector::new().score(beginning(reading.text, SCORED_MAX));
         let score = percent(detection.score);
@@ -134,11 +134,12 @@ impl Memory {
         let key = Digest::of_parts(&[b"source", source.as_bytes(), reading.text.as_bytes()]);
         let tokens = spell::loose(text, &self.key);
         let hot = hot.collect();
+        let signals = detection.signals.iter().map(|signal| signal.id).collect();
         let mut kept = self.lock();
         let number = kept.read.add(&tokens);
         kept.taint.add(&source, reading.trust, score);
         kept.keep(Text { number, source, trust: reading.trust, key, hot, kept: Some(text.into()) });
-        Some(score)
+        Some(Impression { score, signals })
     }
 
     /// The session has a connection to elsewhere; nobody has seen what comes over it.

@@ -14,6 +14,7 @@ use bartizan_gate::policy::{Layer, Place, Policy, Roles, RuleVerdict, ShortForm}
 use bartizan_gate::refusal::Refusal;
 use bartizan_gate::seat::{Caller, Confines, Seat};
 use bartizan_gate::tool::Catalogue;
+use bartizan_gate::watch::{OnFlag, Rules};
 use bartizan_scan::{KnownSecret, Redactor, ScanKey};
 use bartizan_store::{
     Answer, Desk, Durability, Entry, Filter, Ledger, LedgerError, Receipt, Store, Verdict,
@@ -89,6 +90,14 @@ impl Fixture {
         Self::within(catalogue, policy, "coder", "leaf", Some(confines))
     }
 
+    /// The same gate, which does this when a rule of high severity flags the run.
+    pub(crate) fn on_flag(mut self, on_flag: OnFlag) -> Self {
+        let rules = Rules { on_flag, ..Rules::builtin().unwrap() };
+        self.parts.rules = Arc::new(rules);
+        self.pipeline = Pipeline::new(self.parts.clone(), "watched".to_owned());
+        self
+    }
+
     /// As [`Fixture::new`], with tools of the test's own besides.
     pub(crate) fn with_tools(tools: &str, rules: &[ShortForm]) -> Self {
         let roles = Roles::new([(role("coder"), Vec::new())]).unwrap();
@@ -137,6 +146,7 @@ impl Fixture {
             desk: Arc::new(store.clone()),
             sessions: Arc::new(store.clone()),
             redactor: Arc::new(Redactor::new(ScanKey::new([7; 32]), [known]).unwrap()),
+            rules: Arc::new(Rules::builtin().unwrap()),
             question_lifetime: Duration::from_mins(10),
         };
         let pipeline = Pipeline::new(parts.clone(), "test".to_owned());
