@@ -19,7 +19,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             slots.dedup();
             for number in [
                 rows,
-                u32::from(reading.candidate) | u32::from(reading.disguised) << 1,
+                u32::from(reading.candidate) | reading.disguises << 1,
                 reading.signatures,
                 u32::try_from(slots.len())?,
             ] {

@@ -126,7 +126,7 @@ pub fn training_readings(text: &str) -> Vec<TrainingReading> {
                 candidate,
                 slots,
                 signatures: evidence.signatures,
-                disguised: evidence.disguised,
+                disguises: evidence.disguises,
             }
         })
         .collect()
@@ -140,14 +140,18 @@ pub struct TrainingReading {
     pub candidate: bool,
     pub slots: Vec<u32>,
     pub signatures: u32,
-    pub disguised: bool,
+    pub disguises: u32,
 }
 
 fn evidence(reading: &Reading, found: &[(usize, Range<usize>)]) -> Evidence {
     Evidence {
         linear: 0.0,
         signatures: found.iter().fold(0, |bits, (n, _)| bits | (1 << n)),
-        disguised: reading.decoded.is_some() || reading.seen.first().is_some(),
+        disguises: reading
+            .decoded
+            .into_iter()
+            .chain(reading.seen.iter().map(|(disguise, _)| disguise))
+            .fold(0, |bits, disguise| bits | (1 << disguise as u32)),
     }
 }
 
@@ -157,7 +161,7 @@ fn judge(reading: &Reading) -> (f32, Vec<Signal>) {
     let found = signatures::find(text);
     let mut evidence = evidence(reading, &found);
     evidence.linear = TABLE.linear(text);
-    let bare = evidence.signatures == 0 && !evidence.disguised;
+    let bare = evidence.signatures == 0 && evidence.disguises == 0;
     // The table has seen hardly any text as short as this: its word alone is worth nothing there.
     let odds =
         if bare && text.chars().count() < FEW_CHARS { LOWEST } else { TABLE.odds(&evidence) };

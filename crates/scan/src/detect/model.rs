@@ -1,5 +1,6 @@
 //! How much does a reading look like an order to a machine?
 
+use super::disguise::Disguise;
 use super::features::features;
 use super::signatures;
 use std::cell::RefCell;
@@ -19,8 +20,8 @@ pub(super) struct Evidence {
     pub(super) linear: f32,
     /// Which signatures matched, a bit for each.
     pub(super) signatures: u32,
-    /// Whether something hid the text.
-    pub(super) disguised: bool,
+    /// What hid the text, a bit for each disguise.
+    pub(super) disguises: u32,
 }
 
 impl Table {
@@ -60,7 +61,12 @@ impl Table {
         let several = evidence.signatures.count_ones();
         odds += self.number(FINAL_SEVERAL) * if several >= 2 { 1.0 } else { 0.0 };
         odds += self.number(FINAL_MANY) * if several >= 4 { 1.0 } else { 0.0 };
-        if evidence.disguised && (several > 0 || evidence.linear > 0.0) {
+        for n in 0..Disguise::ALL.len() {
+            if evidence.disguises & (1 << n) != 0 {
+                odds += self.number(FINAL_DISGUISES + n);
+            }
+        }
+        if evidence.disguises != 0 && (several > 0 || evidence.linear > 0.0) {
             odds += self.number(FINAL_DISGUISED);
         }
         odds
@@ -119,5 +125,6 @@ const FINAL_DISGUISED: usize = 4;
 const FINAL_SEVERAL: usize = 5;
 const FINAL_MANY: usize = 6;
 const FINAL_SIGNATURES: usize = 8;
+const FINAL_DISGUISES: usize = FINAL_SIGNATURES + signatures::COUNT;
 const HEADER_BYTES: usize = 32 * 4;
-const _: () = assert!(FINAL_SIGNATURES + signatures::COUNT <= HEADER_BYTES / 4);
+const _: () = assert!(FINAL_DISGUISES + Disguise::ALL.len() <= HEADER_BYTES / 4);

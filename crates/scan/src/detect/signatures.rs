@@ -1,7 +1,7 @@
 //! Which turns of phrase speak to a machine instead of a reader?
 
 use super::reveal::fold;
-use regex::{Regex, RegexSet};
+use regex::{Regex, RegexSet, RegexSetBuilder};
 use std::ops::Range;
 use std::sync::LazyLock;
 
@@ -28,10 +28,10 @@ pub(super) static SIGNATURES: [Signature; 12] = [
         patterns: &[
             "#(?:ignor(?:e|ing)|disregard|forget|override|bypass|discard|neglect|do not follow|don't follow|stop following|skip) <4>(?:previous|prior|above|earlier|preceding|former|initial|original|existing|past|everything|all|your|any|system|these|those|other|the) <3>(?:instructions?|prompts?|rules?|guidelines?|directives?|commands?|orders?|tasks?|constraints?|programming|training|context|text|restrictions?|polic(?:y|ies)|safeguards?|directions?|requests?|assignments?)",
             "#(?:ignore|disregard|forget) <2>(?:everything|all|anything|whatever|what) <4>(?:above|before|said|told|previous(?:ly)?|prior|so far|until now|learned|written)",
-            "#(?:ignorier|vergi(?:ss|ß)|vergesse?n?|missachte)[a-z]* <5>(?:anweisung|instruktion|vorherig|bisherig|obig|davor|regeln|aufgabe)",
+            "#(?:ignorier|vergi(?:ss|ß)|vergesse?n?|missachte)[a-z]* <5>(?:anweisung|instruktion|vorherig|bisherig|obig|davor|vorher|zuvor|gesagt|regeln|aufgabe|alles)",
             "#(?:ignor|olvid|oubli|dimentic|esque[cç]|desconsider|descart|omit|omet|desobede|zignoruj|zapomn|negeer|vergeet|abaikan|lupakan)[a-z]* <6>(?:instruc|instruz|istruz|consign|indica|ordres?|ordenes|ordini|ordens|regl|reglas|regole|regras|anterior|precedent|previ|polece|instructies|instruks|perintah|sebelum)",
             "игнорир|забудь(?:те)? <4>(?:инструкц|все|предыдущ|указан)|проигнорир",
-            "忽略.{0,12}(?:指令|指示|提示|说明|要求)|忘记.{0,10}(?:指令|指示|之前|以上)|无视.{0,10}(?:指令|指示|之前)|(?:指示|命令|指令)を(?:無視|忘れ)|(?:지시|명령|지침).{0,8}(?:무시|잊)|تجاهل|(?:निर्देश|आदेश).{0,16}(?:अनदेखा|नजरअंदाज|भूल)|onceki <3>(?:talimat|komut)|bo qua <4>(?:huong dan|chi thi|lenh)|huwag pansinin|kalimutan",
+            "忽略.{0,12}(?:指令|指示|提示|说明|要求)|忘记.{0,10}(?:指令|指示|之前|以上)|无视.{0,10}(?:指令|指示|之前)|(?:指示|命令|指令)を(?:無視|忘れ)|(?:지시|명령|지침).{0,8}(?:무시|잊)|تجاهل|(?:निर्देश|आदेश).{0,16}(?:अनदेखा|नजरअंदाज|भूल)|onceki <3>(?:talimat|komut)|(?:bo qua|quen) <4>(?:huong dan|chi thi|lenh|quy tac)|huwag pansinin|kalimutan|(?:নির্দেশ|আদেশ).{0,24}(?:উপেক্ষা|ভুলে)|(?:zaborav|ignorira|zanemar)[a-z]* <3>(?:sve|instrukc|prethodn|uput)|(?:glom|ignorera) <3>(?:allt|alla|tidigare|instruktion)|ignor[a-z]* <3>(?:toate|instructiunile)|agnoise|αγνοησε",
         ],
     },
     Signature {
@@ -67,6 +67,9 @@ pub(super) static SIGNATURES: [Signature; 12] = [
             "#after (?:you (?:do|have done|did|finish|complete)|doing|completing|that) <3>,? ?<3>(?:you can|continue|return|proceed|resume|go back|solve|answer)",
             "#(?:stop|pause|halt|drop|abandon|leave|interrupt) (?:what(?:ever)? you(?:'re| are)|everything|your (?:current|task|work)|the (?:current|original) (?:task|work))",
             "#(?:do|complete|execute|follow|perform|solve|answer|carry out|obey|implement) (?:the |this |these |all )?(?:following|steps? below|below|new|next) <2>(?:first|instead|task|instructions?|question|steps?|commands?|request|immediately|action|orders?)",
+            "#(?:pause|suspend|interrupt|disengage from|set aside|put aside|cease|halt) <1>(?:your|the|all|any|current) <2>(?:current|ongoing|activit(?:y|ies)|tasks?|work|actions?|processing|focus)",
+            "#(?:upcoming|imminent|forthcoming|next|following|additional|extra|crucial|new|vital) <2>(?:instructions?|directives?|guidance|orders?|commands?|tasks?|assignment|query|question) <6>(?:require|demand|need|must|should|command|deserve|is about to|are to be|be executed|immediate|attention|focus|precedence|priority)",
+            "#(?:veuillez )?repond(?:ez|re)? <3>question|#rispondi <3>domanda|#beantworten? <4>frage|#respond[ea] <4>pregunta|#responda <3>pergunta|#beantwoord <3>vraag|#odpowiedz <3>pytanie|ответь(?:те)? <4>вопрос|回答.{0,6}(?:问题|問題)|質問に.{0,6}(?:答え|回答)",
             "#in addition to <4>(?:the |your )<2>(?:task|question|request|summary|answer)|#(?:main|primary|original|previous|earlier) (?:task|query|question|request|assignment) (?:is|was|has|can)",
         ],
     },
@@ -184,10 +187,14 @@ static COMPILED: LazyLock<Compiled> = LazyLock::new(|| {
         .enumerate()
         .flat_map(|(n, signature)| signature.patterns.iter().map(move |p| (n, expand(p))))
         .collect();
-    let any = RegexSet::new(patterns.iter().map(|(_, p)| p)).unwrap_or_else(|_| RegexSet::empty());
+    let any = RegexSetBuilder::new(patterns.iter().map(|(_, p)| p)).size_limit(SET_BYTES).build();
+    let any = any.unwrap_or_else(|_| RegexSet::empty());
     let each = patterns.iter().filter_map(|(n, p)| Some((*n, Regex::new(p).ok()?))).collect();
     Compiled { any, each }
 });
+
+/// How large all the patterns together may become.
+const SET_BYTES: usize = 32 << 20;
 
 /// A pattern as the engine reads it. Gaps are bounded, so that time is linear in the text.
 fn expand(pattern: &str) -> String {
