@@ -129,6 +129,9 @@ pub(crate) enum Command {
     /// See which irreversible acts are in doubt, and say what came of them
     #[command(subcommand)]
     Effects(EffectsCommand),
+    /// See the rules that flag a run that has turned, and try them on the log
+    #[command(subcommand)]
+    Detect(DetectCommand),
     /// See what MCP servers offer, and accept it
     #[command(subcommand)]
     Servers(ServersCommand),

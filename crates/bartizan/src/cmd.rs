@@ -5,6 +5,7 @@ mod approvals;
 mod audit;
 mod changes;
 mod console;
+mod detect;
 mod doctor;
 mod effects;
 pub(crate) mod init;
@@ -73,6 +74,7 @@ pub(crate) fn dispatch(cli: &Cli, voice: &mut Voice) -> Result<u8, Failure> {
         Command::Agent(command) => agent::run(command, desk),
         Command::Secret(command) => secret::run(command, desk),
         Command::Tool(command) => tool::run(command, desk),
+        Command::Detect(command) => detect::run(command, desk),
         Command::Effects(command) => effects::run(command, desk),
         Command::Servers(command) => servers::run(command, desk),
         Command::Doctor(args) => doctor::run(args, desk),

@@ -38,10 +38,11 @@ use bartizan_egress::vault::{Origin, Server};
 use bartizan_gate::name::{Approver, HostPort, RoleName, SecretName, ServerName};
 use bartizan_gate::policy::{self, Layer, Policy, PolicyError, Roles, ShortForm};
 use bartizan_gate::tool::Catalogue;
+use bartizan_gate::watch::Rules;
 use bartizan_mcp::declare;
 use draft::Draft;
 use files::Guard;
-use places::{CONFIG_FILE, POLICY_DIR};
+use places::{CONFIG_FILE, DETECT_FILE, POLICY_DIR};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -74,6 +75,8 @@ pub(crate) struct Config {
     pub(crate) rules: Vec<ShortForm>,
     /// The Cedar files, in the order of their layers and names.
     pub(crate) policies: Vec<policy::Source>,
+    /// What shows on the log that a run has turned, and what follows.
+    pub(crate) watch: Rules,
     /// The files that were obeyed.
     pub(crate) files: Vec<(Layer, PathBuf)>,
     /// What a person should know, though it is no error.
@@ -274,6 +277,7 @@ fn load_layers(
     };
     let mut draft = Draft::new(places);
     let mut problems: Vec<Problem> = guard.state(&places.state).err().into_iter().collect();
+    problems.extend(draft.watch_for(Rules::BUILTIN).err());
     for (layer, dir) in [(Layer::System, &places.system), (Layer::User, &places.user)] {
         let must_exist = layer == Layer::User && places.user_is_given;
         if let Err(found) = read_layer(&mut draft, guard, layer, dir, must_exist) {
@@ -307,10 +311,14 @@ fn read_layer(
         return Ok(());
     };
     let config = guard.read(&dir.join(CONFIG_FILE)).map_err(|problem| vec![problem])?;
+    let watch = guard.read(&dir.join(DETECT_FILE)).map_err(|problem| vec![problem])?;
     let policies = guard.read_policies(&dir.join(POLICY_DIR)).map_err(|problem| vec![problem])?;
     if let Some(source) = config {
         let raw = raw::parse(&source.path, &source.text).map_err(|problem| vec![problem])?;
         draft.add(layer, &source, raw)?;
+    }
+    if let Some(source) = watch {
+        draft.add_watch(layer, &source).map_err(|problem| vec![problem])?;
     }
     for source in policies {
         draft.add_policy(layer, source);

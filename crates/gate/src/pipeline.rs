@@ -111,7 +111,7 @@ impl Pipeline {
     ) -> Result<(), Refusal> {
         let ending = Ending { exit, report: self.redacted(report) };
         let session = caller.seat().session.as_str();
-        self.watches.forget(session);
+        self.watches.close(session);
         match self.parts.sessions.end(session, ending) {
             Ok(_) => Ok(()),
             Err(error) => Err(Refusal::LedgerUnavailable { cause: error.to_string() }),

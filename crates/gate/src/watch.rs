@@ -12,11 +12,13 @@ pub(crate) use session::{Held, MODEL_REQUEST, Watches};
 
 use bartizan_store::Event;
 use rule::Rule;
+use serde::Deserialize;
 use serde_json::{Map, Value};
 use session::Session;
 
 /// What happens when a rule of high severity flags a run.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
 #[expect(clippy::exhaustive_enums, reason = "the gate must know each")]
 pub enum OnFlag {
     /// It is on the log, and nothing else.
@@ -29,7 +31,7 @@ pub enum OnFlag {
 }
 
 /// The rules of a run, and what follows from them.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Rules {
     rules: Vec<Rule>,
     /// What happens when a rule of high severity flags a run.
@@ -49,14 +51,21 @@ pub struct Flag {
 }
 
 impl Rules {
+    /// The rules that come with Bartizan, as text.
+    pub const BUILTIN: &str = include_str!("watch/rules.toml");
+
     /// The rules that come with Bartizan.
     pub fn builtin() -> Result<Self, RuleError> {
-        Ok(Self { rules: rule::parse(BUILTIN)?, on_flag: OnFlag::Note })
+        let mut rules = Self::default();
+        rules.add(Self::BUILTIN)?;
+        Ok(rules)
     }
 
-    /// Adds the rules of a file; one with the id of another takes its place.
+    /// Adds what a file says; a rule with the id of another takes its place.
     pub fn add(&mut self, text: &str) -> Result<(), RuleError> {
-        for rule in rule::parse(text)? {
+        let file = rule::parse(text)?;
+        self.on_flag = file.on_flag.unwrap_or(self.on_flag);
+        for rule in file.rules {
             self.rules.retain(|old| old.id != rule.id);
             self.rules.push(rule);
         }
@@ -83,8 +92,6 @@ impl Rules {
         .collect()
     }
 }
-
-const BUILTIN: &str = include_str!("watch/rules.toml");
 
 #[cfg(test)]
 mod tests;

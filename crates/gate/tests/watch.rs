@@ -1,5 +1,7 @@
 //! Does a run that turns get no further than its rules allow? Sessions that turn, through the real gate.
 
+#![expect(clippy::unwrap_used, reason = "a question that is not there fails its test")]
+
 mod support;
 
 use bartizan_gate::taint::{Reading, Trust};
@@ -18,12 +20,11 @@ fn forbidden(n: usize) -> (&'static str, Value) {
 
 /// A gate at which a run has just tried five doors that are shut.
 fn turned(on_flag: OnFlag) -> Fixture {
-    let mut forms = rules("allow", &["Read", "Write", "model.request"]);
-    forms.extend(rules("deny", &["Bash"]));
+    let forms = rules("allow", &["Read", "Write", "model.request"]);
     let fixture = Fixture::new(&forms).on_flag(on_flag);
     for n in 0..5 {
         assert_eq!(fixture.outcome_code(write(n)), "allowed", "an honest run goes on");
-        assert_eq!(fixture.outcome_code(forbidden(n)), "policy-denied");
+        assert_eq!(fixture.outcome_code(forbidden(n)), "tool-not-listed");
     }
     fixture
 }
@@ -54,7 +55,7 @@ fn a_flag_is_on_the_log_and_a_note_stops_nothing() {
 #[test]
 fn a_paused_run_does_nothing_until_a_person_says_so_and_then_goes_on() {
     let fixture = turned(OnFlag::Pause);
-    for call in [write(8), read(), forbidden(9)] {
+    for call in [write(8), read()] {
         assert_eq!(fixture.outcome_code(call), "run-paused");
     }
     let question = the_question(&fixture);
@@ -74,10 +75,9 @@ fn a_paused_run_does_nothing_until_a_person_says_so_and_then_goes_on() {
 
 #[test]
 fn a_paused_run_stays_paused_when_a_person_says_no_or_nobody_who_may() {
-    let mut forms = rules("allow", &["Write"]);
-    forms.extend(rules("deny", &["Bash"]));
+    let forms = rules("allow", &["Write"]);
     let fixture = Fixture::with_approvers(&forms, &["anna"]).on_flag(OnFlag::Pause);
-    (0..5).for_each(|n| assert_eq!(fixture.outcome_code(forbidden(n)), "policy-denied"));
+    (0..5).for_each(|n| assert_eq!(fixture.outcome_code(forbidden(n)), "tool-not-listed"));
     assert_eq!(fixture.outcome_code(write(1)), "run-paused");
     fixture.approve(&the_question(&fixture), "mallory");
     assert_eq!(fixture.outcome_code(write(1)), "run-paused", "mallory is no approver");

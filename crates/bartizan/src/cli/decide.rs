@@ -2,6 +2,44 @@
 
 use clap::{Args, Subcommand, ValueEnum};
 use std::net::SocketAddr;
+use std::path::PathBuf;
+
+/// `bartizan detect …`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum DetectCommand {
+    /// List the rules in force, with how often each flags honest runs
+    List(DetectListArgs),
+    /// Say what the rules would flag in a session, or in a file of records
+    Test(DetectTestArgs),
+}
+
+/// `bartizan detect list`.
+#[derive(Debug, Args)]
+pub(crate) struct DetectListArgs {
+    /// Print them as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// `bartizan detect test`.
+#[derive(Debug, Args)]
+pub(crate) struct DetectTestArgs {
+    /// The records, one JSON object a line, as `bartizan audit list --json` prints them; `-` is standard input
+    #[arg(value_name = "FILE", required_unless_present = "session", conflicts_with = "session")]
+    pub(crate) file: Option<PathBuf>,
+    /// The session whose records are on the log
+    #[arg(long, value_name = "ID")]
+    pub(crate) session: Option<String>,
+    /// Rules to try besides those in force
+    #[arg(long, value_name = "FILE")]
+    pub(crate) rules: Option<PathBuf>,
+    /// Exit with 1 when anything is flagged
+    #[arg(long)]
+    pub(crate) check: bool,
+    /// Print the flags as JSON, one a line
+    #[arg(long)]
+    pub(crate) json: bool,
+}
 
 /// `bartizan effects …`.
 #[derive(Debug, Subcommand)]

@@ -18,6 +18,7 @@ use crate::report::{Excerpt, Problem, did_you_mean};
 use bartizan_egress::vault::Server;
 use bartizan_gate::name::{Approver, RoleName, SecretName, ServerName};
 use bartizan_gate::policy::{self, Layer, Roles, ShortForm};
+use bartizan_gate::watch::Rules;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
@@ -37,6 +38,7 @@ pub(super) struct Draft<'a> {
     servers: BTreeMap<ServerName, McpServer>,
     rules: Vec<ShortForm>,
     policies: Vec<policy::Source>,
+    watch: Rules,
     files: Vec<(Layer, PathBuf)>,
     pages: Vec<Source>,
 }
@@ -65,6 +67,7 @@ impl<'a> Draft<'a> {
             servers: BTreeMap::new(),
             rules: Vec::new(),
             policies: Vec::new(),
+            watch: Rules::default(),
             files: Vec::new(),
             pages: Vec::new(),
         }
@@ -73,6 +76,19 @@ impl<'a> Draft<'a> {
     pub(super) fn add_policy(&mut self, layer: Layer, source: Source) {
         self.obeyed(layer, &source);
         self.policies.push(source.into_policy(layer));
+    }
+
+    /// Adds one layer's rules for what goes on the log.
+    pub(super) fn add_watch(&mut self, layer: Layer, source: &Source) -> Result<(), Problem> {
+        self.obeyed(layer, source);
+        self.watch_for(&source.text)
+            .map_err(|problem| problem.hint(format!("in {}", source.path.display())))
+    }
+
+    /// Adds rules for what goes on the log.
+    pub(super) fn watch_for(&mut self, text: &str) -> Result<(), Problem> {
+        let added = self.watch.add(text);
+        added.map_err(|error| Problem::from_text(&error.to_string()))
     }
 
     fn obeyed(&mut self, layer: Layer, source: &Source) {
@@ -278,6 +294,7 @@ impl<'a> Draft<'a> {
             servers,
             rules,
             policies,
+            watch,
             files,
             pages,
             ..
@@ -295,6 +312,7 @@ impl<'a> Draft<'a> {
             servers,
             rules,
             policies,
+            watch,
             files,
             warnings: Vec::new(),
             pages,

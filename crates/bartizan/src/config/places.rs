@@ -24,6 +24,8 @@ pub(crate) struct Places {
 pub(crate) const PROJECT_DIR: &str = ".bartizan";
 /// What says what exists.
 pub(crate) const CONFIG_FILE: &str = "bartizan.toml";
+/// What shows on the log that a run has turned, beside [`CONFIG_FILE`].
+pub(crate) const DETECT_FILE: &str = "detect.toml";
 /// Where the Cedar policies stand, beside [`CONFIG_FILE`].
 pub(crate) const POLICY_DIR: &str = "policy";
 

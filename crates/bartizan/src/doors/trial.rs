@@ -53,6 +53,7 @@ impl Trial {
             desk: Arc::new(store.clone()),
             sessions: Arc::new(store.clone()),
             redactor: Arc::new(Redactor::new(ScanKey::new([7; 32]), None).unwrap()),
+            rules: Arc::default(),
             question_lifetime: Duration::from_mins(10),
         };
         let gate = Arc::new(Gate::new(parts, "trial".to_owned(), false));

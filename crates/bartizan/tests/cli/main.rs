@@ -3,6 +3,7 @@
 
 mod approvals;
 mod audit;
+mod detect;
 #[path = "../e2e/support/schema.rs"]
 mod schema;
 mod services;

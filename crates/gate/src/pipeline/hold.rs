@@ -50,12 +50,7 @@ impl Pipeline {
     }
 
     /// Whether a person has said that the run may go on after this flag.
-    fn released(
-        &self,
-        policy: &Policy,
-        session: &SessionId,
-        held: &Held,
-    ) -> Result<bool, Refusal> {
+    fn released(&self, policy: &Policy, session: &SessionId, held: &Held) -> Result<bool, Refusal> {
         let down = |error: StoreError| Refusal::DeskUnavailable { cause: error.to_string() };
         let key = ApprovalKey {
             session: session.to_string(),

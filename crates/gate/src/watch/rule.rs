@@ -1,5 +1,6 @@
 //! What does a rule look at? TOML into rules; a mistake names its line.
 
+use super::OnFlag;
 use bartizan_store::Event;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -74,25 +75,30 @@ impl TryFrom<toml::Value> for Wanted {
             toml::Value::String(text) => Ok(Value::from(text)),
             toml::Value::Integer(number) => Ok(Value::from(number)),
             toml::Value::Boolean(is) => Ok(Value::from(is)),
-            other => Err(format!("a text, whole number or truth value, not a {}", other.type_str())),
+            other => {
+                Err(format!("a text, whole number or truth value, not a {}", other.type_str()))
+            }
         };
         items.into_iter().map(simple).collect::<Result<_, _>>().map(Self)
     }
 }
 
+/// A file of rules.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct File {
+    pub(super) on_flag: Option<OnFlag>,
+    #[serde(default, rename = "rule")]
+    pub(super) rules: Vec<Rule>,
+}
+
 /// Reads the rules of a file.
-pub(super) fn parse(text: &str) -> Result<Vec<Rule>, RuleError> {
-    #[derive(Deserialize)]
-    #[serde(deny_unknown_fields)]
-    struct File {
-        #[serde(default, rename = "rule")]
-        rules: Vec<Rule>,
-    }
+pub(super) fn parse(text: &str) -> Result<File, RuleError> {
     let file: File = toml::from_str(text).map_err(|e| RuleError(e.to_string()))?;
     for rule in &file.rules {
         rule.check().map_err(|why| RuleError(format!("rule `{}`: {why}", rule.id)))?;
     }
-    Ok(file.rules)
+    Ok(file)
 }
 
 impl Rule {

@@ -46,7 +46,10 @@ impl Session {
                     news.push(mark);
                 }
             }
-            if is_new && rule.fits(event, body) && self.enough(rule, body) && self.is_news(rule, body)
+            if is_new
+                && rule.fits(event, body)
+                && self.enough(rule, body)
+                && self.is_news(rule, body)
             {
                 let times = self.flagged.entry(rule.id.clone()).or_default();
                 *times += 1;
@@ -179,9 +182,14 @@ impl Watches {
         self.lock().get(session).map(|watched| watched.raised.clone()).unwrap_or_default()
     }
 
-    /// The session has ended.
-    pub(crate) fn forget(&self, session: &str) {
-        self.lock().remove(session);
+    /// The session has ended. What was flagged in it is kept for its summary.
+    pub(crate) fn close(&self, session: &str) {
+        let mut sessions = self.lock();
+        if let Some(Watched { raised, .. }) = sessions.remove(session)
+            && !raised.is_empty()
+        {
+            sessions.insert(session.to_owned(), Watched { raised, ..Watched::default() });
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Watched>> {

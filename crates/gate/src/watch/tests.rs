@@ -9,7 +9,7 @@ fn flags(rules: &Rules, records: &[(Event, Value)]) -> Vec<String> {
 }
 
 fn only(text: &str) -> Rules {
-    let mut rules = Rules { rules: Vec::new(), on_flag: OnFlag::Note };
+    let mut rules = Rules::default();
     rules.add(text).unwrap();
     rules
 }
@@ -41,8 +41,7 @@ fn a_burst_is_counted_among_the_last_calls_and_the_same_call_once() {
     let same: Vec<_> = (0..9).map(|_| refused(1, "deny")).collect();
     assert_eq!(flags(&rules, &same), Vec::<String>::new());
     let call = || (Event::Call, json!({ "tool": "Read", "arguments": {} }));
-    let apart: Vec<_> =
-        (0..9).flat_map(|n| [refused(n, "deny"), call(), call(), call()]).collect();
+    let apart: Vec<_> = (0..9).flat_map(|n| [refused(n, "deny"), call(), call(), call()]).collect();
     assert_eq!(flags(&rules, &apart), Vec::<String>::new());
     let flood: Vec<_> = (0..8).map(|n| refused(n, "ask")).collect();
     assert_eq!(flags(&rules, &flood), ["7 approval-flood"]);

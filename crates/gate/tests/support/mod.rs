@@ -92,7 +92,8 @@ impl Fixture {
 
     /// The same gate, which does this when a rule of high severity flags the run.
     pub(crate) fn on_flag(mut self, on_flag: OnFlag) -> Self {
-        let rules = Rules { on_flag, ..Rules::builtin().unwrap() };
+        let mut rules = Rules::builtin().unwrap();
+        rules.on_flag = on_flag;
         self.parts.rules = Arc::new(rules);
         self.pipeline = Pipeline::new(self.parts.clone(), "watched".to_owned());
         self

@@ -48,6 +48,7 @@ pub(super) fn ask(
         desk: Arc::new(Nowhere),
         sessions: Arc::new(Nowhere),
         redactor: Arc::new(redactor),
+        rules: Arc::default(),
         question_lifetime: Duration::ZERO,
     };
     let gate = Gate::new(parts, "explain".to_owned(), false);

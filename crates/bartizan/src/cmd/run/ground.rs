@@ -16,6 +16,7 @@ use bartizan_gate::pipeline::Parts;
 use bartizan_gate::policy::Policy;
 use bartizan_gate::seat::Caller;
 use bartizan_gate::tool::Catalogue;
+use bartizan_gate::watch::Rules;
 use bartizan_scan::{KnownSecret, Redactor};
 use bartizan_store::Store;
 use serde_json::{Map, Value, json};
@@ -108,7 +109,8 @@ impl Ground {
         let (redactor, conversation) =
             model::conversation(&self.config, &self.around, &self.places, known)?;
         self.vault.hide_in(&redactor);
-        let gate = gate(&self.store, catalogue, policy, redactor.clone(), &id, aloud);
+        let judged = (catalogue, policy, self.config.watch.clone());
+        let gate = gate(&self.store, judged, redactor.clone(), &id, aloud);
         self.admit(who, &id, (Arc::new(gate), redactor, conversation))
     }
 
@@ -182,11 +184,10 @@ impl Ground {
     }
 }
 
-/// A gate over what is known and what policy says of it.
+/// A gate over what is known, what policy says of it, and what shows that a run has turned.
 pub(crate) fn gate(
     store: &Store,
-    catalogue: Catalogue,
-    policy: Policy,
+    (catalogue, policy, rules): (Catalogue, Policy, Rules),
     redactor: Redactor,
     session: &SessionId,
     aloud: bool,
@@ -198,6 +199,7 @@ pub(crate) fn gate(
         desk: Arc::new(store.clone()),
         sessions: Arc::new(store.clone()),
         redactor: Arc::new(redactor),
+        rules: Arc::new(rules),
         question_lifetime: QUESTION_LIFETIME,
     };
     Gate::new(parts, session.to_string(), aloud)

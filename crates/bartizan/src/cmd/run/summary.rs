@@ -5,6 +5,7 @@ use crate::cli::{RunArgs, exit};
 use crate::doors::run::{RunReport, peak, planted};
 use crate::report::{Failure, Paint, Problem, Voice, safe};
 use bartizan_gate::seat::Caller;
+use bartizan_gate::watch::Flag;
 use bartizan_sandbox::writeback::{Applied, Kept};
 use bartizan_sandbox::{Exit, Peak, Reason, SetAside};
 use serde_json::{Value, json};
@@ -19,6 +20,7 @@ struct Told<'a> {
     report: &'a RunReport,
     counts: (u64, u64, u64),
     refused: Vec<Refused>,
+    flags: Vec<Flag>,
 }
 
 /// Prints the summary and returns the exit code to pass on.
@@ -44,6 +46,7 @@ pub(crate) fn tell(
         report,
         counts: gate.tally(),
         refused: gate.refused(),
+        flags: gate.pipeline().flags(caller),
     };
     if let Err(why) = &report.end {
         voice.fail(&Failure::new(exit::NOT_STARTED, Problem::from_text(&why.0)))?;
@@ -101,6 +104,10 @@ impl Told<'_> {
             voice.say(&format!("            hint: {}", safe(&refused.hint)))?;
         }
         more(voice, self.refused.len())?;
+        for flag in self.flags.iter().take(SHOWN) {
+            voice.say(&format!("  flag    {}: {}", safe(&flag.rule), safe(&flag.says)))?;
+        }
+        more(voice, self.flags.len())?;
         if let Some(Ok(applied)) = &self.report.changes {
             self.files(voice, applied)?;
         }
@@ -239,6 +246,9 @@ impl Told<'_> {
             "denied": denied,
             "refused": self.refused.iter().map(|refused| json!({
                 "code": refused.code, "sentence": refused.sentence, "hint": refused.hint, "times": refused.times,
+            })).collect::<Vec<_>>(),
+            "flags": self.flags.iter().map(|flag| json!({
+                "rule": flag.rule, "says": flag.says, "severity": flag.severity,
             })).collect::<Vec<_>>(),
             "files": files,
             "peak": self.report.end.as_ref().ok().map(|exit| peak(&exit.peak)),
