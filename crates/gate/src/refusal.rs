@@ -276,7 +276,7 @@ impl Refusal {
             Self::ApprovalDenied { .. } => {
                 "the same call may be proposed again and is then a new question".to_owned()
             }
-            Self::ApprovalRequired { question, .. } => {
+            Self::ApprovalRequired { question, .. } | Self::RunPaused { question, .. } => {
                 format!("`bartizan approvals show {question}`, then `approve` or `deny`")
             }
             Self::ArgumentsInvalid { tool, .. } => {
@@ -295,9 +295,6 @@ impl Refusal {
                 "a newer client may send what this version does not know; see docs/model-door.md"
                     .to_owned()
             }
-            Self::RunPaused { rule, question, .. } => format!(
-                "rule `{rule}` flagged it: `bartizan audit list --event flag` and `bartizan approvals show {question}`, then approve to let it go on"
-            ),
             Self::ServerTool { .. } => {
                 "only a web search passes, while an allowed `WebSearch` call is under way"
                     .to_owned()
