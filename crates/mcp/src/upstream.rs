@@ -128,6 +128,11 @@ impl Upstream {
         Ok(Ticket { upstream: Arc::clone(self), id, reply: Some(reply) })
     }
 
+    /// Why it answers no more, once that is so.
+    pub fn gone(&self) -> Option<Gone> {
+        self.lock().gone.clone()
+    }
+
     /// The id of the next request, which is its progress token as well.
     pub fn next(&self) -> i64 {
         let mut state = self.lock();

@@ -139,7 +139,10 @@ impl Keeper {
         let why = tokio::select! {
             // Of one that ended by itself, its box tells how.
             gone = line.gone() => (gone != Gone::Ended).then(|| gone.to_string()),
-            flaw = self.attend(talk, hello) => Some(flaw),
+            // So it does of one that ended before it began.
+            flaw = self.attend(talk, hello) => {
+                (talk.upstream().gone() != Some(Gone::Ended)).then_some(flaw)
+            }
             _ = over.wait_for(|over| *over) => None,
         };
         self.hub.leave(self.name.as_str(), why.as_deref().unwrap_or("it has ended"));
