@@ -107,6 +107,29 @@ fn a_project_can_only_narrow() {
 }
 
 #[test]
+fn a_form_for_one_method_opens_no_other_in_the_role_default() {
+    let policy = load(&[], &[support::form("default", RuleVerdict::Allow, "net(GET a.com)")]);
+    let request = |host: &str, method: &str, approved: Option<bool>| {
+        let mut input = json!({ "host": host, "port": 443, "scheme": "https", "method": method, "path": "/" });
+        if let Some(approved) = approved {
+            input["approved"] = json!(approved);
+        }
+        Call::of("net.request", input, &format!("{host}:443")).in_role("default")
+    };
+    let judged = |call: Call| call.judge(&policy).verdict;
+    assert_eq!(judged(request("a.com", "GET", None)), Verdict::Allow);
+    for (host, method) in [("a.com", "POST"), ("a.com", "DELETE"), ("b.com", "GET")] {
+        let [unsaid, no, yes] = [None, Some(false), Some(true)];
+        let open = request(host, method, unsaid);
+        assert_eq!(judged(open), Verdict::Ask { quorum: 1 }, "{method} {host}");
+        assert_eq!(judged(request(host, method, no)), Verdict::Ask { quorum: 1 });
+        assert_eq!(judged(request(host, method, yes)), Verdict::Allow, "a person said yes to it");
+        let asked = request(host, method, unsaid).approved_by(&["local:anna"]);
+        assert_eq!(judged(asked), Verdict::Allow);
+    }
+}
+
+#[test]
 fn no_permit_undoes_what_is_built_in() {
     let everything = cedar(Layer::System, "permit(principal, action, resource);");
     let policy = load(&[everything], &[allow("*")]);

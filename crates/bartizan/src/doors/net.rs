@@ -261,7 +261,10 @@ impl NetDoor {
         let reach =
             if declared { Reach::public().and_network().and_this_host() } else { Reach::public() };
         let passage = Passage { reach, tls: self.ways.tls(captured.intent().target()) };
-        let dial = Dial { ways: &self.ways, requests: &self.requests, captured, passage };
+        let by_person = !authorized.approvers().is_empty();
+        let requests =
+            if by_person { self.requests.approved() } else { Arc::clone(&self.requests) };
+        let dial = Dial { ways: &self.ways, requests: &requests, captured, passage };
         let executed = self.gate.pipeline().perform(authorized, dial).await;
         // The tunnel is closed; all that is left is its record, and a log that fails stops the next act.
         drop(self.gate.pipeline().release(executed));

@@ -25,12 +25,14 @@ pub(crate) struct RequestDoor {
     caller: Caller,
     /// Whose box it is, if not the session's: a subagent's kind and id.
     subagent: Option<(String, String)>,
+    /// Whether a person has said yes to the connection, and so to what travels on it.
+    approved: bool,
 }
 
 impl RequestDoor {
     /// A judge for the box of `caller`.
     pub(crate) fn new(gate: Arc<Gate>, caller: Caller) -> Arc<Self> {
-        Arc::new(Self { gate, caller, subagent: None })
+        Arc::new(Self { gate, caller, subagent: None, approved: false })
     }
 
     /// A judge for the box of a subagent's command.
@@ -39,7 +41,13 @@ impl RequestDoor {
         caller: Caller,
         subagent: (String, String),
     ) -> Arc<Self> {
-        Arc::new(Self { gate, caller, subagent: Some(subagent) })
+        Arc::new(Self { gate, caller, subagent: Some(subagent), approved: false })
+    }
+
+    /// The same judge for the requests on a connection that a person has approved.
+    pub(crate) fn approved(&self) -> Arc<Self> {
+        let (gate, caller) = (Arc::clone(&self.gate), self.caller.clone());
+        Arc::new(Self { gate, caller, subagent: self.subagent.clone(), approved: true })
     }
 
     /// What a request is, as a proposal that can be made again while a person is asked.
@@ -61,6 +69,9 @@ impl RequestDoor {
             put("method", json!(request.method()));
             if let Some(size) = request.size() {
                 put("size", json!(size));
+            }
+            if self.approved {
+                put("approved", json!(true));
             }
         }
         let tool = if request.is_websocket() { "net.websocket" } else { "net.request" };

@@ -90,6 +90,40 @@ fn a_yes_is_for_one_request_once() {
 }
 
 #[test]
+fn a_request_tells_whether_a_person_or_a_rule_has_opened_its_connection() {
+    let project = Project::new();
+    let site = Site::start(&project);
+    for (rules, by_person) in
+        [("allow = [\"net(GET SITE)\"]", None), ("ask = [\"net(SITE)\"]", Some(true))]
+    {
+        configure(&project, &site, rules, "");
+        let url = format!("https://{}", site.target());
+        let script = format!(
+            "get() {{ curl -sS -f -o /dev/null {url}/read 2>/dev/null; }}\n\
+             get; echo asked; until get; do sleep 0.1; done; echo done"
+        );
+        let run = project
+            .bartizan(&["run", "--no-summary", "--", "bash", "-c", &script])
+            .env("SSL_CERT_FILE", &site.certificate())
+            .start();
+        run.says("asked");
+        if by_person.is_some() {
+            let listed = project.bartizan(&["approvals", "list", "--json"]).finish();
+            let questions: Vec<serde_json::Value> = serde_json::from_str(&listed.stdout).unwrap();
+            let question = questions[0]["id"].as_str().unwrap();
+            let said = project.bartizan(&["approvals", "approve", question, "--yes"]).finish();
+            assert!(said.status.success(), "{said:?}");
+        }
+        assert!(run.finish().stdout.contains("done"));
+        let log = Log::read(&project);
+        let requests = log.all("call", |record| record["tool"] == "net.request");
+        let read = requests.last().unwrap();
+        let told = read["arguments"].get("approved").and_then(serde_json::Value::as_bool);
+        assert_eq!(told, by_person, "{rules}: {read}");
+    }
+}
+
+#[test]
 fn git_clones_without_a_token_and_a_push_is_refused_where_it_leaves() {
     let project = Project::new();
     let site = Site::start(&project);
