@@ -253,28 +253,33 @@ impl<'a> Draft<'a> {
         }
     }
 
+    /// The role of a session that names none.
+    fn default_role(
+        &self,
+        described: &[RoleName],
+        problems: &mut Vec<Problem>,
+    ) -> Option<RoleName> {
+        match &self.default_role {
+            Some((name, place)) => known_role(&self.roles, name, place, problems),
+            None => match described {
+                [] => RoleName::parse(Roles::DEFAULT).ok(),
+                [only] => Some(only.clone()),
+                several => several.iter().find(|name| name.as_str() == Roles::DEFAULT).cloned(),
+            },
+        }
+    }
+
     /// Resolves who extends whom, and what that means for each box.
     pub(super) fn finish(mut self) -> Result<Config, Vec<Problem>> {
         let mut problems = Vec::new();
         let own = |name: &&RoleName| !name.as_str().starts_with(ROLE_PREFIX);
         let described: Vec<RoleName> = self.roles.keys().filter(own).cloned().collect();
         self.add_builtin_roles();
-        let names: Vec<RoleName> = self.roles.keys().cloned().collect();
-        let mut resolver =
-            Resolver { drafts: &self.roles, done: BTreeMap::new(), problems: &mut problems };
-        for name in &names {
-            resolver.resolve(name, &mut Vec::new());
-        }
-        let roles =
-            resolver.done.into_iter().map(|(name, resolved)| (name, resolved.into())).collect();
-        let default_role = match &self.default_role {
-            Some((name, place)) => known_role(&self.roles, name, place, &mut problems),
-            None => match described.as_slice() {
-                [] => RoleName::parse(Roles::DEFAULT).ok(),
-                [only] => Some(only.clone()),
-                several => several.iter().find(|name| name.as_str() == Roles::DEFAULT).cloned(),
-            },
-        };
+        let roles = Resolver::resolved(&self.roles, &mut problems)
+            .into_iter()
+            .map(|(name, resolved)| (name, resolved.into()))
+            .collect();
+        let default_role = self.default_role(&described, &mut problems);
         self.egress.check(&self.secrets.keys(), &mut problems);
         tools::check(&self.tools, &self.secrets, &mut problems);
         for server in self.servers.values() {
@@ -335,7 +340,18 @@ struct Resolved {
     budget: Limits,
 }
 
-impl Resolver<'_> {
+impl<'a> Resolver<'a> {
+    fn resolved(
+        drafts: &'a BTreeMap<RoleName, RoleDraft>,
+        problems: &'a mut Vec<Problem>,
+    ) -> BTreeMap<RoleName, Resolved> {
+        let mut resolver = Self { drafts, done: BTreeMap::new(), problems };
+        for name in drafts.keys() {
+            resolver.resolve(name, &mut Vec::new());
+        }
+        resolver.done
+    }
+
     /// `path` is how we came here, so that a circle is noticed.
     fn resolve(&mut self, name: &RoleName, path: &mut Vec<RoleName>) {
         let Some(draft) = self.drafts.get(name).filter(|_| !self.done.contains_key(name)) else {
