@@ -48,7 +48,7 @@ Exit codes:
   74   the state directory or another file could not be read or written
   78   the configuration or a policy cannot be used as it stands
 
-  scan --check: 1 when anything was found
+  scan --check, detect test --check: 1 when anything was found
   audit verify: 0 whole, 1 broken, 2 truncated, 3 whole but for a tail
   that no signed checkpoint covers yet
   policy explain: 0 allow, 1 deny, 3 ask

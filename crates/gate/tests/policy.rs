@@ -108,7 +108,8 @@ fn a_project_can_only_narrow() {
 
 #[test]
 fn a_form_for_one_method_opens_no_other_in_the_role_default() {
-    let policy = load(&[], &[support::form("default", RuleVerdict::Allow, "net(GET a.com)")]);
+    let form = support::form("default", RuleVerdict::Allow, "net(GET a.com)");
+    let policy = load(&Policy::builtin_sources(), &[form]);
     let request = |host: &str, method: &str, approved: Option<bool>| {
         let mut input =
             json!({ "host": host, "port": 443, "scheme": "https", "method": method, "path": "/" });

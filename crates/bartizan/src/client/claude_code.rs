@@ -111,6 +111,8 @@ fn pins(model_url: &str) -> Vec<(String, String)> {
         "DISABLE_UPDATES",
         "DISABLE_TELEMETRY",
         "DISABLE_ERROR_REPORTING",
+        // At a terminal the client would fetch plugins from the vendor by itself.
+        "CLAUDE_CODE_DISABLE_OFFICIAL_MARKETPLACE_AUTOINSTALL",
     ];
     let mut pins = vec![("ANTHROPIC_BASE_URL".to_owned(), model_url.to_owned())];
     pins.extend(switches.map(|name| (name.to_owned(), "1".to_owned())));
