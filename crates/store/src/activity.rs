@@ -16,8 +16,8 @@ pub struct Activity {
 }
 
 impl Reader {
-    /// Each of `count` stretches of `step_ms` from `since_ms` on. Only the last [`REACH`] records are counted, so that it takes
-    /// no longer on a log of millions.
+    /// Each of `count` stretches of `step_ms` from `since_ms` on. Only the last 200,000 records are counted, so that it takes no
+    /// longer on a log of millions.
     pub fn activity(
         &self,
         since_ms: u64,
