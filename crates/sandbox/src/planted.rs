@@ -4,7 +4,7 @@
 //! process of the box is gone. What came about in between is renamed: nothing obeys it until a person has looked.
 use crate::host;
 use crate::writeback::is_obeyed;
-use rustix::fs::{AtFlags, Dir, FileType, RenameFlags, Stat};
+use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, RenameFlags, Stat};
 use rustix::io::Errno;
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -25,6 +25,7 @@ pub struct SetAside {
 #[derive(Debug)]
 pub(crate) struct Top {
     workspace: OwnedFd,
+    mode: Mode,
     before: BTreeMap<Vec<u8>, Mark>,
 }
 
@@ -34,12 +35,16 @@ type Mark = Option<(u64, i64, u64)>;
 
 impl Top {
     pub(crate) fn look(workspace: BorrowedFd<'_>) -> io::Result<Self> {
-        let before = obeyed(workspace)?;
-        Ok(Self { workspace: workspace.try_clone_to_owned()?, before })
+        // Opened for reading: the mode of a descriptor that is a path alone cannot be set.
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let workspace = rustix::fs::openat(workspace, ".", flags, Mode::empty())?;
+        let (before, mode) = (obeyed(workspace.as_fd())?, mode(workspace.as_fd())?);
+        Ok(Self { workspace, mode, before })
     }
 
     /// Renames what was planted. Every process of the box is dead, so nobody races with this.
     pub(crate) fn settle(&self) -> io::Result<Vec<SetAside>> {
+        self.open_up()?;
         let after = obeyed(self.workspace.as_fd())?;
         let planted = after.into_iter().filter(|(name, mark)| self.before.get(name) != Some(mark));
         let rename = |(number, (name, _)): (usize, (Vec<u8>, Mark))| {
@@ -50,6 +55,14 @@ impl Top {
         Ok(planted.enumerate().map(rename).collect())
     }
 
+    /// A workspace that can be entered and not listed, or not changed, would keep what was planted where it is.
+    fn open_up(&self) -> io::Result<()> {
+        if mode(self.workspace.as_fd())?.contains(self.mode & Mode::RWXU) {
+            return Ok(());
+        }
+        Ok(rustix::fs::fchmod(&self.workspace, self.mode)?)
+    }
+
     fn set_aside(&self, name: &[u8], number: usize) -> io::Result<OsString> {
         // Not to be foreseen in the box, and without what makes the old name obeyed.
         let nonce = host::nonce().map_err(io::Error::other)?;
@@ -58,6 +71,10 @@ impl Top {
         rustix::fs::renameat_with(top, name, top, &aside, RenameFlags::NOREPLACE)?;
         Ok(aside.into())
     }
+}
+
+fn mode(workspace: BorrowedFd<'_>) -> io::Result<Mode> {
+    Ok(Mode::from_raw_mode(rustix::fs::fstat(workspace)?.st_mode))
 }
 
 fn obeyed(workspace: BorrowedFd<'_>) -> io::Result<BTreeMap<Vec<u8>, Mark>> {

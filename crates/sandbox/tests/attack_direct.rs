@@ -6,6 +6,7 @@ mod support;
 use bartizan_sandbox::writeback::HoldReason;
 use bartizan_sandbox::{Running, WorkspaceMode};
 use std::fs;
+use std::os::unix::fs::MetadataExt as _;
 use support::session::{AUTHOR, Session, on_host, repository};
 use support::table::stopped;
 use support::{Place, exists, run};
@@ -143,6 +144,20 @@ for_everyone! {
         assert_eq!(fs::read_dir(&place.workspace).unwrap().count(), planted.len() + 5);
         assert_eq!(run(&place.spec("true")).succeeded().exit.set_aside, []);
         stopped("F17-F18", "create .claude, .mcp.json, .vscode, .git where they were absent, --direct", "renamed when the box has ended", &set_aside.iter().map(|one| one.name.to_string_lossy()).collect::<Vec<_>>().join(" "));
+    }
+
+    fn f17_f18_no_mode_of_the_workspace_keeps_what_was_planted_where_it_is() {
+        // May be entered and not listed; may be read and not changed; nothing at all.
+        for mode in ["0300", "0500", "0000"] {
+            let place = Place::new();
+            let before = fs::metadata(&place.workspace).unwrap().mode();
+            let session = support::drain(&mut running(&place, &format!("echo 'touch pwned' > .envrc; echo fine > src.txt; chmod {mode} .")));
+            assert_eq!(fs::metadata(&place.workspace).unwrap().mode(), before, "{mode}: {session:#?}");
+            let session = session.succeeded();
+            let [one] = session.exit.set_aside.as_slice() else { panic!("{mode}: {session:#?}") };
+            assert!(one.name == ".envrc" && exists(&place.workspace.join(one.now.as_ref().unwrap())), "{mode}: {one:?}");
+            assert!(!exists(&place.workspace.join(".envrc")) && exists(&place.workspace.join("src.txt")), "{mode}");
+        }
     }
 
     fn nested_repositories_of_a_direct_workspace_are_not_held() {

@@ -158,12 +158,12 @@ pub(crate) fn make_readable(dir: BorrowedFd<'_>, name: &[u8], mode: u32) -> rust
     if FileType::from_raw_mode(stat.st_mode) == FileType::Symlink {
         return Err(Errno::LOOP);
     }
-    chmodat(
-        CWD,
-        proc_path(handle.as_fd()),
-        Mode::from_raw_mode(mode & 0o777 | 0o500),
-        AtFlags::empty(),
-    )
+    make_handle_readable(handle.as_fd(), mode)
+}
+
+/// The same for one that is open, if only as a path, which `fchmod` does not take.
+pub(crate) fn make_handle_readable(handle: BorrowedFd<'_>, mode: u32) -> rustix::io::Result<()> {
+    chmodat(CWD, proc_path(handle), Mode::from_raw_mode(mode & 0o777 | 0o500), AtFlags::empty())
 }
 
 /// The path by which the kernel reaches an open file.

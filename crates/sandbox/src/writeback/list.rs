@@ -19,6 +19,7 @@ pub(super) fn list(
     since: SystemTime,
 ) -> Result<Changes, WritebackError> {
     let stat = fstat(workspace).map_err(|e| WritebackError::io("look at", None, e))?;
+    upper::open_up(upper).map_err(|e| WritebackError::io("list the changes in", None, e))?;
     let mut walk = Walk {
         upper,
         workspace,
@@ -71,13 +72,17 @@ pub(super) struct Walk<'a> {
 impl Walk<'_> {
     fn dir(&mut self, mut frame: Frame) -> Result<Vec<Frame>, WritebackError> {
         let path = frame.path.clone();
-        let Ok(dir) = upper::open(self.upper, path.as_ref()) else {
-            self.items.extend(path.map(|path| {
-                let mut change = Change::new(path, Kind::CreatedDir, None);
+        let dir = match (upper::open(self.upper, path.as_ref()), &path) {
+            (Ok(dir), _) => dir,
+            (Err(_), Some(path)) => {
+                let mut change = Change::new(path.clone(), Kind::CreatedDir, None);
                 change.verdict = Verdict::Drop(DropReason::TooDeep);
-                change
-            }));
-            return Ok(Vec::new());
+                self.items.push(change);
+                return Ok(Vec::new());
+            }
+            (Err(errno), None) => {
+                return Err(WritebackError::io("list the changes in", None, errno));
+            }
         };
         let names = names(&dir, MAX_ENTRIES)
             .map_err(|e| WritebackError::io("list the changes in", path.as_ref(), e))?;

@@ -1,8 +1,8 @@
 //! What does an entry of the overlay's upper layer mean?
 
-use super::host::{link_target, make_readable, open_dir, open_file};
+use super::host::{link_target, make_handle_readable, make_readable, open_dir, open_file};
 use super::path::RelPath;
-use rustix::fs::{FileType, OFlags, Stat, fgetxattr, flistxattr};
+use rustix::fs::{FileType, OFlags, Stat, fgetxattr, flistxattr, fstat};
 use rustix::io::Errno;
 use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -75,11 +75,21 @@ pub(crate) fn open_regular(
 
 fn open_child(dir: BorrowedFd<'_>, name: &[u8], mode: u32) -> rustix::io::Result<OwnedFd> {
     let path = RelPath::new(name).map_err(|_| Errno::INVAL)?;
-    // Without search permission it opens and then shows nothing.
-    if mode & 0o500 != 0o500 && !rustix::process::geteuid().is_root() {
+    if is_shut(mode) {
         make_readable(dir, name, mode)?;
     }
     open(dir, Some(&path))
+}
+
+/// Makes the layer's own directory readable, which the session may have shut.
+pub(crate) fn open_up(upper: BorrowedFd<'_>) -> rustix::io::Result<()> {
+    let mode = fstat(upper)?.st_mode;
+    if is_shut(mode) { make_handle_readable(upper, mode) } else { Ok(()) }
+}
+
+/// Without search permission a directory opens and then shows nothing.
+fn is_shut(mode: u32) -> bool {
+    mode & 0o500 != 0o500 && !rustix::process::geteuid().is_root()
 }
 
 /// The overlay's own attributes on an entry, and whether they make it a whiteout. What the session itself set under these names, the overlay stores with a further prefix.

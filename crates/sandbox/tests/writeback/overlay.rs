@@ -452,6 +452,18 @@ fn a_file_of_holes_is_dropped_before_it_is_read() {
 }
 
 #[test]
+fn a_workspace_that_the_session_shut_is_read_all_the_same() {
+    for mode in ["0000", "0300", "0400", "0500"] {
+        let play = Play::new(&[("a", "1\n"), ("d/b", "1\n")]);
+        play.session(&format!("echo 2 > a; echo 2 > d/b; echo x > .envrc; chmod {mode} ."));
+        let changes = play.list();
+        assert!(is_held(&changes, ".envrc"), "{mode}: {:#?}", verdicts(&changes));
+        play.apply(&changes);
+        assert_eq!((play.read("a"), play.read("d/b")), ("2\n".into(), "2\n".into()), "{mode}");
+    }
+}
+
+#[test]
 fn what_the_session_made_unreadable_is_read_all_the_same() {
     let play = Play::new(&[("a", "1")]);
     play.session("echo s > s; chmod 000 s; mkdir d; echo f > d/f; chmod 000 d");

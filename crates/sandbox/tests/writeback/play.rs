@@ -2,9 +2,9 @@
 use bartizan_sandbox::writeback::{
     self, Applied, Change, Changes, Conflicts, Options, RelPath, Verdict, WritebackError,
 };
-use rustix::fs::{CWD, FileType, Mode, XattrFlags, mknodat, setxattr};
+use rustix::fs::{CWD, FileType, Mode, OFlags, XattrFlags, mknodat, setxattr};
 use std::collections::BTreeMap;
-use std::fs::{self, File};
+use std::fs;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -206,8 +206,9 @@ pub(crate) fn put(path: &Path, text: &str) {
     fs::write(path, text).unwrap();
 }
 
+/// As a path alone: what the box hands over stays open, whatever mode the session gives it.
 pub(crate) fn open(path: &Path) -> OwnedFd {
-    File::open(path).unwrap().into()
+    rustix::fs::open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).unwrap()
 }
 
 pub(crate) fn mode(path: &Path) -> u32 {
