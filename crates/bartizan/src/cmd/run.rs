@@ -231,17 +231,22 @@ impl Run {
             hook,
             calls: Arc::clone(&self.conversation.calls),
             kept,
-            home: Home {
-                session: self.caller.seat().session.to_string(),
-                keep: self.keep.clone(),
-                state: self.places.state.clone(),
-                person: self.places.home.clone(),
-                bartizan: bartizan.clone(),
-                owner: owner(&self.around.workspace),
-                review: args.review,
-                bar: !args.json && !args.no_summary,
-            },
+            home: self.home(args, &bartizan),
         })
+    }
+
+    /// Where what the box changed comes home to.
+    fn home(&self, args: &RunArgs, bartizan: &Path) -> Home {
+        Home {
+            session: self.caller.seat().session.to_string(),
+            keep: self.keep.clone(),
+            state: self.places.state.clone(),
+            person: self.places.home.clone(),
+            bartizan: bartizan.to_path_buf(),
+            owner: owner(&self.around.workspace),
+            review: args.review,
+            bar: !args.json && !args.no_summary,
+        }
     }
 
     /// The socket for commands of subagents, if some of their roles have a narrower box than the session.
