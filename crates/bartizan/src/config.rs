@@ -21,6 +21,7 @@ mod tests;
 mod tools;
 pub(crate) mod trust;
 pub(crate) mod units;
+mod way_out;
 
 pub(crate) use budget::Limits;
 pub(crate) use check::Upstream;
@@ -30,6 +31,7 @@ pub(crate) use places::Places;
 pub(crate) use secret::Secret;
 pub(crate) use server::{McpServer, Pin, Reach};
 pub(crate) use tools::Tool;
+pub(crate) use way_out::WayOut;
 
 use crate::cli::exit;
 use crate::report::{Excerpt, Failure, Problem, did_you_mean};
@@ -96,6 +98,8 @@ pub(crate) struct Role {
     pub(crate) enclosure: BoxSettings,
     /// What it may use up.
     pub(crate) budget: Limits,
+    /// How it sees what comes from outside.
+    pub(crate) way_out: WayOut,
 }
 
 /// One box's view and limits.
@@ -374,6 +378,11 @@ impl Config {
     /// The box of a role.
     pub(crate) fn box_of(&self, role: &RoleName) -> BoxSettings {
         self.roles.get(role).map(|role| role.enclosure.clone()).unwrap_or_default()
+    }
+
+    /// How a role's agent sees what comes from outside.
+    pub(crate) fn way_out_of(&self, role: &RoleName) -> WayOut {
+        self.roles.get(role).map(|role| role.way_out.clone()).unwrap_or_default()
     }
 
     /// The role that `given` names, or the default one.

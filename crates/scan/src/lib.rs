@@ -47,7 +47,7 @@ mod words;
 
 pub use detect::{Detection, Detector, Signal, TrainingReading, fold_char, training_readings};
 pub use finding::{Confidence, Finding, Kind};
-pub use frame::{FRAME_NOTE, Frame, Trust};
+pub use frame::{Form, Frame, Frames, Trust};
 pub use key::ScanKey;
 pub use known::{KnownSecret, MAX_SECRET_BYTES, MIN_SECRET_BYTES};
 pub use lookalike::{LookAlike, MAX_WORDS as MAX_LOOK_ALIKES, look_alikes};

@@ -1,7 +1,7 @@
 //! What holds for every text, however hostile, and however it is cut?
 #![expect(clippy::indexing_slicing, clippy::string_slice, reason = "a test may panic")]
 
-use bartizan_scan::{Frame, Mode, Redactor, ScanKey, Trust, display_line, sanitise};
+use bartizan_scan::{Form, Frames, Mode, Redactor, ScanKey, Trust, display_line, sanitise};
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use std::sync::LazyLock;
@@ -180,12 +180,18 @@ proptest! {
         content in prop_oneof![any::<String>(), hostile_text(), "(<|/|\\\\| |bartizan|:content|id=\"|\"|>|\n){0,12}"],
         source in any::<String>(),
     ) {
-        let frame = Frame::new(&ScanKey::new([5; 32]), "call");
-        let framed = frame.wrap(&source, Trust::Untrusted, &content);
-        prop_assert_eq!(frame.open(&framed), Some(content));
-        prop_assert_eq!(frame.wrap(&source, Trust::Untrusted, &framed), framed.clone());
-        prop_assert_eq!(framed.matches("<bartizan:").count(), 1);
-        prop_assert_eq!(framed.matches("</bartizan:").count(), 1);
+        for form in Form::ALL {
+            let frame = Frames::new(ScanKey::new([5; 32]), form).of("call");
+            let framed = frame.wrap(&source, Trust::Untrusted, &content);
+            prop_assert_eq!(frame.open(&framed), Some(content.clone()));
+            prop_assert_eq!(frame.wrap(&source, Trust::Untrusted, &framed), framed.clone());
+            let (opens, closes) = match form {
+                Form::Structured => ("{\"bartizan:content\":{", "\"end\":\""),
+                _ => ("<bartizan:", "</bartizan:"),
+            };
+            prop_assert_eq!(framed.matches(opens).count(), 1);
+            prop_assert_eq!(framed.matches(closes).count(), 1);
+        }
     }
 }
 

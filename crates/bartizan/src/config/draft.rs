@@ -13,6 +13,7 @@ use super::secret::{self, Secret};
 use super::serve::{self, Serve};
 use super::server::{McpServer, ROLE_PREFIX, Reach};
 use super::tools::{self, Tool};
+use super::way_out::WayOut;
 use super::{Config, Model, Role};
 use crate::report::{Excerpt, Problem, did_you_mean};
 use bartizan_egress::vault::Server;
@@ -49,6 +50,7 @@ struct RoleDraft {
     subagents: BTreeMap<String, (String, Excerpt)>,
     enclosure: BoxDraft,
     budget: Limits,
+    way_out: WayOut,
 }
 
 impl<'a> Draft<'a> {
@@ -163,8 +165,8 @@ impl<'a> Draft<'a> {
         self.rules.extend(page.network_rules(layer, &subject, &raw.enclosure));
         let enclosure = BoxDraft::read(page, &raw.enclosure, self.places);
         let Subject::Role(name) = subject else {
-            let says_more =
-                raw.extends.is_some() || raw.subagents.is_some() || raw.budget.is_some();
+            let says_more = raw.extends.is_some() || raw.subagents.is_some();
+            let says_more = says_more || raw.budget.is_some() || raw.way_out.is_some();
             if says_more || !enclosure.is_silent() {
                 let problem = Problem::new(
                     "`*` stands for every role, so it can hold only `allow`, `ask` and `deny`",
@@ -185,6 +187,9 @@ impl<'a> Draft<'a> {
         draft.enclosure.overlay(enclosure);
         if let Some(budget) = &raw.budget {
             draft.budget.overlay(Limits::read(budget.get_ref()));
+        }
+        if let Some(way_out) = &raw.way_out {
+            draft.way_out.overlay(WayOut::read(page, way_out.get_ref()));
         }
     }
 
@@ -338,6 +343,7 @@ struct Resolved {
     subagents: BTreeMap<String, RoleName>,
     enclosure: BoxDraft,
     budget: Limits,
+    way_out: WayOut,
 }
 
 impl<'a> Resolver<'a> {
@@ -363,6 +369,7 @@ impl<'a> Resolver<'a> {
             subagents: BTreeMap::new(),
             enclosure: draft.enclosure.clone(),
             budget: draft.budget,
+            way_out: draft.way_out.clone(),
         };
         for (kind, (text, place)) in &draft.subagents {
             if let Some(role) = known_role(self.drafts, text, place, self.problems) {
@@ -382,6 +389,7 @@ impl<'a> Resolver<'a> {
             if let Some(above) = self.done.get(&parent) {
                 resolved.enclosure.inherit(&above.enclosure);
                 resolved.budget.inherit(&above.budget);
+                resolved.way_out.inherit(&above.way_out);
                 for (kind, role) in &above.subagents {
                     resolved.subagents.entry(kind.clone()).or_insert_with(|| role.clone());
                 }
@@ -395,8 +403,8 @@ impl<'a> Resolver<'a> {
 
 impl From<Resolved> for Role {
     fn from(resolved: Resolved) -> Self {
-        let Resolved { parents, subagents, enclosure, budget } = resolved;
-        Self { parents, subagents, enclosure: enclosure.settings(), budget }
+        let Resolved { parents, subagents, enclosure, budget, way_out } = resolved;
+        Self { parents, subagents, enclosure: enclosure.settings(), budget, way_out }
     }
 }
 

@@ -95,12 +95,15 @@ fn apply_role(
     raw: &RawRole,
 ) {
     let Some(subject) = page.subject(key) else { return };
-    let RawRole { extends, allow, ask, deny, subagents, enclosure, budget } = raw;
+    let RawRole { extends, allow, ask, deny, subagents, enclosure, budget, way_out } = raw;
     if let Some(list) = extends {
         complain_foreign(page, "extends", list.span());
     }
     if let Some(table) = subagents {
         complain_foreign(page, "subagents", table.span());
+    }
+    if let Some(table) = way_out {
+        complain_foreign(page, "way_out", table.span());
     }
     for entry in allow {
         complain_foreign(page, "allow", entry.span());

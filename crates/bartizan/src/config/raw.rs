@@ -119,6 +119,14 @@ pub(super) struct RawRole {
     #[serde(default, rename = "box")]
     pub(super) enclosure: RawBox,
     pub(super) budget: Option<At<RawBudget>>,
+    pub(super) way_out: Option<At<RawWayOut>>,
+}
+
+/// `[roles.NAME.way_out]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawWayOut {
+    pub(super) frame: Option<At<String>>,
 }
 
 /// `[roles.NAME.budget]`.

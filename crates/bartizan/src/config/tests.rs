@@ -107,6 +107,23 @@ fn a_role_inherits_what_it_does_not_say_itself() {
 }
 
 #[test]
+fn a_role_says_how_it_sees_what_comes_from_outside() {
+    use bartizan_scan::Form;
+    let world = world();
+    world.system("[roles.base.way_out]\nframe = \"json\"\n");
+    world.user("[roles.coder]\nextends = [\"base\"]\n[roles.own]\nextends = [\"base\"]\n[roles.own.way_out]\nframe = \"marked\"\n");
+    let config = world.load();
+    let form = |role: &str| config.way_out_of(&name(role)).form();
+    assert_eq!(form("default"), Form::Plain);
+    assert_eq!((form("coder"), form("own")), (Form::Structured, Form::Marked));
+    world.user("[roles.coder.way_out]\nframe = \"xml\"\n");
+    assert!(world.errors().contains("write one of \"plain\", \"marked\", \"json\""));
+    world.user("");
+    world.project("[roles.base.way_out]\nframe = \"plain\"\n");
+    assert!(world.errors().contains("`way_out` has no place in it"));
+}
+
+#[test]
 fn every_mistake_of_a_file_is_told_at_once() {
     let world = world();
     world.user(

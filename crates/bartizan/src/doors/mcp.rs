@@ -18,7 +18,7 @@ use bartizan_mcp::wire::{
     INTERNAL_ERROR, INVALID_PARAMS, INVALID_REQUEST, Id, Kind, METHOD_NOT_FOUND, Message, WireError,
 };
 use bartizan_scan::json::{Bounds, Node, View, quoted};
-use bartizan_scan::{Frame, Redactor, ScanKey};
+use bartizan_scan::{Frames, Redactor};
 use bartizan_store::Desk;
 use call::Act;
 use std::collections::HashMap;
@@ -45,8 +45,8 @@ pub(crate) struct Parts {
     pub(crate) desk: Arc<dyn Desk>,
     /// Hides secrets in what belongs to no call.
     pub(crate) redactor: Redactor,
-    /// Marks the session's frames.
-    pub(crate) key: ScanKey,
+    /// The session's markers.
+    pub(crate) frames: Frames,
     /// Whether results are framed.
     pub(crate) framing: bool,
     /// Whether the server may have the client's model write for it.
@@ -298,7 +298,7 @@ impl Talk {
                 "the server speaks no revision that is spoken here",
             );
         }
-        let frame = Frame::new(&self.parts.key, "instructions");
+        let frame = self.parts.frames.of("instructions");
         let source = format!("mcp server {}", self.parts.server);
         let framing = Framing { frame, source };
         self.cleaned(&answer, Some(&framing)).unwrap_or_else(|| unmade(id))

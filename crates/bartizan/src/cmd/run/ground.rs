@@ -107,7 +107,7 @@ impl Ground {
         let catalogue = known_tools(&self.config, &self.store, voice)?;
         let policy = self.config.policy(&catalogue)?;
         let (redactor, conversation) =
-            model::conversation(&self.config, &self.around, &self.places, known)?;
+            model::conversation((&self.config, &self.role), &self.around, &self.places, known)?;
         self.vault.hide_in(&redactor);
         let judged = (catalogue, policy, self.config.watch.clone());
         let gate = gate(&self.store, judged, redactor.clone(), &id, aloud);

@@ -23,7 +23,7 @@ use bartizan_gate::name::{RoleName, ServerName, SessionId};
 use bartizan_mcp::upstream::Upstream;
 use bartizan_mcp::wire::{Message, WireError};
 use bartizan_sandbox::{Stdio, Stream, WindowSize};
-use bartizan_scan::{Redactor, ScanKey, display_line};
+use bartizan_scan::{Frames, Redactor, ScanKey, display_line};
 use bartizan_store::Store;
 use serde_json::json;
 use std::path::{Path, PathBuf};
@@ -64,7 +64,7 @@ fn one(global: &Global, args: &McpArgs, voice: &mut Voice) -> Result<u8, Failure
         make,
         desk: Arc::new(store.clone()),
         redactor: redactor.clone(),
-        key: ScanKey::new(random()?),
+        frames: frames(&run.config, &run.role)?,
         framing: !args.no_framing,
         sampling: args.sampling,
         elicitation: true,
@@ -173,6 +173,11 @@ fn as_run(args: &McpArgs) -> RunArgs {
         no_tty_approvals: true,
         command: args.command.clone(),
     }
+}
+
+/// Markers for one conversation, in the form that its role sees.
+fn frames(config: &Config, role: &RoleName) -> Result<Frames, Failure> {
+    Ok(Frames::new(ScanKey::new(random()?), config.way_out_of(role).form()))
 }
 
 /// Makes the gate for the server's tools, each time that its list has changed.

@@ -10,7 +10,8 @@ use crate::report::{Failure, Problem};
 use bartizan_egress::{
     Credential, ModelLimits, ModelRoute, Resolver, SecretRef, SecretValue, Upstream, Vault,
 };
-use bartizan_scan::{KnownSecret, Redactor, ScanKey};
+use bartizan_gate::name::RoleName;
+use bartizan_scan::{Frames, KnownSecret, Redactor, ScanKey};
 use std::sync::Arc;
 
 /// The way to the model, its key inside.
@@ -82,7 +83,7 @@ fn upstream(config: &Config, around: &Surroundings) -> Result<Upstream, Failure>
 
 /// What is said on both sides of the door is held against this; the redactor also keeps the log clean.
 pub(crate) fn conversation(
-    config: &Config,
+    (config, role): (&Config, &RoleName),
     around: &Surroundings,
     places: &Places,
     known: Option<KnownSecret>,
@@ -98,7 +99,7 @@ pub(crate) fn conversation(
         .map_err(|error| Failure::file("keep calls in", &folder, &error))?;
     let limits = config.roles.iter().map(|(name, role)| (name.clone(), role.budget));
     let conversation = Conversation {
-        scrub: Scrub::new(redactor.clone(), key),
+        scrub: Scrub::new(redactor.clone(), Frames::new(key, config.way_out_of(role).form())),
         calls: Arc::new(Calls::after(past)),
         budget: Arc::new(Budget::new(limits)),
     };

@@ -10,8 +10,8 @@ use bartizan_mcp::conversation::Outbox;
 use bartizan_mcp::upstream::Progress;
 use bartizan_mcp::way_out::{self, Framing};
 use bartizan_mcp::wire::{INTERNAL_ERROR, INVALID_PARAMS, Id, Message};
+use bartizan_scan::display_line;
 use bartizan_scan::json::{View, quoted};
-use bartizan_scan::{Frame, display_line};
 use bartizan_store::{Desk, QuestionState};
 use serde_json::{Value, json};
 use std::sync::atomic::Ordering;
@@ -147,7 +147,7 @@ impl Talk {
             Err(refused) => return refusal(id, is_tool, &refused),
         };
         let source = format!("mcp {}", act.tool);
-        let frame = Frame::new(&self.parts.key, &authorized.call().to_string());
+        let frame = self.parts.frames.of(&authorized.call().to_string());
         let framing = self.parts.framing.then_some(Framing { frame, source });
         let forward = Forward { talk: self, id: id.clone(), act, progress, framing };
         let executed = gate.pipeline().perform(authorized, forward).await;

@@ -16,7 +16,7 @@ use bartizan_mcp::conversation::{Conversation, Outbox, Revision};
 use bartizan_mcp::wire::{
     INTERNAL_ERROR, INVALID_PARAMS, INVALID_REQUEST, Id, Kind, Message, WireError,
 };
-use bartizan_scan::ScanKey;
+use bartizan_scan::Frames;
 use bartizan_scan::json::quoted;
 use bartizan_store::Desk;
 use branch::Branch;
@@ -40,8 +40,8 @@ pub(crate) struct Parts {
     pub(crate) tools: BTreeMap<String, Tool>,
     /// Where people answer.
     pub(crate) desk: Arc<dyn Desk>,
-    /// Marks the session's frames.
-    pub(crate) key: ScanKey,
+    /// The session's markers.
+    pub(crate) frames: Frames,
     /// How long a call waits for a person.
     pub(crate) hold: Duration,
     /// The servers' names.

@@ -5,7 +5,7 @@
 mod known;
 mod place;
 
-use super::scrub::{Found, Scrub, machine_part, system_note};
+use super::scrub::{Found, Scrub, machine_part};
 use crate::doors::calls::{Act, Answered, Calls, Seen, StandIn};
 use bartizan_scan::json::{Doc, Edits, Node, quoted};
 use bartizan_scan::{Trust, display_line};
@@ -136,7 +136,7 @@ impl<'a> Reader<'a> {
 
     /// The operator's channel: secrets are hidden in it, and our own paragraph ends it.
     fn system(&mut self, root: &'a Node) -> Result<(), Unfit> {
-        let note = system_note();
+        let note = self.against.scrub.system_note();
         let block = format!("{{\"type\":\"text\",\"text\":{}}}", quoted(&note));
         let Some(system) = root.get("system") else {
             self.edits.append(root, format!(",\"system\":[{block}]"));

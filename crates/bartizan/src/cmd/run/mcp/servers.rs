@@ -7,7 +7,7 @@ mod keeper;
 use super::super::ground::{Ground, Newcomer, Session};
 use super::super::reload::Standing;
 use super::super::{configured_with, random, runtime, secret, state_failure};
-use super::streams;
+use super::{frames, streams};
 use crate::app::Gate;
 use crate::cli::{Global, McpArgs, RequiredTier, exit};
 use crate::cmd::servers as known_servers;
@@ -101,7 +101,8 @@ fn hub(hall: &Hall) -> Result<Arc<Hub>, Failure> {
     let key = ScanKey::new(random()?);
     let Session { gate, caller, .. } = &hall.session;
     let Ground { places, around, config, role, store, vault } = &hall.ground;
-    let courier = Courier::new(vault.clone(), Resolver::system(), Clients::system(), key.clone());
+    let frames = frames(config, role)?;
+    let courier = Courier::new(vault.clone(), Resolver::system(), Clients::system(), key);
     let boxes = Boxes {
         around: around.clone(),
         config: config.clone(),
@@ -117,7 +118,7 @@ fn hub(hall: &Hall) -> Result<Arc<Hub>, Failure> {
         door: Arc::new(door),
         tools: config.tools.clone(),
         desk: Arc::new(store.clone()),
-        key,
+        frames,
         hold: hall.wait,
         servers: usable(config, gate, role, store)?,
     }))

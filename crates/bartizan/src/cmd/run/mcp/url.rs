@@ -3,10 +3,10 @@
 
 use super::servers::{self, Hall};
 use super::streams::{self, HEARD, SENT};
-use super::{PATIENCE, maker, name_of};
+use super::{PATIENCE, frames, maker, name_of};
 use crate::cli::{Global, McpArgs, exit};
 use crate::cmd::run::ground::Session;
-use crate::cmd::run::{random, runtime, state_failure};
+use crate::cmd::run::{runtime, state_failure};
 use crate::cmd::servers as known_servers;
 use crate::config::{Reach, Source, Upstream};
 use crate::doors::mcp::away::Away;
@@ -16,7 +16,6 @@ use bartizan_gate::name::ServerName;
 use bartizan_mcp::stdio::Line;
 use bartizan_mcp::upstream::{self, Gone};
 use bartizan_mcp::wire::WireError;
-use bartizan_scan::ScanKey;
 use bartizan_scan::json::quoted;
 use serde_json::json;
 use std::sync::Arc;
@@ -120,7 +119,7 @@ async fn converse(
         make: maker(&hall.standing, (&ground.store, redactor), whose, args),
         desk: Arc::new(ground.store.clone()),
         redactor: redactor.clone(),
-        key: ScanKey::new(random()?),
+        frames: frames(&ground.config, &ground.role)?,
         framing: !args.no_framing,
         sampling: args.sampling,
         elicitation: true,

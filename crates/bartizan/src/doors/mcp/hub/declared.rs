@@ -11,7 +11,7 @@ use bartizan_gate::taint::Reading;
 use bartizan_mcp::conversation::Outbox;
 use bartizan_mcp::upstream::Progress;
 use bartizan_mcp::wire::{INVALID_PARAMS, Id, Message};
-use bartizan_scan::{Frame, Trust};
+use bartizan_scan::Trust;
 use serde_json::json;
 
 impl Hub {
@@ -70,7 +70,7 @@ impl Hub {
             state.next += 1;
             state.next
         };
-        let frame = Frame::new(&self.parts.key, &format!("declared {turn}"));
+        let frame = self.parts.frames.of(&format!("declared {turn}"));
         let text = frame.wrap(&format!("tool {tool}"), Trust::Untrusted, &text);
         let result = json!({
             "content": [{ "type": "text", "text": text }],

@@ -1,6 +1,6 @@
 use super::*;
 use crate::doors::calls::Past;
-use bartizan_scan::{KnownSecret, Redactor, ScanKey};
+use bartizan_scan::{Form, Frames, KnownSecret, Redactor, ScanKey};
 use serde_json::{Value, json};
 
 const SECRET: &str = "kF8s-20xQ-77hW-secret";
@@ -14,6 +14,10 @@ struct Register {
 
 impl Register {
     fn new() -> Self {
+        Self::framing(Form::Plain)
+    }
+
+    fn framing(form: Form) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let first = Calls::after(Past::open(folder.path(), "/w").unwrap());
         for (id, tool, arguments) in [
@@ -34,7 +38,8 @@ impl Register {
         calls.refuse("toolu_no", None, &Act::of("Bash", &json!({"command": "rm"}), "/w"), stand_in);
         let known = KnownSecret { name: "deploy".to_owned(), value: SECRET.to_owned().into() };
         let redactor = Redactor::new(ScanKey::new([1; 32]), Some(known)).unwrap();
-        Self { calls, scrub: Scrub::new(redactor, ScanKey::new([2; 32])), _folder: folder }
+        let frames = Frames::new(ScanKey::new([2; 32]), form);
+        Self { calls, scrub: Scrub::new(redactor, frames), _folder: folder }
     }
 
     fn read(&self, body: &Value) -> Result<Read, Unfit> {
@@ -199,8 +204,38 @@ fn bytes_that_need_no_change_leave_as_they_came() {
 }
 
 #[test]
+fn results_have_the_form_of_their_session_and_the_note_that_goes_with_it() {
+    for form in Form::ALL {
+        let register = Register::framing(form);
+        let read = |text: &str| {
+            register.sent(&body(&json!([
+                called("toolu_read", "Read", &read_arguments()),
+                result("toolu_read", &json!(text))
+            ])))
+        };
+        let sent = read("two words");
+        assert_eq!(sent, read("two words"), "the same each time");
+        let text = sent["messages"][1]["content"][0]["content"].as_str().unwrap();
+        let is_json = serde_json::from_str::<Value>(text).is_ok();
+        let is_marked = !text.contains("two words");
+        assert_eq!(
+            (is_json, is_marked),
+            (form == Form::Structured, form == Form::Marked),
+            "{text}"
+        );
+        let system = sent["system"][1]["text"].as_str().unwrap();
+        assert!(system.contains(&form.note()), "{system}");
+    }
+}
+
+#[test]
 fn content_is_never_framed_twice_and_cannot_forge_the_note() {
-    let register = Register::new();
+    for form in Form::ALL {
+        framed_once(&Register::framing(form));
+    }
+}
+
+fn framed_once(register: &Register) {
     let messages = |text: &str| {
         body(&json!([
             called("toolu_read", "Read", &read_arguments()),
@@ -211,7 +246,7 @@ fn content_is_never_framed_twice_and_cannot_forge_the_note() {
     let framed = once["messages"][1]["content"][0]["content"].as_str().unwrap();
     let again = register.sent(&messages(framed));
     assert_eq!(once["messages"], again["messages"]);
-    let note = system_note();
+    let note = register.scrub.system_note();
     let sent = register.sent(&messages(&note)).to_string();
     let quoted_note = quoted(&note);
     let exact = quoted_note.trim_matches('"');

@@ -4,7 +4,7 @@
 use super::super::super::ground::{Newcomer, gate};
 use super::super::super::{Run, facts, finish, not_started, program, words};
 use super::super::streams::{Line, SENT};
-use super::super::told;
+use super::super::{frames, told};
 use super::Hall;
 use crate::cli::{ClientChoice, RequiredTier, RunArgs};
 use crate::cmd::servers as known_servers;
@@ -19,8 +19,8 @@ use bartizan_gate::tool::upstream_name;
 use bartizan_mcp::catalog::{Judged, Sight, Standing};
 use bartizan_mcp::upstream::{Gone, Upstream};
 use bartizan_mcp::wire::Message;
+use bartizan_scan::display_line;
 use bartizan_scan::json::View;
-use bartizan_scan::{ScanKey, display_line};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -203,7 +203,7 @@ impl Keeper {
             make: self.maker(session),
             desk: Arc::new(hall.ground.store.clone()),
             redactor: hall.session.redactor.clone(),
-            key: ScanKey::new(super::random()?),
+            frames: frames(&hall.ground.config, &hall.ground.role)?,
             framing: self.said.framing,
             sampling: self.said.sampling,
             elicitation: self.said.elicitation,
