@@ -29,6 +29,10 @@ pub trait Desk: Send + Sync {
     /// processes, exactly one gets it.
     fn consume(&self, key: &ApprovalKey) -> Result<Consumed, StoreError>;
 
+    /// Ends a question that still waits for answers, because whoever asked has given up: it reads as expired, and the same
+    /// call made again is another question. One that is answered stays as it is. `id` may be a unique beginning.
+    fn withdraw(&self, id: &str) -> Result<Question, StoreError>;
+
     /// Takes down that someone who has approved the question vouches for values or sources, in its session alone. What
     /// the keys stand for is the asker's business.
     fn endorse(&self, id: &str, approver: &str, keys: &[Digest]) -> Result<(), StoreError>;

@@ -44,6 +44,7 @@ mod standing;
 mod store;
 mod tokens;
 pub mod verify;
+mod withdrawn;
 mod writer;
 
 pub use activity::Activity;

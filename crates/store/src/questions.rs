@@ -11,6 +11,7 @@ use crate::endorsements;
 use crate::entry::{Entry, Event, MAX_RECORD_BYTES, Prepared, check_id};
 use crate::standing;
 use crate::store::Store;
+use crate::withdrawn;
 use crate::writer::Batch;
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use std::time::Duration;
@@ -109,6 +110,10 @@ impl Desk for Store {
         self.work(move |batch| consume(batch, key, &log_id))
     }
 
+    fn withdraw(&self, id: &str) -> Result<Question, StoreError> {
+        withdrawn::withdraw(self, id)
+    }
+
     fn endorse(&self, id: &str, approver: &str, keys: &[Digest]) -> Result<(), StoreError> {
         endorsements::endorse(self, id, approver, keys)
     }
@@ -195,7 +200,7 @@ fn consume(
 }
 
 /// The beginning of every record about an answer.
-fn approval(question: &Question, act: &str) -> Entry {
+pub(crate) fn approval(question: &Question, act: &str) -> Entry {
     Entry::new(Event::Approval)
         .session(&question.session)
         .with("act", act)

@@ -391,3 +391,25 @@ fn a_yes_for_a_time_ends_with_it() {
     }
     assert!(matches!(store.consume(&key("rm")), Err(StoreError::NotApproved { .. })));
 }
+
+#[test]
+fn a_question_that_was_withdrawn_takes_no_answer_and_the_same_call_is_another() {
+    let (dir, store) = open();
+    let question = store.ask(new("rm")).unwrap();
+    assert_eq!(store.withdraw(&question.id[..8]).unwrap().state, QuestionState::Expired);
+    let late = store.answer(&question.id, by("anna", Verdict::Approve));
+    assert!(matches!(late, Err(StoreError::Expired { .. })), "{late:?}");
+    assert!(matches!(store.consume(&key("rm")), Err(StoreError::NotApproved { .. })));
+    let again = store.ask(new("rm")).unwrap();
+    assert_ne!(again.id, question.id);
+    assert_eq!(again.state, QuestionState::Pending);
+    // An answer that was given stays: a person's word is not the asker's to take back.
+    yes(&store, &again, "anna");
+    assert_eq!(store.withdraw(&again.id).unwrap().state, QuestionState::Approved);
+    let records = store.reader().page(&Filter::default(), 10).unwrap();
+    let withdrawn: Vec<_> =
+        records.iter().filter(|record| record.value()["act"] == "withdraw").collect();
+    assert_eq!(withdrawn.len(), 1);
+    assert_eq!(withdrawn[0].value()["question"], question.id);
+    assert_whole(dir.path());
+}

@@ -118,6 +118,10 @@ impl store::Desk for Nowhere {
         Err(nothing())
     }
 
+    fn withdraw(&self, _: &str) -> Result<store::Question, StoreError> {
+        Err(nothing())
+    }
+
     fn endorse(&self, _: &str, _: &str, _: &[store::Digest]) -> Result<(), StoreError> {
         Err(nothing())
     }
