@@ -1,6 +1,7 @@
 //! How do the floors fit together? The only place that builds a pipeline.
 
 use crate::desk::Ear;
+use crate::desk::patience::{Patience, Waiter};
 use crate::report;
 use bartizan_gate::call::{Authorized, Decision, Door, Proposed};
 use bartizan_gate::pipeline::{Parts, Pipeline};
@@ -13,6 +14,7 @@ use serde_json::{Value, json};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use tokio::sync::watch;
+use tokio::task::JoinError;
 
 /// The gate of one run, and what the person will want to know of it at the end.
 #[derive(Debug)]
@@ -25,6 +27,15 @@ pub(crate) struct Gate {
     /// Told each time that another policy is in force.
     replaced: watch::Sender<()>,
     aloud: bool,
+}
+
+/// A call that was allowed, perhaps after people were asked.
+#[derive(Debug)]
+pub(crate) struct Granted {
+    /// The call.
+    pub(crate) authorized: Authorized,
+    /// Changes each time that another policy is in force than the one that allowed it.
+    pub(crate) replaced: watch::Receiver<()>,
 }
 
 /// How many proposals had which answer.
@@ -129,18 +140,48 @@ impl Gate {
         decided
     }
 
+    /// Whether a call can be held at all: somebody is asked at the run's own terminal.
+    pub(crate) fn holds(&self) -> bool {
+        self.ear.get().is_some()
+    }
+
+    /// Somebody who waits for a call that may be held.
+    pub(crate) fn waiter(&self) -> Waiter {
+        Waiter::new(self.ear.get().cloned())
+    }
+
     /// Leads a proposal through the gate; where a person sits at the run's terminal and must be asked, it waits for their
-    /// word, on a thread that may wait.
+    /// word, on a thread that may wait. Dropping the future gives the call up.
+    pub(crate) async fn held(
+        self: &Arc<Self>,
+        propose: impl Fn() -> Proposed + Send + 'static,
+    ) -> Result<Result<Granted, Refusal>, JoinError> {
+        let waiter = self.waiter();
+        let (gate, patience) = (Arc::clone(self), waiter.patience());
+        let decided =
+            tokio::task::spawn_blocking(move || gate.decide_held(propose, &patience)).await;
+        drop(waiter);
+        decided
+    }
+
+    /// The same on this thread, for as long as somebody waits for it.
     pub(crate) fn decide_held(
         &self,
         propose: impl Fn() -> Proposed,
-    ) -> Result<Authorized, Refusal> {
+        patience: &Patience,
+    ) -> Result<Granted, Refusal> {
         loop {
-            let decided = self.judge(propose());
-            match (&decided, self.ear.get()) {
-                (Err(Refusal::ApprovalRequired { question, .. }), Some(ear))
-                    if ear.answers(question) => {}
-                _ => return decided,
+            // From before the verdict on, and no earlier: a policy that came while people were asked is the one that
+            // judges now.
+            let replaced = self.replaced();
+            let refused = match self.judge(propose()) {
+                Ok(authorized) => return Ok(Granted { authorized, replaced }),
+                Err(refused) => refused,
+            };
+            match (&refused, self.ear.get()) {
+                (Refusal::ApprovalRequired { question, .. }, Some(ear))
+                    if ear.answers(question, patience) => {}
+                _ => return Err(refused),
             }
         }
     }

@@ -4,9 +4,12 @@
 pub(crate) mod answering;
 pub(crate) mod chance;
 pub(crate) mod origins;
+pub(crate) mod patience;
 pub(crate) mod record;
 pub(crate) mod rows;
 pub(crate) mod telling;
+
+use patience::Patience;
 
 /// Somebody who is asked while a run goes on, at its own terminal.
 pub(crate) trait Ear: std::fmt::Debug + Send + Sync {
@@ -14,6 +17,9 @@ pub(crate) trait Ear: std::fmt::Debug + Send + Sync {
     fn hears(&self, question: &str);
 
     /// Puts a question before them and waits. `true` when it has been answered, so that the call may be judged again;
-    /// `false` when nobody answers here.
-    fn answers(&self, question: &str) -> bool;
+    /// `false` when nobody answers here, or nobody waits for it any more: a question of theirs alone is withdrawn then.
+    fn answers(&self, question: &str, patience: &Patience) -> bool;
+
+    /// Somebody's patience may have come to its end.
+    fn stirs(&self);
 }

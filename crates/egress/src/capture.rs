@@ -3,6 +3,7 @@
 //! Reads the front of a connection that the box made, within strict bounds of size and time. Nothing is
 //! resolved and nothing is dialled here: what comes out is only an [`Intent`], to be judged.
 
+use crate::closing::Closing;
 use crate::head::{self, HEAD_LIMIT, Head};
 use crate::name::{Host, HostPort};
 use crate::names::SyntheticNames;
@@ -14,6 +15,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 /// On which of the box's listeners a connection arrived.
@@ -126,6 +128,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Captured<S> {
 
     pub(crate) fn into_parts(self) -> (Intent, Rewound<S>) {
         (self.intent, self.stream)
+    }
+}
+
+impl Captured<TcpStream> {
+    /// Watches whether the client gives up, also once the connection has been carried away.
+    pub fn closing(&self) -> io::Result<Closing> {
+        Closing::of(self.stream.inner())
     }
 }
 

@@ -27,6 +27,7 @@
 
 pub mod budget;
 pub mod capture;
+mod closing;
 pub mod courier;
 pub mod dns;
 pub mod head;
@@ -53,6 +54,7 @@ use bartizan_gate::name;
 
 pub use budget::{Allowances, Limits};
 pub use capture::{Arrival, BadFront, Captured, FrontLimits, Intent, Kind, RequestLine, capture};
+pub use closing::Closing;
 pub use courier::{Answer, Courier, Errand, Lost, Reply};
 pub use inbound::{Asked, Inbound, InboundError, Page};
 pub use model::{Judge, ModelLimits, ModelOutcome, ModelRequest, ModelRoute, Upstream};

@@ -24,6 +24,11 @@ impl<S> Rewound<S> {
         Self { first, at: 0, inner }
     }
 
+    /// The stream itself.
+    pub(crate) fn inner(&self) -> &S {
+        &self.inner
+    }
+
     /// Puts `bytes` back before what is not read yet.
     pub(crate) fn unread(&mut self, mut bytes: Vec<u8>) {
         bytes.extend_from_slice(self.first.get(self.at..).unwrap_or_default());

@@ -3,14 +3,14 @@
 //! The listeners belong to one box, so whoever connects is that box's agent; nothing a connection
 //! says about itself is believed.
 
-use crate::app::Gate;
+use crate::app::{Gate, Granted};
 use crate::config::HostTls;
 use crate::doors::database::DatabaseDoor;
 use crate::doors::model::ModelDoor;
 use crate::doors::request::RequestDoor;
 use bartizan_egress::{
-    Arrival, Captured, Ended, FrontLimits, Intent, Kind, Passage, Reach, Refusal as Told, Status,
-    SyntheticNames, Terminator, Tls, Tunnel, TunnelReport, capture, dns,
+    Arrival, Captured, Closing, Ended, FrontLimits, Intent, Kind, Passage, Reach, Refusal as Told,
+    Status, SyntheticNames, Terminator, Tls, Tunnel, TunnelReport, capture, dns,
 };
 use bartizan_gate::call::{Authorized, Door, Outcome, Proposed};
 use bartizan_gate::effect::{Content, Effector, Warrant};
@@ -226,18 +226,18 @@ impl NetDoor {
             "port": intent.target().port(),
             "protocol": self.ways.protocol(intent),
         });
-        // From before the verdict on: a policy that comes between the two must not be missed.
-        let replaced = self.gate.replaced();
-        let gate = Arc::clone(&self.gate);
         let (caller, subagent) = (self.caller.clone(), self.subagent.clone());
         let wanted = arguments.clone();
-        let decided = tokio::task::spawn_blocking(move || {
-            gate.decide_held(|| connect(&caller, subagent.as_ref(), &wanted))
-        });
-        let decided = decided.await;
+        let closing = self.gate.holds().then(|| captured.closing().ok()).flatten().map(Arc::new);
+        let decided = self.gate.held(move || connect(&caller, subagent.as_ref(), &wanted));
+        let decided = tokio::select! {
+            decided = decided => decided,
+            // Nobody is there to be answered: what they asked for does not happen later.
+            () = closed(closing.as_deref()) => return,
+        };
         match decided {
-            Ok(Ok(authorized)) => tokio::select! {
-                () = self.perform(authorized, captured) => {}
+            Ok(Ok(Granted { authorized, replaced })) => tokio::select! {
+                () = self.perform(authorized, captured, closing) => {}
                 // What is dropped here is closed, and its record says that it was abandoned.
                 () = self.gate.withdrawn(replaced, || self.proposal(&arguments)) => {}
             },
@@ -255,19 +255,31 @@ impl NetDoor {
         connect(&self.caller, self.subagent.as_ref(), arguments)
     }
 
-    async fn perform(&self, authorized: Authorized, captured: Captured<TcpStream>) {
+    async fn perform(
+        &self,
+        authorized: Authorized,
+        captured: Captured<TcpStream>,
+        closing: Option<Arc<Closing>>,
+    ) {
         // Policy never opens a private address by itself: the configuration must have named this one.
         let declared = self.caller.seat().private.contains(captured.intent().target());
         let reach =
             if declared { Reach::public().and_network().and_this_host() } else { Reach::public() };
         let passage = Passage { reach, tls: self.ways.tls(captured.intent().target()) };
         let by_person = !authorized.approvers().is_empty();
-        let requests =
-            if by_person { self.requests.approved() } else { Arc::clone(&self.requests) };
+        let requests = self.requests.on(by_person, closing);
         let dial = Dial { ways: &self.ways, requests: &requests, captured, passage };
         let executed = self.gate.pipeline().perform(authorized, dial).await;
         // The tunnel is closed; all that is left is its record, and a log that fails stops the next act.
         drop(self.gate.pipeline().release(executed));
+    }
+}
+
+/// Returns once a client has given up, if that is watched.
+pub(crate) async fn closed(closing: Option<&Closing>) {
+    match closing {
+        Some(closing) => closing.closed().await,
+        None => std::future::pending().await,
     }
 }
 

@@ -4,9 +4,9 @@
 //! stands at that moment.
 
 use crate::app::Gate;
-use crate::doors::net::told;
+use crate::doors::net::{closed, told};
 use bartizan_egress::{
-    Allowed, HttpEnded, HttpOutcome, HttpRequest, Refusal as Told, RequestJudge, Status,
+    Allowed, Closing, HttpEnded, HttpOutcome, HttpRequest, Refusal as Told, RequestJudge, Status,
 };
 use bartizan_gate::call::{Door, Outcome, Proposed};
 use bartizan_gate::effect::{Effector, Warrant};
@@ -27,12 +27,14 @@ pub(crate) struct RequestDoor {
     subagent: Option<(String, String)>,
     /// Whether a person has said yes to the connection, and so to what travels on it.
     approved: bool,
+    /// Tells of the client's end of the connection.
+    closing: Option<Arc<Closing>>,
 }
 
 impl RequestDoor {
     /// A judge for the box of `caller`.
     pub(crate) fn new(gate: Arc<Gate>, caller: Caller) -> Arc<Self> {
-        Arc::new(Self { gate, caller, subagent: None, approved: false })
+        Arc::new(Self { gate, caller, subagent: None, approved: false, closing: None })
     }
 
     /// A judge for the box of a subagent's command.
@@ -41,13 +43,18 @@ impl RequestDoor {
         caller: Caller,
         subagent: (String, String),
     ) -> Arc<Self> {
-        Arc::new(Self { gate, caller, subagent: Some(subagent), approved: false })
+        let subagent = Some(subagent);
+        Arc::new(Self { gate, caller, subagent, approved: false, closing: None })
     }
 
-    /// The same judge for the requests on a connection that a person has approved.
-    pub(crate) fn approved(&self) -> Arc<Self> {
+    /// The same judge for the requests on one connection, whether a person has approved it or not; where requests can be
+    /// held, `closing` tells of a client that gives up.
+    pub(crate) fn on(self: &Arc<Self>, approved: bool, closing: Option<Arc<Closing>>) -> Arc<Self> {
+        if !approved && closing.is_none() {
+            return Arc::clone(self);
+        }
         let (gate, caller) = (Arc::clone(&self.gate), self.caller.clone());
-        Arc::new(Self { gate, caller, subagent: self.subagent.clone(), approved: true })
+        Arc::new(Self { gate, caller, subagent: self.subagent.clone(), approved, closing })
     }
 
     /// What a request is, as a proposal that can be made again while a person is asked.
@@ -96,10 +103,15 @@ impl RequestJudge for RequestDoor {
         request: &HttpRequest,
     ) -> Result<Allowed<Self::Ticket>, Told> {
         let propose = self.proposal(target, request);
-        let gate = Arc::clone(&self.gate);
-        let decided = tokio::task::spawn_blocking(move || gate.decide_held(propose)).await;
+        let decided = tokio::select! {
+            decided = self.gate.held(propose) => decided,
+            () = closed(self.closing.as_deref()) => {
+                return Err(Told::new(Status::Forbidden, "abandoned", "the client has gone"));
+            }
+        };
         let failed = || Told::new(Status::Forbidden, "gate-failed", "the gate failed");
-        let authorized = decided.map_err(|_| failed())?.map_err(|refused| told(&refused))?;
+        let granted = decided.map_err(|_| failed())?.map_err(|refused| told(&refused))?;
+        let authorized = granted.authorized;
         let (ticket, ended) = oneshot::channel();
         let (granted, warranted) = oneshot::channel();
         let gate = Arc::clone(&self.gate);

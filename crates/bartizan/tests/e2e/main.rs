@@ -16,6 +16,7 @@ mod console;
 mod database;
 mod direct;
 mod endings;
+mod held;
 mod hostile_model;
 mod interactive;
 mod mcp;

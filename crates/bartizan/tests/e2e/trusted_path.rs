@@ -8,7 +8,7 @@ use crate::support::tmux::Tmux;
 use serde_json::json;
 
 /// `bartizan run` of a shell script on a terminal.
-fn run(project: &Project, options: &[&str], script: &str) -> Terminal {
+pub(crate) fn run(project: &Project, options: &[&str], script: &str) -> Terminal {
     let mut command = vec!["run"];
     command.extend(options);
     command.extend(["--", "bash", "-c", script]);
@@ -16,7 +16,7 @@ fn run(project: &Project, options: &[&str], script: &str) -> Terminal {
 }
 
 /// The code that the newest panel shows.
-fn code(terminal: &Terminal) -> String {
+pub(crate) fn code(terminal: &Terminal) -> String {
     terminal.tells("yes, once: ");
     let news = terminal.news();
     let (_, after) = news.rsplit_once("yes, once: ").unwrap();

@@ -102,6 +102,8 @@ pub(crate) struct Returning<J: Judge> {
     seat: Option<Seat>,
     limit: Duration,
     idle: Pin<Box<Sleep>>,
+    /// The filter was judging: the upstream is not what was waited for.
+    held: bool,
     /// The upstream's side is at its end; the filter may still give.
     drained: bool,
     done: bool,
@@ -122,6 +124,7 @@ impl<J: Judge> Returning<J> {
             seat: Some(seat),
             limit,
             idle: Box::pin(sleep(limit)),
+            held: false,
             drained: false,
             done: false,
         };
@@ -165,7 +168,13 @@ impl<J: Judge> Body for Returning<J> {
         }
         loop {
             if let Some(filter) = &mut this.filter {
-                let passed = ready!(filter.poll_pass(cx));
+                let Poll::Ready(passed) = filter.poll_pass(cx) else {
+                    this.held = true;
+                    return Poll::Pending;
+                };
+                if std::mem::take(&mut this.held) {
+                    this.idle.as_mut().reset(Instant::now() + this.limit);
+                }
                 if !passed.is_empty() {
                     return Poll::Ready(Some(Ok(Frame::data(passed))));
                 }

@@ -4,6 +4,7 @@
 mod whole;
 
 use super::verdict::{Bench, Call, Verdict};
+use crate::desk::patience::Waiter;
 use crate::doors::calls::STAND_IN;
 use bartizan_egress::model::Filter;
 use bartizan_gate::call::Door;
@@ -15,7 +16,9 @@ use std::future::Future as _;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
+use std::time::Duration;
 use tokio::task::JoinHandle;
+use tokio::time::{Instant, Interval, interval_at};
 
 pub(super) use whole::Whole;
 
@@ -48,7 +51,9 @@ pub(super) struct Streamed {
     out: Vec<u8>,
     blocks: HashMap<u64, Passing>,
     held: Option<Held>,
-    judging: Option<(JoinHandle<Verdict>, Held)>,
+    judging: Option<Judging>,
+    /// How often a client that waits for a verdict hears that we are still there.
+    beat: Duration,
     ended: bool,
     dead: bool,
 }
@@ -67,6 +72,15 @@ struct Held {
     events: Vec<u8>,
 }
 
+/// A call that is being judged, perhaps by a person.
+struct Judging {
+    verdict: JoinHandle<Verdict>,
+    held: Held,
+    /// Dropped with the answer when the client goes.
+    _waiter: Waiter,
+    beats: Interval,
+}
+
 impl Filter for Streamed {
     fn push(&mut self, chunk: Bytes) {
         if !self.dead {
@@ -80,11 +94,15 @@ impl Filter for Streamed {
 
     fn poll_pass(&mut self, cx: &mut Context<'_>) -> Poll<Bytes> {
         loop {
-            if let Some((judging, _)) = &mut self.judging {
-                match Pin::new(judging).poll(cx) {
-                    Poll::Pending if self.out.is_empty() => return Poll::Pending,
-                    Poll::Pending => return Poll::Ready(std::mem::take(&mut self.out).into()),
-                    Poll::Ready(verdict) => self.judged(verdict.ok()),
+            if let Some(judging) = &mut self.judging {
+                if let Poll::Ready(verdict) = Pin::new(&mut judging.verdict).poll(cx) {
+                    self.judged(verdict.ok());
+                } else if !self.out.is_empty() {
+                    return Poll::Ready(std::mem::take(&mut self.out).into());
+                } else if judging.beats.poll_tick(cx).is_ready() {
+                    return Poll::Ready(Bytes::from_static(PING));
+                } else {
+                    return Poll::Pending;
                 }
             }
             match self.next_event() {
@@ -116,6 +134,7 @@ impl Streamed {
             blocks: HashMap::new(),
             held: None,
             judging: None,
+            beat: BEAT,
             ended: false,
             dead: false,
         }
@@ -267,14 +286,17 @@ impl Streamed {
             "{}".clone_into(&mut held.call.input);
         }
         let (bench, call) = (self.bench.clone(), held.call.clone());
-        // The log may wait for its disk.
-        let judging = tokio::task::spawn_blocking(move || bench.judge(&call));
-        self.judging = Some((judging, held));
+        let waiter = bench.gate.waiter();
+        let patience = waiter.patience();
+        // The log may wait for its disk, and a person for their mind.
+        let verdict = tokio::task::spawn_blocking(move || bench.judge(&call, &patience));
+        let beats = interval_at(Instant::now() + self.beat, self.beat);
+        self.judging = Some(Judging { verdict, held, _waiter: waiter, beats });
         Ok(())
     }
 
     fn judged(&mut self, verdict: Option<Verdict>) {
-        let Some((_, held)) = self.judging.take() else { return };
+        let Some(Judging { held, .. }) = self.judging.take() else { return };
         let refused = matches!(verdict, Some(Verdict::StandIn { .. }));
         self.note(|tally| {
             tally.calls += 1;
@@ -420,6 +442,10 @@ fn withheld_text(kind: &str) -> String {
 /// Blocks of the vendor's own machines. They have acted already; whether they may is settled by the request.
 const SERVER_BLOCKS: [&str; 3] =
     ["server_tool_use", "tool_search_tool_result", "web_search_tool_result"];
+/// What the API itself sends while nothing else comes, so that no client takes silence for an end.
+const PING: &[u8] = b"event: ping\ndata: {\"type\": \"ping\"}\n\n";
+/// Between two pings.
+const BEAT: Duration = Duration::from_secs(10);
 /// Largest event, and largest call of a streamed answer, in bytes.
 const EVENT_MAX: usize = 16 * 1024 * 1024;
 

@@ -4,6 +4,7 @@
 use super::budget::Budget;
 use super::scrub::refusal_sentence;
 use crate::app::Gate;
+use crate::desk::patience::Patience;
 use crate::doors::calls::{Act, Calls, StandIn, callable};
 use bartizan_gate::call::{Door, Proposed};
 use bartizan_gate::refusal::Refusal;
@@ -49,8 +50,9 @@ pub(super) enum Verdict {
 }
 
 impl Bench {
-    /// Judges one call; it is on the log when this returns. It may wait for the disk.
-    pub(super) fn judge(&self, call: &Call) -> Verdict {
+    /// Judges one call; it is on the log when this returns. It may wait for the disk, and for a person while the client
+    /// waits for them.
+    pub(super) fn judge(&self, call: &Call, patience: &Patience) -> Verdict {
         let read = Doc::read(call.input.as_bytes());
         let arguments: Option<Value> = match &read {
             Ok(doc) if doc.root().is_table() => serde_json::from_str(&call.input).ok(),
@@ -60,7 +62,7 @@ impl Bench {
         let act = Act::of(&call.name, arguments.as_ref().unwrap_or(&Value::Null), &workspace);
         let agent = self.agent.as_ref().map(|agent| agent.id.as_str());
         let decided = match arguments {
-            Some(arguments) => self.decide(call, &arguments, agent, &act),
+            Some(arguments) => self.decide(call, &arguments, (agent, &act), patience),
             None => Err(self.malformed(call)),
         };
         match decided {
@@ -73,8 +75,8 @@ impl Bench {
         &self,
         call: &Call,
         arguments: &Value,
-        agent: Option<&str>,
-        act: &Act,
+        (agent, act): (Option<&str>, &Act),
+        patience: &Patience,
     ) -> Result<(), Refusal> {
         let reference = display_line(&call.id, 128);
         if !callable(&call.name) {
@@ -98,15 +100,16 @@ impl Bench {
                 refused,
             ));
         }
-        let authorized = self.gate.decide_held(|| {
+        let propose = || {
             let proposed = Proposed::new(&self.caller, Door::Model, &*call.name, arguments.clone())
                 .referring_to(&*reference);
             match &self.agent {
                 Some(agent) => proposed.by_subagent(&*agent.kind, &*agent.id),
                 None => proposed,
             }
-        })?;
-        let delegated = self.gate.pipeline().delegate(authorized);
+        };
+        let granted = self.gate.decide_held(propose, patience)?;
+        let delegated = self.gate.pipeline().delegate(granted.authorized);
         self.calls.allow(&call.id, agent, act, delegated);
         Ok(())
     }

@@ -8,10 +8,11 @@ use super::panel::{Act, Panel};
 use super::stage::{Stage, Turn};
 use super::terminal;
 use crate::desk::answering::{Word, outcome};
+use crate::desk::patience::Patience;
 use crate::desk::telling::Telling;
 use crate::desk::{Ear, chance};
 use bartizan_store::{Desk as _, Question, QuestionState, Store};
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::mpsc::RecvTimeoutError;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -33,8 +34,8 @@ struct Queue {
     waiting: VecDeque<String>,
     /// Those that the person leaves for later, or that others have to answer too.
     left: BTreeSet<String>,
-    /// How many calls are held.
-    held: usize,
+    /// How many calls are held for each.
+    held: BTreeMap<String, usize>,
     is_attended: bool,
 }
 
@@ -205,18 +206,57 @@ impl Ear for Asks {
         }
     }
 
-    fn answers(&self, question: &str) -> bool {
+    fn answers(&self, question: &str, patience: &Patience) -> bool {
         self.hears(question);
         let mut queue = self.queue();
-        if queue.held >= HELD_MAX || !queue.is_attended {
+        if queue.held() >= HELD_MAX || !queue.is_attended {
             return false;
         }
-        queue.held += 1;
-        while queue.is_attended && queue.waiting.iter().any(|id| id == question) {
+        *queue.held.entry(question.to_owned()).or_default() += 1;
+        while queue.waits(question) && !patience.is_over() {
             queue = self.changed.wait(queue).unwrap_or_else(PoisonError::into_inner);
         }
-        queue.held -= 1;
+        let is_last = queue.lets_go(question);
+        if patience.is_over() {
+            let is_open = queue.waits(question);
+            drop(queue);
+            if is_last && is_open {
+                // The panel sees that it is gone. If it stays, a yes to it is for the next such call.
+                drop(self.store.withdraw(question));
+            }
+            return false;
+        }
         queue.is_attended && !queue.left.contains(question)
+    }
+
+    fn stirs(&self) {
+        // Whoever looked before the end of their patience is waiting now, or has not looked yet.
+        drop(self.queue());
+        self.changed.notify_all();
+    }
+}
+
+impl Queue {
+    /// How many calls are held.
+    fn held(&self) -> usize {
+        self.held.values().sum()
+    }
+
+    /// Whether a question is, or will be, before the person.
+    fn waits(&self, question: &str) -> bool {
+        self.is_attended && self.waiting.iter().any(|id| id == question)
+    }
+
+    /// One call less is held for a question; tells whether that was the last.
+    fn lets_go(&mut self, question: &str) -> bool {
+        let left = self.held.get_mut(question).map_or(0, |held| {
+            *held = held.saturating_sub(1);
+            *held
+        });
+        if left == 0 {
+            self.held.remove(question);
+        }
+        left == 0
     }
 }
 

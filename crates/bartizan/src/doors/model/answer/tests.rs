@@ -1,4 +1,6 @@
 use super::*;
+use crate::desk::Ear;
+use crate::desk::patience::Patience;
 use crate::doors::calls::Act;
 use crate::doors::calls::{Calls, Seen, TakeUp};
 use crate::doors::model::Budget;
@@ -6,6 +8,8 @@ use crate::doors::model::verdict::Subagent;
 use crate::doors::trial::Trial;
 use serde_json::{Value, json};
 use std::future::poll_fn;
+use std::sync::Condvar;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 fn bench(trial: &Trial) -> Bench {
     Bench {
@@ -343,4 +347,80 @@ async fn of_a_mangled_stream_no_call_passes_unjudged() {
         let passed = String::from_utf8_lossy(&out).into_owned();
         assert!(!passed.contains("precious"), "{passed}");
     }
+}
+
+/// Somebody at the terminal who takes their time.
+#[derive(Debug, Default)]
+struct Slow {
+    is_asked: AtomicBool,
+    has_spoken: Mutex<bool>,
+    changed: Condvar,
+}
+
+impl Slow {
+    fn speaks(&self) {
+        *self.has_spoken.lock().unwrap() = true;
+        self.changed.notify_all();
+    }
+}
+
+impl Ear for Slow {
+    fn hears(&self, _: &str) {}
+
+    fn answers(&self, _: &str, patience: &Patience) -> bool {
+        self.is_asked.store(true, Ordering::SeqCst);
+        let waits = |spoken: &mut bool| !*spoken && !patience.is_over();
+        let spoken = self.changed.wait_while(self.has_spoken.lock().unwrap(), waits).unwrap();
+        *spoken && !patience.is_over()
+    }
+
+    fn stirs(&self) {
+        drop(self.has_spoken.lock().unwrap());
+        self.changed.notify_all();
+    }
+}
+
+/// An answer with one call that a person is asked about, as far as it passes until the client has heard two pings.
+async fn held(trial: &Trial, bench: &Bench, answer: &str) -> (Arc<Slow>, Streamed, Vec<u8>) {
+    let slow = Arc::<Slow>::default();
+    trial.gate.asks(Arc::clone(&slow) as Arc<dyn Ear>);
+    let mut filter = Streamed::new(bench.clone(), Shared::default());
+    filter.beat = Duration::from_millis(1);
+    filter.push(Bytes::copy_from_slice(answer.as_bytes()));
+    let mut out = Vec::new();
+    let pings = |out: &[u8]| String::from_utf8_lossy(out).matches("event: ping").count();
+    while pings(&out) < 2 || !slow.is_asked.load(Ordering::SeqCst) {
+        out.extend_from_slice(&poll_fn(|cx| filter.poll_pass(cx)).await);
+    }
+    (slow, filter, out)
+}
+
+#[tokio::test]
+async fn a_client_hears_that_we_are_there_while_a_person_is_asked() {
+    let trial = Trial::new(&[], &["Bash"]);
+    let answer = begin() + &call_block(0, "toolu_1", "Bash", ECHO) + &end();
+    let (slow, mut filter, mut out) = held(&trial, &bench(&trial), &answer).await;
+    assert!(!String::from_utf8_lossy(&out).contains("toolu_1"), "nobody has said yes");
+    trial.approve();
+    slow.speaks();
+    drain(&mut filter, &mut out).await;
+    filter.end();
+    drain(&mut filter, &mut out).await;
+    let passed = String::from_utf8(out).unwrap();
+    assert_eq!(passed.replace(std::str::from_utf8(PING).unwrap(), ""), answer);
+    assert_eq!(trial.records("call").len(), 1);
+}
+
+#[tokio::test]
+async fn a_client_that_goes_gives_its_call_up() {
+    let trial = Trial::new(&[], &["Bash"]);
+    let bench = bench(&trial);
+    let answer = begin() + &call_block(0, "toolu_1", "Bash", ECHO) + &end();
+    let (_slow, filter, _) = held(&trial, &bench, &answer).await;
+    drop(filter);
+    let act = Act::of("Bash", &json!({"command": "echo hi"}), "/w");
+    while !matches!(bench.calls.take_up("toolu_1", None, &act), TakeUp::Refused(_)) {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(trial.records("call"), Vec::<Value>::new());
 }

@@ -2,6 +2,7 @@
 
 use super::super::verdict::{Bench, Verdict};
 use super::{SERVER_BLOCKS, Shared, Tally, call, withheld_text};
+use crate::desk::patience::{Patience, Waiter};
 use crate::doors::calls::STAND_IN;
 use bartizan_egress::model::Filter;
 use bartizan_gate::call::Door;
@@ -19,7 +20,7 @@ pub(in super::super) struct Whole {
     bench: Bench,
     tally: Shared,
     arrived: Vec<u8>,
-    judging: Option<JoinHandle<Vec<u8>>>,
+    judging: Option<(JoinHandle<Vec<u8>>, Waiter)>,
     over: bool,
 }
 
@@ -34,17 +35,20 @@ impl Filter for Whole {
     fn end(&mut self) {
         let body = if self.over { Vec::new() } else { std::mem::take(&mut self.arrived) };
         let (bench, tally) = (self.bench.clone(), Arc::clone(&self.tally));
-        self.judging = Some(tokio::task::spawn_blocking(move || {
-            judge_whole(&bench, &tally, &body).unwrap_or_else(|what| {
+        let waiter = bench.gate.waiter();
+        let patience = waiter.patience();
+        let judging = tokio::task::spawn_blocking(move || {
+            judge_whole(&bench, &tally, &body, &patience).unwrap_or_else(|what| {
                 bench.gate.unreadable(&bench.caller, Door::Model, "answer-unread", what);
                 let message = quoted(&format!("bartizan: the model's answer is withheld: {what} [answer-unread]"));
                 format!("{{\"type\":\"error\",\"error\":{{\"type\":\"api_error\",\"message\":{message}}}}}").into_bytes()
             })
-        }));
+        });
+        self.judging = Some((judging, waiter));
     }
 
     fn poll_pass(&mut self, cx: &mut Context<'_>) -> Poll<Bytes> {
-        let Some(judging) = &mut self.judging else { return Poll::Ready(Bytes::new()) };
+        let Some((judging, _)) = &mut self.judging else { return Poll::Ready(Bytes::new()) };
         let Poll::Ready(judged) = Pin::new(judging).poll(cx) else { return Poll::Pending };
         self.judging = None;
         Poll::Ready(judged.unwrap_or_default().into())
@@ -57,7 +61,12 @@ impl Whole {
     }
 }
 
-fn judge_whole(bench: &Bench, tally: &Shared, body: &[u8]) -> Result<Vec<u8>, &'static str> {
+fn judge_whole(
+    bench: &Bench,
+    tally: &Shared,
+    body: &[u8],
+    patience: &Patience,
+) -> Result<Vec<u8>, &'static str> {
     let doc = Doc::read(body).map_err(|_| "it is not JSON with one reading")?;
     let root = doc.root();
     if root.has_twins() || doc.text_of(root, "type").as_deref() != Some("message") {
@@ -79,7 +88,7 @@ fn judge_whole(bench: &Bench, tally: &Shared, body: &[u8]) -> Result<Vec<u8>, &'
                     call.input.push_str("{}");
                 }
                 seen.calls += 1;
-                if let Verdict::StandIn { input } = bench.judge(&call) {
+                if let Verdict::StandIn { input } = bench.judge(&call, patience) {
                     seen.refused += 1;
                     let id = quoted(&call.id);
                     edits.replace(

@@ -1,4 +1,5 @@
 use super::*;
+use crate::desk::patience::Waiter;
 use bartizan_store::{Answer, Digest, NewQuestion, Verdict};
 use serde_json::json;
 use tempfile::TempDir;
@@ -43,7 +44,7 @@ impl Run {
     /// A call that waits.
     fn call(&self, id: &str) -> JoinHandle<bool> {
         let (asks, id) = (Arc::clone(&self.asks), id.to_owned());
-        std::thread::spawn(move || asks.answers(&id))
+        std::thread::spawn(move || asks.answers(&id, &Patience::default()))
     }
 }
 
@@ -83,13 +84,42 @@ fn no_more_calls_are_held_than_there_are_threads_for() {
     let run = Run::new();
     let ids: Vec<String> = (0..HELD_MAX).map(|n| run.question(&n.to_string(), 1, HOUR)).collect();
     let held: Vec<_> = ids.iter().map(|id| run.call(id)).collect();
-    while run.asks.queue().held < HELD_MAX {
+    while run.asks.queue().held() < HELD_MAX {
         std::thread::yield_now();
     }
     let last = run.question("one too many", 1, HOUR);
-    assert!(!run.asks.answers(&last));
+    assert!(!run.asks.answers(&last, &Patience::default()));
     // The end of the run lets go of all of them, and none of them was answered.
     run.asks.close();
     assert!(held.into_iter().all(|call| !call.join().unwrap()));
-    assert!(!run.asks.answers(&last), "nobody is asked after the end");
+    assert!(!run.asks.answers(&last, &Patience::default()), "nobody is asked after the end");
+}
+
+#[test]
+fn a_question_that_nobody_waits_for_any_more_is_withdrawn_and_no_call_goes_on() {
+    let run = Run::new();
+    let id = run.question("given up", 1, HOUR);
+    let held = |waiter: &Waiter| {
+        let (asks, id, patience) = (Arc::clone(&run.asks), id.clone(), waiter.patience());
+        std::thread::spawn(move || asks.answers(&id, &patience))
+    };
+    let waiter = || Waiter::new(Some(Arc::clone(&run.asks) as Arc<dyn Ear>));
+    let (one, other) = (waiter(), waiter());
+    let (first, second) = (held(&one), held(&other));
+    while run.asks.queue().held() < 2 {
+        std::thread::yield_now();
+    }
+    drop(one);
+    assert!(!first.join().unwrap());
+    let state = || run.store.question(&id).unwrap().state;
+    assert_eq!(state(), QuestionState::Pending, "another call waits for the same");
+    drop(other);
+    assert!(!second.join().unwrap());
+    assert_eq!(state(), QuestionState::Expired);
+    let answer = Answer {
+        approver: "local:bob".to_owned(),
+        verdict: Verdict::Approve,
+        reason: String::new(),
+    };
+    assert!(run.store.answer(&id, answer).is_err(), "a yes comes too late");
 }
