@@ -70,6 +70,7 @@ async function main() {
   const at = (one) => `/questions/${one.id}`;
   await look(page, {
     inbox: '/', question: at(first), runs: '/runs', run: `/runs/${first.session}`, log: '/log', record: '/log/3', nothing: '/none',
+    agents: '/agents', agent: '/agents/coder',
   });
   check(complaints.filter((text) => !text.includes('404')).length === 0, `the browser complains of nothing: ${complaints}`);
   const other = await (await browser.newContext()).newPage();

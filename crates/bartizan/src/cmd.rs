@@ -11,7 +11,7 @@ mod effects;
 pub(crate) mod init;
 mod keeper;
 mod pages;
-mod policy;
+pub(crate) mod policy;
 pub(crate) mod run;
 mod scan;
 pub(crate) mod secret;

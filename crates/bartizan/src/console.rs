@@ -4,6 +4,7 @@
 //! request one that has one reading ([`request`]); is it for us, and from no page of somebody else's; has who sends it
 //! come in ([`door`]). Only then is a page made. Nothing of what is shown can become a part of a page ([`html`]).
 
+mod agents;
 mod door;
 mod html;
 mod inbox;
@@ -136,6 +137,8 @@ impl Visit<'_> {
             (true, ["questions", id]) => question::answer(self, id),
             (false, ["runs"]) => runs::list(self),
             (false, ["runs", id]) => run::show(self, id),
+            (false, ["agents"]) => agents::list(self),
+            (false, ["agents", role]) => agents::show(self, role),
             (false, ["log"]) => log::search(self),
             (false, ["log", seq]) => log::show(self, seq),
             (true, ["leave"]) => {

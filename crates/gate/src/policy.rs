@@ -6,6 +6,7 @@
 //! forbid is a hole. And where Cedar knows allow and deny alone, the answer here may be ask: the
 //! smallest number of people with whose approval the same policies would permit the same call.
 
+mod about;
 mod eval;
 mod explain;
 mod facts;
@@ -16,6 +17,7 @@ mod short;
 mod slice;
 mod source;
 
+pub use about::Bearing;
 pub use eval::{CommandFact, Facts, HostFact, Judgement, PathFact, Query, Verdict};
 pub use facts::EmailFact;
 pub use source::{

@@ -3,6 +3,7 @@
 
 mod compile;
 mod pattern;
+mod sample;
 
 use cedar_policy::RestrictedExpression;
 use pattern::Pattern;

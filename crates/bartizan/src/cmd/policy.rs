@@ -1,6 +1,6 @@
 //! What does the policy say, and why? Checks it, shows it as Cedar, and explains one call.
 
-mod judge;
+pub(crate) mod judge;
 mod reload;
 
 use super::{Desk, here};
@@ -11,6 +11,7 @@ use bartizan_gate::name::RoleName;
 use bartizan_gate::policy::{Judgement, Layer, Policy, Verdict, cedar_schema};
 use bartizan_gate::refusal::Refusal;
 use bartizan_gate::tool::{Catalogue, ToolDef};
+use judge::Bench;
 use serde_json::{Value, json};
 use std::io;
 use std::sync::Arc;
@@ -159,25 +160,19 @@ fn explain(
         )
     })?;
     let tool = known(&catalogue, &args.tool)?;
-    let question = Question {
-        config,
-        role: &role,
-        tool: &args.tool,
-        arguments,
-        subagent: args.subagent.as_deref(),
-    };
-    match judge::ask(question, catalogue, policy, desk)? {
-        judge::Answer::Judged(policy, judgement) => {
+    let bench = Bench::new(&role, config, (catalogue, policy), &desk.places)?;
+    match bench.ask(&args.tool, arguments, args.subagent.as_deref()) {
+        Ok(judgement) => {
             if args.json {
                 print_json(&judgement, None, desk.voice)?;
             } else {
-                for line in policy.explain(&role, &tool, &judgement).lines() {
+                for line in bench.policy().explain(&role, &tool, &judgement).lines() {
                     writeln!(desk.voice.out(), "{}", safe(line))?;
                 }
             }
             Ok(code(judgement.verdict))
         }
-        judge::Answer::Refused(refusal) => {
+        Err(refusal) => {
             refused(args, &refusal, desk.voice)?;
             Ok(exit::NO)
         }
@@ -228,13 +223,4 @@ fn code(verdict: Verdict) -> u8 {
         Verdict::Ask { .. } => exit::ASK,
         Verdict::Deny => exit::NO,
     }
-}
-
-/// One call to be explained.
-struct Question<'a> {
-    config: &'a Config,
-    role: &'a RoleName,
-    tool: &'a str,
-    arguments: Value,
-    subagent: Option<&'a str>,
 }

@@ -33,14 +33,7 @@ pub(super) fn search(visit: &Visit<'_>) -> Result<Page, Failure> {
     body.raw("<h1>Log</h1><p class=\"lead\">Every record, newest first. What is shown here proves nothing: ")
         .raw("<code>bartizan audit verify</code> does.</p>");
     filters(&mut body, visit);
-    body.raw(
-        "<div class=\"panel scroll\"><table class=\"cards\"><thead><tr><th>Time</th><th>Event</th>",
-    )
-    .raw("<th>What</th><th>How it ended</th></tr></thead><tbody>");
-    for record in &found.records {
-        row(&mut body, record, None);
-    }
-    body.raw("</tbody></table></div>");
+    table(&mut body, &found.records, None);
     if found.records.is_empty() {
         body.raw("<p class=\"empty\">Nothing fits");
         body.raw(if found.rest.is_some() { " so far.</p>" } else { ".</p>" });
@@ -83,8 +76,19 @@ pub(super) fn show(visit: &Visit<'_>, seq: &str) -> Result<Page, Failure> {
     Ok(visit.page("Record", Room::Log, &body))
 }
 
-/// One record in a table: since when the run went, or else the date.
-pub(super) fn row(body: &mut Html, record: &Record, began_ms: Option<u64>) {
+/// Records, a line each: since when the run went, or else the date.
+pub(super) fn table(body: &mut Html, records: &[Record], began_ms: Option<u64>) {
+    body.raw(
+        "<div class=\"panel scroll\"><table class=\"cards\"><thead><tr><th>Time</th><th>Event</th>",
+    )
+    .raw("<th>What</th><th>How it ended</th></tr></thead><tbody>");
+    for record in records {
+        row(body, record, began_ms);
+    }
+    body.raw("</tbody></table></div>");
+}
+
+fn row(body: &mut Html, record: &Record, began_ms: Option<u64>) {
     let value = record.value();
     let text = |key: &str| value.get(key).and_then(Value::as_str).unwrap_or_default();
     let when = value.get("time_ms").and_then(Value::as_u64).unwrap_or_default();

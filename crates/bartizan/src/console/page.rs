@@ -10,16 +10,18 @@ use bartizan_egress::Page;
 pub(super) enum Room {
     Inbox,
     Runs,
+    Agents,
     Log,
 }
 
 impl Room {
-    const ALL: [Self; 3] = [Self::Inbox, Self::Runs, Self::Log];
+    const ALL: [Self; 4] = [Self::Inbox, Self::Runs, Self::Agents, Self::Log];
 
     const fn link(self) -> (&'static str, &'static str) {
         match self {
             Self::Inbox => ("/", "Inbox"),
             Self::Runs => ("/runs", "Runs"),
+            Self::Agents => ("/agents", "Agents"),
             Self::Log => ("/log", "Log"),
         }
     }

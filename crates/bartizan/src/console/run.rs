@@ -2,7 +2,7 @@
 
 use super::Visit;
 use super::html::Html;
-use super::log::{events, row};
+use super::log::{events, table};
 use super::page::Room;
 use super::runs::state;
 use crate::clock::{date, distance, now_ms};
@@ -41,14 +41,7 @@ pub(super) fn show(visit: &Visit<'_>, id: &str) -> Result<Page, Failure> {
     }
     facts(&mut body, &session);
     filters(&mut body, visit, &session);
-    body.raw(
-        "<div class=\"panel scroll\"><table class=\"cards\"><thead><tr><th>Time</th><th>Event</th>",
-    )
-    .raw("<th>What</th><th>How it ended</th></tr></thead><tbody>");
-    for record in &records {
-        row(&mut body, record, Some(session.started_ms));
-    }
-    body.raw("</tbody></table></div>");
+    table(&mut body, &records, Some(session.started_ms));
     if records.is_empty() {
         body.raw("<p class=\"empty\">Nothing fits.</p>");
     }
@@ -81,7 +74,8 @@ fn page(
 
 fn facts(body: &mut Html, session: &Session) {
     let end = session.ended_ms.unwrap_or_else(now_ms);
-    body.raw("<div class=\"panel\"><dl class=\"facts\"><dt>Agent</dt><dd>").text(&session.agent);
+    body.raw("<div class=\"panel\"><dl class=\"facts\"><dt>Agent</dt><dd><a href=\"/agents/");
+    body.segment(&session.agent).raw("\">").text(&session.agent).raw("</a>");
     body.raw("</dd><dt>Workspace</dt><dd><code>").text(&session.workspace);
     body.raw("</code></dd><dt>Began</dt><dd>").text(&date(session.started_ms));
     body.raw("</dd><dt>Took</dt><dd>").text(&distance(end.saturating_sub(session.started_ms)));

@@ -26,21 +26,27 @@ pub(super) fn list(visit: &Visit<'_>) -> Result<Page, Failure> {
         return Ok(visit.page("Runs", Room::Runs, &body));
     }
     plot::day(&mut body, visit.console.store.reader())?;
-    body.raw("<div class=\"panel scroll\"><table class=\"cards\"><thead><tr><th>Run</th><th>State</th>")
-        .raw("<th>Agent</th><th>Command</th><th>Began</th><th>Took</th><th>Calls</th></tr></thead><tbody>");
-    for session in sessions.iter().skip(from).take(PAGE) {
-        row(&mut body, session);
-    }
-    body.raw("</tbody></table></div>");
+    table(&mut body, sessions.iter().skip(from).take(PAGE));
     pages(&mut body, "/runs?from=", (from, PAGE, sessions.len()));
     Ok(visit.page("Runs", Room::Runs, &body))
+}
+
+/// Some of them, a line each.
+pub(super) fn table<'a>(body: &mut Html, sessions: impl Iterator<Item = &'a Session>) {
+    body.raw("<div class=\"panel scroll\"><table class=\"cards\"><thead><tr><th>Run</th><th>State</th>")
+        .raw("<th>Agent</th><th>Command</th><th>Began</th><th>Took</th><th>Calls</th></tr></thead><tbody>");
+    for session in sessions {
+        row(body, session);
+    }
+    body.raw("</tbody></table></div>");
 }
 
 fn row(body: &mut Html, session: &Session) {
     body.raw("<tr><td class=\"n\"><a class=\"mono\" href=\"/runs/").segment(&session.id);
     body.raw("\">").brief(&session.id, 12).raw("</a></td><td>");
     state(body, session);
-    body.raw("</td><td>").brief(&session.agent, 40).raw("</td><td class=\"wide\"><code>");
+    body.raw("</td><td><a href=\"/agents/").segment(&session.agent).raw("\">");
+    body.brief(&session.agent, 40).raw("</a></td><td class=\"wide\"><code>");
     body.brief(&session.argv.join(" "), 160).raw("</code><br><span class=\"dim\">");
     body.brief(&session.workspace, 120).raw("</span></td><td class=\"n\">");
     body.text(&age(session.started_ms)).raw("</td><td class=\"n\">");

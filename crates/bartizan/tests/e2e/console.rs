@@ -1,5 +1,6 @@
 //! Does the console let in the person at its terminal, and nobody else: no agent, no other user, no other page?
 
+mod agents;
 mod answers;
 mod browser;
 

@@ -109,6 +109,12 @@ impl Slice {
         self.named.contains(&value) || self.patterns.iter().any(|parts| named::fits(parts, &value))
     }
 
+    /// All policies of it, by their numbers, in no order.
+    pub(crate) fn members(&self) -> impl Iterator<Item = usize> {
+        let shards = std::iter::once(&self.base).chain(self.literal.values());
+        shards.flat_map(|shard| shard.members.iter().copied())
+    }
+
     /// What can match a call on `target`.
     pub(crate) fn shards(&self, target: Option<&str>) -> impl Iterator<Item = &Shard> + Clone {
         let literal = target.and_then(|target| self.literal.get(target));

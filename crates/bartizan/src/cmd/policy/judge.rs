@@ -1,14 +1,13 @@
 //! What would the gate say of this call? Asked of the gate itself, with nothing behind it that could act or record.
 
-use super::Question;
 use crate::app::Gate;
 use crate::cli::exit;
-use crate::cmd::Desk;
 use crate::cmd::run;
 use crate::cmd::run::seat::{self, Sitter};
+use crate::config::{Config, Places};
 use crate::report::{Failure, Problem};
 use bartizan_gate::call::{Door, Proposed};
-use bartizan_gate::name::SessionId;
+use bartizan_gate::name::{RoleName, SessionId};
 use bartizan_gate::pipeline::Parts;
 use bartizan_gate::policy::{Judgement, Policy};
 use bartizan_gate::refusal::Refusal;
@@ -17,65 +16,87 @@ use bartizan_gate::tool::Catalogue;
 use bartizan_scan::{Redactor, ScanKey};
 use bartizan_store as store;
 use bartizan_store::{LedgerError, StoreError};
-use serde_json::Map;
+use serde_json::{Map, Value};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// The gate's answer.
-pub(super) enum Answer {
-    /// The policies judged the call.
-    Judged(Arc<Policy>, Judgement),
-    /// An earlier gate refused it.
-    Refused(Refusal),
+/// A gate before which somebody of one role sits, who can ask and do nothing else.
+#[derive(Debug)]
+pub(crate) struct Bench {
+    gate: Gate,
+    caller: Caller,
 }
 
-/// Asks the gate.
-pub(super) fn ask(
-    question: Question<'_>,
-    catalogue: Catalogue,
-    policy: Policy,
-    desk: &Desk<'_>,
-) -> Result<Answer, Failure> {
-    let impossible = |what: String| Failure::new(exit::UNAVAILABLE, Problem::new(what));
-    let redactor =
-        Redactor::new(ScanKey::new([0; 32]), []).map_err(|error| impossible(error.to_string()))?;
-    let policy = Arc::new(policy);
-    let parts = Parts {
-        catalogue: Arc::new(catalogue),
-        policy: Arc::clone(&policy),
-        ledger: Arc::new(Nowhere),
-        desk: Arc::new(Nowhere),
-        sessions: Arc::new(Nowhere),
-        redactor: Arc::new(redactor),
-        rules: Arc::default(),
-        question_lifetime: Duration::ZERO,
-    };
-    let gate = Gate::new(parts, "explain".to_owned(), false);
-    let session = SessionId::parse("explain").map_err(|error| impossible(error.to_string()))?;
-    let mut config = question.config.clone();
-    let around = run::narrowed(run::surroundings(&desk.places)?, &mut config, question.role)?;
-    let seat = seat::take(&Sitter {
-        config: &config,
-        role: question.role,
-        around: &around,
-        session: &session,
-        // Whatever it is, it brings no folder that matters to most questions.
-        program: Path::new("/bin/sh"),
-        boxes_commands: true,
-        model: None,
-    })?;
-    let admitted = gate.pipeline().admit(seat, &[], Map::new());
-    let caller: Caller = admitted.map_err(|refusal| impossible(refusal.hint()))?;
-    let proposed = Proposed::new(&caller, Door::Explain, question.tool, question.arguments);
-    let proposed = match question.subagent {
-        Some(kind) => proposed.by_subagent(kind, "explained"),
-        None => proposed,
-    };
-    Ok(match gate.pipeline().explain(proposed) {
-        Ok(judgement) => Answer::Judged(policy, judgement),
-        Err(refusal) => Answer::Refused(refusal),
-    })
+impl Bench {
+    /// A role's bench, as a run that is started in the current folder would have it.
+    pub(crate) fn new(
+        role: &RoleName,
+        config: &Config,
+        (catalogue, policy): (Catalogue, Policy),
+        places: &Places,
+    ) -> Result<Self, Failure> {
+        let impossible = |what: String| Failure::new(exit::UNAVAILABLE, Problem::new(what));
+        let redactor = Redactor::new(ScanKey::new([0; 32]), [])
+            .map_err(|error| impossible(error.to_string()))?;
+        let parts = Parts {
+            catalogue: Arc::new(catalogue),
+            policy: Arc::new(policy),
+            ledger: Arc::new(Nowhere),
+            desk: Arc::new(Nowhere),
+            sessions: Arc::new(Nowhere),
+            redactor: Arc::new(redactor),
+            rules: Arc::default(),
+            question_lifetime: Duration::ZERO,
+        };
+        let gate = Gate::new(parts, "explain".to_owned(), false);
+        let session = SessionId::parse("explain").map_err(|error| impossible(error.to_string()))?;
+        let mut config = config.clone();
+        let around = run::narrowed(run::surroundings(places)?, &mut config, role)?;
+        let seat = seat::take(&Sitter {
+            config: &config,
+            role,
+            around: &around,
+            session: &session,
+            // Whatever it is, it brings no folder that matters to most questions.
+            program: Path::new("/bin/sh"),
+            boxes_commands: true,
+            model: None,
+        })?;
+        let admitted = gate.pipeline().admit(seat, &[], Map::new());
+        let caller = admitted.map_err(|refusal| impossible(refusal.hint()))?;
+        Ok(Self { gate, caller })
+    }
+
+    /// What the policies say of a call, or why an earlier gate refuses it.
+    pub(crate) fn ask(
+        &self,
+        tool: &str,
+        arguments: Value,
+        subagent: Option<&str>,
+    ) -> Result<Judgement, Refusal> {
+        let proposed = Proposed::new(&self.caller, Door::Explain, tool, arguments);
+        let proposed = match subagent {
+            Some(kind) => proposed.by_subagent(kind, "explained"),
+            None => proposed,
+        };
+        self.gate.pipeline().explain(proposed)
+    }
+
+    /// Whether a call of this tool could ever be allowed or asked; `false` is certain.
+    pub(crate) fn offers(&self, tool: &str) -> bool {
+        self.gate.pipeline().offers(&self.caller, tool)
+    }
+
+    /// The policies that are asked.
+    pub(crate) fn policy(&self) -> Arc<Policy> {
+        self.gate.pipeline().policy()
+    }
+
+    /// The tools that they are about.
+    pub(crate) fn catalogue(&self) -> &Catalogue {
+        self.gate.pipeline().catalogue()
+    }
 }
 
 /// A log, a desk and a register that take nothing: explaining leaves no trace and lets nothing happen.
