@@ -21,6 +21,8 @@
 //!
 //! [`inbound`] is the one room that faces the other way: it takes in the clients of `bartizan serve`, for the sake of TLS.
 //!
+//! [`dispatch`] sends what Bartizan itself has to say, nothing of a box's, to the addresses that the operator named.
+//!
 //! INVARIANT: only [`resolve`] opens outbound sockets, only [`secret`] and [`vault`] hold secret values.
 
 #![forbid(unsafe_code)]
@@ -29,6 +31,7 @@ pub mod budget;
 pub mod capture;
 mod closing;
 pub mod courier;
+pub mod dispatch;
 pub mod dns;
 pub mod head;
 pub mod hello;
@@ -56,6 +59,7 @@ pub use budget::{Allowances, Limits};
 pub use capture::{Arrival, BadFront, Captured, FrontLimits, Intent, Kind, RequestLine, capture};
 pub use closing::Closing;
 pub use courier::{Answer, Courier, Errand, Lost, Reply};
+pub use dispatch::{Dispatch, Parcel, Proof};
 pub use inbound::{Asked, Inbound, InboundError, Page};
 pub use model::{Judge, ModelLimits, ModelOutcome, ModelRequest, ModelRoute, Upstream};
 pub use names::SyntheticNames;

@@ -8,7 +8,7 @@
 mod age;
 mod aws;
 mod bech32;
-mod exec;
+pub(crate) mod exec;
 mod fault;
 mod folder;
 mod form;

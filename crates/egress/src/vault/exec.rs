@@ -13,19 +13,37 @@ use zeroize::Zeroizing;
 
 /// A command to be started: no shell, a fixed environment, nothing on its standard input.
 #[derive(Debug)]
-pub(super) struct Program<'a> {
+pub(crate) struct Program<'a> {
     /// The words, program first.
-    pub(super) words: &'a [String],
+    pub(crate) words: &'a [String],
     /// What it finds in its environment besides the fixed part.
-    pub(super) environment: Vec<(OsString, OsString)>,
+    pub(crate) environment: Vec<(OsString, OsString)>,
     /// Nothing below this is started: an agent writes there.
-    pub(super) workspace: Option<&'a Path>,
+    pub(crate) workspace: Option<&'a Path>,
 }
 
 impl Program<'_> {
-    /// Runs it to its end. The caller bounds the time: dropping the future kills the command and all that it
-    /// started in its process group.
+    /// What it prints. The caller bounds the time: dropping the future kills the command and all that it started in its
+    /// process group.
     pub(super) async fn output(self) -> Result<SecretValue, Fault> {
+        let name = self.words.first().cloned().unwrap_or_default();
+        let mut text = self.run().await?;
+        let mut end = text.len();
+        for line_end in [b'\n', b'\r'] {
+            if end > 0 && text.get(end - 1) == Some(&line_end) {
+                end -= 1;
+            }
+        }
+        text.truncate(end);
+        if text.is_empty() {
+            return Err(failed(FaultKind::Missing, format!("`{name}` prints nothing")));
+        }
+        // A copy of its own length; the roomy one is wiped.
+        Ok(SecretValue::new(text.to_vec()))
+    }
+
+    /// Runs it to its end, bounded like [`Program::output`]; gives whatever it prints.
+    pub(crate) async fn run(self) -> Result<Zeroizing<Vec<u8>>, Fault> {
         let (name, arguments) = self
             .words
             .split_first()
@@ -105,48 +123,34 @@ impl Drop for Group {
     }
 }
 
-async fn finish(name: &str, mut running: Group) -> Result<SecretValue, Fault> {
-    let failed = |kind, what: String| {
-        let remedy = "run it in a terminal of your own to see what it says";
-        Err(Fault::new(kind, what).remedy(remedy))
-    };
+async fn finish(name: &str, mut running: Group) -> Result<Zeroizing<Vec<u8>>, Fault> {
     let mut text = Zeroizing::new(Vec::with_capacity(LONGEST + 1));
     if let Some(stdout) = running.child.stdout.take() {
         let read = stdout.take(LONGEST as u64 + 1).read_to_end(&mut text).await;
         if read.is_err() {
-            return failed(FaultKind::Down, format!("the output of `{name}` cannot be read"));
+            let what = format!("the output of `{name}` cannot be read");
+            return Err(failed(FaultKind::Down, what));
         }
     }
     if text.len() > LONGEST {
-        return failed(FaultKind::Malformed, format!("`{name}` prints more than 64 KiB"));
+        return Err(failed(FaultKind::Malformed, format!("`{name}` prints more than 64 KiB")));
     }
     let ended = running.child.wait().await;
-    match ended {
-        Ok(status) if status.success() => {}
-        Ok(status) => {
-            // Once it is reaped its number may be another's.
-            running.group = None;
-            let how =
-                status.code().map_or("a signal".to_owned(), |code| format!("exit code {code}"));
-            return failed(FaultKind::Denied, format!("`{name}` ended with {how}"));
-        }
-        Err(_) => return failed(FaultKind::Down, format!("the end of `{name}` cannot be seen")),
-    }
+    let ended = ended
+        .map_err(|_| failed(FaultKind::Down, format!("the end of `{name}` cannot be seen")))?;
+    // Once it is reaped its number may be another's.
     running.group = None;
-    let mut end = text.len();
-    for line_end in [b'\n', b'\r'] {
-        if end > 0 && text.get(end - 1) == Some(&line_end) {
-            end -= 1;
-        }
+    if ended.success() {
+        return Ok(text);
     }
-    text.truncate(end);
-    if text.is_empty() {
-        return failed(FaultKind::Missing, format!("`{name}` prints nothing"));
-    }
-    // A copy of its own length; the roomy one is wiped.
-    Ok(SecretValue::new(text.to_vec()))
+    let how = ended.code().map_or("a signal".to_owned(), |code| format!("exit code {code}"));
+    Err(failed(FaultKind::Denied, format!("`{name}` ended with {how}")))
+}
+
+fn failed(kind: FaultKind, what: String) -> Fault {
+    Fault::new(kind, what).remedy("run it in a terminal of your own to see what it says")
 }
 
 /// Where programs are found, and what every one of them gets as `PATH`.
-pub(super) const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+pub(crate) const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 const LONGEST: usize = 64 << 10;

@@ -23,6 +23,7 @@ use zeroize::{Zeroize as _, Zeroizing};
 /// Asks back ends over HTTP.
 pub(crate) struct Client {
     resolver: Resolver,
+    reach: Reach,
     tls: OnceLock<Result<Arc<ClientConfig>, ()>>,
 }
 
@@ -102,12 +103,19 @@ pub(super) fn wipe(value: &mut Value) {
 
 impl Client {
     pub(crate) fn new(resolver: Resolver) -> Self {
-        Self { resolver, tls: OnceLock::new() }
+        // The person configured this address, so it may be a private one.
+        let reach = Reach::public().and_network().and_this_host();
+        Self { resolver, reach, tls: OnceLock::new() }
     }
 
     /// Believes this configuration's roots instead of the machine's.
     pub(crate) fn believing(resolver: Resolver, tls: Arc<ClientConfig>) -> Self {
-        Self { resolver, tls: OnceLock::from(Ok(tls)) }
+        Self { tls: OnceLock::from(Ok(tls)), ..Self::new(resolver) }
+    }
+
+    /// Reaches these addresses alone.
+    pub(crate) fn within(self, reach: Reach) -> Self {
+        Self { reach, ..self }
     }
 
     /// Sends one call to `base`. A redirect is an answer like any other: it is never followed, since a
@@ -121,9 +129,7 @@ impl Client {
     async fn exchange(&self, base: &Upstream, call: Call) -> Result<Answer, Fault> {
         let target = base.target();
         let down = |what: &str| Fault::new(FaultKind::Down, format!("`{target}` {what}"));
-        // The person configured this address, so it may be a private one.
-        let reach = Reach::public().and_network().and_this_host();
-        let pinned = self.resolver.resolve(target, reach).await;
+        let pinned = self.resolver.resolve(target, self.reach).await;
         let pinned = pinned.map_err(|_| down("does not resolve to an address within reach"))?;
         let dialled = pinned.dial(DIAL_LIMIT).await;
         let (stream, _) = dialled.map_err(|_| down("does not take a connection"))?;
