@@ -33,6 +33,8 @@ mod error;
 mod export;
 mod leases;
 mod ledger;
+mod links;
+mod marks;
 mod merkle;
 mod note;
 mod pins;

@@ -44,6 +44,12 @@ impl PublicKey {
         Ok(checkpoint)
     }
 
+    /// Whether the private half has vouched for `text`.
+    pub(crate) fn vouched(&self, text: &str, signature: &[u8]) -> bool {
+        Signature::from_slice(signature)
+            .is_ok_and(|signature| self.key.verify_strict(text.as_bytes(), &signature).is_ok())
+    }
+
     fn id(&self) -> [u8; 4] {
         let digest =
             Digest::of_parts(&[self.name.as_bytes(), b"\n", &[ALGORITHM], self.key.as_bytes()]);
@@ -118,6 +124,11 @@ impl Seal {
 
     pub(crate) fn public(&self) -> &PublicKey {
         &self.public
+    }
+
+    /// Signs a text that is no checkpoint: whoever calls this sees to it that it can be taken for none.
+    pub(crate) fn vouch(&self, text: &str) -> [u8; 64] {
+        self.key.sign(text.as_bytes()).to_bytes()
     }
 
     /// A signed checkpoint of the log at this size.

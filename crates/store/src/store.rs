@@ -5,7 +5,7 @@ use crate::dir::StateDir;
 use crate::entry::{Entry, Prepared};
 use crate::export::Reader;
 use crate::ledger::{Durability, Ledger, LedgerError, Receipt};
-use crate::note::PublicKey;
+use crate::note::{PublicKey, Seal};
 use crate::queue::{Finish, Job, MAX_WAIT, Queue};
 use crate::writer::{Batch, Writer};
 use std::fmt;
@@ -25,7 +25,7 @@ struct Inner {
     queue: Arc<Queue>,
     writer: Option<JoinHandle<()>>,
     reader: Reader,
-    public: PublicKey,
+    seal: Arc<Seal>,
     dir: StateDir,
 }
 
@@ -35,27 +35,27 @@ impl Store {
     /// was last signed.
     pub fn open(dir: &Path) -> Result<Self, StoreError> {
         let dir = StateDir::prepare(dir)?;
-        let seal = dir.seal()?;
-        let public = seal.public().clone();
+        let seal = Arc::new(dir.seal()?);
+        let public = seal.public();
         // The kept checkpoint is read before the database, which may grow meanwhile.
         let kept = dir.anchor()?;
         let connection = database::open_writer(&dir, public.log_id())?;
-        database::check_end(&connection, &dir.database(), &public, kept.as_deref())?;
+        database::check_end(&connection, &dir.database(), public, kept.as_deref())?;
         let reader = Reader::open(dir.path())?;
         let queue = Arc::new(Queue::default());
-        let writer = Writer::new(connection, Arc::clone(&queue), seal, dir.clone());
+        let writer = Writer::new(connection, Arc::clone(&queue), Arc::clone(&seal), dir.clone());
         let writer = thread::Builder::new().name("ledger".to_owned()).spawn(move || writer.run());
         let writer = writer.map_err(|error| StoreError::Directory {
             path: dir.path().to_path_buf(),
             why: format!("no thread for its writer: {error}"),
             fix: "raise the limit on processes".to_owned(),
         })?;
-        Ok(Self { inner: Arc::new(Inner { queue, writer: Some(writer), reader, public, dir }) })
+        Ok(Self { inner: Arc::new(Inner { queue, writer: Some(writer), reader, seal, dir }) })
     }
 
     /// The log's public key; what `bartizan audit verify` on another machine is given.
     pub fn public_key(&self) -> &PublicKey {
-        &self.inner.public
+        self.inner.seal.public()
     }
 
     /// The state directory.
@@ -77,8 +77,12 @@ impl Store {
         self.inner.reader.newest_checkpoint()
     }
 
+    pub(crate) fn seal(&self) -> &Seal {
+        &self.inner.seal
+    }
+
     pub(crate) fn prepare(&self, entry: Entry) -> Result<Prepared, LedgerError> {
-        Prepared::new(entry, self.inner.public.log_id())
+        Prepared::new(entry, self.public_key().log_id())
     }
 
     /// Runs `work` in the writer's next transaction and gives back its answer once that is committed. A refusal is

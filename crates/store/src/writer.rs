@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 pub(crate) struct Writer {
     connection: Connection,
     queue: Arc<Queue>,
-    seal: Seal,
+    seal: Arc<Seal>,
     dir: StateDir,
     /// Since when there are records that no checkpoint covers, as far as this process has seen.
     bare_since: Option<Instant>,
@@ -27,7 +27,7 @@ impl Writer {
     pub(crate) fn new(
         connection: Connection,
         queue: Arc<Queue>,
-        seal: Seal,
+        seal: Arc<Seal>,
         dir: StateDir,
     ) -> Self {
         Self { connection, queue, seal, dir, bare_since: None, kept_anchor: None }
