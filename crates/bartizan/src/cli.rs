@@ -112,6 +112,8 @@ pub(crate) enum Command {
     Approvals(ApprovalsArgs),
     /// See and answer in the browser: questions, runs, the log
     Console(ConsoleArgs),
+    /// Tell whoever is configured of the questions and flags that they were not told of yet
+    Notify(NotifyArgs),
     /// See what a run changed, and land or discard what did not land
     #[command(subcommand)]
     Changes(ChangesCommand),

@@ -10,6 +10,7 @@ mod doctor;
 mod effects;
 pub(crate) mod init;
 mod keeper;
+mod notify;
 mod pages;
 pub(crate) mod policy;
 pub(crate) mod run;
@@ -69,6 +70,7 @@ pub(crate) fn dispatch(cli: &Cli, voice: &mut Voice) -> Result<u8, Failure> {
         Command::Approvals(args) => approvals::run(args, desk),
         Command::Console(args) => console::run(args, desk),
         Command::Changes(command) => changes::run(command, desk),
+        Command::Notify(args) => notify::run(args, desk),
         Command::Keeper(args) => keeper::run(args, desk),
         Command::Serve(args) => serve::run(&cli.global, args, desk),
         Command::Agent(command) => agent::run(command, desk),

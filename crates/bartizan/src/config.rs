@@ -9,6 +9,7 @@ mod enclosure;
 pub(crate) mod files;
 mod mint;
 mod narrow;
+pub(crate) mod notify;
 mod page;
 pub(crate) mod places;
 mod raw;
@@ -69,6 +70,8 @@ pub(crate) struct Config {
     pub(crate) egress: Egress,
     /// How clients come in over the network.
     pub(crate) serve: serve::Serve,
+    /// Who is told of questions and flags.
+    pub(crate) notify: notify::Notify,
     /// The tools that exist by configuration alone.
     pub(crate) tools: BTreeMap<String, Tool>,
     /// The MCP servers behind the gate.

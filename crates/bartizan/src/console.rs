@@ -16,6 +16,7 @@ mod question;
 mod request;
 mod run;
 mod runs;
+mod sent;
 
 use crate::config::{self, Places, Purpose};
 use crate::desk::answering;
@@ -26,6 +27,7 @@ use door::{Door, ENTER, Refused};
 use html::Html;
 use page::{Frame, failed, notice, page, see};
 use request::Request;
+use sent::OPEN;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -101,6 +103,12 @@ impl Console {
         {
             return self.enter(token);
         }
+        if let ([first, link], false) = (request.path.as_slice(), request.post)
+            && first == OPEN
+            && sent::is_link(link)
+        {
+            return sent::arrive(link);
+        }
         match self.door.visitor(&request) {
             Ok(form) => Visit { console: self, request: &request, form: &form }.answer(),
             Err(Refused::Foreign) => foreign(),
@@ -139,6 +147,7 @@ impl Visit<'_> {
             (false, ["runs", id]) => run::show(self, id),
             (false, ["agents"]) => agents::list(self),
             (false, ["agents", role]) => agents::show(self, role),
+            (false, [OPEN, link, "go"]) => sent::follow(self, link),
             (false, ["log"]) => log::search(self),
             (false, ["log", seq]) => log::show(self, seq),
             (true, ["leave"]) => {

@@ -3,6 +3,8 @@
 
 pub(crate) mod answering;
 pub(crate) mod chance;
+pub(crate) mod herald;
+mod notice;
 pub(crate) mod origins;
 pub(crate) mod patience;
 pub(crate) mod record;

@@ -243,6 +243,20 @@ pub(crate) struct ChangesDiscardArgs {
     pub(crate) yes: bool,
 }
 
+/// `bartizan notify`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Runs tell as well, while they last; exit code 1 when somebody could not be told in time."
+)]
+pub(crate) struct NotifyArgs {
+    /// Go on as they come, until interrupted
+    #[arg(long, short = 'f')]
+    pub(crate) follow: bool,
+    /// Try for this long: 30s, 5m
+    #[arg(long = "for", value_name = "TIME", default_value = "1m", conflicts_with = "follow")]
+    pub(crate) patience: String,
+}
+
 /// `bartizan console`.
 #[derive(Debug, Args)]
 #[command(

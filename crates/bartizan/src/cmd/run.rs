@@ -73,6 +73,7 @@ pub(crate) fn run(global: &Global, args: &RunArgs, voice: &mut Voice) -> Result<
     };
     let known = access.as_ref().and_then(ModelAccess::known);
     let aloud = !args.no_summary && crate::doors::run::terminal::terminals() == [false; 3];
+    let heralds = ground.heralds(&runtime)?;
     let session = ground.open(who, (known, aloud), voice)?;
     let asks = person::at_the_terminal(args, &ground, voice)?;
     let mut run = Run { asks, ..ground.run(session, client)? };
@@ -80,12 +81,17 @@ pub(crate) fn run(global: &Global, args: &RunArgs, voice: &mut Voice) -> Result<
     let ended = finish(&run.gate, &run.caller, &report, begun);
     let code = summary::tell(voice, args, &run.gate, &run.caller, &report, begun)?;
     run.clean();
+    // What they could not tell in that time stays on the log for the next.
+    runtime.block_on(heralds.finish(LAST_WORD));
     runtime.block_on(secret::take_back(&run.vault, voice))?;
     // Threads that still carry a stream, and connections of a box that is gone, end with the process.
     runtime.shutdown_timeout(Duration::from_millis(100));
     ended?;
     Ok(code)
 }
+
+/// How long a run that has ended still tries to tell people.
+const LAST_WORD: Duration = Duration::from_secs(3);
 
 /// What is configured for a run from here, and what should be known of it.
 fn configured(

@@ -4,6 +4,7 @@ use super::Desk;
 use super::run::{runtime, surroundings};
 use crate::cli::{Global, ServeArgs, exit};
 use crate::config::{self, Config, Purpose};
+use crate::desk::herald::Heralds;
 use crate::doors::serve::crowd::Crowd;
 use crate::doors::serve::host::{Behind, Doors};
 use crate::doors::serve::serve;
@@ -32,6 +33,8 @@ pub(super) fn run(global: &Global, args: &ServeArgs, desk: &mut Desk<'_>) -> Res
     let store = Store::open(&desk.places.state)?;
     let runtime = runtime()?;
     let porter = runtime.block_on(porter(args, &config, &store, desk))?;
+    let vault = super::secret::vault(&config, &desk.places, None, &store);
+    let _heralds = Heralds::begin(&config.notify, (&store, &vault), runtime.handle())?;
     let behind = behind(global, args)?;
     let doors = behind.doors.clone();
     let front = Front::new(behind, porter, names(args, &config), Caps::default());

@@ -5,6 +5,7 @@ use super::check::{self, Upstream};
 use super::egress::Egress;
 use super::enclosure::BoxDraft;
 use super::files::Source;
+use super::notify::Notify;
 use super::page::{Page, Subject, name_flaw};
 use super::places::Places;
 use super::raw::{At, RawApprovers, RawConfig, RawModel, RawRole, RawSecret, Table};
@@ -35,6 +36,7 @@ pub(super) struct Draft<'a> {
     approvers: Vec<Approver>,
     egress: Egress,
     serve: Serve,
+    notify: Notify,
     tools: BTreeMap<String, Tool>,
     servers: BTreeMap<ServerName, McpServer>,
     rules: Vec<ShortForm>,
@@ -65,6 +67,7 @@ impl<'a> Draft<'a> {
             approvers: Vec::new(),
             egress: Egress::default(),
             serve: Serve::default(),
+            notify: Notify::default(),
             tools: BTreeMap::new(),
             servers: BTreeMap::new(),
             rules: Vec::new(),
@@ -118,6 +121,7 @@ impl<'a> Draft<'a> {
             inject,
             egress,
             serve,
+            notify,
             tools,
             servers,
         } = raw;
@@ -147,6 +151,9 @@ impl<'a> Draft<'a> {
             && let Some(read) = serve::read(&mut page, raw.get_ref())
         {
             self.serve = read;
+        }
+        if let Some(notify) = notify {
+            self.notify.add(&mut page, notify.get_ref());
         }
         for (name, tool) in &tools {
             // A later layer's tool takes the place of an earlier one of its name, whole.
@@ -290,6 +297,7 @@ impl<'a> Draft<'a> {
         for server in self.servers.values() {
             server.check(&self.secrets.keys(), &mut problems);
         }
+        self.notify.check(&self.secrets.keys(), &mut problems);
         if !problems.is_empty() {
             return Err(problems);
         }
@@ -300,6 +308,7 @@ impl<'a> Draft<'a> {
             approvers,
             egress,
             serve,
+            notify,
             tools,
             servers,
             rules,
@@ -318,6 +327,7 @@ impl<'a> Draft<'a> {
             approvers,
             egress,
             serve,
+            notify,
             tools,
             servers,
             rules,

@@ -64,6 +64,7 @@ fn foreign(raw: &RawConfig) -> Vec<(&'static str, Range<usize>)> {
         inject,
         egress,
         serve,
+        notify,
         tools,
         servers,
     } = raw;
@@ -77,6 +78,7 @@ fn foreign(raw: &RawConfig) -> Vec<(&'static str, Range<usize>)> {
     found.extend(inject.iter().map(|entry| ("inject", entry.span())));
     found.extend(egress.as_ref().map(|value| ("egress", value.span())));
     found.extend(serve.as_ref().map(|value| ("serve", value.span())));
+    found.extend(notify.as_ref().map(|value| ("notify", value.span())));
     found.extend(tools.keys().map(|name| ("tools", name.span())));
     found.extend(servers.keys().map(|name| ("servers", name.span())));
     found

@@ -33,6 +33,7 @@ pub(super) struct RawConfig {
     pub(super) inject: Vec<At<RawInject>>,
     pub(super) egress: Option<At<RawEgress>>,
     pub(super) serve: Option<At<RawServe>>,
+    pub(super) notify: Option<At<RawNotify>>,
     #[serde(default)]
     pub(super) servers: Table<RawServer>,
     #[serde(default)]
@@ -322,6 +323,27 @@ pub(super) struct RawClaim {
     pub(super) claim: At<String>,
     pub(super) has: At<String>,
     pub(super) role: At<String>,
+}
+
+/// `[notify]`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawNotify {
+    pub(super) desktop: Option<At<String>>,
+    pub(super) console: Option<At<String>>,
+    #[serde(default)]
+    pub(super) webhooks: Table<RawWebhook>,
+}
+
+/// `[notify.webhooks.NAME]`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawWebhook {
+    pub(super) url: At<String>,
+    pub(super) path_secret: Option<At<String>>,
+    pub(super) secret: At<String>,
+    pub(super) on: Option<At<Vec<At<String>>>>,
+    pub(super) internal: Option<At<bool>>,
 }
 
 /// One entry of `allow`, `ask` or `deny`: a pattern, or a table with a quorum or a condition.

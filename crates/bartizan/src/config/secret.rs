@@ -4,11 +4,11 @@ use super::check::{self, Flaw};
 use super::page::Page;
 use super::raw::{At, RawAppRole, RawRoleMint, RawSecret, RawVault};
 use super::{aws, mint, units};
-use crate::report::{Problem, did_you_mean};
+use crate::report::{Excerpt, Problem, did_you_mean};
 use bartizan_egress::postgres::{Account, RoleMint};
 use bartizan_egress::vault::{Declared, Login, SecretKind, Server};
 use bartizan_egress::{SecretRef, Upstream};
-use bartizan_gate::name::HostPort;
+use bartizan_gate::name::{HostPort, SecretName};
 use std::time::Duration;
 
 /// A secret as configured.
@@ -62,6 +62,25 @@ pub(super) fn read(page: &mut Page<'_>, key: &At<String>, raw: &RawSecret) -> Op
     declared.pass = pass.unwrap_or_default();
     let placeholder = placeholder.unwrap_or_default();
     Some(Secret { declared, kind: kind.unwrap_or_default(), placeholder })
+}
+
+/// Whether every secret that is named somewhere exists.
+pub(super) fn check<'a>(
+    named: &[(SecretName, Excerpt)],
+    known: &(impl Iterator<Item = &'a SecretName> + Clone),
+    problems: &mut Vec<Problem>,
+) {
+    for (secret, at) in named {
+        if known.clone().any(|known| known == secret) {
+            continue;
+        }
+        let problem = Problem::new(format!("there is no secret `{secret}`")).at(at.clone());
+        let likely = did_you_mean(secret.as_str(), known.clone().map(SecretName::as_str));
+        problems.push(match likely {
+            Some(likely) => problem.hint(format!("did you mean `{likely}`?")),
+            None => problem.hint(format!("define it: [secrets.{secret}]")),
+        });
+    }
 }
 
 fn role_mint(page: &mut Page<'_>, raw: &RawRoleMint) -> Option<RoleMint> {

@@ -117,17 +117,7 @@ impl McpServer {
         known: &(impl Iterator<Item = &'a SecretName> + Clone),
         problems: &mut Vec<Problem>,
     ) {
-        for (secret, at) in &self.secrets_at {
-            if known.clone().any(|known| known == secret) {
-                continue;
-            }
-            let problem = Problem::new(format!("there is no secret `{secret}`")).at(at.clone());
-            let likely = did_you_mean(secret.as_str(), known.clone().map(SecretName::as_str));
-            problems.push(match likely {
-                Some(likely) => problem.hint(format!("did you mean `{likely}`?")),
-                None => problem.hint(format!("define it: [secrets.{secret}]")),
-            });
-        }
+        secret::check(&self.secrets_at, known, problems);
     }
 }
 

@@ -1,6 +1,7 @@
 //! Who is at the console? Whoever opened the link that the terminal showed, once; and from our own pages alone.
 
 use super::request::Request;
+use super::sent::OPEN;
 use crate::cli::exit;
 use crate::report::{Failure, Problem};
 use bartizan_store::Digest;
@@ -67,7 +68,8 @@ impl Door {
             told && origin && site.is_none_or(|site| site == "same-origin")
         } else {
             // A link may be followed from wherever it was shown; a page of ours from ours, or by typing its address.
-            let entering = request.path.first().is_some_and(|first| first == ENTER);
+            let entering =
+                matches!(request.path.as_slice(), [first, _] if first == ENTER || first == OPEN);
             entering || origin && site.is_none_or(|site| matches!(site, "none" | "same-origin"))
         };
         let host = request.host.as_deref() == Some(self.host.as_str());

@@ -1,9 +1,16 @@
 //! Does the command line keep its promises? Through the binary: exit codes, streams, and what a person reads.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "the helpers of tests fail as tests do")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "the helpers of tests fail as tests do"
+)]
 
 mod approvals;
 mod audit;
+mod collector;
 mod detect;
+mod notify;
 #[path = "../e2e/support/schema.rs"]
 mod schema;
 mod services;
@@ -108,6 +115,15 @@ fn wait(child: &mut Child) -> i32 {
             child.kill().unwrap();
             panic!("the command did not end");
         }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// Waits for something that is bound to come to pass.
+fn until(what: &str, holds: impl Fn() -> bool) {
+    let begun = Instant::now();
+    while !holds() {
+        assert!(begun.elapsed() < PATIENCE, "{what} does not come");
         std::thread::sleep(Duration::from_millis(5));
     }
 }

@@ -12,6 +12,9 @@
 mod approvals;
 mod changes;
 mod claude_code;
+#[expect(dead_code, reason = "the tests of the command line need more of it")]
+#[path = "../cli/collector.rs"]
+mod collector;
 mod console;
 mod database;
 mod direct;
@@ -21,6 +24,7 @@ mod hostile_model;
 mod interactive;
 mod mcp;
 mod model_door;
+mod notify;
 mod off_switches;
 mod parallel;
 mod plain_box;

@@ -8,6 +8,7 @@ use crate::app::Gate;
 use crate::client::Client;
 use crate::cmd::secret;
 use crate::config::{Config, Places};
+use crate::desk::herald::Heralds;
 use crate::doors::model::Conversation;
 use crate::report::{Failure, Voice};
 use bartizan_egress::Vault;
@@ -87,6 +88,11 @@ impl Ground {
         let vault = secret::vault(&config, &places, Some(&around.workspace), &store);
         runtime.block_on(secret::recover(&vault, voice))?;
         Ok(Self { places, around, config, role, store, vault })
+    }
+
+    /// Those who tell people of questions and flags from now on, as long as the runtime lasts.
+    pub(crate) fn heralds(&self, runtime: &Runtime) -> Result<Heralds, Failure> {
+        Heralds::begin(&self.config.notify, (&self.store, &self.vault), runtime.handle())
     }
 
     /// The same ground for another role, as `config` describes it.

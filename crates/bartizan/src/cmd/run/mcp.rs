@@ -14,6 +14,7 @@ use crate::app::Gate;
 use crate::cli::{ClientChoice, Global, McpArgs, RunArgs, exit};
 use crate::cmd::servers as known_servers;
 use crate::config::Config;
+use crate::desk::herald::Heralds;
 use crate::doors::mcp::tools::{Generation, Maker, Operator, take_in, unspoken};
 use crate::doors::mcp::{Parts, Talk};
 use crate::doors::run::{BoxRun, Held, RunReport, Streams};
@@ -48,7 +49,7 @@ fn one(global: &Global, args: &McpArgs, voice: &mut Voice) -> Result<u8, Failure
     let begun = Instant::now();
     let server = name_of(args)?;
     let typed = as_run(args);
-    let Stand { runtime, store, program, argv, redactor, mut run } =
+    let Stand { runtime, store, program, argv, redactor, mut run, heralds } =
         stand(global, args, &typed, &server, voice)?;
     let session = run.caller.seat().session.clone();
     let whose = (server.clone(), run.role.clone(), session);
@@ -92,6 +93,7 @@ fn one(global: &Global, args: &McpArgs, voice: &mut Voice) -> Result<u8, Failure
     });
     let ended = finish(&run.gate, &run.caller, &report, begun);
     run.clean();
+    runtime.block_on(heralds.finish(super::LAST_WORD));
     runtime.block_on(secret::take_back(&run.vault, voice))?;
     drop(store);
     runtime.shutdown_timeout(Duration::from_millis(100));
@@ -119,6 +121,7 @@ struct Stand {
     argv: Vec<String>,
     redactor: Redactor,
     run: Run,
+    heralds: Heralds,
 }
 
 /// Gives the session its seat.
@@ -135,6 +138,7 @@ fn stand(
     let argv = words(typed)?;
     let runtime = runtime()?;
     let ground = Ground::lay((places, around, config), role, &runtime, voice)?;
+    let heralds = ground.heralds(&runtime)?;
     let mut about = facts(None, typed);
     about.insert("server".to_owned(), json!(server));
     about.insert("allowed_by_flag".to_owned(), json!(args.allow));
@@ -143,7 +147,7 @@ fn stand(
     let session = ground.open(Newcomer::plain(&program, &argv, about), (None, true), voice)?;
     let (store, redactor) = (ground.store.clone(), session.redactor.clone());
     let run = ground.run(session, None)?;
-    Ok(Stand { runtime, store, program, argv, redactor, run })
+    Ok(Stand { runtime, store, program, argv, redactor, run, heralds })
 }
 
 /// What is left for the person to know, since nobody reads our output but the client.

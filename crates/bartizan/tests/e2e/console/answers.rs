@@ -1,6 +1,6 @@
 //! Does an answer given in the browser count as one: once, for what was shown, and by who may give it?
 
-use super::browser::Console;
+use super::browser::{Browser, Console};
 use crate::support::project::Project;
 use bartizan_store::{
     Desk as _, Digest, Durability, Entry, Event, Ledger as _, NewQuestion, NewSession, Question,
@@ -213,4 +213,41 @@ fn an_answer_that_was_acknowledged_survives_the_consoles_death() {
     let log = project.bartizan(&["audit", "list", "--json", "--event", "approval"]).finish().stdout;
     let answered = |q: &&Question| !store.question(&q.id).unwrap().answers.is_empty();
     assert_eq!(log.lines().count(), questions.iter().filter(answered).count());
+}
+
+#[test]
+fn a_link_that_somebody_was_sent_opens_its_question_once_and_lets_nobody_in() {
+    let project = Project::new();
+    let store = Store::open(&project.state()).unwrap();
+    let console = Console::inside(&project);
+    let question = hour(&store, "https://a.example/", 1);
+    let link = store.link(&question.id, question.expires_ms);
+    let (open, go) = (format!("/open/{link}"), format!("/open/{link}/go"));
+    // As a chat's own look at the link, and whoever is not in.
+    let stranger = Browser { cookie: String::new(), ..console.browser.clone() };
+    let Browser { address, .. } = &stranger;
+    let from_elsewhere =
+        format!("GET {open} HTTP/1.1\r\nHost: {address}\r\nSec-Fetch-Site: cross-site\r\n\r\n");
+    let seen = stranger.send(&from_elsewhere);
+    assert!(seen.status == 200 && seen.body.contains(&go), "{seen:?}");
+    assert!(!seen.body.contains("a.example"), "it tells nothing: {seen:?}");
+    assert_eq!(stranger.get(&go).status, 401);
+    // What is forged, altered or expired leads nowhere, for who is in.
+    let other = hour(&store, "https://b.example/", 1);
+    let altered = link.replace(&question.id, &other.id);
+    let expired = store.link(&question.id, 1);
+    for wrong in [altered.as_str(), &expired, "a.1.b", &format!("{link}A")] {
+        let got = console.browser.get(&format!("/open/{wrong}/go"));
+        assert_eq!(got.status, 404, "{wrong}: {got:?}");
+    }
+    let got = console.browser.get(&go);
+    assert!(got.status == 303 && got.head.contains(&place(&question)), "{got:?}");
+    let again = console.browser.get(&go);
+    assert!(again.status == 404 && again.body.contains("was used before"), "{again:?}");
+    assert_eq!(
+        store.question(&question.id).unwrap().state,
+        QuestionState::Pending,
+        "it answers nothing"
+    );
+    assert_eq!(console.browser.get("/open/%3Cb%3E").status, 404, "and no markup comes into a page");
 }

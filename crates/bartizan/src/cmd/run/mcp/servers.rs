@@ -12,6 +12,7 @@ use crate::app::Gate;
 use crate::cli::{Global, McpArgs, RequiredTier, exit};
 use crate::cmd::servers as known_servers;
 use crate::config::{Config, Source};
+use crate::desk::herald::Heralds;
 use crate::doors::mcp::hub::{Hub, Parts};
 use crate::doors::mcp::tools::pseudos;
 use crate::doors::tools::{Boxes, ToolsDoor};
@@ -41,6 +42,8 @@ pub(super) struct Hall {
     pub(super) standing: Standing,
     pub(super) wait: Duration,
     tier: Option<RequiredTier>,
+    /// Tell people of questions for as long as this is.
+    _heralds: Heralds,
 }
 
 /// Serves one client on our own standard streams.
@@ -93,7 +96,7 @@ pub(super) fn hall(
     let places = (ground.places.clone(), ground.around.workspace.clone(), given.cloned());
     let own = (Arc::clone(&session.gate), session.caller.clone());
     let standing = Standing::new(places, ground.config.clone(), own);
-    Ok(Hall { ground, session, standing, wait, tier })
+    Ok(Hall { _heralds: ground.heralds(runtime)?, ground, session, standing, wait, tier })
 }
 
 /// The client's side, with the servers that the role can use.
