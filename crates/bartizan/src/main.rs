@@ -11,6 +11,7 @@ mod console;
 mod desk;
 mod doors;
 mod identity;
+mod memory;
 mod reload;
 mod report;
 
@@ -22,12 +23,13 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let mut voice = Voice::standard(cli.global.color);
-    let code = cmd::dispatch(&cli, &mut voice).unwrap_or_else(|failure| {
-        let code = failure.code;
-        // Whoever closed our standard error does not want to hear of it.
-        drop(voice.fail(&failure));
-        code
-    });
+    let code =
+        memory::shut().and_then(|()| cmd::dispatch(&cli, &mut voice)).unwrap_or_else(|failure| {
+            let code = failure.code;
+            // Whoever closed our standard error does not want to hear of it.
+            drop(voice.fail(&failure));
+            code
+        });
     drop(voice.flush());
     ExitCode::from(code)
 }

@@ -119,6 +119,9 @@ fn tell_process(socket: BorrowedFd<'_>, pid: i32, pidfd: BorrowedFd<'_>) -> Resu
 
 /// Leaves every descriptor of the supervisor behind.
 fn begin(setup: &Setup<'_>) -> Result<(), Errno> {
+    // The supervisor cannot be dumped, and an ordinary user's process that cannot has a `/proc/self` that is root's: it
+    // could not map its own user. `bind_life` takes it back.
+    rustix::process::set_dumpable_behavior(DumpableBehavior::Dumpable)?;
     let mut first = 3_u32;
     for &kept in setup.keep {
         let kept = kept.cast_unsigned();

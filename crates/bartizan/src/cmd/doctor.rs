@@ -6,6 +6,7 @@ mod trial;
 use super::{Desk, here};
 use crate::cli::{DoctorArgs, exit};
 use crate::config::{self, Purpose, files, quoted, units};
+use crate::memory::{self, Swap};
 use crate::report::{Failure, Paint, safe};
 use rustix::fs::Access;
 use serde::Serialize;
@@ -79,7 +80,7 @@ pub(super) fn run(args: &DoctorArgs, desk: &mut Desk<'_>) -> Result<u8, Failure>
     // What a box has shown to hold is better than what the kernel's files promise.
     findings.retain(|finding| !trial.iter().any(|tried| tried.name == finding.name));
     findings.extend(trial);
-    findings.extend([state(desk), space(&desk.places.state), configuration(desk)]);
+    findings.extend([swap(), state(desk), space(&desk.places.state), configuration(desk)]);
     let stands = |finding: &Finding| finding.standing != Standing::Missing;
     let whole = findings.iter().all(stands);
     if args.json {
@@ -133,6 +134,18 @@ fn print(desk: &mut Desk<'_>, findings: &[Finding], whole: bool) -> Result<(), F
     };
     desk.voice.say(verdict)?;
     Ok(())
+}
+
+/// Whether a secret in our memory can reach a swap device.
+fn swap() -> Finding {
+    match memory::lock() {
+        Swap::Never => Finding::ok("memory", "ours stays out of swap"),
+        Swap::Possible => Finding::weak(
+            "memory",
+            "ours may be swapped out, with the secrets in it",
+            "encrypt the swap device, or raise RLIMIT_MEMLOCK (limits.conf: memlock unlimited; a service: LimitMEMLOCK=infinity)",
+        ),
+    }
 }
 
 /// The state directory: made at the first run, so its absence is in order. Looking makes no log.

@@ -5,12 +5,12 @@ mod keyring;
 use super::{Desk, here, outside_a_box};
 use crate::cli::{SecretCommand, SecretListArgs, SecretTestArgs, exit};
 use crate::config::{self, Config, Places, Purpose};
+use crate::memory;
 use crate::report::{Failure, Paint, Problem, Voice, did_you_mean, safe};
 use bartizan_egress::vault::{Fault, FaultKind, Folder, Lease, LeaseBook};
 use bartizan_egress::{SecretRef, SecretValue, Vault};
 use bartizan_gate::name::SecretName;
 use bartizan_store::Store;
-use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
 use serde_json::json;
 use std::fs::File;
@@ -21,8 +21,7 @@ use std::sync::Arc;
 /// `bartizan secret …`.
 pub(super) fn run(command: &SecretCommand, desk: &mut Desk<'_>) -> Result<u8, Failure> {
     outside_a_box("handling secrets")?;
-    // Neither a core file nor another process of this user may read what passes through here.
-    set_dumpable_behavior(DumpableBehavior::NotDumpable).map_err(std::io::Error::from)?;
+    memory::lock();
     match command {
         SecretCommand::Set(args) => set(&args.name, desk),
         SecretCommand::List(args) => list(args, desk),

@@ -12,7 +12,6 @@ use bartizan_gate::refusal::Refusal;
 use bartizan_mcp::declare::Act;
 use bartizan_scan::{ScanKey, display_line};
 use bartizan_store::{Desk as _, QuestionState, Store};
-use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 use serde_json::{Map, Value, json};
 use std::path::Path;
 use std::sync::Arc;
@@ -106,10 +105,7 @@ fn call(args: &ToolCallArgs, desk: &mut Desk<'_>) -> Result<u8, Failure> {
         desk.voice.warn(warning)?;
     }
     let role = config.role(args.agent.as_deref())?;
-    // A box's maps of users are written through `/proc`, which is not ours once we cannot be dumped.
-    if !matches!(known(&config, &args.name)?.declared.act(), Act::Command(_)) {
-        set_dumpable_behavior(DumpableBehavior::NotDumpable).map_err(std::io::Error::from)?;
-    }
+    known(&config, &args.name)?;
     let runtime = runs::runtime()?;
     let stands = (desk.places.clone(), around, config);
     let ground = Ground::lay(stands, role, &runtime, desk.voice)?;
@@ -122,7 +118,7 @@ fn call(args: &ToolCallArgs, desk: &mut Desk<'_>) -> Result<u8, Failure> {
     let argv = ["bartizan".to_owned(), "tool".to_owned(), "call".to_owned(), args.name.clone()];
     let who = Newcomer::plain(Path::new("/bin/sh"), &argv, Map::new());
     let Session { gate, caller, keep, .. } = ground.open(who, (None, false), desk.voice)?;
-    let Ground { places, around, config, role, store, vault } = ground;
+    let Ground { places, around, config, role, store, vault, .. } = ground;
     let tools = config.tools.clone();
     let key = ScanKey::new(runs::random()?);
     let courier = Courier::new(vault.clone(), Resolver::system(), Clients::system(), key);

@@ -31,7 +31,6 @@ use bartizan_sandbox::{
 use bartizan_store::Event;
 use carried::Carried;
 use home::Home;
-use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 use serde_json::{Value, json};
 use std::ffi::OsString;
 use std::os::fd::OwnedFd;
@@ -189,10 +188,6 @@ impl BoxRun {
             .as_ref()
             .filter(|_| folder.is_none())
             .and_then(|upper| self.home.keeper(life.host_pid(), since, upper, &workspace));
-        // From here on secrets pass through our memory, which nobody else of this user may read or dump. Not before: the
-        // box's maps of users are written through `/proc`, which is root's for a process that cannot be dumped.
-        let hidden = set_dumpable_behavior(DumpableBehavior::NotDumpable);
-        debug_assert!(hidden.is_ok(), "prctl takes this from everybody");
         let commands = self.box_commands(foothold);
         self.serve_hook(commands.clone());
         let (served, mut signals, killer) = match served

@@ -22,6 +22,7 @@ mod endings;
 mod held;
 mod hostile_model;
 mod interactive;
+mod leaks;
 mod mcp;
 mod model_door;
 mod notify;

@@ -10,6 +10,7 @@ use crate::cmd::secret;
 use crate::config::{Config, Places};
 use crate::desk::herald::Heralds;
 use crate::doors::model::Conversation;
+use crate::memory::{self, Swap};
 use crate::report::{Failure, Voice};
 use bartizan_egress::Vault;
 use bartizan_gate::name::{HostPort, RoleName, SessionId};
@@ -42,6 +43,8 @@ pub(crate) struct Ground {
     pub(crate) store: Store,
     /// What lends the secrets.
     pub(crate) vault: Vault,
+    /// Whether what is lent can reach a swap device.
+    swap: Swap,
 }
 
 /// A session that the gate knows.
@@ -85,9 +88,10 @@ impl Ground {
         let store =
             Store::open(&places.state).map_err(|error| state_failure(&error.to_string()))?;
         tidy(&store, &places, voice)?;
+        let swap = memory::lock();
         let vault = secret::vault(&config, &places, Some(&around.workspace), &store);
         runtime.block_on(secret::recover(&vault, voice))?;
-        Ok(Self { places, around, config, role, store, vault })
+        Ok(Self { places, around, config, role, store, vault, swap })
     }
 
     /// Those who tell people of questions and flags from now on, as long as the runtime lasts.
@@ -158,6 +162,7 @@ impl Ground {
         add("version", json!(env!("CARGO_PKG_VERSION")));
         add("policy_digest", json!(gate.pipeline().policy().digest().to_string()));
         add("configuration", files.collect());
+        add("memory", json!(self.swap.word()));
         facts
     }
 
@@ -170,7 +175,7 @@ impl Ground {
 
     /// A run of `session` on this ground.
     pub(super) fn run(self, session: Session, client: Option<Client>) -> Result<Run, Failure> {
-        let Self { places, around, config, role, vault, store: _ } = self;
+        let Self { places, around, config, role, vault, store: _, swap: _ } = self;
         let Session { gate, caller, conversation, keep, redactor: _ } = session;
         let placeholders = Arc::new(placeholders(&config)?);
         Ok(Run {

@@ -103,7 +103,7 @@ pub(super) fn hall(
 fn hub(hall: &Hall) -> Result<Arc<Hub>, Failure> {
     let key = ScanKey::new(random()?);
     let Session { gate, caller, .. } = &hall.session;
-    let Ground { places, around, config, role, store, vault } = &hall.ground;
+    let Ground { places, around, config, role, store, vault, .. } = &hall.ground;
     let frames = frames(config, role)?;
     let courier = Courier::new(vault.clone(), Resolver::system(), Clients::system(), key);
     let boxes = Boxes {
