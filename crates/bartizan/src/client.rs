@@ -1,17 +1,45 @@
 //! Which client program runs in the box, and what must it find there?
 
-pub(crate) mod claude_code;
+mod claude_code;
+mod codex;
 pub(crate) mod kept;
 
 use crate::cli::ClientChoice;
+use crate::doors::model::Api;
 use std::path::{Path, PathBuf};
+use thiserror::Error;
 
 /// A client program whose manners are known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Client {
     /// Anthropic's Claude Code.
     ClaudeCode,
+    /// `OpenAI`'s Codex.
+    Codex,
 }
+
+/// What a client's files are made from. All paths are paths inside the box.
+#[derive(Debug)]
+pub(crate) struct Setup<'a> {
+    /// The `bartizan` program, which the client starts as its hook.
+    pub(crate) bartizan: &'a Path,
+    /// The model API as the client sees it, without a trailing slash.
+    pub(crate) model_url: &'a str,
+    /// The client's home directory.
+    pub(crate) home: &'a Path,
+    /// The folder it works in.
+    pub(crate) workspace: &'a Path,
+    /// Fresh random bytes: the placeholder of this session.
+    pub(crate) entropy: [u8; 36],
+}
+
+/// A path that a client's files cannot hold.
+#[derive(Debug, Error)]
+#[error(
+    "path `{}` is not UTF-8, which the client's settings cannot hold; run from another folder",
+    .0.display()
+)]
+pub(crate) struct NotUtf8(PathBuf);
 
 /// What a client finds in its box: files that do not exist on the host, and its environment.
 #[derive(Debug)]
@@ -41,11 +69,40 @@ impl Client {
     pub(crate) fn choose(choice: ClientChoice, program: &Path) -> Option<Self> {
         match choice {
             ClientChoice::ClaudeCode => Some(Self::ClaudeCode),
+            ClientChoice::Codex => Some(Self::Codex),
             ClientChoice::None => None,
-            ClientChoice::Auto => {
-                let named = program.file_name().is_some_and(|name| name == "claude");
-                named.then_some(Self::ClaudeCode)
-            }
+            ClientChoice::Auto => match program.file_name()?.to_str()? {
+                "claude" => Some(Self::ClaudeCode),
+                "codex" => Some(Self::Codex),
+                _ => None,
+            },
+        }
+    }
+
+    /// What it finds in its box.
+    ///
+    /// # Errors
+    /// A path is not UTF-8.
+    pub(crate) fn outfit(self, setup: &Setup<'_>) -> Result<Outfit, NotUtf8> {
+        match self {
+            Self::ClaudeCode => claude_code::outfit(setup),
+            Self::Codex => codex::outfit(setup),
+        }
+    }
+
+    /// Whether its conversations can be kept for the next run.
+    pub(crate) fn is_kept(self) -> bool {
+        match self {
+            Self::ClaudeCode => true,
+            Self::Codex => false,
+        }
+    }
+
+    /// What it speaks with its model.
+    pub(crate) fn api(self) -> Api {
+        match self {
+            Self::ClaudeCode => Api::Messages,
+            Self::Codex => Api::Responses,
         }
     }
 }
@@ -53,6 +110,13 @@ impl Client {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_program_called_codex_is_codex() {
+        let client = Client::choose(ClientChoice::Auto, Path::new("/usr/local/bin/codex"));
+        assert_eq!(client, Some(Client::Codex));
+        assert_eq!(Client::choose(ClientChoice::None, Path::new("codex")), None);
+    }
 
     #[test]
     fn a_program_called_claude_is_claude_code() {

@@ -105,6 +105,15 @@ fn hook(command: &HookCommand, voice: &mut Voice) -> Result<u8, Failure> {
             }
             (heard.code, heard.sentence)
         }
+        HookCommand::Codex => {
+            let heard = hook::ask(Path::new(hook::SOCKET));
+            // Its dialect has no other call for ours to stand in.
+            let other = heard
+                .instead
+                .map(|_| "hook-dialect: this client cannot be told of another call".to_owned());
+            let code = if other.is_some() { hook::DENY } else { heard.code };
+            (code, heard.sentence.or(other))
+        }
         HookCommand::Command { token } => commands::hand_over(Path::new(commands::SOCKET), token),
     };
     if let Some(sentence) = sentence {

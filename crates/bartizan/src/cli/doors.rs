@@ -113,6 +113,8 @@ pub(crate) enum ClientChoice {
     Auto,
     /// Claude Code, whatever the program is called.
     ClaudeCode,
+    /// Codex, whatever the program is called.
+    Codex,
     /// No client: a plain command.
     None,
 }
@@ -185,6 +187,8 @@ pub(crate) struct ServeArgs {
 pub(crate) enum HookCommand {
     /// Answer a Claude Code hook: event on standard input, exit 2 is a denial
     ClaudeCode,
+    /// Answer a Codex hook: event on standard input, exit 2 is a denial
+    Codex,
     /// Run a subagent's authorised command in the box of its role
     Command {
         /// Stands for the command

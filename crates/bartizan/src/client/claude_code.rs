@@ -6,34 +6,10 @@
 //! readable, and give each call its arguments in the log. The choices follow measurements of the
 //! client, version 2.1.329; `docs/claude-code.md` has the table.
 
-use super::{Outfit, SyntheticFile};
+use super::{NotUtf8, Outfit, Setup, SyntheticFile};
 use serde_json::{Map, Value, json};
 use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
-use thiserror::Error;
-
-/// What the files are made from. All paths are paths inside the box.
-#[derive(Debug)]
-pub(crate) struct Setup<'a> {
-    /// The `bartizan` program, which the client starts as its hook.
-    pub(crate) bartizan: &'a Path,
-    /// The model API as the client sees it, without a trailing slash.
-    pub(crate) model_url: &'a str,
-    /// The client's home directory.
-    pub(crate) home: &'a Path,
-    /// The folder it works in.
-    pub(crate) workspace: &'a Path,
-    /// Fresh random bytes: the placeholder of this session.
-    pub(crate) entropy: [u8; 36],
-}
-
-/// A path that a JSON file cannot hold.
-#[derive(Debug, Error)]
-#[error(
-    "path `{}` is not UTF-8, which Claude Code's settings cannot hold; run from another folder",
-    .0.display()
-)]
-pub(crate) struct NotUtf8(PathBuf);
+use std::path::Path;
 
 /// Lays out the box for Claude Code.
 ///

@@ -15,13 +15,13 @@ pub(crate) mod way_out;
 use crate::app::Gate;
 use crate::cli::{Global, RunArgs, exit};
 use crate::client::kept::Kept;
-use crate::client::{Client, claude_code};
+use crate::client::{self, Client};
 use crate::cmd::secret;
 use crate::config::{self, Config, Network, Places, Purpose, Rest, Source};
 use crate::doors::commands::{self, Commands};
 use crate::doors::database::DatabaseDoor;
 use crate::doors::hook;
-use crate::doors::model::{Conversation, ModelDoor};
+use crate::doors::model::{Api, Conversation, ModelDoor};
 use crate::doors::net::{MODEL_HOST, NetDoor};
 use crate::doors::run::asks::Asks;
 use crate::doors::run::home::Home;
@@ -62,7 +62,7 @@ pub(crate) fn run(global: &Global, args: &RunArgs, voice: &mut Voice) -> Result<
     }
     let runtime = runtime()?;
     let ground = Ground::lay((places, around, config), role, &runtime, voice)?;
-    let access = model::access(&ground.config, &ground.around, &ground.vault, client.is_some());
+    let access = model::access(&ground.config, &ground.around, &ground.vault, client);
     let access = runtime.block_on(access)?;
     let who = Newcomer {
         program: &program,
@@ -196,7 +196,8 @@ impl Run {
         })?;
         let hook_socket = self.keep.join("hook.sock");
         let mut outfit = self.client.map(|client| self.outfit(client, &bartizan)).transpose()?;
-        let kept = outfit.as_mut().map(|outfit| self.kept(outfit)).transpose()?;
+        let keeps = self.client.is_some_and(Client::is_kept);
+        let kept = outfit.as_mut().filter(|_| keeps).map(|outfit| self.kept(outfit)).transpose()?;
         let hook = outfit.as_ref().map(|_| listen(&hook_socket)).transpose()?;
         let command_socket = self.command_socket();
         let hidden = Hidden {
@@ -216,7 +217,8 @@ impl Run {
         let door = access.map(|access| {
             let ModelAccess { route, upstream, .. } = access;
             let (gate, caller) = (Arc::clone(&self.gate), self.caller.clone());
-            ModelDoor::new(gate, caller, route, &upstream, self.conversation.clone())
+            let api = self.client.map_or(Api::Messages, Client::api);
+            ModelDoor::new(gate, caller, (route, &upstream, api), self.conversation.clone())
         });
         let (gate, caller) = (Arc::clone(&self.gate), self.caller.clone());
         let databases = DatabaseDoor::new(gate, caller, self.vault.clone());
@@ -303,22 +305,19 @@ impl Run {
         role.map(|role| &role.enclosure).ok_or_else(|| not_started("the role is not configured"))
     }
 
-    fn outfit(&self, client: Client, bartizan: &Path) -> Result<crate::client::Outfit, Failure> {
-        let entropy = random::<36>()?;
-        match client {
-            Client::ClaudeCode => claude_code::outfit(&claude_code::Setup {
-                bartizan,
-                model_url: &format!("http://{MODEL_HOST}"),
-                home: &self.around.home,
-                workspace: &self.around.workspace,
-                entropy,
-            })
-            .map_err(|error| not_started(&error.to_string())),
-        }
+    fn outfit(&self, client: Client, bartizan: &Path) -> Result<client::Outfit, Failure> {
+        let setup = client::Setup {
+            bartizan,
+            model_url: &format!("http://{MODEL_HOST}"),
+            home: &self.around.home,
+            workspace: &self.around.workspace,
+            entropy: random::<36>()?,
+        };
+        client.outfit(&setup).map_err(|error| not_started(&error.to_string()))
     }
 
     /// Lays earlier conversations in, and says where this one will be kept.
-    fn kept(&self, outfit: &mut crate::client::Outfit) -> Result<Kept, Failure> {
+    fn kept(&self, outfit: &mut client::Outfit) -> Result<Kept, Failure> {
         let kept = Kept::of(&self.places.state, &self.around.workspace);
         let earlier = kept.files(&self.around.home);
         let failed = |error| Failure::file("read conversations in", kept.folder(), &error);

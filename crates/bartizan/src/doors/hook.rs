@@ -2,8 +2,11 @@
 //! refusals. No wall depends on it, because the client in the box is the attacker's too.
 //!
 //! Two halves share one frame format over a Unix socket that is bound into the box: [`ask`] runs in
-//! the box as `bartizan hook claude-code`, [`serve`] in the supervisor. The answer that every client
+//! the box as `bartizan hook CLIENT`, [`serve`] in the supervisor. The answer that every client
 //! understands (CONTRACTS §9): deny = exit code 2 and one line on stderr; no opinion = silence.
+
+mod codex;
+mod mentions;
 
 use crate::app::Gate;
 use crate::doors::calls::{Act, Calls, TakeUp, callable};
@@ -13,6 +16,7 @@ use bartizan_gate::refusal::Refusal;
 use bartizan_gate::seat::Caller;
 use bartizan_scan::display_line;
 use bartizan_store::Event;
+use mentions::mentions;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use std::io::{Read, Write};
@@ -99,6 +103,8 @@ impl From<Option<String>> for Answer {
 #[derive(Debug, Deserialize)]
 struct Payload {
     hook_event_name: String,
+    #[serde(default)]
+    cwd: Option<String>,
     #[serde(default)]
     tool_name: Option<String>,
     #[serde(default)]
@@ -275,22 +281,39 @@ impl Judge {
             );
             return Some(format!("{}: {refused}", refused.code()));
         }
-        let mut proposed = Proposed::new(&self.caller, Door::Hook, tool, arguments);
-        if let Some(agent) = agent {
-            proposed =
-                proposed.by_subagent(payload.agent_type.as_deref().unwrap_or("agent"), agent);
+        let kind = payload.agent_type.as_deref().unwrap_or("agent");
+        let meant = self.means(&tool, arguments, payload.cwd.as_deref());
+        let refused = meant.into_iter().find_map(|(tool, arguments)| {
+            let mut proposed = Proposed::new(&self.caller, Door::Hook, tool, arguments);
+            if let Some(agent) = agent {
+                proposed = proposed.by_subagent(kind, agent);
+            }
+            if let Some(reference) = &reference {
+                proposed = proposed.referring_to(&**reference);
+            }
+            let (delegated, sentence) = match self.decide(proposed) {
+                Ok(delegated) => (Some(delegated), None),
+                Err(sentence) => (None, Some(sentence)),
+            };
+            if let Some(id) = id {
+                self.calls.hooked(id, agent, &act, delegated);
+            }
+            sentence
+        });
+        // What was let through of a patch does not happen without the rest.
+        let open = refused.as_ref().and(id).map(|id| self.calls.close(id)).unwrap_or_default();
+        let outcome = Outcome::stopped("part-refused", json!({ "by": "client" }));
+        refused.or(self.end(open, &outcome))
+    }
+
+    /// What a call is judged as: itself, or each file that a patch of Codex's writes.
+    fn means(&self, tool: &str, arguments: Value, folder: Option<&str>) -> Vec<(String, Value)> {
+        let is_patch = tool == codex::TOOL && self.gate.pipeline().catalogue().get(tool).is_none();
+        let writes = is_patch.then(|| codex::writes(&arguments, folder.unwrap_or_default()));
+        match writes.flatten() {
+            Some(writes) => writes.into_iter().map(|write| ("Write".to_owned(), write)).collect(),
+            None => vec![(tool.to_owned(), arguments)],
         }
-        if let Some(reference) = reference {
-            proposed = proposed.referring_to(reference);
-        }
-        let (delegated, sentence) = match self.decide(proposed) {
-            Ok(delegated) => (Some(delegated), None),
-            Err(sentence) => (None, Some(sentence)),
-        };
-        if let Some(id) = id {
-            self.calls.hooked(id, agent, &act, delegated);
-        }
-        sentence
     }
 
     fn act(&self, tool: &str, arguments: &Value) -> Act {
@@ -422,45 +445,6 @@ fn boxed(commands: &Commands, ticket: Ticket, input: Option<Value>) -> Answer {
     }
 }
 
-/// The paths that a prompt mentions as the client reads them: `@` at the start of a word. Only those
-/// that could lead out of the workspace matter, so quoting and escapes are read generously.
-fn mentions(prompt: &str) -> Vec<String> {
-    let mut found = Vec::new();
-    let mut before = ' ';
-    let mut rest = prompt.chars();
-    while let Some(c) = rest.next() {
-        if c == '@' && !before.is_alphanumeric() {
-            let path = mention(rest.as_str());
-            let leads_out = path.starts_with(['/', '~']) || path.contains("..");
-            if leads_out && found.len() < MENTIONS_MAX {
-                found.push(path);
-            }
-        }
-        before = c;
-    }
-    found
-}
-
-/// The path right after an `@`, in quotes or up to the next space; sentence marks do not belong to it.
-fn mention(text: &str) -> String {
-    if let Some(quoted) = text.strip_prefix('"') {
-        return quoted.split('"').next().unwrap_or_default().to_owned();
-    }
-    let mut path = String::new();
-    let mut escaped = false;
-    for c in text.chars() {
-        match c {
-            '\\' if !escaped => escaped = true,
-            c if c.is_whitespace() && !escaped => break,
-            c => {
-                escaped = false;
-                path.push(c);
-            }
-        }
-    }
-    path.trim_end_matches([',', ';', ':', ')', ']', '}', '!', '?', '\'', '"']).to_owned()
-}
-
 /// Largest payload read from a hook, in bytes.
 const PAYLOAD_MAX: u64 = 16 * 1024 * 1024;
 /// Largest answer, in bytes.
@@ -469,8 +453,6 @@ const ANSWER_MAX: u64 = 64 * 1024;
 const ANSWER_WITHIN: Duration = Duration::from_secs(8);
 /// Hook processes answered at the same time.
 const AT_ONCE: usize = 64;
-/// Mentions judged in one prompt.
-const MENTIONS_MAX: usize = 64;
 
 #[cfg(test)]
 mod tests {
@@ -488,19 +470,5 @@ mod tests {
         assert!(asked.is_ok() && answered.is_ok());
         let mode = std::fs::metadata(folder.join("hook.sock")).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o666);
-    }
-
-    #[test]
-    fn a_mention_that_leads_out_is_found() {
-        let prompt = "see @~/.ssh/id_rsa, (@/etc/passwd) and @../x\nand @\"/a b/c\" @src/../../y but mail a@/b";
-        assert_eq!(
-            mentions(prompt),
-            ["~/.ssh/id_rsa", "/etc/passwd", "../x", "/a b/c", "src/../../y"]
-        );
-    }
-
-    #[test]
-    fn a_mention_inside_the_workspace_is_left_alone() {
-        assert!(mentions("@src/main.rs @types/node hello@example.com/x").is_empty());
     }
 }

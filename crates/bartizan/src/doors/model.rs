@@ -3,11 +3,14 @@
 //! added behind this door.
 
 mod answer;
+mod api;
 mod budget;
 mod request;
+mod responses;
 mod scrub;
 mod verdict;
 
+pub(crate) use api::Api;
 pub(crate) use budget::Budget;
 pub(crate) use scrub::Scrub;
 
@@ -15,6 +18,7 @@ use crate::app::Gate;
 use crate::doors::calls::Calls;
 use crate::doors::net::told;
 use answer::{Shared, Streamed, Tally, Whole};
+use api::{Way, way};
 use bartizan_egress::model::{Filter, ModelEnded};
 use bartizan_egress::{
     Captured, Judge, ModelOutcome, ModelRequest, ModelRoute, Refusal as Told, Status, Upstream,
@@ -51,18 +55,24 @@ pub(crate) struct ModelDoor {
 }
 
 impl ModelDoor {
-    /// A door for the box of `caller`, onto `route`, which leads to `upstream`.
+    /// A door for the box of `caller`, onto `route`, which leads to `upstream` and speaks `api`.
     pub(crate) fn new(
         gate: Arc<Gate>,
         caller: Caller,
-        route: ModelRoute,
-        upstream: &Upstream,
+        (route, upstream, api): (ModelRoute, &Upstream, Api),
         conversation: Conversation,
     ) -> Self {
         let target = upstream.target();
         let (host, port) = (target.host().to_string(), target.port());
-        let side =
-            Arc::new(Side { gate, caller, conversation, host, port, stopped: OnceLock::new() });
+        let side = Arc::new(Side {
+            gate,
+            caller,
+            api,
+            conversation,
+            host,
+            port,
+            stopped: OnceLock::new(),
+        });
         Self { route, judge: Arc::new(ModelJudge(side)) }
     }
 
@@ -82,22 +92,12 @@ struct ModelJudge(Arc<Side>);
 struct Side {
     gate: Arc<Gate>,
     caller: Caller,
+    api: Api,
     conversation: Conversation,
     host: String,
     port: u16,
     /// Set once the client has been bypassed: nothing passes any more.
     stopped: OnceLock<String>,
-}
-
-/// What a path of the API is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Way {
-    /// A turn of the model.
-    Turn,
-    /// How many tokens a turn would have.
-    Count,
-    /// Which models there are.
-    Look,
 }
 
 /// A request as it is judged.
@@ -135,6 +135,10 @@ impl Side {
 
     fn read(&self, asked: &Asked) -> Result<request::Read, Refusal> {
         let Conversation { scrub, calls, .. } = &self.conversation;
+        if self.api == Api::Responses {
+            let read = responses::read(&asked.body, scrub, self);
+            return read.map_err(|unfit| self.unfit(asked, unfit));
+        }
         let workspace = self.caller.seat().workspace.to_string();
         let main = asked.agent.is_none();
         let against = Against { scrub, calls, workspace: &workspace, ears: self, main };
@@ -256,7 +260,7 @@ impl Judge for ModelJudge {
 
     async fn before(&self, request: &ModelRequest, body: Bytes) -> Result<(Ticket, Bytes), Told> {
         let side = Arc::clone(&self.0);
-        let way = match way(request) {
+        let way = match way(side.api, request) {
             Ok(way) => way,
             Err(refusal) => {
                 self.stopped(request.method(), request.path(), &refusal);
@@ -307,8 +311,8 @@ impl Judge for ModelJudge {
         status: u16,
         content_type: Option<&str>,
     ) -> Result<Option<Box<dyn Filter>>, Told> {
-        // An error holds no call, nor does what is no turn.
-        if ticket.way != Way::Turn || status >= 400 {
+        // An error holds no call, nor does what is no turn; the other API's answers are not looked into.
+        if ticket.way != Way::Turn || status >= 400 || self.0.api == Api::Responses {
             return Ok(None);
         }
         let (bench, tally) = (ticket.bench.clone(), Arc::clone(&ticket.tally));
@@ -321,53 +325,6 @@ impl Judge for ModelJudge {
                 Err(Told::new(Status::BadGateway, "unscannable", text))
             }
         }
-    }
-}
-
-/// What a request is for, if it is for anything that is understood here.
-fn way(request: &ModelRequest) -> Result<Way, Told> {
-    let refused =
-        |code: &'static str, text: &'static str| Err(Told::new(Status::Forbidden, code, text));
-    let way = match (request.method(), request.path()) {
-        ("POST", "/v1/messages") => Way::Turn,
-        ("POST", "/v1/messages/count_tokens") => Way::Count,
-        ("POST", path) if is_vertex_turn(path) => Way::Turn,
-        ("GET", "/v1/models") => Way::Look,
-        ("GET", path)
-            if path.strip_prefix("/v1/models/").is_some_and(|model| !model.contains('/')) =>
-        {
-            Way::Look
-        }
-        _ => {
-            return refused(
-                "path-unknown",
-                "this part of the model API is not understood here, and does not pass",
-            );
-        }
-    };
-    let plain = |value: &str| value.trim().eq_ignore_ascii_case("identity");
-    if !request.values("content-encoding").into_iter().all(plain) {
-        return refused("unscannable", "the request is in an encoding that cannot be looked into");
-    }
-    let json =
-        ["application/json", "application/json; charset=utf-8", "application/json;charset=utf-8"];
-    let kinds = request.values("content-type");
-    let is_json =
-        matches!(&*kinds, [kind] if json.contains(&kind.trim().to_ascii_lowercase().as_str()));
-    if way != Way::Look && !is_json {
-        return refused("unscannable", "the request is no JSON by its own word");
-    }
-    Ok(way)
-}
-
-/// The same messages under the path that Vertex gives them.
-fn is_vertex_turn(path: &str) -> bool {
-    let parts: Vec<&str> = path.trim_start_matches('/').split('/').collect();
-    match &*parts {
-        ["v1", "projects", _, "locations", _, "publishers", "anthropic", "models", model] => model
-            .split_once(':')
-            .is_some_and(|(_, act)| matches!(act, "rawPredict" | "streamRawPredict")),
-        _ => false,
     }
 }
 

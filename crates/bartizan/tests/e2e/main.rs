@@ -12,6 +12,7 @@
 mod approvals;
 mod changes;
 mod claude_code;
+mod codex;
 #[expect(dead_code, reason = "the tests of the command line need more of it")]
 #[path = "../cli/collector.rs"]
 mod collector;
@@ -23,7 +24,6 @@ mod held;
 mod hostile_model;
 mod interactive;
 mod leaks;
-mod limits;
 mod mcp;
 mod model_door;
 mod notify;

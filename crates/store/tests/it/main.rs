@@ -12,7 +12,6 @@ mod desk;
 mod dirs;
 mod ledger;
 mod prune;
-mod reviews;
 mod search;
 mod second;
 mod sessions;

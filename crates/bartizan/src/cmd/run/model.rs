@@ -1,6 +1,7 @@
 //! With which key, and to where, does the agent reach its model? Settled before the box exists, outside it.
 
 use crate::cli::exit;
+use crate::client::Client;
 use crate::cmd::run::random;
 use crate::cmd::run::surroundings::Surroundings;
 use crate::config::{Config, CredentialHeader, Places};
@@ -36,12 +37,13 @@ pub(crate) async fn access(
     config: &Config,
     around: &Surroundings,
     vault: &Vault,
-    needed: bool,
+    client: Option<Client>,
 ) -> Result<Option<ModelAccess>, Failure> {
-    let Some((reference, header)) = credential(config, around) else {
-        return if needed { Err(missing(config)) } else { Ok(None) };
+    let vendor = if client == Some(Client::Codex) { &OPENAI } else { &ANTHROPIC };
+    let Some((reference, header)) = credential(config, around, vendor) else {
+        return if client.is_some() { Err(missing(config, vendor)) } else { Ok(None) };
     };
-    let upstream = upstream(config, around)?;
+    let upstream = upstream(config, around, vendor)?;
     let value = vault.resolve(&reference).await.map_err(|error| unusable(&error.to_string()))?;
     let known = known(&value);
     let credential = match header {
@@ -55,28 +57,42 @@ pub(crate) async fn access(
     Ok(Some(ModelAccess { route, upstream, known }))
 }
 
-/// Where the key is, and the header it goes in: the configured one, or, when the launching shell has
-/// only a bearer token, that.
-fn credential(config: &Config, around: &Surroundings) -> Option<(SecretRef, CredentialHeader)> {
-    let configured = config.model.credential.clone();
-    match config.model.credential.environment_name() {
-        Some(variable) if !around.has(variable) => around
-            .has(BEARER_VARIABLE)
-            .then(|| (SecretRef::of_variable(BEARER_VARIABLE), CredentialHeader::Bearer)),
-        _ => Some((configured, config.model.header)),
+/// Where the key is, and the header it goes in: the configured one, or else what the launching shell has, a key or,
+/// where the vendor knows one, a bearer token.
+fn credential(
+    config: &Config,
+    around: &Surroundings,
+    vendor: &Vendor,
+) -> Option<(SecretRef, CredentialHeader)> {
+    let model = &config.model;
+    let is_default = model.credential.environment_name() == Some(ANTHROPIC.key);
+    let (reference, header) = if is_default && vendor.key != ANTHROPIC.key {
+        (SecretRef::of_variable(vendor.key), CredentialHeader::Bearer)
+    } else {
+        (model.credential.clone(), model.header)
+    };
+    match reference.environment_name() {
+        Some(variable) if !around.has(variable) => {
+            let token = vendor.token.filter(|token| around.has(token))?;
+            Some((SecretRef::of_variable(token), CredentialHeader::Bearer))
+        }
+        _ => Some((reference, header)),
     }
 }
 
-fn upstream(config: &Config, around: &Surroundings) -> Result<Upstream, Failure> {
+fn upstream(config: &Config, around: &Surroundings, vendor: &Vendor) -> Result<Upstream, Failure> {
     let text = match &config.model.upstream {
         Some(configured) => configured.to_string(),
-        None => around.text("ANTHROPIC_BASE_URL").unwrap_or_else(|| VENDOR.to_owned()),
+        None => around.text(vendor.base).unwrap_or_else(|| vendor.url.to_owned()),
     };
-    Upstream::parse(&text).map_err(|error| {
+    // Every path of the door begins with it.
+    let text = text.trim_end_matches('/');
+    let text = text.strip_suffix(vendor.suffix).unwrap_or(text);
+    Upstream::parse(text).map_err(|error| {
         let problem = Problem::new(format!("the model's base URL cannot be used: {error}"));
         Failure::new(
             exit::NOT_STARTED,
-            problem.hint("set ANTHROPIC_BASE_URL, or `upstream` under `[model]`"),
+            problem.hint(format!("set {}, or `upstream` under `[model]`", vendor.base)),
         )
     })
 }
@@ -113,11 +129,13 @@ fn known(value: &SecretValue) -> Option<KnownSecret> {
     })
 }
 
-fn missing(config: &Config) -> Failure {
-    let variable = config.model.credential.environment_name().unwrap_or("ANTHROPIC_API_KEY");
+fn missing(config: &Config, vendor: &Vendor) -> Failure {
+    let configured = config.model.credential.environment_name();
+    let variable = configured.filter(|name| *name != ANTHROPIC.key).unwrap_or(vendor.key);
+    let or = vendor.token.map(|token| format!(" (or {token})")).unwrap_or_default();
     let problem = Problem::new("this client needs its model API, and there is no key for it");
     let hint = format!(
-        "set {variable} (or {BEARER_VARIABLE}) here, outside the box, or `credential` under `[model]`; the box never sees it"
+        "set {variable}{or} here, outside the box, or `credential` under `[model]`; the box never sees it"
     );
     Failure::new(exit::NOT_STARTED, problem.hint(hint))
 }
@@ -130,5 +148,27 @@ fn unusable(why: &str) -> Failure {
     )
 }
 
-const BEARER_VARIABLE: &str = "ANTHROPIC_AUTH_TOKEN";
-const VENDOR: &str = "https://api.anthropic.com";
+/// Where a client's vendor is, and what a person's shell says of that.
+struct Vendor {
+    key: &'static str,
+    token: Option<&'static str>,
+    base: &'static str,
+    /// What its base URLs end in and our paths begin with.
+    suffix: &'static str,
+    url: &'static str,
+}
+
+const ANTHROPIC: Vendor = Vendor {
+    key: "ANTHROPIC_API_KEY",
+    token: Some("ANTHROPIC_AUTH_TOKEN"),
+    base: "ANTHROPIC_BASE_URL",
+    suffix: "",
+    url: "https://api.anthropic.com",
+};
+const OPENAI: Vendor = Vendor {
+    key: "OPENAI_API_KEY",
+    token: None,
+    base: "OPENAI_BASE_URL",
+    suffix: "/v1",
+    url: "https://api.openai.com",
+};

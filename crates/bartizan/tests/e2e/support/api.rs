@@ -4,6 +4,7 @@
 //! It keeps no state between requests: the turn is the count of assistant messages in a request, so
 //! retries, parallel subagents and resumed sessions replay correctly.
 
+use super::responses;
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -242,6 +243,14 @@ fn answer(mut stream: &TcpStream, request: &Request, script: &Script) -> std::io
                 send_json(stream, 200, &message(&body, &reply, true))
             }
         }
+        ("POST", "/v1/responses") => {
+            let body = responses::stream_of(&request.json(), script);
+            let mut out =
+                head(200, "text/event-stream", &format!("content-length: {}", body.len()));
+            out.extend(body.into_bytes());
+            stream.write_all(&out)
+        }
+        ("GET", "/v1/models") => send_json(stream, 200, &json!({ "models": [], "data": [] })),
         _ => send_json(
             stream,
             404,

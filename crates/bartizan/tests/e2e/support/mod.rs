@@ -4,6 +4,7 @@
 pub(crate) mod api;
 pub(crate) mod log;
 pub(crate) mod project;
+pub(crate) mod responses;
 pub(crate) mod schema;
 pub(crate) mod sink;
 pub(crate) mod site;

@@ -1,0 +1,116 @@
+//! What must Codex find in its box, so that it reaches its model through the model door and asks the gate before each act?
+//!
+//! As with Claude Code, nothing here is a wall. Codex lets a call through when its hook crashes or hangs, whatever its
+//! configuration says; the choices follow measurements of version 0.169.0, and `docs/codex.md` has the table.
+
+use super::{NotUtf8, Outfit, Setup, SyntheticFile};
+use serde_json::json;
+use std::fmt::Write as _;
+
+/// Lays out the box for Codex.
+///
+/// # Errors
+/// A path is not UTF-8.
+pub(crate) fn outfit(setup: &Setup<'_>) -> Result<Outfit, NotUtf8> {
+    let bartizan = setup.bartizan.to_str().ok_or_else(|| NotUtf8(setup.bartizan.to_owned()))?;
+    let files = vec![
+        read_only(REQUIREMENTS, requirements(bartizan)),
+        read_only(MANAGED, managed(setup.model_url)),
+        read_only(DEFAULTS, DEFAULT_SETTINGS.to_owned()),
+    ];
+    let env = vec![(KEY.to_owned(), placeholder(&setup.entropy))];
+    Ok(Outfit { files, env })
+}
+
+/// The tier that no flag, user or repository leads over. Hooks in it are trusted without a review, and stand alone.
+fn requirements(bartizan: &str) -> String {
+    let command = quoted(&format!("'{}' hook codex", bartizan.replace('\'', "'\\''")));
+    let mut text = SWITCHES.to_owned();
+    for event in HOOKS {
+        // Writing to a string cannot fail.
+        write!(
+            text,
+            "\n[[hooks.{event}]]\n[[hooks.{event}.hooks]]\ntype = \"command\"\ncommand = {command}\ntimeout = 15\n"
+        )
+        .unwrap_or_default();
+    }
+    text
+}
+
+/// The route to the model, which leads over the person's own configuration.
+fn managed(model_url: &str) -> String {
+    let url = quoted(&format!("{model_url}/v1"));
+    format!(
+        "model_provider = \"bartizan\"\n\
+         # A search by the vendor's machines meets no gate.\n\
+         web_search = \"disabled\"\n\
+         check_for_update_on_startup = false\n\n\
+         [model_providers.bartizan]\nname = \"bartizan\"\nbase_url = {url}\nenv_key = \"{KEY}\"\n\
+         wire_api = \"responses\"\nsupports_websockets = false\n\n\
+         [analytics]\nenabled = false\n"
+    )
+}
+
+/// A key of the vendor's shape. It is worth nothing anywhere: the model door strips it.
+fn placeholder(entropy: &[u8; 36]) -> String {
+    let mut key = String::from("sk-proj-bartizan-placeholder-");
+    for byte in entropy {
+        write!(key, "{byte:02x}").unwrap_or_default();
+    }
+    key
+}
+
+/// A TOML string; JSON's escapes are TOML's.
+fn quoted(text: &str) -> String {
+    json!(text).to_string()
+}
+
+fn read_only(path: &str, contents: String) -> SyntheticFile {
+    let contents = contents.into_bytes();
+    SyntheticFile { path: path.into(), contents, mode: 0o444, writable: false }
+}
+
+const REQUIREMENTS: &str = "/etc/codex/requirements.toml";
+const MANAGED: &str = "/etc/codex/managed_config.toml";
+const DEFAULTS: &str = "/etc/codex/config.toml";
+const KEY: &str = "OPENAI_API_KEY";
+
+/// Plugins and apps would be fetched from the vendor at each start, and a compressed request cannot be looked into.
+const SWITCHES: &str = "allow_managed_hooks_only = true\n\n[features]\nhooks = true\nplugins = false\napps = false\n\
+    enable_request_compression = false\n\n[hooks]\n";
+
+/// Codex's own sandbox needs user namespaces, which a box does not give; a person's flag leads over this.
+const DEFAULT_SETTINGS: &str = "sandbox_mode = \"danger-full-access\"\n";
+
+/// The events that the gate hears of. The first two are judged: exit code 2 stops the act.
+const HOOKS: [&str; 4] = ["PreToolUse", "UserPromptSubmit", "PostToolUse", "SessionStart"];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::Path;
+
+    #[test]
+    fn the_outfit_is_what_was_tried_on_the_real_client() {
+        let setup = Setup {
+            bartizan: Path::new("/opt/it's/bartizan"),
+            model_url: "http://model.bartizan",
+            home: Path::new("/home/anna"),
+            workspace: Path::new("/home/anna/src/shop"),
+            entropy: [0xa5; 36],
+        };
+        let outfit = outfit(&setup).unwrap();
+        let mut text = String::new();
+        for file in &outfit.files {
+            assert!(!file.writable && file.mode == 0o444, "{}", file.path.display());
+            writeln!(text, "== {}", file.path.display()).unwrap();
+            text.push_str(std::str::from_utf8(&file.contents).unwrap());
+            let contents = std::str::from_utf8(&file.contents).unwrap();
+            toml::from_str::<toml::Table>(contents).unwrap();
+        }
+        for (name, value) in &outfit.env {
+            writeln!(text, "== {name}={value}").unwrap();
+        }
+        insta::assert_snapshot!(text);
+    }
+}
