@@ -67,10 +67,11 @@ async function main() {
   const waiting = questions().filter((one) => one.state === 'pending');
   check(waiting.length >= 2, `${waiting.length} questions wait`);
   const [first, second] = waiting;
+  const [{ session: turned }] = JSON.parse(execFileSync(process.env.BARTIZAN, ['detect', 'runs', '--json']));
   const at = (one) => `/questions/${one.id}`;
   await look(page, {
     inbox: '/', question: at(first), runs: '/runs', run: `/runs/${first.session}`, log: '/log', record: '/log/3', nothing: '/none',
-    agents: '/agents', agent: '/agents/coder',
+    agents: '/agents', agent: '/agents/coder', flagged: '/flagged', turned: `/runs/${turned}`,
   });
   check(complaints.filter((text) => !text.includes('404')).length === 0, `the browser complains of nothing: ${complaints}`);
   const other = await (await browser.newContext()).newPage();
@@ -95,6 +96,15 @@ async function main() {
   await Promise.all([page.waitForNavigation(), page.click('button.no')]);
   const denied = questions().find((one) => one.id === second.id);
   check(denied.state === 'denied' && denied.answers[0].reason === 'not this host', 'and one denied by a click');
+  // A person's verdict on a run that a rule has flagged.
+  await page.goto(`${origin}/flagged`);
+  await Promise.all([page.waitForNavigation(), page.click(`a[href="/runs/${turned}"]`)]);
+  await page.selectOption('select[name=verdict]', 'harmless');
+  await page.fill('details.own textarea', 'a drill');
+  await Promise.all([page.waitForNavigation(), page.click('details.own button')]);
+  check((await page.textContent('ul.marks:last-of-type')) !== null, 'a verdict is shown with the run');
+  const judged = JSON.parse(execFileSync(process.env.BARTIZAN, ['detect', 'runs', '--all', '--json']));
+  check(judged.find((run) => run.session === turned).settled === 'harmless', 'and kept on the log');
   await browser.close();
 }
 

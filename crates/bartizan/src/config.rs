@@ -7,6 +7,7 @@ mod draft;
 mod egress;
 mod enclosure;
 pub(crate) mod files;
+mod limit;
 mod mint;
 mod narrow;
 pub(crate) mod notify;
@@ -82,6 +83,8 @@ pub(crate) struct Config {
     pub(crate) policies: Vec<policy::Source>,
     /// What shows on the log that a run has turned, and what follows.
     pub(crate) watch: Rules,
+    /// How often tools may be called, as it was said.
+    limits: limit::Limits,
     /// The files that were obeyed.
     pub(crate) files: Vec<(Layer, PathBuf)>,
     /// What a person should know, though it is no error.

@@ -6,9 +6,11 @@
 
 mod agents;
 mod door;
+mod flagged;
 mod html;
 mod inbox;
 mod log;
+mod map;
 mod page;
 mod peer;
 mod plot;
@@ -145,6 +147,8 @@ impl Visit<'_> {
             (true, ["questions", id]) => question::answer(self, id),
             (false, ["runs"]) => runs::list(self),
             (false, ["runs", id]) => run::show(self, id),
+            (true, ["runs", id]) => flagged::judge(self, id),
+            (false, ["flagged"]) => flagged::list(self),
             (false, ["agents"]) => agents::list(self),
             (false, ["agents", role]) => agents::show(self, role),
             (false, [OPEN, link, "go"]) => sent::follow(self, link),

@@ -145,6 +145,8 @@ fn decide(c: &mut Criterion) {
             ledger: Arc::new(store.clone()),
             desk: Arc::new(store.clone()),
             sessions: Arc::new(store.clone()),
+            limits: Arc::default(),
+            allowances: Arc::new(store.clone()),
             redactor: Arc::new(Redactor::new(ScanKey::new([7; 32]), []).unwrap()),
             rules: Arc::new(bartizan_gate::watch::Rules::builtin().unwrap()),
             question_lifetime: Duration::from_mins(10),

@@ -123,6 +123,8 @@ impl<'a> Suite<'a> {
             ledger: Arc::new(store.clone()),
             desk: Arc::new(store.clone()),
             sessions: Arc::new(store.clone()),
+            limits: Arc::default(),
+            allowances: Arc::new(store.clone()),
             redactor: Arc::new(Redactor::new(ScanKey::new([7; 32]), [])?),
             rules: Arc::new(Rules::builtin()?),
             question_lifetime: Duration::from_hours(1),

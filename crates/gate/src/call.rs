@@ -4,7 +4,7 @@
 //! that only answer. Every field is private, and each type is made in one place, so what was checked
 //! is what runs, once, with a record, and nothing unscrubbed comes back.
 
-use crate::gates::{Cleared, Granted, Identified, Listed, Rated, Scoped};
+use crate::gates::{Cleared, Granted, Identified, Limited, Listed, Rated, Scoped};
 use crate::name::{AgentId, CallId, RoleName, SessionId};
 use crate::policy::Policy;
 use crate::seat::Caller;
@@ -124,6 +124,7 @@ pub(crate) struct CheckedCall {
     pub(crate) scoped: Scoped,
     pub(crate) rated: Rated,
     pub(crate) granted: Granted,
+    pub(crate) limited: Limited,
 }
 
 /// A call that passed every gate and is on the log. One field per gate: leave a gate out and this
@@ -140,6 +141,7 @@ pub struct Authorized {
     pub(crate) rated: Rated,
     pub(crate) cleared: Cleared,
     pub(crate) granted: Granted,
+    pub(crate) _limited: Limited,
     pub(crate) receipt: Receipt,
 }
 

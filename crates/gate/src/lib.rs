@@ -2,7 +2,7 @@
 //!
 //! A door makes a [`call::Proposed`]. [`pipeline::Pipeline::decide`] leads it through the gates, in the
 //! order of `gates.rs`: who asks, is the tool on the list, do the arguments fit and what do they point
-//! at, can it be undone, what would it get, does policy permit it and did a person say yes. Then the
+//! at, can it be undone, what would it get, was it called too often, does policy permit it and did a person say yes. Then the
 //! intent goes on the audit log, and only then is there a [`call::Authorized`], which an
 //! [`effect::Effector`] performs under a [`effect::Warrant`]. What it returns is unreadable until
 //! [`pipeline::Pipeline::release`] has scrubbed it and recorded the outcome.
@@ -15,6 +15,7 @@ pub mod address;
 pub mod call;
 pub mod effect;
 mod gates;
+pub mod limit;
 pub mod name;
 pub mod pipeline;
 pub mod policy;

@@ -8,7 +8,8 @@ use crate::call::{
 };
 use crate::effect::{Content, Effector, Warrant};
 use crate::gates::approval::{self, Clearance, Cleared};
-use crate::gates::{Identified, Listed, Scoped, grant, identity, list, risk, scope};
+use crate::gates::{Identified, Listed, Scoped, grant, identity, limit, list, risk, scope};
+use crate::limit::Limits;
 use crate::name::{CallId, SessionId};
 use crate::policy::{Judgement, Policy, PolicyRef};
 use crate::record::{self, Known};
@@ -19,7 +20,8 @@ use crate::tool::{Catalogue, Effect};
 use crate::watch::{Flag, Rules, Watches};
 use bartizan_scan::Redactor;
 use bartizan_store::{
-    Desk, Durability, Ending, Event, Ledger, NewQuestion, NewSession, Receipt, Sessions, StoreError,
+    Allowances, Desk, Durability, Ending, Event, Ledger, NewQuestion, NewSession, Receipt,
+    Sessions, StoreError,
 };
 use serde_json::{Map, Value, json};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -39,6 +41,10 @@ pub struct Parts {
     pub desk: Arc<dyn Desk>,
     /// Where sessions begin and end.
     pub sessions: Arc<dyn Sessions>,
+    /// How often tools may be called.
+    pub limits: Arc<Limits>,
+    /// Where calls are counted.
+    pub allowances: Arc<dyn Allowances>,
     /// Hides secrets in whatever is recorded or returned.
     pub redactor: Arc<Redactor>,
     /// What shows that a run has turned.
@@ -311,7 +317,7 @@ impl Pipeline {
         known: &mut Known,
     ) -> Result<(CheckedCall, Clearance), Refusal> {
         let Proposed { caller, door, subagent, tool, arguments, reference } = proposed;
-        let Parts { catalogue, desk, .. } = &self.parts;
+        let Parts { catalogue, desk, limits, allowances, .. } = &self.parts;
         let policy = self.policy();
         let seat = caller.seat();
         let identified = identity::check(&caller, subagent.as_ref())?;
@@ -322,13 +328,23 @@ impl Pipeline {
         let rated = risk::rate(&listed, &scoped);
         let granted = grant::compute(&listed, &scoped, seat);
         let asks = self.stands(&policy, &identified, &listed, rated.effect())?;
+        let limited = limit::check(limits, allowances.as_ref(), &identified, &listed)?;
         let desk = desk.as_ref();
         let clearance = approval::clear(&policy, desk, &identified, &listed, &mut scoped, asks)?;
         if matches!(clearance, Clearance::Clear(_)) {
             remember(&caller, door, &listed, &scoped);
         }
-        let checked =
-            CheckedCall { policy, door, reference, identified, listed, scoped, rated, granted };
+        let checked = CheckedCall {
+            policy,
+            door,
+            reference,
+            identified,
+            listed,
+            scoped,
+            rated,
+            granted,
+            limited,
+        };
         Ok((checked, clearance))
     }
 
@@ -348,8 +364,22 @@ impl Pipeline {
                 return Ok(Decision::Ask(Pending { call: id.clone(), checked: call, quorum: 1 }));
             }
         }
-        let receipt = self.commit(entry, durability)?;
-        let CheckedCall { door, reference, identified, listed, scoped, rated, granted, .. } = call;
+        let receipt = if call.limited.counts() {
+            call.limited.count(self.parts.allowances.as_ref(), entry)?
+        } else {
+            self.commit(entry, durability)?
+        };
+        let CheckedCall {
+            door,
+            reference,
+            identified,
+            listed,
+            scoped,
+            rated,
+            granted,
+            limited,
+            ..
+        } = call;
         let call = id.clone();
         Ok(Decision::Allow(Authorized {
             call,
@@ -361,6 +391,7 @@ impl Pipeline {
             rated,
             cleared,
             granted,
+            _limited: limited,
             receipt,
         }))
     }

@@ -20,6 +20,7 @@ mod source;
 pub use about::Bearing;
 pub use eval::{CommandFact, Facts, HostFact, Judgement, PathFact, Query, Verdict};
 pub use facts::EmailFact;
+pub(crate) use short::glob;
 pub use source::{
     Layer, Place, PolicyError, PolicyErrors, PolicyRef, Roles, RolesError, RuleVerdict, ShortForm,
     Source,

@@ -105,6 +105,16 @@ pub enum Refusal {
         /// The cause, for the person.
         cause: String,
     },
+    /// A limit on calls is reached.
+    #[error("`{tool}` has reached its limit of {limit}; {frees}")]
+    LimitReached {
+        /// The tool.
+        tool: String,
+        /// How many of which calls, in which time.
+        limit: String,
+        /// When the next one may be made.
+        frees: String,
+    },
     /// A request to the model that has no single reading, or a part that is not understood.
     #[error("this request to the model cannot be read: {what}")]
     ModelRequestUnread {
@@ -224,6 +234,7 @@ impl Refusal {
             Self::HostInvalid { .. } => "host-invalid",
             Self::HostPrivate { .. } => "host-private",
             Self::LedgerUnavailable { .. } => "ledger-unavailable",
+            Self::LimitReached { .. } => "limit-reached",
             Self::ModelRequestUnread { .. } => "model-request-unread",
             Self::PathInvalid { .. } => "path-invalid",
             Self::PathOutOfScope { .. } => "path-out-of-scope",
@@ -255,6 +266,7 @@ impl Refusal {
             | Self::HostInvalid { .. }
             | Self::HostPrivate { .. }
             | Self::LedgerUnavailable { .. }
+            | Self::LimitReached { .. }
             | Self::PathInvalid { .. }
             | Self::RequestUnreadable { .. }
             | Self::BudgetSpent { .. }
@@ -291,6 +303,7 @@ impl Refusal {
             Self::BudgetSpent { role, .. } => {
                 format!("raise it under `[roles.{role}.budget]`, or begin another session")
             }
+            Self::LimitReached { .. } => "it stands under [[limits]] in bartizan.toml".to_owned(),
             Self::ModelRequestUnread { .. } => {
                 "a newer client may send what this version does not know; see docs/model-door.md"
                     .to_owned()

@@ -38,6 +38,8 @@ pub(crate) fn open_writer(dir: &StateDir, log_id: &str) -> Result<Connection, St
         transaction.execute_batch(crate::standing::TABLE)?;
         transaction.execute_batch(crate::marks::TABLE)?;
         transaction.execute_batch(crate::links::TABLE)?;
+        transaction.execute_batch(crate::allowance::TABLE)?;
+        transaction.execute_batch(crate::reviews::INDEX)?;
         transaction.commit()
     };
     set_up().map_err(|error| explain(&path, &error))?;

@@ -104,6 +104,8 @@ events! {
     Prune = "prune",
     /// A call was refused.
     Refusal = "refusal",
+    /// A person said what they make of a run: an attack, harmless, or unsure (body: `verdict`, `note`, `by`).
+    Review = "review",
     /// A secret was about to be used.
     SecretUse = "secret_use",
     /// A session ended.

@@ -293,7 +293,7 @@ impl Filter {
     }
 }
 
-fn record(row: &Row<'_>) -> rusqlite::Result<Record> {
+pub(crate) fn record(row: &Row<'_>) -> rusqlite::Result<Record> {
     let json = String::from_utf8_lossy(row.get_ref(1)?.as_bytes()?).into_owned();
     let leaf = Digest::try_from(row.get_ref(2)?.as_bytes()?).unwrap_or(Digest::ZERO);
     Ok(Record { seq: row.get(0)?, json, leaf })

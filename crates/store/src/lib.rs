@@ -1,6 +1,6 @@
 //! What must survive a crash? The audit log, the approvals, the sessions and the tokens; this crate is the only mint of receipts.
 //!
-//! A [`Store`] in a state directory promises, through four traits:
+//! A [`Store`] in a state directory promises, through five traits:
 //!
 //! - [`Ledger`]: an entry that was acknowledged as durable is on the log after `kill -9` at any point, and the log can
 //!   always be verified. An entry that was not acknowledged may be on it or not. After a failed commit nothing more
@@ -8,6 +8,8 @@
 //! - [`Desk`]: a question is put once, answered at most once by each approver, and an approval is used at most once,
 //!   in however many processes.
 //! - [`Sessions`]: what was started, what has ended, and what died without ending.
+//! - [`Allowances`]: of calls that are counted no more happen than are allowed, in however many processes; a call is
+//!   counted in the commit that puts it on the log.
 //! - [`Tokens`]: who may come in over the network; a token that was revoked is refused from the next look on.
 //!
 //! Each change at the desk, to a session or to a token is committed in one transaction with its audit record, so neither is ever
@@ -20,6 +22,7 @@
 #![forbid(unsafe_code)]
 
 mod activity;
+mod allowance;
 mod base;
 mod clock;
 mod database;
@@ -40,16 +43,19 @@ mod note;
 mod pins;
 mod questions;
 mod queue;
+mod reviews;
 mod search;
 mod sessions;
 mod standing;
 mod store;
+mod ties;
 mod tokens;
 pub mod verify;
 mod withdrawn;
 mod writer;
 
 pub use activity::Activity;
+pub use allowance::{Allowance, Allowances, Per, Spent};
 pub use base::Pruned;
 pub use desk::{
     Answer, Answered, ApprovalKey, Consumed, Desk, Endorsement, Given, NewQuestion, Question,
@@ -64,7 +70,9 @@ pub use leases::Lease;
 pub use ledger::{Durability, Ledger, LedgerError, Receipt};
 pub use note::{Checkpoint, NoteError, PublicKey};
 pub use pins::PinnedItem;
+pub use reviews::{Opinion, Raised, Review, Reviewed};
 pub use search::Found;
 pub use sessions::{Ending, NewSession, Session, SessionFilter, Sessions};
 pub use store::Store;
+pub use ties::Tie;
 pub use tokens::{NewToken, Token, TokenState, Tokens};

@@ -1,5 +1,6 @@
 //! What was started, what has ended, and what died without ending?
 use crate::StoreError;
+use crate::allowance;
 use crate::clock;
 use crate::digest::Digest;
 use crate::entry::{Entry, Event, MAX_RECORD_BYTES, Prepared, check_id};
@@ -162,6 +163,7 @@ impl Sessions for Store {
                     "UPDATE sessions SET ended_ms = ?2, exit = ?3, report = ?4 WHERE id = ?1",
                 )?
                 .execute(params![session.id, prepared.time_ms, ending.exit, report])?;
+            allowance::forget(batch.transaction, &session.id)?;
             let _receipt = batch.append(&prepared)?;
             batch.anchor();
             Ok(fetch(batch.transaction, &session.id)?.ok_or_else(|| not_found(&id)))

@@ -11,6 +11,46 @@ pub(crate) enum DetectCommand {
     List(DetectListArgs),
     /// Say what the rules would flag in a session, or in a file of records
     Test(DetectTestArgs),
+    /// List the runs that were flagged and that nobody has judged since
+    Runs(DetectRunsArgs),
+    /// Take down what you make of a run
+    Judge(DetectJudgeArgs),
+}
+
+/// `bartizan detect runs`.
+#[derive(Debug, Args)]
+pub(crate) struct DetectRunsArgs {
+    /// List those too that were judged
+    #[arg(long)]
+    pub(crate) all: bool,
+    /// Print them as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// `bartizan detect judge`.
+#[derive(Debug, Args)]
+pub(crate) struct DetectJudgeArgs {
+    /// The session's id, or its beginning
+    #[arg(value_name = "SESSION")]
+    pub(crate) session: String,
+    /// What it was
+    #[arg(value_name = "VERDICT")]
+    pub(crate) verdict: Judged,
+    /// Why
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    pub(crate) note: String,
+}
+
+/// What a person makes of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Judged {
+    /// Somebody steered it
+    Attack,
+    /// It did what it was meant to
+    Harmless,
+    /// It cannot be told
+    Unsure,
 }
 
 /// `bartizan detect list`.

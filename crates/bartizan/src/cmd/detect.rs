@@ -1,5 +1,7 @@
 //! Has a run turned, by what is on its log? The rules in force, and what they say of records.
 
+mod review;
+
 use super::{Desk, here, outside_a_box};
 use crate::cli::{DetectCommand, DetectListArgs, DetectTestArgs, exit};
 use crate::config::{self, Purpose};
@@ -15,10 +17,14 @@ use std::path::Path;
 /// `bartizan detect …`.
 pub(super) fn run(command: &DetectCommand, desk: &mut Desk<'_>) -> Result<u8, Failure> {
     outside_a_box("seeing or trying the rules")?;
-    let config = config::load_own(&desk.places, &here()?, Purpose::Look)?;
+    let rules = |desk: &Desk<'_>| -> Result<Rules, Failure> {
+        Ok(config::load_own(&desk.places, &here()?, Purpose::Look)?.watch)
+    };
     match command {
-        DetectCommand::List(args) => list(args, &config.watch, desk),
-        DetectCommand::Test(args) => test(args, config.watch, desk),
+        DetectCommand::List(args) => list(args, &rules(desk)?, desk),
+        DetectCommand::Test(args) => test(args, rules(desk)?, desk),
+        DetectCommand::Runs(args) => review::list(args, desk),
+        DetectCommand::Judge(args) => review::judge(args, desk),
     }
 }
 

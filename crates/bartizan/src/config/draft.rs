@@ -5,6 +5,7 @@ use super::check::{self, Upstream};
 use super::egress::Egress;
 use super::enclosure::BoxDraft;
 use super::files::Source;
+use super::limit;
 use super::notify::Notify;
 use super::page::{Page, Subject, name_flaw};
 use super::places::Places;
@@ -42,6 +43,7 @@ pub(super) struct Draft<'a> {
     rules: Vec<ShortForm>,
     policies: Vec<policy::Source>,
     watch: Rules,
+    limits: limit::Draft,
     files: Vec<(Layer, PathBuf)>,
     pages: Vec<Source>,
 }
@@ -73,6 +75,7 @@ impl<'a> Draft<'a> {
             rules: Vec::new(),
             policies: Vec::new(),
             watch: Rules::default(),
+            limits: limit::Draft::default(),
             files: Vec::new(),
             pages: Vec::new(),
         }
@@ -123,6 +126,7 @@ impl<'a> Draft<'a> {
             serve,
             notify,
             tools,
+            limits,
             servers,
         } = raw;
         if let Some(name) = default_role {
@@ -141,6 +145,7 @@ impl<'a> Draft<'a> {
         self.approvers(&mut page, approvers.as_ref());
         self.egress.hosts(&mut page, &hosts);
         self.egress.inject(&mut page, &inject);
+        self.limits.read(&mut page, &limits);
         for (name, server) in &servers {
             self.server(&mut page, layer, name, server);
         }
@@ -294,6 +299,7 @@ impl<'a> Draft<'a> {
         let default_role = self.default_role(&described, &mut problems);
         self.egress.check(&self.secrets.keys(), &mut problems);
         tools::check(&self.tools, &self.secrets, &mut problems);
+        let limits = self.limits.finish(&roles, &mut problems);
         for server in self.servers.values() {
             server.check(&self.secrets.keys(), &mut problems);
         }
@@ -333,6 +339,7 @@ impl<'a> Draft<'a> {
             rules,
             policies,
             watch,
+            limits,
             files,
             warnings: Vec::new(),
             pages,

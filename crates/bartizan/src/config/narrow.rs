@@ -3,6 +3,7 @@
 use super::Config;
 use super::enclosure::BoxDraft;
 use super::files::Source;
+use super::limit;
 use super::page::{Page, Subject};
 use super::places::Places;
 use super::raw::{self, At, RawConfig, RawRole};
@@ -45,9 +46,14 @@ fn apply_file(
     for (key, span) in foreign(raw) {
         complain_foreign(&mut page, key, span);
     }
+    let mut limits = limit::Draft::default();
+    limits.read(&mut page, &raw.limits);
+    let mut unknown = Vec::new();
+    config.limits.add_all(limits.finish(&config.roles, &mut unknown));
     for (name, role) in &raw.roles {
         apply_role(config, places, &mut page, name, role);
     }
+    page.problems.extend(unknown);
     if page.problems.is_empty() { Ok(()) } else { Err(page.problems) }
 }
 
@@ -66,6 +72,8 @@ fn foreign(raw: &RawConfig) -> Vec<(&'static str, Range<usize>)> {
         serve,
         notify,
         tools,
+        // Another limit can only narrow.
+        limits: _,
         servers,
     } = raw;
     let mut found = Vec::new();

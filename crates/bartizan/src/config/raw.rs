@@ -35,6 +35,8 @@ pub(super) struct RawConfig {
     pub(super) serve: Option<At<RawServe>>,
     pub(super) notify: Option<At<RawNotify>>,
     #[serde(default)]
+    pub(super) limits: Vec<At<RawLimit>>,
+    #[serde(default)]
     pub(super) servers: Table<RawServer>,
     #[serde(default)]
     pub(super) tools: Table<RawTool>,
@@ -292,6 +294,17 @@ pub(super) struct RawEgress {
     pub(super) requests: Option<At<u64>>,
     pub(super) bytes_out: Option<At<String>>,
     pub(super) max_body: Option<At<String>>,
+}
+
+/// One `[[limits]]`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawLimit {
+    pub(super) role: Option<At<String>>,
+    pub(super) tool: Option<At<String>>,
+    pub(super) per_minute: Option<At<u64>>,
+    pub(super) per_session: Option<At<u64>>,
+    pub(super) per_day: Option<At<u64>>,
 }
 
 /// `[serve]`.

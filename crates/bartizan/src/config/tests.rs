@@ -38,7 +38,7 @@ impl World {
     }
 
     /// A project that somebody has trusted as it is.
-    fn project(&self, text: &str) -> &Self {
+    pub(super) fn project(&self, text: &str) -> &Self {
         let dir = self.workspace.join(".bartizan");
         fs::create_dir_all(&dir).unwrap();
         fs::write(dir.join(CONFIG_FILE), text).unwrap();

@@ -5,9 +5,8 @@ mod reach;
 
 use super::html::Html;
 use super::inbox::effect;
-use super::log;
 use super::page::Room;
-use super::{Visit, runs};
+use super::{Visit, log, map, runs};
 use crate::clock::age;
 use crate::cmd::policy::judge::Bench;
 use crate::cmd::servers;
@@ -49,6 +48,7 @@ pub(super) fn list(visit: &Visit<'_>) -> Result<Page, Failure> {
         body.text(&last.unwrap_or_default()).raw("</td></tr>");
     }
     body.raw("</tbody></table></div>");
+    map::draw(&mut body, visit.console.store.reader(), None)?;
     Ok(visit.page("Agents", Room::Agents, &body))
 }
 
@@ -72,13 +72,16 @@ pub(super) fn show(visit: &Visit<'_>, name: &str) -> Result<Page, Failure> {
     notes(&mut body, &problems);
     notes(&mut body, &config.warnings);
     for (standing, title, lead) in LISTS {
-        let own: Vec<&May> = mays.iter().filter(|may| may.standing == standing).collect();
+        let mut own: Vec<&May> = mays.iter().filter(|may| may.standing == standing).collect();
+        // What weighs most stands first.
+        own.sort_by_key(|may| std::cmp::Reverse(may.tool.effect()));
         tools(&mut body, (title, lead), &own, (&role, &bench.policy()));
     }
     never(&mut body, &mays);
     reach::servers(&mut body, &config, &mays);
     reach::hosts(&mut body, &config, &role);
     reach::secrets(&mut body, &config, &bench, &mays);
+    map::draw(&mut body, visit.console.store.reader(), Some(role.as_str()))?;
     past(&mut body, visit, &role)?;
     Ok(visit.page(role.as_str(), Room::Agents, &body))
 }

@@ -93,7 +93,9 @@ fn row(body: &mut Html, record: &Record, began_ms: Option<u64>) {
     let text = |key: &str| value.get(key).and_then(Value::as_str).unwrap_or_default();
     let when = value.get("time_ms").and_then(Value::as_u64).unwrap_or_default();
     body.raw(if is_flagged(&value) { "<tr class=\"flag\">" } else { "<tr>" });
-    body.raw("<td class=\"n\"><a href=\"/log/").number(record.seq).raw("\">");
+    body.raw("<td class=\"n\">");
+    body.raw(if is_flagged(&value) { "<span class=\"unseen\">Marked: </span>" } else { "" });
+    body.raw("<a href=\"/log/").number(record.seq).raw("\">");
     match began_ms {
         Some(began_ms) => body.raw("+").text(&distance(when.saturating_sub(began_ms))),
         None => body.text(&date(when)),
@@ -179,7 +181,7 @@ const FIELDS: [(&str, &str); 6] = [
     ("since", "Not older than"),
 ];
 const VERDICTS: [&str; 4] = ["allow", "approved", "ask", "deny"];
-const EVENTS: [&str; 12] = [
+const EVENTS: [&str; 14] = [
     "call",
     "outcome",
     "refusal",
@@ -188,6 +190,8 @@ const EVENTS: [&str; 12] = [
     "egress",
     "secret_use",
     "finding",
+    "flag",
+    "review",
     "effect",
     "write_back",
     "fault",

@@ -10,17 +10,19 @@ use bartizan_egress::Page;
 pub(super) enum Room {
     Inbox,
     Runs,
+    Flagged,
     Agents,
     Log,
 }
 
 impl Room {
-    const ALL: [Self; 4] = [Self::Inbox, Self::Runs, Self::Agents, Self::Log];
+    const ALL: [Self; 5] = [Self::Inbox, Self::Runs, Self::Flagged, Self::Agents, Self::Log];
 
     const fn link(self) -> (&'static str, &'static str) {
         match self {
             Self::Inbox => ("/", "Inbox"),
             Self::Runs => ("/runs", "Runs"),
+            Self::Flagged => ("/flagged", "Flagged"),
             Self::Agents => ("/agents", "Agents"),
             Self::Log => ("/log", "Log"),
         }

@@ -1,10 +1,10 @@
 //! What did one run do, from its beginning? Its records in their order, with what a reviewer should look at marked.
 
-use super::Visit;
 use super::html::Html;
 use super::log::{events, table};
 use super::page::Room;
 use super::runs::state;
+use super::{Visit, flagged};
 use crate::clock::{date, distance, now_ms};
 use crate::desk::record::is_flagged;
 use crate::report::Failure;
@@ -27,8 +27,8 @@ pub(super) fn show(visit: &Visit<'_>, id: &str) -> Result<Page, Failure> {
         from_seq: asked("from").and_then(|from| from.parse().ok()),
         ..Filter::default()
     };
-    let flagged = visit.request.asked("flagged").is_some();
-    let (records, next) = page(store.reader(), &filter, flagged)?;
+    let marked = visit.request.asked("flagged").is_some();
+    let (records, next) = page(store.reader(), &filter, marked)?;
     let mut body = Html::default();
     body.raw("<h1>").text(&session.argv.join(" ")).raw("</h1><p class=\"lead\">");
     state(&mut body, &session);
@@ -40,6 +40,7 @@ pub(super) fn show(visit: &Visit<'_>, id: &str) -> Result<Page, Failure> {
         body.segment(&question.id).raw("\">").text(&question.tool).raw("</a></div>");
     }
     facts(&mut body, &session);
+    flagged::panel(visit, &mut body, &session.id)?;
     filters(&mut body, visit, &session);
     table(&mut body, &records, Some(session.started_ms));
     if records.is_empty() {
@@ -55,11 +56,11 @@ pub(super) fn show(visit: &Visit<'_>, id: &str) -> Result<Page, Failure> {
 fn page(
     reader: &Reader,
     filter: &Filter,
-    flagged: bool,
+    marked: bool,
 ) -> Result<(Vec<Record>, Option<u64>), Failure> {
     let (mut records, mut next) = (Vec::new(), None);
     reader.each(filter, |record| {
-        if flagged && !is_flagged(&record.value()) {
+        if marked && !is_flagged(&record.value()) {
             return ControlFlow::Continue(());
         }
         if records.len() == PAGE {

@@ -8,8 +8,16 @@ pub(crate) fn what(value: &Value) -> String {
     let text = |key: &str| value.get(key).and_then(Value::as_str).filter(|text| !text.is_empty());
     let target = text("target").or_else(|| text("host")).map(str::to_owned);
     let target = target.or_else(|| value.get("arguments").map(Value::to_string));
-    let parts =
-        [text("agent"), text("tool"), target.as_deref(), text("question"), text("approver")];
+    let parts = [
+        text("agent"),
+        text("tool"),
+        target.as_deref(),
+        text("question"),
+        text("approver"),
+        text("rule"),
+        text("says"),
+        text("note"),
+    ];
     let told = parts.into_iter().flatten().collect::<Vec<_>>().join(" ");
     // An outcome says only which call it is of.
     if told.is_empty() {
@@ -27,9 +35,9 @@ pub(crate) fn outcome(value: &Value) -> (String, Paint) {
         .find(|word| !word.is_empty())
         .unwrap_or_default();
     let paint = match verdict {
-        "allow" | "approved" | "approve" | "use" | "succeeded" => Paint::Green,
-        "ask" => Paint::Yellow,
-        "deny" | "failed" | "stopped" | "abandoned" => Paint::Red,
+        "allow" | "approved" | "approve" | "use" | "succeeded" | "harmless" => Paint::Green,
+        "ask" | "raise" | "unsure" => Paint::Yellow,
+        "attack" | "deny" | "failed" | "stopped" | "abandoned" => Paint::Red,
         _ => Paint::Dim,
     };
     let code = match value.get("code") {
@@ -47,6 +55,7 @@ pub(crate) fn is_flagged(value: &Value) -> bool {
     matches!(text("event"), "fault" | "finding")
         || text("verdict") == "deny"
         || text("act") == "doubt"
+        || text("event") == "flag" && text("act") == "raise"
         || matches!(text("ended"), "stopped" | "abandoned")
         || ordered
 }
@@ -60,6 +69,7 @@ mod tests {
     fn what_a_reviewer_should_look_at_is_flagged() {
         for flagged in [
             json!({ "event": "finding" }),
+            json!({ "event": "flag", "act": "raise" }),
             json!({ "event": "refusal", "verdict": "deny" }),
             json!({ "event": "effect", "act": "doubt" }),
             json!({ "event": "outcome", "ended": "stopped" }),
@@ -70,6 +80,7 @@ mod tests {
         for plain in [
             json!({ "event": "call", "verdict": "allow", "origins": { "ordered": false } }),
             json!({ "event": "refusal", "verdict": "ask" }),
+            json!({ "event": "flag", "act": "resume" }),
             json!({ "event": "outcome", "ended": "succeeded" }),
         ] {
             assert!(!is_flagged(&plain), "{plain}");

@@ -52,6 +52,8 @@ impl Trial {
             ledger: Arc::new(store.clone()),
             desk: Arc::new(store.clone()),
             sessions: Arc::new(store.clone()),
+            limits: Arc::default(),
+            allowances: Arc::new(store.clone()),
             redactor: Arc::new(Redactor::new(ScanKey::new([7; 32]), None).unwrap()),
             rules: Arc::default(),
             question_lifetime: Duration::from_mins(10),

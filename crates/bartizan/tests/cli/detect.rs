@@ -46,3 +46,41 @@ fn a_person_s_own_rules_count_and_a_mistake_in_them_is_told_before_anything_runs
     assert_ne!(broken.code, 0);
     assert!(broken.err.contains("explode") && broken.err.contains("detect.toml"), "{}", broken.err);
 }
+
+#[test]
+fn a_flagged_run_is_listed_until_a_person_has_judged_it() {
+    use bartizan_store::{Durability, Entry, Event, Ledger as _, NewSession, Sessions as _};
+    let world = World::new();
+    assert!(world.run(&["detect", "runs"]).err.contains("no flagged run"));
+    let store = world.store();
+    let new = NewSession {
+        id: "s-1".to_owned(),
+        agent: "coder".to_owned(),
+        workspace: "/w".to_owned(),
+        argv: vec!["true".to_owned()],
+        facts: serde_json::Map::new(),
+    };
+    store.begin(new).unwrap();
+    let flag =
+        Entry::new(Event::Flag).session("s-1").with("act", "raise").with("rule", "odd\u{1b}[2J");
+    let _receipt = store.append(flag, Durability::Durable).unwrap();
+    let listed = world.run(&["detect", "runs"]);
+    assert!(listed.out.contains("s-1") && listed.out.contains("flagged"), "{listed:?}");
+    assert!(!listed.out.contains('\u{1b}'), "{listed:?}");
+    assert_eq!(world.run(&["detect", "judge", "s-9", "attack"]).code, 1);
+    assert_eq!(world.run(&["detect", "judge", "s-1", "perhaps"]).code, 2);
+    assert_eq!(world.run(&["detect", "judge", "s-1", "harmless", "--note", "a drill"]).code, 0);
+    assert!(!world.run(&["detect", "runs"]).out.contains("s-1"));
+    let all: Value =
+        serde_json::from_str(&world.run(&["detect", "runs", "--all", "--json"]).out).unwrap();
+    assert_eq!(all[0]["settled"], "harmless");
+    assert_eq!(all[0]["reviews"][0]["note"], "a drill");
+    let logged = world.run(&["audit", "list", "--event", "review", "--json"]).out;
+    super::schema::check(&serde_json::from_str(&logged).unwrap()).unwrap();
+    // Nobody judges from inside a box, nor one who may not approve.
+    let inside =
+        world.command(&["detect", "judge", "s-1", "attack"]).env("BARTIZAN_BOX", "1").output();
+    assert_eq!(inside.unwrap().status.code(), Some(69));
+    world.configure("[approvers]\npeople = [\"local:somebody-else\"]\n");
+    assert_eq!(world.run(&["detect", "judge", "s-1", "attack"]).code, 1);
+}

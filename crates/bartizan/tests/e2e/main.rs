@@ -24,6 +24,7 @@ mod held;
 mod hostile_model;
 mod interactive;
 mod leaks;
+mod limits;
 mod mcp;
 mod model_door;
 mod notify;

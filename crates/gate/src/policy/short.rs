@@ -382,7 +382,7 @@ fn escape(text: &str) -> String {
 }
 
 /// Whether `name` matches a pattern in which `*` stands for any run of characters.
-fn glob(pattern: &str, name: &str) -> bool {
+pub(crate) fn glob(pattern: &str, name: &str) -> bool {
     match pattern.split_once('*') {
         None => pattern == name,
         Some((head, tail)) => match name.strip_prefix(head) {

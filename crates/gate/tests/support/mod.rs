@@ -8,6 +8,7 @@
 #![expect(clippy::disallowed_methods, reason = "a gate of the test's own")]
 
 use bartizan_gate::call::{Decision, Door, Proposed};
+use bartizan_gate::limit::Limits;
 use bartizan_gate::name::{CanonicalPath, HostPort, RoleName, SessionId, ToolName};
 use bartizan_gate::pipeline::{Parts, Pipeline};
 use bartizan_gate::policy::{Layer, Place, Policy, Roles, RuleVerdict, ShortForm};
@@ -99,6 +100,13 @@ impl Fixture {
         self
     }
 
+    /// The same gate, with these limits.
+    pub(crate) fn limited(mut self, limits: Limits) -> Self {
+        self.parts.limits = Arc::new(limits);
+        self.pipeline = Pipeline::new(self.parts.clone(), "limited".to_owned());
+        self
+    }
+
     /// As [`Fixture::new`], with tools of the test's own besides.
     pub(crate) fn with_tools(tools: &str, rules: &[ShortForm]) -> Self {
         let roles = Roles::new([(role("coder"), Vec::new())]).unwrap();
@@ -146,6 +154,8 @@ impl Fixture {
             ledger: Arc::new(store.clone()),
             desk: Arc::new(store.clone()),
             sessions: Arc::new(store.clone()),
+            limits: Arc::default(),
+            allowances: Arc::new(store.clone()),
             redactor: Arc::new(Redactor::new(ScanKey::new([7; 32]), [known]).unwrap()),
             rules: Arc::new(Rules::builtin().unwrap()),
             question_lifetime: Duration::from_mins(10),

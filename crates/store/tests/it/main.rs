@@ -12,6 +12,7 @@ mod desk;
 mod dirs;
 mod ledger;
 mod prune;
+mod reviews;
 mod search;
 mod second;
 mod sessions;

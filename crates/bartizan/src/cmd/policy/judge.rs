@@ -45,6 +45,8 @@ impl Bench {
             ledger: Arc::new(Nowhere),
             desk: Arc::new(Nowhere),
             sessions: Arc::new(Nowhere),
+            limits: Arc::default(),
+            allowances: Arc::new(Nowhere),
             redactor: Arc::new(redactor),
             rules: Arc::default(),
             question_lifetime: Duration::ZERO,
@@ -111,6 +113,20 @@ fn nothing() -> StoreError {
 impl store::Ledger for Nowhere {
     fn append(&self, _: store::Entry, _: store::Durability) -> Result<store::Receipt, LedgerError> {
         Err(LedgerError::Unrecordable { why: NOTHING.to_owned() })
+    }
+}
+
+impl store::Allowances for Nowhere {
+    fn spent(&self, _: &[store::Allowance]) -> Result<Option<store::Spent>, StoreError> {
+        Ok(None)
+    }
+
+    fn spend(
+        &self,
+        _: Vec<store::Allowance>,
+        _: store::Entry,
+    ) -> Result<Result<store::Receipt, store::Spent>, StoreError> {
+        Err(nothing())
     }
 }
 

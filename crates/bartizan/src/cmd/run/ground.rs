@@ -18,7 +18,6 @@ use bartizan_gate::pipeline::Parts;
 use bartizan_gate::policy::Policy;
 use bartizan_gate::seat::Caller;
 use bartizan_gate::tool::Catalogue;
-use bartizan_gate::watch::Rules;
 use bartizan_scan::{KnownSecret, Redactor};
 use bartizan_store::Store;
 use serde_json::{Map, Value, json};
@@ -119,7 +118,7 @@ impl Ground {
         let (redactor, conversation) =
             model::conversation((&self.config, &self.role), &self.around, &self.places, known)?;
         self.vault.hide_in(&redactor);
-        let judged = (catalogue, policy, self.config.watch.clone());
+        let judged = (catalogue, policy, &self.config);
         let gate = gate(&self.store, judged, redactor.clone(), &id, aloud);
         self.admit(who, &id, (Arc::new(gate), redactor, conversation))
     }
@@ -195,10 +194,10 @@ impl Ground {
     }
 }
 
-/// A gate over what is known, what policy says of it, and what shows that a run has turned.
+/// A gate over what is known, what policy says of it, and what is configured of limits and of runs that have turned.
 pub(crate) fn gate(
     store: &Store,
-    (catalogue, policy, rules): (Catalogue, Policy, Rules),
+    (catalogue, policy, config): (Catalogue, Policy, &Config),
     redactor: Redactor,
     session: &SessionId,
     aloud: bool,
@@ -209,8 +208,10 @@ pub(crate) fn gate(
         ledger: Arc::new(store.clone()),
         desk: Arc::new(store.clone()),
         sessions: Arc::new(store.clone()),
+        limits: Arc::new(config.limits()),
+        allowances: Arc::new(store.clone()),
         redactor: Arc::new(redactor),
-        rules: Arc::new(rules),
+        rules: Arc::new(config.watch.clone()),
         question_lifetime: QUESTION_LIFETIME,
     };
     Gate::new(parts, session.to_string(), aloud)

@@ -209,8 +209,7 @@ fn maker(
         let policy = config.policy(&catalogue).map_err(told)?;
         let run = SessionId::parse(&format!("{session}.t{number}"));
         let run = run.map_err(|error| error.to_string())?;
-        let gate: Gate =
-            gate(&store, (catalogue, policy, config.watch.clone()), redactor.clone(), &run, true);
+        let gate: Gate = gate(&store, (catalogue, policy, &config), redactor.clone(), &run, true);
         let (held, described) = Default::default();
         let (gate, tools) = (Arc::new(gate), taken.tools);
         Ok((Generation { gate, tools, held, described }, taken.rules))

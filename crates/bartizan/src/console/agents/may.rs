@@ -136,8 +136,7 @@ fn usual(kind: TargetKind) -> Option<(&'static str, Value)> {
 fn unusual(kind: TargetKind) -> Option<(&'static str, Value)> {
     Some(match kind {
         TargetKind::Command => ("a command that names credentials", json!("cat ~/.ssh/id_ed25519")),
-        TargetKind::Host => ("a private address", json!("10.0.0.1")),
-        TargetKind::Ip => ("a private address", json!("10.0.0.1")),
+        TargetKind::Host | TargetKind::Ip => ("a private address", json!("10.0.0.1")),
         TargetKind::Path => ("a file elsewhere", json!("/var/lib/bartizan-probe")),
         TargetKind::Url => ("a private address", json!("https://10.0.0.1/")),
         TargetKind::Amount | TargetKind::Count | TargetKind::Email | TargetKind::Name => {

@@ -71,7 +71,9 @@ pub(super) fn secrets(body: &mut Html, config: &Config, bench: &Bench, mays: &[M
     for entry in &config.egress.injections {
         let binding = &entry.binding;
         let method = binding.methods.first().map_or("GET", String::as_str);
-        let given = [("scheme", "https"), ("method", method), ("path", binding.below.as_str())];
+        // Something that lies below: a rule for `/path/*` does not mean the path itself.
+        let path = format!("{}/x", binding.below.trim_end_matches('/'));
+        let given = [("scheme", "https"), ("method", method), ("path", path.as_str())];
         let said = at(bench, "net.request", &binding.target, &given);
         let place = format!("requests to {}{}", binding.target, binding.below);
         found.extend(said.map(|said| (binding.secret.to_string(), place, said)));

@@ -246,13 +246,7 @@ impl Keeper {
             let policy = config.policy(&catalogue).map_err(told)?;
             let run = SessionId::parse(&format!("{session}.t{number}"));
             let run = run.map_err(|error| error.to_string())?;
-            let gate = gate(
-                &store,
-                (catalogue, policy, config.watch.clone()),
-                redactor.clone(),
-                &run,
-                true,
-            );
+            let gate = gate(&store, (catalogue, policy, config), redactor.clone(), &run, true);
             let described = said
                 .tools
                 .iter()
