@@ -37,6 +37,7 @@ pub(crate) fn open_writer(dir: &StateDir, log_id: &str) -> Result<Connection, St
         transaction.execute_batch(crate::base::TABLE)?;
         transaction.execute_batch(crate::standing::TABLE)?;
         transaction.execute_batch(crate::marks::TABLE)?;
+        transaction.execute_batch(&crate::lookup::indexes())?;
         transaction.execute_batch(crate::links::TABLE)?;
         transaction.execute_batch(crate::allowance::TABLE)?;
         transaction.execute_batch(crate::reviews::INDEX)?;

@@ -5,6 +5,7 @@ use crate::database::{self, Head};
 use crate::digest::Digest;
 use crate::dir::StateDir;
 use crate::entry::Event;
+use crate::lookup;
 use crate::merkle::Frontier;
 use crate::note::{Checkpoint, PublicKey};
 use rusqlite::types::Value as Sql;
@@ -259,24 +260,17 @@ impl fmt::Debug for Reader {
 
 impl Filter {
     /// The conditions with a placeholder for each value: nothing of the filter's own text becomes SQL.
-    fn to_sql(&self) -> (String, Vec<Sql>) {
+    pub(crate) fn to_sql(&self) -> (String, Vec<Sql>) {
         let number = |value: u64| Sql::from(i64::try_from(value).unwrap_or(i64::MAX));
         let text = |value: &Option<String>| value.clone().map(Sql::from);
-        // Names stand on the record in one way only, so most records need no parsing to be passed over.
-        let named = |field: &str| {
-            format!(
-                "instr(record, '\"{field}\":' || json_quote(?#)) > 0 AND json_valid(record)
-                 AND json_extract(record, '$.{field}') = ?#"
-            )
-        };
         let parts = [
             ("session = ?#".to_owned(), text(&self.session)),
-            (named("call"), text(&self.call)),
+            (lookup::condition("call"), text(&self.call)),
             ("event = ?#".to_owned(), self.event.map(|event| Sql::from(event.as_str().to_owned()))),
-            (named("agent"), text(&self.agent)),
-            (named("tool"), text(&self.tool)),
-            (named("host"), text(&self.host)),
-            (named("verdict"), text(&self.verdict)),
+            (lookup::condition("agent"), text(&self.agent)),
+            (lookup::condition("tool"), text(&self.tool)),
+            (lookup::condition("host"), text(&self.host)),
+            (lookup::condition("verdict"), text(&self.verdict)),
             ("time_ms >= ?#".to_owned(), self.since_ms.map(number)),
             ("seq >= ?#".to_owned(), self.from_seq.map(number)),
             ("seq < ?#".to_owned(), self.before_seq.map(number)),

@@ -70,6 +70,14 @@ pub enum LedgerError {
         /// How long was waited, in seconds.
         waited_s: u64,
     },
+    /// An anchor elsewhere is required, and the newest lags too far behind.
+    #[error(
+        "the audit log is not anchored as `[audit]` requires: {why}; run `bartizan audit anchor`"
+    )]
+    Unanchored {
+        /// How far it lags.
+        why: String,
+    },
     /// The entry cannot be recorded as it is; the log itself is well.
     #[error("the entry cannot be recorded: {why}")]
     Unrecordable {

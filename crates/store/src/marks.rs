@@ -4,14 +4,30 @@ use crate::clock;
 use crate::entry::Event;
 use crate::export::{Filter, Reader, Record};
 use crate::store::Store;
-use rusqlite::{OptionalExtension as _, params};
+use rusqlite::{OptionalExtension as _, Row, params};
+
+/// How far somebody was told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(clippy::exhaustive_structs, reason = "it is handed back whole")]
+pub struct Mark {
+    /// Every record before this place.
+    pub seq: u64,
+    /// When that was, in milliseconds since 1970.
+    pub set_ms: u64,
+}
 
 impl Store {
     /// Up to where `reader` was told; `None` before the first time.
     pub fn mark(&self, reader: &str) -> Result<Option<u64>, StoreError> {
+        Ok(self.marked(reader)?.map(|mark| mark.seq))
+    }
+
+    /// Up to where `reader` was told, and when; `None` before the first time.
+    pub fn marked(&self, reader: &str) -> Result<Option<Mark>, StoreError> {
         self.reader().read(|db| {
-            let mut statement = db.prepare_cached("SELECT seq FROM marks WHERE reader = ?1")?;
-            statement.query_row([reader], |row| row.get(0)).optional()
+            let sql = "SELECT seq, set_ms FROM marks WHERE reader = ?1";
+            let read = |row: &Row<'_>| Ok(Mark { seq: row.get(0)?, set_ms: row.get(1)? });
+            db.prepare_cached(sql)?.query_row([reader], read).optional()
         })
     }
 
