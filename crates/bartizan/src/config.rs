@@ -1,5 +1,6 @@
 //! What exists here, and under which limits? Files as typed become a configuration as meant, or a list of errors.
 
+pub(crate) mod audit;
 mod aws;
 mod budget;
 mod check;
@@ -71,6 +72,8 @@ pub(crate) struct Config {
     pub(crate) egress: Egress,
     /// How clients come in over the network.
     pub(crate) serve: serve::Serve,
+    /// What is required of the log.
+    pub(crate) audit: audit::Audit,
     /// Who is told of questions and flags.
     pub(crate) notify: notify::Notify,
     /// The tools that exist by configuration alone.

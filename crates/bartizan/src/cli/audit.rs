@@ -37,6 +37,15 @@ pub(crate) struct AuditExportArgs {
     /// Go on in this file with what is not in it yet, and sync it; otherwise standard output
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) to: Option<PathBuf>,
+    /// POST what was not sent there yet to this OTLP collector, such as `https://otel.example:4318/v1/logs`
+    #[arg(long, value_name = "URL", conflicts_with_all = ["to", "from"], value_hint = ValueHint::Url)]
+    pub(crate) url: Option<String>,
+    /// Where the bearer token is that the URL wants, such as `file://otel`
+    #[arg(long, value_name = "REFERENCE", requires = "url")]
+    pub(crate) bearer: Option<String>,
+    /// Go on as records come, until interrupted
+    #[arg(long, short = 'f', requires = "url")]
+    pub(crate) follow: bool,
 }
 
 /// What a line of an export is.
@@ -46,6 +55,8 @@ pub(crate) enum ExportFormat {
     Jsonl,
     /// An event of the Open Cybersecurity Schema Framework 1.3, with the record in it.
     Ocsf,
+    /// A request of OTLP in JSON, with the attributes of OpenTelemetry's GenAI conventions: one record each.
+    Otlp,
 }
 
 /// `bartizan audit anchor`.
@@ -56,6 +67,12 @@ pub(crate) struct AuditAnchorArgs {
     /// Write the checkpoint here, on a disk or a mount of another machine's; otherwise standard output
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) to: Option<PathBuf>,
+    /// PUT the checkpoint there instead; only an answer of 200 to 299 counts
+    #[arg(long, value_name = "URL", conflicts_with = "to", value_hint = ValueHint::Url)]
+    pub(crate) url: Option<String>,
+    /// Where the bearer token is that the URL wants, such as `file://anchor`
+    #[arg(long, value_name = "REFERENCE", requires = "url")]
+    pub(crate) bearer: Option<String>,
 }
 
 /// `bartizan audit prune`.

@@ -31,6 +31,9 @@ pub(crate) struct RunArgs {
     /// Start in no weaker box than this; without it, tier A where it can be had, else tier B
     #[arg(long, value_name = "TIER")]
     pub(crate) require_tier: Option<RequiredTier>,
+    /// Do nothing once the newest anchor of the audit log is older than this, such as 15m
+    #[arg(long, value_name = "AGE")]
+    pub(crate) require_anchor: Option<String>,
     /// Print the summary as JSON, on standard error
     #[arg(long, conflicts_with = "no_summary")]
     pub(crate) json: bool,

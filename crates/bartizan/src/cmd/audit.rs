@@ -1,9 +1,12 @@
 //! What happened, and can the log be believed? Reads records; never writes one.
 
 mod anchor;
+mod elsewhere;
 mod export;
 mod ocsf;
+mod otlp;
 mod prune;
+mod push;
 
 use super::Desk;
 use crate::cli::{

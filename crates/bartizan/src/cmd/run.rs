@@ -17,7 +17,8 @@ use crate::cli::{Global, RunArgs, exit};
 use crate::client::kept::Kept;
 use crate::client::{self, Client};
 use crate::cmd::secret;
-use crate::config::{self, Config, Network, Places, Purpose, Rest, Source};
+use crate::config::audit::Audit;
+use crate::config::{self, Config, Network, Places, Purpose, Rest, Source, units};
 use crate::doors::commands::{self, Commands};
 use crate::doors::database::DatabaseDoor;
 use crate::doors::hook;
@@ -53,7 +54,8 @@ use way_out::WayOut;
 /// Runs the command and returns the exit code to pass on.
 pub(crate) fn run(global: &Global, args: &RunArgs, voice: &mut Voice) -> Result<u8, Failure> {
     let begun = Instant::now();
-    let (places, around, config) = configured(global, voice)?;
+    let (places, around, mut config) = configured(global, voice)?;
+    config.audit.narrow(anchor_age(args)?);
     let role = config.role(args.agent.as_deref())?;
     let (program, argv) = (program(&around, args)?, words(args)?);
     let client = Client::choose(args.client, &program);
@@ -92,6 +94,16 @@ pub(crate) fn run(global: &Global, args: &RunArgs, voice: &mut Voice) -> Result<
 
 /// How long a run that has ended still tries to tell people.
 const LAST_WORD: Duration = Duration::from_secs(3);
+
+/// What the command line requires of the log.
+fn anchor_age(args: &RunArgs) -> Result<Audit, Failure> {
+    let Some(age) = &args.require_anchor else { return Ok(Audit::default()) };
+    let age = units::duration(age).map_err(|why| {
+        let what = format!("`{age}` is not an age: {why}");
+        Failure::new(exit::USAGE, Problem::new(what))
+    })?;
+    Ok(Audit { anchor_age: Some(age), anchor_records: None })
+}
 
 /// What is configured for a run from here, and what should be known of it.
 fn configured(

@@ -1,5 +1,6 @@
 //! What do the layers say together? The machine's and the user's words, added up, then resolved into roles.
 
+use super::audit::Audit;
 use super::budget::Limits;
 use super::check::{self, Upstream};
 use super::egress::Egress;
@@ -37,6 +38,7 @@ pub(super) struct Draft<'a> {
     approvers: Vec<Approver>,
     egress: Egress,
     serve: Serve,
+    audit: Audit,
     notify: Notify,
     tools: BTreeMap<String, Tool>,
     servers: BTreeMap<ServerName, McpServer>,
@@ -69,6 +71,7 @@ impl<'a> Draft<'a> {
             approvers: Vec::new(),
             egress: Egress::default(),
             serve: Serve::default(),
+            audit: Audit::default(),
             notify: Notify::default(),
             tools: BTreeMap::new(),
             servers: BTreeMap::new(),
@@ -124,6 +127,7 @@ impl<'a> Draft<'a> {
             inject,
             egress,
             serve,
+            audit,
             notify,
             tools,
             limits,
@@ -156,6 +160,9 @@ impl<'a> Draft<'a> {
             && let Some(read) = serve::read(&mut page, raw.get_ref())
         {
             self.serve = read;
+        }
+        if let Some(audit) = audit {
+            self.audit.add(&mut page, audit.get_ref());
         }
         if let Some(notify) = notify {
             self.notify.add(&mut page, notify.get_ref());
@@ -314,6 +321,7 @@ impl<'a> Draft<'a> {
             approvers,
             egress,
             serve,
+            audit,
             notify,
             tools,
             servers,
@@ -333,6 +341,7 @@ impl<'a> Draft<'a> {
             approvers,
             egress,
             serve,
+            audit,
             notify,
             tools,
             servers,

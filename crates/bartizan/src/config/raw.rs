@@ -33,6 +33,7 @@ pub(super) struct RawConfig {
     pub(super) inject: Vec<At<RawInject>>,
     pub(super) egress: Option<At<RawEgress>>,
     pub(super) serve: Option<At<RawServe>>,
+    pub(super) audit: Option<At<RawAudit>>,
     pub(super) notify: Option<At<RawNotify>>,
     #[serde(default)]
     pub(super) limits: Vec<At<RawLimit>>,
@@ -336,6 +337,14 @@ pub(super) struct RawClaim {
     pub(super) claim: At<String>,
     pub(super) has: At<String>,
     pub(super) role: At<String>,
+}
+
+/// `[audit]`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawAudit {
+    pub(super) require_anchor: Option<At<String>>,
+    pub(super) require_anchor_records: Option<At<u64>>,
 }
 
 /// `[notify]`.

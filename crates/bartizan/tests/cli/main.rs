@@ -10,6 +10,7 @@ mod approvals;
 mod audit;
 mod collector;
 mod detect;
+mod elsewhere;
 mod notify;
 #[path = "../e2e/support/schema.rs"]
 mod schema;

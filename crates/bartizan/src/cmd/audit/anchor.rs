@@ -1,8 +1,10 @@
 //! Where can the log no longer be changed unseen? Where its newest checkpoint is kept out of reach.
 
+use super::elsewhere::Elsewhere;
 use super::{Desk, no_log, small_file};
 use crate::cli::{AuditAnchorArgs, exit};
-use crate::report::{Failure, Problem};
+use crate::desk::anchored::ANCHOR;
+use crate::report::{Failure, Problem, safe};
 use bartizan_store::{
     Checkpoint, Covers, Durability, Entry, Event, Ledger as _, Store, StoreError,
 };
@@ -29,6 +31,12 @@ pub(super) fn run(args: &AuditAnchorArgs, desk: &mut Desk<'_>) -> Result<u8, Fai
         replace(path, &note).map_err(|error| Failure::file("write", path, &error))?;
         desk.voice.say(&format!("{}: {} records", path.display(), signed.size))?;
         path.display().to_string()
+    } else if let Some(url) = &args.url {
+        let body = note.clone().into_bytes();
+        let way = Elsewhere::new(desk, &store, (url, args.bearer.as_deref()))?;
+        way.send(true, ("text/plain; charset=utf-8", body))?;
+        desk.voice.say(&format!("{}: {} records", safe(url), signed.size))?;
+        safe(url)
     } else {
         write!(desk.voice.out(), "{note}")?;
         desk.voice.flush()?;
@@ -40,6 +48,10 @@ pub(super) fn run(args: &AuditAnchorArgs, desk: &mut Desk<'_>) -> Result<u8, Fai
         .with("root", signed.root.to_string());
     let recorded = store.append(entry, Durability::Durable);
     let _receipt = recorded.map_err(|error| Failure::from(StoreError::from(error)))?;
+    // Whether what went to standard output was kept anywhere, nobody here can tell.
+    if args.to.is_some() || args.url.is_some() {
+        store.set_mark(ANCHOR, signed.size)?;
+    }
     Ok(exit::DONE)
 }
 

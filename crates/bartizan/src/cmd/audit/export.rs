@@ -14,6 +14,13 @@ use std::path::Path;
 
 /// `bartizan audit export`.
 pub(super) fn run(args: &AuditExportArgs, desk: &mut Desk<'_>) -> Result<u8, Failure> {
+    if let Some(url) = &args.url {
+        if args.format != ExportFormat::Otlp {
+            let problem = Problem::new("only `--format otlp` is sent to an address");
+            return Err(Failure::new(exit::USAGE, problem.hint("write the others to a file")));
+        }
+        return super::push::run(args, url, desk);
+    }
     let Some(reader) = open(desk)? else { return Ok(exit::DONE) };
     if let Some(path) = &args.to {
         let (next, _) = to_file(&reader, path, args.format)?;
@@ -122,6 +129,13 @@ fn newest(lines: &[u8], format: ExportFormat) -> Last {
             value.pointer("/metadata/sequence").and_then(Value::as_u64),
             value.pointer("/metadata/uid").and_then(|uid| uid.as_str()?.parse().ok()),
         ),
+        ExportFormat::Otlp => {
+            let body = value.pointer("/resourceLogs/0/scopeLogs/0/logRecords/0/body/stringValue");
+            let body = body.and_then(Value::as_str).unwrap_or_default();
+            let record: Value = serde_json::from_str(body).unwrap_or_default();
+            let leaf = Digest::of_parts(&[&[0], body.as_bytes()]);
+            (record.get("seq").and_then(Value::as_u64), Some(leaf))
+        }
     };
     match seq.zip(leaf) {
         Some((seq, leaf)) => Last::Record { seq, leaf },
@@ -141,7 +155,7 @@ fn write(
             ExportError::Store(error) => Failure::from(error),
             ExportError::Write(error) => Failure::from(error),
         })?,
-        ExportFormat::Ocsf => {
+        ExportFormat::Ocsf | ExportFormat::Otlp => {
             let mut next = match start {
                 Start::At(seq) => seq,
                 Start::After(seq) => seq.saturating_add(1),
@@ -149,8 +163,13 @@ fn write(
             let filter = Filter { from_seq: Some(next), ..Filter::default() };
             let mut written = Ok(());
             reader.each(&filter, |record| {
-                written = writeln!(out, "{}", super::ocsf::event(&record));
                 next = record.seq.saturating_add(1);
+                let line = if format == ExportFormat::Otlp {
+                    super::otlp::request(std::slice::from_ref(&record))
+                } else {
+                    super::ocsf::event(&record)
+                };
+                written = writeln!(out, "{line}");
                 if written.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
             })?;
             written?;

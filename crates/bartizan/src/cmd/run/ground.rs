@@ -8,6 +8,7 @@ use crate::app::Gate;
 use crate::client::Client;
 use crate::cmd::secret;
 use crate::config::{Config, Places};
+use crate::desk::anchored::Anchored;
 use crate::desk::herald::Heralds;
 use crate::doors::model::Conversation;
 use crate::memory::{self, Swap};
@@ -202,14 +203,15 @@ pub(crate) fn gate(
     session: &SessionId,
     aloud: bool,
 ) -> Gate {
+    let ledger = Arc::new(Anchored::new(store.clone(), config.audit));
     let parts = Parts {
         catalogue: Arc::new(catalogue),
         policy: Arc::new(policy),
-        ledger: Arc::new(store.clone()),
+        ledger: Arc::<Anchored>::clone(&ledger),
         desk: Arc::new(store.clone()),
         sessions: Arc::new(store.clone()),
         limits: Arc::new(config.limits()),
-        allowances: Arc::new(store.clone()),
+        allowances: ledger,
         redactor: Arc::new(redactor),
         rules: Arc::new(config.watch.clone()),
         question_lifetime: QUESTION_LIFETIME,

@@ -172,6 +172,7 @@ fn as_run(args: &McpArgs) -> RunArgs {
         read_only: args.read_only,
         review: false,
         require_tier: args.require_tier,
+        require_anchor: None,
         json: false,
         no_summary: true,
         no_tty_approvals: true,

@@ -268,6 +268,7 @@ fn typed(command: &[String], tier: Option<RequiredTier>) -> RunArgs {
         read_only: false,
         review: false,
         require_tier: tier,
+        require_anchor: None,
         json: false,
         no_summary: true,
         no_tty_approvals: true,

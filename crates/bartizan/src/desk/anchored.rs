@@ -1,0 +1,106 @@
+//! May anything be done while nobody elsewhere holds the end of the log? Where an anchor is required, no intent is taken
+//! when the newest lags too far behind; what was refused, and what people say, still goes on the log.
+
+use crate::clock::{distance, now_ms};
+use crate::config::audit::Audit;
+use bartizan_store::{
+    Allowance, Allowances, Durability, Entry, Event, Ledger, LedgerError, Receipt, Spent, Store,
+    StoreError,
+};
+use std::time::Duration;
+
+/// Under which name the newest anchor stands in the store.
+pub(crate) const ANCHOR: &str = "anchor";
+
+/// The log, as a gate sees it that needs an anchor.
+pub(crate) struct Anchored {
+    store: Store,
+    terms: Audit,
+}
+
+impl Anchored {
+    pub(crate) fn new(store: Store, terms: Audit) -> Self {
+        Self { store, terms }
+    }
+
+    /// What keeps the log from being anchored far enough, if anything does.
+    fn lag(&self) -> Result<Option<String>, StoreError> {
+        let Audit { anchor_age, anchor_records } = self.terms;
+        if anchor_age.is_none() && anchor_records.is_none() {
+            return Ok(None);
+        }
+        let Some(anchor) = self.store.marked(ANCHOR)? else {
+            return Ok(Some("it was never anchored".to_owned()));
+        };
+        let age = Duration::from_millis(now_ms().saturating_sub(anchor.set_ms));
+        if anchor_age.is_some_and(|most| age > most) {
+            let age = distance(now_ms().saturating_sub(anchor.set_ms));
+            return Ok(Some(format!("its newest anchor is {age} old")));
+        }
+        let lacking = self.store.reader().size()?.saturating_sub(anchor.seq);
+        let too_many = anchor_records.is_some_and(|most| lacking > most);
+        Ok(too_many.then(|| format!("its newest anchor lacks {lacking} records")))
+    }
+}
+
+impl Anchored {
+    fn check(&self, entry: &Entry) -> Result<(), LedgerError> {
+        if entry.event != Event::Call {
+            return Ok(());
+        }
+        match self.lag() {
+            Ok(None) => Ok(()),
+            Ok(Some(why)) => Err(LedgerError::Unanchored { why }),
+            Err(error) => Err(LedgerError::Unanchored { why: error.to_string() }),
+        }
+    }
+}
+
+impl Ledger for Anchored {
+    fn append(&self, entry: Entry, durability: Durability) -> Result<Receipt, LedgerError> {
+        self.check(&entry)?;
+        self.store.append(entry, durability)
+    }
+}
+
+/// An intent that is counted goes on the log by this way.
+impl Allowances for Anchored {
+    fn spent(&self, of: &[Allowance]) -> Result<Option<Spent>, StoreError> {
+        self.store.spent(of)
+    }
+
+    fn spend(
+        &self,
+        of: Vec<Allowance>,
+        entry: Entry,
+    ) -> Result<Result<Receipt, Spent>, StoreError> {
+        self.check(&entry)?;
+        self.store.spend(of, entry)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_way_of_an_intent_onto_the_log_passes_by_a_missing_anchor() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(&dir.path().join("state")).unwrap();
+        let terms = Audit { anchor_age: None, anchor_records: Some(1) };
+        let gate = Anchored::new(store.clone(), terms);
+        let intent = || Entry::new(Event::Call).with("tool", "Bash");
+        let both = || {
+            let appended = gate.append(intent(), Durability::Durable).is_ok();
+            let counted = gate.spend(Vec::new(), intent()).is_ok_and(|spent| spent.is_ok());
+            (appended, counted)
+        };
+        assert_eq!(both(), (false, false));
+        let refusal = Entry::new(Event::Refusal);
+        assert!(gate.append(refusal, Durability::Durable).is_ok(), "a refusal is still on the log");
+        store.set_mark(ANCHOR, 1).unwrap();
+        assert_eq!(both(), (true, true), "its twin, anchored up to the refusal");
+        let _receipt = store.append(Entry::new(Event::Fault), Durability::Durable).unwrap();
+        assert_eq!(both(), (false, false), "the anchor lags by three");
+    }
+}
