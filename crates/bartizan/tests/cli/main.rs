@@ -12,6 +12,7 @@ mod collector;
 mod detect;
 mod elsewhere;
 mod notify;
+mod races;
 #[path = "../e2e/support/schema.rs"]
 mod schema;
 mod services;
