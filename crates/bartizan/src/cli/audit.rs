@@ -55,7 +55,7 @@ pub(crate) enum ExportFormat {
     Jsonl,
     /// An event of the Open Cybersecurity Schema Framework 1.3, with the record in it.
     Ocsf,
-    /// A request of OTLP in JSON, with the attributes of OpenTelemetry's GenAI conventions: one record each.
+    /// A request of OTLP in JSON, with the attributes of OpenTelemetry's `GenAI` conventions: one record each.
     Otlp,
 }
 

@@ -1,4 +1,4 @@
-//! How does an OpenTelemetry collector read a record? As a log record of OTLP in JSON, with the attributes of the GenAI
+//! How does an OpenTelemetry collector read a record? As a log record of OTLP in JSON, with the attributes of the `GenAI`
 //! conventions; what belongs to one session is one trace, what belongs to one call one span of it.
 
 use crate::clock::now_ms;
