@@ -4,6 +4,7 @@ pub(crate) mod audit;
 mod aws;
 mod budget;
 mod check;
+mod console;
 mod draft;
 mod egress;
 mod enclosure;
@@ -28,6 +29,7 @@ mod way_out;
 
 pub(crate) use budget::Limits;
 pub(crate) use check::Upstream;
+pub(crate) use console::Console;
 pub(crate) use egress::{Egress, HostTls};
 pub(crate) use files::{Source, quoted};
 pub(crate) use places::Places;
@@ -70,6 +72,8 @@ pub(crate) struct Config {
     pub(crate) approvers: Vec<Approver>,
     /// How hosts are reached, and with whose keys.
     pub(crate) egress: Egress,
+    /// How other people reach the console; nothing said keeps it to this machine.
+    pub(crate) console: Option<Console>,
     /// How clients come in over the network.
     pub(crate) serve: serve::Serve,
     /// What is required of the log.

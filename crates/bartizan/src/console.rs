@@ -20,12 +20,14 @@ mod run;
 mod runs;
 mod sent;
 
+use crate::cli::exit;
 use crate::config::{self, Places, Purpose};
 use crate::desk::answering;
-use crate::report::Failure;
+use crate::report::{Failure, Problem};
 use bartizan_egress::{Asked, Inbound, Page};
-use bartizan_store::Store;
-use door::{Door, ENTER, Refused};
+use bartizan_store::{Digest, Store};
+use door::{Door, ENTER, Known, Refused};
+pub(crate) use door::{LINK as LINK_LIVES, random as danger_secret};
 use html::Html;
 use page::{Frame, failed, notice, page, see};
 use request::Request;
@@ -47,30 +49,40 @@ pub(crate) struct Console {
     folder: PathBuf,
 }
 
+/// Where a console is.
+#[derive(Debug, Clone)]
+pub(crate) enum At {
+    /// On this machine, for its user alone.
+    Loopback(SocketAddr),
+    /// Under TLS and this name, for whoever is invited.
+    Named(String),
+}
+
 /// A request of somebody who is in.
 struct Visit<'a> {
     console: &'a Console,
     request: &'a Request,
+    /// Who they are.
+    person: &'a str,
     /// What the visitor's forms carry.
     form: &'a str,
 }
 
 impl Console {
-    /// A console at this address, started in this folder.
-    pub(crate) fn new(
-        address: SocketAddr,
-        store: Store,
-        (places, folder): (Places, PathBuf),
-    ) -> Arc<Self> {
+    /// A console at this place, started in this folder.
+    pub(crate) fn new(at: At, store: Store, (places, folder): (Places, PathBuf)) -> Arc<Self> {
         let user = answering::local_user();
-        Arc::new(Self { door: Door::new(address), store, user, places, folder })
+        Arc::new(Self { door: Door::new(at), store, user, places, folder })
     }
 
-    /// The name under which an answer is taken down, if the configuration lets them answer, as it stands now.
-    fn approver(&self) -> Result<String, Failure> {
+    /// The name under which this person's answer is taken down, if the configuration lets them answer, as it stands now.
+    fn approver(&self, person: &str) -> Result<String, Failure> {
         // A project has no say in who answers, so its state does not matter here.
         let config = config::load_own(&self.places, &self.folder, Purpose::Look)?;
-        answering::approver(&config)
+        if person == self.user {
+            return answering::approver(&config);
+        }
+        answering::named(&config, person)
     }
 
     /// An address that lets one browser in, once.
@@ -79,13 +91,13 @@ impl Console {
     }
 
     /// Serves one connection to its end.
-    pub(crate) async fn serve(self: Arc<Self>, stream: TcpStream) {
+    pub(crate) async fn serve(self: Arc<Self>, stream: TcpStream, inbound: Inbound) {
         let (Ok(peer), Ok(own)) = (stream.peer_addr(), stream.local_addr()) else { return };
         // A user of the same machine who has learnt the link or a cookie is still not this user.
-        if !peer::is_this_user(peer, own).unwrap_or(false) {
+        if !self.door.is_secure() && !peer::is_this_user(peer, own).unwrap_or(false) {
             return;
         }
-        let Ok(client) = Inbound::plain().take(stream).await else { return };
+        let Ok(client) = inbound.take(stream).await else { return };
         let answer = move |asked: Asked| self.answer(&asked);
         drop(client.pages(Arc::new(answer)).await);
     }
@@ -100,10 +112,12 @@ impl Console {
         if let Some(asset) = page::asset(&request.path) {
             return asset;
         }
-        if let ([first, token], false) = (request.path.as_slice(), request.post)
+        if let [first, token] = request.path.as_slice()
             && first == ENTER
         {
-            return self.enter(token);
+            // A link that was sent is looked at by programs, too; they press no button.
+            let pressed = request.post == self.door.is_secure();
+            return if pressed { self.enter(token) } else { welcome(token) };
         }
         if let ([first, link], false) = (request.path.as_slice(), request.post)
             && first == OPEN
@@ -112,15 +126,36 @@ impl Console {
             return sent::arrive(link);
         }
         match self.door.visitor(&request) {
-            Ok(form) => Visit { console: self, request: &request, form: &form }.answer(),
+            // Who is named no more is in no more.
+            Ok(known) if known.person != self.user && self.approver(&known.person).is_err() => {
+                notice(401, "Not signed in", STRANGER, None)
+            }
+            Ok(Known { person, form }) => {
+                Visit { console: self, request: &request, person: &person, form: &form }.answer()
+            }
             Err(Refused::Foreign) => foreign(),
             Err(Refused::Stranger) => notice(401, "Not signed in", STRANGER, None),
         }
     }
 
+    /// Whom a link lets in that was made by `bartizan console invite`, as long as the configuration names them.
+    fn invited(&self, token: &str) -> Result<String, Failure> {
+        let hash = Digest::of(token.as_bytes());
+        // Nobody from elsewhere comes in where there is no TLS.
+        let person = if self.door.is_secure() { self.store.redeem(hash)? } else { None };
+        let person = person.ok_or_else(|| {
+            let problem = Problem::new("this link was used, has expired, or is none of ours");
+            let hint = "press Enter in the terminal, or ask for another invitation";
+            Failure::new(exit::NO, problem.hint(hint))
+        })?;
+        self.approver(&person)
+    }
+
     /// A page of ours that leads on: a redirect would still be a part of what led here, and carry no strict cookie.
     fn enter(&self, token: &str) -> Page {
-        let cookie = match self.door.enter(token) {
+        let person =
+            if self.door.redeem(token) { Ok(self.user.clone()) } else { self.invited(token) };
+        let cookie = match person.and_then(|person| self.door.admit(&person)) {
             Ok(cookie) => cookie,
             Err(failure) => return failed(&failure, None),
         };
@@ -134,7 +169,21 @@ impl Console {
     }
 }
 
+/// The page on which an invited person comes in, by a form of ours.
+fn welcome(token: &str) -> Page {
+    let mut body = Html::default();
+    body.raw("<h1>Come in</h1><p class=\"lead\">This link lets one person in, once, in this browser.</p>")
+        .raw("<form method=\"post\" action=\"/enter/").segment(token);
+    body.raw("\"><button class=\"go\">Come in</button></form>");
+    page(200, &Frame { title: "Come in", room: None, live: false, visitor: None }, &body)
+}
+
 impl Visit<'_> {
+    /// The name under which their answer is taken down.
+    fn approver(&self) -> Result<String, Failure> {
+        self.console.approver(self.person)
+    }
+
     fn answer(&self) -> Page {
         self.routed().unwrap_or_else(|failure| failed(&failure, Some(self.visitor())))
     }
@@ -163,7 +212,7 @@ impl Visit<'_> {
     }
 
     fn visitor(&self) -> (&str, &str) {
-        (&self.console.user, self.form)
+        (self.person, self.form)
     }
 
     /// A page is asked for again only when the person has said so: who reads it slowly must not lose their place.
@@ -182,4 +231,5 @@ fn foreign() -> Page {
     )
 }
 
-const STRANGER: &str = "The console lets in who opens the link that its terminal shows. Press Enter there for a new one.";
+const STRANGER: &str = "The console lets in who opens the link that its terminal shows. Press Enter there for a new one. \
+                        Others come in by an invitation: bartizan console invite NAME.";

@@ -41,6 +41,7 @@ pub(crate) fn open_writer(dir: &StateDir, log_id: &str) -> Result<Connection, St
         transaction.execute_batch(crate::links::TABLE)?;
         transaction.execute_batch(crate::allowance::TABLE)?;
         transaction.execute_batch(crate::reviews::INDEX)?;
+        transaction.execute_batch(crate::invites::TABLE)?;
         transaction.commit()
     };
     set_up().map_err(|error| explain(&path, &error))?;

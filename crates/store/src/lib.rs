@@ -34,6 +34,7 @@ mod endorsements;
 mod entry;
 mod error;
 mod export;
+mod invites;
 mod leases;
 mod ledger;
 mod links;

@@ -303,7 +303,24 @@ pub(crate) struct NotifyArgs {
     after_help = "Prints a link that lets one browser in, once. Whoever opens it answers as the user who runs this."
 )]
 pub(crate) struct ConsoleArgs {
-    /// Where to listen, at a loopback address; without it, at any free port
+    #[command(subcommand)]
+    pub(crate) command: Option<ConsoleCommand>,
+    /// Where to listen: at a loopback address, or anywhere with [console] configured; without it, at any free port
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0")]
     pub(crate) listen: SocketAddr,
+}
+
+/// `bartizan console …`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConsoleCommand {
+    /// Make a link that lets one other person into the console, once
+    Invite(InviteArgs),
+}
+
+/// `bartizan console invite`.
+#[derive(Debug, Args)]
+pub(crate) struct InviteArgs {
+    /// Who: `ben` for the approver `web:ben`
+    #[arg(value_name = "NAME")]
+    pub(crate) name: String,
 }

@@ -1,14 +1,19 @@
 //! `bartizan console`: how is a person let into the pages of their own store?
 
-use super::Desk;
+mod invite;
+
 use super::run::runtime;
-use crate::cli::{ConsoleArgs, exit};
-use crate::console::Console;
+use super::{Desk, here};
+use crate::cli::{ConsoleArgs, ConsoleCommand, exit};
+use crate::config::{self, Purpose};
+use crate::console::{At, Console};
 use crate::desk::answering::local_user;
 use crate::doors::serve::crowd::{self, Crowd, Places};
 use crate::report::{Failure, Problem};
+use bartizan_egress::Inbound;
 use bartizan_store::{Durability, Entry, Event, Ledger as _, Store, StoreError};
 use std::io::{self, IsTerminal as _};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt as _, BufReader, Lines, Stdin};
@@ -18,25 +23,62 @@ use tokio::signal::unix::{SignalKind, signal};
 /// Shows the console until it is told to stop.
 pub(super) fn run(args: &ConsoleArgs, desk: &mut Desk<'_>) -> Result<u8, Failure> {
     super::outside_a_box("the console")?;
-    if !args.listen.ip().is_loopback() {
-        let problem = Problem::new(format!("`{}` is not a loopback address", args.listen));
-        let hint = "from another machine, forward the port: ssh -L PORT:127.0.0.1:PORT HOST";
-        return Err(Failure::new(exit::USAGE, problem.hint(hint)));
+    if let Some(ConsoleCommand::Invite(args)) = &args.command {
+        return invite::run(args, desk);
     }
-    // The link is worth an approver's word: it goes to a person's eyes, and into no pipe or file.
-    if !io::stdout().is_terminal() {
-        let problem = Problem::new("the console's link is shown on a terminal only");
-        let hint = "start it in a terminal, with its output going there";
-        return Err(Failure::new(exit::UNAVAILABLE, problem.hint(hint)));
-    }
+    let entrance = entrance(args, desk)?;
+    terminal_alone("the console's link")?;
     let store = Store::open(&desk.places.state)?;
     let runtime = runtime()?;
-    runtime.block_on(open(args, store, desk))?;
+    runtime.block_on(open(args, entrance, store, desk))?;
     runtime.shutdown_timeout(Duration::from_secs(1));
     Ok(exit::DONE)
 }
 
-async fn open(args: &ConsoleArgs, store: Store, desk: &mut Desk<'_>) -> Result<(), Failure> {
+/// The link is worth an approver's word: it goes to a person's eyes, and into no pipe or file.
+fn terminal_alone(what: &str) -> Result<(), Failure> {
+    if io::stdout().is_terminal() {
+        return Ok(());
+    }
+    let problem = Problem::new(format!("{what} is shown on a terminal only"));
+    let hint = "start it in a terminal, with its output going there";
+    Err(Failure::new(exit::UNAVAILABLE, problem.hint(hint)))
+}
+
+/// How connections are taken in, and under which name. In the clear it is for this user of this machine alone.
+fn entrance(args: &ConsoleArgs, desk: &Desk<'_>) -> Result<(Inbound, Option<String>), Failure> {
+    let config = config::load_own(&desk.places, &here()?, Purpose::Look)?;
+    let Some(console) = config.console else {
+        if args.listen.ip().is_loopback() {
+            return Ok((Inbound::plain(), None));
+        }
+        let problem = Problem::new(format!("`{}` is not a loopback address", args.listen));
+        let hint = "give the console a name and a certificate under [console], or forward the port from another machine: ssh -L PORT:127.0.0.1:PORT HOST";
+        return Err(Failure::new(exit::USAGE, problem.hint(hint)));
+    };
+    if config.approvers.is_empty() {
+        let problem = Problem::new("the console has an address for others, and nobody is named");
+        let hint = "name who may answer: [approvers] people = [\"local:anna\", \"web:ben\"]";
+        return Err(Failure::new(exit::CONFIG, problem.hint(hint)));
+    }
+    let read =
+        |path: &Path| std::fs::read(path).map_err(|error| Failure::file("read", path, &error));
+    let (chain, key) = (read(&console.tls_cert)?, read(&console.tls_key)?);
+    let inbound = Inbound::tls(&chain, &key).map_err(|error| {
+        let (chain, key) = (console.tls_cert.display(), console.tls_key.display());
+        let problem = Problem::new(format!("`{chain}` and `{key}`: {error}"));
+        let hint = "both are PEM; the chain begins with the console's own certificate";
+        Failure::new(exit::CONFIG, problem.hint(hint))
+    })?;
+    Ok((inbound, Some(console.host)))
+}
+
+async fn open(
+    args: &ConsoleArgs,
+    (inbound, name): (Inbound, Option<String>),
+    store: Store,
+    desk: &mut Desk<'_>,
+) -> Result<(), Failure> {
     let listener = TcpListener::bind(args.listen).await.map_err(|error| {
         let problem = Problem::new(format!("cannot listen at {}: {error}", args.listen));
         Failure::new(exit::UNAVAILABLE, problem)
@@ -45,10 +87,15 @@ async fn open(args: &ConsoleArgs, store: Store, desk: &mut Desk<'_>) -> Result<(
     let began = Entry::new(Event::ConfigChange)
         .with("act", "console")
         .with("listen", address.to_string())
+        .with("tls", name.is_some())
         .with("by", local_user());
     let recorded = store.append(began, Durability::Durable);
     let _receipt = recorded.map_err(|error| Failure::from(StoreError::from(error)))?;
-    let console = Console::new(address, store, (desk.places.clone(), super::here()?));
+    if name.is_some() {
+        desk.voice.say(&format!("listening at {address}"))?;
+    }
+    let at = name.map_or(At::Loopback(address), At::Named);
+    let console = Console::new(at, store, (desk.places.clone(), here()?));
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut keys = io::stdin().is_terminal().then(|| BufReader::new(tokio::io::stdin()).lines());
@@ -60,9 +107,9 @@ async fn open(args: &ConsoleArgs, store: Store, desk: &mut Desk<'_>) -> Result<(
             _ = interrupt.recv() => return Ok(()),
             () = entered(&mut keys) => show(&console, desk)?,
             (stream, place) = crowd::admit(&listener, &places) => {
-                let console = Arc::clone(&console);
+                let (console, inbound) = (Arc::clone(&console), inbound.clone());
                 drop(tokio::spawn(async move {
-                    console.serve(stream).await;
+                    console.serve(stream, inbound).await;
                     drop(place);
                 }));
             }

@@ -112,8 +112,8 @@ pub(super) fn header(text: &str) -> Result<CredentialHeader, Flaw> {
 
 /// A person who may answer.
 pub(super) fn approver(text: &str) -> Result<Approver, Flaw> {
-    const HINT: &str = "write \"local:\" and a user of this machine, such as \"local:anna\"";
-    match text.strip_prefix("local:") {
+    const HINT: &str = "write \"local:\" and a user of this machine, such as \"local:anna\", or \"web:\" and somebody who is invited to the console";
+    match text.strip_prefix("local:").or_else(|| text.strip_prefix("web:")) {
         Some(user) if !user.is_empty() => {
             Approver::parse(text).map_err(|error| (error.to_string(), Some(HINT.to_owned())))
         }

@@ -3,6 +3,7 @@
 use super::audit::Audit;
 use super::budget::Limits;
 use super::check::{self, Upstream};
+use super::console::{self, Console};
 use super::egress::Egress;
 use super::enclosure::BoxDraft;
 use super::files::Source;
@@ -10,7 +11,9 @@ use super::limit;
 use super::notify::Notify;
 use super::page::{Page, Subject, name_flaw};
 use super::places::Places;
-use super::raw::{At, RawApprovers, RawConfig, RawModel, RawRole, RawSecret, Table};
+use super::raw::{
+    At, RawApprovers, RawConfig, RawConsole, RawModel, RawRole, RawSecret, RawServe, Table,
+};
 use super::raw_server::RawServer;
 use super::secret::{self, Secret};
 use super::serve::{self, Serve};
@@ -39,6 +42,7 @@ pub(super) struct Draft<'a> {
     egress: Egress,
     serve: Serve,
     audit: Audit,
+    console: Option<Console>,
     notify: Notify,
     tools: BTreeMap<String, Tool>,
     servers: BTreeMap<ServerName, McpServer>,
@@ -72,6 +76,7 @@ impl<'a> Draft<'a> {
             egress: Egress::default(),
             serve: Serve::default(),
             audit: Audit::default(),
+            console: None,
             notify: Notify::default(),
             tools: BTreeMap::new(),
             servers: BTreeMap::new(),
@@ -128,6 +133,7 @@ impl<'a> Draft<'a> {
             egress,
             serve,
             audit,
+            console,
             notify,
             tools,
             limits,
@@ -156,11 +162,7 @@ impl<'a> Draft<'a> {
         if let Some(egress) = egress {
             self.egress.session(&mut page, egress.get_ref());
         }
-        if let Some(raw) = serve
-            && let Some(read) = serve::read(&mut page, raw.get_ref())
-        {
-            self.serve = read;
-        }
+        self.inward(&mut page, serve.as_ref(), console.as_ref());
         if let Some(audit) = audit {
             self.audit.add(&mut page, audit.get_ref());
         }
@@ -252,6 +254,21 @@ impl<'a> Draft<'a> {
         }
     }
 
+    /// Who comes in to us over the network, and how.
+    fn inward(
+        &mut self,
+        page: &mut Page<'_>,
+        serve: Option<&At<RawServe>>,
+        console: Option<&At<RawConsole>>,
+    ) {
+        if let Some(read) = serve.and_then(|raw| serve::read(page, raw.get_ref())) {
+            self.serve = read;
+        }
+        if let Some(raw) = console {
+            self.console = console::read(page, raw.get_ref());
+        }
+    }
+
     fn approvers(&mut self, page: &mut Page<'_>, raw: Option<&At<RawApprovers>>) {
         let Some(raw) = raw else { return };
         let people = &raw.get_ref().people;
@@ -293,6 +310,16 @@ impl<'a> Draft<'a> {
         }
     }
 
+    /// What can only be said of all layers together.
+    fn check(&self, problems: &mut Vec<Problem>) {
+        self.egress.check(&self.secrets.keys(), problems);
+        tools::check(&self.tools, &self.secrets, problems);
+        for server in self.servers.values() {
+            server.check(&self.secrets.keys(), problems);
+        }
+        self.notify.check(&self.secrets.keys(), problems);
+    }
+
     /// Resolves who extends whom, and what that means for each box.
     pub(super) fn finish(mut self) -> Result<Config, Vec<Problem>> {
         let mut problems = Vec::new();
@@ -304,13 +331,8 @@ impl<'a> Draft<'a> {
             .map(|(name, resolved)| (name, resolved.into()))
             .collect();
         let default_role = self.default_role(&described, &mut problems);
-        self.egress.check(&self.secrets.keys(), &mut problems);
-        tools::check(&self.tools, &self.secrets, &mut problems);
+        self.check(&mut problems);
         let limits = self.limits.finish(&roles, &mut problems);
-        for server in self.servers.values() {
-            server.check(&self.secrets.keys(), &mut problems);
-        }
-        self.notify.check(&self.secrets.keys(), &mut problems);
         if !problems.is_empty() {
             return Err(problems);
         }
@@ -322,6 +344,7 @@ impl<'a> Draft<'a> {
             egress,
             serve,
             audit,
+            console,
             notify,
             tools,
             servers,
@@ -342,6 +365,7 @@ impl<'a> Draft<'a> {
             egress,
             serve,
             audit,
+            console,
             notify,
             tools,
             servers,

@@ -71,6 +71,7 @@ fn foreign(raw: &RawConfig) -> Vec<(&'static str, Range<usize>)> {
         egress,
         serve,
         audit,
+        console,
         notify,
         tools,
         // Another limit can only narrow.
@@ -88,6 +89,7 @@ fn foreign(raw: &RawConfig) -> Vec<(&'static str, Range<usize>)> {
     found.extend(egress.as_ref().map(|value| ("egress", value.span())));
     found.extend(serve.as_ref().map(|value| ("serve", value.span())));
     found.extend(audit.as_ref().map(|value| ("audit", value.span())));
+    found.extend(console.as_ref().map(|value| ("console", value.span())));
     found.extend(notify.as_ref().map(|value| ("notify", value.span())));
     found.extend(tools.keys().map(|name| ("tools", name.span())));
     found.extend(servers.keys().map(|name| ("servers", name.span())));

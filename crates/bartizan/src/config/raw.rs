@@ -34,6 +34,7 @@ pub(super) struct RawConfig {
     pub(super) egress: Option<At<RawEgress>>,
     pub(super) serve: Option<At<RawServe>>,
     pub(super) audit: Option<At<RawAudit>>,
+    pub(super) console: Option<At<RawConsole>>,
     pub(super) notify: Option<At<RawNotify>>,
     #[serde(default)]
     pub(super) limits: Vec<At<RawLimit>>,
@@ -306,6 +307,15 @@ pub(super) struct RawLimit {
     pub(super) per_minute: Option<At<u64>>,
     pub(super) per_session: Option<At<u64>>,
     pub(super) per_day: Option<At<u64>>,
+}
+
+/// `[console]`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawConsole {
+    pub(super) origin: At<String>,
+    pub(super) tls_cert: At<String>,
+    pub(super) tls_key: At<String>,
 }
 
 /// `[serve]`.

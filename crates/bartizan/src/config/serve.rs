@@ -102,7 +102,7 @@ fn claim(page: &mut Page<'_>, raw: &RawClaim) -> Option<Claim> {
     Some(Claim { path: claim?, has: has?, role: role? })
 }
 
-fn host(text: &str) -> Result<String, Flaw> {
+pub(super) fn host(text: &str) -> Result<String, Flaw> {
     let tame = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | ':' | '[' | ']');
     if !text.is_empty() && text.chars().all(tame) {
         return Ok(text.to_owned());

@@ -1,19 +1,21 @@
 //! Who is at the console? Whoever opened the link that the terminal showed, once; and from our own pages alone.
 
+use super::At;
 use super::request::Request;
 use super::sent::OPEN;
 use crate::cli::exit;
 use crate::report::{Failure, Problem};
 use bartizan_store::Digest;
-use std::net::SocketAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// The one link that is good, and whoever came in by one.
 #[derive(Debug)]
 pub(super) struct Door {
-    /// Where we listen, as a browser writes it.
+    /// Where we are, as a browser writes it in `Host`.
     host: String,
+    /// Whether that is under TLS.
+    secure: bool,
     cookie: String,
     state: Mutex<State>,
 }
@@ -28,8 +30,16 @@ struct State {
 #[derive(Debug)]
 struct Visitor {
     cookie: Digest,
+    person: String,
     form: String,
     until: Instant,
+}
+
+/// Somebody who is in: who they are, and what their forms carry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Known {
+    pub(super) person: String,
+    pub(super) form: String,
 }
 
 /// Why somebody is turned away.
@@ -42,24 +52,43 @@ pub(super) enum Refused {
 }
 
 impl Door {
-    /// A door at this address; nobody is in, and no link is good.
-    pub(super) fn new(address: SocketAddr) -> Self {
-        // Cookies do not keep ports apart, so that of another console on this host has another name.
-        let cookie = format!("bartizan-{}", address.port());
-        Self { host: address.to_string(), cookie, state: Mutex::default() }
+    /// A door at this place; nobody is in, and no link is good.
+    pub(super) fn new(at: At) -> Self {
+        let (host, secure, cookie) = match at {
+            // Cookies do not keep ports apart, so that of another console on this host has another name.
+            At::Loopback(address) => {
+                (address.to_string(), false, format!("bartizan-{}", address.port()))
+            }
+            // The prefix has the browser see to it that no other host, and nothing in the clear, has set it.
+            At::Named(host) => {
+                let port = host.rsplit_once(':').map_or("443", |(_, port)| port);
+                let cookie = format!("__Host-bartizan-{port}");
+                (host, true, cookie)
+            }
+        };
+        Self { host, secure, cookie, state: Mutex::default() }
+    }
+
+    /// Whether people come in under TLS, from wherever; or else from this machine alone.
+    pub(super) fn is_secure(&self) -> bool {
+        self.secure
+    }
+
+    fn origin(&self) -> String {
+        format!("{}://{}", if self.secure { "https" } else { "http" }, self.host)
     }
 
     /// A link that lets one browser in, once. The one before is good no more.
     pub(super) fn link(&self) -> Result<String, Failure> {
         let token = random()?;
         self.state().link = Some((digest(&token), Instant::now() + LINK));
-        Ok(format!("http://{}/enter/{token}", self.host))
+        Ok(format!("{}/enter/{token}", self.origin()))
     }
 
     /// Whether the request is for us, and none that another's page has made: names of other hosts may lead to our
     /// address too, and any page may send a form to it.
     pub(super) fn ours(&self, request: &Request) -> Result<(), Refused> {
-        let own = format!("http://{}", self.host);
+        let own = self.origin();
         let origin = request.origin.as_ref().is_none_or(|origin| *origin == own);
         let site = request.site.as_deref();
         let whence = if request.post {
@@ -76,30 +105,38 @@ impl Door {
         if host && whence { Ok(()) } else { Err(Refused::Foreign) }
     }
 
-    /// Takes the link's token, which is used up by that; gives the line that sets the cookie.
-    pub(super) fn enter(&self, token: &str) -> Result<String, Failure> {
+    /// Whether this is the token of the link that the terminal shows; it is used up by that.
+    pub(super) fn redeem(&self, token: &str) -> bool {
         let mut state = self.state();
-        let now = Instant::now();
         // Digests are compared, so the time it takes says nothing of the token.
-        let fits = state.link.is_some_and(|(link, until)| link == digest(token) && now < until);
-        if !fits {
-            let problem = Problem::new("this link was used, has expired, or is none of ours");
-            return Err(Failure::new(exit::NO, problem.hint("press Enter in the terminal")));
+        let fits = |(link, until)| link == digest(token) && Instant::now() < until;
+        let fits = state.link.is_some_and(fits);
+        if fits {
+            state.link = None;
         }
-        let (cookie, form) = (random()?, random()?);
-        state.link = None;
-        state.visitors.retain(|visitor| now < visitor.until);
-        if state.visitors.len() >= VISITORS {
-            state.visitors.remove(0);
-        }
-        let visitor = Visitor { cookie: digest(&cookie), form, until: now + STAY };
-        state.visitors.push(visitor);
-        let (name, seconds) = (&self.cookie, STAY.as_secs());
-        Ok(format!("{name}={cookie}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Strict"))
+        fits
     }
 
-    /// What this visitor's forms must carry. A form that does not carry it was not made by us.
-    pub(super) fn visitor(&self, request: &Request) -> Result<String, Refused> {
+    /// Lets somebody in; gives the line that sets their cookie.
+    pub(super) fn admit(&self, person: &str) -> Result<String, Failure> {
+        let (cookie, form) = (random()?, random()?);
+        let (mut state, now) = (self.state(), Instant::now());
+        state.visitors.retain(|visitor| now < visitor.until);
+        let own = |visitor: &Visitor| visitor.person == person;
+        if state.visitors.iter().filter(|visitor| own(visitor)).count() >= VISITORS
+            && let Some(first) = state.visitors.iter().position(own)
+        {
+            state.visitors.remove(first);
+        }
+        let person = person.to_owned();
+        state.visitors.push(Visitor { cookie: digest(&cookie), person, form, until: now + STAY });
+        let (name, seconds) = (&self.cookie, STAY.as_secs());
+        let secure = if self.secure { "; Secure" } else { "" };
+        Ok(format!("{name}={cookie}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Strict{secure}"))
+    }
+
+    /// Who this visitor is, and what their forms must carry. A form that does not carry it was not made by us.
+    pub(super) fn visitor(&self, request: &Request) -> Result<Known, Refused> {
         let cookie = digest(request.cookie(&self.cookie).ok_or(Refused::Stranger)?);
         let (state, now) = (self.state(), Instant::now());
         let known = |visitor: &&Visitor| visitor.cookie == cookie && now < visitor.until;
@@ -108,7 +145,7 @@ impl Door {
         if request.post && carried != Some(digest(&visitor.form)) {
             return Err(Refused::Foreign);
         }
-        Ok(visitor.form.clone())
+        Ok(Known { person: visitor.person.clone(), form: visitor.form.clone() })
     }
 
     /// The visitor goes, and the cookie is good no more.
@@ -127,7 +164,7 @@ fn digest(text: &str) -> Digest {
 }
 
 /// What nobody can guess: 32 random bytes, hashed, as hexadecimal digits.
-fn random() -> Result<String, Failure> {
+pub(crate) fn random() -> Result<String, Failure> {
     let mut bytes = [0; 32];
     let got = rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty());
     if got != Ok(bytes.len()) {
@@ -138,9 +175,9 @@ fn random() -> Result<String, Failure> {
 
 /// Where a link leads.
 pub(super) const ENTER: &str = "enter";
-const LINK: Duration = Duration::from_mins(10);
+pub(crate) const LINK: Duration = Duration::from_mins(10);
 const STAY: Duration = Duration::from_hours(12);
-/// Browsers that are in at the same time; the first one goes when there is one more.
+/// Browsers in which one person is in at the same time; the first one goes when there is one more.
 const VISITORS: usize = 4;
 
 #[cfg(test)]
@@ -151,7 +188,12 @@ mod tests {
     const HERE: &str = "127.0.0.1:7";
 
     fn door() -> Door {
-        Door::new(HERE.parse().unwrap())
+        Door::new(At::Loopback(HERE.parse().unwrap()))
+    }
+
+    /// Comes in by a link, if it is good.
+    fn enter(door: &Door, token: &str) -> Option<String> {
+        door.redeem(token).then(|| door.admit("local:ann").unwrap())
     }
 
     fn token(door: &Door) -> String {
@@ -175,16 +217,17 @@ mod tests {
     #[test]
     fn a_link_lets_in_once_and_each_form_is_the_visitors_own() {
         let door = door();
-        assert!(door.enter("").is_err(), "there is no link yet");
+        assert_eq!(enter(&door, ""), None, "there is no link yet");
         let (old, token) = (token(&door), token(&door));
-        assert!(door.enter(&old).is_err(), "a new link takes the place of the old");
-        assert!(door.enter(&"0".repeat(64)).is_err());
-        let set = door.enter(&token).unwrap();
+        assert_eq!(enter(&door, &old), None, "a new link takes the place of the old");
+        assert_eq!(enter(&door, &"0".repeat(64)), None);
+        let set = enter(&door, &token).unwrap();
         assert!(set.contains("HttpOnly; SameSite=Strict"), "{set}");
-        assert!(door.enter(&token).is_err(), "it was used");
+        assert_eq!(enter(&door, &token), None, "it was used");
         let sent = cookie(&set);
-        let form = door.visitor(&request(false, &[("cookie", &sent)], "")).unwrap();
-        assert_eq!(door.visitor(&request(true, &[("cookie", &sent)], &form)), Ok(form.clone()));
+        let known = door.visitor(&request(false, &[("cookie", &sent)], "")).unwrap();
+        let form = known.form.clone();
+        assert_eq!(door.visitor(&request(true, &[("cookie", &sent)], &form)), Ok(known));
         for wrong in ["", "0", &sent] {
             let forged = request(true, &[("cookie", &sent)], wrong);
             assert_eq!(door.visitor(&forged), Err(Refused::Foreign));
@@ -226,10 +269,26 @@ mod tests {
     #[test]
     fn the_first_of_too_many_visitors_goes() {
         let door = door();
-        let enter = || cookie(&door.enter(&token(&door)).unwrap());
-        let first = enter();
-        let others: Vec<String> = (0..VISITORS).map(|_| enter()).collect();
+        let enter = |person: &str| cookie(&door.admit(person).unwrap());
+        let (first, other) = (enter("local:ann"), enter("web:ben"));
+        let mut others: Vec<String> = (0..VISITORS).map(|_| enter("local:ann")).collect();
+        others.push(other);
         let seen = |sent: &str| door.visitor(&request(false, &[("cookie", sent)], "")).is_ok();
         assert!(!seen(&first) && others.iter().all(|other| seen(other)));
+    }
+
+    #[test]
+    fn under_tls_the_cookie_is_bound_to_the_host_and_a_page_in_the_clear_is_not_ours() {
+        let door = Door::new(At::Named("c.example:8485".to_owned()));
+        assert!(door.link().unwrap().starts_with("https://c.example:8485/enter/"));
+        let set = door.admit("web:ben").unwrap();
+        assert!(set.starts_with("__Host-bartizan-8485=") && set.ends_with("; Secure"), "{set}");
+        let ours = |origin: &str| {
+            door.ours(&request(true, &[("host", "c.example:8485"), ("origin", origin)], ""))
+        };
+        assert_eq!(ours("https://c.example:8485"), Ok(()));
+        for origin in ["http://c.example:8485", "https://c.example", "https://b.example:8485"] {
+            assert_eq!(ours(origin), Err(Refused::Foreign), "{origin}");
+        }
     }
 }

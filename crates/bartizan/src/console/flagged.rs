@@ -138,7 +138,7 @@ pub(super) fn judge(visit: &Visit<'_>, id: &str) -> Result<Page, Failure> {
     let given = visit.request.given("verdict").unwrap_or_default();
     let opinion = Opinion::of(given)
         .ok_or_else(|| Failure::new(exit::USAGE, Problem::new("the form gives no verdict")))?;
-    let by = visit.console.approver()?;
+    let by = visit.approver()?;
     let note = visit.request.given("note").unwrap_or_default();
     let run = store.reader().reviewed_run(&session.id)?;
     let same = |word: &Review| word.by == by && word.verdict == opinion && word.note == note;

@@ -34,7 +34,7 @@ pub(super) fn answer(visit: &Visit<'_>, id: &str) -> Result<Page, Failure> {
     }
     let say = said(given("say"), given("life"), given("endorse"))?;
     let verdict = if matches!(say, Say::No) { Verdict::Deny } else { Verdict::Approve };
-    let approver = visit.console.approver()?;
+    let approver = visit.approver()?;
     let word = Word::new(&question, say, given("reason").to_owned())?;
     let place = format!("/questions/{}", question.id);
     let Err(failure) = word.give(store, &question, &approver) else { return Ok(see(&place)) };
@@ -136,7 +136,7 @@ fn difference(body: &mut Html, arguments: &Value) {
 
 /// Yes and no are forms of their own, so that no key can send the other one. An approved question can still be denied.
 fn forms(body: &mut Html, visit: &Visit<'_>, question: &Question) {
-    body.raw("<h2>Your answer, as ").text(&visit.console.user).raw("</h2><div class=\"answer\">");
+    body.raw("<h2>Your answer, as ").text(visit.person).raw("</h2><div class=\"answer\">");
     if question.state == QuestionState::Pending {
         begin(body, visit, question, "approve");
         body.raw("<label>How far<select name=\"life\"><option value=\"once\">exactly this call, once</option>")

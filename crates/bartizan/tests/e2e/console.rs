@@ -3,6 +3,7 @@
 mod agents;
 mod answers;
 mod browser;
+mod people;
 mod review;
 
 use crate::support::project::Project;

@@ -4,7 +4,7 @@ use super::browser::{Browser, Console};
 use crate::support::project::Project;
 use bartizan_store::{
     Desk as _, Digest, Durability, Entry, Event, Ledger as _, NewQuestion, NewSession, Question,
-    QuestionState, Sessions as _, Store,
+    QuestionState, Sessions as _, Store, Verdict,
 };
 use serde_json::{Value, json};
 use std::thread;
@@ -250,4 +250,36 @@ fn a_link_that_somebody_was_sent_opens_its_question_once_and_lets_nobody_in() {
         "it answers nothing"
     );
     assert_eq!(console.browser.get("/open/%3Cb%3E").status, 404, "and no markup comes into a page");
+}
+
+#[test]
+fn of_a_yes_and_a_no_at_the_same_time_one_stands_and_only_that_one_is_acknowledged() {
+    let project = Project::new();
+    let store = Store::open(&project.state()).unwrap();
+    let console = Console::inside(&project);
+    let token = console.browser.token();
+    for number in 0..4 {
+        let question = &hour(&store, &format!("call-{number}"), 1);
+        let say = [(Verdict::Approve, "say=approve&life=once"), (Verdict::Deny, "say=deny")];
+        let told: Vec<(Verdict, u16)> = thread::scope(|scope| {
+            let sent = [say, say].concat().into_iter().map(|(verdict, say)| {
+                let (browser, form) = (&console.browser, form(&token, question, say));
+                scope.spawn(move || (verdict, browser.post(&place(question), &form).status))
+            });
+            let sent: Vec<_> = sent.collect();
+            sent.into_iter().map(|sent| sent.join().unwrap()).collect()
+        });
+        let now = store.question(&question.id).unwrap();
+        assert_eq!(now.answers.len(), 1, "{now:?}");
+        let stands = now.answers[0].verdict;
+        let state = match stands {
+            Verdict::Approve => QuestionState::Approved,
+            Verdict::Deny => QuestionState::Denied,
+        };
+        assert_eq!(now.state, state, "{now:?}");
+        for (verdict, status) in told {
+            assert_eq!(status, if verdict == stands { 303 } else { 409 }, "{verdict:?} {now:?}");
+        }
+    }
+    assert_eq!(project.bartizan(&["audit", "verify"]).finish().status.code(), Some(0));
 }
