@@ -19,6 +19,7 @@ use std::time::{Duration, Instant};
 /// Calls of one run in the middle of the log, each with its outcome.
 const LONG_RUN: u64 = 10_000;
 const QUESTIONS: u64 = 10_000;
+const ASKERS: u64 = 16;
 const TURNS: u32 = 40;
 /// As the console has them.
 const PAGE: usize = 100;
@@ -69,9 +70,20 @@ fn ask(store: &Store) {
     if !store.questions(&waiting).unwrap().is_empty() {
         return;
     }
-    for number in 0..QUESTIONS {
+    // From several at once, so that one commit takes several.
+    std::thread::scope(|scope| {
+        for part in 0..ASKERS {
+            scope.spawn(move || {
+                ask_each(store, (0..QUESTIONS).filter(|number| number % ASKERS == part))
+            });
+        }
+    });
+}
+
+fn ask_each(store: &Store, numbers: impl Iterator<Item = u64>) {
+    for number in numbers {
         let new = NewQuestion {
-            session: format!("q-{}", number / 50),
+            session: format!("q-{}", number / 32),
             agent: "coder".to_owned(),
             tool: "WebFetch".to_owned(),
             digest: Digest::of(number.to_string().as_bytes()),
