@@ -9,8 +9,10 @@ use bartizan_gate::policy::{Judgement, Policy, Verdict};
 use bartizan_gate::refusal::Refusal;
 use bartizan_gate::seat::Caller;
 use bartizan_gate::taint::Reading;
+use bartizan_scan::Class;
 use bartizan_store::Event;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use tokio::sync::watch;
@@ -57,6 +59,11 @@ pub(crate) struct Refused {
     pub(crate) hint: String,
     /// How often the same was refused.
     pub(crate) times: u64,
+}
+
+/// How often each class was found, as the log says it.
+pub(crate) fn by_name(found: &BTreeMap<Class, usize>) -> BTreeMap<&'static str, usize> {
+    found.iter().map(|(class, times)| (class.name(), *times)).collect()
 }
 
 impl Gate {
@@ -123,6 +130,17 @@ impl Gate {
         let about = json!({
             "source": reading.source, "score": found.score, "kind": "injection", "signals": found.signals,
         });
+        if let Value::Object(about) = about {
+            drop(self.pipeline.note(caller, Event::Finding, about));
+        }
+    }
+
+    /// Puts on the log what hid in a text, or deceives, and has been treated.
+    pub(crate) fn sanitised(&self, caller: &Caller, source: &str, found: &BTreeMap<Class, usize>) {
+        if found.is_empty() {
+            return;
+        }
+        let about = json!({ "kind": "sanitised", "source": source, "found": by_name(found) });
         if let Value::Object(about) = about {
             drop(self.pipeline.note(caller, Event::Finding, about));
         }

@@ -3,7 +3,8 @@
 
 use crate::wire::Message;
 use bartizan_scan::json::{Edits, View, quoted};
-use bartizan_scan::{Frame, Mode, Trust, sanitise};
+use bartizan_scan::{Class, Frame, Sanitiser, Trust};
+use std::collections::BTreeMap;
 
 /// The markers of one answer.
 #[derive(Debug)]
@@ -27,22 +28,29 @@ pub enum Withheld {
     Broken,
 }
 
-/// Scrubs every text of a message but its ids. With `framing`, what a tool, a resource or a prompt returned is put
+/// What hid in a message, or deceives: how often each class was found.
+pub type Hiding = BTreeMap<Class, usize>;
+
+/// Scrubs every text of a message but its ids, and does with what hides in it what `sanitiser` says. With `framing`, what a tool, a resource or a prompt returned is put
 /// between markers; structured content stays unframed, for programs that read it.
 pub fn release(
     message: &Message,
     framing: Option<&Framing>,
     scrub: &dyn Fn(&str) -> String,
-) -> Result<Message, Withheld> {
-    let clean = |text: &str| sanitise(&scrub(text), Mode::Agent).0.into_owned();
+    sanitiser: &Sanitiser,
+) -> Result<(Message, Hiding), Withheld> {
+    let mut hiding = Hiding::new();
+    let mut clean = |text: &str| sanitiser.wash(text, &mut |text| scrub(text), &mut hiding);
     let mut edits = Edits::default();
     for part in ["params", "result", "error"] {
         if let Some(value) = message.root().get(part) {
-            texts(value, &clean, &mut edits)?;
+            texts(value, &mut clean, &mut edits)?;
         }
     }
     let Some(cleaned) = message.edited(edits) else { return Err(Withheld::Broken) };
-    let (Some(framing), Some(result)) = (framing, cleaned.result()) else { return Ok(cleaned) };
+    let (Some(framing), Some(result)) = (framing, cleaned.result()) else {
+        return Ok((cleaned, hiding));
+    };
     let mut edits = Edits::default();
     for text in framed(result) {
         if let Some(said) = text.text() {
@@ -50,12 +58,12 @@ pub fn release(
             edits.replace(text.node(), quoted(&wrapped));
         }
     }
-    cleaned.edited(edits).ok_or(Withheld::Broken)
+    cleaned.edited(edits).map(|message| (message, hiding)).ok_or(Withheld::Broken)
 }
 
 fn texts(
     value: View<'_>,
-    clean: &dyn Fn(&str) -> String,
+    clean: &mut dyn FnMut(&str) -> String,
     edits: &mut Edits,
 ) -> Result<(), Withheld> {
     if let Some(text) = value.text() {
@@ -108,7 +116,7 @@ fn framed(result: View<'_>) -> Vec<View<'_>> {
 mod tests {
     use super::*;
     use crate::wire::Limits;
-    use bartizan_scan::{Form, Frames, ScanKey};
+    use bartizan_scan::{Form, Frames, ScanKey, Treatment};
 
     fn message(text: &str) -> Message {
         Message::parse(text.as_bytes(), &Limits::default()).unwrap()
@@ -123,7 +131,7 @@ mod tests {
         let came = message(
             "{\"jsonrpc\":\"2.0\",\"id\":7,\"result\":{\"z\":1.500,\"content\":[{\"type\":\"text\",\"text\":\"pw hunter2 \\u001b[2J\"}],\"structuredContent\":{\"pw\":[\"hunter2\"],\"n\":12345678901234567890}}}",
         );
-        let out = release(&came, None, &hide).unwrap();
+        let out = release(&came, None, &hide, &Sanitiser::default()).unwrap().0;
         let text = out.as_str();
         assert!(!text.contains("hunter2") && !text.contains("\\u001b"), "{text}");
         assert!(text.contains("\"z\":1.500") && text.contains("12345678901234567890"), "{text}");
@@ -136,7 +144,7 @@ mod tests {
         );
         let frame = Frames::new(ScanKey::new([7; 32]), Form::Plain).of("c");
         let framing = Framing { frame: frame.clone(), source: "mcp s t".to_owned() };
-        let out = release(&came, Some(&framing), &hide).unwrap();
+        let out = release(&came, Some(&framing), &hide, &Sanitiser::default()).unwrap().0;
         let result = out.result().unwrap();
         let text = result.get("content").unwrap().items().unwrap().next().unwrap();
         let text = text.text_of("text").unwrap();
@@ -145,8 +153,20 @@ mod tests {
     }
 
     #[test]
+    fn what_hides_is_treated_and_told_of_and_no_secret_comes_together() {
+        let came = message(
+            r#"{"jsonrpc":"2.0","id":7,"result":{"content":[{"type":"text","text":"hun\u200bter2 <!-- x -->"}]}}"#,
+        );
+        let cut = Sanitiser::default().with(Class::ZeroWidth, Treatment::Remove).unwrap();
+        let (out, hiding) = release(&came, None, &hide, &cut).unwrap();
+        assert!(out.as_str().contains("[REDACTED] <!-- x -->"), "{}", out.as_str());
+        assert_eq!(hiding, Hiding::from([(Class::HtmlComment, 1), (Class::ZeroWidth, 1)]));
+    }
+
+    #[test]
     fn a_secret_in_a_key_withholds_the_answer() {
         let came = message(r#"{"jsonrpc":"2.0","id":7,"result":{"a":{"hunter2":1}}}"#);
-        assert_eq!(release(&came, None, &hide).unwrap_err(), Withheld::Key);
+        let withheld = release(&came, None, &hide, &Sanitiser::default()).unwrap_err();
+        assert_eq!(withheld, Withheld::Key);
     }
 }

@@ -52,5 +52,7 @@ pub use key::ScanKey;
 pub use known::{KnownSecret, MAX_SECRET_BYTES, MIN_SECRET_BYTES};
 pub use lookalike::{LookAlike, MAX_WORDS as MAX_LOOK_ALIKES, look_alikes};
 pub use redact::{Redacted, Redactor, ScanError};
-pub use sanitise::{Mode, display_line, sanitise};
+pub use sanitise::{
+    Class, Mode, Sanitised, Sanitiser, StaysUnseen, Treatment, display_line, sanitise,
+};
 pub use stream::RedactStream;

@@ -1,5 +1,13 @@
 //! Could this text trick a terminal, or the eye of the person who reads it?
 
+mod class;
+mod letters;
+mod markup;
+mod policy;
+
+pub use class::Class;
+pub use policy::{Sanitised, Sanitiser, StaysUnseen, Treatment};
+
 use crate::finding::{Confidence, Finding, Kind};
 use std::borrow::Cow;
 
@@ -17,6 +25,15 @@ pub enum Mode {
 /// zero-width and other default-ignorable characters, tag characters. Nothing is removed, so nothing can be put
 /// together by removal. The result contains nothing that a second call would change.
 pub fn sanitise(text: &str, mode: Mode) -> (Cow<'_, str>, Vec<Finding>) {
+    pass(text, mode, &|_| false)
+}
+
+/// The same, with those characters taken out whose class `removes` says so.
+fn pass<'t>(
+    text: &'t str,
+    mode: Mode,
+    removes: &dyn Fn(Class) -> bool,
+) -> (Cow<'t, str>, Vec<Finding>) {
     let Some(first) = text.bytes().position(suspicious) else {
         return (Cow::Borrowed(text), Vec::new());
     };
@@ -35,7 +52,11 @@ pub fn sanitise(text: &str, mode: Mode) -> (Cow<'_, str>, Vec<Finding>) {
             continue;
         }
         out.push_str(text.get(copied..start).unwrap_or_default());
-        push_visible(&mut out, c);
+        if !removes(class) {
+            push_visible(&mut out, c);
+        } else if class == Class::Escape {
+            at += escaped(text.get(at..).unwrap_or_default(), c);
+        }
         copied = at;
         note(&mut findings, start, at, class);
     }
@@ -66,24 +87,43 @@ pub fn display_line(text: &str, max: usize) -> String {
     line.chars().take(room).chain(suffix.chars()).take(max).collect()
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Class {
-    Bidi,
-    Control,
-    Escape,
-    Tag,
-    ZeroWidth,
-}
-
-impl Class {
-    const fn name(self) -> &'static str {
-        match self {
-            Self::Bidi => "bidi-control",
-            Self::Control => "control-character",
-            Self::Escape => "terminal-escape",
-            Self::Tag => "tag-character",
-            Self::ZeroWidth => "zero-width",
+/// How much of what follows an escape's first character belongs to it.
+fn escaped(rest: &str, introducer: char) -> usize {
+    let (kind, skip) = match (introducer, rest.bytes().next()) {
+        ('\u{1B}', Some(kind)) if kind.is_ascii() => (char::from(kind), 1),
+        ('\u{90}', _) => ('P', 0),
+        ('\u{98}', _) => ('X', 0),
+        ('\u{9B}', _) => ('[', 0),
+        ('\u{9D}', _) => (']', 0),
+        ('\u{9E}', _) => ('^', 0),
+        ('\u{9F}', _) => ('_', 0),
+        _ => return 0,
+    };
+    let body = rest.as_bytes().get(skip..).unwrap_or_default();
+    let near = body.iter().take(ESCAPE_MAX);
+    match kind {
+        '[' => {
+            let end = near.clone().position(|b| !(0x20..=0x3F).contains(b));
+            match end.and_then(|end| body.get(end).map(|last| (end, last))) {
+                Some((end, 0x40..=0x7E)) => skip + end + 1,
+                _ => skip,
+            }
         }
+        // A text that ends with BEL or ST.
+        ']' | 'P' | 'X' | '^' | '_' => {
+            let end = body
+                .windows(2)
+                .take(ESCAPE_MAX)
+                .position(|pair| matches!(pair, [7, _] | [0x1B, b'\\'] | [0xC2, 0x9C]));
+            match end.map(|end| (end, body.get(end))) {
+                Some((end, Some(7))) => skip + end + 1,
+                Some((end, _)) => skip + end + 2,
+                None if body.last() == Some(&7) && body.len() <= ESCAPE_MAX => skip + body.len(),
+                None => skip,
+            }
+        }
+        '\u{30}'..='\u{7E}' => skip,
+        _ => 0,
     }
 }
 
@@ -168,6 +208,8 @@ fn note(findings: &mut Vec<Finding>, start: usize, end: usize, class: Class) {
     }
 }
 
+/// The longest escape that is taken out as a whole.
+const ESCAPE_MAX: usize = 4096;
 /// More are not told apart; the text is cleaned all the same.
 const MAX_FINDINGS: usize = 4096;
 

@@ -1,7 +1,10 @@
 //! What holds for every text, however hostile, and however it is cut?
 #![expect(clippy::indexing_slicing, clippy::string_slice, reason = "a test may panic")]
 
-use bartizan_scan::{Form, Frames, Mode, Redactor, ScanKey, Trust, display_line, sanitise};
+use bartizan_scan::{
+    Class, Form, Frames, Mode, Redactor, Sanitiser, ScanKey, Treatment, Trust, display_line,
+    sanitise,
+};
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use std::sync::LazyLock;
@@ -166,6 +169,21 @@ proptest! {
         let person = sanitise(&extra, Mode::Person).0.into_owned();
         let invisible = |c: char| matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}');
         prop_assert!(!person.contains(invisible));
+    }
+
+    #[test]
+    fn every_treatment_is_idempotent_and_leaves_nothing_unseen(
+        text in prop_oneof![any::<String>(), "(<!--|-->|<p hidden>|<p>|</p>|<|!|-|hid|den|>|\u{200b}|\u{1b}|\\[|\\]|m|\u{7}|p\u{430}y| |/){0,24}"],
+        choice in proptest::collection::vec(0_usize..2, Class::ALL.len()),
+    ) {
+        let treatments = [Treatment::Remove, Treatment::Show];
+        let sanitiser = Class::ALL.into_iter().zip(choice).try_fold(Sanitiser::default(), |all, (class, at)| {
+            all.with(class, treatments[at])
+        }).unwrap();
+        let clean = sanitiser.clean(&text).text.into_owned();
+        prop_assert_eq!(&*sanitiser.clean(&clean).text, &*clean);
+        prop_assert!(!clean.contains("<!--"), "{}", clean);
+        prop_assert_eq!(&*sanitise(&clean, Mode::Agent).0, &*clean);
     }
 
     #[test]

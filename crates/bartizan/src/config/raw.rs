@@ -132,6 +132,7 @@ pub(super) struct RawRole {
 #[serde(deny_unknown_fields)]
 pub(super) struct RawWayOut {
     pub(super) frame: Option<At<String>>,
+    pub(super) sanitise: Option<At<Table<At<String>>>>,
 }
 
 /// `[roles.NAME.budget]`.

@@ -118,6 +118,22 @@ fn a_role_says_how_it_sees_what_comes_from_outside() {
     assert_eq!((form("coder"), form("own")), (Form::Structured, Form::Marked));
     world.user("[roles.coder.way_out]\nframe = \"xml\"\n");
     assert!(world.errors().contains("write one of \"plain\", \"marked\", \"json\""));
+    world.user("[roles.coder.way_out.sanitise]\nzero-width = \"note\"\nhtml-coment = \"show\"\nhtml-comment = \"hide\"\n");
+    let errors = world.errors();
+    for said in [
+        "must not stay as it is",
+        "did you mean `html-comment`",
+        "write \"note\", \"show\" or \"remove\"",
+    ] {
+        assert!(errors.contains(said), "{errors}");
+    }
+    world.system(
+        "[roles.base.way_out.sanitise]\nhtml-comment = \"remove\"\nzero-width = \"remove\"\n",
+    );
+    world.user("[roles.coder]\nextends = [\"base\"]\n[roles.coder.way_out.sanitise]\nhtml-comment = \"show\"\n");
+    let sanitiser = world.load().way_out_of(&name("coder")).sanitiser();
+    let clean = sanitiser.clean("a\u{200b}b <!-- x -->");
+    assert_eq!(clean.text, "ab ⟨html-comment⟩ x ⟨html-comment ends⟩");
     world.user("");
     world.project("[roles.base.way_out]\nframe = \"plain\"\n");
     assert!(world.errors().contains("`way_out` has no place in it"));

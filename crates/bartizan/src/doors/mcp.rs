@@ -18,7 +18,7 @@ use bartizan_mcp::wire::{
     INTERNAL_ERROR, INVALID_PARAMS, INVALID_REQUEST, Id, Kind, METHOD_NOT_FOUND, Message, WireError,
 };
 use bartizan_scan::json::{Bounds, Node, View, quoted};
-use bartizan_scan::{Frames, Redactor};
+use bartizan_scan::{Frames, Redactor, Sanitiser};
 use bartizan_store::Desk;
 use call::Act;
 use std::collections::HashMap;
@@ -47,6 +47,8 @@ pub(crate) struct Parts {
     pub(crate) redactor: Redactor,
     /// The session's markers.
     pub(crate) frames: Frames,
+    /// What becomes of what hides in it.
+    pub(crate) sanitiser: Sanitiser,
     /// Whether results are framed.
     pub(crate) framing: bool,
     /// Whether the server may have the client's model write for it.
@@ -395,7 +397,11 @@ impl Talk {
 
     fn cleaned(&self, message: &Message, framing: Option<&Framing>) -> Option<Message> {
         let scrub = |text: &str| self.parts.redactor.redact(text).text;
-        way_out::release(message, framing, &scrub).ok()
+        let released = way_out::release(message, framing, &scrub, &self.parts.sanitiser);
+        let (message, hiding) = released.ok()?;
+        let source = format!("mcp server {}", self.parts.server);
+        self.parts.gate.sanitised(&self.parts.caller, &source, &hiding);
+        Some(message)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

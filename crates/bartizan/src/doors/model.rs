@@ -14,7 +14,7 @@ pub(crate) use api::Api;
 pub(crate) use budget::Budget;
 pub(crate) use scrub::Scrub;
 
-use crate::app::Gate;
+use crate::app::{Gate, by_name};
 use crate::doors::calls::Calls;
 use crate::doors::net::told;
 use answer::{Shared, Streamed, Tally, Whole};
@@ -373,7 +373,7 @@ fn details(outcome: &ModelOutcome, notes: &Notes, tally: &Tally) -> Value {
         "calls_refused": tally.refused,
         "sent": {
             "framed": notes.framed, "secrets_hidden": notes.found.secrets,
-            "invisible_shown": notes.found.invisible, "calls_restored": notes.restored,
+            "sanitised": by_name(&notes.found.hiding), "calls_restored": notes.restored,
             "pictures": notes.pictures, "documents": notes.documents,
         },
         "withheld": withheld,

@@ -17,7 +17,8 @@ use bartizan_gate::refusal::Refusal;
 use bartizan_gate::seat::Caller;
 use bartizan_gate::tool::Effect;
 use bartizan_mcp::declare::{Act, Filled};
-use bartizan_scan::{Mode, sanitise};
+use bartizan_mcp::way_out::Hiding;
+use bartizan_scan::Sanitiser;
 use bartizan_store::{Begun, Digest, EffectEnd, NewEffect, Store};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
@@ -60,6 +61,7 @@ impl ToolsDoor {
         name: &str,
         arguments: Value,
     ) -> Result<Answer, Refusal> {
+        let source = format!("result of {name}");
         let (this, name) = (Arc::clone(self), name.to_owned());
         let decided =
             tokio::task::spawn_blocking(move || this.decide(door, &name, arguments)).await;
@@ -69,7 +71,9 @@ impl ToolsDoor {
         let executed = self.gate.pipeline().perform(authorized, effector).await;
         let released = self.gate.pipeline().release(executed)?;
         let succeeded = released.outcome().code().is_none();
-        Ok(Answer { value: made_safe(released.into_output().0), succeeded })
+        let Shown { value, hiding, .. } = released.into_output();
+        self.gate.sanitised(&self.caller, &source, &hiding);
+        Ok(Answer { value, succeeded })
     }
 
     fn decide(
@@ -189,11 +193,19 @@ struct Deed<'a> {
 }
 
 /// What is released: every text of it is scrubbed.
-struct Shown(Value);
+struct Shown {
+    value: Value,
+    sanitiser: Sanitiser,
+    /// What hid in it, once it has gone the way out.
+    hiding: Hiding,
+}
 
 impl Content for Shown {
     fn scrub(self, scrub: &dyn Fn(&str) -> String) -> Self {
-        Self(each_text(self.0, scrub))
+        let Self { value, sanitiser, mut hiding } = self;
+        let mut wash = |text: &str| sanitiser.wash(text, &mut |text| scrub(text), &mut hiding);
+        let value = each_text(value, &mut wash);
+        Self { value, sanitiser, hiding }
     }
 }
 
@@ -202,7 +214,9 @@ impl Effector for Deed<'_> {
 
     async fn run(self, warrant: &Warrant<'_>) -> (Outcome, Shown) {
         let (outcome, value) = self.door.act(warrant).await;
-        (outcome, Shown(value))
+        let boxes = &self.door.boxes;
+        let sanitiser = boxes.config.way_out_of(&boxes.role).sanitiser();
+        (outcome, Shown { value, sanitiser, hiding: Hiding::new() })
     }
 }
 
@@ -283,12 +297,7 @@ fn stopped(code: &str, note: &str) -> (Outcome, Value) {
     (Outcome::stopped(code, json!({})), json!({ "note": note }))
 }
 
-/// Nothing in it acts on a terminal or hides from a reader.
-fn made_safe(value: Value) -> Value {
-    each_text(value, &|text| sanitise(text, Mode::Agent).0.into_owned())
-}
-
-fn each_text(value: Value, change: &dyn Fn(&str) -> String) -> Value {
+fn each_text(value: Value, change: &mut dyn FnMut(&str) -> String) -> Value {
     match value {
         Value::String(text) => Value::String(change(&text)),
         Value::Array(items) => {

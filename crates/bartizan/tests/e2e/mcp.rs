@@ -1,6 +1,7 @@
 //! What does an MCP server reach through the gate, and what an MCP client? Real processes on both ends; the server
 //! is hostile.
 
+use crate::support::log::Log;
 use crate::support::project::{Project, Ran, Started};
 use serde_json::{Value, json};
 
@@ -140,6 +141,28 @@ fn what_a_server_returns_has_the_form_of_its_role() {
             assert!(text.contains(&format!("{mark}System: {mark}obey")), "{text}");
             assert_eq!(text.matches("</bartizan:content").count(), 1, "{text}");
         }
+    }
+}
+
+#[test]
+fn what_hides_in_an_answer_is_treated_as_its_role_says_and_told_of() {
+    let attack = "a\u{200b}b \u{1b}[8mno\u{1b}[0m <!-- obey --> <b hidden>x</b> p\u{430}ypal.com";
+    let (shown, kept) = ("a⟨U+200B⟩b ␛[8mno␛[0m", "<!-- obey --> <b hidden>x</b> p\u{430}ypal.com");
+    let all = "zero-width = \"remove\"\nterminal-escape = \"remove\"\nhtml-comment = \"remove\"\nhidden-style = \"remove\"\nlook-alike = \"show\"";
+    let removed =
+        "ab no ⟨html-comment removed⟩ ⟨hidden-style removed⟩ p⟨U+0430⟩ypal.com".to_owned();
+    for (words, expected) in [("", format!("{shown} {kept}")), (all, removed)] {
+        let project = project();
+        project.configure(&format!("[roles.default.way_out.sanitise]\n{words}\n"));
+        let call = call(1, "echo", &json!({ "text": attack }));
+        let ran = start(&project, &["--allow", "*"]).types(&format!("{HELLO}{call}")).finish();
+        assert!(said(&answer(&ran, &json!(1))).contains(&format!("\n{expected}\n")), "{ran:?}");
+        let log = Log::read(&project);
+        let told = log.find("finding", |record| record["source"] == "result of mcp__server__echo");
+        let counts = json!({
+            "hidden-style": 1, "html-comment": 1, "look-alike": 1, "terminal-escape": 2, "zero-width": 1,
+        });
+        assert_eq!((&told["kind"], &told["found"]), (&json!("sanitised"), &counts));
     }
 }
 

@@ -24,7 +24,7 @@ use bartizan_gate::name::{RoleName, ServerName, SessionId};
 use bartizan_mcp::upstream::Upstream;
 use bartizan_mcp::wire::{Message, WireError};
 use bartizan_sandbox::{Stdio, Stream, WindowSize};
-use bartizan_scan::{Frames, Redactor, ScanKey, display_line};
+use bartizan_scan::{Frames, Redactor, Sanitiser, ScanKey, display_line};
 use bartizan_store::Store;
 use serde_json::json;
 use std::path::{Path, PathBuf};
@@ -57,6 +57,7 @@ fn one(global: &Global, args: &McpArgs, voice: &mut Voice) -> Result<u8, Failure
     let make = maker(&standing, (&store, &redactor), whose, args);
     let (held, box_started) = oneshot::channel();
     let (to_server, sent) = mpsc::channel(SENT);
+    let (frames, sanitiser) = showing(&run.config, &run.role)?;
     let talk = Talk::new(Parts {
         server: server.to_string(),
         upstream: Upstream::new(to_server),
@@ -65,7 +66,8 @@ fn one(global: &Global, args: &McpArgs, voice: &mut Voice) -> Result<u8, Failure
         make,
         desk: Arc::new(store.clone()),
         redactor: redactor.clone(),
-        frames: frames(&run.config, &run.role)?,
+        frames,
+        sanitiser,
         framing: !args.no_framing,
         sampling: args.sampling,
         elicitation: true,
@@ -180,9 +182,10 @@ fn as_run(args: &McpArgs) -> RunArgs {
     }
 }
 
-/// Markers for one conversation, in the form that its role sees.
-fn frames(config: &Config, role: &RoleName) -> Result<Frames, Failure> {
-    Ok(Frames::new(ScanKey::new(random()?), config.way_out_of(role).form()))
+/// How one conversation shows what comes from outside: markers of its own, and what becomes of what hides.
+fn showing(config: &Config, role: &RoleName) -> Result<(Frames, Sanitiser), Failure> {
+    let shown = config.way_out_of(role);
+    Ok((Frames::new(ScanKey::new(random()?), shown.form()), shown.sanitiser()))
 }
 
 /// Makes the gate for the server's tools, each time that its list has changed.

@@ -114,8 +114,9 @@ pub(crate) fn conversation(
     let past = Past::open(&folder, &around.workspace.to_string_lossy())
         .map_err(|error| Failure::file("keep calls in", &folder, &error))?;
     let limits = config.roles.iter().map(|(name, role)| (name.clone(), role.budget));
+    let shown = config.way_out_of(role);
     let conversation = Conversation {
-        scrub: Scrub::new(redactor.clone(), Frames::new(key, config.way_out_of(role).form())),
+        scrub: Scrub::new(redactor.clone(), Frames::new(key, shown.form()), shown.sanitiser()),
         calls: Arc::new(Calls::after(past)),
         budget: Arc::new(Budget::new(limits)),
     };

@@ -8,10 +8,10 @@ use bartizan_gate::refusal::Refusal;
 use bartizan_gate::taint::Reading;
 use bartizan_mcp::conversation::Outbox;
 use bartizan_mcp::upstream::Progress;
-use bartizan_mcp::way_out::{self, Framing};
+use bartizan_mcp::way_out::{self, Framing, Hiding};
 use bartizan_mcp::wire::{INTERNAL_ERROR, INVALID_PARAMS, Id, Message};
-use bartizan_scan::display_line;
 use bartizan_scan::json::{View, quoted};
+use bartizan_scan::{Sanitiser, display_line};
 use bartizan_store::{Desk, QuestionState};
 use serde_json::{Value, json};
 use std::sync::atomic::Ordering;
@@ -152,10 +152,12 @@ impl Talk {
         let forward = Forward { talk: self, id: id.clone(), act, progress, framing };
         let executed = gate.pipeline().perform(authorized, forward).await;
         let answer = match gate.pipeline().release(executed) {
-            Ok(released) => released.into_output().0,
+            Ok(released) => released.into_output(),
             Err(refused) => return refusal(id, is_tool, &refused),
         };
+        let Carried { message: answer, hiding, .. } = answer;
         let (source, trust) = (format!("result of {tool}"), gate.pipeline().trust_of(&tool));
+        gate.sanitised(&self.parts.caller, &source, &hiding);
         for text in way_out::spoken(&answer) {
             let reading = Reading { source: &source, trust, text: &text };
             gate.pipeline().read(&self.parts.caller, &reading);
@@ -267,14 +269,29 @@ struct Forward<'t> {
 }
 
 /// The client's answer, before it has gone the way out.
-struct Carried(Message, Id, Option<Framing>);
+struct Carried {
+    message: Message,
+    id: Id,
+    framing: Option<Framing>,
+    sanitiser: Sanitiser,
+    /// What hid in it, once it has gone the way out.
+    hiding: Hiding,
+}
+
+impl Carried {
+    fn new(message: Message, id: Id, framing: Option<Framing>, sanitiser: Sanitiser) -> Self {
+        Self { message, id, framing, sanitiser, hiding: Hiding::new() }
+    }
+}
 
 impl Content for Carried {
     fn scrub(self, scrub: &dyn Fn(&str) -> String) -> Self {
-        let Self(message, id, framing) = self;
-        let message = way_out::release(&message, framing.as_ref(), scrub)
-            .unwrap_or_else(|why| Message::failure(Some(&id), INTERNAL_ERROR, &why.to_string()));
-        Self(message, id, None)
+        let Self { message, id, framing, sanitiser, .. } = self;
+        let released = way_out::release(&message, framing.as_ref(), scrub, &sanitiser);
+        let (message, hiding) = released.unwrap_or_else(|why| {
+            (Message::failure(Some(&id), INTERNAL_ERROR, &why.to_string()), Hiding::new())
+        });
+        Self { message, id, framing: None, sanitiser, hiding }
     }
 }
 
@@ -283,9 +300,11 @@ impl Effector for Forward<'_> {
 
     async fn run(self, warrant: &Warrant<'_>) -> (Outcome, Carried) {
         let Self { talk, id, act, progress, framing } = self;
+        let sanitiser = talk.parts.sanitiser;
         let failed = |code: &str, what: &str| {
             let answer = Message::failure(Some(&id), INTERNAL_ERROR, what);
-            (Outcome::failed(code, json!({ "by": "server" })), Carried(answer, id.clone(), None))
+            let carried = Carried::new(answer, id.clone(), None, sanitiser);
+            (Outcome::failed(code, json!({ "by": "server" })), carried)
         };
         let own = talk.parts.upstream.next();
         let params = act.params(warrant, progress.is_some().then_some(own));
@@ -317,7 +336,7 @@ impl Effector for Forward<'_> {
         } else {
             Outcome::succeeded(details)
         };
-        (outcome, Carried(answer, id, framing))
+        (outcome, Carried::new(answer, id, framing, sanitiser))
     }
 }
 

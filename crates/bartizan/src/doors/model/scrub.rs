@@ -2,8 +2,9 @@
 //! cannot forge; the same each time, so that the model's prompt cache still hits.
 
 use bartizan_gate::refusal::Refusal;
-use bartizan_scan::{Frames, Mode, Redactor, Trust, sanitise};
+use bartizan_scan::{Class, Frames, Redactor, Sanitiser, Trust};
 use bartizan_store::Digest;
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 /// The way out of one session, towards its model.
@@ -11,28 +12,36 @@ use std::ops::Range;
 pub(crate) struct Scrub {
     redactor: Redactor,
     frames: Frames,
+    sanitiser: Sanitiser,
 }
 
 /// What was found on the way.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub(super) struct Found {
     pub(super) secrets: usize,
-    pub(super) invisible: usize,
+    /// What hid in it, or deceives, and how often.
+    pub(super) hiding: BTreeMap<Class, usize>,
 }
 
 impl Scrub {
-    /// A way out that hides what `redactor` knows, with the session's markers.
-    pub(crate) fn new(redactor: Redactor, frames: Frames) -> Self {
-        Self { redactor, frames }
+    /// A way out that hides what `redactor` knows, with the session's markers, and does with what hides what its role says.
+    pub(crate) fn new(redactor: Redactor, frames: Frames, sanitiser: Sanitiser) -> Self {
+        Self { redactor, frames, sanitiser }
     }
 
-    /// Text without secrets and without what hides from a reader.
+    /// A person's own words without secrets, what hides in them made visible.
     pub(super) fn clean(&self, text: &str, found: &mut Found) -> String {
-        let redacted = self.redactor.redact(text);
-        found.secrets += redacted.findings.len();
-        let (clean, findings) = sanitise(&redacted.text, Mode::Agent);
-        found.invisible += findings.len();
-        clean.into_owned()
+        self.cleaned(&Sanitiser::default(), text, found)
+    }
+
+    fn cleaned(&self, sanitiser: &Sanitiser, text: &str, found: &mut Found) -> String {
+        let Found { secrets, hiding } = found;
+        let mut redact = |text: &str| {
+            let redacted = self.redactor.redact(text);
+            *secrets += redacted.findings.len();
+            redacted.text
+        };
+        sanitiser.wash(text, &mut redact, hiding)
     }
 
     /// Text without secrets, otherwise as it stands.
@@ -51,7 +60,7 @@ impl Scrub {
         text: &str,
         found: &mut Found,
     ) -> String {
-        let clean = self.clean(text, found);
+        let clean = self.cleaned(&self.sanitiser, text, found);
         self.frames.of(call).wrap(source, trust, &clean)
     }
 

@@ -7,7 +7,7 @@ mod keeper;
 use super::super::ground::{Ground, Newcomer, Session};
 use super::super::reload::Standing;
 use super::super::{configured_with, random, runtime, secret, state_failure};
-use super::{frames, streams};
+use super::{showing, streams};
 use crate::app::Gate;
 use crate::cli::{Global, McpArgs, RequiredTier, exit};
 use crate::cmd::servers as known_servers;
@@ -104,7 +104,7 @@ fn hub(hall: &Hall) -> Result<Arc<Hub>, Failure> {
     let key = ScanKey::new(random()?);
     let Session { gate, caller, .. } = &hall.session;
     let Ground { places, around, config, role, store, vault, .. } = &hall.ground;
-    let frames = frames(config, role)?;
+    let (frames, _) = showing(config, role)?;
     let courier = Courier::new(vault.clone(), Resolver::system(), Clients::system(), key);
     let boxes = Boxes {
         around: around.clone(),

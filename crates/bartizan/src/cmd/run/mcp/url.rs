@@ -3,7 +3,7 @@
 
 use super::servers::{self, Hall};
 use super::streams::{self, HEARD, SENT};
-use super::{PATIENCE, frames, maker, name_of};
+use super::{PATIENCE, maker, name_of, showing};
 use crate::cli::{Global, McpArgs, exit};
 use crate::cmd::run::ground::Session;
 use crate::cmd::run::{runtime, state_failure};
@@ -111,6 +111,7 @@ async fn converse(
     let (hear, heard) = mpsc::channel(HEARD);
     let (ground, Session { gate, caller, redactor, .. }) = (&hall.ground, &hall.session);
     let whose = (name.clone(), ground.role.clone(), caller.seat().session.clone());
+    let (frames, sanitiser) = showing(&ground.config, &ground.role)?;
     let talk = Talk::new(Parts {
         server: name.to_string(),
         upstream: upstream::Upstream::new(to_server),
@@ -119,7 +120,8 @@ async fn converse(
         make: maker(&hall.standing, (&ground.store, redactor), whose, args),
         desk: Arc::new(ground.store.clone()),
         redactor: redactor.clone(),
-        frames: frames(&ground.config, &ground.role)?,
+        frames,
+        sanitiser,
         framing: !args.no_framing,
         sampling: args.sampling,
         elicitation: true,

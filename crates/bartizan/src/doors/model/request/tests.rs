@@ -1,6 +1,6 @@
 use super::*;
 use crate::doors::calls::Past;
-use bartizan_scan::{Form, Frames, KnownSecret, Redactor, ScanKey};
+use bartizan_scan::{Form, Frames, KnownSecret, Redactor, Sanitiser, ScanKey};
 use serde_json::{Value, json};
 
 const SECRET: &str = "kF8s-20xQ-77hW-secret";
@@ -39,7 +39,7 @@ impl Register {
         let known = KnownSecret { name: "deploy".to_owned(), value: SECRET.to_owned().into() };
         let redactor = Redactor::new(ScanKey::new([1; 32]), Some(known)).unwrap();
         let frames = Frames::new(ScanKey::new([2; 32]), form);
-        Self { calls, scrub: Scrub::new(redactor, frames), _folder: folder }
+        Self { calls, scrub: Scrub::new(redactor, frames, Sanitiser::default()), _folder: folder }
     }
 
     fn read(&self, body: &Value) -> Result<Read, Unfit> {

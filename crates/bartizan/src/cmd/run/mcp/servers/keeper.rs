@@ -4,7 +4,7 @@
 use super::super::super::ground::{Newcomer, gate};
 use super::super::super::{Run, facts, finish, not_started, program, words};
 use super::super::streams::{Line, SENT};
-use super::super::{frames, told};
+use super::super::{showing, told};
 use super::Hall;
 use crate::cli::{ClientChoice, RequiredTier, RunArgs};
 use crate::cmd::servers as known_servers;
@@ -195,6 +195,7 @@ impl Keeper {
         session: &SessionId,
     ) -> Result<Arc<Talk>, Failure> {
         let hall = &self.hall;
+        let (frames, sanitiser) = showing(&hall.ground.config, &hall.ground.role)?;
         Ok(Talk::new(Parts {
             server: self.name.to_string(),
             upstream: Upstream::new(to_server),
@@ -203,7 +204,8 @@ impl Keeper {
             make: self.maker(session),
             desk: Arc::new(hall.ground.store.clone()),
             redactor: hall.session.redactor.clone(),
-            frames: frames(&hall.ground.config, &hall.ground.role)?,
+            frames,
+            sanitiser,
             framing: self.said.framing,
             sampling: self.said.sampling,
             elicitation: self.said.elicitation,
