@@ -37,7 +37,7 @@ pub fn release(
     message: &Message,
     framing: Option<&Framing>,
     scrub: &dyn Fn(&str) -> String,
-    sanitiser: &Sanitiser,
+    sanitiser: Sanitiser,
 ) -> Result<(Message, Hiding), Withheld> {
     let mut hiding = Hiding::new();
     let mut clean = |text: &str| sanitiser.wash(text, &mut |text| scrub(text), &mut hiding);
@@ -131,7 +131,7 @@ mod tests {
         let came = message(
             "{\"jsonrpc\":\"2.0\",\"id\":7,\"result\":{\"z\":1.500,\"content\":[{\"type\":\"text\",\"text\":\"pw hunter2 \\u001b[2J\"}],\"structuredContent\":{\"pw\":[\"hunter2\"],\"n\":12345678901234567890}}}",
         );
-        let out = release(&came, None, &hide, &Sanitiser::default()).unwrap().0;
+        let out = release(&came, None, &hide, Sanitiser::default()).unwrap().0;
         let text = out.as_str();
         assert!(!text.contains("hunter2") && !text.contains("\\u001b"), "{text}");
         assert!(text.contains("\"z\":1.500") && text.contains("12345678901234567890"), "{text}");
@@ -144,7 +144,7 @@ mod tests {
         );
         let frame = Frames::new(ScanKey::new([7; 32]), Form::Plain).of("c");
         let framing = Framing { frame: frame.clone(), source: "mcp s t".to_owned() };
-        let out = release(&came, Some(&framing), &hide, &Sanitiser::default()).unwrap().0;
+        let out = release(&came, Some(&framing), &hide, Sanitiser::default()).unwrap().0;
         let result = out.result().unwrap();
         let text = result.get("content").unwrap().items().unwrap().next().unwrap();
         let text = text.text_of("text").unwrap();
@@ -158,7 +158,7 @@ mod tests {
             r#"{"jsonrpc":"2.0","id":7,"result":{"content":[{"type":"text","text":"hun\u200bter2 <!-- x -->"}]}}"#,
         );
         let cut = Sanitiser::default().with(Class::ZeroWidth, Treatment::Remove).unwrap();
-        let (out, hiding) = release(&came, None, &hide, &cut).unwrap();
+        let (out, hiding) = release(&came, None, &hide, cut).unwrap();
         assert!(out.as_str().contains("[REDACTED] <!-- x -->"), "{}", out.as_str());
         assert_eq!(hiding, Hiding::from([(Class::HtmlComment, 1), (Class::ZeroWidth, 1)]));
     }
@@ -166,7 +166,7 @@ mod tests {
     #[test]
     fn a_secret_in_a_key_withholds_the_answer() {
         let came = message(r#"{"jsonrpc":"2.0","id":7,"result":{"a":{"hunter2":1}}}"#);
-        let withheld = release(&came, None, &hide, &Sanitiser::default()).unwrap_err();
+        let withheld = release(&came, None, &hide, Sanitiser::default()).unwrap_err();
         assert_eq!(withheld, Withheld::Key);
     }
 }

@@ -113,7 +113,7 @@ impl Frame {
         match self.form {
             Form::Plain => self.between(inner).map(refang),
             Form::Marked => Some(refang(&mark::take(self.between(inner)?, &self.mark())?)),
-            Form::Structured => self.within(text),
+            Form::Structured => Self::within(text),
         }
     }
 
@@ -129,7 +129,7 @@ impl Frame {
     }
 
     /// What a JSON frame holds, if it is written exactly as it would be here.
-    fn within(&self, text: &str) -> Option<String> {
+    fn within(text: &str) -> Option<String> {
         let doc = Doc::read(text.as_bytes()).ok()?;
         let inside = doc.root().get(WORD)?;
         let keys: Vec<&str> = inside.members().map(|(key, _)| key).collect();

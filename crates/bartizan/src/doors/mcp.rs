@@ -397,7 +397,7 @@ impl Talk {
 
     fn cleaned(&self, message: &Message, framing: Option<&Framing>) -> Option<Message> {
         let scrub = |text: &str| self.parts.redactor.redact(text).text;
-        let released = way_out::release(message, framing, &scrub, &self.parts.sanitiser);
+        let released = way_out::release(message, framing, &scrub, self.parts.sanitiser);
         let (message, hiding) = released.ok()?;
         let source = format!("mcp server {}", self.parts.server);
         self.parts.gate.sanitised(&self.parts.caller, &source, &hiding);

@@ -77,7 +77,7 @@ impl Sanitiser {
     }
 
     /// Makes a text safe. What comes of it contains nothing that a second call would change.
-    pub fn clean<'t>(&self, text: &'t str) -> Sanitised<'t> {
+    pub fn clean(self, text: &str) -> Sanitised<'_> {
         let mut found: BTreeMap<Class, usize> = BTreeMap::new();
         let removes = |class| self.of(class) == Treatment::Remove;
         let (text, findings) = pass(text, Mode::Agent, &removes);
@@ -108,7 +108,7 @@ impl Sanitiser {
     /// Scrubs a text, makes it safe, and scrubs it again where something was taken out of it: that may have stood within a
     /// secret. Adds what was found to `found`.
     pub fn wash(
-        &self,
+        self,
         text: &str,
         scrub: &mut dyn FnMut(&str) -> String,
         found: &mut BTreeMap<Class, usize>,
@@ -121,7 +121,7 @@ impl Sanitiser {
         if clean.cut { scrub(&clean.text) } else { clean.text.into_owned() }
     }
 
-    fn of(&self, class: Class) -> Treatment {
+    fn of(self, class: Class) -> Treatment {
         let mut all = Class::ALL.into_iter().zip(self.treatments);
         all.find(|(own, _)| *own == class).map_or(Treatment::Show, |(_, treatment)| treatment)
     }

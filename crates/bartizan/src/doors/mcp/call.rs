@@ -287,7 +287,7 @@ impl Carried {
 impl Content for Carried {
     fn scrub(self, scrub: &dyn Fn(&str) -> String) -> Self {
         let Self { message, id, framing, sanitiser, .. } = self;
-        let released = way_out::release(&message, framing.as_ref(), scrub, &sanitiser);
+        let released = way_out::release(&message, framing.as_ref(), scrub, sanitiser);
         let (message, hiding) = released.unwrap_or_else(|why| {
             (Message::failure(Some(&id), INTERNAL_ERROR, &why.to_string()), Hiding::new())
         });
