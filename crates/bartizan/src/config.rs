@@ -3,6 +3,7 @@
 pub(crate) mod audit;
 mod aws;
 mod budget;
+mod canary;
 mod check;
 mod console;
 mod draft;
@@ -28,6 +29,7 @@ pub(crate) mod units;
 mod way_out;
 
 pub(crate) use budget::Limits;
+pub(crate) use canary::{CANARY, Canary};
 pub(crate) use check::Upstream;
 pub(crate) use console::Console;
 pub(crate) use egress::{Egress, HostTls};
@@ -66,6 +68,8 @@ pub(crate) struct Config {
     pub(crate) model: Model,
     /// Where secrets come from.
     pub(crate) secrets: BTreeMap<SecretName, Secret>,
+    /// What is planted in each box, by its name on the log.
+    pub(crate) canaries: BTreeMap<SecretName, Canary>,
     /// The server behind `vault://`.
     pub(crate) server: Option<Server>,
     /// Who may answer questions; empty means whoever can write the state directory.

@@ -349,7 +349,7 @@ impl<J: RequestJudge> Session<J> {
         let (mut parts, body) = request.into_parts();
         let read = request::read((&mut parts, &body), target, self.upstream.tls.is_some());
         let checked = read.and_then(|mut seen| {
-            self.alarms(&parts);
+            self.alarms(&parts)?;
             let bound = self.terminator.injector.binds(target);
             if bound {
                 let signs = self.terminator.injector.signs(target);
@@ -389,14 +389,18 @@ impl<J: RequestJudge> Session<J> {
         self.upgraded.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
-    fn alarms(&self, parts: &Parts) {
+    /// Tells of placeholders in a request's head. What was planted goes nowhere.
+    fn alarms(&self, parts: &Parts) -> Result<(), Refusal> {
         let target = &self.upstream.target;
         let injector = &self.terminator.injector;
         let url = parts.uri.to_string();
         let found = injector.placeholders_in(&url, &parts.headers, injector.binds(target));
+        let mut planted = false;
         for (secret, place) in found {
             self.judge.alarm(&secret, target, &place);
+            planted |= injector.is_canary(&secret);
         }
+        if planted { Err(inject::withheld()) } else { Ok(()) }
     }
 }
 

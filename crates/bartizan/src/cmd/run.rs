@@ -34,7 +34,7 @@ use bartizan_gate::call::{Door, Proposed};
 use bartizan_gate::name::RoleName;
 use bartizan_gate::seat::Caller;
 use bartizan_gate::tool::Catalogue;
-use bartizan_sandbox::{BoxSpec, writeback};
+use bartizan_sandbox::{Access, BoxSpec, SyntheticFile, writeback};
 use bartizan_store::{Session, SessionFilter, Sessions, Store};
 use enclosure::Hidden;
 use ground::{Ground, Newcomer};
@@ -222,6 +222,7 @@ impl Run {
         };
         let mut spec = enclosure::specify(&self.around, settings, args, outfit, hidden, program);
         self.hold_placeholders(&mut spec.env);
+        self.plant(&mut spec);
         let (vault, placeholders) = (self.vault.clone(), Arc::clone(&self.placeholders));
         let mut way_out =
             WayOut::new(&self.config, &self.around, hidden.session, (vault, placeholders))?;
@@ -312,6 +313,23 @@ impl Run {
         }
     }
 
+    /// Puts the canaries where the configuration wants them.
+    fn plant(&self, spec: &mut BoxSpec) {
+        for (name, canary) in &self.config.canaries {
+            let Some(text) = self.placeholders.of(name) else { continue };
+            for variable in &canary.variables {
+                spec.env.retain(|(own, _)| own != variable.as_str());
+                spec.env.push((variable.into(), text.into()));
+            }
+            spec.synthetic.extend(canary.file.iter().map(|file| SyntheticFile {
+                path: self.around.home.join(file),
+                contents: format!("{text}\n").into_bytes(),
+                mode: 0o600,
+                access: Access::Writable,
+            }));
+        }
+    }
+
     fn settings(&self) -> Result<&config::BoxSettings, Failure> {
         let role = self.config.roles.get(&self.role);
         role.map(|role| &role.enclosure).ok_or_else(|| not_started("the role is not configured"))
@@ -349,7 +367,9 @@ impl Run {
 /// One for each secret that a program in the box wants to hold.
 fn placeholders(config: &Config) -> Result<Placeholders, Failure> {
     let held = config.secrets.iter().filter(|(_, secret)| !secret.placeholder.is_empty());
+    let planted = config.canaries.iter().map(|(name, canary)| (name.clone(), canary.kind));
     Placeholders::make(held.map(|(name, secret)| (name.clone(), secret.kind)))
+        .and_then(|mut made| made.plant(planted).map(|()| made))
         .map_err(|fault| not_started(&fault.to_string()))
 }
 

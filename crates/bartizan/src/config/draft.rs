@@ -2,6 +2,7 @@
 
 use super::audit::Audit;
 use super::budget::Limits;
+use super::canary::{self, Canary};
 use super::check::{self, Upstream};
 use super::console::{self, Console};
 use super::egress::Egress;
@@ -12,7 +13,8 @@ use super::notify::Notify;
 use super::page::{Page, Subject, name_flaw};
 use super::places::Places;
 use super::raw::{
-    At, RawApprovers, RawConfig, RawConsole, RawModel, RawRole, RawSecret, RawServe, Table,
+    At, RawApprovers, RawCanary, RawConfig, RawConsole, RawModel, RawRole, RawSecret, RawServe,
+    RawTool, Table,
 };
 use super::raw_server::RawServer;
 use super::secret::{self, Secret};
@@ -37,6 +39,7 @@ pub(super) struct Draft<'a> {
     roles: BTreeMap<RoleName, RoleDraft>,
     model: Model,
     secrets: BTreeMap<SecretName, Secret>,
+    canaries: BTreeMap<SecretName, Canary>,
     server: Option<Server>,
     approvers: Vec<Approver>,
     egress: Egress,
@@ -71,6 +74,7 @@ impl<'a> Draft<'a> {
             roles: BTreeMap::new(),
             model: Model::default(),
             secrets: BTreeMap::new(),
+            canaries: BTreeMap::new(),
             server: None,
             approvers: Vec::new(),
             egress: Egress::default(),
@@ -126,6 +130,7 @@ impl<'a> Draft<'a> {
             roles,
             model,
             secrets,
+            canaries,
             vault,
             approvers,
             hosts,
@@ -149,6 +154,7 @@ impl<'a> Draft<'a> {
             self.model(&mut page, model.get_ref());
         }
         self.secrets(&mut page, &secrets);
+        self.canaries(&mut page, &canaries);
         if let Some(vault) = vault {
             self.server = secret::server(&mut page, &vault);
         }
@@ -169,12 +175,7 @@ impl<'a> Draft<'a> {
         if let Some(notify) = notify {
             self.notify.add(&mut page, notify.get_ref());
         }
-        for (name, tool) in &tools {
-            // A later layer's tool takes the place of an earlier one of its name, whole.
-            self.tools.extend(
-                tools::read(&mut page, name, tool).map(|tool| (name.get_ref().clone(), tool)),
-            );
-        }
+        self.tools(&mut page, &tools);
         if page.problems.is_empty() { Ok(()) } else { Err(page.problems) }
     }
 
@@ -269,6 +270,20 @@ impl<'a> Draft<'a> {
         }
     }
 
+    fn canaries(&mut self, page: &mut Page<'_>, raw: &Table<RawCanary>) {
+        for (name, canary) in raw {
+            self.canaries.extend(canary::read(page, name, canary));
+        }
+    }
+
+    /// A later layer's tool takes the place of an earlier one of its name, whole.
+    fn tools(&mut self, page: &mut Page<'_>, raw: &Table<RawTool>) {
+        for (name, tool) in raw {
+            let read = tools::read(page, name, tool);
+            self.tools.extend(read.map(|tool| (name.get_ref().clone(), tool)));
+        }
+    }
+
     fn approvers(&mut self, page: &mut Page<'_>, raw: Option<&At<RawApprovers>>) {
         let Some(raw) = raw else { return };
         let people = &raw.get_ref().people;
@@ -339,6 +354,7 @@ impl<'a> Draft<'a> {
         let Self {
             model,
             secrets,
+            canaries,
             server,
             approvers,
             egress,
@@ -360,6 +376,7 @@ impl<'a> Draft<'a> {
             roles,
             model,
             secrets,
+            canaries,
             server,
             approvers,
             egress,

@@ -64,6 +64,7 @@ fn foreign(raw: &RawConfig) -> Vec<(&'static str, Range<usize>)> {
         roles: _,
         model,
         secrets,
+        canaries,
         vault,
         approvers,
         hosts,
@@ -82,6 +83,7 @@ fn foreign(raw: &RawConfig) -> Vec<(&'static str, Range<usize>)> {
     found.extend(default_role.as_ref().map(|value| ("default_role", value.span())));
     found.extend(model.as_ref().map(|value| ("model", value.span())));
     found.extend(secrets.keys().map(|name| ("secrets", name.span())));
+    found.extend(canaries.keys().map(|name| ("canaries", name.span())));
     found.extend(vault.as_ref().map(|value| ("vault", value.span())));
     found.extend(approvers.as_ref().map(|value| ("approvers", value.span())));
     found.extend(hosts.keys().map(|name| ("hosts", name.span())));

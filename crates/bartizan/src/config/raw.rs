@@ -25,6 +25,8 @@ pub(super) struct RawConfig {
     pub(super) model: Option<At<RawModel>>,
     #[serde(default)]
     pub(super) secrets: Table<RawSecret>,
+    #[serde(default)]
+    pub(super) canaries: Table<RawCanary>,
     pub(super) vault: Option<At<RawVault>>,
     pub(super) approvers: Option<At<RawApprovers>>,
     #[serde(default)]
@@ -187,6 +189,15 @@ pub(super) struct RawSecret {
     pub(super) lifetime: Option<At<String>>,
     pub(super) timeout: Option<At<String>>,
     pub(super) env: Option<At<Vec<At<String>>>>,
+}
+
+/// `[canaries.NAME]`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawCanary {
+    pub(super) kind: Option<At<String>>,
+    pub(super) file: Option<At<String>>,
+    pub(super) variables: Option<At<Vec<At<String>>>>,
 }
 
 /// `[secrets.NAME.role]`.

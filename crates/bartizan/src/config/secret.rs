@@ -172,7 +172,7 @@ pub(super) fn reference(text: &str) -> Result<SecretRef, Flaw> {
     })
 }
 
-fn kind_of(text: &str) -> Result<SecretKind, Flaw> {
+pub(super) fn kind_of(text: &str) -> Result<SecretKind, Flaw> {
     text.parse().map_err(|()| {
         let known = SecretKind::ALL.map(|(name, _)| name);
         let hint = match did_you_mean(text, known) {

@@ -140,6 +140,31 @@ fn a_role_says_how_it_sees_what_comes_from_outside() {
 }
 
 #[test]
+fn a_canary_is_read_and_a_misplaced_one_is_refused() {
+    let world = world();
+    world.user("[canaries.old]\nkind = \"npm\"\nfile = \"~/.config/old\"\nvariables = [\"OLD\"]\n");
+    let canaries = world.load().canaries;
+    let (name, canary) = canaries.first_key_value().unwrap();
+    assert_eq!(
+        (name.as_str(), canary.file.as_deref()),
+        ("canary-old", Some(Path::new(".config/old")))
+    );
+    world.user("[canaries.a]\nfile = \"~/../x\"\n[canaries.b]\n[canaries.c]\nvariables = [\"PATH\"]\nkind = \"nmp\"\n");
+    let errors = world.errors();
+    for said in [
+        "no place for a canary",
+        "the canary `b` is nowhere",
+        "`PATH`",
+        "`nmp` is no kind of secret",
+    ] {
+        assert!(errors.contains(said), "{errors}");
+    }
+    world.user("");
+    world.project("[canaries.old]\nvariables = [\"OLD\"]\n");
+    assert!(world.errors().contains("`canaries` has no place in it"));
+}
+
+#[test]
 fn every_mistake_of_a_file_is_told_at_once() {
     let world = world();
     world.user(

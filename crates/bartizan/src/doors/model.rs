@@ -29,10 +29,12 @@ use bartizan_gate::refusal::Refusal;
 use bartizan_gate::seat::Caller;
 use bartizan_gate::taint::{Reading, Trust};
 use bartizan_scan::display_line;
+use bartizan_store::Event;
 use bytes::Bytes;
 use request::{Against, Ears, From, Notes, Unfit};
 use serde_json::{Value, json};
-use std::sync::{Arc, OnceLock, PoisonError};
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use verdict::{Bench, Subagent};
@@ -64,15 +66,9 @@ impl ModelDoor {
     ) -> Self {
         let target = upstream.target();
         let (host, port) = (target.host().to_string(), target.port());
-        let side = Arc::new(Side {
-            gate,
-            caller,
-            api,
-            conversation,
-            host,
-            port,
-            stopped: OnceLock::new(),
-        });
+        let (stopped, canaries) = Default::default();
+        let side =
+            Arc::new(Side { gate, caller, api, conversation, host, port, stopped, canaries });
         Self { route, judge: Arc::new(ModelJudge(side)) }
     }
 
@@ -98,6 +94,8 @@ struct Side {
     port: u16,
     /// Set once the client has been bypassed: nothing passes any more.
     stopped: OnceLock<String>,
+    /// The planted values that have been told of.
+    canaries: Mutex<BTreeSet<String>>,
 }
 
 /// A request as it is judged.
@@ -143,10 +141,25 @@ impl Side {
         let main = asked.agent.is_none();
         let against = Against { scrub, calls, workspace: &workspace, ears: self, main };
         let read = request::read(&asked.body, against).map_err(|unfit| self.unfit(asked, unfit))?;
+        self.seen(&read.notes.found.canaries);
         for (call, failed, bytes) in &read.results {
             self.returned(call, *failed, *bytes).map_err(|refused| self.refused(asked, refused))?;
         }
         Ok(read)
+    }
+
+    /// Puts each planted value that comes to the model on the log, once: it was hidden from the model, but read in the box.
+    fn seen(&self, canaries: &BTreeSet<String>) {
+        let mut told = self.canaries.lock().unwrap_or_else(PoisonError::into_inner);
+        for canary in canaries.difference(&told.clone()) {
+            let about = json!({
+                "kind": "canary", "alarm": "canary-read", "secret": canary, "source": "model request",
+            });
+            if let Value::Object(about) = about {
+                drop(self.gate.pipeline().note(&self.caller, Event::Finding, about));
+            }
+            told.insert(canary.clone());
+        }
     }
 
     /// A result has come back: what is still open of its call ends here.

@@ -4,6 +4,7 @@
 //! stands at that moment.
 
 use crate::app::Gate;
+use crate::config::CANARY;
 use crate::doors::net::{closed, told};
 use bartizan_egress::{
     Allowed, Closing, HttpEnded, HttpOutcome, HttpRequest, Refusal as Told, RequestJudge, Status,
@@ -140,7 +141,9 @@ impl RequestJudge for RequestDoor {
     fn alarm(&self, secret: &SecretName, target: &HostPort, place: &str) {
         let (gate, caller) = (Arc::clone(&self.gate), self.caller.clone());
         let mut about = Map::new();
-        about.insert("alarm".to_owned(), json!("placeholder-misplaced"));
+        let canary = secret.as_str().starts_with(CANARY);
+        let what = if canary { "canary-sent" } else { "placeholder-misplaced" };
+        about.insert("alarm".to_owned(), json!(what));
         about.insert("secret".to_owned(), json!(secret));
         about.insert("host".to_owned(), json!(target.to_string()));
         about.insert("place".to_owned(), json!(display_line(place, 128)));

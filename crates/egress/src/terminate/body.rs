@@ -1,7 +1,7 @@
 //! What passes of a body, and when has it passed whole?
 
 use super::decode::{Decoder, Garbled};
-use super::inject::{Masked, Watch};
+use super::inject::{Masked, Watch, withheld};
 use super::{Case, RequestJudge};
 use crate::budget;
 use crate::refuse::{Refusal, Status};
@@ -25,6 +25,8 @@ pub(super) enum BodyFlaw {
     Cut,
     #[error("the request body is too large")]
     TooLarge,
+    #[error("the request body holds what must not leave")]
+    Withheld,
 }
 
 impl BodyFlaw {
@@ -39,6 +41,7 @@ impl BodyFlaw {
                 "the request body did not arrive whole",
             ),
             Self::TooLarge => budget::too_large(),
+            Self::Withheld => withheld(),
         }
     }
 }
@@ -101,8 +104,10 @@ impl Body for Outgoing {
                 return Poll::Ready(Some(Err(BodyFlaw::TooLarge)));
             }
             this.count.fetch_add(length, Ordering::Relaxed);
-            if let Some(watch) = &mut this.watch {
-                watch.see(&data);
+            if let Some(watch) = &mut this.watch
+                && !watch.see(&data)
+            {
+                return Poll::Ready(Some(Err(BodyFlaw::Withheld)));
             }
             return Poll::Ready(Some(Ok(Frame::data(data))));
         }

@@ -230,6 +230,11 @@ impl Injector {
         found
     }
 
+    /// Whether what was seen had been planted.
+    pub(super) fn is_canary(&self, seen: &SecretName) -> bool {
+        self.placeholders.is_canary(seen)
+    }
+
     /// A watch over a request's body.
     pub(super) fn watch<J: RequestJudge>(
         &self,
@@ -353,7 +358,7 @@ impl Masked {
 
 type Alarm = dyn Fn(&SecretName) + Send + Sync;
 
-/// Looks for placeholders in a body as it passes; says so once.
+/// Looks for placeholders in a body as it passes; says so once. What was planted does not pass.
 pub(super) struct Watch {
     sought: Arc<Placeholders>,
     tail: Vec<u8>,
@@ -361,18 +366,27 @@ pub(super) struct Watch {
 }
 
 impl Watch {
-    pub(super) fn see(&mut self, chunk: &[u8]) {
-        let Some(alarm) = &self.alarm else { return };
+    /// Looks at what comes next; whether it may pass.
+    pub(super) fn see(&mut self, chunk: &[u8]) -> bool {
+        if self.alarm.is_none() && !self.sought.has_canaries() {
+            return true;
+        }
         self.tail.extend_from_slice(chunk);
-        if let Some(secret) = self.sought.seen_in(&self.tail) {
+        let seen = self.sought.seen_in(&self.tail);
+        if let (Some(secret), Some(alarm)) = (seen, &self.alarm) {
             alarm(secret);
             self.alarm = None;
-            self.tail = Vec::new();
-            return;
         }
+        let passes = !seen.is_some_and(|secret| self.sought.is_canary(secret));
         let from = self.tail.len().saturating_sub(self.sought.longest());
         self.tail.drain(..from);
+        passes
     }
+}
+
+/// The answer to what holds a planted value; it does not say that there was one.
+pub(super) fn withheld() -> Refusal {
+    Refusal::new(Status::Forbidden, "request-withheld", "this request holds what must not leave")
 }
 
 fn unavailable() -> Refusal {
@@ -441,8 +455,21 @@ mod tests {
         };
         let (front, back) = text.split_at(7);
         for chunk in ["xx ", front, "", back, " yy", &text] {
-            watch.see(chunk.as_bytes());
+            assert!(watch.see(chunk.as_bytes()), "a placeholder is worth nothing, and passes");
         }
         assert_eq!(*seen.lock().unwrap(), 1);
+    }
+
+    #[test]
+    fn what_was_planted_does_not_pass_even_behind_a_placeholder() {
+        let name = |text: &str| SecretName::parse(text).unwrap();
+        let mut made = Placeholders::make([(name("s"), SecretKind::GithubToken)]).unwrap();
+        made.plant([(name("canary-old"), SecretKind::Opaque)]).unwrap();
+        let texts = ["s", "canary-old"].map(|one| made.of(&name(one)).unwrap().to_owned());
+        let alarm: Box<Alarm> = Box::new(|_| {});
+        let mut watch = Watch { sought: Arc::new(made), tail: Vec::new(), alarm: Some(alarm) };
+        assert!(watch.see(texts[0].as_bytes()));
+        let (front, back) = texts[1].split_at(20);
+        assert!(watch.see(front.as_bytes()) && !watch.see(back.as_bytes()));
     }
 }

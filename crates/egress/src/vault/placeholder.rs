@@ -102,6 +102,14 @@ impl FromStr for SecretKind {
     }
 }
 
+impl Placeholder {
+    fn make(secret: SecretName, kind: SecretKind, is_canary: bool) -> Result<Self, Fault> {
+        let text = kind.imitate()?;
+        let encoded = encodings(&text);
+        Ok(Self { secret, text, encoded, is_canary })
+    }
+}
+
 /// The placeholders of one session.
 #[derive(Debug, Default)]
 pub struct Placeholders {
@@ -114,6 +122,8 @@ struct Placeholder {
     text: String,
     /// What it becomes inside base64, at each of the three places in a group where it can begin.
     encoded: Vec<String>,
+    /// Whether it stands for nothing.
+    is_canary: bool,
 }
 
 impl Placeholders {
@@ -121,12 +131,36 @@ impl Placeholders {
     pub fn make(
         secrets: impl IntoIterator<Item = (SecretName, SecretKind)>,
     ) -> Result<Self, Fault> {
-        let made = secrets.into_iter().map(|(secret, kind)| {
-            let text = kind.imitate()?;
-            let encoded = encodings(&text);
-            Ok(Placeholder { secret, text, encoded })
-        });
+        let made = secrets.into_iter().map(|(secret, kind)| Placeholder::make(secret, kind, false));
         Ok(Self { made: made.collect::<Result<_, Fault>>()? })
+    }
+
+    /// Adds values that stand for nothing: nobody has a reason to send one anywhere.
+    pub fn plant(
+        &mut self,
+        canaries: impl IntoIterator<Item = (SecretName, SecretKind)>,
+    ) -> Result<(), Fault> {
+        for (name, kind) in canaries {
+            // Looked for first: where both stand, it is this one that counts.
+            self.made.insert(0, Placeholder::make(name, kind, true)?);
+        }
+        Ok(())
+    }
+
+    /// What was planted, each with its value.
+    pub fn canaries(&self) -> impl Iterator<Item = (&SecretName, &str)> {
+        let planted = self.made.iter().filter(|made| made.is_canary);
+        planted.map(|made| (&made.secret, made.text.as_str()))
+    }
+
+    /// Whether anything was planted.
+    pub fn has_canaries(&self) -> bool {
+        self.made.iter().any(|made| made.is_canary)
+    }
+
+    /// Whether what has this name was planted.
+    pub fn is_canary(&self, name: &SecretName) -> bool {
+        self.canaries().any(|(planted, _)| planted == name)
     }
 
     /// What stands for this secret in the box.
@@ -254,6 +288,19 @@ mod tests {
             value * 62 + BASE62.iter().position(|&known| known == digit).unwrap() as u64
         });
         assert_eq!(value, u64::from(crc32(body.as_bytes())));
+    }
+
+    #[test]
+    fn what_is_planted_is_told_from_what_stands_for_a_secret() {
+        let mut made = Placeholders::make([(name("git"), SecretKind::GithubToken)]).unwrap();
+        made.plant([(name("canary-old"), SecretKind::Npm)]).unwrap();
+        let planted: Vec<_> = made.canaries().collect();
+        assert!(
+            matches!(*planted, [(planted, value)] if planted.as_str() == "canary-old" && value.starts_with("npm_"))
+        );
+        assert!(made.is_canary(&name("canary-old")) && !made.is_canary(&name("git")));
+        let value = made.of(&name("canary-old")).unwrap();
+        assert_eq!(made.seen_in(value.as_bytes()), Some(&name("canary-old")));
     }
 
     #[test]

@@ -3,7 +3,9 @@
 
 use super::seat::{self, Sitter};
 use super::surroundings::Surroundings;
-use super::{Run, known_tools, model, narrowed, placeholders, random, state_failure, tidy};
+use super::{
+    Run, known_tools, model, narrowed, not_started, placeholders, random, state_failure, tidy,
+};
 use crate::app::Gate;
 use crate::client::Client;
 use crate::cmd::secret;
@@ -176,8 +178,13 @@ impl Ground {
     /// A run of `session` on this ground.
     pub(super) fn run(self, session: Session, client: Option<Client>) -> Result<Run, Failure> {
         let Self { places, around, config, role, vault, store: _, swap: _ } = self;
-        let Session { gate, caller, conversation, keep, redactor: _ } = session;
+        let Session { gate, caller, conversation, keep, redactor } = session;
         let placeholders = Arc::new(placeholders(&config)?);
+        // Wherever one turns up on the log, it is its name that stands there, and a rule that looks for it.
+        for (name, value) in placeholders.canaries() {
+            let known = KnownSecret { name: name.to_string(), value: value.to_owned().into() };
+            redactor.learn(known).map_err(|error| not_started(&error.to_string()))?;
+        }
         Ok(Run {
             gate,
             caller,

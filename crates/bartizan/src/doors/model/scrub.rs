@@ -1,10 +1,11 @@
 //! In what form does text from outside reach the model? Redacted, sanitised, and between markers that it
 //! cannot forge; the same each time, so that the model's prompt cache still hits.
 
+use crate::config::CANARY;
 use bartizan_gate::refusal::Refusal;
 use bartizan_scan::{Class, Frames, Redactor, Sanitiser, Trust};
 use bartizan_store::Digest;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 /// The way out of one session, towards its model.
@@ -21,6 +22,8 @@ pub(super) struct Found {
     pub(super) secrets: usize,
     /// What hid in it, or deceives, and how often.
     pub(super) hiding: BTreeMap<Class, usize>,
+    /// Planted values that stood in it.
+    pub(super) canaries: BTreeSet<String>,
 }
 
 impl Scrub {
@@ -31,23 +34,22 @@ impl Scrub {
 
     /// A person's own words without secrets, what hides in them made visible.
     pub(super) fn clean(&self, text: &str, found: &mut Found) -> String {
-        self.cleaned(&Sanitiser::default(), text, found)
+        self.cleaned(Sanitiser::default(), text, found)
     }
 
-    fn cleaned(&self, sanitiser: &Sanitiser, text: &str, found: &mut Found) -> String {
-        let Found { secrets, hiding } = found;
-        let mut redact = |text: &str| {
-            let redacted = self.redactor.redact(text);
-            *secrets += redacted.findings.len();
-            redacted.text
-        };
-        sanitiser.wash(text, &mut redact, hiding)
+    fn cleaned(&self, sanitiser: Sanitiser, text: &str, found: &mut Found) -> String {
+        let mut hiding = std::mem::take(&mut found.hiding);
+        let clean = sanitiser.wash(text, &mut |text| self.redact(text, found), &mut hiding);
+        found.hiding = hiding;
+        clean
     }
 
     /// Text without secrets, otherwise as it stands.
     pub(super) fn redact(&self, text: &str, found: &mut Found) -> String {
         let redacted = self.redactor.redact(text);
         found.secrets += redacted.findings.len();
+        let kinds = redacted.findings.iter().map(|finding| finding.kind.as_str());
+        found.canaries.extend(kinds.filter(|kind| kind.starts_with(CANARY)).map(str::to_owned));
         redacted.text
     }
 
@@ -60,7 +62,7 @@ impl Scrub {
         text: &str,
         found: &mut Found,
     ) -> String {
-        let clean = self.cleaned(&self.sanitiser, text, found);
+        let clean = self.cleaned(self.sanitiser, text, found);
         self.frames.of(call).wrap(source, trust, &clean)
     }
 

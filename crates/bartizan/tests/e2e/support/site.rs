@@ -59,6 +59,12 @@ impl Site {
         log.lines().map(str::to_owned).collect()
     }
 
+    /// Their bodies, as far as they arrived; each on a line of its own.
+    pub(crate) fn bodies(&self) -> Vec<String> {
+        let log = std::fs::read(self.folder.join("bodies.log")).unwrap_or_default();
+        String::from_utf8_lossy(&log).lines().map(str::to_owned).collect()
+    }
+
     /// What a branch of the repository is at.
     pub(crate) fn head(&self, branch: &str) -> Option<String> {
         let head = self.folder.join("shop.git/refs/heads").join(branch);
@@ -100,6 +106,7 @@ class Site(http.server.BaseHTTPRequestHandler):
     def answer(self):
         with open('arrived.log', 'a') as log: log.write(f'{self.command} {self.path}\n')
         body = self.body()
+        with open('bodies.log', 'ab') as log: log.write(body.replace(b'\n', b' ') + b'\n')
         path, _, query = self.path.partition('?')
         if not path.startswith('/git/'):
             return self.say(200, [('content-type', 'text/plain')], f'{self.command} {self.path}\n{self.headers}'.encode() + body)

@@ -1,5 +1,5 @@
 use super::*;
-use bartizan_scan::{Form, Frames, KnownSecret, Redactor, ScanKey};
+use bartizan_scan::{Form, Frames, KnownSecret, Redactor, Sanitiser, ScanKey};
 use serde_json::{Value, json};
 use std::sync::Mutex;
 
@@ -19,7 +19,8 @@ impl Ears for Noted {
 fn read_text(body: &str, ears: &Noted) -> Result<Read, Unfit> {
     let known = KnownSecret { name: "deploy".to_owned(), value: SECRET.to_owned().into() };
     let redactor = Redactor::new(ScanKey::new([1; 32]), Some(known)).unwrap();
-    let scrub = Scrub::new(redactor, Frames::new(ScanKey::new([2; 32]), Form::Plain));
+    let frames = Frames::new(ScanKey::new([2; 32]), Form::Plain);
+    let scrub = Scrub::new(redactor, frames, Sanitiser::default());
     read(body.as_bytes(), &scrub, ears)
 }
 
