@@ -73,8 +73,7 @@ impl Detector {
     }
 
     /// How much a text looks like an injection, and why. Long texts are scored in overlapping windows and the
-    /// highest counts, so that one sentence is not diluted by what stands around it. A text of several windows has as many
-    /// chances to score high, so that a little is taken off, the same from 1.7 KB on. Time is linear in the length.
+    /// highest counts, so that one sentence is not diluted by what stands around it. Time is linear in the length.
     pub fn score(&self, text: &str) -> Detection {
         let mut detection = Detection::default();
         let mut highest = f32::MIN;
@@ -95,8 +94,7 @@ impl Detector {
             }
         }
         tidy(&mut detection.signals);
-        let chances = TABLE.chances(candidates::count(text));
-        detection.score = probability(highest.max(LOWEST) - chances);
+        detection.score = probability(highest.max(LOWEST));
         detection
     }
 }

@@ -72,13 +72,6 @@ impl Table {
         odds
     }
 
-    /// What is taken off the highest of so many windows: of a longer text, honest or not, one scores higher by chance. Bounded,
-    /// so that nobody hides an order by writing much around it.
-    pub(super) fn chances(&self, windows: usize) -> f32 {
-        let windows = u8::try_from(windows).unwrap_or(MOST_CHANCES).clamp(1, MOST_CHANCES);
-        self.number(FINAL_CHANCES) * f32::from(windows).ln()
-    }
-
     fn number(&self, n: usize) -> f32 {
         let bytes = self.bytes.get(n * 4..n * 4 + 4).and_then(|b| b.try_into().ok());
         f32::from_le_bytes(bytes.unwrap_or_default())
@@ -131,10 +124,7 @@ const FINAL_LINEAR: usize = 3;
 const FINAL_DISGUISED: usize = 4;
 const FINAL_SEVERAL: usize = 5;
 const FINAL_MANY: usize = 6;
-const FINAL_CHANCES: usize = 7;
 const FINAL_SIGNATURES: usize = 8;
 const FINAL_DISGUISES: usize = FINAL_SIGNATURES + signatures::COUNT;
 const HEADER_BYTES: usize = 32 * 4;
-/// Windows beyond so many, 1.75 KB, change nothing.
-const MOST_CHANCES: u8 = 6;
 const _: () = assert!(FINAL_DISGUISES + Disguise::ALL.len() <= HEADER_BYTES / 4);
