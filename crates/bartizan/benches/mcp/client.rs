@@ -1,0 +1,212 @@
+//! How does a client ask? Over standard streams, or over streamable HTTP, with as little of its own as can be.
+
+use super::{BEGUN, HELLO, answers, call};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::thread;
+
+/// A program, ended when this goes.
+pub(crate) struct Process(Child);
+
+impl Process {
+    pub(crate) fn id(&self) -> u32 {
+        self.0.id()
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // A gateway that is told to end takes its boxes with it.
+        let pid = rustix::process::Pid::from_child(&self.0);
+        let _ended = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
+        let _reaped = self.0.wait();
+    }
+}
+
+/// A client on a program's standard streams.
+pub(crate) struct Pipe {
+    process: Process,
+    to: ChildStdin,
+    from: BufReader<ChildStdout>,
+    next: usize,
+}
+
+impl Pipe {
+    /// Starts the program and begins with it.
+    pub(crate) fn start(command: &mut Command) -> Self {
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut child = command.spawn().unwrap();
+        let (to, from) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
+        let mut pipe = Self { process: Process(child), to, from: BufReader::new(from), next: 0 };
+        pipe.says(&format!("{HELLO}\n"));
+        pipe.hears("\"hello\"");
+        pipe.says(&format!("{BEGUN}\n"));
+        pipe.call();
+        pipe
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// One call and its answer.
+    pub(crate) fn call(&mut self) {
+        self.next += 1;
+        let id = self.next;
+        self.says(&format!("{}\n", call(id)));
+        self.hears(&id.to_string());
+    }
+
+    /// So many calls, of which so many wait at any time.
+    pub(crate) fn calls(&mut self, calls: usize, at_once: usize) {
+        let mut line = String::new();
+        for number in 0..calls + at_once {
+            if number < calls {
+                self.next += 1;
+                let id = self.next;
+                self.says(&format!("{}\n", call(id)));
+            }
+            if number >= at_once {
+                line.clear();
+                self.from.read_line(&mut line).unwrap();
+                assert!(line.contains("\"result\""), "{line}");
+            }
+        }
+    }
+
+    fn says(&mut self, text: &str) {
+        self.to.write_all(text.as_bytes()).unwrap();
+    }
+
+    fn hears(&mut self, id: &str) {
+        let mut line = String::new();
+        loop {
+            line.clear();
+            assert_ne!(self.from.read_line(&mut line).unwrap(), 0, "it ended before it answered");
+            if answers(&line, id) {
+                return;
+            }
+        }
+    }
+}
+
+/// Starts a program that says on standard error where it listens.
+pub(crate) fn listening(command: &mut Command) -> (Process, String) {
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut said = BufReader::new(child.stderr.take().unwrap());
+    let mut line = String::new();
+    let address = loop {
+        line.clear();
+        assert_ne!(said.read_line(&mut line).unwrap(), 0, "it never said where it listens");
+        if let Some(rest) = line.trim().strip_prefix("serving at http://") {
+            break rest.trim_end_matches("/mcp").to_owned();
+        }
+    };
+    // Whatever else it says must not fill its pipe.
+    thread::spawn(move || drop(std::io::copy(&mut said, &mut std::io::sink())));
+    (Process(child), address)
+}
+
+/// A client with a session of its own, on one connection.
+pub(crate) struct Http {
+    stream: BufReader<TcpStream>,
+    host: String,
+    session: String,
+    next: usize,
+}
+
+impl Http {
+    /// Begins a session.
+    pub(crate) fn begin(address: &str) -> Self {
+        let stream = TcpStream::connect(address).unwrap();
+        stream.set_nodelay(true).unwrap();
+        let (stream, host) = (BufReader::new(stream), address.to_owned());
+        let mut http = Self { stream, host, session: String::new(), next: 0 };
+        http.session = http.asks(HELLO, Some("\"hello\"")).session;
+        http.asks(BEGUN, None);
+        http.call();
+        http
+    }
+
+    /// One call and its answer.
+    pub(crate) fn call(&mut self) {
+        self.next += 1;
+        let id = self.next;
+        self.asks(&call(id), Some(&id.to_string()));
+    }
+
+    fn asks(&mut self, body: &str, id: Option<&str>) -> Head {
+        let session = match self.session.as_str() {
+            "" => String::new(),
+            session => format!("Mcp-Session-Id: {session}\r\nMCP-Protocol-Version: 2025-11-25\r\n"),
+        };
+        let request = format!(
+            "POST /mcp HTTP/1.1\r\nHost: {}\r\nContent-Type: application/json\r\nAccept: application/json, text/event-stream\r\n{session}Content-Length: {}\r\n\r\n{body}",
+            self.host,
+            body.len(),
+        );
+        self.stream.get_mut().write_all(request.as_bytes()).unwrap();
+        let head = head(&mut self.stream);
+        let answer = self.body(&head);
+        let answered = |id: &str| {
+            let mut lines = answer.lines().map(|line| line.strip_prefix("data:").unwrap_or(line));
+            lines.any(|line| answers(line.trim(), id))
+        };
+        assert!(id.is_none_or(answered), "{}: {answer}", head.status);
+        head
+    }
+
+    fn body(&mut self, head: &Head) -> String {
+        let mut body = Vec::new();
+        let mut take = |stream: &mut BufReader<TcpStream>, length: usize| {
+            let begun = body.len();
+            body.resize(begun + length, 0);
+            stream.read_exact(&mut body[begun..]).unwrap();
+        };
+        match head.length {
+            Some(length) => take(&mut self.stream, length),
+            None => loop {
+                let mut line = String::new();
+                self.stream.read_line(&mut line).unwrap();
+                let length = usize::from_str_radix(line.trim(), 16).unwrap();
+                take(&mut self.stream, length);
+                self.stream.read_line(&mut line).unwrap();
+                if length == 0 {
+                    break;
+                }
+            },
+        }
+        String::from_utf8(body).unwrap()
+    }
+}
+
+/// What matters of a head; everything is empty when nobody sent one.
+#[derive(Default)]
+pub(crate) struct Head {
+    status: String,
+    session: String,
+    /// `None` is a body in chunks, or the end of the connection.
+    pub(crate) length: Option<usize>,
+}
+
+/// Reads one head.
+pub(crate) fn head(reader: &mut impl BufRead) -> Head {
+    let mut head = Head::default();
+    let mut line = String::new();
+    while reader.read_line(&mut line).unwrap_or(0) > 0 && line.trim() != "" {
+        match line.trim().split_once(": ") {
+            None => head.status.clone_from(&line),
+            Some((name, value)) if name.eq_ignore_ascii_case("content-length") => {
+                head.length = value.parse().ok();
+            }
+            Some((name, value)) if name.eq_ignore_ascii_case("mcp-session-id") => {
+                value.clone_into(&mut head.session);
+            }
+            Some(_) => {}
+        }
+        line.clear();
+    }
+    head
+}
