@@ -3,6 +3,7 @@
 
 use crate::support::log::Log;
 use crate::support::project::{Project, Ran, Started};
+use crate::support::sink::Sink;
 use serde_json::{Value, json};
 
 const SERVER: &str = include_str!("mcp/server.py");
@@ -252,6 +253,49 @@ fn a_server_may_ask_the_person_under_its_own_name_and_not_the_model() {
     assert!(said(&answer(&ran, &json!(2))).contains("decline"), "{ran:?}");
     assert!(!ran.stdout.contains("sampling/createMessage\",\"params"), "{ran:?}");
     assert!(!ran.stdout.contains("forged"));
+}
+
+#[test]
+fn an_id_that_waits_for_its_answer_cannot_be_used_again() {
+    let project = project();
+    let mut client = start(&project, &["--allow", "*"]);
+    client.adds(HELLO);
+    client.adds(&call(7, "ask", &json!({})));
+    client.says("[server server] your password?");
+    client.adds(&call(7, "echo", &json!({ "text": "twice" })));
+    client.says("waits already");
+    client.adds("{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{\"action\":\"decline\"}}\n");
+    client.says("client said");
+    client.adds(&call(7, "echo", &json!({ "text": "once more" })));
+    client.says("\\nonce more\\n");
+    let ran = client.types("").finish();
+    assert!(!ran.stdout.contains("twice"), "it reached the server: {ran:?}");
+    let log = project.bartizan(&["audit", "list", "--json"]).finish().stdout;
+    assert!(!log.contains("twice") && log.contains("once more"), "{log}");
+}
+
+#[test]
+fn a_server_that_fetches_what_a_resource_names_reaches_nothing_of_this_machine() {
+    let project = project();
+    let sink = Sink::start();
+    let read = |id: u32, uri: &str| {
+        let params = json!({ "uri": uri });
+        json!({ "jsonrpc": "2.0", "id": id, "method": "resources/read", "params": params })
+            .to_string()
+            + "\n"
+    };
+    let mut client = start(&project, &[]);
+    client.adds(HELLO);
+    let addresses = [format!("127.0.0.1:{}", sink.port()), "169.254.169.254".to_owned()];
+    for (id, address) in (1..).zip(&addresses) {
+        client.adds(&read(id, &format!("http://{address}/latest/meta-data")));
+        client.says(&format!("resource of http://{address}/latest/meta-data"));
+    }
+    client.adds(&read(3, "notes://plain"));
+    client.says("resource of notes://plain");
+    client.types("").finish();
+    let fetched: Vec<String> = sink.arrived();
+    assert!(fetched.iter().all(|text| !text.contains("/fetched")), "{fetched:?}");
 }
 
 #[test]

@@ -1,5 +1,5 @@
 """An MCP server that does what its client does not expect, on request. Standard library only."""
-import json, os, sys, time
+import json, os, socket, sys, time
 
 out = sys.stdout.buffer
 def raw(text): out.write(text.encode() + b"\n"); out.flush()
@@ -44,6 +44,16 @@ def call(id, name, arguments, meta):
     elif name == "mutter":
         sys.stderr.write("AKIAIOSFODNN7EXAMPLQ \x1b[31mred\n"); sys.stderr.flush(); text(id, "muttered")
 
+def fetched(uri):
+    """What stands at an address that a client, or whoever steers it, has named."""
+    if not uri.startswith("http:"): return ""
+    host, _, port = uri[len("http://"):].split("/")[0].partition(":")
+    try:
+        with socket.create_connection((host, int(port or 80)), 20) as stream:
+            stream.sendall(b"GET /fetched HTTP/1.1\r\nHost: " + host.encode() + b"\r\n\r\n")
+            return " got %r" % stream.recv(4096)
+    except OSError as error: return " failed %r" % error
+
 for LINE in sys.stdin:
     LINE = LINE.strip()
     message = json.loads(LINE)
@@ -62,7 +72,7 @@ for LINE in sys.stdin:
     elif method == "tools/call":
         call(id, params["name"], params.get("arguments") or {}, params.get("_meta") or {})
     elif method == "resources/read":
-        answer(id, {"contents": [{"uri": params["uri"], "text": "resource of " + params["uri"]}]})
+        answer(id, {"contents": [{"uri": params["uri"], "text": "resource of " + params["uri"] + fetched(params["uri"])}]})
     elif method is None and id in asked:
         text(asked.pop(id), "client said " + json.dumps(message.get("result") or message.get("error")))
     elif method == "resources/list": answer(id, {"resources": []})
