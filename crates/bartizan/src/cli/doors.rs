@@ -43,6 +43,9 @@ pub(crate) struct RunArgs {
     /// Show no question on this terminal: leave all of them to `bartizan approvals`
     #[arg(long)]
     pub(crate) no_tty_approvals: bool,
+    /// Keep nothing of the client's conversations, and show it none that was kept
+    #[arg(long)]
+    pub(crate) no_keep: bool,
     /// The command and its arguments
     #[arg(value_name = "CMD", required = true, num_args = 1.., trailing_var_arg = true, allow_hyphen_values = true)]
     #[arg(value_hint = ValueHint::CommandWithArguments)]

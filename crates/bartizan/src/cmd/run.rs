@@ -208,7 +208,7 @@ impl Run {
         })?;
         let hook_socket = self.keep.join("hook.sock");
         let mut outfit = self.client.map(|client| self.outfit(client, &bartizan)).transpose()?;
-        let keeps = self.client.is_some_and(Client::is_kept);
+        let keeps = self.client.is_some_and(Client::is_kept) && !args.no_keep;
         let kept = outfit.as_mut().filter(|_| keeps).map(|outfit| self.kept(outfit)).transpose()?;
         let hook = outfit.as_ref().map(|_| listen(&hook_socket)).transpose()?;
         let command_socket = self.command_socket();
@@ -224,8 +224,8 @@ impl Run {
         self.hold_placeholders(&mut spec.env);
         self.plant(&mut spec);
         let (vault, placeholders) = (self.vault.clone(), Arc::clone(&self.placeholders));
-        let mut way_out =
-            WayOut::new(&self.config, &self.around, hidden.session, (vault, placeholders))?;
+        let (who, held) = ((&self.config, &self.role), (vault, placeholders));
+        let mut way_out = WayOut::new(who, &self.around, hidden.session, held)?;
         way_out.furnish(&mut spec);
         let door = access.map(|access| {
             let ModelAccess { route, upstream, .. } = access;

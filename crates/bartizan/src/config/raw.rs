@@ -1,6 +1,7 @@
 //! What does the file say, word for word? TOML into the shape as typed, every value with its place.
 
 use super::raw_server::RawServer;
+use super::units;
 use crate::report::{Excerpt, Problem, did_you_mean};
 use serde::de::{self, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
@@ -144,6 +145,20 @@ pub(super) struct RawBudget {
     pub(super) model_tokens: Option<At<u64>>,
     pub(super) model_requests: Option<At<u64>>,
     pub(super) tool_calls: Option<At<u64>>,
+    pub(super) bytes_out: Option<At<Size>>,
+}
+
+/// A size in bytes, as `"64KiB"`.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(try_from = "String")]
+pub(super) struct Size(pub(super) u64);
+
+impl TryFrom<String> for Size {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        units::size(&text).map(Self).map_err(|hint| format!("`{text}` is no size; {hint}"))
+    }
 }
 
 /// `[roles.NAME.box]`.

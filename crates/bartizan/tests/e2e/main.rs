@@ -10,6 +10,7 @@
 )]
 
 mod approvals;
+mod budgets;
 mod canary;
 mod changes;
 mod claude_code;

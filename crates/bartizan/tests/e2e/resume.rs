@@ -1,7 +1,8 @@
 //! Does a conversation go on in the next run, and nothing else that the agent left in its home?
 
 use crate::claude_code::Session;
-use crate::support::api::{Script, bash, call_id, say};
+use crate::support::api::{Api, Script, bash, call_id, say};
+use crate::support::log::Log;
 use crate::support::project::{NOTES, Project};
 
 /// What a hostile agent leaves for the next run: settings, hooks, instructions, memory, a skill, a login.
@@ -54,4 +55,22 @@ fn a_conversation_goes_on_in_the_next_run_and_nothing_planted_comes_with_it() {
     let command = ["run", "--", client.to_str().unwrap(), "-p", "go on", "--resume", id];
     let ran = second.project.bartizan(&command).within(&other).finish();
     assert!(!ran.status.success() && ran.stderr.contains("No conversation found"), "{ran:?}");
+}
+
+#[test]
+fn a_run_that_keeps_nothing_leaves_no_conversation() {
+    let Some(client) = crate::claude_code::client() else { return };
+    let project = Project::new();
+    let api = Api::start(Script { main: vec![say("SAID")], ..Script::default() });
+    let run = |flags: &[&str]| {
+        let words = ["--", client.to_str().unwrap(), "-p", "start"];
+        let command = [&["run"], flags, &words[..]].concat();
+        let ran = project.bartizan(&command).env("ANTHROPIC_BASE_URL", &api.url()).finish();
+        assert!(ran.status.success() && ran.stdout.contains("SAID"), "{ran:?}");
+        let log = Log::read(&project);
+        log.all("client", |record| record["conversations"].is_array()).len()
+    };
+    assert_eq!(run(&["--no-keep"]), 0);
+    assert!(!project.state().join("clients").exists());
+    assert_eq!(run(&[]), 1, "its twin keeps one");
 }

@@ -178,6 +178,7 @@ fn as_run(args: &McpArgs) -> RunArgs {
         json: false,
         no_summary: true,
         no_tty_approvals: true,
+        no_keep: true,
         command: args.command.clone(),
     }
 }

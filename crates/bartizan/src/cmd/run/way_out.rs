@@ -7,9 +7,10 @@ use crate::doors::net::Ways;
 use crate::report::Failure;
 use bartizan_egress::vault::Placeholders;
 use bartizan_egress::{
-    Allowances, Bound, Clients, Injector, Resolver, SessionCa, Terminator, TrustStore, Tunnel,
-    TunnelLimits, Vault,
+    Allowances, Bound, Clients, Injector, Limits, Resolver, SessionCa, Terminator, TrustStore,
+    Tunnel, TunnelLimits, Vault,
 };
+use bartizan_gate::name::RoleName;
 use bartizan_sandbox::{Access, BoxSpec, SyntheticFile};
 use bartizan_scan::ScanKey;
 use std::ffi::OsString;
@@ -27,7 +28,7 @@ pub(crate) struct WayOut {
 impl WayOut {
     /// Makes a new authority and everything that hangs on it.
     pub(crate) fn new(
-        config: &Config,
+        (config, role): (&Config, &RoleName),
         around: &Surroundings,
         session: &str,
         (vault, placeholders): (Vault, Arc<Placeholders>),
@@ -43,7 +44,10 @@ impl WayOut {
         let terminator = Terminator::new(Arc::new(ca), Clients::system(), injector);
         let hosts = egress.hosts.iter();
         let limits = hosts.clone().map(|(target, host)| (target.clone(), host.limits));
-        let allowances = Arc::new(Allowances::new(egress.limits, limits));
+        let own = config.roles.get(role).and_then(|role| role.budget.bytes_out);
+        let bytes_out = own.into_iter().chain(egress.limits.bytes_out).min();
+        let session_limits = Limits { bytes_out, ..egress.limits };
+        let allowances = Arc::new(Allowances::new(session_limits, limits));
         let tunnel = Tunnel::new(Resolver::system(), TunnelLimits::default());
         let ways = Ways {
             tunnel: tunnel.drawing_on(allowances),

@@ -71,7 +71,9 @@ impl Boxes {
             Network::None => None,
             Network::Gated => {
                 let ways = (self.vault.clone(), Arc::new(Placeholders::default()));
-                let Ok(mut way_out) = WayOut::new(&self.config, &self.around, session, ways) else {
+                let Ok(mut way_out) =
+                    WayOut::new((&self.config, &self.role), &self.around, session, ways)
+                else {
                     return Done::not("not-started", "the box of this tool has no way out");
                 };
                 way_out.furnish(&mut spec);

@@ -274,6 +274,7 @@ fn typed(command: &[String], tier: Option<RequiredTier>) -> RunArgs {
         json: false,
         no_summary: true,
         no_tty_approvals: true,
+        no_keep: true,
         command: command.iter().map(Into::into).collect(),
     }
 }
