@@ -2,8 +2,9 @@
 //! translated on the way in, and what comes back on the way out.
 //!
 //! The conversation behind is begun once, with no capabilities of the client's, so that its server has nothing to ask:
-//! what one client may answer is not another's, and here no request belongs to a conversation. A client that begins with
-//! `initialize` is passed through as it is.
+//! what one client may answer is not another's, and here no request belongs to a conversation. Where the server itself has
+//! no sessions, requests and answers pass as they are, for a server that asks in an answer asks whoever gets it. A client
+//! that begins with `initialize` is passed through as it is.
 
 mod answer;
 mod listens;
@@ -11,6 +12,7 @@ mod listens;
 pub(crate) use answer::unsupported;
 
 use crate::conversation::{Conversation, Outbox, Revision};
+use crate::era::{self, CAPABILITIES, CLIENT, LEVEL, VERSION};
 use crate::wire::{INVALID_PARAMS, INVALID_REQUEST, Id, Kind, METHOD_NOT_FOUND, Message};
 use answer::Begun;
 use bartizan_scan::json::{View, quoted};
@@ -52,7 +54,7 @@ impl<C: Conversation> Conversation for Stateless<C> {
             }
             Kind::Response { .. } => return Arc::clone(&self.inner).take(message, out).await,
         };
-        if message.meta().and_then(|meta| meta.get(VERSION)).is_none() {
+        if !era::is_stateless(&message) {
             if method == "initialize" && self.begun.initialized() {
                 let what = "requests without a session were made here; begin elsewhere";
                 return drop(out.send(Message::failure(Some(&id), INVALID_REQUEST, what)).await);
@@ -109,11 +111,15 @@ impl<C: Conversation> Stateless<C> {
         if self.in_session.load(Ordering::Acquire) {
             return refuse(INVALID_REQUEST, "a session was begun here; requests are made in it");
         }
-        if !METHODS.contains(&method) {
-            return refuse(METHOD_NOT_FOUND, "there is no such method in this revision");
+        let unknown = "there is no such method in this revision";
+        if !METHODS.contains(&method) && !TASKS.contains(&method) {
+            return refuse(METHOD_NOT_FOUND, unknown);
         }
         let begun = self.begun.get_or_try_init(|| self.begin(meta)).await;
         let begun = begun.map_err(|failed| failed.with_id(id).unwrap_or(failed))?;
+        if TASKS.contains(&method) && !begun.extends(TASKS_EXTENSION) {
+            return refuse(METHOD_NOT_FOUND, unknown);
+        }
         match method {
             "server/discover" => drop(out.send(begun.discovered(id)).await),
             "subscriptions/listen" => {
@@ -130,8 +136,10 @@ impl<C: Conversation> Stateless<C> {
         let who =
             who.map_or_else(|| r#"{"name":"client","version":"0"}"#.to_owned(), View::compact);
         let params = format!(
-            r#"{{"protocolVersion":{},"capabilities":{{}},"clientInfo":{who}}}"#,
-            quoted(Revision::NEWEST_OF_SESSIONS.as_str())
+            r#"{{"protocolVersion":{},"capabilities":{{}},"clientInfo":{who},"_meta":{{"{VERSION}":{}}}}}"#,
+            quoted(Revision::NEWEST_OF_SESSIONS.as_str()),
+            // Whoever reads this and can do without a session, does.
+            quoted(Revision::V2026_07_28.as_str()),
         );
         let answer = ask(&self.inner, "initialize", &params).await?;
         let begun = Begun::of(&answer)?;
@@ -173,7 +181,9 @@ impl<C: Conversation> Stateless<C> {
     ) {
         let level = message.meta().and_then(|meta| meta.text_of(LEVEL));
         if let Some(level) = &level {
-            self.log_at(begun, level).await;
+            if !begun.passes() {
+                self.log_at(begun, level).await;
+            }
             self.logs_mut(|logs| logs.push((id.clone(), out.clone())));
         }
         let (to, mut from) = mpsc::channel::<Message>(HEARD);
@@ -185,7 +195,7 @@ impl<C: Conversation> Stateless<C> {
                 drop(out.send(message).await);
             }
         };
-        let inward = answer::without_era(message);
+        let inward = if begun.passes() { message.clone() } else { answer::without_era(message) };
         tokio::join!(Arc::clone(&self.inner).take(inward, to), back);
         if level.is_some() {
             self.logs_mut(|logs| logs.retain(|(open, _)| open != id));
@@ -241,7 +251,7 @@ fn nowhere() -> Outbox {
 
 static NEXT: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(1);
 
-/// What a client of this revision may ask. Tasks are an extension of it, which is not offered.
+/// What a client of this revision may ask.
 const METHODS: [&str; 10] = [
     "completion/complete",
     "prompts/get",
@@ -254,9 +264,8 @@ const METHODS: [&str; 10] = [
     "tools/call",
     "tools/list",
 ];
-const VERSION: &str = "io.modelcontextprotocol/protocolVersion";
-const CAPABILITIES: &str = "io.modelcontextprotocol/clientCapabilities";
-const CLIENT: &str = "io.modelcontextprotocol/clientInfo";
-const LEVEL: &str = "io.modelcontextprotocol/logLevel";
+/// What it may ask besides of a server that has tasks, which are an extension.
+const TASKS: [&str; 3] = ["tasks/cancel", "tasks/get", "tasks/update"];
+const TASKS_EXTENSION: &str = "io.modelcontextprotocol/tasks";
 /// Messages that wait to be handed on.
 const HEARD: usize = 64;

@@ -4,6 +4,7 @@ pub(crate) mod away;
 mod call;
 pub(crate) mod hub;
 mod offer;
+mod rounds;
 pub(crate) mod tools;
 mod unasked;
 
@@ -11,13 +12,14 @@ use crate::app::Gate;
 use bartizan_gate::call::Door;
 use bartizan_gate::seat::Caller;
 use bartizan_mcp::conversation::{Conversation, Outbox, Revision};
+use bartizan_mcp::era;
 use bartizan_mcp::method::{self, Side};
 use bartizan_mcp::upstream::{Heard, Progress, Upstream};
 use bartizan_mcp::way_out::{self, Framing};
 use bartizan_mcp::wire::{
     INTERNAL_ERROR, INVALID_PARAMS, INVALID_REQUEST, Id, Kind, METHOD_NOT_FOUND, Message, WireError,
 };
-use bartizan_scan::json::{Bounds, Node, View, quoted};
+use bartizan_scan::json::{Bounds, Edits, Node, View, quoted};
 use bartizan_scan::{Frames, Redactor, Sanitiser};
 use bartizan_store::Desk;
 use call::Act;
@@ -67,6 +69,7 @@ pub(crate) struct Talk {
     state: Mutex<State>,
     current: tokio::sync::Mutex<Option<Current>>,
     stale: AtomicBool,
+    memory: rounds::Memory,
 }
 
 /// The tools as they are judged now, and the list that they were made of.
@@ -107,10 +110,11 @@ impl Conversation for Talk {
             Kind::Response { .. } => self.answered(&message),
             Kind::Notification { method } => self.told(method, &message),
             Kind::Request { id, method } => {
+                let asked = self.permitted(&message);
                 let answer = match self.open(id) {
                     Err(why) => Some(Message::failure(Some(id), INVALID_REQUEST, why)),
                     Ok(open) => tokio::select! {
-                        answer = self.answer(id, method, &message, &out) => Some(answer),
+                        answer = self.answer(id, method, &asked, &out) => Some(answer),
                         // Nobody waits for an answer to what was cancelled.
                         () = open.cancelled.notified() => None,
                     },
@@ -137,7 +141,8 @@ impl Talk {
     /// A conversation that has not begun.
     pub(crate) fn new(parts: Parts) -> Arc<Self> {
         let (state, current) = (Mutex::default(), tokio::sync::Mutex::default());
-        Arc::new(Self { parts, state, current, stale: AtomicBool::new(false) })
+        let (stale, memory) = Default::default();
+        Arc::new(Self { parts, state, current, stale, memory })
     }
 
     /// The server's name here.
@@ -208,7 +213,7 @@ impl Talk {
             }
             _ => return no_such(id),
         };
-        match act {
+        match act.and_then(|act| self.resumed(act, message)) {
             Ok(act) => self.act(id, act, message, out).await,
             Err(why) => Message::failure(Some(id), INVALID_PARAMS, why),
         }
@@ -293,7 +298,12 @@ impl Talk {
         let params = format!("{{{}}}", kept.collect::<Vec<_>>().join(","));
         let own = self.parts.upstream.next();
         let answer = self.question(id, own, "initialize", Some(&params), None).await;
-        if answer.result().is_some_and(|result| spoken(result).is_none()) {
+        let stateless = |result: View<'_>| {
+            let version = result.text_of("protocolVersion");
+            era::is_stateless(message) && version.as_deref() == Some(Revision::V2026_07_28.as_str())
+        };
+        let unread = |result| spoken(result).is_none() && !stateless(result);
+        if answer.result().is_some_and(unread) {
             return Message::failure(
                 Some(id),
                 INTERNAL_ERROR,
@@ -308,7 +318,13 @@ impl Talk {
 
     /// Begins with the server as the client began with us.
     pub(crate) async fn greet(&self, hello: &Message) -> Result<(), String> {
-        let answer = self.begin(&Id::Number(0), hello).await;
+        let mut edits = Edits::default();
+        if let Some(meta) = hello.meta() {
+            // The hub keeps a session with each of its servers, whether its client has one or not.
+            edits.replace(meta.node(), "{}".to_owned());
+        }
+        let hello = hello.edited(edits).unwrap_or_else(|| hello.clone());
+        let answer = self.begin(&Id::Number(0), &hello).await;
         if let Some(error) = answer.error() {
             let why = error.text_of("message").unwrap_or_default();
             return Err(format!("it does not begin: {why}"));

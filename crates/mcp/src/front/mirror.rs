@@ -2,10 +2,11 @@
 //! who acts on the other never see two requests (2026-07-28, "Server Validation").
 
 use crate::conversation::Revision;
+use crate::era::VERSION as VERSION_FIELD;
+pub(super) use crate::headers::VERSION;
+use crate::headers::{METHOD, NAME, decoded, named};
 use crate::stateless::unsupported;
 use crate::wire::{INVALID_PARAMS, Message};
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use hyper::header::HeaderMap;
 
 /// Why a request is turned back: an answer with status 400.
@@ -39,11 +40,7 @@ pub(super) fn check(headers: &HeaderMap, message: &Message) -> Result<(), Mismat
     if one(headers, METHOD) != Ok(Some(method)) {
         return Err(mismatch(message, METHOD));
     }
-    let field = match method {
-        "tools/call" | "prompts/get" => "name",
-        "resources/read" => "uri",
-        _ => return Ok(()),
-    };
+    let Some(field) = named(method) else { return Ok(()) };
     let body = message.params().and_then(|params| params.text_of(field));
     let header = one(headers, NAME).ok().flatten().and_then(decoded);
     match (body, header) {
@@ -59,20 +56,6 @@ fn mismatch(message: &Message, name: &str) -> Mismatch {
     Message::failure(message.id(), HEADER_MISMATCH, &what)
 }
 
-/// A value as it was before it was made fit for a header.
-fn decoded(value: &str) -> Option<String> {
-    match value.strip_prefix("=?base64?").and_then(|rest| rest.strip_suffix("?=")) {
-        Some(inner) => String::from_utf8(STANDARD.decode(inner).ok()?).ok(),
-        None => Some(value.to_owned()),
-    }
-}
-
-/// Which revision a request is in.
-pub(super) const VERSION: &str = "mcp-protocol-version";
-const METHOD: &str = "mcp-method";
-const NAME: &str = "mcp-name";
-/// The same in the body.
-pub(super) const VERSION_FIELD: &str = "io.modelcontextprotocol/protocolVersion";
 const HEADER_MISMATCH: i64 = -32020;
 
 #[cfg(test)]

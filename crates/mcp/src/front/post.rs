@@ -6,6 +6,7 @@ use super::reply::{self, Reply};
 use super::sessions::{Asking, Entry, Full};
 use super::{Front, OUTBOX, QUIET, SESSION, accepts, mirror};
 use crate::conversation::{Conversation, Host, Revision};
+use crate::era;
 use crate::stateless::unsupported;
 use crate::wire::{INVALID_REQUEST, Kind, METHOD_NOT_FOUND, Message};
 use bytes::Bytes;
@@ -29,8 +30,7 @@ impl<H: Host, D: Doorman> Front<H, D> {
             Err(response) => return *response,
         };
         let headers = &head.headers;
-        let stateless =
-            message.meta().is_some_and(|meta| meta.get(mirror::VERSION_FIELD).is_some());
+        let stateless = era::is_stateless(&message);
         let version = mirror::one(headers, mirror::VERSION).ok().flatten();
         let newest = version.and_then(Revision::parse).is_some_and(|it| !it.has_sessions());
         match self.session(headers, pass) {

@@ -1,7 +1,7 @@
 //! What does an answer of a server with sessions say in the revision without?
 
-use super::{CAPABILITIES, CLIENT, LEVEL, VERSION};
 use crate::conversation::Revision;
+use crate::era::{self, SERVER, UNSUPPORTED};
 use crate::wire::{INTERNAL_ERROR, INVALID_PARAMS, Id, Limits, Message};
 use bartizan_scan::json::{Edits, View, quoted};
 
@@ -24,6 +24,18 @@ impl Begun {
         Ok(Self { answer: answer.clone(), who })
     }
 
+    /// Whether the server itself has no sessions, so that what it says passes as it is.
+    pub(super) fn passes(&self) -> bool {
+        let revision = self.answer.result().and_then(|result| result.text_of("protocolVersion"));
+        revision.and_then(|text| Revision::parse(&text)).is_some_and(|it| !it.has_sessions())
+    }
+
+    /// Whether the server has this extension, in this revision.
+    pub(super) fn extends(&self, extension: &str) -> bool {
+        let extensions = self.capabilities().and_then(|said| said.get("extensions"));
+        self.passes() && extensions.is_some_and(|said| said.get(extension).is_some())
+    }
+
     fn capabilities(&self) -> Option<View<'_>> {
         self.answer.result()?.get("capabilities")
     }
@@ -44,7 +56,7 @@ impl Begun {
         let known: Vec<String> =
             Revision::ALL.iter().rev().map(|known| quoted(known.as_str())).collect();
         let offered = self.capabilities().into_iter().flat_map(View::members);
-        let offered = offered.filter(|(key, _)| OFFERED.contains(key));
+        let offered = offered.filter(|(key, _)| self.passes() || OFFERED.contains(key));
         let offered: Vec<String> =
             offered.map(|(key, value)| format!("{}:{}", quoted(key), value.compact())).collect();
         let said = self.answer.result().and_then(|result| result.get("instructions"));
@@ -56,11 +68,24 @@ impl Begun {
             said.unwrap_or_default(),
         );
         let answer = Message::success(id, &result);
-        answer.map_or_else(|| unmade(id), |answer| self.answered(id, "server/discover", &answer))
+        answer.map_or_else(|| unmade(id), |answer| self.translated(id, "server/discover", &answer))
     }
 
     /// An answer as this revision has it.
     pub(super) fn answered(&self, id: &Id, method: &str, answer: &Message) -> Message {
+        if !self.passes() {
+            return self.translated(id, method, answer);
+        }
+        let shared = answer.result().and_then(|result| result.get("cacheScope"));
+        let mut edits = Edits::default();
+        if let Some(shared) = shared {
+            // What one role may see is nobody else's to keep, whatever a server says.
+            edits.replace(shared.node(), quoted("private"));
+        }
+        answer.edited(edits).unwrap_or_else(|| unmade(id))
+    }
+
+    fn translated(&self, id: &Id, method: &str, answer: &Message) -> Message {
         let mut edits = Edits::default();
         if let Some(code) = answer.error().and_then(|error| error.get("code")) {
             match code.raw() {
@@ -75,7 +100,7 @@ impl Begun {
         };
         let mut parts = vec![r#""resultType":"complete""#.to_owned()];
         if CACHED.contains(&method) {
-            // What one role may see is nobody else's to keep, whatever a server says.
+            // Nor is it anybody's for long: an old server does not say for how long.
             parts.push(r#""ttlMs":0,"cacheScope":"private""#.to_owned());
         }
         let own = format!("{}:{}", quoted(SERVER), self.who);
@@ -94,7 +119,7 @@ impl Begun {
 /// A request without what only this revision has in it.
 pub(super) fn without_era(message: &Message) -> Message {
     let Some(meta) = message.meta() else { return message.clone() };
-    let kept = meta.members().filter(|(key, _)| !ERA.contains(key));
+    let kept = meta.members().filter(|(key, _)| !era::ALL.contains(key));
     let kept: Vec<String> =
         kept.map(|(key, value)| format!("{}:{}", quoted(key), value.raw())).collect();
     let mut edits = Edits::default();
@@ -135,7 +160,3 @@ const CACHED: [&str; 6] = [
 /// What an answer says in our words and not in the server's.
 const OURS: [&str; 6] =
     ["_meta", "cacheScope", "inputRequests", "requestState", "resultType", "ttlMs"];
-/// What a request says of its revision.
-const ERA: [&str; 4] = [CAPABILITIES, CLIENT, LEVEL, VERSION];
-const SERVER: &str = "io.modelcontextprotocol/serverInfo";
-const UNSUPPORTED: i64 = -32022;

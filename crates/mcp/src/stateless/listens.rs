@@ -3,6 +3,7 @@
 use super::answer::Begun;
 use super::ask;
 use crate::conversation::{Conversation, Outbox};
+use crate::era::SUBSCRIPTION;
 use crate::wire::{INVALID_PARAMS, INVALID_REQUEST, Id, Kind, Message};
 use bartizan_scan::json::{Edits, View, quoted};
 use std::collections::BTreeSet;
@@ -175,7 +176,6 @@ const LISTS: [(&str, &str, &str); 3] = [
     ("resourcesListChanged", "resources", "notifications/resources/list_changed"),
     ("toolsListChanged", "tools", "notifications/tools/list_changed"),
 ];
-const SUBSCRIPTION: &str = "io.modelcontextprotocol/subscriptionId";
 /// Streams of one conversation.
 const LISTENS_MAX: usize = 16;
 /// Resources of one stream.

@@ -9,16 +9,19 @@ use bartizan_gate::call::{Authorized, Door, Outcome, Proposed};
 use bartizan_gate::effect::{Content, Effector, Warrant};
 use bartizan_gate::name::HostPort;
 use bartizan_gate::seat::{Binding, Caller};
+use bartizan_mcp::era;
 use bartizan_mcp::events::Events;
+use bartizan_mcp::headers::Headers;
 use bartizan_mcp::stdio::Line;
 use bartizan_mcp::wire::{INTERNAL_ERROR, Id, Kind, Limits, Message};
 use bartizan_scan::display_line;
 use serde_json::json;
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::sync::mpsc::{Receiver, Sender};
-use tokio::task::JoinSet;
+use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::timeout;
 
 /// Where a server is, and how it is reached.
@@ -47,6 +50,7 @@ pub(crate) struct Parts {
 pub(crate) struct Away {
     parts: Parts,
     state: Mutex<State>,
+    headers: Headers,
     lost: Notify,
 }
 
@@ -62,13 +66,15 @@ type Failed = String;
 
 impl Away {
     pub(crate) fn new(parts: Parts) -> Arc<Self> {
-        Arc::new(Self { parts, state: Mutex::default(), lost: Notify::new() })
+        let (state, headers) = Default::default();
+        Arc::new(Self { parts, state, headers, lost: Notify::new() })
     }
 
     /// Carries messages until there are no more, or the server has forgotten the session. Once the conversation has begun,
     /// listens to what the server says of its own accord as well.
     pub(crate) async fn carry(self: Arc<Self>, mut sent: Receiver<Message>) {
         let (mut under_way, mut news) = (JoinSet::new(), JoinSet::new());
+        let mut ends: HashMap<String, AbortHandle> = HashMap::new();
         loop {
             let message = tokio::select! {
                 message = sent.recv() => message,
@@ -76,7 +82,14 @@ impl Away {
             };
             let Some(message) = message else { return };
             while under_way.try_join_next().is_some() {}
-            let Kind::Request { id, .. } = message.kind() else {
+            ends.retain(|_, end| !end.is_finished());
+            let cancelled = cancelled(&message).and_then(|id| ends.remove(id));
+            if let Some(end) = cancelled {
+                // Where there are no sessions, to go is to cancel.
+                end.abort();
+                continue;
+            }
+            let Kind::Request { id, method } = message.kind() else {
                 // It keeps its place among the requests, though not for ever.
                 drop(timeout(TOLD, self.post(&message)).await);
                 if message.method() == Some("notifications/initialized") && news.is_empty() {
@@ -88,16 +101,25 @@ impl Away {
                 self.failed(id, "too many requests of the server wait for an answer").await;
                 continue;
             }
-            let this = Arc::clone(&self);
-            under_way.spawn(async move {
-                let Kind::Request { id, .. } = message.kind() else { return };
-                let posted = timeout(this.parts.patience, this.post(&message)).await;
-                let posted =
-                    posted.unwrap_or_else(|_| Err("the server did not answer in time".to_owned()));
-                if let Err(why) = posted {
-                    this.failed(id, &why).await;
-                }
-            });
+            let (name, stateless) = (id.to_json(), era::is_stateless(&message));
+            // A stream of changes ends when the server ends it.
+            let patience = (method != "subscriptions/listen").then_some(self.parts.patience);
+            let end = under_way.spawn(Arc::clone(&self).answer(message, patience));
+            if stateless {
+                ends.insert(name, end);
+            }
+        }
+    }
+
+    async fn answer(self: Arc<Self>, message: Message, patience: Option<Duration>) {
+        let Kind::Request { id, .. } = message.kind() else { return };
+        let posted = match patience {
+            Some(patience) => timeout(patience, self.post(&message)).await,
+            None => Ok(self.post(&message).await),
+        };
+        let posted = posted.unwrap_or_else(|_| Err("the server did not answer in time".to_owned()));
+        if let Err(why) = posted {
+            self.failed(id, &why).await;
         }
     }
 
@@ -132,14 +154,19 @@ impl Away {
         gate.decide(proposed).map_err(|refused| format!("{}: {refused}", refused.code()))
     }
 
-    fn errand(&self, warrant: &Warrant<'_>, method: &str, body: Option<Vec<u8>>) -> Errand {
+    fn errand(&self, warrant: &Warrant<'_>, method: &str, message: Option<&Message>) -> Errand {
         let Parts { secure, target, path, places, patience, caller, .. } = &self.parts;
         let State { session, revision } = self.lock().clone();
         let mut headers =
             vec![("accept".to_owned(), "application/json, text/event-stream".to_owned())];
         let told = [("mcp-session-id", session), ("mcp-protocol-version", revision)];
-        headers
-            .extend(told.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))));
+        let mirrored = message.map(|message| self.headers.of(message)).unwrap_or_default();
+        if mirrored.is_empty() {
+            let told = told.into_iter();
+            headers.extend(told.filter_map(|(name, value)| Some((name.to_owned(), value?))));
+        }
+        headers.extend(mirrored);
+        let body = message.map(|message| message.as_str().as_bytes().to_vec());
         let place = warrant.secret().and_then(|secret| {
             let covers = |binding: &Binding| {
                 binding.secret == *secret && binding.covers(*secure, target, method, path)
@@ -167,16 +194,17 @@ impl Away {
 
     /// Sends one message, and hears what is said to it.
     async fn exchange(&self, warrant: &Warrant<'_>, message: &Message) -> Result<u16, Failed> {
-        let body = message.as_str().as_bytes().to_vec();
-        let errand = self.errand(warrant, "POST", Some(body));
+        let errand = self.errand(warrant, "POST", Some(message));
         let mut answer = self.parts.courier.open(warrant, errand).await.map_err(unanswered)?;
         let status = answer.status();
         let begins = message.method() == Some("initialize");
-        if status == 404 && !begins && self.lock().session.is_some() {
+        let stateless = era::is_stateless(message);
+        if status == 404 && !begins && !stateless && self.lock().session.is_some() {
             self.lost.notify_one();
             return Err("the server has forgotten the session".to_owned());
         }
-        if !(200..300).contains(&status) {
+        // Without sessions, an error has a status of its own.
+        if !(200..300).contains(&status) && !(stateless && (400..500).contains(&status)) {
             return Err(format!("the server answered with status {status}"));
         }
         if begins {
@@ -184,19 +212,22 @@ impl Away {
             *self.lock() = State { session, revision: None };
         }
         let kind = answer.header("content-type").unwrap_or_default().to_ascii_lowercase();
-        let asked = message.id().filter(|_| message.method().is_some());
+        let asked = message.id().and(message.method()).map(|_| message);
         let heard = match kind.split(';').next().unwrap_or_default().trim() {
             "text/event-stream" => self.hear_events(&mut answer, asked).await?,
             "application/json" => self.hear_one(&mut answer, asked).await?,
             _ => false,
         };
         if asked.is_some() && !heard {
-            return Err("the server gave no answer".to_owned());
+            return Err(match status {
+                200..300 => "the server gave no answer".to_owned(),
+                status => format!("the server answered with status {status}"),
+            });
         }
         Ok(status)
     }
 
-    async fn hear_one(&self, answer: &mut Answer, asked: Option<&Id>) -> Result<bool, Failed> {
+    async fn hear_one(&self, answer: &mut Answer, asked: Option<&Message>) -> Result<bool, Failed> {
         let (mut whole, most) = (Vec::new(), Limits::default().bytes);
         while let Some(piece) = answer.piece().await {
             whole.extend_from_slice(&piece.map_err(|why| why.sentence().to_owned())?);
@@ -210,7 +241,11 @@ impl Away {
         self.hear(&whole, asked).await
     }
 
-    async fn hear_events(&self, answer: &mut Answer, asked: Option<&Id>) -> Result<bool, Failed> {
+    async fn hear_events(
+        &self,
+        answer: &mut Answer,
+        asked: Option<&Message>,
+    ) -> Result<bool, Failed> {
         let mut events = Events::new(Limits::default().bytes);
         let mut heard = false;
         while let Some(piece) = answer.piece().await {
@@ -229,11 +264,12 @@ impl Away {
     }
 
     /// Hears one message; says whether it is the answer that is waited for.
-    async fn hear(&self, text: &[u8], asked: Option<&Id>) -> Result<bool, Failed> {
+    async fn hear(&self, text: &[u8], asked: Option<&Message>) -> Result<bool, Failed> {
         let message = Message::parse(text.trim_ascii(), &Limits::default());
         let message = message.map_err(|error| format!("the server's answer is none: {error}"))?;
-        let is_answer =
-            matches!(message.kind(), Kind::Response { id } if id.is_some() && id == asked);
+        let is_answer = asked.is_some_and(|asked| {
+            matches!(message.kind(), Kind::Response { id } if id.is_some() && id == asked.id())
+        });
         if let Some(revision) =
             message.result().and_then(|result| result.text_of("protocolVersion"))
             && is_answer
@@ -245,6 +281,13 @@ impl Away {
         if matches!(message.kind(), Kind::Response { .. }) && !is_answer {
             return Ok(false);
         }
+        let lists = asked.is_some_and(|asked| asked.method() == Some("tools/list"));
+        let message = if is_answer && lists && asked.is_some_and(era::is_stateless) {
+            // A tool that wants what no header can say is one that cannot be called.
+            self.headers.learn(&message).ok_or("the server's list of tools cannot be read")?
+        } else {
+            message
+        };
         let sent: Result<(), _> = self.parts.lines.send(Ok(message)).await.map_err(|_| ());
         sent.map_err(|()| "nobody listens any more".to_owned())?;
         Ok(is_answer)
@@ -253,6 +296,13 @@ impl Away {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The id, as JSON, of the request that a message cancels.
+fn cancelled(message: &Message) -> Option<&str> {
+    let cancels = message.method() == Some("notifications/cancelled");
+    let params = message.params().filter(|_| cancels)?;
+    Some(params.get("requestId")?.raw())
 }
 
 fn unanswered(lost: Lost) -> Failed {

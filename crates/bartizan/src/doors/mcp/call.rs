@@ -7,6 +7,7 @@ use bartizan_gate::effect::{Content, Effector, Warrant};
 use bartizan_gate::refusal::Refusal;
 use bartizan_gate::taint::Reading;
 use bartizan_mcp::conversation::Outbox;
+use bartizan_mcp::era;
 use bartizan_mcp::upstream::Progress;
 use bartizan_mcp::way_out::{self, Framing, Hiding};
 use bartizan_mcp::wire::{INTERNAL_ERROR, INVALID_PARAMS, Id, Message};
@@ -65,8 +66,10 @@ impl Act {
         params: Option<View<'_>>,
     ) -> Result<Self, Misread> {
         let (mut value, mut parts, mut rest) = (serde_json::Map::new(), Vec::new(), Vec::new());
+        // What a client answers in the middle of a request goes to whoever asked it, as it does where there are sessions.
+        let answers = matches!(method, "prompts/get" | "resources/read");
         for (key, member) in params.into_iter().flat_map(View::members) {
-            if matches!(key, "_meta" | "requestState") {
+            if matches!(key, "_meta" | "requestState") || (answers && key == "inputResponses") {
                 rest.push((key.to_owned(), member.compact()));
                 continue;
             }
@@ -80,6 +83,18 @@ impl Act {
     /// Whether it is a call of a tool.
     pub(super) fn is_tool(&self) -> bool {
         self.own.is_some()
+    }
+
+    /// What it is, to tell whether another is the same: the gate's name of the tool, and the arguments.
+    pub(super) fn what(&self) -> (String, String) {
+        (self.tool.clone(), self.text.clone())
+    }
+
+    /// It with what the server remembers it by, as JSON.
+    pub(super) fn remembered_by(mut self, state: String) -> Self {
+        self.rest.retain(|(key, _)| key != "requestState");
+        self.rest.push(("requestState".to_owned(), state));
+        self
     }
 
     /// What is judged: the gate's name of the tool, and the arguments.
@@ -149,7 +164,8 @@ impl Talk {
         let source = format!("mcp {}", act.tool);
         let frame = self.parts.frames.of(&authorized.call().to_string());
         let framing = self.parts.framing.then_some(Framing { frame, source });
-        let forward = Forward { talk: self, id: id.clone(), act, progress, framing };
+        let stateless = era::is_stateless(message);
+        let forward = Forward { talk: self, id: id.clone(), act, progress, framing, stateless };
         let executed = gate.pipeline().perform(authorized, forward).await;
         let answer = match gate.pipeline().release(executed) {
             Ok(released) => released.into_output(),
@@ -266,6 +282,7 @@ struct Forward<'t> {
     act: Act,
     progress: Option<Progress>,
     framing: Option<Framing>,
+    stateless: bool,
 }
 
 /// The client's answer, before it has gone the way out.
@@ -299,7 +316,7 @@ impl Effector for Forward<'_> {
     type Output = Carried;
 
     async fn run(self, warrant: &Warrant<'_>) -> (Outcome, Carried) {
-        let Self { talk, id, act, progress, framing } = self;
+        let Self { talk, id, act, progress, framing, stateless } = self;
         let sanitiser = talk.parts.sanitiser;
         let failed = |code: &str, what: &str| {
             let answer = Message::failure(Some(&id), INTERNAL_ERROR, what);
@@ -326,6 +343,11 @@ impl Effector for Forward<'_> {
         }
         let Some(answer) = answer.with_id(&id) else {
             return failed("result-unread", "the server's answer cannot be read");
+        };
+        // A server that has sessions asks by itself; to whoever is in one, this says nothing.
+        let answer = match if stateless { talk.wanting(&act, answer) } else { Ok(answer) } {
+            Ok(answer) => answer,
+            Err(why) => return failed("question-refused", &why),
         };
         let is_error = answer.result().and_then(|result| result.get("isError"));
         let is_error =

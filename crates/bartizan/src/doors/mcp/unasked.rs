@@ -37,12 +37,7 @@ impl Talk {
     /// A question of the server to the client's person or model.
     pub(super) fn ask_client(&self, message: &Message) {
         let (Some(id), Some(method)) = (message.id(), message.method()) else { return };
-        let may = match method {
-            "elicitation/create" => self.parts.elicitation,
-            "sampling/createMessage" => self.parts.sampling,
-            _ => false,
-        };
-        if !may {
+        if !self.may_ask(method) {
             self.parts.upstream.tell(not_allowed(id, method));
             return;
         }
@@ -66,8 +61,7 @@ impl Talk {
         if let Some(said) = message.params().and_then(|params| params.get("message"))
             && let Some(text) = said.text()
         {
-            // Who asks is not for the server to say.
-            edits.replace(said.node(), quoted(&format!("[server {}] {text}", self.parts.server)));
+            edits.replace(said.node(), quoted(&self.labelled(&text)));
         }
         let asked = message.edited(edits).and_then(|message| message.with_id(&Id::Number(own)));
         let asked = asked.and_then(|message| self.cleaned(&message, None));
@@ -80,6 +74,20 @@ impl Talk {
                 "nobody can be asked",
             ));
         }
+    }
+
+    /// Whether the server may ask its client this.
+    pub(super) fn may_ask(&self, method: &str) -> bool {
+        match method {
+            "elicitation/create" => self.parts.elicitation,
+            "sampling/createMessage" => self.parts.sampling,
+            _ => false,
+        }
+    }
+
+    /// What the server says to a person. Who asks is not for the server to say.
+    pub(super) fn labelled(&self, text: &str) -> String {
+        format!("[server {}] {text}", self.parts.server)
     }
 
     /// News from the server.

@@ -3,6 +3,7 @@
 use crate::doors::mcp::Talk;
 use crate::doors::run::Held;
 use crate::report;
+use bartizan_mcp::bridge::{self, Ends};
 use bartizan_mcp::conversation::Conversation;
 use bartizan_mcp::stateless::Stateless;
 use bartizan_mcp::stdio::{self, Flawed};
@@ -84,8 +85,11 @@ impl Line {
         let mut streams = JoinSet::new();
         // Without its streams the server is one that has ended.
         if let (Some(stdin), Some(stdout)) = (stdin, stdout) {
-            streams.spawn(stdio::write(stdin, sent));
-            streams.spawn(stdio::read(stdout, Limits::default(), lines));
+            let (server, to_server) = mpsc::channel(SENT);
+            let (came, from_stdout) = mpsc::channel(SENT);
+            streams.spawn(stdio::write(stdin, to_server));
+            streams.spawn(stdio::read(stdout, Limits::default(), came));
+            streams.spawn(bridge::carry(sent, from_stdout, Ends { server, lines }));
         }
         if let Some(stderr) = ends.stderr {
             std::thread::spawn(move || mutter(stderr, &redactor, &name));

@@ -9,7 +9,6 @@ use crate::cmd::run::ground::Session;
 use crate::cmd::run::{runtime, state_failure};
 use crate::cmd::servers as known_servers;
 use crate::config::{Reach, Source, Upstream};
-use crate::doors::mcp::away::Away;
 use crate::doors::mcp::{Parts, Talk};
 use crate::report::{Failure, Problem, Voice};
 use bartizan_gate::name::ServerName;
@@ -21,7 +20,6 @@ use serde_json::json;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
-use tokio::task::JoinSet;
 
 /// Serves one client on our own standard streams until either side ends.
 pub(super) fn run(
@@ -128,9 +126,7 @@ async fn converse(
         hold: hall.wait,
         patience: PATIENCE,
     });
-    let away = Away::new(hall.away((at, PATIENCE), server, lines)?);
-    let mut tasks = JoinSet::new();
-    tasks.spawn(away.carry(sent));
+    let mut tasks = hall.reach((at, PATIENCE), server, sent, lines)?;
     tasks.spawn(Arc::clone(&talk).attend(heard));
     let mut gone = Gone::Ended;
     let over = async { gone = talk.upstream().attend(from_server, hear).await };

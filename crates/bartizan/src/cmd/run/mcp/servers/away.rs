@@ -11,6 +11,7 @@ use crate::doors::mcp::away::{Away, Parts};
 use crate::report::Failure;
 use bartizan_egress::{Clients, Courier, Resolver};
 use bartizan_gate::name::{RoleName, ServerName};
+use bartizan_mcp::bridge::{self, Ends};
 use bartizan_mcp::stdio::Line;
 use bartizan_mcp::wire::Message;
 use bartizan_scan::ScanKey;
@@ -54,9 +55,7 @@ impl Keeper {
         let (hear, heard) = mpsc::channel(super::super::streams::HEARD);
         let talk = self.talk(to_server, &session.caller.seat().session)?;
         let patience = self.said.timeout.unwrap_or(super::super::PATIENCE);
-        let away = Away::new(self.hall.away((at, patience), session, lines)?);
-        let mut tasks = JoinSet::new();
-        tasks.spawn(away.carry(sent));
+        let mut tasks = self.hall.reach((at, patience), session, sent, lines)?;
         tasks.spawn(Arc::clone(&talk).attend(heard));
         let gone = talk.upstream().attend(from_server, hear);
         Ok(tokio::select! {
@@ -68,8 +67,24 @@ impl Keeper {
 }
 
 impl Hall {
+    /// Lays the line between a conversation and its server, which lasts as long as what this gives.
+    pub(in super::super) fn reach(
+        &self,
+        at: (&Upstream, Duration),
+        session: &Session,
+        sent: mpsc::Receiver<Message>,
+        lines: mpsc::Sender<Line>,
+    ) -> Result<JoinSet<()>, Failure> {
+        let (came, from_away) = mpsc::channel::<Line>(SENT);
+        let (server, to_away) = mpsc::channel(SENT);
+        let mut tasks = JoinSet::new();
+        tasks.spawn(Away::new(self.away(at, session, came)?).carry(to_away));
+        tasks.spawn(bridge::carry(sent, from_away, Ends { server, lines }));
+        Ok(tasks)
+    }
+
     /// Where a server is, and how it is reached.
-    pub(in super::super) fn away(
+    fn away(
         &self,
         (at, patience): (&Upstream, Duration),
         session: &Session,

@@ -1,0 +1,181 @@
+//! What do the headers of a request say where there are no sessions? What its body says, for whoever reads no bodies:
+//! the method, the name of what is asked for, and the arguments that a tool's schema marks (`x-mcp-header`).
+
+use crate::conversation::Revision;
+use crate::era;
+use crate::wire::Message;
+use bartizan_scan::json::{Edits, View};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Mutex, PoisonError};
+
+/// Which revision a request is in.
+pub(crate) const VERSION: &str = "mcp-protocol-version";
+/// Its method.
+pub(crate) const METHOD: &str = "mcp-method";
+/// What it asks for.
+pub(crate) const NAME: &str = "mcp-name";
+
+/// The parameter of a method that says what is asked for.
+pub(crate) fn named(method: &str) -> Option<&'static str> {
+    match method {
+        "tools/call" | "prompts/get" => Some("name"),
+        "resources/read" => Some("uri"),
+        _ => None,
+    }
+}
+
+/// Writes the headers of requests to one server, as its tools want them.
+#[derive(Debug, Default)]
+pub struct Headers(Mutex<HashMap<String, Vec<Marked>>>);
+
+/// An argument that a header mirrors.
+#[derive(Debug, Clone)]
+struct Marked {
+    /// The keys that lead to it.
+    path: Vec<String>,
+    header: String,
+}
+
+impl Headers {
+    /// The headers of a message that names its own revision; others have none of these.
+    pub fn of(&self, message: &Message) -> Vec<(String, String)> {
+        let (Some(method), true) = (message.method(), era::is_stateless(message)) else {
+            return Vec::new();
+        };
+        let version = Revision::V2026_07_28.as_str();
+        let mut headers =
+            vec![(VERSION.to_owned(), version.to_owned()), (METHOD.to_owned(), method.to_owned())];
+        // What the server checks of a task it checks by the same header.
+        let field = named(method).or(method.starts_with("tasks/").then_some("taskId"));
+        let name = field.and_then(|field| message.params()?.text_of(field));
+        headers.extend(name.as_ref().map(|name| (NAME.to_owned(), encoded(name))));
+        if let (Some(name), "tools/call") = (name, method) {
+            let arguments = message.params().and_then(|params| params.get("arguments"));
+            let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            for marked in known.get(&*name).into_iter().flatten() {
+                let steps = marked.path.iter();
+                let value = steps.fold(arguments, |at, key| at.and_then(|at| at.get(key)));
+                headers.extend(value.and_then(said).map(|said| (marked.header.clone(), said)));
+            }
+        }
+        headers
+    }
+
+    /// Learns from an answer to `tools/list` what headers each tool wants, and leaves out those that want what cannot be. `None`
+    /// when nothing is left that is an answer.
+    pub fn learn(&self, answer: &Message) -> Option<Message> {
+        let tools = answer.result().and_then(|result| result.get("tools"));
+        let Some(tools) = tools else { return Some(answer.clone()) };
+        let (mut kept, mut whole) = (Vec::new(), true);
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        for tool in tools.items().into_iter().flatten() {
+            let marked = tool.get("inputSchema").map_or_else(|| Some(Vec::new()), marked);
+            let (Some(name), Some(marked)) = (tool.text_of("name"), marked) else {
+                whole = false;
+                continue;
+            };
+            if known.len() < TOOLS_MAX || known.contains_key(&*name) {
+                known.insert(name.into_owned(), marked);
+            }
+            kept.push(tool.raw());
+        }
+        if whole {
+            return Some(answer.clone());
+        }
+        let mut edits = Edits::default();
+        edits.replace(tools.node(), format!("[{}]", kept.join(",")));
+        answer.edited(edits)
+    }
+}
+
+/// The arguments that a schema marks; `None` when it marks one that no header can mirror.
+fn marked(schema: View<'_>) -> Option<Vec<Marked>> {
+    let (mut found, mut names) = (Vec::new(), BTreeSet::new());
+    walk(schema, &mut Vec::new(), &mut found)?;
+    // Wherever else the word stands, it marks nothing, and the tool is not as it should be.
+    if marks(schema) != found.len() {
+        return None;
+    }
+    found.iter().all(|marked| names.insert(marked.header.to_ascii_lowercase())).then_some(found)
+}
+
+/// Takes down what is marked among the properties of an object, and of those within.
+fn walk(schema: View<'_>, path: &mut Vec<String>, found: &mut Vec<Marked>) -> Option<()> {
+    for (key, property) in schema.get("properties").into_iter().flat_map(View::members) {
+        path.push(key.to_owned());
+        if let Some(mark) = property.get(MARK) {
+            let name = mark.text().filter(|name| is_token(name))?;
+            let kind = property.text_of("type")?;
+            if !matches!(&*kind, "string" | "integer" | "boolean") {
+                return None;
+            }
+            found.push(Marked { path: path.clone(), header: format!("mcp-param-{name}") });
+        }
+        walk(property, path, found)?;
+        path.pop();
+    }
+    Some(())
+}
+
+/// How often the mark stands in a schema, wherever. A property of that name is none.
+fn marks(schema: View<'_>) -> usize {
+    let within: usize = schema
+        .members()
+        .map(|(key, value)| match key {
+            "properties" => value.members().map(|(_, property)| marks(property)).sum(),
+            "const" | "default" | "enum" | "examples" => 0,
+            MARK => 1,
+            _ => marks(value),
+        })
+        .sum();
+    within + schema.items().into_iter().flatten().map(marks).sum::<usize>()
+}
+
+/// A value as a header says it; `null` and what has parts say nothing.
+fn said(value: View<'_>) -> Option<String> {
+    if let Some(text) = value.text() {
+        return Some(encoded(&text));
+    }
+    let raw = value.raw();
+    match raw {
+        "true" | "false" => Some(raw.to_owned()),
+        number => number.parse::<i64>().ok().map(|number| number.to_string()),
+    }
+}
+
+/// A text made fit for a header.
+fn encoded(text: &str) -> String {
+    let plain = text.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic());
+    let alone = text.trim_ascii() == text && !text.is_empty();
+    if plain && alone && !(text.starts_with(BEGIN) && text.ends_with(END)) {
+        return text.to_owned();
+    }
+    format!("{BEGIN}{}{END}", STANDARD.encode(text))
+}
+
+/// A text as it was before it was made fit for a header.
+pub(crate) fn decoded(value: &str) -> Option<String> {
+    match value.strip_prefix(BEGIN).and_then(|rest| rest.strip_suffix(END)) {
+        Some(inner) => String::from_utf8(STANDARD.decode(inner).ok()?).ok(),
+        None => Some(value.to_owned()),
+    }
+}
+
+fn is_token(name: &str) -> bool {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    !name.is_empty() && name.len() <= NAME_BYTES && name.bytes().all(fits)
+}
+
+const BEGIN: &str = "=?base64?";
+const END: &str = "?=";
+/// What a schema marks an argument with.
+const MARK: &str = "x-mcp-header";
+/// The longest name of a header that a tool may want.
+const NAME_BYTES: usize = 128;
+/// Tools whose headers are remembered.
+const TOOLS_MAX: usize = 10_000;
+
+#[cfg(test)]
+mod tests;

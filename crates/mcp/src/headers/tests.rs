@@ -1,0 +1,104 @@
+use super::*;
+use crate::wire::Limits;
+use serde_json::{Value, json};
+
+fn message(value: &Value) -> Message {
+    Message::parse(value.to_string().as_bytes(), &Limits::default()).unwrap()
+}
+
+fn listed(tools: &Value) -> Message {
+    message(&json!({ "jsonrpc": "2.0", "id": 1, "result": { "tools": tools, "more": 1 } }))
+}
+
+fn call(name: &str, arguments: &Value) -> Message {
+    let meta = json!({ era::VERSION: "2026-07-28" });
+    let params = json!({ "name": name, "arguments": arguments, "_meta": meta });
+    message(&json!({ "jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params }))
+}
+
+fn tool(name: &str, schema: &Value) -> Value {
+    json!({ "name": name, "inputSchema": schema })
+}
+
+fn header(headers: &[(String, String)], name: &str) -> Option<String> {
+    headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone())
+}
+
+#[test]
+fn a_request_is_mirrored_and_one_of_a_session_is_not() {
+    let headers = Headers::default();
+    let of = headers.of(&call("t", &json!({})));
+    assert_eq!(header(&of, VERSION).as_deref(), Some("2026-07-28"));
+    assert_eq!(header(&of, METHOD).as_deref(), Some("tools/call"));
+    assert_eq!(header(&of, NAME).as_deref(), Some("t"));
+    let plain =
+        message(&json!({ "jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": {} }));
+    assert!(headers.of(&plain).is_empty());
+}
+
+#[test]
+fn marked_arguments_are_mirrored_wherever_they_lie_and_whatever_they_hold() {
+    let headers = Headers::default();
+    let schema = json!({ "type": "object", "properties": {
+        "region": { "type": "string", "x-mcp-header": "Region" },
+        "n": { "type": "integer", "x-mcp-header": "N" },
+        "in": { "type": "object", "properties": { "on": { "type": "boolean", "x-mcp-header": "On" } } },
+        "x-mcp-header": { "type": "string" },
+    } });
+    let list = listed(&json!([tool("t", &schema)]));
+    assert_eq!(headers.learn(&list).unwrap().as_str(), list.as_str());
+    let arguments =
+        json!({ "region": "us-west1", "n": -7, "in": { "on": true }, "x-mcp-header": "no" });
+    let of = headers.of(&call("t", &arguments));
+    assert_eq!(header(&of, "mcp-param-Region").as_deref(), Some("us-west1"));
+    assert_eq!(header(&of, "mcp-param-N").as_deref(), Some("-7"));
+    assert_eq!(header(&of, "mcp-param-On").as_deref(), Some("true"));
+    assert_eq!(of.len(), 6);
+    // What is not there, or says nothing, has no header.
+    let of = headers.of(&call("t", &json!({ "region": null })));
+    assert_eq!(of.len(), 3);
+}
+
+#[test]
+fn a_value_can_forge_no_header() {
+    for (text, fit) in [
+        ("us-west1", "us-west1"),
+        ("Hello, 世界", "=?base64?SGVsbG8sIOS4lueVjA==?="),
+        (" padded ", "=?base64?IHBhZGRlZCA=?="),
+        ("line1\nline2", "=?base64?bGluZTEKbGluZTI=?="),
+        ("=?base64?literal?=", "=?base64?PT9iYXNlNjQ/bGl0ZXJhbD89?="),
+        ("", "=?base64??="),
+    ] {
+        assert_eq!(encoded(text), fit);
+        assert_eq!(decoded(fit).as_deref(), Some(text));
+    }
+}
+
+#[test]
+fn a_tool_that_wants_what_no_header_can_say_is_left_out_alone() {
+    let property = |schema: Value| json!({ "type": "object", "properties": { "a": schema } });
+    let mark = |name: Value| property(json!({ "type": "string", "x-mcp-header": name }));
+    let twice = json!({ "type": "object", "properties": {
+        "a": { "type": "string", "x-mcp-header": "A" }, "b": { "type": "string", "x-mcp-header": "a" } } });
+    for bad in [
+        mark(json!("")),
+        mark(json!("a b")),
+        mark(json!("a\r\nb: c")),
+        mark(json!(7)),
+        property(json!({ "type": "number", "x-mcp-header": "A" })),
+        property(json!({ "type": "array", "x-mcp-header": "A" })),
+        property(json!({ "type": "array", "items": { "type": "string", "x-mcp-header": "A" } })),
+        property(json!({ "oneOf": [{ "type": "string", "x-mcp-header": "A" }] })),
+        json!({ "type": "object", "x-mcp-header": "A" }),
+        twice,
+    ] {
+        let good = tool("good", &mark(json!("A")));
+        let left = Headers::default().learn(&listed(&json!([tool("bad", &bad), good]))).unwrap();
+        let left: Value = serde_json::from_str(left.as_str()).unwrap();
+        assert_eq!(left["result"]["tools"].as_array().unwrap().len(), 1, "{bad}");
+        assert_eq!(
+            (&left["result"]["tools"][0]["name"], &left["result"]["more"]),
+            (&json!("good"), &json!(1))
+        );
+    }
+}
