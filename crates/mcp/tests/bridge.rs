@@ -97,7 +97,7 @@ const CAPABILITIES: &str = "io.modelcontextprotocol/clientCapabilities";
 
 fn hello() -> Value {
     let client = json!({ "name": "old", "version": "1" });
-    let can = json!({ "elicitation": { "form": {} }, "roots": {}, "tasks": {} });
+    let can = json!({ "elicitation": { "form": {} }, "tasks": {} });
     let params =
         json!({ "protocolVersion": "2025-11-25", "capabilities": can, "clientInfo": client });
     request(&json!(1), "initialize", &params)

@@ -75,6 +75,9 @@ pub(crate) struct McpArgs {
     /// Let the server have the client's model write for it
     #[arg(long)]
     pub(crate) sampling: bool,
+    /// Let the server know which folders the client works in
+    #[arg(long)]
+    pub(crate) roots: bool,
     /// Hand results on without the markers that tell a model where they begin and end
     #[arg(long)]
     pub(crate) no_framing: bool,
@@ -144,6 +147,7 @@ pub(crate) struct KeeperArgs {
 
 /// `bartizan serve`.
 #[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is one flag, as typed")]
 #[command(
     after_help = "Each session gets a server of its own, in a box of its own, on the current folder.\n\
                   Clients show a token: bartizan agent token create --role ROLE."
@@ -173,6 +177,12 @@ pub(crate) struct ServeArgs {
     /// A tool that changes nothing, and may be called without a person; `*` is all of them
     #[arg(long, value_name = "TOOL", value_delimiter = ',')]
     pub(crate) read: Vec<String>,
+    /// Let the server have the client's model write for it
+    #[arg(long)]
+    pub(crate) sampling: bool,
+    /// Let the server know which folders the client works in
+    #[arg(long)]
+    pub(crate) roots: bool,
     /// Hand results on without the markers that tell a model where they begin and end
     #[arg(long)]
     pub(crate) no_framing: bool,

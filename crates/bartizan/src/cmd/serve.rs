@@ -160,9 +160,10 @@ fn behind(global: &Global, args: &ServeArgs) -> Result<Behind, Failure> {
             before.extend([flag.into(), dir.into()]);
         }
     }
+    let flags =
+        [("--no-framing", args.no_framing), ("--roots", args.roots), ("--sampling", args.sampling)];
     if args.command.is_empty() && args.url.is_none() {
-        let flags = !args.allow.is_empty() || !args.read.is_empty() || args.no_framing;
-        if flags {
+        if !args.allow.is_empty() || !args.read.is_empty() || flags.iter().any(|(_, said)| *said) {
             let problem = Problem::new("these flags speak of one server, and no command names it");
             let hint = "put them before `-- CMD`, or say the same under [servers.NAME]";
             return Err(Failure::new(exit::USAGE, problem.hint(hint)));
@@ -175,8 +176,10 @@ fn behind(global: &Global, args: &ServeArgs) -> Result<Behind, Failure> {
             rest.push(format!("{flag}={tool}").into());
         }
     }
-    if args.no_framing {
-        rest.push("--no-framing".into());
+    for (flag, said) in flags {
+        if said {
+            rest.push(flag.into());
+        }
     }
     for (flag, said) in [("--url", &args.url), ("--bearer", &args.bearer)] {
         rest.extend(said.as_ref().map(|said| format!("{flag}={said}").into()));

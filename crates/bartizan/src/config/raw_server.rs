@@ -18,6 +18,7 @@ pub(super) struct RawServer {
     pub(super) enclosure: RawBox,
     pub(super) framing: Option<bool>,
     pub(super) sampling: Option<bool>,
+    pub(super) roots: Option<bool>,
     pub(super) elicitation: Option<bool>,
     pub(super) timeout: Option<At<String>>,
     pub(super) pin: Option<At<String>>,

@@ -12,6 +12,17 @@ use bartizan_gate::tool::{Effect, Target, TargetKind};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+/// What a server may ask of its client.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Asks {
+    /// Something of the client's user, by the server's name.
+    pub(crate) elicitation: bool,
+    /// Which folders the client works in.
+    pub(crate) roots: bool,
+    /// That the client's model writes for it.
+    pub(crate) sampling: bool,
+}
+
 /// One MCP server.
 #[derive(Debug, Clone)]
 pub(crate) struct McpServer {
@@ -25,10 +36,8 @@ pub(crate) struct McpServer {
     pub(crate) secrets: BTreeMap<String, SecretName>,
     /// Whether its results are framed as untrusted.
     pub(crate) framing: bool,
-    /// Whether it may have the client's model write for it.
-    pub(crate) sampling: bool,
-    /// Whether it may ask the client's user, by its name.
-    pub(crate) elicitation: bool,
+    /// What it may ask of its client.
+    pub(crate) asks: Asks,
     /// How long a call may take; nothing said leaves it to the door.
     pub(crate) timeout: Option<Duration>,
     /// What becomes of tools that nobody has looked at yet.
@@ -101,8 +110,11 @@ impl McpServer {
             env,
             secrets,
             framing: raw.framing.unwrap_or(true),
-            sampling: raw.sampling.unwrap_or(false),
-            elicitation: raw.elicitation.unwrap_or(true),
+            asks: Asks {
+                elicitation: raw.elicitation.unwrap_or(true),
+                roots: raw.roots.unwrap_or(false),
+                sampling: raw.sampling.unwrap_or(false),
+            },
             timeout,
             pin,
             tools,

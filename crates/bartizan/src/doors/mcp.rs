@@ -9,6 +9,7 @@ pub(crate) mod tools;
 mod unasked;
 
 use crate::app::Gate;
+use crate::config::Asks;
 use bartizan_gate::call::Door;
 use bartizan_gate::seat::Caller;
 use bartizan_mcp::conversation::{Conversation, Outbox, Revision};
@@ -53,10 +54,8 @@ pub(crate) struct Parts {
     pub(crate) sanitiser: Sanitiser,
     /// Whether results are framed.
     pub(crate) framing: bool,
-    /// Whether the server may have the client's model write for it.
-    pub(crate) sampling: bool,
-    /// Whether the server may ask the client's person.
-    pub(crate) elicitation: bool,
+    /// What the server may ask of the client.
+    pub(crate) asks: Asks,
     /// How long a call waits for a person.
     pub(crate) hold: Duration,
     /// How long a call waits for the server.
@@ -289,7 +288,7 @@ impl Talk {
         let revision = spoken(params).unwrap_or(Revision::NEWEST_OF_SESSIONS);
         let kept = params.members().map(|(key, value)| {
             let value = match key {
-                "capabilities" => without(value, self.forbidden()),
+                "capabilities" => without(value, &self.forbidden()),
                 "protocolVersion" => quoted(revision.as_str()),
                 _ => value.compact(),
             };
@@ -346,13 +345,11 @@ impl Talk {
         ));
     }
 
-    fn forbidden(&self) -> &'static [&'static str] {
-        match (self.parts.sampling, self.parts.elicitation) {
-            (true, true) => &["roots"],
-            (true, false) => &["roots", "elicitation"],
-            (false, true) => &["roots", "sampling"],
-            (false, false) => &["roots", "sampling", "elicitation"],
-        }
+    /// The client's capabilities that the server may make no use of.
+    fn forbidden(&self) -> Vec<&'static str> {
+        let Asks { elicitation, roots, sampling } = self.parts.asks;
+        let all = [("elicitation", elicitation), ("roots", roots), ("sampling", sampling)];
+        all.into_iter().filter(|(_, may)| !may).map(|(capability, _)| capability).collect()
     }
 
     /// The server's tools as the gate knows them, read anew when the server says that they changed.

@@ -4,6 +4,7 @@
 mod away;
 mod parts;
 mod reload;
+mod stateless;
 
 use crate::support::project::{Project, Started};
 use serde_json::{Value, json};

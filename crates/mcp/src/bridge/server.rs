@@ -188,7 +188,7 @@ impl Server {
     pub(super) async fn inward(&mut self, message: Message, out: &mut Out) {
         match message.kind() {
             Kind::Response { id: Some(Id::Number(own)) } => {
-                self.answered(*own, &message, out).await
+                self.answered(*own, &message, out).await;
             }
             Kind::Notification { method: "notifications/subscriptions/acknowledged" } => {
                 let of = message.meta().and_then(|meta| meta.get(era::SUBSCRIPTION));

@@ -119,7 +119,7 @@ fn member((key, value): (&str, View<'_>)) -> String {
 }
 
 /// What a client can do that a server may ask for in the middle of a request.
-const ANSWERED: [&str; 2] = ["elicitation", "sampling"];
+const ANSWERED: [&str; 3] = ["elicitation", "roots", "sampling"];
 /// Parameters that are ours to say.
 const INPUT: [&str; 3] = ["_meta", "inputResponses", "requestState"];
 /// What a result says that a session does not know.

@@ -2,7 +2,7 @@
 //! who acts on the other never see two requests (2026-07-28, "Server Validation").
 
 use crate::conversation::Revision;
-use crate::era::VERSION as VERSION_FIELD;
+use crate::era::{CAPABILITIES, VERSION as VERSION_FIELD};
 pub(super) use crate::headers::VERSION;
 use crate::headers::{METHOD, NAME, decoded, named};
 use crate::stateless::unsupported;
@@ -35,6 +35,10 @@ pub(super) fn check(headers: &HeaderMap, message: &Message) -> Result<(), Mismat
     }
     if Revision::parse(&said).is_none_or(Revision::has_sessions) {
         return Err(unsupported(message, &said));
+    }
+    if message.meta().and_then(|meta| meta.get(CAPABILITIES)).is_none_or(|said| !said.is_table()) {
+        let what = format!("`_meta` has no `{CAPABILITIES}`");
+        return Err(Message::failure(message.id(), INVALID_PARAMS, &what));
     }
     let method = message.method().unwrap_or_default();
     if one(headers, METHOD) != Ok(Some(method)) {
@@ -75,7 +79,7 @@ mod tests {
         Some(error.error().unwrap().get("code").unwrap().raw().to_owned())
     }
 
-    const CALL: &str = r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"h\u00e9","_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28"}}}"#;
+    const CALL: &str = r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"h\u00e9","_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}}}}"#;
     const GOOD: [(&str, &str); 3] = [
         ("MCP-Protocol-Version", "2026-07-28"),
         ("Mcp-Method", "tools/call"),
@@ -113,7 +117,9 @@ mod tests {
         let call = CALL.replace("2026-07-28", "1900-01-01");
         let headers = [("MCP-Protocol-Version", "1900-01-01"), GOOD[1], GOOD[2]];
         assert_eq!(code(&headers, &call).as_deref(), Some("-32022"));
-        let call = CALL.replace("protocolVersion", "other");
-        assert_eq!(code(&GOOD, &call).as_deref(), Some("-32602"));
+        for field in ["protocolVersion", "clientCapabilities"] {
+            let call = CALL.replace(field, "other");
+            assert_eq!(code(&GOOD, &call).as_deref(), Some("-32602"), "{field}");
+        }
     }
 }

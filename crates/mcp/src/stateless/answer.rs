@@ -73,7 +73,9 @@ impl Begun {
 
     /// An answer as this revision has it.
     pub(super) fn answered(&self, id: &Id, method: &str, answer: &Message) -> Message {
-        if !self.passes() {
+        // What we refuse, we refuse in the words of a session.
+        let ours = answer.result().is_some_and(|result| result.get("resultType").is_none());
+        if ours || !self.passes() {
             return self.translated(id, method, answer);
         }
         let shared = answer.result().and_then(|result| result.get("cacheScope"));

@@ -13,7 +13,7 @@ use super::{
 use crate::app::Gate;
 use crate::cli::{ClientChoice, Global, McpArgs, RunArgs, exit};
 use crate::cmd::servers as known_servers;
-use crate::config::Config;
+use crate::config::{Asks, Config};
 use crate::desk::herald::Heralds;
 use crate::doors::mcp::tools::{Generation, Maker, Operator, take_in, unspoken};
 use crate::doors::mcp::{Parts, Talk};
@@ -69,8 +69,7 @@ fn one(global: &Global, args: &McpArgs, voice: &mut Voice) -> Result<u8, Failure
         frames,
         sanitiser,
         framing: !args.no_framing,
-        sampling: args.sampling,
-        elicitation: true,
+        asks: Asks { elicitation: true, roots: args.roots, sampling: args.sampling },
         hold: Duration::from_secs(args.wait),
         patience: PATIENCE,
     });

@@ -204,7 +204,8 @@ impl Away {
             return Err("the server has forgotten the session".to_owned());
         }
         // Without sessions, an error has a status of its own.
-        if !(200..300).contains(&status) && !(stateless && (400..500).contains(&status)) {
+        let told = (200..300).contains(&status) || stateless && (400..500).contains(&status);
+        if !told {
             return Err(format!("the server answered with status {status}"));
         }
         if begins {

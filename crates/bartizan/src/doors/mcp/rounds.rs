@@ -58,7 +58,7 @@ impl Talk {
             return message.clone();
         };
         let mut edits = Edits::default();
-        edits.replace(said.node(), without(said, self.forbidden()));
+        edits.replace(said.node(), without(said, &self.forbidden()));
         message.edited(edits).unwrap_or_else(|| message.clone())
     }
 

@@ -20,6 +20,9 @@ impl Talk {
                 }
             }
             "notifications/initialized" => self.parts.upstream.tell(message.clone()),
+            "notifications/roots/list_changed" if self.parts.asks.roots => {
+                self.parts.upstream.tell(message.clone());
+            }
             // Progress of what the server asked, and news of folders that it may not know.
             _ => {}
         }
@@ -79,8 +82,9 @@ impl Talk {
     /// Whether the server may ask its client this.
     pub(super) fn may_ask(&self, method: &str) -> bool {
         match method {
-            "elicitation/create" => self.parts.elicitation,
-            "sampling/createMessage" => self.parts.sampling,
+            "elicitation/create" => self.parts.asks.elicitation,
+            "roots/list" => self.parts.asks.roots,
+            "sampling/createMessage" => self.parts.asks.sampling,
             _ => false,
         }
     }

@@ -1,6 +1,6 @@
 //! A server that is somewhere else, over HTTP: reached with a key that no client sees, and held to the same.
 
-use super::{Client, HELLO, code, said};
+use super::{Client, code, said};
 use crate::support::project::{Project, Started};
 use base64::Engine as _;
 use serde_json::{Value, json};
@@ -132,13 +132,8 @@ fn one_server_over_http_needs_no_configuration() {
     away.project.configure("");
     let url = format!("https://localhost:{}/mcp", away.port);
     let flags = ["--bearer", "env://CRM_KEY", "--name", "crm", "--allow", "plain,tell"];
-    let mut gateway = away.gateway(&[&["mcp", "--url", &url][..], &flags].concat());
-    // Nothing is sent before the server has answered: it would know of no session.
-    let (hello, begun) = HELLO.split_once('\n').unwrap();
-    gateway.adds(&format!("{hello}\n"));
-    gateway.line(&|line| line.contains("protocolVersion"));
-    gateway.adds(begun);
-    let mut client = Client { gateway, turn: 0 };
+    // A client that does not wait for the server to begin is served as one that does.
+    let mut client = Client::begin(away.gateway(&[&["mcp", "--url", &url][..], &flags].concat()));
     client.tools("plain");
     let plain = client.calls("plain", &json!({ "text": "hi" }));
     assert!(said(&plain).contains("plainly hi"), "{plain}");

@@ -245,10 +245,19 @@ impl Started {
 
     /// Waits for a whole line of its output that fits, while it runs and for at most [`PATIENCE`].
     pub(crate) fn line(&mut self, fits: &dyn Fn(&str) -> bool) -> String {
+        self.line_of(|this| &this.stdout, fits)
+    }
+
+    /// The same of its standard error.
+    pub(crate) fn complaint(&mut self, fits: &dyn Fn(&str) -> bool) -> String {
+        self.line_of(|this| &this.stderr, fits)
+    }
+
+    fn line_of(&mut self, of: fn(&Self) -> &Drain, fits: &dyn Fn(&str) -> bool) -> String {
         let deadline = Instant::now() + PATIENCE;
         loop {
-            let ended = self.has_ended() && self.stdout.reader.is_finished();
-            let said = self.stdout.so_far();
+            let ended = self.has_ended() && of(self).reader.is_finished();
+            let said = of(self).so_far();
             let whole = said.rsplit_once('\n').map_or("", |(whole, _)| whole);
             if let Some(line) = whole.lines().find(|line| fits(line)) {
                 return line.to_owned();

@@ -62,7 +62,7 @@ pub(super) fn run(global: &Global, args: &McpArgs, voice: &mut Voice) -> Result<
 
 /// What is said of one server by flags is said of many in the configuration.
 fn alone(args: &McpArgs) -> Result<(), Failure> {
-    let flags = args.direct || args.read_only || args.no_framing || args.sampling;
+    let flags = args.direct || args.read_only || args.no_framing || args.sampling || args.roots;
     if flags || !args.allow.is_empty() || !args.read.is_empty() {
         let problem = Problem::new("these flags speak of one server, and no command names it");
         let hint = "put them before `-- CMD`, or say the same under [servers.NAME]";
@@ -172,7 +172,7 @@ async fn serve(hall: &Rc<Hall>, hub: &Arc<Hub>) -> Result<(), Failure> {
         }
     };
     let unreadable = |error: &WireError| hub.unreadable(error);
-    keepers.run_until(streams::client(hub, unreadable, until)).await;
+    keepers.run_until(Box::pin(streams::client(hub, unreadable, until))).await;
     end.send_replace(true);
     // Each waits for its server's last words, and no longer.
     keepers.await;

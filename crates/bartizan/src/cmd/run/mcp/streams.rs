@@ -32,18 +32,38 @@ pub(super) async fn client<C: Conversation>(
     let writer = tokio::spawn(stdio::write(tokio::io::stdout(), from));
     talk.listen(to.clone());
     let (lines, mut said) = mpsc::channel(SENT);
-    let reader = tokio::spawn(stdio::read(tokio::io::stdin(), Limits::default(), lines));
-    let mut tasks = JoinSet::new();
+    let mut reader = tokio::spawn(stdio::read(tokio::io::stdin(), Limits::default(), lines));
+    let (mut tasks, mut begins, mut ended) = (JoinSet::new(), None, false);
     tokio::pin!(over);
     loop {
         let line = tokio::select! {
-            line = said.recv() => line,
+            // What is said before the server has begun waits until it has.
+            line = said.recv(), if begins.is_none() => line,
+            () = begun(&mut begins), if begins.is_some() => continue,
+            _ = &mut reader, if begins.is_some() && !ended => {
+                ended = true;
+                continue;
+            }
+            () = tokio::time::sleep(LAST_ANSWERS), if begins.is_some() && ended => break,
             () = &mut over => break,
         };
         match line {
             None => break,
             Some(Ok(message)) => {
-                tasks.spawn(Arc::clone(talk).take(message, to.clone()));
+                let taken = Arc::clone(talk).take(message.clone(), to.clone());
+                match message.method() {
+                    Some("initialize") => {
+                        let (done, wait) = oneshot::channel::<()>();
+                        begins = Some(wait);
+                        tasks.spawn(async move {
+                            taken.await;
+                            drop(done);
+                        });
+                    }
+                    Some(_) if message.id().is_some() => drop(tasks.spawn(taken)),
+                    // What needs no answer keeps its place.
+                    _ => taken.await,
+                }
                 while tasks.try_join_next().is_some() {}
             }
             Some(Err(Flawed::Unread(error) | Flawed::Endless(error))) => {
@@ -60,6 +80,15 @@ pub(super) async fn client<C: Conversation>(
     reader.abort();
     drop(to);
     drop(tokio::time::timeout(LAST_ANSWERS, writer).await);
+}
+
+/// Resolves once the server has begun, or has not.
+async fn begun(begins: &mut Option<oneshot::Receiver<()>>) {
+    if let Some(wait) = begins {
+        // Nothing is ever sent: the other end goes.
+        drop(wait.await);
+    }
+    *begins = None;
 }
 
 /// A server's streams, carried to and from its conversation.

@@ -8,7 +8,7 @@ use crate::cli::{Global, McpArgs, exit};
 use crate::cmd::run::ground::Session;
 use crate::cmd::run::{runtime, state_failure};
 use crate::cmd::servers as known_servers;
-use crate::config::{Reach, Source, Upstream};
+use crate::config::{Asks, Reach, Source, Upstream};
 use crate::doors::mcp::{Parts, Talk};
 use crate::report::{Failure, Problem, Voice};
 use bartizan_gate::name::ServerName;
@@ -121,8 +121,7 @@ async fn converse(
         frames,
         sanitiser,
         framing: !args.no_framing,
-        sampling: args.sampling,
-        elicitation: true,
+        asks: Asks { elicitation: true, roots: args.roots, sampling: args.sampling },
         hold: hall.wait,
         patience: PATIENCE,
     });

@@ -207,8 +207,7 @@ impl Keeper {
             frames,
             sanitiser,
             framing: self.said.framing,
-            sampling: self.said.sampling,
-            elicitation: self.said.elicitation,
+            asks: self.said.asks,
             hold: hall.wait,
             patience: self.said.timeout.unwrap_or(super::super::PATIENCE),
         }))
