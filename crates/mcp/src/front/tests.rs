@@ -200,7 +200,7 @@ fn call(name: &str) -> String {
 
 fn modern(name: &str) -> (Vec<(&'static str, String)>, String) {
     let body = format!(
-        r#"{{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{{"name":"{name}","_meta":{{"io.modelcontextprotocol/protocolVersion":"2026-07-28"}}}}}}"#
+        r#"{{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{{"name":"{name}","_meta":{{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{{}}}}}}}}"#
     );
     let headers = vec![
         ("MCP-Protocol-Version", "2026-07-28".to_owned()),
