@@ -74,7 +74,7 @@ fn ask(store: &Store) {
     std::thread::scope(|scope| {
         for part in 0..ASKERS {
             scope.spawn(move || {
-                ask_each(store, (0..QUESTIONS).filter(|number| number % ASKERS == part))
+                ask_each(store, (0..QUESTIONS).filter(|number| number % ASKERS == part));
             });
         }
     });

@@ -1,5 +1,5 @@
 //! Does `vault://` give what the server has, and refuse what it should not believe? Against a fake that fails in
-//! every way, and a real server where `VAULT_ADDR` says so; `scripts/try-vault` asks RustyVault.
+//! every way, and a real server where `VAULT_ADDR` says so; `scripts/try-vault` asks `RustyVault`.
 
 use crate::fake::{Asked, Fake, Reply};
 use bartizan_egress::vault::{Declared, FaultKind, Forgetful, Lease, LeaseBook, Login, Server};
