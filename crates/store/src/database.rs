@@ -29,23 +29,11 @@ pub(crate) fn open_writer(dir: &StateDir, log_id: &str) -> Result<Connection, St
                 params![log_id, Digest::ZERO.as_bytes()],
             )?;
         }
-        transaction.execute_batch(crate::leases::TABLE)?;
-        transaction.execute_batch(crate::tokens::TABLE)?;
-        transaction.execute_batch(crate::endorsements::TABLE)?;
-        transaction.execute_batch(crate::effects::TABLE)?;
-        transaction.execute_batch(crate::pins::TABLE)?;
-        transaction.execute_batch(crate::base::TABLE)?;
-        transaction.execute_batch(crate::standing::TABLE)?;
-        transaction.execute_batch(crate::marks::TABLE)?;
-        transaction.execute_batch(&crate::lookup::indexes())?;
-        transaction.execute_batch(crate::links::TABLE)?;
-        transaction.execute_batch(crate::allowance::TABLE)?;
-        transaction.execute_batch(crate::reviews::INDEX)?;
-        transaction.execute_batch(crate::invites::TABLE)?;
         transaction.commit()
     };
     set_up().map_err(|error| explain(&path, &error))?;
     check_form(&connection, &path)?;
+    add_tables(&connection).map_err(|error| explain(&path, &error))?;
     let found: String = connection
         .query_row("SELECT log_id FROM log", [], |row| row.get(0))
         .map_err(|error| explain(&path, &error))?;
@@ -54,6 +42,26 @@ pub(crate) fn open_writer(dir: &StateDir, log_id: &str) -> Result<Connection, St
         return Err(StoreError::Changed { path, why });
     }
     Ok(connection)
+}
+
+/// What came after the first form, made where it is missing; only in a database that is ours.
+fn add_tables(connection: &Connection) -> rusqlite::Result<()> {
+    let transaction =
+        Transaction::new_unchecked(connection, rusqlite::TransactionBehavior::Immediate)?;
+    transaction.execute_batch(crate::leases::TABLE)?;
+    transaction.execute_batch(crate::tokens::TABLE)?;
+    transaction.execute_batch(crate::endorsements::TABLE)?;
+    transaction.execute_batch(crate::effects::TABLE)?;
+    transaction.execute_batch(crate::pins::TABLE)?;
+    transaction.execute_batch(crate::base::TABLE)?;
+    transaction.execute_batch(crate::standing::TABLE)?;
+    transaction.execute_batch(crate::marks::TABLE)?;
+    transaction.execute_batch(&crate::lookup::indexes())?;
+    transaction.execute_batch(crate::links::TABLE)?;
+    transaction.execute_batch(crate::allowance::TABLE)?;
+    transaction.execute_batch(crate::reviews::INDEX)?;
+    transaction.execute_batch(crate::invites::TABLE)?;
+    transaction.commit()
 }
 
 /// Opens the database for reading beside a writer.
