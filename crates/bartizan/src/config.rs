@@ -17,6 +17,7 @@ pub(crate) mod notify;
 mod page;
 pub(crate) mod places;
 mod raw;
+mod raw_secret;
 mod raw_server;
 mod secret;
 pub(crate) mod serve;

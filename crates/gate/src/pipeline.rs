@@ -1,5 +1,6 @@
-//! How does a proposal travel? `decide`, `ask`, `perform` or `delegate`, `release`: read this file first.
+//! How does a proposal travel? `decide`, `ask` (in `asking`), `perform` or `delegate`, `release`: read this file first.
 
+mod asking;
 mod hold;
 
 use crate::call::{
@@ -11,7 +12,7 @@ use crate::gates::approval::{self, Clearance, Cleared};
 use crate::gates::{Identified, Listed, Scoped, grant, identity, limit, list, risk, scope};
 use crate::limit::Limits;
 use crate::name::{CallId, SessionId};
-use crate::policy::{Judgement, Policy, PolicyRef};
+use crate::policy::{Judgement, Policy};
 use crate::record::{self, Known};
 use crate::refusal::Refusal;
 use crate::seat::{Caller, Seat};
@@ -20,8 +21,7 @@ use crate::tool::{Catalogue, Effect};
 use crate::watch::{Flag, Rules, Watches};
 use bartizan_scan::Redactor;
 use bartizan_store::{
-    Allowances, Desk, Durability, Ending, Event, Ledger, NewQuestion, NewSession, Receipt,
-    Sessions, StoreError,
+    Allowances, Desk, Durability, Ending, Event, Ledger, NewSession, Receipt, Sessions,
 };
 use serde_json::{Map, Value, json};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -211,23 +211,6 @@ impl Pipeline {
         Ok(approval::judge(&policy, &who, &listed, &scoped, &[]))
     }
 
-    /// Puts the question to people and says which one it is: the refusal that the agent gets until
-    /// they have answered. The same call asked twice is one question.
-    pub fn ask(&self, pending: Pending) -> Refusal {
-        let Pending { call, checked, quorum } = pending;
-        let session = checked.identified.session().clone();
-        let CheckedCall { policy, identified, listed, scoped, .. } = &checked;
-        let policies = approval::judge(policy, identified, listed, scoped, &[]).policies;
-        let refused = match self.question(&checked, quorum, &policies) {
-            Ok(question) => {
-                let (tool, target) = (listed.tool().name().to_string(), scoped.on_target());
-                Refusal::ApprovalRequired { tool, target, question, quorum, policies }
-            }
-            Err(refused) => refused,
-        };
-        self.refuse(&session, &call, Known::checked(&checked), refused)
-    }
-
     /// Performs an authorised call. If the returned future is dropped in mid-effect, the log says so.
     pub async fn perform<E: Effector>(
         &self,
@@ -396,49 +379,6 @@ impl Pipeline {
         }))
     }
 
-    fn question(
-        &self,
-        call: &CheckedCall,
-        quorum: u32,
-        policies: &[PolicyRef],
-    ) -> Result<String, Refusal> {
-        let arguments = call.scoped.arguments();
-        // Nobody says yes to what they cannot see whole.
-        let bytes = arguments.to_string().len();
-        if bytes > SHOWN_MAX {
-            let tool = call.listed.tool().name().to_string();
-            let what = format!("a person has to read them first, and {bytes} bytes are too many");
-            return Err(Refusal::ArgumentsInvalid { tool, what });
-        }
-        let shown = json!({
-            "agent": call.identified.agent(),
-            "role": call.identified.role(),
-            "tool": call.listed.tool().name(),
-            "effect": call.rated.effect(),
-            "arguments": arguments,
-            "target": call.scoped.target(),
-            "host": call.granted.host().map(ToString::to_string),
-            "secret": call.granted.secret(),
-            "origins": record::origins(call.scoped.origins()),
-            "policies": policies,
-        });
-        let asked = self.parts.desk.ask(NewQuestion {
-            session: call.identified.session().to_string(),
-            agent: call.identified.agent().to_string(),
-            tool: call.listed.tool().name().to_string(),
-            digest: call.scoped.digest(),
-            policy: call.policy.digest(),
-            quorum,
-            shown: self.redacted(shown),
-            expires_in: self.parts.question_lifetime,
-        });
-        let question = asked.map_err(|error| match error {
-            StoreError::TooManyPending { .. } => Refusal::DeskFull,
-            error => Refusal::DeskUnavailable { cause: error.to_string() },
-        })?;
-        Ok(question.id.chars().take(SHORT_ID).collect())
-    }
-
     fn redacted(&self, mut value: Value) -> Value {
         self.parts.redactor.redact_json(&mut value);
         value
@@ -548,7 +488,5 @@ impl Drop for AbandonGuard<'_> {
     }
 }
 
-/// The longest arguments that a person is asked about, in bytes as JSON; the desk takes twice as much with the rest.
-const SHOWN_MAX: usize = 128 * 1024;
 /// How much of a question's id people type; the desk takes any unique beginning.
 const SHORT_ID: usize = 8;

@@ -2,7 +2,8 @@
 
 use super::check::Flaw;
 use super::page::Page;
-use super::raw::{At, RawAws};
+use super::raw::At;
+use super::raw_secret::RawAws;
 use super::secret::{reference, span};
 use crate::report::Problem;
 use bartizan_egress::Upstream;

@@ -2,7 +2,8 @@
 
 use super::check::Flaw;
 use super::page::{Page, name_flaw};
-use super::raw::{At, RawCanary};
+use super::raw::At;
+use super::raw_secret::RawCanary;
 use super::secret::{holder, kind_of};
 use crate::report::Problem;
 use bartizan_egress::vault::SecretKind;

@@ -13,9 +13,9 @@ use super::notify::Notify;
 use super::page::{Page, Subject, name_flaw};
 use super::places::Places;
 use super::raw::{
-    At, RawApprovers, RawCanary, RawConfig, RawConsole, RawModel, RawRole, RawSecret, RawServe,
-    RawTool, Table,
+    At, RawApprovers, RawConfig, RawConsole, RawModel, RawRole, RawServe, RawTool, Table,
 };
+use super::raw_secret::{RawCanary, RawSecret};
 use super::raw_server::RawServer;
 use super::secret::{self, Secret};
 use super::serve::{self, Serve};

@@ -2,7 +2,8 @@
 
 use super::check::Flaw;
 use super::page::Page;
-use super::raw::{At, RawGithubApp, RawOauth};
+use super::raw::At;
+use super::raw_secret::{RawGithubApp, RawOauth};
 use super::secret::reference;
 use bartizan_egress::Upstream;
 use bartizan_egress::vault::{ClientCredentials, ClientProof, GithubApp, TokenMint};

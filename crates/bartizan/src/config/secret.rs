@@ -2,7 +2,8 @@
 
 use super::check::{self, Flaw};
 use super::page::Page;
-use super::raw::{At, RawAppRole, RawRoleMint, RawSecret, RawVault};
+use super::raw::At;
+use super::raw_secret::{RawAppRole, RawRoleMint, RawSecret, RawVault};
 use super::{aws, mint, units};
 use crate::report::{Excerpt, Problem, did_you_mean};
 use bartizan_egress::postgres::{Account, RoleMint};
