@@ -305,7 +305,7 @@ pub(crate) struct NotifyArgs {
 pub(crate) struct ConsoleArgs {
     #[command(subcommand)]
     pub(crate) command: Option<ConsoleCommand>,
-    /// Where to listen: at a loopback address, or anywhere with [console] configured; without it, at any free port
+    /// Where to listen: at a loopback address, or anywhere with `[console]` configured; without it, at any free port
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0")]
     pub(crate) listen: SocketAddr,
 }
