@@ -58,6 +58,7 @@ fn a_yes_for_a_time_is_listed_with_the_policy_and_taken_back() {
     assert_eq!(world.run(&["audit", "verify"]).code, 0);
 }
 
+/// K08: the flood is bounded, and nothing in it can hide what weighs more.
 #[test]
 fn a_flood_of_one_session_does_not_bury_the_question_of_another() {
     let world = World::new();

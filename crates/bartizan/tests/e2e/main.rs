@@ -36,6 +36,7 @@ mod plain_box;
 mod profiles;
 mod reload;
 mod resume;
+mod roundabout;
 mod servers;
 mod support;
 mod tier_b;
