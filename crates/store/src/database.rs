@@ -29,11 +29,14 @@ pub(crate) fn open_writer(dir: &StateDir, log_id: &str) -> Result<Connection, St
                 params![log_id, Digest::ZERO.as_bytes()],
             )?;
         }
+        // In the same commit, so that no reader meets a half-made database; and only in one that is ours.
+        if form(&transaction)? == (APPLICATION, FORM) {
+            add_tables(&transaction)?;
+        }
         transaction.commit()
     };
     set_up().map_err(|error| explain(&path, &error))?;
     check_form(&connection, &path)?;
-    add_tables(&connection).map_err(|error| explain(&path, &error))?;
     let found: String = connection
         .query_row("SELECT log_id FROM log", [], |row| row.get(0))
         .map_err(|error| explain(&path, &error))?;
@@ -44,10 +47,8 @@ pub(crate) fn open_writer(dir: &StateDir, log_id: &str) -> Result<Connection, St
     Ok(connection)
 }
 
-/// What came after the first form, made where it is missing; only in a database that is ours.
-fn add_tables(connection: &Connection) -> rusqlite::Result<()> {
-    let transaction =
-        Transaction::new_unchecked(connection, rusqlite::TransactionBehavior::Immediate)?;
+/// What came after the first form, made where it is missing.
+fn add_tables(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
     transaction.execute_batch(crate::leases::TABLE)?;
     transaction.execute_batch(crate::tokens::TABLE)?;
     transaction.execute_batch(crate::endorsements::TABLE)?;
@@ -61,7 +62,7 @@ fn add_tables(connection: &Connection) -> rusqlite::Result<()> {
     transaction.execute_batch(crate::allowance::TABLE)?;
     transaction.execute_batch(crate::reviews::INDEX)?;
     transaction.execute_batch(crate::invites::TABLE)?;
-    transaction.commit()
+    Ok(())
 }
 
 /// Opens the database for reading beside a writer.

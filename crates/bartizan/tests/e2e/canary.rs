@@ -132,11 +132,12 @@ fn a_flagged_run_is_paused_and_goes_on_with_a_persons_word_alone() {
     let run = bash(
         &project,
         &site,
-        "say() { rm -f /tmp/said; curl -s -o /tmp/said -d hello $url/$1; grep -qs \"POST /$1\" /tmp/said; }\n\
-         held() { [ \"$(curl -s -o /dev/null -w '%{http_connect}' -d hello $url/waiting)\" = 403 ]; }\n\
+        &format!(
+            "{PROBES}\
          say before && echo open; curl -sS -d \"$c\" $url/stolen\n\
          until held; do sleep 0.1; done; echo PAUSED\n\
-         until say after; do sleep 0.2; done; echo resumed",
+         until say after; do sleep 0.2; done; echo resumed"
+        ),
     )
     .start();
     run.says("PAUSED");
@@ -162,10 +163,11 @@ fn a_paused_run_that_a_person_says_no_to_reaches_nothing_any_more() {
     let run = bash(
         &project,
         &site,
-        "say() { rm -f /tmp/said; curl -s -o /tmp/said -d hello $url/$1; grep -qs \"POST /$1\" /tmp/said; }\n\
-         held() { [ \"$(curl -s -o /dev/null -w '%{http_connect}' -d hello $url/waiting)\" = 403 ]; }\n\
+        &format!(
+            "{PROBES}\
          curl -sS -d \"$c\" $url/stolen; until held; do sleep 0.1; done; echo PAUSED\n\
-         read _; say after && echo AFTER; echo done",
+         read _; say after && echo AFTER; echo done"
+        ),
     )
     .typing();
     run.says("PAUSED");
@@ -176,3 +178,7 @@ fn a_paused_run_that_a_person_says_no_to_reaches_nothing_any_more() {
     assert!(ran.stdout.ends_with("done\n") && !ran.stdout.contains("AFTER"), "{ran:?}");
     assert!(!site.arrived().contains(&"POST /after".to_owned()));
 }
+
+/// Shell functions: does a word reach the site, and is the run held?
+const PROBES: &str = "say() { rm -f /tmp/said; curl -s -o /tmp/said -d hello $url/$1; grep -qs \"POST /$1\" /tmp/said; }\n\
+     held() { [ \"$(curl -s -o /dev/null -w '%{http_connect}' -d hello $url/waiting)\" = 403 ]; }\n";
