@@ -139,10 +139,10 @@ fn print(desk: &mut Desk<'_>, findings: &[Finding], whole: bool) -> Result<(), F
 /// Whether a secret in our memory can reach a swap device.
 fn swap() -> Finding {
     match memory::lock() {
-        Swap::Never => Finding::ok("memory", "ours stays out of swap"),
+        Swap::Never => Finding::ok("swap", "our memory stays out of it"),
         Swap::Possible => Finding::weak(
-            "memory",
-            "ours may be swapped out, with the secrets in it",
+            "swap",
+            "our memory may be swapped out, with the secrets in it",
             "encrypt the swap device, or raise RLIMIT_MEMLOCK (limits.conf: memlock unlimited; a service: LimitMEMLOCK=infinity)",
         ),
     }

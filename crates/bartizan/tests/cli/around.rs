@@ -61,7 +61,7 @@ fn doctor_names_each_wall_and_says_whether_a_box_is_possible() {
         "seccomp",
         "cgroups",
         "trial box",
-        "memory",
+        "swap",
         "state",
         "disk space",
         "configuration",
