@@ -3,13 +3,16 @@
 //! leave as they came, so that the model's prompt cache still hits.
 
 mod known;
+mod offered;
+mod outside;
+mod past;
 mod place;
 
 use super::scrub::{Found, Scrub, machine_part};
-use crate::doors::calls::{Act, Answered, Calls, Seen, StandIn};
+use crate::doors::calls::Calls;
 use bartizan_scan::json::{Doc, Edits, Node, quoted};
 use bartizan_scan::{Trust, display_line};
-use known::{CLIENT_TOOLS, KNOWN_KEYS, SERVER_BLOCKS};
+use known::{KNOWN_KEYS, SERVER_BLOCKS};
 use place::{Place, origin};
 use std::collections::{BTreeSet, HashMap};
 
@@ -205,187 +208,6 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// A call that the model is said to have made.
-    fn call(&mut self, block: &'a Node) -> Result<(), Unfit> {
-        let doc = self.doc;
-        let id = doc.text_of(block, "id").ok_or_else(|| unread("a call has no id"))?;
-        let name = doc.text_of(block, "name").ok_or_else(|| unread("a call has no name"))?;
-        let input = block.get("input").filter(|input| input.is_table());
-        let input = input.ok_or_else(|| unread("a call has no arguments"))?;
-        let act = || {
-            let arguments = serde_json::from_str(doc.raw(input)).ok()?;
-            Some(Act::of(&name, &arguments, self.against.workspace))
-        };
-        match self.against.calls.seen(&id, act, &name) {
-            Seen::Judged => {}
-            Seen::StandIn(StandIn { original, .. }) => {
-                if let Some(original) = original {
-                    let original = with_cache_control(&original, doc, block);
-                    self.edits.replace(block, original);
-                    self.notes.restored += 1;
-                }
-            }
-            Seen::Changed => {
-                return Err(unseen(&name, &id, "its arguments are not those that were judged"));
-            }
-            Seen::Unknown => return Err(unseen(&name, &id, "the gate never judged it")),
-        }
-        self.tools.insert(id.into_owned(), name.into_owned());
-        Ok(())
-    }
-
-    /// What a call is said to have brought back.
-    fn result(&mut self, block: &'a Node) -> Result<(), Unfit> {
-        let doc = self.doc;
-        let id = doc.text_of(block, "tool_use_id");
-        let id = id.ok_or_else(|| unread("a result names no call"))?.into_owned();
-        let is_error = block.get("is_error").is_some_and(|flag| doc.raw(flag) == "true");
-        let tool = match self.against.calls.answered(&id, is_error) {
-            Answered::Allowed(tool) => self.tools.get(&id).cloned().unwrap_or(tool),
-            Answered::StandIn(StandIn { sentence, .. }) => {
-                let result = format!(
-                    "{{\"tool_use_id\":{},\"type\":\"tool_result\",\"content\":{},\"is_error\":true}}",
-                    quoted(&id),
-                    quoted(&sentence)
-                );
-                let result = with_cache_control(&result, doc, block);
-                self.edits.replace(block, result);
-                return Ok(());
-            }
-            Answered::Refused => {
-                let tool = self.tools.get(&id).cloned().unwrap_or_default();
-                return Err(unseen(&tool, &id, "it was refused, and has a result all the same"));
-            }
-            Answered::Unknown => {
-                let tool = self.tools.get(&id).cloned().unwrap_or_default();
-                return Err(unseen(&tool, &id, "a result of a call that the gate never judged"));
-            }
-        };
-        let size = block.get("content").map_or(0, |content| content.span().len());
-        self.results.push((id.clone(), is_error, size));
-        let place = Place::result(&id, &tool);
-        let Some(content) = block.get("content") else { return Ok(()) };
-        if doc.text(content).is_some() {
-            return self.framed(content, &place);
-        }
-        let Some(blocks) = content.items() else {
-            return Err(unread("a result's content is no text"));
-        };
-        for (at, part) in blocks.iter().enumerate() {
-            envelope(part, "a block")?;
-            let kind = self.kind(part)?;
-            self.outside(part, &kind, &place.part(at))?;
-        }
-        Ok(())
-    }
-
-    /// A block that came from outside.
-    fn outside(&mut self, block: &'a Node, kind: &str, place: &Place) -> Result<(), Unfit> {
-        match kind {
-            "text" => {
-                let text = block.get("text").ok_or_else(|| unread("a text block has no text"))?;
-                self.framed(text, place)
-            }
-            "image" => {
-                self.notes.pictures += 1;
-                self.source(block, kind, place)
-            }
-            "document" => {
-                self.notes.documents += 1;
-                self.source(block, kind, place)
-            }
-            "search_result" => {
-                for (at, part) in block
-                    .get("content")
-                    .and_then(Node::items)
-                    .unwrap_or_default()
-                    .iter()
-                    .enumerate()
-                {
-                    envelope(part, "a block")?;
-                    let kind = self.kind(part)?;
-                    self.outside(part, &kind, &place.part(at))?;
-                }
-                ["source", "title"]
-                    .into_iter()
-                    .filter_map(|key| block.get(key))
-                    .try_for_each(|text| self.redact(text))
-            }
-            // A name of the session's own tool list.
-            "tool_reference" => Ok(()),
-            _ => {
-                self.withhold(block, kind, "is not known here");
-                Ok(())
-            }
-        }
-    }
-
-    /// Where a picture or document comes from: bytes that are here pass, text in it becomes data, and what
-    /// the vendor's machines would fetch is a request that no gate has seen.
-    fn source(&mut self, block: &'a Node, kind: &str, place: &Place) -> Result<(), Unfit> {
-        let source = block.get("source").ok_or_else(|| unread("a document has no source"))?;
-        envelope(source, "a source")?;
-        for key in ["title", "context"] {
-            block
-                .get(key)
-                .filter(|text| self.doc.text(text).is_some())
-                .map_or(Ok(()), |text| self.redact(text))?;
-        }
-        match &*self.kind(source)? {
-            "base64" => Ok(()),
-            "text" => {
-                let data = source.get("data").ok_or_else(|| unread("a document has no text"))?;
-                self.framed(data, place)
-            }
-            "content" => match source.get("content") {
-                Some(content) if self.doc.text(content).is_some() => self.framed(content, place),
-                Some(content) => {
-                    for (at, part) in content.items().unwrap_or_default().iter().enumerate() {
-                        envelope(part, "a block")?;
-                        let kind = self.kind(part)?;
-                        self.outside(part, &kind, &place.part(at))?;
-                    }
-                    Ok(())
-                }
-                None => Ok(()),
-            },
-            _ => {
-                self.withhold(block, kind, "would be fetched from elsewhere");
-                Ok(())
-            }
-        }
-    }
-
-    /// A tool that the request offers the model. What the vendor's machines would carry out never meets a
-    /// gate; a web search does, as the client's own call.
-    fn tool(&mut self, tool: &Node) -> Result<(), Unfit> {
-        envelope(tool, "a tool")?;
-        let Some(kind) = tool.get("type") else { return Ok(()) };
-        let kind = self.doc.text(kind).ok_or_else(|| unread("a tool has no type"))?;
-        let by_client = CLIENT_TOOLS.iter().any(|known| kind.starts_with(known));
-        if kind == "custom" || by_client {
-            return Ok(());
-        }
-        if kind.starts_with("web_search_") && self.against.calls.is_open("WebSearch") {
-            self.notes.server_tools.insert(display_line(&kind, 64));
-            return Ok(());
-        }
-        Err(Unfit::ServerTool(display_line(&kind, 64)))
-    }
-
-    /// A tool that a message adds in mid-conversation.
-    fn addition(&mut self, block: &Node) -> Result<(), Unfit> {
-        let tool = block.get("tool").ok_or_else(|| unread("a tool addition names no tool"))?;
-        envelope(tool, "a tool")?;
-        match &*self.kind(tool)? {
-            "tool_reference" => Ok(()),
-            "tool_definition" => {
-                self.tool(tool.get("definition").ok_or_else(|| unread("a tool has no definition"))?)
-            }
-            _ => Err(unread("a tool is added in an unknown way")),
-        }
-    }
-
     fn kind(&self, node: &Node) -> Result<String, Unfit> {
         let kind = self.doc.text_of(node, "type").ok_or_else(|| unread("a block has no type"))?;
         Ok(kind.into_owned())
@@ -431,21 +253,6 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    fn framed(&mut self, node: &'a Node, place: &Place) -> Result<(), Unfit> {
-        let text = self.doc.text(node).ok_or_else(|| unread("a text is no text"))?;
-        let from = place.tool.as_deref().map_or(From::Client(place.trust), From::Tool);
-        self.against.ears.read(&place.source, from, &text);
-        let found = &mut self.notes.found;
-        let scrub = self.against.scrub;
-        let framed = match &place.call {
-            Some(call) => scrub.frame(call, &place.source, place.trust, &text, found),
-            None => scrub.frame_text(&place.source, place.trust, &text, found),
-        };
-        self.notes.framed += 1;
-        self.put(node, &text, &framed);
-        Ok(())
-    }
-
     fn redact(&mut self, node: &'a Node) -> Result<(), Unfit> {
         let text = self.doc.text(node).ok_or_else(|| unread("a text is no text"))?;
         let redacted = self.against.scrub.redact(&text, &mut self.notes.found);
@@ -457,15 +264,6 @@ impl<'a> Reader<'a> {
         if old != new {
             self.edits.replace(node, quoted(new));
         }
-    }
-
-    fn withhold(&mut self, block: &Node, kind: &str, why: &str) {
-        let kind = display_line(kind, 64);
-        let sentence = format!("[withheld by bartizan: a block of type `{kind}`, which {why}]");
-        let text = format!("{{\"type\":\"text\",\"text\":{}}}", quoted(&sentence));
-        let text = with_cache_control(&text, self.doc, block);
-        self.edits.replace(block, text);
-        self.notes.withheld.insert(kind);
     }
 }
 
@@ -493,10 +291,6 @@ fn with_cache_control(json: &str, doc: &Doc<'_>, block: &Node) -> String {
         (Some(mark), Some(open)) => format!("{open},\"cache_control\":{}}}", doc.raw(mark)),
         _ => json.to_owned(),
     }
-}
-
-fn unseen(tool: &str, call: &str, what: &'static str) -> Unfit {
-    Unfit::Unseen { tool: display_line(tool, 128), call: display_line(call, 128), what }
 }
 
 fn unread(what: &str) -> Unfit {

@@ -1,5 +1,5 @@
 use super::*;
-use crate::doors::calls::Past;
+use crate::doors::calls::{Act, Past, StandIn};
 use bartizan_scan::{Form, Frames, KnownSecret, Redactor, Sanitiser, ScanKey};
 use serde_json::{Value, json};
 
