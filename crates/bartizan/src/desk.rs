@@ -20,7 +20,8 @@ pub(crate) trait Ear: std::fmt::Debug + Send + Sync {
     fn hears(&self, question: &str);
 
     /// Puts a question before them and waits. `true` when it has been answered, so that the call may be judged again;
-    /// `false` when nobody answers here, or nobody waits for it any more: a question of theirs alone is withdrawn then.
+    /// `false` when nobody answers here or in time, or nobody waits for it any more: a question of theirs alone is
+    /// withdrawn then.
     fn answers(&self, question: &str, patience: &Patience) -> bool;
 
     /// Somebody's patience may have come to its end.

@@ -8,6 +8,7 @@ mod budget;
 mod request;
 mod responses;
 mod scrub;
+mod silence;
 mod verdict;
 
 pub(crate) use api::Api;
@@ -35,6 +36,7 @@ use request::{Against, Ears, From, Notes, Unfit};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Instant;
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use verdict::{Bench, Subagent};
@@ -265,6 +267,8 @@ struct Ticket {
     bench: Bench,
     tally: Shared,
     bytes: u64,
+    /// When a client that has heard nothing by then gives up.
+    silence: Instant,
     ended: oneshot::Sender<ModelOutcome>,
 }
 
@@ -284,6 +288,7 @@ impl Judge for ModelJudge {
             id: id.to_owned(),
             kind: request.header("x-claude-code-agent-type").unwrap_or("agent").to_owned(),
         });
+        let silence = Instant::now() + silence::borne(request.header("x-stainless-timeout"));
         let (method, path) = (request.method().to_owned(), request.path().to_owned());
         let asked = Asked { method, path, way, agent: agent.clone(), body };
         let judged = tokio::task::spawn_blocking(move || side.judge(&asked)).await;
@@ -294,7 +299,8 @@ impl Judge for ModelJudge {
         let tally = Shared::default();
         self.0.attend(authorized, Passage { end, notes, tally: Arc::clone(&tally) });
         let bytes = body.len() as u64;
-        Ok((Ticket { way, bench: self.0.bench(agent), tally, bytes, ended }, body.into()))
+        let bench = self.0.bench(agent);
+        Ok((Ticket { way, bench, tally, bytes, silence, ended }, body.into()))
     }
 
     fn stopped(&self, method: &str, path: &str, refusal: &Told) {
@@ -332,7 +338,7 @@ impl Judge for ModelJudge {
         let kind = content_type.unwrap_or_default().split(';').next().unwrap_or_default();
         match kind.trim().to_ascii_lowercase().as_str() {
             "text/event-stream" => Ok(Some(Box::new(Streamed::new(bench, tally)))),
-            "application/json" => Ok(Some(Box::new(Whole::new(bench, tally)))),
+            "application/json" => Ok(Some(Box::new(Whole::new(bench, tally, ticket.silence)))),
             _ => {
                 let text = "the answer came in a form that cannot be looked into, and is withheld";
                 Err(Told::new(Status::BadGateway, "unscannable", text))

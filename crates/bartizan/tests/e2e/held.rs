@@ -1,8 +1,10 @@
 //! What becomes of a call that is held for a person, when its program gives up, or another policy comes meanwhile?
 
 use crate::approvals::{POST, approvals, asking};
+use crate::support::api::{Api, Script, bash, call_id};
 use crate::support::log::Log;
 use crate::support::project::Project;
+use crate::support::terminal::Terminal;
 use crate::trusted_path::{code, run};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -72,6 +74,55 @@ fn a_policy_that_comes_while_a_person_is_asked_judges_what_they_approve() {
     terminal.ends();
     assert_eq!(sink.arrived().len(), 1);
     Log::read(&project).is_whole(&project);
+}
+
+/// Asks its model without a stream, and tells what came in a file, since the screen belongs to the question.
+const PLAIN: &str = r#"
+import json, os, urllib.request
+def ask(name):
+    body = {"model": "m", "max_tokens": 9, "tools": [{"name": "Bash"}], "messages": [{"role": "user", "content": "go"}]}
+    headers = {"content-type": "application/json", "x-stainless-timeout": "1", "x-api-key": os.environ["ANTHROPIC_API_KEY"]}
+    request = urllib.request.Request(os.environ["ANTHROPIC_BASE_URL"] + "/v1/messages", json.dumps(body).encode(), headers)
+    with open("part", "wb") as out: out.write(urllib.request.urlopen(request).read())
+    os.rename("part", name)
+ask("first"); input(); ask("second"); print("asked twice")
+"#;
+
+#[test]
+fn a_program_that_asks_its_model_without_a_stream_is_told_of_the_question_before_it_gives_up() {
+    let api = Api::start(Script { main: vec![bash("true")], ..Script::default() });
+    let project = Project::new();
+    project.configure("[roles.default]\nask = [\"Bash\"]\n");
+    project.write("plain.py", PLAIN);
+    let program = project
+        .bartizan(&["run", "--direct", "--", "python3", "plain.py"])
+        .env("ANTHROPIC_BASE_URL", &api.url());
+    let mut terminal = Terminal::start(program);
+    let yes = code(&terminal);
+    let first = answered(&project, "first");
+    assert!(first.contains("bartizan_refused") && first.contains("approval-required"), "{first}");
+    // It stands before the person as before, and their word counts for the same call, made again.
+    terminal.looks_away();
+    terminal.types(&format!("{yes}\r"));
+    terminal.tells("\x1b[?1049l");
+    terminal.types("go on\r");
+    let second = answered(&project, "second");
+    assert!(second.contains(&call_id("main", 0, 0)) && !second.contains("refused"), "{second}");
+    terminal.tells("asked twice");
+    terminal.ends();
+    Log::read(&project).is_whole(&project);
+}
+
+/// What the program was answered, as soon as it was.
+fn answered(project: &Project, name: &str) -> String {
+    let deadline = Instant::now() + Duration::from_mins(1);
+    loop {
+        if let Some(text) = project.file(name) {
+            return text;
+        }
+        assert!(Instant::now() < deadline, "no answer has come");
+        thread::sleep(Duration::from_millis(20));
+    }
 }
 
 /// Has the run read its policy anew, and waits until that has happened so many times.

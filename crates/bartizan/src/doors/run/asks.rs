@@ -214,7 +214,15 @@ impl Ear for Asks {
         }
         *queue.held.entry(question.to_owned()).or_default() += 1;
         while queue.waits(question) && !patience.is_over() {
-            queue = self.changed.wait(queue).unwrap_or_else(PoisonError::into_inner);
+            queue = match patience.left() {
+                None => self.changed.wait(queue).unwrap_or_else(PoisonError::into_inner),
+                // The question stays: a yes to it is for the next such call.
+                Some(Duration::ZERO) => break,
+                Some(left) => {
+                    let woken = self.changed.wait_timeout(queue, left);
+                    woken.unwrap_or_else(PoisonError::into_inner).0
+                }
+            };
         }
         let is_last = queue.lets_go(question);
         if patience.is_over() {
@@ -226,7 +234,7 @@ impl Ear for Asks {
             }
             return false;
         }
-        queue.is_attended && !queue.left.contains(question)
+        queue.is_attended && !queue.waits(question) && !queue.left.contains(question)
     }
 
     fn stirs(&self) {

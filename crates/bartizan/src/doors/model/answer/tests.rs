@@ -292,7 +292,9 @@ async fn an_answer_that_comes_whole_is_judged_as_one_that_streams() {
 }
 
 async fn whole(bench: &Bench, tally: &Shared, body: &[u8]) -> String {
-    let mut filter = Whole::new(bench.clone(), Arc::clone(tally));
+    // A client that has no time for anybody's word.
+    let until = std::time::Instant::now();
+    let mut filter = Whole::new(bench.clone(), Arc::clone(tally), until);
     let mut out = Vec::new();
     filter.push(Bytes::copy_from_slice(body));
     drain(&mut filter, &mut out).await;
@@ -300,6 +302,21 @@ async fn whole(bench: &Bench, tally: &Shared, body: &[u8]) -> String {
     filter.end();
     drain(&mut filter, &mut out).await;
     String::from_utf8(out).unwrap()
+}
+
+#[tokio::test]
+async fn a_client_that_hears_nothing_until_all_is_judged_is_told_in_time_what_waits_for_a_person() {
+    let trial = Trial::new(&[], &["Bash"]);
+    let slow = Arc::<Slow>::default();
+    trial.gate.asks(Arc::clone(&slow) as Arc<dyn Ear>);
+    let call =
+        json!({"type": "tool_use", "id": "toolu_1", "name": "Bash", "input": {"command": "ls"}});
+    let body = json!({"type": "message", "content": [call]}).to_string();
+    let judged = whole(&bench(&trial), &Shared::default(), body.as_bytes()).await;
+    let judged: Value = serde_json::from_str(&judged).unwrap();
+    let input = &judged["content"][0]["input"];
+    assert_eq!(input["refusal"], "approval-required", "{judged}");
+    assert!(input["question"].is_string() && slow.is_asked.load(Ordering::SeqCst), "{judged}");
 }
 
 #[tokio::test]
@@ -369,6 +386,9 @@ impl Ear for Slow {
 
     fn answers(&self, _: &str, patience: &Patience) -> bool {
         self.is_asked.store(true, Ordering::SeqCst);
+        if patience.left() == Some(Duration::ZERO) {
+            return false;
+        }
         let waits = |spoken: &mut bool| !*spoken && !patience.is_over();
         let spoken = self.changed.wait_while(self.has_spoken.lock().unwrap(), waits).unwrap();
         *spoken && !patience.is_over()

@@ -13,12 +13,15 @@ use std::future::Future as _;
 use std::pin::Pin;
 use std::sync::{Arc, PoisonError};
 use std::task::{Context, Poll};
+use std::time::Instant;
 use tokio::task::JoinHandle;
 
 /// An answer that comes whole: nothing of it passes before all of it is judged.
 pub(in super::super) struct Whole {
     bench: Bench,
     tally: Shared,
+    /// By then the client must hear something: no ping goes before an answer that comes whole.
+    until: Instant,
     arrived: Vec<u8>,
     judging: Option<(JoinHandle<Vec<u8>>, Waiter)>,
     over: bool,
@@ -35,7 +38,7 @@ impl Filter for Whole {
     fn end(&mut self) {
         let body = if self.over { Vec::new() } else { std::mem::take(&mut self.arrived) };
         let (bench, tally) = (self.bench.clone(), Arc::clone(&self.tally));
-        let waiter = bench.gate.waiter();
+        let waiter = bench.gate.waiter().until(self.until);
         let patience = waiter.patience();
         let judging = tokio::task::spawn_blocking(move || {
             judge_whole(&bench, &tally, &body, &patience).unwrap_or_else(|what| {
@@ -56,8 +59,8 @@ impl Filter for Whole {
 }
 
 impl Whole {
-    pub(in super::super) fn new(bench: Bench, tally: Shared) -> Self {
-        Self { bench, tally, arrived: Vec::new(), judging: None, over: false }
+    pub(in super::super) fn new(bench: Bench, tally: Shared, until: Instant) -> Self {
+        Self { bench, tally, until, arrived: Vec::new(), judging: None, over: false }
     }
 }
 

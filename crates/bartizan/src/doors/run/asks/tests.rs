@@ -55,6 +55,24 @@ impl Drop for Run {
     }
 }
 
+/// Somebody who can wait no longer.
+fn hasty(run: &Run) -> Waiter {
+    Waiter::new(Some(Arc::clone(&run.asks) as Arc<dyn Ear>)).until(std::time::Instant::now())
+}
+
+#[test]
+fn a_call_that_can_wait_no_longer_is_let_go_and_its_question_stays() {
+    let run = Run::new();
+    let id = run.question("slow", 1, HOUR);
+    let patient = run.call(&id);
+    let waiter = hasty(&run);
+    assert!(!run.asks.answers(&id, &waiter.patience()));
+    drop(waiter);
+    assert_eq!(run.store.question(&id).unwrap().state, QuestionState::Pending);
+    run.says(&id, "local:bob", Verdict::Approve);
+    assert!(patient.join().unwrap(), "another one still waits for it");
+}
+
 const HOUR: Duration = Duration::from_hours(1);
 
 #[test]
