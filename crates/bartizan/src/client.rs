@@ -4,6 +4,8 @@ mod claude_code;
 mod codex;
 pub(crate) mod kept;
 
+pub(crate) use claude_code::placeholder;
+
 use crate::cli::ClientChoice;
 use crate::doors::model::Api;
 use std::path::{Path, PathBuf};

@@ -121,7 +121,7 @@ fn seed(setup: &Setup<'_>, key: &str) -> Result<SyntheticFile, NotUtf8> {
 
 /// A key of the vendor's shape (prefix, length, ending), because the client insists on one and may
 /// check it. It is worth nothing anywhere: the model door strips it.
-fn placeholder(entropy: &[u8; 36]) -> String {
+pub(crate) fn placeholder(entropy: &[u8; 36]) -> String {
     let mut key = String::from("sk-ant-api03-bartizan-placeholder-");
     for byte in entropy {
         // Writing to a string cannot fail.
@@ -221,6 +221,8 @@ mod tests {
             let entry = &entries[0];
             assert!(entry.get("matcher").is_none(), "{event} does not meet every tool");
             let hook = &entry["hooks"][0];
+            assert_eq!(hook["type"], "command", "{event}");
+            assert!(hook.get("if").is_none(), "{event} is asked of some calls alone");
             assert_eq!(hook["onFailure"], "block", "{event}");
             assert!(hook["args"].is_array(), "{event} goes through a shell");
             assert!(hook.get("async").is_none(), "{event} does not wait");

@@ -222,6 +222,7 @@ impl Run {
         };
         let mut spec = enclosure::specify(&self.around, settings, args, outfit, hidden, program);
         self.hold_placeholders(&mut spec.env);
+        model::lead(&mut spec.env, (access.as_ref(), self.client), settings.network)?;
         self.plant(&mut spec);
         let (vault, placeholders) = (self.vault.clone(), Arc::clone(&self.placeholders));
         let (who, held) = ((&self.config, &self.role), (vault, placeholders));

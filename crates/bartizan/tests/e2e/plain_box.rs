@@ -191,6 +191,28 @@ fn the_model_is_reached_without_the_key_being_seen() {
 }
 
 #[test]
+fn a_program_finds_its_model_by_the_variables_that_libraries_read() {
+    let led = |config: &str| {
+        let project = Project::new();
+        project.configure(config);
+        let ran =
+            project.run("http://127.0.0.1:9", &["bash", "-c", "env | grep ^ANTHROPIC_ | sort"]);
+        ran.stdout.lines().map(str::to_owned).collect::<Vec<_>>()
+    };
+    let [key, base] = &*led("") else { panic!("two variables") };
+    assert_eq!(base, "ANTHROPIC_BASE_URL=http://model.bartizan");
+    assert!(key.starts_with("ANTHROPIC_API_KEY=sk-ant-api03-bartizan-placeholder-"), "{key}");
+    assert_ne!(key, &led("")[0], "it is another one each session");
+    assert!(led("[roles.default.box]\nnetwork = \"none\"\n").is_empty());
+    // Whoever leads programs elsewhere has their way.
+    let own = led(
+        "[secrets.own]\nfrom = \"env://GITHUB_TOKEN\"\nplaceholder = [\"ANTHROPIC_API_KEY\"]\n",
+    );
+    let [own] = &*own else { panic!("one variable: {own:?}") };
+    assert!(!own.contains("sk-ant-api03-bartizan-placeholder-"), "{own}");
+}
+
+#[test]
 fn what_a_host_tool_would_run_is_held_back() {
     let project = Project::new();
     let ran = bash(

@@ -1,18 +1,20 @@
 //! With which key, and to where, does the agent reach its model? Settled before the box exists, outside it.
 
 use crate::cli::exit;
-use crate::client::Client;
+use crate::client::{Client, placeholder};
 use crate::cmd::run::random;
 use crate::cmd::run::surroundings::Surroundings;
-use crate::config::{Config, CredentialHeader, Places};
+use crate::config::{Config, CredentialHeader, Network, Places};
 use crate::doors::calls::{Calls, Past};
 use crate::doors::model::{Budget, Conversation, Scrub};
+use crate::doors::net::MODEL_HOST;
 use crate::report::{Failure, Problem};
 use bartizan_egress::{
     Credential, ModelLimits, ModelRoute, Resolver, SecretRef, SecretValue, Upstream, Vault,
 };
 use bartizan_gate::name::RoleName;
 use bartizan_scan::{Frames, KnownSecret, Redactor, ScanKey};
+use std::ffi::OsString;
 use std::sync::Arc;
 
 /// The way to the model, its key inside.
@@ -55,6 +57,23 @@ pub(crate) async fn access(
         ModelRoute::new(upstream.clone(), credential, Resolver::system(), ModelLimits::default())
             .map_err(|error| unusable(&error.to_string()))?;
     Ok(Some(ModelAccess { route, upstream, known }))
+}
+
+/// Leads a program that is no known client to the model door by what the vendor's libraries look for, unless the person
+/// has configured where they lead.
+pub(crate) fn lead(
+    env: &mut Vec<(OsString, OsString)>,
+    (access, client): (Option<&ModelAccess>, Option<Client>),
+    network: Network,
+) -> Result<(), Failure> {
+    let is_led = |name: &OsString| name.to_string_lossy().starts_with("ANTHROPIC_");
+    let is_led = client.is_some() || env.iter().any(|(name, _)| is_led(name));
+    if access.is_none() || is_led || network == Network::None {
+        return Ok(());
+    }
+    env.push((ANTHROPIC.base.into(), format!("http://{MODEL_HOST}").into()));
+    env.push((ANTHROPIC.key.into(), placeholder(&random()?).into()));
+    Ok(())
 }
 
 /// Where the key is, and the header it goes in: the configured one, or else what the launching shell has, a key or,
