@@ -100,6 +100,15 @@ impl Client {
         }
     }
 
+    /// Where in `home` it keeps what it tells the model to read: output that is too long to be shown. The box alone has
+    /// this folder, so reading in it is reading what the agent has made.
+    pub(crate) fn scratch(self, home: &Path) -> Option<PathBuf> {
+        match self {
+            Self::ClaudeCode => Some(home.join(".claude/projects")),
+            Self::Codex => None,
+        }
+    }
+
     /// What it speaks with its model.
     pub(crate) fn api(self) -> Api {
         match self {

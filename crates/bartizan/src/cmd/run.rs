@@ -71,6 +71,7 @@ pub(crate) fn run(global: &Global, args: &RunArgs, voice: &mut Voice) -> Result<
         argv: &argv,
         boxes_commands: client.is_some(),
         model: access.as_ref().map(|access| access.upstream.target()),
+        client,
         about: facts(client, args),
     };
     let known = access.as_ref().and_then(ModelAccess::known);

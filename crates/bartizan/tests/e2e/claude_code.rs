@@ -488,6 +488,54 @@ fn a_repositorys_own_servers_and_hooks_do_not_start() {
 }
 
 #[test]
+fn output_that_the_client_keeps_in_a_file_can_be_read_there() {
+    let project = Project::new();
+    let id = "3fa91e49-678a-4043-afb4-bfa7aeea7211";
+    let name = project.workspace().display().to_string().replace(['/', '.', '_'], "-");
+    let login = project.home().join(".claude/.credentials.json");
+    let kept = project.home().join(format!(".claude/projects/{name}/{id}/tool-results/kept.txt"));
+    let tasks = format!("/tmp/claude-1000/{name}/{id}/tasks/kept.output");
+    // The client makes up the names of its files: a copy of each has one that the script knows.
+    let copy = |folder: &str, kept: &str| {
+        format!(
+            "cd {folder} && for f in *; do [ -s \"$f\" ] && cp \"$f\" {kept} && break; done; ls"
+        )
+    };
+    let (results, output) = (kept.parent().unwrap(), Path::new(&tasks).parent().unwrap());
+    let background = json!({
+        "command": "echo HARBOUR of the background", "description": "x", "run_in_background": true,
+    });
+    let script = Script {
+        main: vec![
+            bash("seq 1 100000; echo HARBOUR at the end"),
+            bash(&copy(&results.display().to_string(), "kept.txt")),
+            tool("Read", json!({ "file_path": kept, "offset": 100_001, "limit": 1 })),
+            tool("Bash", background),
+            bash(&format!(
+                "until grep -qs HARBOUR {}/*; do sleep 0.1; done; {}",
+                output.display(),
+                copy(&output.display().to_string(), "kept.output")
+            )),
+            tool("Read", json!({ "file_path": tasks })),
+            tool("Write", json!({ "file_path": kept, "content": "x" })),
+            tool("Read", json!({ "file_path": login })),
+            say("All done."),
+        ],
+        ..Script::default()
+    };
+    let args = ["-p", "start", "--session-id", id, "--permission-mode", "bypassPermissions"];
+    let Some(session) = Session::run_with(project, script, &args) else { return };
+    session.ended_well();
+    assert!(session.main(0).contains("Full output saved to"), "{}", session.main(0));
+    assert!(session.main(2).contains("HARBOUR at the end"), "{}", session.main(2));
+    assert!(session.main(5).contains("HARBOUR of the background"), "{}", session.main(5));
+    for (turn, code) in [(6, "policy-denied"), (7, "path-out-of-scope")] {
+        let refused = session.log.refusal(&call_id("main", turn, 0));
+        assert_eq!(refused["code"], code, "{refused}");
+    }
+}
+
+#[test]
 fn parallel_calls_are_each_judged_and_logged() {
     let project = Project::new();
     let file = |name: &str| json!({ "file_path": project.workspace().join(name) });

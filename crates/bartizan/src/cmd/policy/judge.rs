@@ -64,6 +64,7 @@ impl Bench {
             program: Path::new("/bin/sh"),
             boxes_commands: true,
             model: None,
+            client: None,
         })?;
         let admitted = gate.pipeline().admit(seat, &[], Map::new());
         let caller = admitted.map_err(|refusal| impossible(refusal.hint()))?;

@@ -67,6 +67,8 @@ pub(crate) struct Newcomer<'a> {
     pub(crate) boxes_commands: bool,
     /// Where the model route leads, if there is one.
     pub(crate) model: Option<&'a HostPort>,
+    /// The client that is run, if its manners are known.
+    pub(crate) client: Option<Client>,
     /// What the log says of it beside what it says of every session.
     pub(crate) about: Map<String, Value>,
 }
@@ -74,7 +76,7 @@ pub(crate) struct Newcomer<'a> {
 impl<'a> Newcomer<'a> {
     /// One that has no model and no subagents.
     pub(crate) fn plain(program: &'a Path, argv: &'a [String], about: Map<String, Value>) -> Self {
-        Self { program, argv, boxes_commands: false, model: None, about }
+        Self { program, argv, boxes_commands: false, model: None, client: None, about }
     }
 }
 
@@ -148,6 +150,7 @@ impl Ground {
             program: who.program,
             boxes_commands: who.boxes_commands,
             model: who.model,
+            client: who.client,
         })?;
         let mut about = self.facts(&gate);
         about.extend(who.about);

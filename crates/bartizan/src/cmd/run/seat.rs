@@ -1,6 +1,7 @@
 //! What must the gate know of a session to judge it? The same for a run and for the explanation of one.
 
 use crate::cli::exit;
+use crate::client::Client;
 use crate::cmd::run::surroundings::Surroundings;
 use crate::config::{BoxSettings, Config, Network, Rest, WorkspaceMode};
 use crate::report::{Failure, Problem};
@@ -26,17 +27,20 @@ pub(crate) struct Sitter<'a> {
     pub(crate) boxes_commands: bool,
     /// Where the model route leads, if there is one.
     pub(crate) model: Option<&'a HostPort>,
+    /// The client that is run, if its manners are known.
+    pub(crate) client: Option<Client>,
 }
 
 /// Makes the seat.
 pub(crate) fn take(sitter: &Sitter<'_>) -> Result<Seat, Failure> {
-    let Sitter { config, role, around, session, program, boxes_commands, model } = *sitter;
+    let Sitter { config, role, around, session, program, boxes_commands, model, client } = *sitter;
     let subagents = config.roles.iter().flat_map(|(parent, role)| {
         role.subagents.iter().map(|(kind, role)| ((parent.clone(), kind.clone()), role.clone()))
     });
     let settings = config.roles.get(role).map(|role| role.enclosure.readable.clone());
     let shown = SYSTEM.map(PathBuf::from).into_iter();
     let shown = shown.chain(around.readable(program)).chain(settings.unwrap_or_default());
+    let shown = shown.chain(client.and_then(|client| client.scratch(&around.home)));
     let workspace = CanonicalPath::absolute(&around.workspace).ok_or_else(|| {
         let problem = Problem::new("the current folder has no absolute path");
         Failure::new(exit::UNAVAILABLE, problem.hint("run in another folder"))
