@@ -22,6 +22,7 @@ mod console;
 mod database;
 mod direct;
 mod endings;
+mod faults;
 mod held;
 mod hostile_model;
 mod interactive;

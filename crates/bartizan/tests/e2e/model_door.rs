@@ -412,7 +412,7 @@ fn a_budget_that_is_spent_ends_with_a_reason() {
 }
 
 /// Shows the client in the box, which it is in by itself only when it is the program that is run.
-fn shows(project: &Project, client: &Path) {
+pub(crate) fn shows(project: &Project, client: &Path) {
     let folder = client.parent().unwrap().display();
     project.configure(&format!("[roles.default.box]\nreadable = [\"{folder}\"]\n"));
 }
