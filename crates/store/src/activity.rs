@@ -47,6 +47,6 @@ const COUNT: &str = "SELECT (time_ms - ?1) / ?2,
     count(*) FILTER (WHERE event = 'call'),
     count(*) FILTER (WHERE event = 'pending'),
     count(*) FILTER (WHERE event = 'refusal' AND instr(record, '\"verdict\":\"deny\"') > 0)
-    FROM records WHERE seq >= ?3 AND time_ms >= ?1 AND event IN ('call', 'pending', 'refusal') GROUP BY 1";
+    FROM records WHERE seq >= ?3 AND +time_ms >= ?1 AND event IN ('call', 'pending', 'refusal') GROUP BY 1";
 /// Records that are counted at most.
 const REACH: u64 = 200_000;

@@ -8,6 +8,7 @@ use crate::entry::Event;
 use crate::lookup;
 use crate::merkle::Frontier;
 use crate::note::{Checkpoint, PublicKey};
+use crate::search::GLANCE;
 use rusqlite::types::Value as Sql;
 use rusqlite::{Connection, OptionalExtension as _, Row};
 use std::fmt;
@@ -110,7 +111,8 @@ impl Reader {
 
     /// The last `limit` records, oldest first.
     pub fn tail(&self, filter: &Filter, limit: usize) -> Result<Vec<Record>, StoreError> {
-        let mut records = self.select(filter, "DESC", limit)?;
+        let filter = self.narrowed(filter, Some(GLANCE))?;
+        let mut records = self.select(&filter, "DESC", limit)?;
         records.reverse();
         Ok(records)
     }
@@ -120,7 +122,7 @@ impl Reader {
     where
         F: FnMut(Record) -> ControlFlow<()>,
     {
-        let mut filter = filter.clone();
+        let mut filter = self.narrowed(filter, None)?;
         loop {
             let page = self.page(&filter, PAGE)?;
             let Some(last) = page.last() else { return Ok(()) };
@@ -271,7 +273,8 @@ impl Filter {
             (lookup::condition("tool"), text(&self.tool)),
             (lookup::condition("host"), text(&self.host)),
             (lookup::condition("verdict"), text(&self.verdict)),
-            ("time_ms >= ?#".to_owned(), self.since_ms.map(number)),
+            // Not by its index, which knows nothing of the order: where to begin is looked up apart (`search::young`).
+            ("+time_ms >= ?#".to_owned(), self.since_ms.map(number)),
             ("seq >= ?#".to_owned(), self.from_seq.map(number)),
             ("seq < ?#".to_owned(), self.before_seq.map(number)),
             ("instr(lower(record), lower(?#)) > 0".to_owned(), text(&self.text)),

@@ -29,7 +29,8 @@ fn value(field: &str) -> String {
     format!("CASE WHEN json_valid(record) THEN json_extract(record, '$.{field}') END")
 }
 
-const COLUMNS: &str = "CREATE INDEX IF NOT EXISTS records_by_event ON records (event);\n";
+const COLUMNS: &str = "CREATE INDEX IF NOT EXISTS records_by_event ON records (event);
+CREATE INDEX IF NOT EXISTS records_by_time ON records (time_ms);\n";
 
 #[cfg(test)]
 mod tests {

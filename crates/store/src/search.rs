@@ -23,6 +23,7 @@ impl Reader {
         patience: Duration,
     ) -> Result<Found, StoreError> {
         let begun = Instant::now();
+        let filter = self.narrowed(filter, Some(GLANCE))?;
         let low = filter.from_seq.unwrap_or(0).max(self.begins()?);
         let mut high = filter.before_seq.unwrap_or(u64::MAX).min(self.size()?);
         let mut records = Vec::new();
@@ -41,7 +42,44 @@ impl Reader {
         }
         Ok(Found { records, rest: (high > low).then_some(high) })
     }
+
+    /// The first record that is not older than this; `None` when all are. A clock that was set back hides none.
+    pub fn first_since(&self, since_ms: u64) -> Result<Option<u64>, StoreError> {
+        Ok(self.young(since_ms, None)?.0)
+    }
+
+    /// The same filter, not beginning before the first record that is young enough; unchanged when more than `glance`
+    /// are, since then one is soon met.
+    pub(crate) fn narrowed(
+        &self,
+        filter: &Filter,
+        glance: Option<u32>,
+    ) -> Result<Filter, StoreError> {
+        let mut filter = filter.clone();
+        let Some(since_ms) = filter.since_ms else { return Ok(filter) };
+        let (first, count) = self.young(since_ms, glance)?;
+        if glance.is_none_or(|glance| count < glance) {
+            let first = first.unwrap_or(u64::MAX);
+            filter.from_seq = Some(filter.from_seq.map_or(first, |from| from.max(first)));
+        }
+        Ok(filter)
+    }
+
+    /// The first of those that are young enough, and how many they are: of `glance` of them, where one is given. Time is
+    /// not the order of the log, so each is looked at, in the index alone.
+    fn young(&self, since_ms: u64, glance: Option<u32>) -> Result<(Option<u64>, u32), StoreError> {
+        let sql =
+            "SELECT min(seq), count(*) FROM (SELECT seq FROM records WHERE time_ms >= ?1 LIMIT ?2)";
+        let since_ms = i64::try_from(since_ms).unwrap_or(i64::MAX);
+        let limit = glance.map_or(-1, i64::from);
+        self.read(|db| {
+            let mut statement = db.prepare_cached(sql)?;
+            statement.query_row([since_ms, limit], |row| Ok((row.get(0)?, row.get(1)?)))
+        })
+    }
 }
 
 /// Records that are looked at between two looks at the clock.
-const STEP: u64 = 8192;
+const STEP: u64 = 4096;
+/// So many entries of the index of times take a millisecond or two.
+pub(crate) const GLANCE: u32 = 20_000;

@@ -98,4 +98,38 @@ fn what_was_made_asked_and_denied_is_counted_in_its_stretch_of_time() {
     );
 }
 
+#[test]
+fn an_age_that_fits_nothing_is_answered_at_once_and_a_clock_set_back_hides_nothing() {
+    let (dir, store) = filled();
+    let (first, last) = {
+        let all = store.reader().page(&Filter::default(), 60).unwrap();
+        let time = |at: usize| all[at].value()["time_ms"].as_u64().unwrap();
+        (time(0), time(59))
+    };
+    let since = |since_ms: u64| Filter { since_ms: Some(since_ms), ..Filter::default() };
+    let none = store.reader().search(&since(last + 1), 9, Duration::ZERO).unwrap();
+    assert_eq!((none.records.len(), none.rest), (0, None), "without any patience it is certain");
+    assert_eq!(store.reader().first_since(last + 1).unwrap(), None);
+    assert!(store.reader().page(&since(last + 1), 9).unwrap().is_empty());
+    assert_eq!(places(&store, &since(first), 100, LONG).concat().len(), 60);
+    drop(store);
+    // As the columns stand where the clock went back by an hour after the tenth record.
+    let sql = format!(
+        "UPDATE records SET time_ms = {last} - 3600000 WHERE seq >= 10; UPDATE records SET time_ms = {last} + 5 WHERE seq IN (4, 7, 30)"
+    );
+    crate::util::tamper(&dir.path().join("state"), &sql);
+    let store = Store::open(&dir.path().join("state")).unwrap();
+    assert_eq!(store.reader().first_since(last + 5).unwrap(), Some(4));
+    assert_eq!(places(&store, &since(last + 5), 2, LONG), [vec![30, 7], vec![4]]);
+    let mut seen = Vec::new();
+    let each = store.reader().each(&since(last + 5), |record| {
+        seen.push(record.seq);
+        std::ops::ControlFlow::Continue(())
+    });
+    each.unwrap();
+    assert_eq!(seen, [4, 7, 30]);
+    let tail = store.reader().tail(&since(last + 5), 2).unwrap();
+    assert_eq!(tail.iter().map(|record| record.seq).collect::<Vec<_>>(), [7, 30]);
+}
+
 const LONG: Duration = Duration::from_hours(1);

@@ -7,8 +7,8 @@ use crate::clock::now_ms;
 use crate::cmd::approvals::approver;
 use crate::config::units;
 use crate::report::{Failure, Problem};
+use bartizan_store::Store;
 use bartizan_store::verify::Trust;
-use bartizan_store::{Filter, Store};
 use std::path::Path;
 
 /// `bartizan audit prune`.
@@ -25,8 +25,7 @@ pub(super) fn run(args: &AuditPruneArgs, desk: &mut Desk<'_>) -> Result<u8, Fail
     whole(&desk.places.state)?;
     store.checkpoint()?;
     let since_ms = now_ms().saturating_sub(u64::try_from(age.as_millis()).unwrap_or(u64::MAX));
-    let young = Filter { since_ms: Some(since_ms), ..Filter::default() };
-    let first_young = store.reader().page(&young, 1)?.first().map(|record| record.seq);
+    let first_young = store.reader().first_since(since_ms)?;
     let keep = first_young.map_or_else(|| store.reader().size(), Ok)?;
     let place = store.prunable(keep)?;
     if place.to == place.from {
