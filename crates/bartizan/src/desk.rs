@@ -5,6 +5,7 @@ pub(crate) mod anchored;
 pub(crate) mod answering;
 pub(crate) mod chance;
 pub(crate) mod herald;
+pub(crate) mod lineup;
 mod notice;
 pub(crate) mod origins;
 pub(crate) mod patience;

@@ -149,6 +149,8 @@ pub struct QuestionFilter {
     pub session: Option<String>,
     /// That stand like this.
     pub state: Option<QuestionState>,
+    /// About a call of this tool.
+    pub tool: Option<String>,
 }
 
 /// An approver's word.

@@ -53,6 +53,7 @@ mod store;
 mod ties;
 mod tokens;
 pub mod verify;
+mod waiting;
 mod withdrawn;
 mod writer;
 
@@ -79,3 +80,4 @@ pub use sessions::{Ending, NewSession, Session, SessionFilter, Sessions};
 pub use store::Store;
 pub use ties::Tie;
 pub use tokens::{NewToken, Token, TokenState, Tokens};
+pub use waiting::Waiting;

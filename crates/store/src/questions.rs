@@ -13,7 +13,7 @@ use crate::standing;
 use crate::store::Store;
 use crate::withdrawn;
 use crate::writer::Batch;
-use rusqlite::{Connection, OptionalExtension as _, Row, params};
+use rusqlite::{Connection, OptionalExtension as _, Row, ToSql, params};
 use std::time::Duration;
 
 impl Desk for Store {
@@ -62,16 +62,13 @@ impl Desk for Store {
 
     fn questions(&self, filter: &QuestionFilter) -> Result<Vec<Question>, StoreError> {
         self.reader().read(|db| {
-            let sql = format!(
-                "{SELECT_QUESTION} WHERE (?1 IS NULL OR session = ?1) AND expires_ms > ?2
-                 ORDER BY asked_ms DESC, rowid DESC"
-            );
             // The live ones are few, and need no search through all that ever was.
             let past_counts =
                 matches!(filter.state, None | Some(QuestionState::Expired | QuestionState::Used));
-            let after_ms = if past_counts { 0 } else { clock::now_ms() };
-            let mut statement = db.prepare_cached(&sql)?;
-            let mut rows = statement.query(params![filter.session, after_ms])?;
+            let (which, after_ms) =
+                if past_counts { (NEWEST, 0) } else { (NEWEST_LIVE, clock::now_ms()) };
+            let mut statement = db.prepare_cached(&format!("{SELECT_QUESTION} {which}"))?;
+            let mut rows = statement.query(params![filter.session, filter.tool, after_ms])?;
             let mut found = Vec::new();
             while let Some(row) = rows.next()?
                 && found.len() < MAX_LISTED
@@ -299,15 +296,16 @@ fn raise_quorum(db: &Connection, question: Question, quorum: u32) -> rusqlite::R
 
 /// An agent that floods the desk would tire its people into saying yes.
 fn too_many(db: &Connection, session: &str) -> rusqlite::Result<Option<StoreError>> {
-    let open = "SELECT count(*), count(*) FILTER (WHERE session = ?1) FROM questions
-                WHERE used_ms IS NULL AND expires_ms > ?2
-                  AND NOT EXISTS (SELECT 1 FROM answers WHERE question = id AND verdict = 'deny')";
-    let mut statement = db.prepare_cached(open)?;
-    let (all, ours): (u32, u32) = statement
-        .query_row(params![session, clock::now_ms()], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let now_ms = clock::now_ms();
+    let count = |more: &str, values: &[&dyn ToSql]| -> rusqlite::Result<u32> {
+        db.prepare_cached(&format!("{COUNT_OPEN}{more}"))?.query_row(values, |row| row.get(0))
+    };
+    let ours = count(&format!("{OF_SESSION}{UNDENIED}"), &[&now_ms, &session])?;
+    // Those that were denied are taken off only where it matters.
+    let full = ours >= MAX_OPEN_IN_SESSION
+        || count("", &[&now_ms])? >= MAX_OPEN && count(UNDENIED, &[&now_ms])? >= MAX_OPEN;
     let session = session.to_owned();
-    Ok((all >= MAX_OPEN || ours >= MAX_OPEN_IN_SESSION)
-        .then_some(StoreError::TooManyPending { session, cap: ours.min(MAX_OPEN_IN_SESSION) }))
+    Ok(full.then_some(StoreError::TooManyPending { session, cap: ours.min(MAX_OPEN_IN_SESSION) }))
 }
 
 /// The whole id that begins with `id`.
@@ -399,6 +397,17 @@ fn new_id() -> Result<String, StoreError> {
 }
 
 const SELECT_QUESTION: &str = "SELECT id, session, agent, tool, digest, policy, quorum, shown, asked_ms, expires_ms, used_ms FROM questions";
+/// Those of `?1` and of tool `?2`, where these are given, newest first; and only those that live after `?3`.
+const NEWEST: &str =
+    "WHERE (?1 IS NULL OR session = ?1) AND (?2 IS NULL OR tool = ?2) AND +expires_ms > ?3
+    ORDER BY asked_ms DESC, rowid DESC";
+const NEWEST_LIVE: &str =
+    "WHERE (?1 IS NULL OR session = ?1) AND (?2 IS NULL OR tool = ?2) AND expires_ms > ?3
+    ORDER BY +asked_ms DESC, rowid DESC";
+const COUNT_OPEN: &str = "SELECT count(*) FROM questions WHERE used_ms IS NULL AND expires_ms > ?1";
+const OF_SESSION: &str = " AND session = ?2";
+const UNDENIED: &str =
+    " AND NOT EXISTS (SELECT 1 FROM answers WHERE question = id AND verdict = 'deny')";
 const SELECT_ANSWERS: &str = "SELECT approver, verdict, reason, answered_ms FROM answers WHERE question = ?1 ORDER BY answered_ms, rowid";
 const INSERT_QUESTION: &str = "INSERT INTO questions
     (id, session, agent, tool, digest, policy, quorum, shown, asked_ms, expires_ms)
@@ -414,5 +423,6 @@ const MAX_REASON: usize = 2048;
 const MAX_LISTED: usize = 1000;
 /// How many questions one session may have open, and all sessions together.
 const MAX_OPEN_IN_SESSION: u32 = 32;
-const MAX_OPEN: u32 = 1024;
-const MAX_CLOCK_STEP_MS: u64 = 5000;
+const MAX_OPEN: u32 = 16_384;
+/// How far a clock may be set back.
+pub(crate) const MAX_CLOCK_STEP_MS: u64 = 5000;

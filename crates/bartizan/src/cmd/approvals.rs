@@ -12,11 +12,12 @@ use crate::cli::{
 use crate::clock::{age, date, left};
 use crate::config::{self, Purpose, units};
 use crate::desk::answering::{self, Say, Word};
+use crate::desk::lineup::lineup;
 use crate::desk::origins;
-use crate::desk::telling::{self, Part, Telling, brief, fairly, short, votes};
+use crate::desk::telling::{self, Part, Telling, brief, short, votes};
 use crate::report::{Failure, Paint, Problem, safe};
 use bartizan_scan::display_line;
-use bartizan_store::{Desk as _, Question, QuestionFilter, QuestionState, Store};
+use bartizan_store::{Desk as _, Question, QuestionState, Store};
 use std::io;
 use std::time::Duration;
 
@@ -37,20 +38,16 @@ pub(super) fn run(args: &ApprovalsArgs, desk: &mut Desk<'_>) -> Result<u8, Failu
 }
 
 fn list(args: &ApprovalsListArgs, desk: &mut Desk<'_>) -> Result<u8, Failure> {
-    let mut questions = match open(desk)? {
-        Some(store) => store.questions(&QuestionFilter::default())?,
+    let questions = match open(desk)? {
+        Some(store) => lineup(&store, args.all, (0, usize::MAX))?.questions,
         None => Vec::new(),
     };
-    if !args.all {
-        questions.retain(|question| question.state == QuestionState::Pending);
-    }
     if args.json {
         return json(desk, &questions);
     }
     if questions.is_empty() {
         desk.voice.say("nothing waits for an answer")?;
     }
-    fairly(&mut questions);
     for question in &questions {
         line(desk, question)?;
     }

@@ -18,14 +18,13 @@ pub(super) fn list(visit: &Visit<'_>) -> Result<Page, Failure> {
     let all = visit.request.asked("all").is_some();
     let mut runs = store.reader().reviewed()?;
     runs.retain(|run| all || run.settled().is_none() && !run.flags.is_empty());
-    let waiting =
-        QuestionFilter { state: Some(QuestionState::Pending), ..QuestionFilter::default() };
-    let paused: BTreeSet<String> = store
-        .questions(&waiting)?
-        .into_iter()
-        .filter(|question| question.tool == RESUME)
-        .map(|question| question.session)
-        .collect();
+    let waiting = QuestionFilter {
+        state: Some(QuestionState::Pending),
+        tool: Some(RESUME.to_owned()),
+        ..QuestionFilter::default()
+    };
+    let paused: BTreeSet<String> =
+        store.questions(&waiting)?.into_iter().map(|question| question.session).collect();
     let mut body = Html::default();
     body.raw("<h1>Flagged</h1><p class=\"lead\">Runs that a rule has flagged, and what people made of them. ");
     body.raw(if all {

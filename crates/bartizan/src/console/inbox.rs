@@ -4,22 +4,18 @@ use super::Visit;
 use super::html::Html;
 use super::page::{Room, pages};
 use crate::clock::{age, left};
-use crate::desk::telling::{brief, fairly, state, votes};
+use crate::desk::lineup::lineup;
+use crate::desk::telling::{brief, state, votes};
 use crate::report::Failure;
 use bartizan_egress::Page;
-use bartizan_store::{Desk as _, Question, QuestionFilter, QuestionState};
+use bartizan_store::{Question, QuestionState};
 use serde_json::Value;
 
 /// Those that wait; with `all`, those that were settled too.
 pub(super) fn list(visit: &Visit<'_>) -> Result<Page, Failure> {
     let all = visit.request.asked("all").is_some();
-    let filter = QuestionFilter {
-        state: (!all).then_some(QuestionState::Pending),
-        ..QuestionFilter::default()
-    };
-    let mut questions = visit.console.store.questions(&filter)?;
-    fairly(&mut questions);
     let from = visit.request.number("from");
+    let list = lineup(&visit.console.store, all, (from, PAGE))?;
     let mut body = Html::default();
     body.raw("<h1>Inbox</h1><p class=\"lead\">What agents ask a person for. ");
     body.raw(if all {
@@ -32,21 +28,17 @@ pub(super) fn list(visit: &Visit<'_>) -> Result<Page, Failure> {
     } else {
         " · <a href=\"/?live=1\">Follow</a></p>"
     });
-    if questions.is_empty() {
+    if list.questions.is_empty() {
         body.raw("<div class=\"panel empty\">Nothing waits for an answer.</div>");
         return Ok(visit.page("Inbox", Room::Inbox, &body));
     }
     body.raw("<div class=\"panel scroll\"><table class=\"cards tags\"><thead><tr><th>State</th><th>Effect</th>")
         .raw("<th>What</th><th>Who</th><th>Approvals</th><th>Time</th></tr></thead><tbody>");
-    for question in questions.iter().skip(from).take(PAGE) {
+    for question in &list.questions {
         row(&mut body, question);
     }
     body.raw("</tbody></table></div>");
-    pages(
-        &mut body,
-        if all { "/?all=1&amp;from=" } else { "/?from=" },
-        (from, PAGE, questions.len()),
-    );
+    pages(&mut body, if all { "/?all=1&amp;from=" } else { "/?from=" }, (from, PAGE, list.all));
     Ok(visit.page("Inbox", Room::Inbox, &body))
 }
 

@@ -33,8 +33,11 @@ pub(super) fn show(visit: &Visit<'_>, id: &str) -> Result<Page, Failure> {
     body.raw("<h1>").text(&session.argv.join(" ")).raw("</h1><p class=\"lead\">");
     state(&mut body, &session);
     body.raw(" run <code>").text(&session.id).raw("</code></p>");
-    let waiting =
-        QuestionFilter { session: Some(session.id.clone()), state: Some(QuestionState::Pending) };
+    let waiting = QuestionFilter {
+        session: Some(session.id.clone()),
+        state: Some(QuestionState::Pending),
+        ..QuestionFilter::default()
+    };
     for question in store.questions(&waiting)? {
         body.raw("<div class=\"note\">It waits for a person: <a href=\"/questions/");
         body.segment(&question.id).raw("\">").text(&question.tool).raw("</a></div>");

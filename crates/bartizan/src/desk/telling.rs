@@ -7,7 +7,6 @@ use crate::report::safe;
 use bartizan_scan::{MAX_LOOK_ALIKES, display_line, look_alikes};
 use bartizan_store::{Question, QuestionState, Verdict};
 use serde_json::Value;
-use std::collections::BTreeMap;
 
 /// A question in words. All of it is harmless on a terminal, and all of it has to be seen before a person says yes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -87,20 +86,6 @@ pub(crate) fn votes(question: &Question) -> String {
 /// The beginning of an id that people type.
 pub(crate) fn short(id: &str) -> &str {
     id.get(..8).unwrap_or(id)
-}
-
-/// An agent that asks a great deal stands behind those that ask little, so that its questions bury nobody's; in one
-/// session the irreversible comes first, and the older before the newer.
-pub(crate) fn fairly(questions: &mut [Question]) {
-    let mut many: BTreeMap<String, usize> = BTreeMap::new();
-    for question in questions.iter().filter(|one| one.state == QuestionState::Pending) {
-        *many.entry(question.session.clone()).or_default() += 1;
-    }
-    questions.sort_by_key(|one| {
-        let undone = one.shown.get("effect").and_then(Value::as_str) != Some("irreversible");
-        let asks = many.get(&one.session).copied().unwrap_or(0);
-        (one.state != QuestionState::Pending, asks, one.session.clone(), undone, one.asked_ms)
-    });
 }
 
 fn facts(question: &Question) -> Vec<Part> {

@@ -299,7 +299,8 @@ fn the_filter_finds_questions_by_session_and_state() {
     store.ask(NewQuestion { session: "s-2".to_owned(), ..new("b") }).unwrap();
     yes(&store, &first, "anna");
     let count = |session: Option<&str>, state| {
-        let filter = QuestionFilter { session: session.map(str::to_owned), state };
+        let session = session.map(str::to_owned);
+        let filter = QuestionFilter { session, state, ..QuestionFilter::default() };
         store.questions(&filter).unwrap().len()
     };
     assert_eq!(count(None, None), 2);

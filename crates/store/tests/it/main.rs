@@ -18,3 +18,4 @@ mod second;
 mod sessions;
 mod tamper;
 mod util;
+mod waiting;

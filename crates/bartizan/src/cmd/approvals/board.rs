@@ -7,7 +7,7 @@ use crate::desk::answering::Say;
 use crate::desk::rows::{lay, padded, tail};
 use crate::desk::telling::{Telling, brief, short, votes};
 use crate::report::safe;
-use bartizan_store::Question;
+use bartizan_store::{Question, Waiting};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -15,6 +15,8 @@ use std::time::Duration;
 #[derive(Debug, Default)]
 pub(super) struct Board {
     questions: Vec<Question>,
+    /// How many wait, on the board or not.
+    all: usize,
     /// The chosen question, by its id: the list may change under it.
     chosen: Option<String>,
     top: usize,
@@ -56,8 +58,9 @@ pub(super) enum Act {
 
 impl Board {
     /// Takes what waits now.
-    pub(super) fn waits(&mut self, questions: Vec<Question>) {
-        self.questions = questions;
+    pub(super) fn waits(&mut self, waiting: Waiting) {
+        self.questions = waiting.questions;
+        self.all = waiting.all;
         if self.chosen().is_none() {
             self.chosen = self.questions.first().map(|question| question.id.clone());
             self.top = 0;
@@ -73,8 +76,13 @@ impl Board {
         self.said = safe(what);
     }
 
+    /// The id of the question that is chosen.
+    pub(super) fn chosen_id(&self) -> Option<&str> {
+        self.chosen.as_deref()
+    }
+
     fn chosen(&self) -> Option<&Question> {
-        let id = self.chosen.as_deref()?;
+        let id = self.chosen_id()?;
         self.questions.iter().find(|question| question.id == id)
     }
 
@@ -169,7 +177,7 @@ impl Board {
         let fit = room.saturating_sub(1) / 2;
         let place = self.place().unwrap_or(0);
         let first = place.saturating_sub(fit.saturating_sub(1));
-        let title = format!("{} wait", self.questions.len());
+        let title = format!("{} wait", self.all);
         let mut rows = vec![(title, Look::Bold)];
         for (at, question) in self.questions.iter().enumerate().skip(first).take(fit) {
             let effect = question.shown.get("effect").and_then(serde_json::Value::as_str);

@@ -4,10 +4,9 @@ use super::board::{Act, Board, Key, Look};
 use super::{Desk, approver, open};
 use crate::cli::exit;
 use crate::desk::answering::{Word, outcome};
-use crate::desk::telling::fairly;
 use crate::doors::run::terminal::{self, Raw};
 use crate::report::{Failure, Problem};
-use bartizan_store::{Desk as _, QuestionFilter, QuestionState, Store};
+use bartizan_store::{Desk as _, QuestionState, Store};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Read, Write as _};
@@ -17,6 +16,9 @@ use tokio::signal::unix::{SignalKind, signal};
 
 /// How often it looks at the store: every 200 ms.
 const PULSE: Timespec = Timespec { tv_sec: 0, tv_nsec: 200_000_000 };
+
+/// So many questions can be chosen from; who has answered some sees the next.
+const SHOWN: usize = 200;
 
 /// Shows what waits until the person leaves. The terminal is put back on every way out: an error, a panic, a signal.
 pub(super) fn run(desk: &mut Desk<'_>) -> Result<u8, Failure> {
@@ -39,7 +41,7 @@ fn show(desk: &Desk<'_>, me: &str, ends: &AtomicBool) -> Result<u8, Failure> {
             store = open(desk)?;
         }
         if let Some(store) = &store {
-            board.waits(waiting(store)?);
+            waits(store, &mut board)?;
         }
         draw(&mut board)?;
         let Some(keys) = keys()? else { break };
@@ -141,12 +143,17 @@ impl Drop for Taken {
     }
 }
 
-fn waiting(store: &Store) -> Result<Vec<bartizan_store::Question>, Failure> {
-    let filter =
-        QuestionFilter { state: Some(QuestionState::Pending), ..QuestionFilter::default() };
-    let mut questions = store.questions(&filter)?;
-    fairly(&mut questions);
-    Ok(questions)
+/// Puts what waits on the board: the first in the order, and the chosen one wherever it stands now.
+fn waits(store: &Store, board: &mut Board) -> Result<(), Failure> {
+    let mut waiting = store.waiting(0, SHOWN)?;
+    if let Some(id) = board.chosen_id()
+        && waiting.questions.iter().all(|question| question.id != id)
+    {
+        let chosen = store.question(id)?;
+        waiting.questions.extend((chosen.state == QuestionState::Pending).then_some(chosen));
+    }
+    board.waits(waiting);
+    Ok(())
 }
 
 /// Becomes true when somebody wants us to end.

@@ -22,6 +22,11 @@ fn question(id: &str, target: &str, lines: usize) -> Question {
     }
 }
 
+fn waits(board: &mut Board, questions: Vec<Question>) {
+    let all = questions.len();
+    board.waits(Waiting { questions, all });
+}
+
 fn drawn(board: &mut Board, width: usize, height: usize) -> String {
     let rows = board.drawn((height, width));
     assert_eq!(rows.len(), height);
@@ -44,10 +49,13 @@ fn press(board: &mut Board, keys: &str) -> Option<Act> {
 #[test]
 fn the_list_stands_left_and_the_question_right() {
     let mut board = Board::default();
-    board.waits(vec![
-        question("1a", "https://x.example/", 1),
-        question("2b", "https://p\u{430}ypal.com/\u{1b}[2J", 1),
-    ]);
+    waits(
+        &mut board,
+        vec![
+            question("1a", "https://x.example/", 1),
+            question("2b", "https://p\u{430}ypal.com/\u{1b}[2J", 1),
+        ],
+    );
     press(&mut board, ">");
     let shown = drawn(&mut board, 120, 24);
     for part in [
@@ -67,7 +75,7 @@ fn the_list_stands_left_and_the_question_right() {
 #[test]
 fn yes_takes_all_of_the_question_and_the_word() {
     let mut board = Board::default();
-    board.waits(vec![question("1a", "https://x.example/", 100)]);
+    waits(&mut board, vec![question("1a", "https://x.example/", 100)]);
     drawn(&mut board, 120, 24);
     assert!(press(&mut board, "ayes\n").is_none());
     let mut seen = drawn(&mut board, 120, 24);
@@ -95,15 +103,15 @@ fn yes_takes_all_of_the_question_and_the_word() {
 #[test]
 fn what_comes_or_goes_does_not_move_the_answer_to_another_question() {
     let mut board = Board::default();
-    board.waits(vec![question("1a", "one", 1)]);
+    waits(&mut board, vec![question("1a", "one", 1)]);
     drawn(&mut board, 120, 30);
     press(&mut board, "aye");
-    board.waits(vec![question("0c", "new and first", 1), question("1a", "one", 1)]);
+    waits(&mut board, vec![question("0c", "new and first", 1), question("1a", "one", 1)]);
     drawn(&mut board, 120, 30);
     let act = press(&mut board, "s\n");
     assert!(matches!(act, Some(Act::Answer(asked, ..)) if asked.id.starts_with("1a")));
     press(&mut board, "aye");
-    board.waits(vec![question("0c", "new and first", 1)]);
+    waits(&mut board, vec![question("0c", "new and first", 1)]);
     assert!(press(&mut board, "s\n").is_none(), "settled elsewhere: what is typed is for nobody");
 }
 
@@ -112,8 +120,15 @@ fn any_size_is_drawn_and_a_tiny_one_takes_no_yes() {
     for (width, height) in [(0, 0), (1, 1), (10, 3), (40, 8), (300, 100)] {
         let mut board = Board::default();
         drawn(&mut board, width, height);
-        board.waits(vec![question("1a", "https://x.example/", 1)]);
+        waits(&mut board, vec![question("1a", "https://x.example/", 1)]);
         drawn(&mut board, width, height);
         assert_eq!(press(&mut board, "ayes\n").is_some(), width == 300, "{width}x{height}");
     }
+}
+
+#[test]
+fn of_many_the_first_can_be_chosen_from_and_all_are_counted() {
+    let mut board = Board::default();
+    board.waits(Waiting { questions: vec![question("1a", "one", 1)], all: 10_000 });
+    assert!(drawn(&mut board, 120, 30).contains("10000 wait"));
 }
