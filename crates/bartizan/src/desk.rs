@@ -3,6 +3,7 @@
 
 pub(crate) mod anchored;
 pub(crate) mod answering;
+mod burst;
 pub(crate) mod chance;
 pub(crate) mod herald;
 pub(crate) mod lineup;

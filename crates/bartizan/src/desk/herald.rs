@@ -1,8 +1,10 @@
 //! Who hears of questions and flags, and of which was each told? What is on the log is told in its order and at least
-//! once, also after a restart; whom nobody can reach for a day is not told of it any more, and that is on the log.
+//! once, also after a restart; whom nobody can reach for a day is not told of it any more, and that is on the log. A flood
+//! is told as one.
 //!
 //! The log is the queue: each who is told has a mark on it, and one process at a time moves that.
 
+use super::burst::{Burst, Crowd};
 use super::notice::{Notice, Scribe};
 use crate::clock::now_ms;
 use crate::config::notify::{Notify, Occasion, Webhook};
@@ -16,7 +18,7 @@ use std::fmt;
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
@@ -55,7 +57,8 @@ impl Heralds {
             };
             store.set_mark(&reader, from)?;
             let common = Arc::clone(&common);
-            let teller = Teller { common, way, reader, from, closing: closing.subscribe() };
+            let (closing, burst) = (closing.subscribe(), Burst::default());
+            let teller = Teller { common, way, reader, from, closing, burst, holding: false };
             tasks.spawn_on(teller.tell_all(), runtime);
         }
         Ok(Self { tasks, closing })
@@ -81,6 +84,12 @@ struct Common {
     vault: Vault,
     redactor: Redactor,
     notify: Notify,
+}
+
+impl Common {
+    fn scribe(&self) -> Scribe<'_> {
+        Scribe { store: &self.store, redactor: &self.redactor, notify: &self.notify }
+    }
 }
 
 /// How somebody is told.
@@ -171,6 +180,9 @@ struct Teller {
     reader: String,
     from: u64,
     closing: watch::Receiver<bool>,
+    burst: Burst,
+    /// Whether something waits until another notice may be sent.
+    holding: bool,
 }
 
 impl Teller {
@@ -181,9 +193,11 @@ impl Teller {
         // Whoever had the turn before us has moved the mark.
         self.from = self.common.store.mark(&self.reader).ok().flatten().unwrap_or(self.from);
         let mut tries = 0;
-        while let Ok(next) = self.next() {
+        loop {
+            let closing = *self.closing.borrow();
+            let Ok(next) = self.next(closing) else { return };
             let Some((seq, notice)) = next else {
-                if self.is_over().await {
+                if closing || self.is_over().await {
                     return;
                 }
                 continue;
@@ -198,6 +212,10 @@ impl Teller {
                 Err(why) if self.gave_up(&notice, &why).is_err() => return,
                 Err(_) | Ok(()) => tries = 0,
             }
+            self.holding = false;
+            if notice.occasion != Occasion::Flag {
+                self.burst.note(Instant::now());
+            }
             self.from = seq + 1;
             if self.common.store.set_mark(&self.reader, self.from).is_err() {
                 return;
@@ -205,15 +223,66 @@ impl Teller {
         }
     }
 
-    /// The next that is to be told of, and its place.
-    fn next(&mut self) -> Result<Option<(u64, Notice)>, StoreError> {
-        let Common { store, redactor, notify, .. } = &*self.common;
-        let scribe = Scribe { store, redactor, notify };
+    /// What is to be told next, and the place of the last record that it tells of. A question that comes too soon after
+    /// others is held until it may be told, together with all that come meanwhile; a flag holds up for nothing.
+    fn next(&mut self, closing: bool) -> Result<Option<(u64, Notice)>, StoreError> {
+        let is_full = self.burst.is_full(Instant::now());
+        let must_wait = is_full && !closing && !self.is_flagged()?;
+        if must_wait && self.holding {
+            return Ok(None);
+        }
+        let Some((seq, notice)) = self.first()? else { return Ok(None) };
+        if notice.occasion == Occasion::Flag || !is_full && !self.holding {
+            return Ok(Some((seq, notice)));
+        }
+        if must_wait {
+            self.holding = true;
+            return Ok(None);
+        }
+        let crowd = self.crowd()?;
+        Ok(Some(match crowd.places {
+            Some((_, last)) if crowd.len() > 1 => (last, self.common.scribe().summary(&crowd)),
+            _ => (seq, notice),
+        }))
+    }
+
+    /// Whether a flag that is told here waits too.
+    fn is_flagged(&self) -> Result<bool, StoreError> {
+        if !self.way.hears_of(Occasion::Flag) {
+            return Ok(false);
+        }
+        let (store, scribe) = (&self.common.store, self.common.scribe());
+        let mut from = self.from;
+        while let Some(record) = store.reader().first_of(&[Event::Flag], from)? {
+            if scribe.occasion(&record) == Some(Occasion::Flag) {
+                return Ok(true);
+            }
+            from = record.seq + 1;
+        }
+        Ok(false)
+    }
+
+    /// All that waits before the next flag.
+    fn crowd(&self) -> Result<Crowd, StoreError> {
+        let (store, scribe) = (&self.common.store, self.common.scribe());
+        let (mut crowd, mut from) = (Crowd::default(), self.from);
+        while let Some(record) = store.reader().first_of(&TOLD_OF, from)? {
+            match scribe.occasion(&record).filter(|occasion| self.way.hears_of(*occasion)) {
+                Some(Occasion::Flag) => break,
+                Some(occasion) => crowd.add(&record, occasion == Occasion::Question),
+                None => {}
+            }
+            from = record.seq + 1;
+        }
+        Ok(crowd)
+    }
+
+    /// The first that is to be told of, and its place.
+    fn first(&mut self) -> Result<Option<(u64, Notice)>, StoreError> {
+        let (store, scribe) = (&self.common.store, self.common.scribe());
         loop {
             let end = store.reader().size()?;
-            let Some(record) =
-                store.reader().first_of(&[Event::Pending, Event::Flag], self.from)?
-            else {
+            let Some(record) = store.reader().first_of(&TOLD_OF, self.from)? else {
                 self.from = self.from.max(end);
                 return Ok(None);
             };
@@ -263,6 +332,9 @@ impl Teller {
         Ok(())
     }
 }
+
+/// What may be told.
+const TOLD_OF: [Event; 2] = [Event::Pending, Event::Flag];
 
 /// How long is waited after so many failures: longer each time, up to five minutes.
 fn pause(tries: u32) -> Duration {

@@ -1,6 +1,7 @@
 //! What is somebody elsewhere told of a question or a flag? Names and a target, made safe to show; no argument, and
 //! nothing that a chat would take for a link, a mention or a command.
 
+use super::burst::Crowd;
 use super::telling::{brief, short};
 use crate::clock::{date, now_ms};
 use crate::config::notify::{Notify, Occasion};
@@ -39,6 +40,38 @@ impl Notice {
 }
 
 impl Scribe<'_> {
+    /// What a record is an occasion of, if it still is one: a question that was settled meanwhile is none any more.
+    pub(super) fn occasion(&self, record: &Record) -> Option<Occasion> {
+        let value = record.value();
+        let text = |key: &str| value.get(key).and_then(Value::as_str).unwrap_or_default();
+        match text("event").parse() {
+            Ok(Event::Pending) => {
+                let question = self.store.question(text("question")).ok()?;
+                (question.state == QuestionState::Pending).then_some(Occasion::Question)
+            }
+            Ok(Event::Flag) if text("act") == "raise" => Some(weight(text("severity"))),
+            _ => None,
+        }
+    }
+
+    /// What is told of many at once: how many they are, and where they wait.
+    pub(super) fn summary(&self, crowd: &Crowd) -> Notice {
+        let Crowd { questions, notes, runs, places, time_ms } = crowd;
+        let (first, last) = places.unwrap_or_default();
+        let id = format!("{}-{first}-{last}", self.store.public_key().log_id());
+        let link = self.link("");
+        let text = format!(
+            "Bartizan has {questions} more questions and {notes} more notes, of {} runs; they wait at the desk",
+            runs.len()
+        );
+        let whole = link.as_ref().map_or_else(|| text.clone(), |link| format!("{text}\n{link}"));
+        let body = json!({
+            "type": "summary", "id": id, "time": date(*time_ms), "text": whole, "session": null, "link": link,
+            "summary": { "questions": questions, "notes": notes, "runs": runs.len() },
+        });
+        Notice { id, occasion: Occasion::Question, text, body, time_ms: *time_ms }
+    }
+
     /// What is told of a record, if anything is: a question that was settled meanwhile is none any more.
     pub(super) fn notice(&self, record: &Record) -> Option<Notice> {
         let value = record.value();
@@ -85,7 +118,7 @@ impl Scribe<'_> {
 
     fn flag(&self, record: &Record, value: &Value) -> Notice {
         let field = |key: &str| value.get(key).and_then(Value::as_str).unwrap_or_default();
-        let occasion = if field("severity") == "high" { Occasion::Flag } else { Occasion::Note };
+        let occasion = weight(field("severity"));
         let (rule, says) = (self.words(field("rule"), NAME), self.words(field("says"), TARGET));
         let session = field("session");
         let link = self.link(&format!("runs/{session}"));
@@ -132,6 +165,10 @@ impl Scribe<'_> {
         };
         display_line(&hidden, most).chars().map(markup).collect()
     }
+}
+
+fn weight(severity: &str) -> Occasion {
+    if severity == "high" { Occasion::Flag } else { Occasion::Note }
 }
 
 /// The target, if one is named. Arguments stay where they are.

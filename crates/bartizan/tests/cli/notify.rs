@@ -1,14 +1,17 @@
 //! Is whoever is configured told of questions and flags: each, signed, harmless to show, also after a failure and a crash?
 
 use super::collector::{Answer, Collector};
-use super::{Done, World, ask};
-use bartizan_store::{Durability, Entry, Event, Ledger as _, Store};
+use super::{Done, World, ask, json_of};
+use bartizan_store::{
+    Desk as _, Digest, Durability, Entry, Event, Ledger as _, NewQuestion, Store,
+};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use ring::hmac;
 use serde_json::{Value, json};
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
+use std::time::Duration;
 
 const KEY: &str = "kq3vZr0Tn8YbLw5XcUd2";
 
@@ -94,6 +97,75 @@ fn what_nobody_took_waits_in_its_order_also_when_the_teller_is_killed() {
         .map(|at| body(&collector, at)["question"]["id"].clone())
         .collect();
     assert_eq!(ids, [json!(one.id), json!(three.id)], "and not what was settled meanwhile");
+}
+
+/// Questions of as many runs as it takes, since one may put only so many.
+fn flood(store: &Store, count: u64) {
+    for number in 0..count {
+        let new = NewQuestion {
+            session: format!("run-{}", number / 30),
+            agent: "coder".to_owned(),
+            tool: "WebFetch".to_owned(),
+            digest: Digest::of(&number.to_be_bytes()),
+            policy: Digest::of(b"policy"),
+            quorum: 1,
+            shown: json!({ "effect": "write" }),
+            expires_in: Duration::from_hours(1),
+        };
+        store.ask(new).unwrap();
+    }
+}
+
+#[test]
+fn a_hundred_questions_are_ten_notices_and_one_of_how_many_more() {
+    let collector = Collector::answering(&[Answer::status(200)]);
+    let (world, store) = world(&collector, "");
+    flood(&store, 100);
+    assert_eq!(told(&world, &[]).code, 0);
+    let bodies: Vec<Value> = (0..collector.came().len()).map(|at| body(&collector, at)).collect();
+    assert_eq!(bodies.len(), 11);
+    assert!(bodies[..10].iter().all(|body| body["type"] == "question"), "{bodies:?}");
+    let more = &bodies[10];
+    assert_eq!(
+        (&more["type"], &more["link"]),
+        (&json!("summary"), &json!("https://desk.example/"))
+    );
+    assert_eq!(more["summary"], json!({ "questions": 90, "notes": 0, "runs": 4 }));
+    assert!(more["text"].as_str().unwrap().contains("90 more questions"), "{more}");
+    let waits = json_of(&world.run(&["approvals", "list", "--json"]));
+    assert_eq!(waits.as_array().unwrap().len(), 100, "nothing is lost on the desk");
+    assert_eq!((told(&world, &[]).code, collector.came().len()), (0, 11), "and no more is told");
+    // A flood that nobody took is told as one again, and not lost.
+    flood(&store, 130);
+    collector.then_always(Answer::status(503));
+    assert_eq!(told(&world, &["--for", "1s"]).code, 1);
+    collector.then_always(Answer::status(200));
+    let before = collector.came().len();
+    assert_eq!(told(&world, &[]).code, 0);
+    let last = body(&collector, collector.came().len() - 1);
+    assert_eq!((collector.came().len() - before, &last["summary"]["questions"]), (11, &json!(20)));
+}
+
+#[test]
+fn a_flood_does_not_hold_up_a_flag() {
+    let collector = Collector::answering(&[Answer::status(200)]);
+    let (world, store) = world(&collector, "");
+    let mut command = world.command(&["notify", "--follow"]);
+    let mut teller = command.env("HOOK_KEY", KEY).spawn().unwrap();
+    flood(&store, 25);
+    super::until("the first ten", || collector.came().len() >= 10);
+    let flag = Entry::new(Event::Flag).session("run-0").with("act", "raise").with("rule", "canary");
+    let flag = flag.with("severity", "high").with("says", "a canary was seen");
+    let _receipt = store.append(flag, Durability::Durable).unwrap();
+    let is_flag = |came: &super::collector::Came| came.body.contains("\"type\":\"flag\"");
+    // Long before the minute is over: `until` gives up by then.
+    super::until("the flag", || collector.came().iter().any(is_flag));
+    teller.kill().unwrap();
+    teller.wait().unwrap();
+    let types: Vec<Value> =
+        (0..collector.came().len()).map(|at| body(&collector, at)["type"].clone()).collect();
+    assert_eq!(types[10..], [json!("summary"), json!("flag")], "{types:?}");
+    assert_eq!(body(&collector, 10)["summary"]["questions"], 15);
 }
 
 #[test]
