@@ -43,6 +43,21 @@ impl Frontier {
         self.size += 1;
     }
 
+    /// The root of the perfect subtree over the leaves from `start` to `end`, if that is one of the edge's.
+    pub(crate) fn peak(&self, start: u64, end: u64) -> Option<Digest> {
+        let mut begins = 0;
+        let mut rest = self.size;
+        for peak in &self.peaks {
+            let width = rest.checked_ilog2().map(|log| 1_u64 << log)?;
+            if (begins, begins + width) == (start, end) {
+                return Some(*peak);
+            }
+            begins += width;
+            rest -= width;
+        }
+        None
+    }
+
     pub(crate) fn root(&self) -> Digest {
         let mut peaks = self.peaks.iter().rev();
         let Some(last) = peaks.next() else { return Digest::of(b"") };
@@ -55,7 +70,7 @@ pub(crate) fn leaf(record: &[u8]) -> Digest {
     Digest::of_parts(&[&[0], record])
 }
 
-fn parent(left: &Digest, right: &Digest) -> Digest {
+pub(crate) fn parent(left: &Digest, right: &Digest) -> Digest {
     Digest::of_parts(&[&[1], left.as_bytes(), right.as_bytes()])
 }
 

@@ -26,18 +26,11 @@ impl PublicKey {
 
     /// Reads a checkpoint and verifies that this key signed it.
     pub fn open(&self, note: &str) -> Result<Checkpoint, NoteError> {
-        let (text, signatures) = note.rsplit_once("\n\n").ok_or(NoteError::Malformed)?;
-        let signed = [text, "\n"].concat();
-        let mut ours = signatures.lines().filter_map(|line| {
-            let (name, value) = line.strip_prefix("\u{2014} ")?.split_once(' ')?;
-            let value = BASE64.decode(value).ok()?;
-            let (id, signature) = value.split_first_chunk::<4>()?;
-            (name == self.name && *id == self.id()).then_some(())?;
-            Signature::from_slice(signature).ok()
-        });
+        let (text, ours) = signatures(note, &self.name, self.id())?;
+        let mut ours = ours.iter().filter_map(|value| Signature::from_slice(value).ok());
         let signature = ours.next().ok_or(NoteError::NotSigned)?;
-        self.key.verify_strict(signed.as_bytes(), &signature).map_err(|_| NoteError::Forged)?;
-        let checkpoint = Checkpoint::parse(text).ok_or(NoteError::Malformed)?;
+        self.key.verify_strict(text.as_bytes(), &signature).map_err(|_| NoteError::Forged)?;
+        let checkpoint = Checkpoint::parse(&text).ok_or(NoteError::Malformed)?;
         if checkpoint.origin != self.name {
             return Err(NoteError::OtherLog { origin: checkpoint.origin });
         }
@@ -51,10 +44,7 @@ impl PublicKey {
     }
 
     fn id(&self) -> [u8; 4] {
-        let digest =
-            Digest::of_parts(&[self.name.as_bytes(), b"\n", &[ALGORITHM], self.key.as_bytes()]);
-        let [a, b, c, d, ..] = *digest.as_bytes();
-        [a, b, c, d]
+        key_id(&self.name, ALGORITHM, &self.key)
     }
 }
 
@@ -70,17 +60,47 @@ impl FromStr for PublicKey {
     type Err = NoteError;
 
     fn from_str(text: &str) -> Result<Self, NoteError> {
-        let mut parts = text.trim_end().splitn(3, '+');
-        let (Some(name), Some(id), Some(key)) = (parts.next(), parts.next(), parts.next()) else {
-            return Err(NoteError::BadKey);
-        };
-        let key = BASE64.decode(key).map_err(|_| NoteError::BadKey)?;
-        let Some((&ALGORITHM, key)) = key.split_first() else { return Err(NoteError::BadKey) };
-        let key = key.try_into().map_err(|_| NoteError::BadKey)?;
-        let key = VerifyingKey::from_bytes(key).map_err(|_| NoteError::BadKey)?;
-        let public = Self { name: checked_name(name)?, key };
-        if hex(&public.id()) == id { Ok(public) } else { Err(NoteError::BadKey) }
+        let (name, key) = read_vkey(text, ALGORITHM)?;
+        Ok(Self { name, key })
     }
+}
+
+/// Reads a key of this algorithm in `vkey` form.
+pub(crate) fn read_vkey(text: &str, algorithm: u8) -> Result<(String, VerifyingKey), NoteError> {
+    let mut parts = text.trim_end().splitn(3, '+');
+    let (Some(name), Some(id), Some(key)) = (parts.next(), parts.next(), parts.next()) else {
+        return Err(NoteError::BadKey);
+    };
+    let key = BASE64.decode(key).map_err(|_| NoteError::BadKey)?;
+    let Some((found, key)) = key.split_first() else { return Err(NoteError::BadKey) };
+    let key = key.try_into().map_err(|_| NoteError::BadKey)?;
+    let key = VerifyingKey::from_bytes(key).map_err(|_| NoteError::BadKey)?;
+    let name = checked_name(name)?;
+    let fits = *found == algorithm && hex(&key_id(&name, algorithm, &key)) == id;
+    if fits { Ok((name, key)) } else { Err(NoteError::BadKey) }
+}
+
+/// What stands before a signature, so that one knows whose it is.
+pub(crate) fn key_id(name: &str, algorithm: u8, key: &VerifyingKey) -> [u8; 4] {
+    let digest = Digest::of_parts(&[name.as_bytes(), b"\n", &[algorithm], key.as_bytes()]);
+    let [a, b, c, d, ..] = *digest.as_bytes();
+    [a, b, c, d]
+}
+
+/// The text of a note that is signed, and what stands behind the key's id in each signature of this key.
+pub(crate) fn signatures(
+    note: &str,
+    name: &str,
+    id: [u8; 4],
+) -> Result<(String, Vec<Vec<u8>>), NoteError> {
+    let (text, lines) = note.rsplit_once("\n\n").ok_or(NoteError::Malformed)?;
+    let of_this_key = |line: &str| {
+        let (signer, value) = line.strip_prefix("\u{2014} ")?.split_once(' ')?;
+        let value = BASE64.decode(value).ok()?;
+        let (found, value) = value.split_first_chunk::<4>()?;
+        (signer == name && *found == id).then(|| value.to_vec())
+    };
+    Ok((format!("{text}\n"), lines.lines().filter_map(of_this_key).collect()))
 }
 
 /// The private half. It has no `Debug` or `Display` that would show it, and is wiped when dropped.

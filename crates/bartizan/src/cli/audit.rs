@@ -73,6 +73,12 @@ pub(crate) struct AuditAnchorArgs {
     /// Where the bearer token is that the URL wants, such as `file://anchor`
     #[arg(long, value_name = "REFERENCE", requires = "url")]
     pub(crate) bearer: Option<String>,
+    /// Have this C2SP witness cosign it first, which it does only if the log has grown and nothing else
+    #[arg(long, value_name = "URL", conflicts_with = "url", requires = "witness_key", value_hint = ValueHint::Url)]
+    pub(crate) witness: Option<String>,
+    /// The key of the witness, of the form `name+id+base64`
+    #[arg(long, value_name = "VKEY", requires = "witness")]
+    pub(crate) witness_key: Option<String>,
 }
 
 /// `bartizan audit prune`.
@@ -168,6 +174,9 @@ pub(crate) struct AuditVerifyArgs {
     /// A checkpoint that was kept elsewhere, so that a missing tail shows (repeatable)
     #[arg(long = "anchor", value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) anchors: Vec<PathBuf>,
+    /// Count each of those only if this witness has cosigned it, and say when it did
+    #[arg(long, value_name = "VKEY", requires = "anchors")]
+    pub(crate) witness_key: Option<String>,
     /// Print the result as JSON
     #[arg(long)]
     pub(crate) json: bool,

@@ -7,6 +7,7 @@ mod ocsf;
 mod otlp;
 mod prune;
 mod push;
+mod witness;
 
 use super::Desk;
 use crate::cli::{
@@ -148,8 +149,13 @@ fn verify(args: &AuditVerifyArgs, desk: &mut Desk<'_>) -> Result<u8, Failure> {
             .map_err(|_| usage(&format!("`{text}` is not a public key of a log")))?;
         trust.key = Some(key);
     }
+    let witness = args.witness_key.as_deref().map(witness::key).transpose()?;
     for path in &args.anchors {
-        trust.anchors.push(small_file(path)?);
+        let note = small_file(path)?;
+        if let Some(key) = &witness {
+            desk.voice.say(&witness::check(key, &note, &path.display().to_string())?)?;
+        }
+        trust.anchors.push(note);
     }
     let report = match &args.file {
         Some(path) => {

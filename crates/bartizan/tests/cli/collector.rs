@@ -38,17 +38,27 @@ impl Answer {
 impl Collector {
     /// Gives these answers in turn, and the last one for ever.
     pub(crate) fn answering(answers: &[Answer]) -> Self {
+        let answers = Arc::new(Mutex::new(answers.iter().rev().cloned().collect::<Vec<_>>()));
+        let told = Arc::clone(&answers);
+        let next = move |_: &Came| {
+            let mut answers = told.lock().unwrap();
+            if answers.len() > 1 { answers.pop().unwrap() } else { answers[0].clone() }
+        };
+        Self { answers, ..Self::by(next) }
+    }
+
+    /// Answers each request by what came.
+    pub(crate) fn by(mut answer: impl FnMut(&Came) -> Answer + Send + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let came = Arc::new(Mutex::new(Vec::new()));
-        let answers = Arc::new(Mutex::new(answers.iter().rev().cloned().collect::<Vec<_>>()));
-        let (noted, told) = (Arc::clone(&came), Arc::clone(&answers));
+        let noted = Arc::clone(&came);
         thread::spawn(move || {
             for stream in listener.incoming() {
-                serve(stream.unwrap(), &noted, &told);
+                serve(stream.unwrap(), &noted, &mut answer);
             }
         });
-        Self { port, came, answers }
+        Self { port, came, answers: Arc::default() }
     }
 
     /// From now on gives this answer.
@@ -70,13 +80,10 @@ impl Came {
     }
 }
 
-fn serve(mut stream: TcpStream, came: &Mutex<Vec<Came>>, answers: &Mutex<Vec<Answer>>) {
+fn serve(mut stream: TcpStream, came: &Mutex<Vec<Came>>, answer: &mut impl FnMut(&Came) -> Answer) {
     let Some(request) = request(&mut stream) else { return };
-    came.lock().unwrap().push(request);
-    let answer = {
-        let mut answers = answers.lock().unwrap();
-        if answers.len() > 1 { answers.pop().unwrap() } else { answers[0].clone() }
-    };
+    came.lock().unwrap().push(request.clone());
+    let answer = answer(&request);
     if let Answer::Status(status, lines, content) = answer {
         let length = content.len();
         let head = format!(

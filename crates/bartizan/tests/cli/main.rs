@@ -22,6 +22,7 @@ mod scan;
 mod schema;
 mod services;
 mod tokens;
+mod witness;
 mod world;
 
 use world::{Done, World, ask, json_of, read, start, until, wait};

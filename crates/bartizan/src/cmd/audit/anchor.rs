@@ -1,7 +1,7 @@
 //! Where can the log no longer be changed unseen? Where its newest checkpoint is kept out of reach.
 
 use super::elsewhere::Elsewhere;
-use super::{Desk, no_log, small_file};
+use super::{Desk, no_log, small_file, witness};
 use crate::cli::{AuditAnchorArgs, exit};
 use crate::desk::anchored::ANCHOR;
 use crate::report::{Failure, Problem, safe};
@@ -27,20 +27,30 @@ pub(super) fn run(args: &AuditAnchorArgs, desk: &mut Desk<'_>) -> Result<u8, Fai
         return Ok(exit::DONE);
     };
     let signed = open(&store, &note)?;
+    let witness = args.witness.as_deref().zip(args.witness_key.as_deref());
+    let note = match witness {
+        Some((url, key)) => {
+            let note =
+                witness::cosigned(desk, &store, (url, &witness::key(key)?), (&note, &signed))?;
+            desk.voice.say(&format!("{}: {} records, cosigned", safe(url), signed.size))?;
+            note
+        }
+        None => note,
+    };
     let place = if let Some(path) = &args.to {
         replace(path, &note).map_err(|error| Failure::file("write", path, &error))?;
         desk.voice.say(&format!("{}: {} records", path.display(), signed.size))?;
         path.display().to_string()
     } else if let Some(url) = &args.url {
         let body = note.clone().into_bytes();
-        let way = Elsewhere::new(desk, &store, (url, args.bearer.as_deref()))?;
+        let way = Elsewhere::new(desk, &store, ("--url", url, args.bearer.as_deref()))?;
         way.send(true, ("text/plain; charset=utf-8", body))?;
         desk.voice.say(&format!("{}: {} records", safe(url), signed.size))?;
         safe(url)
     } else {
         write!(desk.voice.out(), "{note}")?;
         desk.voice.flush()?;
-        "standard output".to_owned()
+        witness.map_or_else(|| "standard output".to_owned(), |(url, _)| safe(url))
     };
     let entry = Entry::new(Event::Checkpoint)
         .with("place", place)
@@ -49,7 +59,7 @@ pub(super) fn run(args: &AuditAnchorArgs, desk: &mut Desk<'_>) -> Result<u8, Fai
     let recorded = store.append(entry, Durability::Durable);
     let _receipt = recorded.map_err(|error| Failure::from(StoreError::from(error)))?;
     // Whether what went to standard output was kept anywhere, nobody here can tell.
-    if args.to.is_some() || args.url.is_some() {
+    if args.to.is_some() || args.url.is_some() || args.witness.is_some() {
         store.set_mark(ANCHOR, signed.size)?;
     }
     Ok(exit::DONE)

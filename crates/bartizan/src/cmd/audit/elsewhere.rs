@@ -19,14 +19,15 @@ pub(super) struct Elsewhere {
 }
 
 impl Elsewhere {
-    /// The way to `url`; `bearer` says where its token is. Who types an address means it, wherever it leads.
+    /// The way to `url`, which was typed behind `option`; `bearer` says where its token is. Who types an address means it,
+    /// wherever it leads.
     pub(super) fn new(
         desk: &mut Desk<'_>,
         store: &Store,
-        (url, bearer): (&str, Option<&str>),
+        (option, url, bearer): (&str, &str, Option<&str>),
     ) -> Result<Self, Failure> {
         let usage = |what: String| Failure::new(exit::USAGE, Problem::from_text(&what));
-        let to = Upstream::parse(url).map_err(|error| usage(format!("`--url`: {error}")))?;
+        let to = Upstream::parse(url).map_err(|error| usage(format!("`{option}`: {error}")))?;
         let runtime = runtime()?;
         let token = match bearer {
             None => None,
@@ -52,6 +53,17 @@ impl Elsewhere {
         let parcel = Parcel { replaces, path: None, kind, body, proof };
         let sent = self.runtime.block_on(self.dispatch.send(parcel));
         sent.map_err(|fault| failed(&fault.to_string()))
+    }
+
+    /// Sends one more there; gives the status and what was answered.
+    pub(super) fn ask(
+        &self,
+        (kind, body): (&'static str, Vec<u8>),
+    ) -> Result<(u16, Vec<u8>), Failure> {
+        let proof = self.token.as_deref().map_or(Proof::None, Proof::Bearer);
+        let parcel = Parcel { replaces: false, path: None, kind, body, proof };
+        let asked = self.runtime.block_on(self.dispatch.ask(parcel));
+        asked.map_err(|fault| failed(&fault.to_string()))
     }
 }
 

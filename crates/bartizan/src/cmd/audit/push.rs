@@ -15,7 +15,7 @@ pub(super) fn run(args: &AuditExportArgs, url: &str, desk: &mut Desk<'_>) -> Res
         return Err(no_log(&desk.places.state));
     }
     let store = Store::open(&desk.places.state)?;
-    let way = Elsewhere::new(desk, &store, (url, args.bearer.as_deref()))?;
+    let way = Elsewhere::new(desk, &store, ("--url", url, args.bearer.as_deref()))?;
     let reader = otlp::reader(url);
     let mut next = store.mark(&reader)?.unwrap_or(0);
     loop {
