@@ -63,6 +63,7 @@ fn add_tables(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
     transaction.execute_batch(crate::reviews::INDEX)?;
     transaction.execute_batch(crate::invites::TABLE)?;
     transaction.execute_batch(crate::waiting::INDEXES)?;
+    transaction.execute_batch(crate::passkeys::TABLE)?;
     Ok(())
 }
 

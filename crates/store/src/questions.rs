@@ -14,6 +14,7 @@ use crate::store::Store;
 use crate::withdrawn;
 use crate::writer::Batch;
 use rusqlite::{Connection, OptionalExtension as _, Row, ToSql, params};
+use serde_json::Value;
 use std::time::Duration;
 
 impl Desk for Store {
@@ -90,7 +91,7 @@ impl Desk for Store {
     }
 
     fn answer(&self, id: &str, answer: Answer) -> Result<Question, StoreError> {
-        self::answer(self, id, answer, None)
+        self::answer(self, id, answer, None, None)
     }
 
     fn given(&self, key: &ApprovalKey) -> Result<Given, StoreError> {
@@ -120,12 +121,14 @@ impl Desk for Store {
     }
 }
 
-/// Takes an answer down; a yes that stands for `life_ms` is for every such call until then.
+/// Takes an answer down; a yes that stands for `life_ms` is for every such call until then. `proof` is what shows that it
+/// is its approver's.
 pub(crate) fn answer(
     store: &Store,
     id: &str,
     answer: Answer,
     life_ms: Option<u64>,
+    proof: Option<Value>,
 ) -> Result<Question, StoreError> {
     check_answer(&answer)?;
     let (id, log_id) = (id.to_owned(), store.public_key().log_id().to_owned());
@@ -144,6 +147,9 @@ pub(crate) fn answer(
             .with("reason", answer.reason.as_str());
         if let Some(until_ms) = until_ms {
             entry = entry.with("until_ms", until_ms);
+        }
+        if let Some(proof) = proof {
+            entry = entry.with("passkey", proof);
         }
         let prepared = match Prepared::new(entry, &log_id) {
             Ok(prepared) => prepared,

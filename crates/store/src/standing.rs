@@ -18,17 +18,13 @@ impl Store {
         reason: &str,
         life: Duration,
     ) -> Result<Question, StoreError> {
-        let life_ms = u64::try_from(life.as_millis()).unwrap_or(u64::MAX);
-        if life_ms == 0 || life > MAX_LIFE {
-            let why = format!("is {life:?}; it is above 0 and at most a day");
-            return Err(StoreError::Invalid { what: "the time", why });
-        }
+        let life_ms = life_ms(life)?;
         let answer = Answer {
             approver: approver.to_owned(),
             verdict: Verdict::Approve,
             reason: reason.to_owned(),
         };
-        questions::answer(self, id, answer, Some(life_ms))
+        questions::answer(self, id, answer, Some(life_ms), None)
     }
 
     /// The approvals that stand now, newest first.
@@ -39,6 +35,16 @@ impl Store {
         approved.retain(|question| question.until_ms.is_some());
         Ok(approved)
     }
+}
+
+/// For how long a yes may stand, in milliseconds.
+pub(crate) fn life_ms(life: Duration) -> Result<u64, StoreError> {
+    let life_ms = u64::try_from(life.as_millis()).unwrap_or(u64::MAX);
+    if life_ms == 0 || life > MAX_LIFE {
+        let why = format!("is {life:?}; it is above 0 and at most a day");
+        return Err(StoreError::Invalid { what: "the time", why });
+    }
+    Ok(life_ms)
 }
 
 /// Takes down that this approver's yes stands until then. When that makes it stand, the question lives as long.
