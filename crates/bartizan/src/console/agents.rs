@@ -107,7 +107,14 @@ fn tools(
     if mays.is_empty() {
         return;
     }
-    body.raw("<h2>").raw(title).raw("</h2><p class=\"lead\">").raw(lead).raw("</p>");
+    // On a phone a long one is many screens.
+    body.raw(if mays.len() > UNFOLDED {
+        "<details class=\"fold\"><summary><h2>"
+    } else {
+        "<details class=\"fold\" open><summary><h2>"
+    });
+    body.raw(title).raw("</h2> ").number(mays.len()).raw("</summary><p class=\"lead\">");
+    body.raw(lead).raw("</p>");
     body.raw("<div class=\"panel scroll\"><table class=\"cards\"><thead><tr><th>Tool</th><th>Effect</th>")
         .raw("<th>An ordinary call</th><th>Other calls</th><th>By</th></tr></thead><tbody>");
     for may in mays {
@@ -129,7 +136,7 @@ fn tools(
         deciding(body, may, role, policy);
         body.raw("</td></tr>");
     }
-    body.raw("</tbody></table></div>");
+    body.raw("</tbody></table></div></details>");
 }
 
 /// Which policy decided the ordinary call; folded, all that have a say.
@@ -235,6 +242,8 @@ const LISTS: [(Standing, &str, &str); 3] = [
         "An ordinary call of these is denied. A call that a rule names may be allowed or asked.",
     ),
 ];
+/// Tools that a list shows unasked; a longer one is unfolded by who reads it.
+const UNFOLDED: usize = 8;
 /// Runs and denials that are shown.
 const SHOWN: usize = 10;
 /// How long denials are looked for.
