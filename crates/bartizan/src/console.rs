@@ -12,6 +12,7 @@ mod inbox;
 mod log;
 mod map;
 mod page;
+mod passkey;
 mod peer;
 mod plot;
 mod question;
@@ -30,6 +31,8 @@ use door::{Door, ENTER, Known, Refused};
 pub(crate) use door::{LINK as LINK_LIVES, random as danger_secret};
 use html::Html;
 use page::{Frame, failed, notice, page, see};
+use passkey::Passkeys;
+pub(crate) use passkey::name as passkey_name;
 use request::Request;
 use sent::OPEN;
 use std::net::SocketAddr;
@@ -41,6 +44,7 @@ use tokio::net::TcpStream;
 #[derive(Debug)]
 pub(crate) struct Console {
     door: Door,
+    passkeys: Passkeys,
     store: Store,
     /// Whom the kernel says this process is run by.
     user: String,
@@ -66,13 +70,20 @@ struct Visit<'a> {
     person: &'a str,
     /// What the visitor's forms carry.
     form: &'a str,
+    /// Whether they came in just now.
+    fresh: bool,
 }
 
 impl Console {
     /// A console at this place, started in this folder.
-    pub(crate) fn new(at: At, store: Store, (places, folder): (Places, PathBuf)) -> Arc<Self> {
-        let user = answering::local_user();
-        Arc::new(Self { door: Door::new(at), store, user, places, folder })
+    pub(crate) fn new(
+        at: At,
+        store: Store,
+        (places, folder): (Places, PathBuf),
+    ) -> Result<Arc<Self>, Failure> {
+        let (user, door) = (answering::local_user(), Door::new(at));
+        let passkeys = Passkeys::new(door.host(), door.is_secure(), &store)?;
+        Ok(Arc::new(Self { door, passkeys, store, user, places, folder }))
     }
 
     /// The name under which this person's answer is taken down, if the configuration lets them answer, as it stands now.
@@ -125,17 +136,28 @@ impl Console {
         {
             return sent::arrive(link);
         }
+        if request.post && request.path == ["sign-in"] {
+            return passkey::enter(self, &request);
+        }
         match self.door.visitor(&request) {
-            // Who is named no more is in no more.
-            Ok(known) if known.person != self.user && self.approver(&known.person).is_err() => {
-                notice(401, "Not signed in", STRANGER, None)
-            }
-            Ok(Known { person, form }) => {
-                Visit { console: self, request: &request, person: &person, form: &form }.answer()
+            Ok(known) if !self.stays(&known) => passkey::invitation(self),
+            Ok(Known { person, form, fresh, passkey: _ }) => {
+                Visit { console: self, request: &request, person: &person, form: &form, fresh }
+                    .answer()
             }
             Err(Refused::Foreign) => foreign(),
-            Err(Refused::Stranger) => notice(401, "Not signed in", STRANGER, None),
+            Err(Refused::Stranger) => passkey::invitation(self),
         }
+    }
+
+    /// Who is named no more is in no more, nor is who came in by a passkey that was revoked.
+    fn stays(&self, known: &Known) -> bool {
+        let named = known.person == self.user || self.approver(&known.person).is_ok();
+        let good = known.passkey.as_ref().is_none_or(|credential| {
+            let found = self.store.passkey(credential).ok().flatten();
+            found.is_some_and(|passkey| passkey.revoked_ms.is_none())
+        });
+        named && good
     }
 
     /// Whom a link lets in that was made by `bartizan console invite`, as long as the configuration names them.
@@ -155,18 +177,21 @@ impl Console {
     fn enter(&self, token: &str) -> Page {
         let person =
             if self.door.redeem(token) { Ok(self.user.clone()) } else { self.invited(token) };
-        let cookie = match person.and_then(|person| self.door.admit(&person)) {
-            Ok(cookie) => cookie,
-            Err(failure) => return failed(&failure, None),
-        };
-        let mut body = Html::default();
-        body.raw("<meta http-equiv=\"refresh\" content=\"0; url=/\"><h1>You are in</h1>")
-            .raw("<p class=\"lead\"><a href=\"/\">Go on to the console</a></p>");
-        let frame = Frame { title: "Signed in", room: None, live: false, visitor: None };
-        let mut page = page(200, &frame, &body);
-        page.fields.push(("set-cookie", cookie));
-        page
+        match person.and_then(|person| self.door.admit(&person, None)) {
+            Ok(cookie) => arrived(cookie),
+            Err(failure) => failed(&failure, None),
+        }
     }
+}
+
+/// What somebody sees who has come in just now, with their cookie.
+fn arrived(cookie: String) -> Page {
+    let mut body = Html::default();
+    body.raw("<meta http-equiv=\"refresh\" content=\"0; url=/\"><h1>You are in</h1>")
+        .raw("<p class=\"lead\"><a href=\"/\">Go on to the console</a></p>");
+    let mut page = page(200, &Frame { title: "Signed in", ..Frame::default() }, &body);
+    page.fields.push(("set-cookie", cookie));
+    page
 }
 
 /// The page on which an invited person comes in, by a form of ours.
@@ -175,7 +200,7 @@ fn welcome(token: &str) -> Page {
     body.raw("<h1>Come in</h1><p class=\"lead\">This link lets one person in, once, in this browser.</p>")
         .raw("<form method=\"post\" action=\"/enter/").segment(token);
     body.raw("\"><button class=\"go\">Come in</button></form>");
-    page(200, &Frame { title: "Come in", room: None, live: false, visitor: None }, &body)
+    page(200, &Frame { title: "Come in", ..Frame::default() }, &body)
 }
 
 impl Visit<'_> {
@@ -201,6 +226,9 @@ impl Visit<'_> {
             (false, ["agents"]) => agents::list(self),
             (false, ["agents", role]) => agents::show(self, role),
             (false, [OPEN, link, "go"]) => sent::follow(self, link),
+            (false, ["passkeys"]) => passkey::list(self),
+            (true, ["passkeys"]) => passkey::make(self),
+            (true, ["passkeys", "further"]) => passkey::further(self),
             (false, ["log"]) => log::search(self),
             (false, ["log", seq]) => log::show(self, seq),
             (true, ["leave"]) => {
@@ -218,7 +246,14 @@ impl Visit<'_> {
     /// A page is asked for again only when the person has said so: who reads it slowly must not lose their place.
     fn page(&self, title: &str, room: page::Room, body: &Html) -> Page {
         let live = self.request.asked("live").is_some();
-        page(200, &Frame { title, room: Some(room), live, visitor: Some(self.visitor()) }, body)
+        let visitor = Some(self.visitor());
+        page(200, &Frame { title, room: Some(room), live, script: false, visitor }, body)
+    }
+
+    /// A page on which a passkey is asked for.
+    fn asking(&self, title: &str, room: Option<page::Room>, body: &Html) -> Page {
+        let visitor = Some(self.visitor());
+        page(200, &Frame { title, room, live: false, script: true, visitor }, body)
     }
 }
 
@@ -232,4 +267,4 @@ fn foreign() -> Page {
 }
 
 const STRANGER: &str = "The console lets in who opens the link that its terminal shows. Press Enter there for a new one. \
-                        Others come in by an invitation: bartizan console invite NAME.";
+                        Others come in by an invitation (bartizan console invite NAME), and by a passkey once they have made one.";

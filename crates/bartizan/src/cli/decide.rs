@@ -315,6 +315,10 @@ pub(crate) struct ConsoleArgs {
 pub(crate) enum ConsoleCommand {
     /// Make a link that lets one other person into the console, once
     Invite(InviteArgs),
+    /// List the passkeys by which people come in and sign their answers
+    Passkeys(PasskeyListArgs),
+    /// Make a passkey worthless, at once
+    Revoke(PasskeyIdArgs),
 }
 
 /// `bartizan console invite`.
@@ -323,4 +327,23 @@ pub(crate) struct InviteArgs {
     /// Who: `ben` for the approver `web:ben`
     #[arg(value_name = "NAME")]
     pub(crate) name: String,
+}
+
+/// `bartizan console passkeys`.
+#[derive(Debug, Args)]
+pub(crate) struct PasskeyListArgs {
+    /// The revoked ones too
+    #[arg(long)]
+    pub(crate) all: bool,
+    /// Print them as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// `bartizan console revoke`.
+#[derive(Debug, Args)]
+pub(crate) struct PasskeyIdArgs {
+    /// The passkey's id; a unique prefix is enough
+    #[arg(value_name = "ID")]
+    pub(crate) id: String,
 }

@@ -1,12 +1,13 @@
 //! `bartizan console`: how is a person let into the pages of their own store?
 
 mod invite;
+mod passkeys;
 
 use super::run::runtime;
 use super::{Desk, here};
 use crate::cli::{ConsoleArgs, ConsoleCommand, exit};
 use crate::config::{self, Purpose};
-use crate::console::{At, Console};
+use crate::console::{At, Console, passkey_name};
 use crate::desk::answering::local_user;
 use crate::doors::serve::crowd::{self, Crowd, Places};
 use crate::report::{Failure, Problem};
@@ -23,8 +24,11 @@ use tokio::signal::unix::{SignalKind, signal};
 /// Shows the console until it is told to stop.
 pub(super) fn run(args: &ConsoleArgs, desk: &mut Desk<'_>) -> Result<u8, Failure> {
     super::outside_a_box("the console")?;
-    if let Some(ConsoleCommand::Invite(args)) = &args.command {
-        return invite::run(args, desk);
+    match &args.command {
+        Some(ConsoleCommand::Invite(args)) => return invite::run(args, desk),
+        Some(ConsoleCommand::Passkeys(args)) => return passkeys::list(args, desk),
+        Some(ConsoleCommand::Revoke(args)) => return passkeys::revoke(args, desk),
+        None => {}
     }
     let entrance = entrance(args, desk)?;
     terminal_alone("the console's link")?;
@@ -94,8 +98,11 @@ async fn open(
     if name.is_some() {
         desk.voice.say(&format!("listening at {address}"))?;
     }
+    if name.as_deref().is_some_and(|name| passkey_name(name).is_none()) {
+        desk.voice.say("  no passkeys: browsers want a name for them, and the console's origin is an address of numbers")?;
+    }
     let at = name.map_or(At::Loopback(address), At::Named);
-    let console = Console::new(at, store, (desk.places.clone(), here()?));
+    let console = Console::new(at, store, (desk.places.clone(), here()?))?;
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut keys = io::stdin().is_terminal().then(|| BufReader::new(tokio::io::stdin()).lines());

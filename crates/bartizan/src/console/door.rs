@@ -32,6 +32,9 @@ struct Visitor {
     cookie: Digest,
     person: String,
     form: String,
+    /// The passkey that they came in by.
+    passkey: Option<Vec<u8>>,
+    since: Instant,
     until: Instant,
 }
 
@@ -40,6 +43,10 @@ struct Visitor {
 pub(super) struct Known {
     pub(super) person: String,
     pub(super) form: String,
+    /// The passkey that they came in by; they are in for as long as it is good.
+    pub(super) passkey: Option<Vec<u8>>,
+    /// Whether they came in just now.
+    pub(super) fresh: bool,
 }
 
 /// Why somebody is turned away.
@@ -72,6 +79,11 @@ impl Door {
     /// Whether people come in under TLS, from wherever; or else from this machine alone.
     pub(super) fn is_secure(&self) -> bool {
         self.secure
+    }
+
+    /// The address, as a browser writes it in `Host`.
+    pub(super) fn host(&self) -> &str {
+        &self.host
     }
 
     fn origin(&self) -> String {
@@ -117,8 +129,8 @@ impl Door {
         fits
     }
 
-    /// Lets somebody in; gives the line that sets their cookie.
-    pub(super) fn admit(&self, person: &str) -> Result<String, Failure> {
+    /// Lets somebody in, by this passkey if it was one; gives the line that sets their cookie.
+    pub(super) fn admit(&self, person: &str, passkey: Option<&[u8]>) -> Result<String, Failure> {
         let (cookie, form) = (random()?, random()?);
         let (mut state, now) = (self.state(), Instant::now());
         state.visitors.retain(|visitor| now < visitor.until);
@@ -128,8 +140,14 @@ impl Door {
         {
             state.visitors.remove(first);
         }
-        let person = person.to_owned();
-        state.visitors.push(Visitor { cookie: digest(&cookie), person, form, until: now + STAY });
+        state.visitors.push(Visitor {
+            cookie: digest(&cookie),
+            person: person.to_owned(),
+            form,
+            passkey: passkey.map(<[u8]>::to_vec),
+            since: now,
+            until: now + STAY,
+        });
         let (name, seconds) = (&self.cookie, STAY.as_secs());
         let secure = if self.secure { "; Secure" } else { "" };
         Ok(format!("{name}={cookie}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Strict{secure}"))
@@ -145,7 +163,12 @@ impl Door {
         if request.post && carried != Some(digest(&visitor.form)) {
             return Err(Refused::Foreign);
         }
-        Ok(Known { person: visitor.person.clone(), form: visitor.form.clone() })
+        Ok(Known {
+            person: visitor.person.clone(),
+            form: visitor.form.clone(),
+            passkey: visitor.passkey.clone(),
+            fresh: visitor.since.elapsed() < FRESH,
+        })
     }
 
     /// The visitor goes, and the cookie is good no more.
@@ -176,6 +199,8 @@ pub(crate) fn random() -> Result<String, Failure> {
 /// Where a link leads.
 pub(super) const ENTER: &str = "enter";
 pub(crate) const LINK: Duration = Duration::from_mins(10);
+/// For how long somebody counts as having come in just now.
+const FRESH: Duration = Duration::from_mins(10);
 const STAY: Duration = Duration::from_hours(12);
 /// Browsers in which one person is in at the same time; the first one goes when there is one more.
 const VISITORS: usize = 4;
@@ -193,7 +218,7 @@ mod tests {
 
     /// Comes in by a link, if it is good.
     fn enter(door: &Door, token: &str) -> Option<String> {
-        door.redeem(token).then(|| door.admit("local:ann").unwrap())
+        door.redeem(token).then(|| door.admit("local:ann", None).unwrap())
     }
 
     fn token(door: &Door) -> String {
@@ -269,7 +294,7 @@ mod tests {
     #[test]
     fn the_first_of_too_many_visitors_goes() {
         let door = door();
-        let enter = |person: &str| cookie(&door.admit(person).unwrap());
+        let enter = |person: &str| cookie(&door.admit(person, None).unwrap());
         let (first, other) = (enter("local:ann"), enter("web:ben"));
         let mut others: Vec<String> = (0..VISITORS).map(|_| enter("local:ann")).collect();
         others.push(other);
@@ -281,7 +306,7 @@ mod tests {
     fn under_tls_the_cookie_is_bound_to_the_host_and_a_page_in_the_clear_is_not_ours() {
         let door = Door::new(At::Named("c.example:8485".to_owned()));
         assert!(door.link().unwrap().starts_with("https://c.example:8485/enter/"));
-        let set = door.admit("web:ben").unwrap();
+        let set = door.admit("web:ben", None).unwrap();
         assert!(set.starts_with("__Host-bartizan-8485=") && set.ends_with("; Secure"), "{set}");
         let ours = |origin: &str| {
             door.ours(&request(true, &[("host", "c.example:8485"), ("origin", origin)], ""))

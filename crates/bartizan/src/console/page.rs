@@ -30,12 +30,14 @@ impl Room {
 }
 
 /// What the frame of a page says.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Frame<'a> {
     pub(super) title: &'a str,
     pub(super) room: Option<Room>,
     /// Whether the browser asks for the page again every few seconds.
     pub(super) live: bool,
+    /// Whether a form on it asks for a passkey, which takes a script: ours, and nobody else's.
+    pub(super) script: bool,
     /// Who looks, and what their forms carry; nobody on the pages before the door.
     pub(super) visitor: Option<(&'a str, &'a str)>,
 }
@@ -49,11 +51,18 @@ pub(super) fn page(status: u16, frame: &Frame<'_>, body: &Html) -> Page {
         .raw("<title>")
         .text(frame.title)
         .raw(" · Bartizan</title><link rel=\"stylesheet\" href=\"/style.css\">")
-        .raw("<link rel=\"icon\" href=\"/icon.svg\" type=\"image/svg+xml\"></head><body>")
+        .raw("<link rel=\"icon\" href=\"/icon.svg\" type=\"image/svg+xml\">")
+        .raw(if frame.script { "<script src=\"/passkey.js\" defer></script>" } else { "" })
+        .raw("</head><body>")
         .raw("<a class=\"skip\" href=\"#main\">Skip to the content</a>");
     top(&mut html, frame);
     html.raw("<main id=\"main\">").part(body).raw("</main></body></html>\n");
-    answer(status, "text/html; charset=utf-8", html.into_bytes())
+    let mut page = answer(status, "text/html; charset=utf-8", html.into_bytes());
+    if frame.script {
+        page.fields.retain(|(name, _)| *name != POLICY);
+        page.fields.push((POLICY, format!("{CSP}; {SCRIPTED}")));
+    }
+    page
 }
 
 fn top(html: &mut Html, frame: &Frame<'_>) {
@@ -67,7 +76,7 @@ fn top(html: &mut Html, frame: &Frame<'_>) {
             html.raw(if frame.room == Some(room) { " aria-current=\"page\">" } else { ">" });
             html.raw(label).raw("</a></li>");
         }
-        html.raw("</ul></nav><div class=\"who\"><span>").text(name).raw("</span>");
+        html.raw("</ul></nav><div class=\"who\"><a href=\"/passkeys\">").text(name).raw("</a>");
         html.raw("<form class=\"inline\" method=\"post\" action=\"/leave\">");
         carried(html, form);
         html.raw("<button>Sign out</button></form></div>");
@@ -101,7 +110,7 @@ pub(super) fn notice(
 ) -> Page {
     let mut body = Html::default();
     body.raw("<h1>").text(title).raw("</h1><p class=\"lead\">").text(sentence).raw("</p>");
-    page(status, &Frame { title, room: None, live: false, visitor }, &body)
+    page(status, &Frame { title, visitor, ..Frame::default() }, &body)
 }
 
 /// What went wrong, and its remedy.
@@ -125,17 +134,18 @@ pub(super) fn see(place: &str) -> Page {
     page
 }
 
-/// The style sheet and the icon, which are no secret.
+/// The style sheet, the icon and the script, which are no secret.
 pub(super) fn asset(path: &[String]) -> Option<Page> {
     let [name] = path else { return None };
     match name.as_str() {
         "style.css" => Some(answer(200, "text/css; charset=utf-8", STYLE.into())),
+        "passkey.js" => Some(answer(200, "text/javascript; charset=utf-8", SCRIPT.into())),
         "icon.svg" => Some(answer(200, "image/svg+xml", TOWER.into())),
         _ => None,
     }
 }
 
-/// An answer with what holds the browser to it: no script runs, nothing comes from elsewhere, nobody frames the page,
+/// An answer with what holds the browser to it: no script runs that is not asked for, nothing comes from elsewhere, nobody frames the page,
 /// nothing is kept, and no address of ours is told to another page.
 fn answer(status: u16, kind: &'static str, body: Vec<u8>) -> Page {
     let mut fields = vec![("content-type", kind.to_owned())];
@@ -144,7 +154,7 @@ fn answer(status: u16, kind: &'static str, body: Vec<u8>) -> Page {
 }
 
 const ALWAYS: [(&str, &str); 8] = [
-    ("content-security-policy", CSP),
+    (POLICY, CSP),
     ("x-frame-options", "DENY"),
     ("x-content-type-options", "nosniff"),
     ("referrer-policy", "same-origin"),
@@ -153,8 +163,13 @@ const ALWAYS: [(&str, &str); 8] = [
     ("permissions-policy", "camera=(), geolocation=(), microphone=(), clipboard-read=()"),
     ("cache-control", "no-store"),
 ];
+const POLICY: &str = "content-security-policy";
 const CSP: &str = "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; \
                    frame-ancestors 'none'; base-uri 'none'";
+/// For pages that ask for a passkey: a file of ours, which makes no markup.
+const SCRIPTED: &str =
+    "script-src 'self'; require-trusted-types-for 'script'; trusted-types 'none'";
+const SCRIPT: &str = include_str!("passkey/script.js");
 const STYLE: &str = include_str!("style.css");
 const TOWER: &str = "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 16 16\" fill=\"#5b7a99\" \
                      aria-hidden=\"true\"><path d=\"M2 1h3v2h1.5V1h3v2H11V1h3v6l-2 2v6H4V9L2 7z\"/></svg>";

@@ -4,6 +4,7 @@ use super::Visit;
 use super::html::Html;
 use super::inbox::{effect, stands};
 use super::page::{Room, carried, see};
+use super::passkey::{self, Confirmed};
 use crate::cli::{Endorse, exit};
 use crate::config::units;
 use crate::desk::answering::{Say, Word};
@@ -37,14 +38,22 @@ pub(super) fn answer(visit: &Visit<'_>, id: &str) -> Result<Page, Failure> {
     let approver = visit.approver()?;
     let word = Word::new(&question, say, given("reason").to_owned())?;
     let place = format!("/questions/{}", question.id);
-    let Err(failure) = word.give(store, &question, &approver) else { return Ok(see(&place)) };
+    let given = match passkey::confirm(visit, &question, (say, &word), &approver) {
+        Ok(Confirmed::Asked(page)) => return Ok(page),
+        Ok(Confirmed::Signed(proof)) => Ok(word.signed(proof)),
+        Ok(Confirmed::Plain) => Ok(word),
+        Err(failure) => Err((403, failure)),
+    };
+    let given = given
+        .and_then(|word| word.give(store, &question, &approver).map_err(|failure| (409, failure)));
+    let Err((status, failure)) = given else { return Ok(see(&place)) };
     // The same form came twice, or somebody was faster: the page says how it stands.
     let now = store.question(&question.id)?;
     if now.answers.iter().any(|one| one.approver == approver && one.verdict == verdict) {
         return Ok(see(&place));
     }
     let mut page = told(visit, &now, Some(failure));
-    page.status = 409;
+    page.status = status;
     Ok(page)
 }
 
@@ -91,9 +100,7 @@ fn told(visit: &Visit<'_>, question: &Question, problem: Option<Failure>) -> Pag
     if !telling.answers.is_empty() {
         parts(&mut body, "What people said", &telling.answers);
     }
-    if matches!(question.state, QuestionState::Pending | QuestionState::Approved) {
-        forms(&mut body, visit, question);
-    }
+    forms(&mut body, visit, question);
     visit.page(&question.tool, Room::Inbox, &body)
 }
 
@@ -134,10 +141,16 @@ fn difference(body: &mut Html, arguments: &Value) {
     body.raw("</pre></div>");
 }
 
-/// Yes and no are forms of their own, so that no key can send the other one. An approved question can still be denied.
+/// Yes and no are forms of their own, so that no key can send the other one. An approved question can still be denied, and
+/// by who approved it where the approval stands for a time.
 fn forms(body: &mut Html, visit: &Visit<'_>, question: &Question) {
+    let open = matches!(question.state, QuestionState::Pending | QuestionState::Approved);
+    let said = question.answers.iter().any(|answer| answer.approver == visit.person);
+    if !open || said && question.until_ms.is_none() {
+        return;
+    }
     body.raw("<h2>Your answer, as ").text(visit.person).raw("</h2><div class=\"answer\">");
-    if question.state == QuestionState::Pending {
+    if question.state == QuestionState::Pending && !said {
         begin(body, visit, question, "approve");
         body.raw("<label>How far<select name=\"life\"><option value=\"once\">exactly this call, once</option>")
             .raw("<option value=\"15m\">this call in this session, for 15 minutes</option>")

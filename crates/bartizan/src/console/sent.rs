@@ -17,7 +17,7 @@ pub(super) fn arrive(link: &str) -> Page {
     body.raw("<meta http-equiv=\"refresh\" content=\"0; url=/open/").text(link).raw("/go\">");
     body.raw("<h1>A question waits</h1><p class=\"lead\"><a href=\"/open/").text(link);
     body.raw("/go\">Go on to it</a></p>");
-    page(200, &Frame { title: "A question", room: None, live: false, visitor: None }, &body)
+    page(200, &Frame { title: "A question", ..Frame::default() }, &body)
 }
 
 /// On to the question, for who is in.

@@ -7,6 +7,7 @@ use crate::clock::date;
 use crate::config::Config;
 use crate::report::{Failure, Problem};
 use bartizan_store::{Answer, Desk as _, Digest, Question, QuestionState, Store, Verdict};
+use serde_json::Value;
 use std::fs;
 use std::time::Duration;
 
@@ -30,6 +31,8 @@ pub(crate) struct Word {
     say: Say,
     reason: String,
     vouched: Option<Vec<Digest>>,
+    /// What shows that it is theirs, where they have signed it.
+    proof: Option<Value>,
 }
 
 impl Word {
@@ -39,7 +42,13 @@ impl Word {
             Say::Yes { endorse: Some(endorse), .. } => Some(origins::keys(question, endorse)?),
             Say::Yes { endorse: None, .. } | Say::No => None,
         };
-        Ok(Self { say, reason, vouched })
+        Ok(Self { say, reason, vouched, proof: None })
+    }
+
+    /// With what shows that it is its approver's.
+    pub(crate) fn signed(mut self, proof: Value) -> Self {
+        self.proof = Some(proof);
+        self
     }
 
     /// What it means.
@@ -71,16 +80,17 @@ impl Word {
         question: &Question,
         approver: &str,
     ) -> Result<Question, Failure> {
-        let Self { say, reason, vouched } = self;
-        let (id, own) = (&question.id, approver.to_owned());
-        let answered = match say {
-            Say::Yes { life: Some(life), .. } => store.approve_for(id, approver, &reason, life)?,
-            Say::Yes { life: None, .. } => {
-                store.answer(id, Answer { approver: own, verdict: Verdict::Approve, reason })?
-            }
-            Say::No => {
-                store.answer(id, Answer { approver: own, verdict: Verdict::Deny, reason })?
-            }
+        let Self { say, reason, vouched, proof } = self;
+        let id = &question.id;
+        let (verdict, life) = match say {
+            Say::Yes { life, .. } => (Verdict::Approve, life),
+            Say::No => (Verdict::Deny, None),
+        };
+        let answer = Answer { approver: approver.to_owned(), verdict, reason };
+        let answered = match (proof, life) {
+            (Some(proof), life) => store.answer_signed(id, answer, life, proof)?,
+            (None, Some(life)) => store.approve_for(id, approver, &answer.reason, life)?,
+            (None, None) => store.answer(id, answer)?,
         };
         if let Some(keys) = vouched {
             store.endorse(id, approver, &keys)?;

@@ -3,6 +3,7 @@
 mod agents;
 mod answers;
 mod browser;
+mod passkeys;
 mod people;
 mod review;
 

@@ -11,14 +11,14 @@ use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
-const NAME: &str = "console.example.test";
+pub(super) const NAME: &str = "console.example.test";
 
 /// Somebody at another machine: a client that trusts the console's certificate.
 #[derive(Debug, Clone)]
-struct Person {
-    port: u16,
-    trusts: String,
-    cookie: String,
+pub(super) struct Person {
+    pub(super) port: u16,
+    pub(super) trusts: String,
+    pub(super) cookie: String,
 }
 
 impl Person {
@@ -35,16 +35,16 @@ impl Person {
         Got { status, head: head.to_owned(), body: body.to_owned() }
     }
 
-    fn get(&self, path: &str) -> Got {
+    pub(super) fn get(&self, path: &str) -> Got {
         self.ask(&[], path)
     }
 
-    fn post(&self, path: &str, form: &str) -> Got {
+    pub(super) fn post(&self, path: &str, form: &str) -> Got {
         self.ask(&["-H", &format!("Origin: https://{NAME}"), "--data", form], path)
     }
 
     /// Presses the button of a link's page.
-    fn enters(mut self, link: &str) -> Self {
+    pub(super) fn enters(mut self, link: &str) -> Self {
         let path = link.strip_prefix(&format!("https://{NAME}")).unwrap();
         let page = self.get(path);
         assert!(page.status == 200 && page.cookie().is_none(), "a look is no visit: {page:?}");
@@ -55,7 +55,7 @@ impl Person {
         self
     }
 
-    fn token(&self) -> String {
+    pub(super) fn token(&self) -> String {
         let page = self.get("/").body;
         let (_, rest) = page.split_once("name=\"form\" value=\"").unwrap();
         rest.split('"').next().unwrap().to_owned()
@@ -69,7 +69,7 @@ impl Person {
 }
 
 /// The name of whoever runs this, as the console has it.
-fn me() -> String {
+pub(super) fn me() -> String {
     let uid = rustix::process::getuid().as_raw().to_string();
     let passwd = fs::read_to_string("/etc/passwd").unwrap_or_default();
     let name = passwd.lines().find(|line| line.split(':').nth(2) == Some(&uid));
@@ -77,7 +77,7 @@ fn me() -> String {
     format!("local:{name}")
 }
 
-fn configure(project: &Project, people: &[&str]) {
+pub(super) fn configure(project: &Project, people: &[&str]) {
     let home = project.home();
     project.configure(&format!(
         "[approvers]\npeople = {people:?}\n\n[console]\norigin = \"https://{NAME}\"\ntls_cert = \"{0}/c.pem\"\ntls_key = \"{0}/k.pem\"\n",
@@ -93,7 +93,7 @@ fn pem(kind: &str, der: &[u8]) -> String {
 }
 
 /// A console that other people reach, and somebody who is not in yet.
-fn open(project: &Project) -> (Terminal, Person) {
+pub(super) fn open(project: &Project) -> (Terminal, Person) {
     let made = rcgen::generate_simple_self_signed([NAME.to_owned()]).unwrap();
     let chain = project.home().join("c.pem");
     fs::write(&chain, pem("CERTIFICATE", made.cert.der())).unwrap();
@@ -114,18 +114,18 @@ fn linked(terminal: &Terminal) -> String {
     link.unwrap().to_owned()
 }
 
-fn invited(project: &Project, name: &str) -> String {
+pub(super) fn invited(project: &Project, name: &str) -> String {
     let terminal = Terminal::start(project.bartizan(&["console", "invite", name]));
     terminal.shows("by a way that nobody else reads");
     linked(&terminal)
 }
 
-fn asked(store: &Store, quorum: u32) -> Question {
+pub(super) fn asked(store: &Store, call: &str, quorum: u32) -> Question {
     let new = NewQuestion {
         session: "s-1".to_owned(),
         agent: "main".to_owned(),
         tool: "Pay".to_owned(),
-        digest: Digest::of(b"pay"),
+        digest: Digest::of(call.as_bytes()),
         policy: Digest::of(b"policy"),
         quorum,
         shown: json!({ "effect": "irreversible" }),
@@ -139,7 +139,7 @@ fn two_people_in_two_browsers_are_two_approvals_and_one_is_one() {
     let project = Project::new();
     configure(&project, &[&me(), "web:ben"]);
     let store = Store::open(&project.state()).unwrap();
-    let question = asked(&store, 2);
+    let question = asked(&store, "pay", 2);
     let (mut terminal, stranger) = open(&project);
     assert_eq!(stranger.get("/").status, 401);
     let link = linked(&terminal);

@@ -2,6 +2,7 @@
 //! a scripted model, and the log.
 
 pub(crate) mod api;
+pub(crate) mod authenticator;
 pub(crate) mod log;
 pub(crate) mod project;
 pub(crate) mod responses;
