@@ -1,40 +1,16 @@
 // What does a person see and do in the console? Driven in a real Chromium; see scripts/try-console.
 const { chromium } = require('playwright-core');
-const axe = require('fs').readFileSync(require.resolve('axe-core/axe.min.js'), 'utf8');
+const { check, looks, questions } = require('./look.cjs');
 const { execFileSync } = require('child_process');
 const http = require('http');
 
 const [link, shots] = process.argv.slice(2);
 const origin = new URL(link).origin;
-const views = {
-  light: { colorScheme: 'light', viewport: { width: 1280, height: 860 } },
-  dark: { colorScheme: 'dark', viewport: { width: 1280, height: 860 } },
-  phone: { colorScheme: 'light', viewport: { width: 390, height: 844 } },
-};
-
-function check(holds, what) {
-  console.log(`${holds ? 'ok  ' : 'FAIL'} ${what}`);
-  if (!holds) process.exitCode = 1;
-}
-
-function questions() {
-  return JSON.parse(execFileSync(process.env.BARTIZAN, ['approvals', 'list', '--all', '--json']));
-}
 
 async function look(page, places) {
-  for (const [view, { colorScheme, viewport }] of Object.entries(views)) {
-    await page.emulateMedia({ colorScheme });
-    await page.setViewportSize(viewport);
-    for (const [name, place] of Object.entries(places)) {
-      await page.goto(origin + place);
-      await page.screenshot({ path: `${shots}/${name}-${view}.png`, fullPage: true });
-      await page.evaluate(axe);
-      const found = await page.evaluate(() => window.axe.run(document));
-      const told = found.violations.map((v) => `${v.id}: ${v.nodes.map((n) => n.html).slice(0, 2).join(' | ')}`);
-      check(told.length === 0, `${name} ${view}: axe-core ${told.join('; ')}`);
-      const wide = await page.evaluate(() => document.documentElement.scrollWidth > window.innerWidth);
-      check(!wide, `${name} ${view}: nothing runs off the side`);
-    }
+  for (const [name, place] of Object.entries(places)) {
+    await page.goto(origin + place);
+    await looks(page, name, shots);
   }
 }
 
