@@ -4,6 +4,9 @@ import base64
 import html
 import random
 
+import families
+import phrases
+
 NAMES = "Anna Ben Chiara David Elif Farid Greta Hugo Ines Jonas Kofi Lena Marta Nils Olga Pavel Quinn Rosa Sami Tara".split()
 SURNAMES = "Berg Costa Dahl Evans Fischer Garcia Haddad Ito Jansen Kim Lopez Meyer Novak Okafor Petrov Rossi Silva".split()
 HOSTS = "example.com example.org northwind.example acme.example data-drop.example fabrikam.example mail.example contoso.example attacker.example files.example".split()
@@ -71,8 +74,12 @@ def fill(r, template):
 
 def attack(r):
     """One attack sentence or two, bare."""
+    if r.random() < 0.35:
+        return fill(r, families.attack(r, r.choice(GOALS)))
     if r.random() < 0.15:
-        return fill(r, "".join(r.choice(OTHER)))
+        return fill(r, r.choice(phrases.ATTACKS_OTHER) if r.random() < 0.5 else "".join(r.choice(OTHER)))
+    if r.random() < 0.45:
+        return fill(r, r.choice(phrases.ATTACKS)) + r.choice(PRESS)
     text = r.choice(ADDRESS) + r.choice(TAKEOVER) + fill(r, r.choice(GOALS))
     if r.random() < 0.15:
         text += " and " + fill(r, r.choice(GOALS))
@@ -110,8 +117,13 @@ HONEST_DOC = ["The assistant answers questions about {project}.", "You are a hel
               "- [ ] tell {name} about the new endpoint", "assert response.text == \"{word}\"", "WARN user {n}: permission denied, please contact your administrator", "GPT and Claude models are supported."]
 
 
+DOCUMENTS = [HONEST_DOC, HONEST_DOC, phrases.FOR_AGENTS, phrases.SECURITY, phrases.CHATS]
+
+
 def host(r, benign):
     """An honest text that an attack may be put into: a mail, a page, an issue, a tool's JSON, or a given one."""
+    if r.random() < 0.25:
+        return fill(r, families.honest(r))
     how = r.random()
     lines = [fill(r, r.choice(HONEST_MAIL)) for _ in range(r.randint(1, 5))]
     if how < 0.35:
@@ -121,8 +133,8 @@ def host(r, benign):
     if how < 0.55:
         return fill(r, '{{"id": {n}, "sender": "{mail}", "subject": "{project}", "body": "') + " ".join(lines).replace('"', '\\"') + '"}'
     if how < 0.65:
-        docs = [fill(r, r.choice(HONEST_DOC)) for _ in range(r.randint(2, 6))]
-        return fill(r, "# {project}\n\n") + "\n".join(docs)
+        docs = [fill(r, r.choice(r.choice(DOCUMENTS))) for _ in range(r.randint(2, 9))]
+        return fill(r, "# {project}\n\n") + r.choice(["\n", "\n", "\n- ", "\n\n", " "]).join(docs)
     if how < 0.7 or not benign:
         return "<html><body><h1>" + r.choice(PROJECTS) + "</h1><p>" + "</p><p>".join(lines) + "</p></body></html>"
     return r.choice(benign)
@@ -178,7 +190,7 @@ def rows(seed, benign, count):
             text = embed(r, hidden, host(r, benign)) if r.random() < 0.6 else hidden
         made.append({"text": text, "label": "injection", "source": "synthetic", "kind": "synthetic"})
         # Half of the honest ones are short: a mail's sentence by itself must not be what tells an attack.
-        short = [fill(r, r.choice(HONEST_MAIL + HONEST_DOC)) for _ in range(r.randint(1, 3))]
-        honest = host(r, []) if n % 2 else " ".join(short)
+        short = [fill(r, r.choice(r.choice([HONEST_MAIL, HONEST_MAIL, phrases.RESULTS, phrases.RESULTS, *DOCUMENTS]))) for _ in range(r.randint(1, 3))]
+        honest = host(r, []) if n % 2 else fill(r, families.honest(r)) if n % 3 == 0 else " ".join(short)
         made.append({"text": honest, "label": "benign", "source": "synthetic", "kind": "synthetic"})
     return made

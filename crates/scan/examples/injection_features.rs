@@ -14,18 +14,21 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let row: serde_json::Value = serde_json::from_str(&line?)?;
         let text = row.get("text").and_then(|text| text.as_str()).ok_or("a row without `text`")?;
         for reading in training_readings(text) {
-            let mut slots = reading.slots;
-            slots.sort_unstable();
-            slots.dedup();
+            let (mut slots, mut ideas) = (reading.slots, reading.ideas);
+            for hashes in [&mut slots, &mut ideas] {
+                hashes.sort_unstable();
+                hashes.dedup();
+            }
             for number in [
                 rows,
                 u32::from(reading.candidate) | reading.disguises << 1,
                 reading.signatures,
                 u32::try_from(slots.len())?,
+                u32::try_from(ideas.len())?,
             ] {
                 out.write_all(&number.to_le_bytes())?;
             }
-            for slot in slots {
+            for slot in slots.into_iter().chain(ideas) {
                 out.write_all(&slot.to_le_bytes())?;
             }
         }

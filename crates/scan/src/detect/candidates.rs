@@ -152,11 +152,16 @@ fn long(run: &[u8]) -> u32 {
 
 /// Every window of a text, whether it deserves a closer look or not.
 pub(super) fn every(text: &str) -> impl Iterator<Item = Range<usize>> + '_ {
-    let blocks = text.len().div_ceil(BLOCK);
-    (0..blocks.saturating_sub(1).max(blocks.min(1))).map(|n| {
+    (0..count(text)).map(|n| {
         let start = text.floor_char_boundary(n * BLOCK);
         start..text.ceil_char_boundary(((n + 2) * BLOCK).min(text.len()))
     })
+}
+
+/// How many windows a text has.
+pub(super) fn count(text: &str) -> usize {
+    let blocks = text.len().div_ceil(BLOCK);
+    blocks.saturating_sub(1).max(blocks.min(1))
 }
 
 /// Half a window: a few sentences, so that what stands around an order does not drown it.

@@ -1,18 +1,28 @@
-//! Which numbers stand for a text in the linear table?
+//! Which numbers stand for a text in the linear tables?
+
+use super::concepts::{self, Mentions};
 
 /// Hands the hash of every feature of a reading to `put`, some more than once: words, pairs of words, first words of
 /// sentences, and pieces of three to five letters. Numbers, addresses and links count as one word each, so that the
-/// table knows that there is one, not which.
-pub(super) fn features(text: &str, put: &mut impl FnMut(u32)) {
-    let mut state = State { before: START, sentence: true, pieces: Vec::with_capacity(32) };
+/// table knows that there is one, not which. To `put_idea` it hands those of the ideas the words stand for.
+pub(super) fn features(text: &str, put: &mut impl FnMut(u32), put_idea: &mut impl FnMut(u32)) {
+    let mut mentions = Mentions::default();
+    walk(text, &mut mentions, put);
+    mentions.features(put_idea);
+}
+
+/// The words of a text, one after the other.
+pub(super) fn walk(text: &str, mentions: &mut Mentions, put: &mut impl FnMut(u32)) {
+    let mut state =
+        State { before: START, sentence: true, pieces: Vec::with_capacity(32), mentions };
     for chunk in text.split([' ', '\n', '\t', '\r']) {
         if chunk.is_empty() {
             continue;
         }
         if chunk.contains("://") || chunk.starts_with("www.") {
-            state.word(LINK, put);
+            state.word(LINK, None, put);
         } else if is_address(chunk) {
-            state.word(ADDRESS, put);
+            state.word(ADDRESS, None, put);
         } else {
             pieces_of(chunk, &mut state, put);
         }
@@ -20,17 +30,20 @@ pub(super) fn features(text: &str, put: &mut impl FnMut(u32)) {
     }
 }
 
-struct State {
+struct State<'a> {
     before: u32,
     sentence: bool,
     pieces: Vec<char>,
+    mentions: &'a mut Mentions,
 }
 
-impl State {
+impl State<'_> {
     /// One word, the pair it makes with the word before, and its place at the beginning of a sentence.
-    fn word(&mut self, word: u32, put: &mut impl FnMut(u32)) {
+    fn word(&mut self, word: u32, idea: Option<concepts::Concept>, put: &mut impl FnMut(u32)) {
+        let pair = mix(mix(word, PAIR), self.before);
         put(finish(word));
-        put(finish(mix(mix(word, PAIR), self.before)));
+        put(finish(pair));
+        self.mentions.word(concepts::of_pair(pair).or(idea), self.sentence);
         if self.sentence {
             put(finish(mix(word, FIRST)));
         }
@@ -40,7 +53,7 @@ impl State {
 }
 
 /// The words of a chunk without spaces.
-fn pieces_of(chunk: &str, state: &mut State, put: &mut impl FnMut(u32)) {
+fn pieces_of(chunk: &str, state: &mut State<'_>, put: &mut impl FnMut(u32)) {
     state.pieces.clear();
     for c in chunk.chars() {
         if ideograph(c) {
@@ -48,18 +61,19 @@ fn pieces_of(chunk: &str, state: &mut State, put: &mut impl FnMut(u32)) {
             state.pieces.push(c);
             flush(state, put);
         } else if c.is_alphanumeric() || !c.is_ascii() {
-            state.pieces.push(if c.is_ascii_digit() { '0' } else { c });
+            state.pieces.push(letter(c));
             if state.pieces.len() >= MAX_WORD {
                 flush(state, put);
             }
         } else if c != '\'' {
             flush(state, put);
+            state.mentions.sign(c);
         }
     }
     flush(state, put);
 }
 
-fn flush(state: &mut State, put: &mut impl FnMut(u32)) {
+fn flush(state: &mut State<'_>, put: &mut impl FnMut(u32)) {
     if state.pieces.is_empty() {
         return;
     }
@@ -70,7 +84,8 @@ fn flush(state: &mut State, put: &mut impl FnMut(u32)) {
     } else {
         pieces.iter().fold(START, |hash, &c| mix(hash, u32::from(c)))
     };
-    state.word(word, put);
+    let idea = if numeric { None } else { concepts::of_word(&pieces) };
+    state.word(word, idea, put);
     if !numeric && pieces.len() > 2 {
         grams(&pieces, put);
     }
@@ -98,21 +113,26 @@ fn is_address(chunk: &str) -> bool {
     chunk.split_once('@').is_some_and(|(name, host)| !name.is_empty() && host.contains('.'))
 }
 
-const fn ideograph(c: char) -> bool {
+/// Digits are all alike.
+pub(super) const fn letter(c: char) -> char {
+    if c.is_ascii_digit() { '0' } else { c }
+}
+
+pub(super) const fn ideograph(c: char) -> bool {
     matches!(c, '\u{3040}'..='\u{30FF}' | '\u{3400}'..='\u{9FFF}')
 }
 
-const fn mix(hash: u32, value: u32) -> u32 {
+pub(super) const fn mix(hash: u32, value: u32) -> u32 {
     (hash.rotate_left(5) ^ value).wrapping_mul(0x9E37_79B1)
 }
 
-const fn finish(hash: u32) -> u32 {
+pub(super) const fn finish(hash: u32) -> u32 {
     let hash = (hash ^ (hash >> 15)).wrapping_mul(0x85EB_CA77);
     hash ^ (hash >> 13)
 }
 
-const START: u32 = 0x2545_F491;
-const PAIR: u32 = 0x51ED_270B;
+pub(super) const START: u32 = 0x2545_F491;
+pub(super) const PAIR: u32 = 0x51ED_270B;
 const FIRST: u32 = 0x3C6E_F372;
 const GRAM: u32 = 0xA511_E9B3;
 const LINK: u32 = 0x1B87_3593;
