@@ -1,9 +1,13 @@
 //! Is this the server that a person looked at? Everything that a server says of itself is hashed as it
 //! is; what is new, changed, or could pass for something else waits for a person.
 
+mod cover;
 mod findings;
+mod kind;
 
+pub use cover::{Reading, covers};
 pub use findings::Reason;
+pub use kind::Kind;
 
 use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
@@ -37,7 +41,7 @@ impl fmt::Display for Fingerprint {
 }
 
 /// What a server said of itself, item by item: each tool by its name, and what is no tool by a name
-/// that no tool can have (`(instructions)`, `(prompts)`, `(resources)`).
+/// that no tool can have (`prompt:NAME`, `resource:URI`, `template:URI`, `(instructions)`).
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Sight(BTreeMap<String, Value>);
 
@@ -94,38 +98,39 @@ pub struct Change {
 #[non_exhaustive]
 pub enum SightError {
     /// It is too much.
-    #[error("the server lists more than {ITEMS_MAX} tools, or one of more than {ITEM_BYTES} bytes")]
+    #[error("the server lists more than {ITEMS_MAX} items, or one of more than {ITEM_BYTES} bytes")]
     TooLarge,
-    /// A tool without a name, or one whose numbers have no exact form.
-    #[error("a tool of the list cannot be read")]
+    /// An item without a name, or one whose numbers have no exact form.
+    #[error("an item of the list cannot be read")]
     Unreadable,
     /// The same name twice: which of the two would be called?
-    #[error("the server lists a tool twice")]
+    #[error("the server lists an item twice")]
     Twice,
 }
 
 impl Sight {
-    /// Takes a server's whole list of tools, and whatever else it said of itself.
-    pub fn of(tools: &[Value], others: &[(&str, Value)]) -> Result<Self, SightError> {
+    /// Takes a server's whole list of what it has of one kind.
+    pub fn of(kind: Kind, entries: &[Value]) -> Result<Self, SightError> {
         let mut items = BTreeMap::new();
-        if tools.len() > ITEMS_MAX {
+        if entries.len() > ITEMS_MAX {
             return Err(SightError::TooLarge);
         }
-        for tool in tools {
-            let name = tool.get("name").and_then(Value::as_str).ok_or(SightError::Unreadable)?;
-            if items.insert(name.to_owned(), tool.clone()).is_some() {
+        for entry in entries {
+            let own = entry.get(kind.key()).and_then(Value::as_str);
+            let item = kind.item(own.ok_or(SightError::Unreadable)?);
+            if items.insert(item, measured(kind.accepted_part(entry))?).is_some() {
                 return Err(SightError::Twice);
             }
         }
-        let said = others.iter().filter(|(_, value)| !value.is_null());
-        items.extend(said.map(|(name, value)| (format!("({name})"), value.clone())));
-        for item in items.values() {
-            let bytes = canonical(item).ok_or(SightError::Unreadable)?;
-            if bytes.len() > ITEM_BYTES {
-                return Err(SightError::TooLarge);
-            }
-        }
         Ok(Self(items))
+    }
+
+    /// It with whatever else the server said of itself.
+    pub fn and_said(mut self, others: &[(&str, Value)]) -> Result<Self, SightError> {
+        for (name, value) in others.iter().filter(|(_, value)| !value.is_null()) {
+            self.0.insert(format!("({name})"), measured(value.clone())?);
+        }
+        Ok(self)
     }
 
     /// Items that were taken down before.
@@ -139,12 +144,13 @@ impl Sight {
         self.0.iter().map(move |(name, item)| (name.as_str(), item, digest(item)))
     }
 
-    /// Compares what is seen with what was accepted. `elsewhere` are the tools of the other servers.
+    /// Compares what is seen with what was accepted. `elsewhere` are the items of the other servers.
     pub fn judge(
         &self,
         accepted: &BTreeMap<String, Accepted>,
         elsewhere: &BTreeSet<String>,
     ) -> Vec<Judged> {
+        let looks = self.looks(elsewhere);
         let items = self.items().map(|(name, item, digest)| {
             let standing = match accepted.get(name) {
                 Some(known) if known.digest == digest => Standing::Accepted,
@@ -152,41 +158,77 @@ impl Sight {
                 None => Standing::New,
             };
             let mut reasons = findings::of(item);
-            reasons.extend(self.mistakable(name, elsewhere));
+            let alike = looks.get(&look(name)).into_iter().flatten();
+            // Another of this very name is another server's.
+            let alike = alike.filter(|(whose, other)| *whose == Whose::Another || *other != name);
+            reasons
+                .extend(alike.map(|(_, other)| Reason::LooksLike { other: (*other).to_owned() }));
             if !name.is_ascii() {
                 reasons.push(Reason::Foreign);
             }
             if standing == Standing::New {
-                reasons.extend(self.renamed(item, accepted));
+                reasons.extend(self.renamed(name, item, accepted));
             }
             Judged { name: name.to_owned(), digest, standing, reasons }
         });
         items.collect()
     }
 
-    /// What was accepted and is not there any more.
-    pub fn gone<'a>(
-        &'a self,
-        accepted: &'a BTreeMap<String, Accepted>,
-    ) -> impl Iterator<Item = &'a str> {
-        accepted.keys().map(String::as_str).filter(|name| !self.0.contains_key(*name))
-    }
-
-    fn mistakable(&self, name: &str, elsewhere: &BTreeSet<String>) -> Vec<Reason> {
-        let look = findings::look(name);
-        let own = self.0.keys().filter(|other| *other != name);
-        let alike = own.chain(elsewhere).filter(|other| findings::look(other) == look);
-        alike.map(|other| Reason::LooksLike { other: other.clone() }).collect()
+    /// All names that could be mistaken for one another, by what they look like.
+    fn looks<'a>(&'a self, elsewhere: &'a BTreeSet<String>) -> Looks<'a> {
+        let mut looks = Looks::new();
+        let own = self.0.keys().map(|name| (Whose::Own, name.as_str()));
+        // An address says whose it is: another server's is no other thing of the same name.
+        let named = |name: &&String| matches!(Kind::of(name).0, Kind::Tool | Kind::Prompt);
+        let others = elsewhere.iter().filter(named).map(|name| (Whose::Another, name.as_str()));
+        for (whose, name) in own.chain(others) {
+            looks.entry(look(name)).or_default().push((whose, name));
+        }
+        looks
     }
 
     /// The same tool under another name: what was said of the old name would not hold for the new one.
-    fn renamed(&self, item: &Value, accepted: &BTreeMap<String, Accepted>) -> Option<Reason> {
-        let nameless = without_name(item)?;
-        let mut gone = accepted.iter().filter(|(name, _)| !self.0.contains_key(*name));
+    fn renamed(
+        &self,
+        name: &str,
+        item: &Value,
+        accepted: &BTreeMap<String, Accepted>,
+    ) -> Option<Reason> {
+        let (kind, nameless) = (Kind::of(name).0, without_name(item)?);
+        let same = |name: &str| Kind::of(name).0 == kind && !self.0.contains_key(name);
+        let mut gone = accepted.iter().filter(|(name, _)| same(name));
         let (old, _) =
             gone.find(|(_, known)| without_name(&known.content).as_ref() == Some(&nameless))?;
         Some(Reason::Renamed { from: old.clone() })
     }
+}
+
+/// Names, and whether each is the server's own, by what they look like.
+type Looks<'a> = BTreeMap<(Kind, String), Vec<(Whose, &'a str)>>;
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Whose {
+    Own,
+    Another,
+}
+
+/// What is mistaken for one another is of one kind.
+fn look(name: &str) -> (Kind, String) {
+    let (kind, own) = Kind::of(name);
+    let look = match kind {
+        Kind::Tool | Kind::Prompt => findings::look(own),
+        // Where a segment ends is part of an address.
+        Kind::Resource | Kind::Template => {
+            own.split('/').map(findings::look).collect::<Vec<_>>().join("/")
+        }
+    };
+    (kind, look)
+}
+
+/// An item that is not too large to be kept.
+fn measured(item: Value) -> Result<Value, SightError> {
+    let bytes = canonical(&item).ok_or(SightError::Unreadable)?;
+    if bytes.len() > ITEM_BYTES { Err(SightError::TooLarge) } else { Ok(item) }
 }
 
 impl Judged {
@@ -227,6 +269,14 @@ fn compare(at: String, before: Option<&Value>, after: Option<&Value>, found: &mu
         for name in names {
             let escaped = name.replace('~', "~0").replace('/', "~1");
             compare(format!("{at}/{escaped}"), before.get(name), after.get(name), found);
+        }
+        return;
+    }
+    if let (Some(Value::Array(before)), Some(Value::Array(after))) = (before, after)
+        && before.len() == after.len()
+    {
+        for (index, (before, after)) in before.iter().zip(after).enumerate() {
+            compare(format!("{at}/{index}"), Some(before), Some(after), found);
         }
         return;
     }

@@ -21,41 +21,35 @@ pub struct PinnedItem {
 }
 
 impl Store {
-    /// Takes down what a server lists now, all of it; what was accepted stays. Whatever is not as it was
-    /// seen before is on the log.
+    /// Takes down what a server lists now, all that it has of what is `listed`; what was accepted stays. Whatever is not
+    /// as it was seen before is on the log.
     pub fn see_items(
         &self,
         server: &str,
+        listed: impl Fn(&str) -> bool,
         items: Vec<(String, Digest, Value)>,
     ) -> Result<(), StoreError> {
         let known = self.pinned(server)?;
         let seen = |name: &str| known.iter().find(|item| item.name == name)?.seen.as_ref();
-        let fresh: Vec<&str> = items
-            .iter()
-            .filter(|(name, digest, _)| seen(name).is_none_or(|(known, _)| known != digest))
-            .map(|(name, ..)| name.as_str())
-            .collect();
-        let gone: Vec<&str> = known
-            .iter()
-            .filter(|item| {
-                item.seen.is_some() && !items.iter().any(|(name, ..)| *name == item.name)
-            })
-            .map(|item| item.name.as_str())
-            .collect();
+        let is_new = |(name, digest, _): &(String, Digest, Value)| {
+            seen(name).is_none_or(|(known, _)| known != digest)
+        };
+        let gone = known.iter().filter(|item| item.seen.is_some() && listed(&item.name));
+        let gone = gone.filter(|item| !items.iter().any(|(name, ..)| *name == item.name));
+        let gone: Vec<String> = gone.map(|item| item.name.clone()).collect();
+        let fresh: Vec<_> = items.into_iter().filter(is_new).collect();
         if fresh.is_empty() && gone.is_empty() {
             return Ok(());
         }
-        let entry = entry("seen", server).with("new", listed(&fresh)).with("gone", listed(&gone));
+        let new = names(fresh.iter().map(|(name, ..)| name));
+        let entry = entry("seen", server).with("new", new).with("gone", names(&gone));
         let prepared = self.prepare(entry)?;
         let server = server.to_owned();
         self.work(move |batch| {
-            batch
-                .transaction
-                .prepare_cached(
-                    "UPDATE pins SET seen = NULL, seen_digest = NULL WHERE server = ?1",
-                )?
-                .execute([&server])?;
-            for (name, digest, content) in &items {
+            for name in &gone {
+                batch.transaction.prepare_cached(UNSEE)?.execute(params![server, name])?;
+            }
+            for (name, digest, content) in &fresh {
                 batch.transaction.prepare_cached(SEE)?.execute(params![
                     server,
                     name,
@@ -76,8 +70,8 @@ impl Store {
         items: &[(String, Digest)],
         by: &str,
     ) -> Result<usize, StoreError> {
-        let names: Vec<&str> = items.iter().map(|(name, _)| name.as_str()).collect();
-        let entry = entry("accept", server).with("items", listed(&names)).with("approver", by);
+        let named = names(items.iter().map(|(name, _)| name));
+        let entry = entry("accept", server).with("items", named).with("approver", by);
         let digests: Vec<String> = items.iter().map(|(_, digest)| digest.to_string()).collect();
         let prepared = self.prepare(entry.with("digests", Value::from(digests)))?;
         let (server, by, items) = (server.to_owned(), by.to_owned(), items.to_vec());
@@ -99,8 +93,7 @@ impl Store {
 
     /// Takes back what was accepted of these items.
     pub fn forget_items(&self, server: &str, names: &[String], by: &str) -> Result<(), StoreError> {
-        let listed: Vec<&str> = names.iter().map(String::as_str).collect();
-        let entry = entry("forget", server).with("items", self::listed(&listed));
+        let entry = entry("forget", server).with("items", self::names(names));
         let prepared: Prepared = self.prepare(entry.with("approver", by))?;
         let (server, names) = (server.to_owned(), names.to_vec());
         self.work(move |batch| {
@@ -135,8 +128,8 @@ fn entry(act: &str, server: &str) -> Entry {
 }
 
 /// Names for the log; a long list is cut there, since the table has all of it.
-fn listed(names: &[&str]) -> Value {
-    names.iter().take(LISTED_MAX).map(|name| Value::from(*name)).collect()
+fn names<'a>(names: impl IntoIterator<Item = &'a String>) -> Value {
+    names.into_iter().take(NAMED_MAX).map(|name| Value::from(name.as_str())).collect()
 }
 
 fn read(row: &Row<'_>) -> rusqlite::Result<PinnedItem> {
@@ -173,13 +166,15 @@ pub(crate) const TABLE: &str = "CREATE TABLE IF NOT EXISTS pins (
 ) STRICT;";
 const SEE: &str = "INSERT INTO pins (server, name, seen_digest, seen) VALUES (?1, ?2, ?3, ?4)
     ON CONFLICT (server, name) DO UPDATE SET seen_digest = excluded.seen_digest, seen = excluded.seen";
+const UNSEE: &str =
+    "UPDATE pins SET seen = NULL, seen_digest = NULL WHERE server = ?1 AND name = ?2";
 const ACCEPT: &str = "UPDATE pins SET accepted_digest = seen_digest, accepted = seen, approver = ?4, accepted_ms = ?5
     WHERE server = ?1 AND name = ?2 AND seen_digest = ?3";
 const FORGET: &str =
     "UPDATE pins SET accepted_digest = NULL, accepted = NULL, approver = NULL, accepted_ms = NULL
     WHERE server = ?1 AND name = ?2";
 const SELECT: &str = "SELECT name, seen_digest, seen, accepted_digest, accepted, approver FROM pins WHERE server = ?1 ORDER BY name";
-const LISTED_MAX: usize = 200;
+const NAMED_MAX: usize = 200;
 
 #[cfg(test)]
 mod tests {
@@ -191,17 +186,30 @@ mod tests {
     }
 
     #[test]
+    fn a_list_says_nothing_of_what_it_does_not_hold() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        let is_a = |name: &str| name.starts_with('a');
+        store.see_items("s", is_a, vec![item("a1", "x"), item("a2", "x")]).unwrap();
+        store.see_items("s", |name| !is_a(name), vec![item("b", "x")]).unwrap();
+        store.see_items("s", is_a, vec![item("a2", "x")]).unwrap();
+        let seen = store.pinned("s").unwrap();
+        let seen: Vec<_> = seen.iter().filter(|item| item.seen.is_some()).collect();
+        assert_eq!(seen.iter().map(|item| item.name.as_str()).collect::<Vec<_>>(), ["a2", "b"]);
+    }
+
+    #[test]
     fn what_was_accepted_outlives_what_is_seen_and_each_step_is_on_the_log() {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open(dir.path()).unwrap();
         let (one, two) = (item("a", "one"), item("b", "two"));
-        store.see_items("s", vec![one.clone(), two.clone()]).unwrap();
-        store.see_items("s", vec![one.clone(), two.clone()]).unwrap();
+        store.see_items("s", |_| true, vec![one.clone(), two.clone()]).unwrap();
+        store.see_items("s", |_| true, vec![one.clone(), two.clone()]).unwrap();
         let accepted = store.accept_items("s", &[("a".to_owned(), one.1)], "local:anna").unwrap();
         assert_eq!(accepted, 1);
         // What changed between the look and the word is not accepted.
         let changed = item("b", "evil");
-        store.see_items("s", vec![changed.clone()]).unwrap();
+        store.see_items("s", |_| true, vec![changed.clone()]).unwrap();
         let late = store.accept_items("s", &[("b".to_owned(), two.1)], "local:anna").unwrap();
         assert_eq!(late, 0);
         drop(store);

@@ -117,15 +117,15 @@ pub(crate) struct ToolCallArgs {
 /// `bartizan servers …`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum ServersCommand {
-    /// List the tools that were seen, and where each stands
+    /// List the tools, prompts and resources that were seen, and where each stands
     Tools(ServersArgs),
     /// Show what nobody has accepted yet, and what changed
     Diff(ServersArgs),
-    /// Accept tools exactly as they are shown
+    /// Accept tools, prompts and resources exactly as they are shown
     Accept(ServersAcceptArgs),
     /// Take an acceptance back
     Forget(ServersAcceptArgs),
-    /// Take down a saved list of tools, to look at it before the server is used
+    /// Take down a saved list, to look at it before the server is used
     See(ServersSeeArgs),
 }
 
@@ -146,8 +146,8 @@ pub(crate) struct ServersAcceptArgs {
     /// The server
     #[arg(value_name = "SERVER")]
     pub(crate) server: String,
-    /// Its tools, by its own names for them
-    #[arg(value_name = "TOOL", conflicts_with = "all")]
+    /// Its tools by its own names for them, others as `prompt:NAME`, `resource:URI`, `template:URI`
+    #[arg(value_name = "NAME", conflicts_with = "all")]
     pub(crate) tools: Vec<String>,
     /// All of them
     #[arg(long)]
@@ -163,7 +163,7 @@ pub(crate) struct ServersSeeArgs {
     /// The server
     #[arg(value_name = "SERVER")]
     pub(crate) server: String,
-    /// A file with the result of its `tools/list`, as JSON
+    /// A file with the result of its `tools/list` (`prompts/list`, …), as JSON
     #[arg(value_name = "FILE")]
     pub(crate) list: PathBuf,
 }

@@ -1,17 +1,18 @@
-//! Which tools do the MCP servers offer, what changed about them, and which does a person accept?
+//! What do the MCP servers offer (tools, prompts, resources), what changed about it, and what does a person accept?
+
+mod known;
+
+pub(crate) use known::{catalogue, known, take_down};
 
 use super::{Desk, approvals, outside_a_box};
 use crate::cli::{ServersAcceptArgs, ServersArgs, ServersCommand, ServersSeeArgs, exit};
-use crate::config::{Config, Pin};
-use crate::doors::mcp::tools::add_pseudo;
 use crate::report::{Failure, Paint, Problem, did_you_mean, safe};
 use bartizan_gate::name::ServerName;
-use bartizan_gate::tool::{Catalogue, UpstreamTool};
-use bartizan_mcp::catalog::{Accepted, Change, Fingerprint, Judged, Sight, Standing};
+use bartizan_mcp::catalog::{Change, Judged, Kind, Sight, Standing};
 use bartizan_scan::display_line;
-use bartizan_store::{Digest, PinnedItem, Store};
+use bartizan_store::{Digest, Store};
+use known::{kept, record};
 use serde_json::{Value, json};
-use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{self, Read};
 
@@ -90,11 +91,11 @@ fn diff(args: &ServersArgs, desk: &mut Desk<'_>) -> Result<u8, Failure> {
         print(item, known.seen.get(&item.name), desk)?;
     }
     if waiting.is_empty() {
-        desk.voice.say(&format!("every tool of `{}` is as it was accepted", safe(&server)))?;
+        desk.voice.say(&format!("everything of `{}` is as it was accepted", safe(&server)))?;
         return Ok(exit::DONE);
     }
     desk.voice
-        .say(&format!("  hint: bartizan servers accept {} TOOL…, or --all", safe(&server)))?;
+        .say(&format!("  hint: bartizan servers accept {} NAME…, or --all", safe(&server)))?;
     Ok(exit::ASK)
 }
 
@@ -207,70 +208,37 @@ fn forget(args: &ServersAcceptArgs, desk: &mut Desk<'_>) -> Result<u8, Failure> 
     Ok(exit::DONE)
 }
 
-/// Takes down a list that somebody saved, so that it can be looked at before the server is ever used.
+/// Takes down lists that somebody saved, so that they can be looked at before the server is ever used.
 fn see(args: &ServersSeeArgs, desk: &mut Desk<'_>) -> Result<u8, Failure> {
     let server = server_name(&args.server)?;
     let text = read(&args.list)?;
-    let list: Value = serde_json::from_str(&text).map_err(|error| {
-        let problem = Problem::new(format!("`{}` is not JSON: {error}", args.list.display()));
+    let unread = |what: &str| {
+        let problem = Problem::new(format!("`{}` {what}", args.list.display()));
         Failure::new(exit::USAGE, problem.hint("save the result of tools/list there"))
-    })?;
-    let list = list.get("result").unwrap_or(&list);
-    let tools = list.get("tools").or(Some(list)).and_then(Value::as_array);
-    let tools = tools.ok_or_else(|| {
-        let problem = Problem::new(format!("`{}` holds no list of tools", args.list.display()));
-        Failure::new(exit::USAGE, problem.hint("save the result of tools/list there"))
-    })?;
-    let others = [("instructions", list.get("instructions").cloned().unwrap_or_default())];
-    let sight = Sight::of(tools, &others)
-        .map_err(|error| Failure::new(exit::NO, Problem::new(error.to_string())))?;
+    };
+    let said: Value =
+        serde_json::from_str(&text).map_err(|error| unread(&format!("is not JSON: {error}")))?;
+    let said = said.get("result").unwrap_or(&said);
+    let list = |kind: Kind| Some((kind, said.get(kind.list())?.as_array()?));
+    let mut lists: Vec<(Kind, &Vec<Value>)> = Kind::ALL.into_iter().filter_map(list).collect();
+    lists.extend(said.as_array().map(|tools| (Kind::Tool, tools)));
+    if lists.is_empty() {
+        return Err(unread("holds no list of tools, prompts or resources"));
+    }
     let store = Store::open(&desk.places.state)?;
-    record(&store, &server, &sight)?;
-    desk.voice
-        .say(&format!("{} seen; look: bartizan servers diff {server}", count(tools.len())))?;
+    let mut seen = 0;
+    for (kind, entries) in lists {
+        let instructions = said.get("instructions").filter(|_| kind == Kind::Tool);
+        let sight = Sight::of(kind, entries)
+            .and_then(|sight| {
+                sight.and_said(&[("instructions", instructions.cloned().unwrap_or_default())])
+            })
+            .map_err(|error| Failure::new(exit::NO, Problem::new(error.to_string())))?;
+        record(&store, &server, kind, &sight)?;
+        seen += entries.len();
+    }
+    desk.voice.say(&format!("{} seen; look: bartizan servers diff {server}", count(seen)))?;
     Ok(exit::DONE)
-}
-
-/// Takes down what a server lists now.
-pub(crate) fn record(store: &Store, server: &ServerName, sight: &Sight) -> Result<(), Failure> {
-    let items =
-        sight.items().map(|(name, item, digest)| (name.to_owned(), kept(digest), item.clone()));
-    Ok(store.see_items(server.as_str(), items.collect())?)
-}
-
-/// Takes down what a server lists now, and tells where each item stands. At the first sight of a server that is trusted
-/// on first use, what gives no reason for a second look is accepted.
-pub(crate) fn take_down(
-    store: &Store,
-    server: &ServerName,
-    pin: Pin,
-    sight: &Sight,
-) -> Result<Vec<Judged>, Failure> {
-    let first = store.pinned(server.as_str())?.is_empty();
-    record(store, server, sight)?;
-    let judged = judged(store, server.as_str(), sight)?;
-    if !first || pin != Pin::FirstUse {
-        return Ok(judged);
-    }
-    let plain = judged.iter().filter(|item| item.is_open(true));
-    let plain: Vec<(String, Digest)> =
-        plain.map(|item| (item.name.clone(), kept(item.digest))).collect();
-    store.accept_items(server.as_str(), &plain, "first-use")?;
-    self::judged(store, server.as_str(), sight)
-}
-
-/// Where each item of a server stands, beside the tools of all other servers.
-fn judged(store: &Store, server: &str, sight: &Sight) -> Result<Vec<Judged>, Failure> {
-    let mut elsewhere = BTreeSet::new();
-    for other in store.pinned_servers()?.iter().filter(|other| *other != server) {
-        elsewhere.extend(known(store, other)?.seen.into_keys());
-    }
-    Ok(sight.judge(&known(store, server)?.accepted, &elsewhere))
-}
-
-/// The same hash as the store keeps it.
-fn kept(digest: Fingerprint) -> Digest {
-    Digest::from_bytes(*digest.as_bytes())
 }
 
 fn read(path: &std::path::Path) -> Result<String, Failure> {
@@ -278,83 +246,6 @@ fn read(path: &std::path::Path) -> Result<String, Failure> {
     let read = File::open(path).and_then(|file| file.take(LIST_MAX).read_to_string(&mut text));
     read.map_err(|error| Failure::file("read", path, &error))?;
     Ok(text)
-}
-
-/// The tools that Bartizan knows by itself, and those of the configured servers that somebody accepted, as they
-/// were then. What cannot be taken in is left out, and said.
-pub(crate) fn catalogue(
-    config: &Config,
-    store: Option<&Store>,
-) -> Result<(Catalogue, Vec<Problem>), Failure> {
-    let (mut catalogue, mut problems) = (config.catalogue()?, Vec::new());
-    for (server, said) in &config.servers {
-        add_pseudo(&mut catalogue, server.as_str())
-            .map_err(|why| Failure::new(exit::CONFIG, Problem::new(why)))?;
-        let Some(store) = store else { break };
-        for (name, Accepted { content, .. }) in known(store, server.as_str())?.accepted {
-            let own = said.tools.get(&name).cloned().unwrap_or_default();
-            // What is no tool has a name in parentheses.
-            if own.hidden || name.starts_with('(') {
-                continue;
-            }
-            let tool = UpstreamTool {
-                server,
-                tool: &name,
-                schema: content.get("inputSchema").unwrap_or(&Value::Null),
-                annotations: content.get("annotations"),
-                effect: own.effect,
-                targets: &own.targets,
-            };
-            if let Err(error) = catalogue.add_upstream(&tool) {
-                let problem =
-                    Problem::new(format!("server `{server}`: {}", safe(&error.to_string())));
-                let hint =
-                    format!("nobody can call it; mend or hide it under [servers.{server}.tools]");
-                problems.push(problem.hint(hint));
-            }
-        }
-    }
-    problems.extend(config.unmet(&catalogue).map(|rule| {
-        let what = format!(
-            "`{}` ({}:{}) speaks of no tool that was accepted",
-            rule.pattern, rule.place.file, rule.place.line
-        );
-        Problem::new(what).hint("it decides nothing until then: bartizan servers tools")
-    }));
-    Ok((catalogue, problems))
-}
-
-/// What the store knows of one server.
-pub(crate) struct Known {
-    seen: BTreeMap<String, Value>,
-    accepted: BTreeMap<String, Accepted>,
-}
-
-pub(crate) fn known(store: &Store, server: &str) -> Result<Known, Failure> {
-    let (mut seen, mut accepted) = (BTreeMap::new(), BTreeMap::new());
-    for PinnedItem { name, seen: now, accepted: then, .. } in store.pinned(server)? {
-        seen.extend(now.map(|(_, content)| (name.clone(), content)));
-        accepted.extend(then.map(|(digest, content)| {
-            let digest = Fingerprint::from_bytes(*digest.as_bytes());
-            (name, Accepted { digest, content })
-        }));
-    }
-    Ok(Known { seen, accepted })
-}
-
-impl Known {
-    fn judged(&self, store: &Store, server: &str) -> Result<Vec<Judged>, Failure> {
-        judged(store, server, &Sight::of_items(self.seen.clone()))
-    }
-
-    /// Tools that somebody accepted, whether they are listed now or not.
-    pub(crate) fn accepted(&self) -> impl Iterator<Item = &String> {
-        self.accepted.keys()
-    }
-
-    fn gone(&self) -> Vec<String> {
-        self.accepted.keys().filter(|name| !self.seen.contains_key(*name)).cloned().collect()
-    }
 }
 
 fn word(item: &Judged) -> (Paint, &'static str) {
@@ -384,7 +275,7 @@ fn nothing(json: bool, desk: &mut Desk<'_>) -> Result<u8, Failure> {
     if json {
         writeln!(desk.voice.out(), "[]")?;
     } else {
-        desk.voice.say("no tool of any server was ever seen")?;
+        desk.voice.say("nothing of any server was ever seen")?;
     }
     Ok(exit::DONE)
 }

@@ -7,6 +7,7 @@ mod offer;
 mod rounds;
 pub(crate) mod tools;
 mod unasked;
+pub(crate) mod words;
 
 use crate::app::Gate;
 use crate::config::Asks;
@@ -44,6 +45,8 @@ pub(crate) struct Parts {
     pub(crate) gate: Arc<Gate>,
     /// Makes the gate for the server's tools.
     pub(crate) make: Maker,
+    /// Holds what else the server has against what was accepted, where anything is.
+    pub(crate) look: Option<words::Look>,
     /// Where people answer.
     pub(crate) desk: Arc<dyn Desk>,
     /// Hides secrets in what belongs to no call.
@@ -68,6 +71,7 @@ pub(crate) struct Talk {
     state: Mutex<State>,
     current: tokio::sync::Mutex<Option<Current>>,
     stale: AtomicBool,
+    seen: words::Seen,
     memory: rounds::Memory,
 }
 
@@ -86,7 +90,7 @@ struct State {
     asked: HashMap<i64, Id>,
     next: i64,
     generations: u64,
-    /// How often the server has changed its tools.
+    /// How often the server has changed its lists.
     changes: u64,
 }
 
@@ -140,8 +144,8 @@ impl Talk {
     /// A conversation that has not begun.
     pub(crate) fn new(parts: Parts) -> Arc<Self> {
         let (state, current) = (Mutex::default(), tokio::sync::Mutex::default());
-        let (stale, memory) = Default::default();
-        Arc::new(Self { parts, state, current, stale, memory })
+        let (stale, seen, memory) = Default::default();
+        Arc::new(Self { parts, state, current, stale, seen, memory })
     }
 
     /// The server's name here.
@@ -464,5 +468,5 @@ fn id_of(value: View<'_>) -> Option<Id> {
 const OPEN_MAX: usize = 256;
 /// Pages of one list of tools.
 const PAGES_MAX: usize = 100;
-/// How often a server may change its tools in one conversation.
+/// How often a server may change its lists in one conversation.
 const CHANGES_MAX: u64 = 1000;

@@ -5,6 +5,7 @@ mod away;
 mod parts;
 mod reload;
 mod stateless;
+mod words;
 
 use crate::support::project::{Project, Started};
 use serde_json::{Value, json};

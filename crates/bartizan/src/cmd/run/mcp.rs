@@ -64,6 +64,7 @@ fn one(global: &Global, args: &McpArgs, voice: &mut Voice) -> Result<u8, Failure
         caller: run.caller.clone(),
         gate: Arc::clone(&run.gate),
         make,
+        look: None,
         desk: Arc::new(store.clone()),
         redactor: redactor.clone(),
         frames,

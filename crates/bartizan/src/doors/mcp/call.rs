@@ -85,6 +85,11 @@ impl Act {
         self.own.is_some()
     }
 
+    /// The method that it is sent by, and what is judged.
+    pub(super) fn asked(&self) -> (&'static str, &Value) {
+        (self.method, &self.value)
+    }
+
     /// What it is, to tell whether another is the same: the gate's name of the tool, and the arguments.
     pub(super) fn what(&self) -> (String, String) {
         (self.tool.clone(), self.text.clone())
@@ -139,9 +144,14 @@ impl Talk {
         };
         let (is_tool, tool) = (act.is_tool(), act.tool.clone());
         let gate = &generation.gate;
-        if let Some(refused) = self.held(&act, &generation) {
-            // The next call looks whether somebody has accepted it.
-            self.stale.store(true, Ordering::Release);
+        let held = match self.held(&act, &generation) {
+            Some(held) => Some(held),
+            None => match self.waits(&act).await {
+                Ok(waits) => waits,
+                Err(why) => return Message::failure(Some(id), INTERNAL_ERROR, &why),
+            },
+        };
+        if let Some(refused) = held {
             let (caller, id_shown) = (&self.parts.caller, id.to_string());
             let refused = gate.refused_by_door(
                 caller,
@@ -184,6 +194,8 @@ impl Talk {
     /// Why a tool that the gate may know is not to be called: it is not, or not any more, what was accepted.
     fn held(&self, act: &Act, generation: &Generation) -> Option<Refusal> {
         let own = act.own.as_ref().filter(|own| generation.held.contains(*own))?;
+        // The next call looks whether somebody has accepted it.
+        self.stale.store(true, Ordering::Release);
         let tool = display_line(&format!("mcp__{}__{own}", self.parts.server), 160);
         Some(Refusal::ToolHeld { tool, server: self.parts.server.clone() })
     }

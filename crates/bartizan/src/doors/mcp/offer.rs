@@ -4,6 +4,7 @@
 use super::tools::pseudo;
 use super::{Talk, unmade};
 use bartizan_gate::name::ToolName;
+use bartizan_mcp::catalog::Kind;
 use bartizan_mcp::wire::{INTERNAL_ERROR, Id, Message};
 use bartizan_scan::json::{Edits, View, quoted};
 use std::sync::atomic::Ordering;
@@ -78,13 +79,22 @@ impl Talk {
         if !self.may_ask_for(kind) {
             return Ok(Vec::new());
         }
-        let pages = self.pages(method, None).await?;
+        let pinned = Kind::ALL.into_iter().find(|kind| kind.method() == method);
+        let (pages, words) = match pinned {
+            Some(kind) => self.looked_at(kind).await?,
+            None => (self.pages(method, None).await?, None),
+        };
+        let open = |entry: &View<'_>| {
+            let own = pinned.and_then(|kind| entry.text_of(kind.key()));
+            words.as_ref().is_none_or(|words| own.is_some_and(|own| words.accepts(&own)))
+        };
         let entries = pages.iter().filter_map(|page| page.result()?.get(key)?.items()).flatten();
-        Ok(entries.filter_map(|entry| self.shown(&named(entry)?)).collect())
+        let open = entries.filter(open);
+        Ok(open.filter_map(|entry| self.shown(&named(entry)?)).collect())
     }
 
     /// Whether this role may ever ask the server for something of this kind.
-    fn may_ask_for(&self, kind: &str) -> bool {
+    pub(super) fn may_ask_for(&self, kind: &str) -> bool {
         let role = &self.parts.caller.seat().role;
         let name = ToolName::parse(&pseudo(&self.parts.server, kind));
         name.is_ok_and(|name| self.parts.gate.pipeline().policy().may_ever(role, &name))

@@ -2,6 +2,7 @@
 //! is for and to nobody else.
 
 use super::{Talk, id_of};
+use bartizan_mcp::catalog::Kind;
 use bartizan_mcp::method::{self, Side};
 use bartizan_mcp::upstream::not_allowed;
 use bartizan_mcp::wire::{INTERNAL_ERROR, Id, Message};
@@ -97,8 +98,16 @@ impl Talk {
     /// News from the server.
     pub(super) fn tell_client(&self, message: &Message) {
         let Some(method) = message.method() else { return };
-        if method == "notifications/tools/list_changed" && self.stale.swap(true, Ordering::AcqRel) {
-            // A storm of it is one change, until somebody has looked.
+        // A storm of it is one change, until somebody has looked.
+        let is_known = match method {
+            "notifications/tools/list_changed" => self.stale.swap(true, Ordering::AcqRel),
+            "notifications/prompts/list_changed" => self.turned(&[Kind::Prompt]),
+            "notifications/resources/list_changed" => {
+                self.turned(&[Kind::Resource, Kind::Template])
+            }
+            _ => false,
+        };
+        if is_known {
             return;
         }
         let passes = method::is_notification(Side::Server, method);
@@ -109,6 +118,14 @@ impl Talk {
         if let (Some(to), Some(message)) = (listener, self.cleaned(message, None)) {
             drop(to.try_send(message));
         }
+    }
+}
+
+impl Talk {
+    /// Whether it was known of all these lists that they changed; where nobody looks at them, nothing is.
+    fn turned(&self, kinds: &[Kind]) -> bool {
+        let known: Vec<bool> = kinds.iter().map(|kind| self.seen.turns(*kind)).collect();
+        self.parts.look.is_some() && !known.contains(&false)
     }
 }
 

@@ -51,7 +51,7 @@ fn what_each_server_has_is_listed_under_its_name() {
         names(&mut client, "resources/templates/list", ("resourceTemplates", "uriTemplate"), 2);
     assert_eq!(templates, ["mcp://docs/demo://{id}", "mcp://shop/demo://{id}"]);
     let prompts = names(&mut client, "prompts/list", ("prompts", "name"), 2);
-    assert_eq!(prompts, ["docs__greet", "shop__greet"]);
+    assert_eq!(prompts, ["docs__greet", "shop__offer"]);
     client.ends();
 }
 
@@ -71,7 +71,7 @@ fn what_each_server_has_is_reached_under_its_name_and_nothing_without() {
     let text = prompt["result"]["messages"][0]["content"]["text"].as_str().unwrap();
     assert!(text.contains("docs/greet got {\"who\": \"you\"}"), "{prompt}");
     for (of, whose) in [
-        (json!({ "type": "ref/prompt", "name": "shop__greet" }), "shop completes greet"),
+        (json!({ "type": "ref/prompt", "name": "shop__offer" }), "shop completes offer"),
         (
             json!({ "type": "ref/resource", "uri": "mcp://docs/demo://{id}" }),
             "docs completes demo://{id}",

@@ -3,6 +3,7 @@
 
 mod away;
 mod keeper;
+mod pins;
 
 use super::super::ground::{Ground, Newcomer, Session};
 use super::super::reload::Standing;
@@ -144,7 +145,8 @@ fn usable(
         };
         let mut besides = pseudos(name.as_str());
         let may_besides = besides.any(|act| policy.may_ever(role, &act));
-        if known.accepted().next().is_none() || known.accepted().any(may) || may_besides {
+        let unseen = known.accepted_tools().next().is_none();
+        if unseen || known.accepted_tools().any(may) || may_besides {
             usable.push(name.to_string());
         }
     }

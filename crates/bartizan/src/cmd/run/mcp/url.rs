@@ -79,7 +79,7 @@ fn speak(
 ) -> Result<(), Failure> {
     let Some(said) = hall.ground.config.servers.get(name) else { return Ok(()) };
     let Reach::Url(at) = &said.reach else { return Ok(()) };
-    if known_servers::known(&hall.ground.store, name.as_str())?.accepted().next().is_some() {
+    if known_servers::known(&hall.ground.store, name.as_str())?.accepted_tools().next().is_some() {
         let problem = Problem::new(format!("`{name}` is a server whose tools were pinned"));
         let hint = "call this one something else: --name NAME";
         return Err(Failure::new(exit::USAGE, problem.hint(hint)));
@@ -116,6 +116,7 @@ async fn converse(
         caller: caller.clone(),
         gate: Arc::clone(gate),
         make: maker(&hall.standing, (&ground.store, redactor), whose, args),
+        look: None,
         desk: Arc::new(ground.store.clone()),
         redactor: redactor.clone(),
         frames,

@@ -1,28 +1,22 @@
-//! How does one configured server live? It is started in a box of its own once the client has begun, its tools are held
-//! against what was accepted, and when it ends it is started again, later each time.
+//! How does one configured server live? It is started in a box of its own once the client has begun, and when it ends it
+//! is started again, later each time.
 
-use super::super::super::ground::{Newcomer, gate};
+use super::super::super::ground::Newcomer;
 use super::super::super::{Run, facts, finish, not_started, program, words};
 use super::super::streams::{Line, SENT};
 use super::super::{showing, told};
 use super::Hall;
+use super::pins::Pins;
 use crate::cli::{ClientChoice, RequiredTier, RunArgs};
-use crate::cmd::servers as known_servers;
 use crate::config::{Config, McpServer, Reach};
 use crate::doors::mcp::hub::Hub;
-use crate::doors::mcp::tools::{Generation, Maker, listed};
 use crate::doors::mcp::{Parts, Talk};
 use crate::doors::run::{Held, RunReport};
 use crate::report::{self, Failure};
 use bartizan_gate::name::{ServerName, SessionId};
-use bartizan_gate::tool::upstream_name;
-use bartizan_mcp::catalog::{Judged, Sight, Standing};
 use bartizan_mcp::upstream::{Gone, Upstream};
 use bartizan_mcp::wire::Message;
 use bartizan_scan::display_line;
-use bartizan_scan::json::View;
-use serde_json::Value;
-use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -153,7 +147,13 @@ impl Keeper {
     /// Begins with the server, and makes it one of the hub's. Comes back only when that fails.
     pub(super) async fn attend(&self, talk: &Arc<Talk>, hello: &Message) -> String {
         match timeout(BEGIN, talk.greet(hello)).await {
-            Ok(Ok(())) => self.hub.join(self.name.as_str(), talk),
+            Ok(Ok(())) => {
+                let known = self.hall.ground.store.pinned(self.name.as_str());
+                self.hub.join(self.name.as_str(), talk);
+                if known.is_ok_and(|known| known.is_empty()) {
+                    talk.look_around().await;
+                }
+            }
             Ok(Err(why)) => return why,
             Err(_) => return "it did not answer `initialize` in time".to_owned(),
         }
@@ -196,12 +196,15 @@ impl Keeper {
     ) -> Result<Arc<Talk>, Failure> {
         let hall = &self.hall;
         let (frames, sanitiser) = showing(&hall.ground.config, &hall.ground.role)?;
+        let first = hall.ground.store.pinned(self.name.as_str())?.is_empty();
+        let pins = Pins::of(self, first);
         Ok(Talk::new(Parts {
             server: self.name.to_string(),
             upstream: Upstream::new(to_server),
             caller: hall.session.caller.clone(),
             gate: Arc::clone(&hall.session.gate),
-            make: self.maker(session),
+            make: pins.clone().maker(self, session),
+            look: Some(pins.look()),
             desk: Arc::new(hall.ground.store.clone()),
             redactor: hall.session.redactor.clone(),
             frames,
@@ -211,52 +214,6 @@ impl Keeper {
             hold: hall.wait,
             patience: self.said.timeout.unwrap_or(super::super::PATIENCE),
         }))
-    }
-
-    /// Makes the gate for the server's tools, each time that its list has changed.
-    fn maker(&self, session: &SessionId) -> Maker {
-        let hall = &self.hall;
-        let (standing, store) = (hall.standing.clone(), hall.ground.store.clone());
-        let redactor = hall.session.redactor.clone();
-        let (name, said, session) = (self.name.clone(), self.said.clone(), session.clone());
-        let made = move |config: &Config, number: u64, pages: &[Message]| {
-            let tools = listed(pages).map(View::exact).collect::<Option<Vec<Value>>>();
-            let tools = tools.ok_or("a tool of its list has numbers that cannot be judged")?;
-            let sight = Sight::of(&tools, &[]).map_err(|error| error.to_string())?;
-            let judged = known_servers::take_down(&store, &name, said.pin, &sight).map_err(told)?;
-            let (catalogue, _) = known_servers::catalogue(config, Some(&store)).map_err(told)?;
-            let mut open = BTreeMap::new();
-            let mut held: BTreeSet<String> = known_servers::known(&store, name.as_str())
-                .map_err(told)?
-                .accepted()
-                .cloned()
-                .collect();
-            for item in &judged {
-                if item.standing == Standing::Accepted {
-                    let known = upstream_name(&name, &item.name).ok();
-                    let known = known.filter(|known| catalogue.get(known.as_str()).is_some());
-                    open.extend(known.map(|known| (item.name.clone(), known)));
-                } else {
-                    tell_held(&name, item);
-                    held.insert(item.name.clone());
-                }
-            }
-            // What the operator hides is not there at all.
-            let hidden = |tool: &String| said.tools.get(tool).is_some_and(|said| said.hidden);
-            held.retain(|tool| !open.contains_key(tool) && !hidden(tool));
-            let policy = config.policy(&catalogue).map_err(told)?;
-            let run = SessionId::parse(&format!("{session}.t{number}"));
-            let run = run.map_err(|error| error.to_string())?;
-            let gate = gate(&store, (catalogue, policy, config), redactor.clone(), &run, true);
-            let described = said
-                .tools
-                .iter()
-                .filter_map(|(tool, said)| Some((tool.clone(), said.description.clone()?)));
-            let described = described.collect();
-            let gate = Arc::new(gate);
-            Ok((Generation { gate, tools: open, held, described }, Vec::new()))
-        };
-        Arc::new(move |number, pages| standing.make(|config| made(config, number, pages)))
     }
 }
 
@@ -276,23 +233,6 @@ fn typed(command: &[String], tier: Option<RequiredTier>) -> RunArgs {
         no_keep: true,
         command: command.iter().map(Into::into).collect(),
     }
-}
-
-/// Tells the person what waits for them.
-fn tell_held(server: &ServerName, item: &Judged) {
-    let what = match &item.standing {
-        Standing::Accepted => return,
-        Standing::Changed(_) => "it is not what was accepted".to_owned(),
-        Standing::New => match item.reasons.first() {
-            Some(reason) => reason.to_string(),
-            None => "nobody has accepted it".to_owned(),
-        },
-    };
-    report::aloud(&format!(
-        "bartizan: tool `{}` of `{server}` is held back: {}\n  hint: bartizan servers diff {server}",
-        display_line(&item.name, 80),
-        display_line(&what, 200)
-    ));
 }
 
 fn ended(report: Result<RunReport, Failure>) -> String {
