@@ -120,6 +120,10 @@ impl RequestJudge for Yes {
 
     fn alarm(&self, _: &SecretName, _: &HostPort, _: &str) {}
 
+    fn unread(&self, _: &HostPort, _: &str) -> bool {
+        false
+    }
+
     fn after(&self, (): (), _: HttpOutcome) {}
 }
 

@@ -13,6 +13,7 @@ mod case;
 mod decode;
 mod exchange;
 mod inject;
+mod planted;
 mod refused;
 mod request;
 mod sign;
@@ -136,8 +137,12 @@ pub trait RequestJudge: Send + Sync + 'static {
     /// Told of a request that a wall stopped, so that the judge was not asked. `what` may hold anything printable.
     fn stopped(&self, target: &HostPort, what: &str, refusal: &Refusal);
 
-    /// Told of a placeholder that was on its way where it is worth nothing.
+    /// Told of a placeholder that was on its way where it is worth nothing. When it returns, what follows from it holds
+    /// for every later [`RequestJudge::before`].
     fn alarm(&self, secret: &SecretName, target: &HostPort, place: &str);
+
+    /// Told of a body in which planted values are sought and that cannot be read, and why; whether it may leave all the same.
+    fn unread(&self, target: &HostPort, why: &str) -> bool;
 
     /// Told exactly once for each allowed request, also when it is cut off. Called from within I/O and from
     /// `drop`: it must not block.
@@ -400,7 +405,7 @@ impl<J: RequestJudge> Session<J> {
             self.judge.alarm(&secret, target, &place);
             planted |= injector.is_canary(&secret);
         }
-        if planted { Err(inject::withheld()) } else { Ok(()) }
+        if planted { Err(planted::withheld()) } else { Ok(()) }
     }
 }
 

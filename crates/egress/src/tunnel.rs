@@ -132,6 +132,10 @@ impl RequestJudge for Nobody {
 
     fn alarm(&self, _: &SecretName, _: &HostPort, _: &str) {}
 
+    fn unread(&self, _: &HostPort, _: &str) -> bool {
+        false
+    }
+
     fn after(&self, (): (), _: HttpOutcome) {}
 }
 

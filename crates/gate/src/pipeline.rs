@@ -18,7 +18,7 @@ use crate::refusal::Refusal;
 use crate::seat::{Caller, Seat};
 use crate::taint::{self, Impression, Reading, Taint, Trust};
 use crate::tool::{Catalogue, Effect};
-use crate::watch::{Flag, Rules, Watches};
+use crate::watch::{Flag, OnFlag, Rules, Watches};
 use bartizan_scan::Redactor;
 use bartizan_store::{
     Allowances, Desk, Durability, Ending, Event, Ledger, NewSession, Receipt, Sessions,
@@ -144,6 +144,11 @@ impl Pipeline {
     /// What the rules have found in the session so far.
     pub fn flags(&self, caller: &Caller) -> Vec<Flag> {
         self.watches.raised(caller.seat().session.as_str())
+    }
+
+    /// What happens when a rule of high severity flags a run.
+    pub fn on_flag(&self) -> OnFlag {
+        self.parts.rules.on_flag
     }
 
     /// What the session has read so far.

@@ -13,11 +13,13 @@ use bartizan_gate::call::{Door, Outcome, Proposed};
 use bartizan_gate::effect::{Effector, Warrant};
 use bartizan_gate::name::{HostPort, SecretName};
 use bartizan_gate::seat::Caller;
+use bartizan_gate::watch::OnFlag;
 use bartizan_scan::display_line;
 use bartizan_store::Event;
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
 use tokio::sync::oneshot;
+use tokio::task::block_in_place;
 
 /// The judge of one box's requests.
 #[derive(Debug)]
@@ -95,6 +97,18 @@ impl RequestDoor {
     }
 }
 
+impl RequestDoor {
+    /// Puts an alarm on the log, and whatever it means for the run in force, before anything else is judged; whether
+    /// that was done.
+    fn note(&self, about: Value) -> bool {
+        let Value::Object(about) = about else { return false };
+        let pipeline = self.gate.pipeline();
+        // It must not be overtaken by the next request, so the log is waited for here; honest runs never come here.
+        let noted = block_in_place(|| pipeline.note(&self.caller, Event::Egress, about));
+        noted.is_ok()
+    }
+}
+
 impl RequestJudge for RequestDoor {
     type Ticket = oneshot::Sender<HttpOutcome>;
 
@@ -139,17 +153,26 @@ impl RequestJudge for RequestDoor {
     }
 
     fn alarm(&self, secret: &SecretName, target: &HostPort, place: &str) {
-        let (gate, caller) = (Arc::clone(&self.gate), self.caller.clone());
-        let mut about = Map::new();
         let canary = secret.as_str().starts_with(CANARY);
         let what = if canary { "canary-sent" } else { "placeholder-misplaced" };
-        about.insert("alarm".to_owned(), json!(what));
-        about.insert("secret".to_owned(), json!(secret));
-        about.insert("host".to_owned(), json!(target.to_string()));
-        about.insert("place".to_owned(), json!(display_line(place, 128)));
-        tokio::task::spawn_blocking(move || {
-            drop(gate.pipeline().note(&caller, Event::Egress, about));
+        let about = json!({
+            "alarm": what,
+            "secret": secret,
+            "host": target.to_string(),
+            "place": display_line(place, 128),
         });
+        self.note(about);
+    }
+
+    fn unread(&self, target: &HostPort, why: &str) -> bool {
+        let about = json!({
+            "alarm": "body-unread",
+            "host": target.to_string(),
+            "place": "body",
+            "why": why,
+        });
+        // Where a run that turns is held, what may be a planted value does not leave either.
+        self.note(about) && self.gate.pipeline().on_flag() == OnFlag::Note
     }
 
     fn after(&self, ticket: Self::Ticket, outcome: HttpOutcome) {

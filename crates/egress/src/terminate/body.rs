@@ -1,7 +1,8 @@
 //! What passes of a body, and when has it passed whole?
 
 use super::decode::{Decoder, Garbled};
-use super::inject::{Masked, Watch, withheld};
+use super::inject::Masked;
+use super::planted::{self, Watch};
 use super::{Case, RequestJudge};
 use crate::budget;
 use crate::refuse::{Refusal, Status};
@@ -25,6 +26,8 @@ pub(super) enum BodyFlaw {
     Cut,
     #[error("the request body is too large")]
     TooLarge,
+    #[error("the request body cannot be looked into")]
+    Unread,
     #[error("the request body holds what must not leave")]
     Withheld,
 }
@@ -41,47 +44,97 @@ impl BodyFlaw {
                 "the request body did not arrive whole",
             ),
             Self::TooLarge => budget::too_large(),
-            Self::Withheld => withheld(),
+            Self::Unread => planted::unread(),
+            Self::Withheld => planted::withheld(),
         }
     }
 }
 
-/// A request's body: as it comes, or read whole because it had to be signed.
+/// A request's body: as it comes, or read whole.
 pub(super) enum Payload {
-    Streamed(Incoming),
+    /// What has been read of it, and looked into; the rest; and what looks into that.
+    Streamed { front: Option<Bytes>, rest: Incoming, watch: Option<Watch> },
+    /// All of it.
     Whole(Full<Bytes>),
 }
 
 impl Payload {
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyFlaw>>> {
-        match self {
-            Self::Streamed(body) => {
-                Pin::new(body).poll_frame(cx).map(|frame| Some(frame?.map_err(|_| BodyFlaw::Cut)))
+    /// A body of which nothing has been read.
+    pub(super) fn streamed(rest: Incoming, watch: Option<Watch>) -> Self {
+        Self::Streamed { front: None, rest, watch }
+    }
+}
+
+impl Body for Payload {
+    type Data = Bytes;
+    type Error = BodyFlaw;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyFlaw>>> {
+        let (front, rest, watch) = match self.get_mut() {
+            Self::Streamed { front, rest, watch } => (front, rest, watch),
+            Self::Whole(body) => {
+                let polled = Pin::new(body).poll_frame(cx);
+                return polled.map(|frame| Some(frame?.map_err(|never| match never {})));
             }
-            Self::Whole(body) => Pin::new(body)
-                .poll_frame(cx)
-                .map(|frame| Some(frame?.map_err(|never| match never {}))),
+        };
+        if let Some(front) = front.take() {
+            return Poll::Ready(Some(Ok(Frame::data(front))));
+        }
+        let frame = ready!(Pin::new(&mut *rest).poll_frame(cx));
+        if let Some(watch) = watch {
+            let data = frame.as_ref().and_then(|frame| frame.as_ref().ok()?.data_ref());
+            let mut seen = data.map_or(Ok(()), |data| watch.see(data));
+            // With a known length nobody may ask for the end once every byte is there.
+            if frame.is_none() || rest.is_end_stream() {
+                seen = seen.and_then(|()| watch.end());
+            }
+            if let Err(flaw) = seen {
+                return Poll::Ready(Some(Err(flaw)));
+            }
+        }
+        Poll::Ready(frame.map(|frame| frame.map_err(|_| BodyFlaw::Cut)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Streamed { front: Some(_), .. } => false,
+            Self::Streamed { rest, .. } => rest.is_end_stream(),
+            Self::Whole(body) => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Streamed { front, rest, .. } => {
+                let ahead = front.as_ref().map_or(0, |front| front.len() as u64);
+                let rest = rest.size_hint();
+                let mut whole = SizeHint::new();
+                whole.set_lower(rest.lower().saturating_add(ahead));
+                if let Some(upper) = rest.upper() {
+                    whole.set_upper(upper.saturating_add(ahead));
+                }
+                whole
+            }
+            Self::Whole(body) => body.size_hint(),
         }
     }
 }
 
-/// A request's body on its way out: counted and bounded, watched for placeholders, and without trailers, which could carry a
-/// credential past the stripping of headers (ATTACKS K04).
+/// A request's body on its way out: counted and bounded, and without trailers, which could carry a credential past the
+/// stripping of headers (ATTACKS K04).
 pub(super) struct Outgoing {
     inner: Payload,
     count: Arc<AtomicU64>,
     limit: u64,
-    watch: Option<Watch>,
 }
 
 impl Outgoing {
     /// A body of at most `limit` bytes; each that leaves is added to `count`.
-    pub(super) fn new(
-        inner: Payload,
-        (count, limit): (Arc<AtomicU64>, u64),
-        watch: Option<Watch>,
-    ) -> Self {
-        Self { inner, count, limit, watch }
+    pub(super) fn new(inner: Payload, (count, limit): (Arc<AtomicU64>, u64)) -> Self {
+        Self { inner, count, limit }
     }
 }
 
@@ -95,7 +148,7 @@ impl Body for Outgoing {
     ) -> Poll<Option<Result<Frame<Bytes>, BodyFlaw>>> {
         let this = self.get_mut();
         loop {
-            let Some(frame) = ready!(this.inner.poll(cx)) else {
+            let Some(frame) = ready!(Pin::new(&mut this.inner).poll_frame(cx)) else {
                 return Poll::Ready(None);
             };
             let Ok(data) = frame?.into_data() else { continue };
@@ -104,27 +157,16 @@ impl Body for Outgoing {
                 return Poll::Ready(Some(Err(BodyFlaw::TooLarge)));
             }
             this.count.fetch_add(length, Ordering::Relaxed);
-            if let Some(watch) = &mut this.watch
-                && !watch.see(&data)
-            {
-                return Poll::Ready(Some(Err(BodyFlaw::Withheld)));
-            }
             return Poll::Ready(Some(Ok(Frame::data(data))));
         }
     }
 
     fn is_end_stream(&self) -> bool {
-        match &self.inner {
-            Payload::Streamed(body) => body.is_end_stream(),
-            Payload::Whole(body) => body.is_end_stream(),
-        }
+        self.inner.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        match &self.inner {
-            Payload::Streamed(body) => body.size_hint(),
-            Payload::Whole(body) => body.size_hint(),
-        }
+        self.inner.size_hint()
     }
 }
 

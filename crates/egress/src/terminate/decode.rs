@@ -52,15 +52,36 @@ impl Decoder {
         if head.status == StatusCode::PARTIAL_CONTENT {
             return Err(unscannable("a part of a compressed answer cannot be looked into"));
         }
-        let coded: Box<dyn Coded> = match name.as_str() {
+        let known = Self::named(&name);
+        let decoder = known.ok_or_else(|| unscannable("the answer came in an unknown encoding"))?;
+        plain(&mut head.headers);
+        Ok(Some(decoder))
+    }
+
+    /// What decodes the request with this head, if it is coded; nothing else is known of a coding that is not known here.
+    pub(super) fn of_request(headers: &HeaderMap) -> Result<Option<Self>, Garbled> {
+        let Some(name) = coding(headers).map_err(|_| Garbled)? else { return Ok(None) };
+        Self::named(&name).map(Some).ok_or(Garbled)
+    }
+
+    /// What decodes bytes that begin so, if they say by themselves that they are coded.
+    pub(super) fn by_mark(beginning: &[u8]) -> Option<Self> {
+        match beginning {
+            [0x1F, 0x8B, 8, ..] => Self::named("gzip"),
+            [0x28, 0xB5, 0x2F, 0xFD, ..] => Self::named("zstd"),
+            _ => None,
+        }
+    }
+
+    fn named(coding: &str) -> Option<Self> {
+        let coded: Box<dyn Coded> = match coding {
             "br" => Box::new(brotli::Brotli::new()),
             "deflate" => Box::new(gzip::Deflate::new()),
             "gzip" | "x-gzip" => Box::new(gzip::Gzip::new()),
             "zstd" => Box::new(zstd::Zstd::new()),
-            _ => return Err(unscannable("the answer came in an unknown encoding")),
+            _ => return None,
         };
-        plain(&mut head.headers);
-        Ok(Some(Self { coded, input: BytesMut::new(), dry: true, came: 0, gave: 0 }))
+        Some(Self { coded, input: BytesMut::new(), dry: true, came: 0, gave: 0 })
     }
 
     /// Takes what came over the wire.

@@ -4,6 +4,7 @@ use super::body::{Outgoing, Payload, Returning};
 use super::case::Case;
 use super::decode::Decoder;
 use super::inject::Masked;
+use super::planted;
 use super::request::{self, HttpRequest};
 use super::{Answer, RequestJudge, Session, websocket};
 use crate::http;
@@ -31,12 +32,13 @@ impl<J: RequestJudge> Session<J> {
         request::set_host(&mut parts.headers, target, seen.is_secure())?;
         let again = secret.filter(|_| seen.is_repeatable()).map(|_| parts.clone());
         let mut query = seen.query().map(str::to_owned);
-        let body = match secret {
-            Some(secret) => {
-                injector.inject(secret, (target, seen), (&mut parts, &mut query), body).await?
-            }
-            None => Payload::Streamed(body),
-        };
+        let watch = injector.watch((&self.judge, target), &parts.headers);
+        let limit = self.allowances.body(target);
+        let mut body = planted::looked_into(body, watch, &parts.headers, limit).await?;
+        if let Some(secret) = secret {
+            let head = (&mut parts, &mut query);
+            body = injector.inject(secret, (target, seen), head, body).await?;
+        }
         let mut response = self.dispatch(seen, (parts, query), body, case).await?;
         let turned = response.status() == StatusCode::UNAUTHORIZED;
         if let Some(secret) = secret.filter(|secret| turned && injector.turned_away(secret))
@@ -61,9 +63,8 @@ impl<J: RequestJudge> Session<J> {
     ) -> Result<Response<Incoming>, Refusal> {
         let target = &self.upstream.target;
         parts.uri = seen.uri(target, query.as_deref())?;
-        let watch = self.terminator.injector.watch(&self.judge, target);
         let bound = (Arc::clone(&case.out), self.allowances.body(target));
-        let body = Outgoing::new(body, bound, watch);
+        let body = Outgoing::new(body, bound);
         self.upstream.send(Request::from_parts(parts, body)).await
     }
 

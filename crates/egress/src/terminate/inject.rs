@@ -7,6 +7,7 @@
 
 use super::RequestJudge;
 use super::body::Payload;
+use super::planted::{self, Watch};
 use super::request::HttpRequest;
 use super::sign::sign;
 use super::strip::is_credential;
@@ -20,7 +21,6 @@ use bartizan_scan::{RedactStream, Redactor, ScanKey};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use hyper::body::Incoming;
 use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 use hyper::http::request::Parts;
 use std::fmt::Write as _;
@@ -123,7 +123,7 @@ impl Injector {
         secret: &SecretName,
         (target, request): (&HostPort, &HttpRequest),
         (parts, query): (&mut Parts, &mut Option<String>),
-        body: Incoming,
+        body: Payload,
     ) -> Result<Payload, Refusal> {
         let bound = self.fitting(secret, target, request)?;
         if bound.place == Place::Aws {
@@ -138,7 +138,7 @@ impl Injector {
             return sign(&keys, scope.as_ref(), asked, &mut parts.headers, body).await;
         }
         self.add(bound, (parts, query)).await?;
-        Ok(Payload::Streamed(body))
+        Ok(body)
     }
 
     /// Puts the secret into a request without a body that was turned away with its last value.
@@ -235,22 +235,17 @@ impl Injector {
         self.placeholders.is_canary(seen)
     }
 
-    /// A watch over a request's body.
+    /// A watch over the body of a request with this head, if anything is sought in bodies.
     pub(super) fn watch<J: RequestJudge>(
         &self,
-        judge: &Arc<J>,
-        target: &HostPort,
+        (judge, target): (&Arc<J>, &HostPort),
+        headers: &HeaderMap,
     ) -> Option<Watch> {
         if self.placeholders.is_empty() {
             return None;
         }
-        let (judge, target) = (Arc::clone(judge), target.clone());
-        let alarm = move |secret: &SecretName| judge.alarm(secret, &target, "body");
-        Some(Watch {
-            sought: Arc::clone(&self.placeholders),
-            tail: Vec::new(),
-            alarm: Some(Box::new(alarm)),
-        })
+        let witness = planted::Told::new(judge, target);
+        Some(Watch::new(Arc::clone(&self.placeholders), witness, headers))
     }
 
     /// Keeps the value out of answers from now on, also of those that are on their way. What was learnt before stays
@@ -356,39 +351,6 @@ impl Masked {
     }
 }
 
-type Alarm = dyn Fn(&SecretName) + Send + Sync;
-
-/// Looks for placeholders in a body as it passes; says so once. What was planted does not pass.
-pub(super) struct Watch {
-    sought: Arc<Placeholders>,
-    tail: Vec<u8>,
-    alarm: Option<Box<Alarm>>,
-}
-
-impl Watch {
-    /// Looks at what comes next; whether it may pass.
-    pub(super) fn see(&mut self, chunk: &[u8]) -> bool {
-        if self.alarm.is_none() && !self.sought.has_canaries() {
-            return true;
-        }
-        self.tail.extend_from_slice(chunk);
-        let seen = self.sought.seen_in(&self.tail);
-        if let (Some(secret), Some(alarm)) = (seen, &self.alarm) {
-            alarm(secret);
-            self.alarm = None;
-        }
-        let passes = !seen.is_some_and(|secret| self.sought.is_canary(secret));
-        let from = self.tail.len().saturating_sub(self.sought.longest());
-        self.tail.drain(..from);
-        passes
-    }
-}
-
-/// The answer to what holds a planted value; it does not say that there was one.
-pub(super) fn withheld() -> Refusal {
-    Refusal::new(Status::Forbidden, "request-withheld", "this request holds what must not leave")
-}
-
 fn unavailable() -> Refusal {
     let text = "the credential for this host is not available";
     Refusal::new(Status::Forbidden, "secret-unavailable", text)
@@ -401,7 +363,6 @@ const FRAMING: [&str; 6] =
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::vault::SecretKind;
 
     #[test]
     fn a_place_is_read_or_refused() {
@@ -439,37 +400,5 @@ mod tests {
         let mut passed = mask.pass(b"an echo: kestrel-Umber-42-quarry\n").to_vec();
         passed.extend_from_slice(&mask.end());
         assert!(String::from_utf8(passed).unwrap().starts_with("an echo: [REDACTED:one:"));
-    }
-
-    #[test]
-    fn a_placeholder_is_seen_across_chunks_and_once() {
-        let secret = SecretName::parse("s").unwrap();
-        let made = Placeholders::make([(secret.clone(), SecretKind::GithubToken)]).unwrap();
-        let text = made.of(&secret).unwrap().to_owned();
-        let seen = Arc::new(Mutex::new(0));
-        let count = Arc::clone(&seen);
-        let mut watch = Watch {
-            sought: Arc::new(made),
-            tail: Vec::new(),
-            alarm: Some(Box::new(move |_| *count.lock().unwrap() += 1)),
-        };
-        let (front, back) = text.split_at(7);
-        for chunk in ["xx ", front, "", back, " yy", &text] {
-            assert!(watch.see(chunk.as_bytes()), "a placeholder is worth nothing, and passes");
-        }
-        assert_eq!(*seen.lock().unwrap(), 1);
-    }
-
-    #[test]
-    fn what_was_planted_does_not_pass_even_behind_a_placeholder() {
-        let name = |text: &str| SecretName::parse(text).unwrap();
-        let mut made = Placeholders::make([(name("s"), SecretKind::GithubToken)]).unwrap();
-        made.plant([(name("canary-old"), SecretKind::Opaque)]).unwrap();
-        let texts = ["s", "canary-old"].map(|one| made.of(&name(one)).unwrap().to_owned());
-        let alarm: Box<Alarm> = Box::new(|_| {});
-        let mut watch = Watch { sought: Arc::new(made), tail: Vec::new(), alarm: Some(alarm) };
-        assert!(watch.see(texts[0].as_bytes()));
-        let (front, back) = texts[1].split_at(20);
-        assert!(watch.see(front.as_bytes()) && !watch.see(back.as_bytes()));
     }
 }

@@ -4,12 +4,11 @@
 //! the request as it is sent. The program's own digest of the body is taken over where it sends one: AWS checks
 //! it, so a wrong one harms the program alone.
 
-use super::body::Payload;
+use super::body::{BodyFlaw, Payload};
 use super::request::HttpRequest;
 use crate::refuse::{Refusal, Status};
 use crate::sigv4::{self, Keys, Scope, Signed};
 use http_body_util::{BodyExt as _, Full, Limited};
-use hyper::body::Incoming;
 use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 use zeroize::Zeroizing;
 
@@ -19,16 +18,18 @@ pub(super) async fn sign(
     scope: Option<&Scope>,
     (request, query): (&HttpRequest, Option<&str>),
     headers: &mut HeaderMap,
-    body: Incoming,
+    body: Payload,
 ) -> Result<Payload, Refusal> {
     let scope = scope.ok_or_else(|| {
         let text = "this host takes requests that are signed for AWS; let the program sign with the keys it has";
         Refusal::new(Status::Forbidden, "signature-missing", text)
     })?;
     let (digest, body) = if let Some(digest) = announced(headers)? {
-        (digest, Payload::Streamed(body))
+        (digest, body)
     } else {
-        let whole = Limited::new(body, LONGEST).collect().await.map_err(|_| too_long())?;
+        let whole = Limited::new(body, LONGEST).collect().await.map_err(|error| {
+            error.downcast::<BodyFlaw>().map_or_else(|_| too_long(), |flaw| flaw.refusal())
+        })?;
         let bytes = whole.to_bytes();
         (sigv4::hash(&bytes), Payload::Whole(Full::new(bytes)))
     };

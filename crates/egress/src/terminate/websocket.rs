@@ -26,7 +26,7 @@ pub(super) async fn ask<J: RequestJudge>(
     parts.uri = request.uri(&session.upstream.target, request.query())?;
     let count = Arc::new(AtomicU64::new(0));
     let outgoing =
-        Request::from_parts(parts, Outgoing::new(Payload::Streamed(body), (count, u64::MAX), None));
+        Request::from_parts(parts, Outgoing::new(Payload::streamed(body, None), (count, u64::MAX)));
     let mut response = session.upstream.upgrade(outgoing).await?;
     if response.status() != StatusCode::SWITCHING_PROTOCOLS {
         return Ok((response, None));

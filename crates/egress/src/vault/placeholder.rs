@@ -6,6 +6,7 @@
 
 use super::fault::{Fault, FaultKind};
 use bartizan_gate::name::SecretName;
+use bartizan_scan::{KnownSecret, Redactor, ScanKey};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use ring::rand::{SecureRandom, SystemRandom};
@@ -114,6 +115,8 @@ impl Placeholder {
 #[derive(Debug, Default)]
 pub struct Placeholders {
     made: Vec<Placeholder>,
+    /// Knows what was planted, in every form in which it could be echoed.
+    planted: Option<Redactor>,
 }
 
 #[derive(Debug)]
@@ -132,7 +135,7 @@ impl Placeholders {
         secrets: impl IntoIterator<Item = (SecretName, SecretKind)>,
     ) -> Result<Self, Fault> {
         let made = secrets.into_iter().map(|(secret, kind)| Placeholder::make(secret, kind, false));
-        Ok(Self { made: made.collect::<Result<_, Fault>>()? })
+        Ok(Self { made: made.collect::<Result<_, Fault>>()?, planted: None })
     }
 
     /// Adds values that stand for nothing: nobody has a reason to send one anywhere.
@@ -143,6 +146,14 @@ impl Placeholders {
         for (name, kind) in canaries {
             // Looked for first: where both stand, it is this one that counts.
             self.made.insert(0, Placeholder::make(name, kind, true)?);
+        }
+        let known: Vec<KnownSecret> = self.canaries().map(known).collect();
+        if !known.is_empty() {
+            // Its labels are thrown away, so their key is nobody's concern.
+            let planted = Redactor::of_values(ScanKey::new([0; 32]), known);
+            self.planted = Some(planted.map_err(|error| {
+                Fault::new(FaultKind::Unsafe, format!("a canary cannot be looked for: {error}"))
+            })?);
         }
         Ok(())
     }
@@ -168,10 +179,23 @@ impl Placeholders {
         self.made.iter().find(|made| made.secret == *secret).map(|made| made.text.as_str())
     }
 
-    /// Which secret's placeholder stands in `bytes`, as it is or within base64 (as in a Basic header).
+    /// Which secret's placeholder stands in `bytes`, as it is or within base64 (as in a Basic header); what was planted, in
+    /// every form that the way out knows.
     ///
     /// Bytes that arrive in parts are looked at with an overlap of [`Self::longest`].
     pub fn seen_in(&self, bytes: &[u8]) -> Option<&SecretName> {
+        self.planted_in(bytes).or_else(|| self.plain_in(bytes))
+    }
+
+    fn planted_in(&self, bytes: &[u8]) -> Option<&SecretName> {
+        let (_, found) = self.planted.as_ref()?.redact_bytes(bytes);
+        let kind = found.first()?.kind.as_str();
+        // A long name is cut there. Whatever was found, something was: it is never nothing.
+        let named = self.canaries().find(|(name, _)| name.as_str().starts_with(kind));
+        named.or_else(|| self.canaries().next()).map(|(name, _)| name)
+    }
+
+    fn plain_in(&self, bytes: &[u8]) -> Option<&SecretName> {
         let holds = |text: &str| bytes.windows(text.len()).any(|part| part == text.as_bytes());
         let found = self
             .made
@@ -182,6 +206,9 @@ impl Placeholders {
 
     /// The length of the longest form that is looked for.
     pub fn longest(&self) -> usize {
+        if self.planted.is_some() {
+            return ESCAPED;
+        }
         let forms = self.made.iter().flat_map(|made| made.encoded.iter().chain([&made.text]));
         forms.map(String::len).max().unwrap_or(0)
     }
@@ -190,6 +217,10 @@ impl Placeholders {
     pub fn is_empty(&self) -> bool {
         self.made.is_empty()
     }
+}
+
+fn known((name, value): (&SecretName, &str)) -> KnownSecret {
+    KnownSecret { name: name.to_string(), value: value.to_owned().into() }
 }
 
 /// Base64 of the text with nought to two bytes before it, less the digits at both ends that its neighbours change.
@@ -242,6 +273,8 @@ fn random(alphabet: &[u8], count: usize) -> Result<String, Fault> {
     Ok(text)
 }
 
+/// The longest value in the longest form: some 200 characters, each an escape, and that in a code again.
+const ESCAPED: usize = 8 * 1024;
 const DIGITS: &[u8] = b"0123456789";
 const BASE32: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
 const BASE62: &[u8] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";

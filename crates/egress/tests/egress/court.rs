@@ -243,6 +243,11 @@ impl RequestJudge for Judge {
         self.alarms.lock().unwrap().push(format!("{secret} at {} in {place}", target.host()));
     }
 
+    fn unread(&self, target: &HostPort, why: &str) -> bool {
+        self.alarms.lock().unwrap().push(format!("unread at {}: {why}", target.host()));
+        false
+    }
+
     fn after(&self, (): (), outcome: HttpOutcome) {
         self.outcomes.lock().unwrap().push(outcome);
     }
