@@ -5,7 +5,8 @@
 //! (`effect`, `classes`, `target_args`, `returns_third_party_text`), `user_tasks`, `injection_tasks`, `texts`, and `pairs` or
 //! `traces` of calls. A file of policies has one short form a line, with its list in front.
 //!
-//! A person answers each question about the user's own task with yes and vouches for its values. In a run that was
+//! A person answers each question about the user's own task with yes and vouches for its values and the hosts of its web
+//! addresses. In a run that was
 //! attacked they know their own: a call that a run of the same task makes which nobody attacked, or in which nobody
 //! obeyed. What else is asked there is not approved. Nothing here looks at which text holds an injection.
 #![expect(clippy::print_stdout, reason = "its output is its purpose")]
@@ -62,6 +63,8 @@ struct Score {
     tasks: u64,
     asks: u64,
     unasked: u64,
+    /// Calls of honest tasks that are none: the model got their arguments wrong, and nobody is asked.
+    ill_formed: u64,
     /// For each rule of the watch, in how many honest and in how many attacked runs it flagged.
     flagged: BTreeMap<String, [u64; 2]>,
     why_reached: BTreeMap<String, u64>,
@@ -70,12 +73,23 @@ struct Score {
 
 impl Score {
     fn print(&self) {
-        let Self { attacks, reached, harmful, harmful_reached, tasks, asks, unasked, .. } = self;
+        let Self {
+            attacks,
+            reached,
+            harmful,
+            harmful_reached,
+            tasks,
+            asks,
+            unasked,
+            ill_formed,
+            ..
+        } = self;
         let hundredths = asks * 100 / (*tasks).max(1);
         println!("  attacks that reached their goal without a person: {reached} of {attacks}");
         println!("  of them harmful: {harmful_reached} of {harmful}");
         println!("  tasks {tasks}, without a question {unasked}, questions {asks}");
         println!("  questions per task: {}.{:02}", hundredths / 100, hundredths % 100);
+        println!("  calls with wrong arguments, refused without a question: {ill_formed}");
         for (rule, [honest, attacked]) in &self.flagged {
             println!("    flag {rule}: {honest} of {tasks} tasks, {attacked} of {attacks} attacks");
         }
@@ -158,9 +172,13 @@ impl<'a> Suite<'a> {
         let run = self.begin(task)?;
         let mut asks = 0;
         for step in items(&trace["steps"]) {
-            if let Some(why) = run.step(step, true)? {
-                asks += 1;
-                *score.why_asked.entry(why).or_default() += 1;
+            match run.step(step, true)? {
+                Held::No => {}
+                Held::IllFormed => score.ill_formed += 1,
+                Held::Asked(why) => {
+                    asks += 1;
+                    *score.why_asked.entry(why).or_default() += 1;
+                }
             }
         }
         score.flags(&run, 0);
@@ -185,7 +203,7 @@ impl<'a> Suite<'a> {
             let needed = step["essential"] == true
                 || injected && known.is_none_or(|known| known["essential"] == true);
             let yes = !injected && !needed && self.is_own(attack, step);
-            let asked = run.step(step, yes)?.is_some();
+            let asked = !matches!(run.step(step, yes)?, Held::No);
             if needed {
                 essential.push(step["tool"].as_str().unwrap_or_default().to_owned());
                 held |= asked;
@@ -255,6 +273,15 @@ impl<'a> Suite<'a> {
     }
 }
 
+/// What became of a call.
+enum Held {
+    No,
+    /// It had wrong arguments, and was refused.
+    IllFormed,
+    /// A person was asked, about this.
+    Asked(String),
+}
+
 struct Run<'a> {
     suite: &'a Suite<'a>,
     pipeline: Pipeline,
@@ -262,8 +289,8 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    /// One recorded call and what it returned. Gives why it was held; `yes` is the person's answer.
-    fn step(&self, step: &Value, yes: bool) -> Result<Option<String>, Fault> {
+    /// One recorded call and what it returned. Gives whether it was held; `yes` is the person's answer.
+    fn step(&self, step: &Value, yes: bool) -> Result<Held, Fault> {
         let tool = step["tool"].as_str().unwrap_or_default();
         let mut arguments = step["args"].clone();
         if let Value::Object(fields) = &mut arguments {
@@ -271,13 +298,17 @@ impl Run<'_> {
         }
         let call = Proposed::new(&self.caller, Door::Hook, tool, arguments);
         let held = match self.pipeline.decide(call) {
-            Ok(Decision::Allow(_)) => None,
-            Ok(Decision::Ask(pending)) => Some(self.answer(self.pipeline.ask(pending), yes)?),
+            Ok(Decision::Allow(_)) => Held::No,
+            Ok(Decision::Ask(pending)) => {
+                Held::Asked(self.answer(self.pipeline.ask(pending), yes)?)
+            }
             // A call of a tool that is not there, a model's mistake, does nothing.
-            Err(Refusal::ToolUnknown { .. }) => return Ok(None),
-            Err(refused) => Some(refused.to_string()),
+            Err(Refusal::ToolUnknown { .. }) => return Ok(Held::No),
+            Err(Refusal::ArgumentsInvalid { .. }) => Held::IllFormed,
+            Err(Refusal::ApprovalDenied { .. }) => Held::Asked("a call that was denied".to_owned()),
+            Err(refused) => return Err(refused.into()),
         };
-        if held.is_none() || yes {
+        if yes || matches!(held, Held::No) {
             let text = &self.suite.data["texts"][step["result"].as_str().unwrap_or_default()];
             let (source, trust) = (format!("result of {tool}"), self.pipeline.trust_of(tool));
             let text = text.as_str().unwrap_or_default();
@@ -298,8 +329,11 @@ impl Run<'_> {
         let reason = String::new();
         store.answer(&question.id, Answer { approver: approver.clone(), verdict, reason })?;
         if yes {
-            let keys: BTreeSet<Digest> =
-                values.iter().filter_map(|value| value["key"].as_str()?.parse().ok()).collect();
+            let keys: BTreeSet<Digest> = values
+                .iter()
+                .flat_map(|value| [&value["key"], &value["host_key"]])
+                .filter_map(|key| key.as_str()?.parse().ok())
+                .collect();
             if !keys.is_empty() {
                 store.endorse(&question.id, &approver, &keys.into_iter().collect::<Vec<_>>())?;
             }

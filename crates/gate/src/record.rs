@@ -160,6 +160,7 @@ fn traced(value: &Traced) -> Value {
         "value": bartizan_scan::display_line(&value.value, 400),
         "origin": value.origin,
         "key": value.key().to_string(),
+        "host_key": value.host_key().map(|key| key.to_string()),
     });
     if let (Value::Object(fields), Some(seen)) = (&mut said, value.sources.first()) {
         insert(fields, "source", json!(seen.source));

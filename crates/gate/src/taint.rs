@@ -194,6 +194,18 @@ impl Traced {
         let value = spell::canonical(&self.value);
         Digest::of_parts(&[b"value", self.part.name().as_bytes(), value.as_bytes()])
     }
+
+    /// What an endorsement of the host is bound to, where the value is a web address or the host of one: every address of
+    /// this host in this part of a call.
+    pub fn host_key(&self) -> Option<Digest> {
+        let (part, host) = match &self.part {
+            // The host of an address is a value of its own, and vouched for together with it.
+            Part::Host => ("url", self.value.clone()),
+            Part::Url | Part::Argument(_) => (self.part.name(), spell::web_host(&self.value)?),
+            Part::Command | Part::Path => return None,
+        };
+        Some(Digest::of_parts(&[b"host", part.as_bytes(), host.as_bytes()]))
+    }
 }
 
 /// Where the values come from that say whom or what a call acts on.
@@ -235,13 +247,15 @@ impl Provenance {
         self.values.iter().any(|value| value.origin == Origin::Untrusted && value.ordered)
     }
 
-    /// The same, with what a person has endorsed as the person's own. `keys` are those of values and of sources.
+    /// The same, with what a person has endorsed as the person's own. `keys` are those of values, of hosts
+    /// and of sources.
     pub(crate) fn endorsed(&self, keys: &BTreeSet<Digest>) -> Option<Self> {
         let mut new = self.clone();
         let mut any = false;
         for value in new.values.iter_mut().filter(|value| value.origin.is_unnamed()) {
             let source = value.sources.iter().any(|seen| keys.contains(&seen.key));
-            if source || keys.contains(&value.key()) {
+            let host = value.host_key().is_some_and(|key| keys.contains(&key));
+            if source || host || keys.contains(&value.key()) {
                 value.origin = Origin::Person;
                 any = true;
             }

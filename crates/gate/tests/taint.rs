@@ -268,6 +268,34 @@ fn an_endorsed_source_is_those_very_words() {
 }
 
 #[test]
+fn an_endorsed_host_is_every_address_of_it_and_of_no_other() {
+    let fixture = careful();
+    page(&fixture, "The forum: https://forum.org/post?thread=1, and https://evil.org/forum.org.");
+    let open = |url: &str| fixture.outcome_code(("open_page", json!({ "url": url })));
+    let question =
+        fixture.asked(("open_page", json!({ "url": "https://forum.org/post?thread=1" })));
+    endorse(&fixture, &question, "host_key");
+    for url in ["https://forum.org/post?thread=1", "https://forum.org/files/1.pdf"] {
+        assert_eq!(open(url), "allowed", "{url}");
+    }
+    for url in [
+        "https://evil.org/forum.org",
+        "https://forum.org.evil.org/",
+        "https://www.forum.org/",
+        "https://forum.org:8443/",
+    ] {
+        assert_eq!(open(url), "approval-required", "{url}");
+    }
+    assert_eq!(fixture.outcome_code(mail("https://forum.org/")), "approval-required", "elsewhere");
+    let other = fixture.another("s2", &[]);
+    read(&fixture, &other, "See https://forum.org/post?thread=1");
+    let arguments = json!({ "url": "https://forum.org/post?thread=1" });
+    let decided =
+        fixture.pipeline.decide(Proposed::new(&other, Door::Hook, "open_page", arguments));
+    assert!(matches!(decided, Ok(Decision::Ask(_))), "another session");
+}
+
+#[test]
 fn whose_word_counts_is_configured() {
     let mut forms = rules("allow", &["*"]);
     forms.extend(rules("ask", &["WebSearch when tainted", "Bash when lifted"]));

@@ -183,6 +183,8 @@ pub(crate) struct ApproveArgs {
 /// What an approver vouches for.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 pub(crate) enum Endorse {
+    /// Every web address of the same host
+    Host,
     /// These values, wherever they are used
     Value,
     /// Every value that stands in the same text

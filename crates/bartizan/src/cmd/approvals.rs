@@ -91,7 +91,7 @@ fn show(args: &ApprovalsShowArgs, desk: &mut Desk<'_>) -> Result<u8, Failure> {
         ))?;
         if origins::keys(&question, Endorse::Value).is_ok() {
             desk.voice.say(
-                "  hint: add `--endorse value` (or `source`) to be asked no more about it in this session",
+                "  hint: add `--endorse value` (or `host`, `source`) to be asked no more about it in this session",
             )?;
         }
     }

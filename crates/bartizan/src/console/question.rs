@@ -70,6 +70,7 @@ fn said(say: &str, life: &str, endorse: &str) -> Result<Say, Failure> {
     };
     let endorse = match endorse {
         "" => None,
+        "host" => Some(Endorse::Host),
         "value" => Some(Endorse::Value),
         "source" => Some(Endorse::Source),
         _ => return Err(odd("the form vouches for what is nothing")),
@@ -161,6 +162,9 @@ fn forms(body: &mut Html, visit: &Visit<'_>, question: &Question) {
                 "<label>Also vouch for<select name=\"endorse\"><option value=\"\">nothing</option>",
             )
             .raw("<option value=\"value\">these values, in this session</option>");
+            if origins::keys(question, Endorse::Host).is_ok() {
+                body.raw("<option value=\"host\">every address of the same host</option>");
+            }
             if origins::keys(question, Endorse::Source).is_ok() {
                 body.raw("<option value=\"source\">every value of the same text</option>");
             }

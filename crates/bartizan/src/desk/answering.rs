@@ -65,6 +65,9 @@ impl Word {
         };
         match endorse {
             None => act,
+            Some(Endorse::Host) => {
+                format!("{act}, and vouch for every address of its host in this session")
+            }
             Some(Endorse::Value) => format!("{act}, and vouch for its values in this session"),
             Some(Endorse::Source) => {
                 format!("{act}, and vouch for every value of the same text in this session")

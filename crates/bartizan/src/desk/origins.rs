@@ -9,6 +9,7 @@ use serde_json::Value;
 /// What vouching for a question's values, or for the texts they stand in, is bound to.
 pub(crate) fn keys(question: &Question, endorse: Endorse) -> Result<Vec<Digest>, Failure> {
     let (field, what) = match endorse {
+        Endorse::Host => ("host_key", "web address that nobody had named"),
         Endorse::Value => ("key", "value that nobody had named"),
         Endorse::Source => ("source_key", "value that stands in a text which was read"),
     };

@@ -124,6 +124,24 @@ pub(super) fn canonical(value: &str) -> String {
     composed(trimmed(value)).to_lowercase()
 }
 
+/// The host of a web address, in lower case; `None` where there is any doubt which one it is.
+pub(super) fn web_host(value: &str) -> Option<String> {
+    let value = trimmed(value);
+    let web = |scheme: &str| ["http", "https"].iter().any(|web| scheme.eq_ignore_ascii_case(web));
+    let rest = match value.split_once("://") {
+        Some((scheme, rest)) if web(scheme) => rest,
+        _ => value.get(..4).filter(|begin| begin.eq_ignore_ascii_case("www.")).map(|_| value)?,
+    };
+    let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
+    // No user, no port, no escape, no backslash: those are where readers of an address part company.
+    let sure = host.len() <= 253 && host.chars().all(plain) && !host.starts_with('.');
+    let behind = rest.get(host.len()..).unwrap_or_default();
+    let all = !value.contains(|c: char| c.is_whitespace() || c.is_control() || c == '\\')
+        && (behind.starts_with('/') || !behind.contains('@'));
+    (sure && all && host.contains('.') && !host.ends_with('.')).then(|| host.to_ascii_lowercase())
+}
+
 /// A value without the quotes, brackets and sentence marks that stand round it.
 pub(super) fn trimmed(value: &str) -> &str {
     let round = |c: char| {
@@ -168,4 +186,45 @@ fn hex_pair(bytes: &[u8]) -> Option<u8> {
 
 fn offset(at: usize) -> u32 {
     u32::try_from(at).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_host_of_an_address_is_known_or_it_is_none() {
+        for (text, host) in [
+            ("https://A.Example.com/x?y=1#z", "a.example.com"),
+            ("www.resume_templates.com", "www.resume_templates.com"),
+            ("HTTP://a.example.com", "a.example.com"),
+            ("www.a.com/https://b.com", "www.a.com"),
+            ("https://a.com/@somebody", "a.com"),
+        ] {
+            assert_eq!(web_host(text).as_deref(), Some(host), "{text}");
+        }
+        for text in [
+            "https://a.com@b.com/",
+            "https://a.com?@b.com/",
+            "https://a.com#@b.com/",
+            "https://a.com:8443/",
+            "https://a.com\\@b.com/",
+            "https://a.com%2eb.com/",
+            "https://a.com /b",
+            "https://a.com\u{200b}.b.com",
+            "https://a\u{2024}com.b.com",
+            "https:///a.com",
+            "ftp://a.com/",
+            "javascript://a.com/",
+            "a.com/x",
+            "https://localhost/",
+            "https://.a.com/",
+            "https://a.com./",
+            "eve@www.a.com",
+            "report.pdf",
+            "",
+        ] {
+            assert_eq!(web_host(text), None, "{text}");
+        }
+    }
 }

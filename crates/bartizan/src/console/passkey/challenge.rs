@@ -134,6 +134,7 @@ fn said(say: Say) -> String {
     let life = life.map_or_else(|| "once".to_owned(), |life| format!("{} s", life.as_secs()));
     match endorse {
         None => format!("approve {life}"),
+        Some(Endorse::Host) => format!("approve {life}, endorse host"),
         Some(Endorse::Value) => format!("approve {life}, endorse value"),
         Some(Endorse::Source) => format!("approve {life}, endorse source"),
     }
