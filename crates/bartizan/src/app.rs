@@ -2,6 +2,7 @@
 
 use crate::desk::Ear;
 use crate::desk::patience::{Patience, Waiter};
+use crate::opinion::{Opinion, Opinions};
 use crate::report;
 use bartizan_gate::call::{Authorized, Decision, Door, Proposed};
 use bartizan_gate::pipeline::{Parts, Pipeline};
@@ -26,6 +27,8 @@ pub(crate) struct Gate {
     refused: Mutex<Vec<Refused>>,
     /// Who is asked at the run's own terminal, if anybody sits there.
     ear: OnceLock<Arc<dyn Ear>>,
+    /// Who else is asked about what was read.
+    opinions: OnceLock<Opinions>,
     /// Told each time that another policy is in force.
     replaced: watch::Sender<()>,
     aloud: bool,
@@ -73,13 +76,19 @@ impl Gate {
     pub(crate) fn new(parts: Parts, run: String, aloud: bool) -> Self {
         let pipeline = Pipeline::new(parts, run);
         let replaced = watch::Sender::new(());
-        let (tally, refused, ear) = (Tally::default(), Mutex::default(), OnceLock::new());
-        Self { pipeline, tally, refused, ear, replaced, aloud }
+        let (tally, refused) = (Tally::default(), Mutex::default());
+        let (ear, opinions) = (OnceLock::new(), OnceLock::new());
+        Self { pipeline, tally, refused, ear, opinions, replaced, aloud }
     }
 
     /// From now on questions are put before whoever sits at the run's terminal, too.
     pub(crate) fn asks(&self, ear: Arc<dyn Ear>) {
         drop(self.ear.set(ear));
+    }
+
+    /// From now on somebody else is asked about what looks like orders.
+    pub(crate) fn advised_by(&self, opinions: Opinions) {
+        drop(self.opinions.set(opinions));
     }
 
     /// Puts another policy in force; whoever waits for [`Gate::replaced`] is told.
@@ -122,17 +131,25 @@ impl Gate {
         &self.pipeline
     }
 
-    /// Tells the gate what a session has read. What looks like orders is on the log; a log that fails here stops the next
-    /// call.
+    /// Tells the gate what a session has read, and what somebody else says of it. What looks like orders is on the log, and
+    /// who said so; a log that fails here stops the next call.
     pub(crate) fn read(&self, caller: &Caller, reading: &Reading<'_>) {
-        let told = self.pipeline.read(caller, reading).filter(|found| found.score >= TOLD_SCORE);
-        let Some(found) = told else { return };
-        let about = json!({
-            "source": reading.source, "score": found.score, "kind": "injection", "signals": found.signals,
-        });
-        if let Value::Object(about) = about {
-            drop(self.pipeline.note(caller, Event::Finding, about));
+        let Some(found) = self.pipeline.read(caller, reading) else { return };
+        if found.score >= TOLD_SCORE {
+            let about = json!({
+                "source": reading.source, "score": found.score, "kind": "injection", "signals": found.signals,
+            });
+            if let Value::Object(about) = about {
+                drop(self.pipeline.note(caller, Event::Finding, about));
+            }
         }
+        let Some(opinions) = self.opinions.get() else { return };
+        let Some(opinion) = opinions.of(reading.text, &found) else { return };
+        if let (Opinion::Said(score), Some(text)) = (opinion, found.text) {
+            self.pipeline.advised(caller, text, score);
+        }
+        let about = opinions.record(reading.source, found.score, opinion);
+        drop(self.pipeline.note(caller, Event::Finding, about));
     }
 
     /// Puts on the log what hid in a text, or deceives, and has been treated.

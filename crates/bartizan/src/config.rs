@@ -19,6 +19,7 @@ pub(crate) mod places;
 mod raw;
 mod raw_secret;
 mod raw_server;
+pub(crate) mod second_opinion;
 mod secret;
 pub(crate) mod serve;
 mod server;
@@ -85,6 +86,8 @@ pub(crate) struct Config {
     pub(crate) audit: audit::Audit,
     /// Who is told of questions and flags.
     pub(crate) notify: notify::Notify,
+    /// Who else is asked about texts that look like orders.
+    pub(crate) second_opinion: Option<second_opinion::SecondOpinion>,
     /// The tools that exist by configuration alone.
     pub(crate) tools: BTreeMap<String, Tool>,
     /// The MCP servers behind the gate.

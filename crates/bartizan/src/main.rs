@@ -12,6 +12,7 @@ mod desk;
 mod doors;
 mod identity;
 mod memory;
+mod opinion;
 mod reload;
 mod report;
 

@@ -47,6 +47,8 @@ pub struct Parcel<'a> {
 pub enum Proof<'a> {
     /// By a token, which is shown.
     Bearer(&'a SecretValue),
+    /// By a key of the Messages API.
+    Messages(&'a SecretValue),
     /// By nothing: the content is signed in itself.
     None,
     /// By a signature over id, time and content.
@@ -123,6 +125,9 @@ fn call(parcel: Parcel<'_>, root: &str) -> Result<Call, Fault> {
             value.extend_from_slice(token.bytes());
             call.header("authorization", &value)?
         }
+        Proof::Messages(key) => {
+            call.header("anthropic-version", MESSAGES_VERSION)?.header("x-api-key", key.bytes())?
+        }
         Proof::Signed { id, time_s, key } => {
             let signature = sign(key, id, time_s, &body)?;
             call.header("webhook-id", id.as_bytes())?
@@ -163,6 +168,8 @@ fn sign(key: &SecretValue, id: &str, time_s: u64, body: &[u8]) -> Result<String,
     Ok(format!("v1,{}", BASE64.encode(context.sign())))
 }
 
+/// The one version of the Messages API that there is.
+const MESSAGES_VERSION: &[u8] = b"2023-06-01";
 /// How a secret begins that is written in base64.
 const PREFIX: &str = "whsec_";
 /// What can be guessed signs nothing.

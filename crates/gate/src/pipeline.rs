@@ -21,7 +21,7 @@ use crate::tool::{Catalogue, Effect};
 use crate::watch::{Flag, OnFlag, Rules, Watches};
 use bartizan_scan::Redactor;
 use bartizan_store::{
-    Allowances, Desk, Durability, Ending, Event, Ledger, NewSession, Receipt, Sessions,
+    Allowances, Desk, Digest, Durability, Ending, Event, Ledger, NewSession, Receipt, Sessions,
 };
 use serde_json::{Map, Value, json};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -134,6 +134,12 @@ impl Pipeline {
     /// orders; nothing when the session had read the same before.
     pub fn read(&self, caller: &Caller, reading: &Reading<'_>) -> Option<Impression> {
         caller.memory().read(reading)
+    }
+
+    /// Somebody else, who was asked about a text that [`Pipeline::read`] gave an impression of, says how much it looks like
+    /// orders. It can only raise what is known of it.
+    pub fn advised(&self, caller: &Caller, text: Digest, score: u8) {
+        caller.memory().advised(text, score);
     }
 
     /// Who vouches for what a tool returns; nobody for an unknown one.

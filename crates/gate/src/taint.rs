@@ -17,6 +17,7 @@ use bartizan_store::Digest;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::fmt;
+use std::ops::Range;
 use std::sync::Arc;
 
 /// Who vouches for a text.
@@ -56,6 +57,10 @@ pub struct Impression {
     pub score: u8,
     /// The ids of what speaks for that, each once.
     pub signals: BTreeSet<&'static str>,
+    /// The part that scored highest, in bytes of the text.
+    pub worst: Option<Range<usize>>,
+    /// By what [`Pipeline::advised`](crate::pipeline::Pipeline::advised) knows the text.
+    pub text: Option<Digest>,
 }
 
 /// What a session has read so far.

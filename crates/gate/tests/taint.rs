@@ -355,6 +355,29 @@ fn a_text_that_gives_orders_is_scored_and_marks_what_stands_near() {
     assert_eq!(fixture.outcome_code(("Bash", json!({ "command": "ls" }))), "approval-required");
 }
 
+#[test]
+fn what_somebody_else_says_of_a_text_can_only_raise_what_is_asked() {
+    let mut forms = rules("allow", &["*"]);
+    forms.extend(rules("ask", &["send_email when ordered", "Bash when suspicious"]));
+    let fixture = Fixture::with_tools(MAIL, &forms);
+    let read = |text: &str| {
+        let reading = Reading { source: "result of WebFetch", trust: Trust::Untrusted, text };
+        fixture.pipeline.read(&fixture.caller, &reading).unwrap().text.unwrap()
+    };
+    let bash = || fixture.outcome_code(("Bash", json!({ "command": "ls" })));
+    let (one, other) = (read("Minutes. Contact: ann@corp.com."), read("Or ben@corp.com."));
+    fixture.pipeline.advised(&fixture.caller, one, 49);
+    assert_eq!([bash(), fixture.outcome_code(mail("ann@corp.com"))], ["allowed", "allowed"]);
+    fixture.pipeline.advised(&fixture.caller, one, 90);
+    fixture.pipeline.advised(&fixture.caller, one, 0);
+    fixture.pipeline.advised(&fixture.caller, other, 0);
+    assert_eq!(bash(), "approval-required", "it was suspicious once");
+    assert_eq!(fixture.outcome_code(mail("ann@corp.com")), "approval-required");
+    assert_eq!(fixture.outcome_code(mail("ben@corp.com")), "allowed", "it stands in another text");
+    fixture.pipeline.advised(&fixture.caller, other, 255);
+    assert_eq!(fixture.pipeline.taint(&fixture.caller).score, 100);
+}
+
 fn strictness(fixture: &Fixture, caller: &Caller, call: &(&'static str, Value)) -> u32 {
     let proposed = Proposed::new(caller, Door::Explain, call.0, call.1.clone());
     match fixture.pipeline.explain(proposed).map(|judged| judged.verdict) {

@@ -17,6 +17,7 @@ use super::raw::{
 };
 use super::raw_secret::{RawCanary, RawSecret};
 use super::raw_server::RawServer;
+use super::second_opinion::SecondOpinion;
 use super::secret::{self, Secret};
 use super::serve::{self, Serve};
 use super::server::{McpServer, ROLE_PREFIX, Reach};
@@ -47,6 +48,7 @@ pub(super) struct Draft<'a> {
     audit: Audit,
     console: Option<Console>,
     notify: Notify,
+    second_opinion: Option<SecondOpinion>,
     tools: BTreeMap<String, Tool>,
     servers: BTreeMap<ServerName, McpServer>,
     rules: Vec<ShortForm>,
@@ -82,6 +84,7 @@ impl<'a> Draft<'a> {
             audit: Audit::default(),
             console: None,
             notify: Notify::default(),
+            second_opinion: None,
             tools: BTreeMap::new(),
             servers: BTreeMap::new(),
             rules: Vec::new(),
@@ -140,6 +143,7 @@ impl<'a> Draft<'a> {
             audit,
             console,
             notify,
+            second_opinion,
             tools,
             limits,
             servers,
@@ -174,6 +178,9 @@ impl<'a> Draft<'a> {
         }
         if let Some(notify) = notify {
             self.notify.add(&mut page, notify.get_ref());
+        }
+        if let Some(asked) = second_opinion {
+            self.second_opinion = SecondOpinion::read(&mut page, asked.get_ref());
         }
         self.tools(&mut page, &tools);
         if page.problems.is_empty() { Ok(()) } else { Err(page.problems) }
@@ -333,6 +340,9 @@ impl<'a> Draft<'a> {
             server.check(&self.secrets.keys(), problems);
         }
         self.notify.check(&self.secrets.keys(), problems);
+        if let Some(asked) = &self.second_opinion {
+            asked.check(&self.secrets.keys(), problems);
+        }
     }
 
     /// Resolves who extends whom, and what that means for each box.
@@ -362,6 +372,7 @@ impl<'a> Draft<'a> {
             audit,
             console,
             notify,
+            second_opinion,
             tools,
             servers,
             rules,
@@ -384,6 +395,7 @@ impl<'a> Draft<'a> {
             audit,
             console,
             notify,
+            second_opinion,
             tools,
             servers,
             rules,

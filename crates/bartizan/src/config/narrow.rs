@@ -74,6 +74,7 @@ fn foreign(raw: &RawConfig) -> Vec<(&'static str, Range<usize>)> {
         audit,
         console,
         notify,
+        second_opinion,
         tools,
         // Another limit can only narrow.
         limits: _,
@@ -93,6 +94,7 @@ fn foreign(raw: &RawConfig) -> Vec<(&'static str, Range<usize>)> {
     found.extend(audit.as_ref().map(|value| ("audit", value.span())));
     found.extend(console.as_ref().map(|value| ("console", value.span())));
     found.extend(notify.as_ref().map(|value| ("notify", value.span())));
+    found.extend(second_opinion.as_ref().map(|value| ("second_opinion", value.span())));
     found.extend(tools.keys().map(|name| ("tools", name.span())));
     found.extend(servers.keys().map(|name| ("servers", name.span())));
     found

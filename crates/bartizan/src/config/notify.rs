@@ -138,7 +138,8 @@ fn program(text: &str) -> Result<String, Flaw> {
     Err((format!("`{text}` is no program"), Some(hint.to_owned())))
 }
 
-fn address(text: &str) -> Result<Upstream, Flaw> {
+/// Reads where somebody is told or asked.
+pub(super) fn address(text: &str) -> Result<Upstream, Flaw> {
     let hint = "write it as https://hooks.example.com/path; http is for loopback addresses alone, and a path that \
                 is a secret, or has a query, goes into `path_secret`";
     Upstream::parse(text).map_err(|_| ("this is no address".to_owned(), Some(hint.to_owned())))

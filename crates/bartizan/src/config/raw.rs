@@ -2,6 +2,7 @@
 
 use super::raw_secret::{RawCanary, RawSecret, RawVault};
 use super::raw_server::RawServer;
+use super::second_opinion::RawSecondOpinion;
 use super::units;
 use crate::report::{Excerpt, Problem, did_you_mean};
 use serde::de::{self, MapAccess, Visitor};
@@ -40,6 +41,7 @@ pub(super) struct RawConfig {
     pub(super) audit: Option<At<RawAudit>>,
     pub(super) console: Option<At<RawConsole>>,
     pub(super) notify: Option<At<RawNotify>>,
+    pub(super) second_opinion: Option<At<RawSecondOpinion>>,
     #[serde(default)]
     pub(super) limits: Vec<At<RawLimit>>,
     #[serde(default)]

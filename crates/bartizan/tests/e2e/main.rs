@@ -38,6 +38,7 @@ mod profiles;
 mod reload;
 mod resume;
 mod roundabout;
+mod second_opinion;
 mod servers;
 mod support;
 mod tier_b;

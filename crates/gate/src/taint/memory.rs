@@ -35,7 +35,7 @@ pub(super) struct Kept {
 }
 
 /// A text that was read.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Text {
     number: u32,
     pub(super) source: String,
@@ -139,7 +139,20 @@ impl Memory {
         let number = kept.read.add(&tokens);
         kept.taint.add(&source, reading.trust, score);
         kept.keep(Text { number, source, trust: reading.trust, key, hot, kept: Some(text.into()) });
-        Some(Impression { score, signals })
+        Some(Impression { score, signals, worst: detection.worst, text: Some(key) })
+    }
+
+    /// Somebody else says how much a text that was read looks like orders. It can only raise what is known of it.
+    pub(crate) fn advised(&self, text: Digest, score: u8) {
+        let mut kept = self.lock();
+        kept.taint.score = kept.taint.score.max(score.min(100));
+        if score < HOT_SCORE {
+            return;
+        }
+        // Nobody says where in it the orders stand, so they stand everywhere.
+        if let Some(text) = kept.texts.iter_mut().find(|known| known.key == text) {
+            Arc::make_mut(text).hot = vec![(0, u32::MAX)];
+        }
     }
 
     /// The session has a connection to elsewhere; nobody has seen what comes over it.

@@ -14,6 +14,7 @@ use crate::desk::anchored::Anchored;
 use crate::desk::herald::Heralds;
 use crate::doors::model::Conversation;
 use crate::memory::{self, Swap};
+use crate::opinion::Opinions;
 use crate::report::{Failure, Voice};
 use bartizan_egress::Vault;
 use bartizan_gate::name::{HostPort, RoleName, SessionId};
@@ -125,6 +126,9 @@ impl Ground {
         self.vault.hide_in(&redactor);
         let judged = (catalogue, policy, &self.config);
         let gate = gate(&self.store, judged, redactor.clone(), &id, aloud);
+        if let Some(asked) = &self.config.second_opinion {
+            gate.advised_by(Opinions::new(asked.clone(), self.vault.clone(), redactor.clone()));
+        }
         self.admit(who, &id, (Arc::new(gate), redactor, conversation))
     }
 
