@@ -1,5 +1,6 @@
 //! What does a JSON Schema say that can be checked without guessing? The rest of it is opaque.
 
+mod narrow;
 mod refs;
 
 use super::{
@@ -129,9 +130,8 @@ fn without_null(schema: &Value) -> (Value, bool) {
 
 /// The one type of a schema, unless a keyword that the subset does not know could change its meaning.
 fn kind(schema: &Map<String, Value>) -> Option<&str> {
-    let foreign =
-        ["$ref", "$dynamicRef", "allOf", "anyOf", "oneOf", "not", "if", "patternProperties"];
-    if foreign.iter().any(|key| schema.contains_key(*key)) {
+    let foreign = ["$ref", "$dynamicRef", "patternProperties"];
+    if foreign.iter().any(|key| schema.contains_key(*key)) || !narrow::only(schema) {
         return None;
     }
     match schema.get("type") {
