@@ -82,6 +82,8 @@ struct Probe {
     hello: Message,
     /// What it said to `hello`, if it was asked that first.
     failed: Option<Message>,
+    /// Which time it is asked.
+    time: u8,
     until: Instant,
     /// What was said meanwhile.
     waiting: Vec<Message>,
@@ -127,17 +129,25 @@ impl Bridge {
                 }
                 self.era = Era::Sessions;
             }
-            Era::Probing(_) if answers(&probe_id()) => return self.probed(Some(&message)).await,
+            Era::Probing(probe) if answers(&probe_id(probe.time)) => {
+                return self.probed(Some(&message)).await;
+            }
             Era::Ahead | Era::Asked { .. } | Era::Probing(_) | Era::Sessions => {}
         }
         self.out.hear(message).await;
     }
 
     async fn probe(&mut self, hello: Message, failed: Option<Message>) {
-        let params = translate::stamped(None, &Client::of(&hello), None, None);
         let until = Instant::now() + PROBE;
-        self.era = Era::Probing(Probe { hello, failed, until, waiting: Vec::new() });
-        if let Some(asked) = Message::request(&probe_id(), "server/discover", Some(&params)) {
+        let probe = Probe { hello, failed, time: 1, until, waiting: Vec::new() };
+        self.discover(probe).await;
+    }
+
+    async fn discover(&mut self, probe: Probe) {
+        let params = translate::stamped(None, &Client::of(&probe.hello), None, None);
+        let id = probe_id(probe.time);
+        self.era = Era::Probing(probe);
+        if let Some(asked) = Message::request(&id, "server/discover", Some(&params)) {
             self.out.send(asked).await;
         }
     }
@@ -145,8 +155,12 @@ impl Bridge {
     /// What comes of it that the server was asked, and has answered or not.
     async fn probed(&mut self, answer: Option<&Message>) {
         let Era::Probing(probe) = std::mem::replace(&mut self.era, Era::Ahead) else { return };
+        if probe.time == 1 && answer.is_some_and(speaks_after_all) {
+            return self.discover(Probe { time: 2, ..probe }).await;
+        }
         let Probe { hello, failed, waiting, .. } = probe;
-        let found = answer.and_then(Message::result).filter(|result| speaks(*result));
+        let named = |result: &View<'_>| speaks(result.get("supportedVersions"));
+        let found = answer.and_then(Message::result).filter(named);
         if let Some(found) = found {
             let mut server = Server::new(&hello, found);
             server.begin(&hello, &mut self.out).await;
@@ -171,14 +185,22 @@ impl Bridge {
     }
 }
 
-/// Whether an answer to `server/discover` names the revision that is spoken here without sessions.
-fn speaks(discovered: View<'_>) -> bool {
-    let known = discovered.get("supportedVersions").and_then(View::items).into_iter().flatten();
+/// Whether a list of revisions names the one that is spoken here without sessions.
+fn speaks(versions: Option<View<'_>>) -> bool {
+    let known = versions.and_then(View::items).into_iter().flatten();
     known.filter_map(View::text).any(|known| *known == *Revision::V2026_07_28.as_str())
 }
 
-fn probe_id() -> Id {
-    Id::Text("bartizan-discover".to_owned())
+/// Whether a server turns the revision down and names it as one that it speaks: then it is to be asked once more.
+fn speaks_after_all(answer: &Message) -> bool {
+    let error = answer.error();
+    let code = error.and_then(|error| error.get("code")).and_then(|code| code.raw().parse().ok());
+    let versions = error.and_then(|error| error.get("data")?.get("supported"));
+    code == Some(era::UNSUPPORTED) && speaks(versions)
+}
+
+fn probe_id(time: u8) -> Id {
+    Id::Text(format!("bartizan-discover-{time}"))
 }
 
 /// The two ends.

@@ -142,6 +142,35 @@ async fn a_server_that_speaks_neither_says_why_in_its_own_words() {
 }
 
 #[tokio::test]
+async fn a_server_that_turns_down_a_revision_that_it_names_is_asked_once_more() {
+    let no = |id: &Value| {
+        let data = json!({ "supported": ["2026-07-28"], "requested": "2026-07-28" });
+        json!({ "jsonrpc": "2.0", "id": id, "error": { "code": -32022, "message": "no", "data": data } })
+    };
+    for comes_to_it in [true, false] {
+        let mut ground = Ground::lay();
+        let mut begun = hello();
+        begun["params"]["_meta"] = json!({ VERSION: "2026-07-28" });
+        ground.say(&begun).await;
+        let first = ground.asked().await;
+        ground.answer(&no(&first["id"])).await;
+        let again = ground.asked().await;
+        assert_eq!(
+            (&first["method"], &again["method"]),
+            (&json!("server/discover"), &first["method"])
+        );
+        assert_ne!(first["id"], again["id"]);
+        if comes_to_it {
+            ground.answer(&result(&again["id"], &discovered())).await;
+            assert_eq!(ground.heard().await["id"], 1);
+        } else {
+            ground.answer(&no(&again["id"])).await;
+            assert_eq!(ground.asked().await["method"], "initialize");
+        }
+    }
+}
+
+#[tokio::test]
 async fn requests_are_translated_and_so_are_answers() {
     let mut ground = Ground::stateless().await;
     let params = json!({ "name": "t", "arguments": { "n": 1 }, "_meta": { "progressToken": 7 }, "requestState": "forged" });
