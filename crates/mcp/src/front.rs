@@ -235,15 +235,20 @@ fn not_allowed(methods: &'static str) -> Response<Reply> {
     response
 }
 
-/// Whether `Accept` takes every one of these types.
-fn accepts(headers: &HeaderMap, kinds: &[&str]) -> bool {
-    let listed: Vec<String> = headers
+/// What a client takes, in its order.
+fn listed(headers: &HeaderMap) -> Vec<String> {
+    headers
         .get_all(ACCEPT)
         .iter()
         .filter_map(|value| value.to_str().ok())
         .flat_map(|value| value.split(','))
         .map(|range| range.split(';').next().unwrap_or_default().trim().to_ascii_lowercase())
-        .collect();
+        .collect()
+}
+
+/// Whether `Accept` takes every one of these types.
+fn accepts(headers: &HeaderMap, kinds: &[&str]) -> bool {
+    let listed = listed(headers);
     let takes = |kind: &&str| {
         let group = kind.split('/').next().unwrap_or_default();
         listed

@@ -94,7 +94,8 @@ impl Events {
     }
 }
 
-fn event(message: &Message) -> Bytes {
+/// A message as one event.
+pub(super) fn event(message: &Message) -> Bytes {
     let mut bytes = b"event: message\ndata: ".to_vec();
     // One line; its own end is the line's.
     bytes.extend_from_slice(&message.to_line());

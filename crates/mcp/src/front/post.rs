@@ -102,7 +102,7 @@ impl<H: Host, D: Doorman> Front<H, D> {
         }
         match self.sessions.lane(&self.host, pass, (Revision::V2026_07_28, &id)) {
             Ok((entry, asking)) => {
-                let mut response = ask(&entry, message, asking).await;
+                let mut response = ask(&entry, message, asking, reply::alone(headers)).await;
                 if let (Some(status), true) = (response.1, response.0.status() == StatusCode::OK) {
                     *response.0.status_mut() = status;
                 }
@@ -130,7 +130,7 @@ impl<H: Host, D: Doorman> Front<H, D> {
             Err(full) => return self.full(pass, &full),
         };
         let Some(asking) = entry.ask(&id, false, 1) else { return self.full(pass, &Full::Each) };
-        let (mut response, failed) = ask(&entry, message, asking).await;
+        let (mut response, failed) = ask(&entry, message, asking, reply::json).await;
         if failed.is_some() {
             self.sessions.end(&name);
             return response;
@@ -169,15 +169,16 @@ async fn in_session<C: Conversation>(
         let answer = Message::failure(message.id(), INVALID_REQUEST, what);
         return reply::json(StatusCode::BAD_REQUEST, &answer);
     };
-    ask(entry, message, asking).await.0
+    ask(entry, message, asking, reply::alone(headers)).await.0
 }
 
-/// Puts a request to its conversation: a document if the answer is the first thing that comes and comes soon, else a stream.
-/// Beside it, the status that an error is given where statuses tell errors apart.
+/// Puts a request to its conversation: answered `alone` if the answer is the first thing that comes and comes soon, else by a
+/// stream. Beside it, the status that an error is given where statuses tell errors apart.
 async fn ask<C: Conversation>(
     entry: &Arc<Entry<C>>,
     message: Message,
     mut asking: Asking,
+    alone: fn(StatusCode, &Message) -> Response<Reply>,
 ) -> (Response<Reply>, Option<StatusCode>) {
     let (out, mut rest) = mpsc::channel(OUTBOX);
     let mut closed = entry.closed();
@@ -195,7 +196,9 @@ async fn ask<C: Conversation>(
         {
             asking.answered();
             let status = status_of(&first);
-            (reply::json(StatusCode::OK, &first), status)
+            // Only a document has a status that says something.
+            let alone = if first.error().is_some() { reply::json } else { alone };
+            (alone(StatusCode::OK, &first), status)
         }
         Ok(None) => {
             asking.answered();

@@ -1,10 +1,11 @@
 //! What goes back over HTTP: one JSON document, nothing, or a stream of events.
 
-use super::events::Events;
+use super::events::{Events, event};
+use super::listed;
 use crate::wire::Message;
 use bytes::Bytes;
 use hyper::body::{Body, Frame, SizeHint};
-use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue};
+use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use hyper::{Response, StatusCode};
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -55,6 +56,21 @@ pub(super) fn json(status: StatusCode, message: &Message) -> Response<Reply> {
     document(status, message.to_bytes())
 }
 
+/// How a message is sent that comes alone: in the form that the client names first.
+pub(super) fn alone(headers: &HeaderMap) -> fn(StatusCode, &Message) -> Response<Reply> {
+    match listed(headers).first().map(String::as_str) {
+        Some(EVENTS) => one_event,
+        _ => json,
+    }
+}
+
+/// A stream of one event, all of it.
+fn one_event(status: StatusCode, message: &Message) -> Response<Reply> {
+    let mut response = bare(status, Kind::Whole(Some(event(message))));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(EVENTS));
+    response
+}
+
 /// A JSON document.
 pub(super) fn document(status: StatusCode, bytes: Vec<u8>) -> Response<Reply> {
     let mut response = bare(status, Kind::Whole(Some(bytes.into())));
@@ -76,7 +92,7 @@ pub(super) fn refused(status: StatusCode, code: i64, what: &str) -> Response<Rep
 pub(super) fn stream(events: Events) -> Response<Reply> {
     let mut response = bare(StatusCode::OK, Kind::Stream(Box::new(events)));
     let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(EVENTS));
     // Proxies that hold back what they have would hold back an approval's progress.
     headers.insert(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
     response
@@ -92,4 +108,33 @@ fn bare(status: StatusCode, kind: Kind) -> Response<Reply> {
         HeaderValue::from_static("nosniff"),
     );
     response
+}
+
+const EVENTS: &str = "text/event-stream";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::Limits;
+    use http_body_util::BodyExt as _;
+    use hyper::header::ACCEPT;
+
+    #[tokio::test]
+    async fn an_answer_that_comes_alone_has_the_form_that_is_named_first() {
+        let answer = br#"{"jsonrpc":"2.0","id":1,"result":{}}"#;
+        let answer = Message::parse(answer, &Limits::default()).unwrap();
+        for (accept, kind, begins) in [
+            ("application/json, text/event-stream", "application/json", "{"),
+            ("*/*", "application/json", "{"),
+            ("text/event-stream, application/json", EVENTS, "event: message\ndata: {"),
+            ("Text/Event-Stream;q=0.9, application/json", EVENTS, "event: message\ndata: {"),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(ACCEPT, HeaderValue::from_static(accept));
+            let response = alone(&headers)(StatusCode::OK, &answer);
+            assert_eq!(response.headers()[CONTENT_TYPE], kind, "{accept}");
+            let body = response.into_body().collect().await.unwrap().to_bytes();
+            assert!(body.starts_with(begins.as_bytes()), "{accept}: {body:?}");
+        }
+    }
 }
