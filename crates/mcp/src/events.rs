@@ -1,5 +1,7 @@
 //! Where does an event end? What a server streams over HTTP, one event after the other, each bounded.
 
+use std::time::Duration;
+
 /// Reads a stream of server-sent events.
 #[derive(Debug)]
 pub struct Events {
@@ -9,6 +11,7 @@ pub struct Events {
     returned: bool,
     id: Option<String>,
     last: Option<String>,
+    pause: Option<Duration>,
 }
 
 /// An event is longer than one may be.
@@ -19,12 +22,18 @@ pub struct TooLong(());
 impl Events {
     /// Events of at most so many bytes.
     pub fn new(most: usize) -> Self {
-        Self { most, line: Vec::new(), data: Vec::new(), returned: false, id: None, last: None }
+        let (line, data, (id, last, pause)) = Default::default();
+        Self { most, line, data, returned: false, id, last, pause }
     }
 
     /// The id of the last event that had one, which a stream can be taken up after.
     pub fn last(&self) -> Option<&str> {
         self.last.as_deref()
+    }
+
+    /// How long a server wants to be left alone before its stream is taken up, at most a minute.
+    pub fn pause(&self) -> Option<Duration> {
+        self.pause
     }
 
     /// The data of each event that ends in `bytes`, in order.
@@ -64,6 +73,10 @@ impl Events {
             // What is sent back in a header is printable, and not long.
             let tame = |id: &&str| id.len() <= ID_MAX && id.bytes().all(|b| b.is_ascii_graphic());
             self.id = id.filter(tame).map(str::to_owned);
+        } else if let Some(pause) = line.strip_prefix(b"retry:") {
+            let ms = std::str::from_utf8(pause.trim_ascii()).ok().and_then(|ms| ms.parse().ok());
+            let told = ms.map(|ms| Duration::from_millis(ms).min(PAUSE_MAX));
+            self.pause = told.or(self.pause);
         }
         None
     }
@@ -71,6 +84,8 @@ impl Events {
 
 /// The longest id of an event that is sent back.
 const ID_MAX: usize = 256;
+/// The longest pause that a server may ask for.
+const PAUSE_MAX: Duration = Duration::from_mins(1);
 
 #[cfg(test)]
 mod tests {
@@ -107,6 +122,22 @@ mod tests {
         // What broke off before its end was not heard.
         events.feed(b"id: three\ndata: x\n\nid: four\ndata: y\n").unwrap();
         assert_eq!(events.last(), Some("three"));
+    }
+
+    #[test]
+    fn a_pause_is_one_that_can_be_waited_for() {
+        let mut events = Events::new(1024);
+        for (text, ms) in [
+            ("data: x\n\n", None),
+            ("retry: 500\n", Some(500)),
+            ("retry: soon\nretry: -1\nretry:\n", Some(500)),
+            ("retry:99999999999999\n", Some(60_000)),
+            ("retry: 99999999999999999999999\n", Some(60_000)),
+            ("id: a\nretry: 0\ndata: \n\n", Some(0)),
+        ] {
+            events.feed(text.as_bytes()).unwrap();
+            assert_eq!(events.pause(), ms.map(Duration::from_millis), "{text}");
+        }
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //! role; what comes back is a message like any other.
 
 mod news;
+mod resume;
 
 use crate::app::Gate;
 use bartizan_egress::{Answer, Courier, Errand, Lost, Place, Reach};
@@ -15,6 +16,7 @@ use bartizan_mcp::headers::Headers;
 use bartizan_mcp::stdio::Line;
 use bartizan_mcp::wire::{INTERNAL_ERROR, Id, Kind, Limits, Message};
 use bartizan_scan::display_line;
+use resume::Mark;
 use serde_json::json;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -61,8 +63,18 @@ struct State {
     revision: Option<String>,
 }
 
-/// What a request came to, as far as somebody waits for it.
+/// Why a request came to nothing, for whoever waits for it.
 type Failed = String;
+
+/// What was said to a message.
+enum Heard {
+    /// The answer that is waited for.
+    Answer,
+    /// No answer.
+    Nothing,
+    /// No answer so far: the stream may be taken up again.
+    Until(Mark),
+}
 
 impl Away {
     pub(crate) fn new(parts: Parts) -> Arc<Self> {
@@ -133,7 +145,10 @@ impl Away {
         let gate = self.parts.gate.pipeline();
         let executed = gate.perform(authorized, Post { away: self, message }).await;
         let released = gate.release(executed).map_err(|refused| refused.to_string())?;
-        released.into_output().0
+        match released.into_output().0? {
+            Heard::Until(mark) => self.resume(message, mark).await,
+            Heard::Answer | Heard::Nothing => Ok(()),
+        }
     }
 
     fn judged(&self, method: &str, size: usize, about: Option<&Id>) -> Result<Authorized, Failed> {
@@ -193,7 +208,11 @@ impl Away {
     }
 
     /// Sends one message, and hears what is said to it.
-    async fn exchange(&self, warrant: &Warrant<'_>, message: &Message) -> Result<u16, Failed> {
+    async fn exchange(
+        &self,
+        warrant: &Warrant<'_>,
+        message: &Message,
+    ) -> Result<(u16, Heard), Failed> {
         let errand = self.errand(warrant, "POST", Some(message));
         let mut answer = self.parts.courier.open(warrant, errand).await.map_err(unanswered)?;
         let status = answer.status();
@@ -215,20 +234,24 @@ impl Away {
         let kind = answer.header("content-type").unwrap_or_default().to_ascii_lowercase();
         let asked = message.id().and(message.method()).map(|_| message);
         let heard = match kind.split(';').next().unwrap_or_default().trim() {
-            "text/event-stream" => self.hear_events(&mut answer, asked).await?,
+            "text/event-stream" => self.hear_events(&mut answer, asked, Mark::default()).await?,
             "application/json" => self.hear_one(&mut answer, asked).await?,
-            _ => false,
+            _ => Heard::Nothing,
         };
-        if asked.is_some() && !heard {
+        if asked.is_some() && matches!(heard, Heard::Nothing) {
             return Err(match status {
                 200..300 => "the server gave no answer".to_owned(),
                 status => format!("the server answered with status {status}"),
             });
         }
-        Ok(status)
+        Ok((status, heard))
     }
 
-    async fn hear_one(&self, answer: &mut Answer, asked: Option<&Message>) -> Result<bool, Failed> {
+    async fn hear_one(
+        &self,
+        answer: &mut Answer,
+        asked: Option<&Message>,
+    ) -> Result<Heard, Failed> {
         let (mut whole, most) = (Vec::new(), Limits::default().bytes);
         while let Some(piece) = answer.piece().await {
             whole.extend_from_slice(&piece.map_err(|why| why.sentence().to_owned())?);
@@ -237,16 +260,17 @@ impl Away {
             }
         }
         if whole.trim_ascii().is_empty() {
-            return Ok(false);
+            return Ok(Heard::Nothing);
         }
-        self.hear(&whole, asked).await
+        Ok(if self.hear(&whole, asked).await? { Heard::Answer } else { Heard::Nothing })
     }
 
     async fn hear_events(
         &self,
         answer: &mut Answer,
         asked: Option<&Message>,
-    ) -> Result<bool, Failed> {
+        mut mark: Mark,
+    ) -> Result<Heard, Failed> {
         let mut events = Events::new(Limits::default().bytes);
         let mut heard = false;
         while let Some(piece) = answer.piece().await {
@@ -258,10 +282,13 @@ impl Away {
             }
             // Whatever it would say after its answer, nobody waits for it.
             if heard {
-                break;
+                return Ok(Heard::Answer);
             }
         }
-        Ok(heard)
+        mark.moves(&events);
+        // Where there are no sessions, no stream is taken up.
+        let resumes = asked.is_some_and(|asked| !era::is_stateless(asked)) && mark.after.is_some();
+        Ok(if resumes { Heard::Until(mark) } else { Heard::Nothing })
     }
 
     /// Hears one message; says whether it is the answer that is waited for.
@@ -320,8 +347,20 @@ struct Post<'a> {
     message: &'a Message,
 }
 
-/// Why there is no answer, in words of ours.
-struct Ended(Result<(), Failed>);
+/// What was heard, or why there is no answer, in words of ours.
+struct Ended(Result<Heard, Failed>);
+
+impl Ended {
+    /// How an exchange ended, for the log and for whoever waits.
+    fn of(heard: Result<(u16, Heard), Failed>) -> (Outcome, Self) {
+        match heard {
+            Ok((status, heard)) => {
+                (Outcome::succeeded(json!({ "status": status })), Self(Ok(heard)))
+            }
+            Err(why) => (Outcome::failed("upstream-failed", json!({ "why": why })), Self(Err(why))),
+        }
+    }
+}
 
 impl Content for Ended {
     fn scrub(self, scrub: &dyn Fn(&str) -> String) -> Self {
@@ -333,12 +372,7 @@ impl Effector for Post<'_> {
     type Output = Ended;
 
     async fn run(self, warrant: &Warrant<'_>) -> (Outcome, Ended) {
-        match self.away.exchange(warrant, self.message).await {
-            Ok(status) => (Outcome::succeeded(json!({ "status": status })), Ended(Ok(()))),
-            Err(why) => {
-                (Outcome::failed("upstream-failed", json!({ "why": why })), Ended(Err(why)))
-            }
-        }
+        Ended::of(self.away.exchange(warrant, self.message).await)
     }
 }
 

@@ -5,8 +5,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 KEY = "Bearer " + sys.argv[3]
 TEXT = {"type": "object", "properties": {"text": {"type": "string"}}}
 TOOLS = [{"name": name, "description": "Does it.", "inputSchema": TEXT} for name in
-         ("plain", "stream", "key", "forget", "elsewhere", "nothing", "huge", "tell")]
-sessions, answered, heard, news = 0, threading.Event(), [], queue.Queue()
+         ("plain", "stream", "key", "forget", "elsewhere", "nothing", "huge", "tell", "cut")]
+sessions, answered, heard, news, cuts = 0, threading.Event(), [], queue.Queue(), {}
 
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
@@ -27,10 +27,22 @@ class Handler(BaseHTTPRequestHandler):
         self.send_response(200)
         self.send_header("Content-Type", "text/event-stream"); self.send_header("Transfer-Encoding", "chunked")
         self.end_headers()
+    def cut(self, mark):
+        """Ends a stream before its answer, at a mark."""
+        data = f"id: {mark}\r\nretry: 1\r\ndata: \r\n\r\n".encode()
+        self.wfile.write(b"%x\r\n%s\r\n0\r\n\r\n" % (len(data), data))
     def do_GET(self):
-        """Tells one thing, then breaks off."""
+        """Goes on where a stream was cut, or tells one thing and breaks off."""
         if self.headers.get("Authorization") != KEY or self.headers.get("Mcp-Session-Id") != f"s{sessions}": return self.reply(401)
+        last = self.headers.get("Last-Event-ID") or ""
+        if last.startswith("never-"): return self.reply(405)
         self.streams()
+        if last.startswith("cut-1-"): return self.cut(last.replace("cut-1-", "cut-2-"))
+        if last in cuts:
+            for id in (9000, cuts[last]):
+                said = "the rest after " + last if id != 9000 else "FORGED"
+                self.event({"jsonrpc": "2.0", "id": id, "result": {"content": [{"type": "text", "text": said}]}})
+            return self.wfile.write(b"0\r\n\r\n")
         said = news.get()
         for forged in range(1, 9):
             self.event({"jsonrpc": "2.0", "id": forged, "result": {"content": [{"type": "text", "text": "FORGED"}]}})
@@ -61,6 +73,9 @@ class Handler(BaseHTTPRequestHandler):
         if own == "tell": news.put(params["arguments"]["text"]); return self.text(id, "told")
         if own == "plain": return self.text(id, "plainly " + params["arguments"].get("text", ""))
         self.streams()
+        if own == "cut":
+            text = params["arguments"]["text"]; cuts[f"cut-2-{text}"] = id
+            return self.cut("never-" if text == "never" else f"cut-1-{text}")
         self.event({"jsonrpc": "2.0", "method": "notifications/progress",
                     "params": {"progressToken": params["_meta"]["progressToken"], "progress": 1}})
         self.event({"jsonrpc": "2.0", "id": 9000, "result": {"content": [{"type": "text", "text": "FORGED"}]}})

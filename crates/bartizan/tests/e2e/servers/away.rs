@@ -127,6 +127,22 @@ fn what_a_server_over_http_says_of_its_own_accord_is_heard() {
 }
 
 #[test]
+fn an_answer_whose_stream_is_cut_is_taken_up_where_it_ended() {
+    let away = Away::start(true);
+    let mut client = away.client();
+    client.tools("crm__cut");
+    let rest = client.calls("crm__cut", &json!({ "text": "a" }));
+    assert!(said(&rest).contains("the rest after cut-2-a"), "{rest}");
+    let failed = client.calls("crm__cut", &json!({ "text": "never" }));
+    let why = failed["error"]["message"].as_str().unwrap();
+    assert!(why.contains("the server answered with status 405"), "{failed}");
+    assert!(!client.ends().stdout.contains("FORGED"));
+    // Each time that it was taken up is a request of its own.
+    let log = away.project.bartizan(&["audit", "list", "--json", "-n", "1000"]).finish().stdout;
+    assert!(log.contains("\"GET\"") && !log.contains(KEY), "{log}");
+}
+
+#[test]
 fn one_server_over_http_needs_no_configuration() {
     let away = Away::start(true);
     away.project.configure("");

@@ -1,7 +1,8 @@
 //! What does a server say that is somewhere else and that nobody asked? A request of its own, which it answers for as long
 //! as it likes.
 
-use super::{Away, Failed, unanswered};
+use super::resume::Mark;
+use super::{Away, Failed};
 use bartizan_gate::call::Outcome;
 use bartizan_gate::effect::{Content, Effector, Warrant};
 use bartizan_mcp::events::Events;
@@ -22,46 +23,31 @@ enum End {
 impl Away {
     /// Listens, and again when a stream breaks, later each time that nothing was said.
     pub(super) async fn attend(self: Arc<Self>) {
-        let (mut pause, mut last) = (PAUSE, None);
+        let (mut pause, mut mark) = (PAUSE, Mark::default());
         loop {
-            match self.stream(&mut last).await {
+            match self.stream(&mut mark).await {
                 Ok(End::Never) => return,
                 Ok(End::Over(true)) => pause = PAUSE,
                 Ok(End::Over(false)) | Err(_) => pause = (pause * 2).min(PAUSE_MAX),
             }
-            sleep(pause).await;
+            sleep(pause.max(mark.pause.unwrap_or_default())).await;
         }
     }
 
-    async fn stream(&self, last: &mut Option<String>) -> Result<End, Failed> {
+    async fn stream(&self, mark: &mut Mark) -> Result<End, Failed> {
         // Who may not ask has nothing to hear.
         let Ok(authorized) = self.judged("GET", 0, None) else { return Ok(End::Never) };
         let gate = self.parts.gate.pipeline();
-        let executed = gate.perform(authorized, News { away: self, last }).await;
+        let executed = gate.perform(authorized, News { away: self, mark }).await;
         let released = gate.release(executed).map_err(|refused| refused.to_string())?;
         released.into_output().0
     }
 
-    async fn listen(
-        &self,
-        warrant: &Warrant<'_>,
-        last: &mut Option<String>,
-    ) -> Result<(u16, End), Failed> {
-        let mut errand = self.errand(warrant, "GET", None);
-        let after = last.clone().map(|id| ("last-event-id".to_owned(), id));
-        errand.headers.extend(after);
-        let mut answer = self.parts.courier.open(warrant, errand).await.map_err(unanswered)?;
-        let status = answer.status();
-        if status == 404 && self.lock().session.is_some() {
-            self.lost.notify_one();
-        }
-        let kind = answer.header("content-type").unwrap_or_default().to_ascii_lowercase();
-        let streams = kind.split(';').next().unwrap_or_default().trim() == "text/event-stream";
-        match status {
-            200 if streams => {}
-            500.. => return Ok((status, End::Over(false))),
-            _ => return Ok((status, End::Never)),
-        }
+    async fn listen(&self, warrant: &Warrant<'_>, mark: &mut Mark) -> Result<(u16, End), Failed> {
+        let (status, stream) = self.open_stream(warrant, mark).await?;
+        let Some(mut answer) = stream else {
+            return Ok((status, if status < 500 { End::Never } else { End::Over(false) }));
+        };
         let mut events = Events::new(Limits::default().bytes);
         let mut said = false;
         while let Some(piece) = answer.piece().await {
@@ -73,9 +59,7 @@ impl Away {
                     said = true;
                 }
             }
-            if let Some(id) = events.last() {
-                *last = Some(id.to_owned());
-            }
+            mark.moves(&events);
         }
         Ok((status, End::Over(said)))
     }
@@ -84,7 +68,7 @@ impl Away {
 /// One stream.
 struct News<'a> {
     away: &'a Away,
-    last: &'a mut Option<String>,
+    mark: &'a mut Mark,
 }
 
 /// How it ended, or why there is none, in words of ours.
@@ -100,7 +84,7 @@ impl Effector for News<'_> {
     type Output = Ended;
 
     async fn run(self, warrant: &Warrant<'_>) -> (Outcome, Ended) {
-        match self.away.listen(warrant, self.last).await {
+        match self.away.listen(warrant, self.mark).await {
             Ok((status, end)) => (Outcome::succeeded(json!({ "status": status })), Ended(Ok(end))),
             Err(why) => {
                 (Outcome::failed("upstream-failed", json!({ "why": why })), Ended(Err(why)))
