@@ -14,6 +14,7 @@ mod budgets;
 mod canary;
 mod changes;
 mod claude_code;
+mod claude_mcp;
 mod codex;
 #[expect(dead_code, reason = "the tests of the command line need more of it")]
 #[path = "../cli/collector.rs"]

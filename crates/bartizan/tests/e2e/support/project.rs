@@ -91,11 +91,16 @@ impl Project {
 
     /// `bartizan ARGS…` in the workspace, in the environment of a person's shell.
     pub(crate) fn bartizan<S: AsRef<std::ffi::OsStr>>(&self, args: &[S]) -> Program {
+        self.program(Path::new(env!("CARGO_BIN_EXE_bartizan")), args)
+    }
+
+    /// The same of any program.
+    pub(crate) fn program<S: AsRef<std::ffi::OsStr>>(&self, program: &Path, args: &[S]) -> Program {
         #[expect(
             clippy::disallowed_methods,
             reason = "the test stands where the person's shell does"
         )]
-        let mut command = Command::new(env!("CARGO_BIN_EXE_bartizan"));
+        let mut command = Command::new(program);
         command
             .args(args)
             .current_dir(self.workspace())
