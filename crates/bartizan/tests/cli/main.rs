@@ -14,6 +14,7 @@ mod collector;
 mod configuring;
 mod detect;
 mod elsewhere;
+mod exports;
 mod log;
 mod notify;
 mod races;
