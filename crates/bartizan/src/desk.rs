@@ -5,6 +5,7 @@ pub(crate) mod anchored;
 pub(crate) mod answering;
 mod burst;
 pub(crate) mod chance;
+pub(crate) mod counter;
 pub(crate) mod herald;
 pub(crate) mod lineup;
 mod notice;

@@ -83,7 +83,7 @@ pub struct NewQuestion {
 }
 
 /// A question as it stands.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Question {
     /// 16 hexadecimal digits.
     pub id: String,
@@ -165,7 +165,7 @@ pub struct Answer {
 }
 
 /// An approver's word that was taken down.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Answered {
     /// Who said it.
     pub approver: String,

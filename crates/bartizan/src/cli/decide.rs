@@ -1,6 +1,7 @@
 //! What is a person asked to decide: calls, changes, and acts in doubt?
 
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{Args, Subcommand, ValueEnum, ValueHint};
+use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -135,6 +136,27 @@ pub(crate) enum ApprovalsCommand {
     Deny(AnswerArgs),
     /// Show what waits for an answer, and go on as questions come and are settled
     Watch(ApprovalsWatchArgs),
+    /// Let other users of this machine see and answer, at a socket
+    Share(ApprovalsShareArgs),
+}
+
+/// `bartizan approvals share`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Who is at the other end the kernel says; who may answer stands under [approvers]."
+)]
+pub(crate) struct ApprovalsShareArgs {
+    /// Where the socket shall be: in a folder that is yours, and that nobody else can write to
+    #[arg(long, value_name = "PATH", value_hint = ValueHint::FilePath)]
+    pub(crate) socket: PathBuf,
+}
+
+/// At which desk.
+#[derive(Debug, Args)]
+pub(crate) struct AtDesk {
+    /// At this socket of another user's, made by `bartizan approvals share`
+    #[arg(long, value_name = "PATH", value_hint = ValueHint::FilePath)]
+    pub(crate) socket: Option<PathBuf>,
 }
 
 /// `bartizan approvals watch`.
@@ -148,6 +170,8 @@ pub(crate) struct ApprovalsWatchArgs {
 /// `bartizan approvals list`.
 #[derive(Debug, Args)]
 pub(crate) struct ApprovalsListArgs {
+    #[command(flatten)]
+    pub(crate) at: AtDesk,
     /// Also the answered, used and expired ones
     #[arg(long)]
     pub(crate) all: bool,
@@ -159,6 +183,8 @@ pub(crate) struct ApprovalsListArgs {
 /// `bartizan approvals show`.
 #[derive(Debug, Args)]
 pub(crate) struct ApprovalsShowArgs {
+    #[command(flatten)]
+    pub(crate) at: AtDesk,
     /// The question's id; a unique prefix is enough
     #[arg(value_name = "ID")]
     pub(crate) id: String,
@@ -181,7 +207,8 @@ pub(crate) struct ApproveArgs {
 }
 
 /// What an approver vouches for.
-#[derive(Debug, Clone, Copy, ValueEnum)]
+#[derive(Debug, Clone, Copy, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub(crate) enum Endorse {
     /// Every web address of the same host
     Host,
@@ -194,6 +221,8 @@ pub(crate) enum Endorse {
 /// `bartizan approvals approve` and `deny`.
 #[derive(Debug, Args)]
 pub(crate) struct AnswerArgs {
+    #[command(flatten)]
+    pub(crate) at: AtDesk,
     /// The question's id; a unique prefix is enough
     #[arg(value_name = "ID")]
     pub(crate) id: String,

@@ -1,7 +1,9 @@
 //! What do agents ask for, and what does a person say? The call is shown exactly as it would be made.
 
 mod board;
+mod place;
 mod screen;
+mod share;
 mod watch;
 
 use super::{Desk, here, outside_a_box};
@@ -12,12 +14,12 @@ use crate::cli::{
 use crate::clock::{age, date, left};
 use crate::config::{self, Purpose, units};
 use crate::desk::answering::{self, Say, Word};
-use crate::desk::lineup::lineup;
 use crate::desk::origins;
 use crate::desk::telling::{self, Part, Telling, brief, short, votes};
 use crate::report::{Failure, Paint, Problem, safe};
 use bartizan_scan::display_line;
-use bartizan_store::{Desk as _, Question, QuestionState, Store};
+use bartizan_store::{Question, QuestionState, Store};
+use place::Place;
 use std::io;
 use std::time::Duration;
 
@@ -34,14 +36,12 @@ pub(super) fn run(args: &ApprovalsArgs, desk: &mut Desk<'_>) -> Result<u8, Failu
         }
         ApprovalsCommand::Deny(args) => answer(args, Say::No, desk),
         ApprovalsCommand::Watch(args) => watch::run(args, desk),
+        ApprovalsCommand::Share(args) => share::run(args, desk),
     }
 }
 
 fn list(args: &ApprovalsListArgs, desk: &mut Desk<'_>) -> Result<u8, Failure> {
-    let questions = match open(desk)? {
-        Some(store) => lineup(&store, args.all, (0, usize::MAX))?.questions,
-        None => Vec::new(),
-    };
+    let questions = Place::find(args.at.socket.as_deref(), desk)?.list(args.all)?;
     if args.json {
         return json(desk, &questions);
     }
@@ -78,8 +78,7 @@ fn life(text: &str) -> Result<Duration, Failure> {
 }
 
 fn show(args: &ApprovalsShowArgs, desk: &mut Desk<'_>) -> Result<u8, Failure> {
-    let store = open_or_nothing(desk, &args.id)?;
-    let question = store.question(&args.id)?;
+    let question = Place::find(args.at.socket.as_deref(), desk)?.question(&args.id, desk)?;
     if args.json {
         return json(desk, &question);
     }
@@ -99,9 +98,9 @@ fn show(args: &ApprovalsShowArgs, desk: &mut Desk<'_>) -> Result<u8, Failure> {
 }
 
 fn answer(args: &AnswerArgs, say: Say, desk: &mut Desk<'_>) -> Result<u8, Failure> {
-    let approver = approver(desk)?;
-    let store = open_or_nothing(desk, &args.id)?;
-    let question = store.question(&args.id)?;
+    let place = Place::find(args.at.socket.as_deref(), desk)?;
+    let approver = place.approver(desk)?;
+    let question = place.question(&args.id, desk)?;
     if !args.json {
         print(desk, &question)?;
     }
@@ -111,7 +110,7 @@ fn answer(args: &AnswerArgs, say: Say, desk: &mut Desk<'_>) -> Result<u8, Failur
         desk.voice.say("nothing was answered")?;
         return Ok(exit::NO);
     }
-    let question = word.give(&store, &question, &approver)?;
+    let question = place.give(word, &question, (&approver, desk))?;
     if args.json {
         return json(desk, &question);
     }
@@ -196,17 +195,11 @@ fn open(desk: &Desk<'_>) -> Result<Option<Store>, Failure> {
     Ok(Some(Store::open(&desk.places.state)?))
 }
 
-fn open_or_nothing(desk: &Desk<'_>, id: &str) -> Result<Store, Failure> {
-    open(desk)?.ok_or_else(|| {
-        let problem = Problem::new(format!("there is no question `{id}`"));
-        Failure::new(
-            exit::NO,
-            problem.hint(format!(
-                "nothing was ever asked in {}; is --state right?",
-                desk.places.state.display()
-            )),
-        )
-    })
+fn nothing_asked(id: &str, desk: &Desk<'_>) -> Failure {
+    let problem = Problem::new(format!("there is no question `{id}`"));
+    let state = desk.places.state.display();
+    let hint = format!("nothing was ever asked in {state}; is --state right?");
+    Failure::new(exit::NO, problem.hint(hint))
 }
 
 /// Who answers here, if the configuration lets them.

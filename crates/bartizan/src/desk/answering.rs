@@ -51,6 +51,11 @@ impl Word {
         self
     }
 
+    /// What is said, and why, for somebody who takes it down elsewhere.
+    pub(crate) fn into_parts(self) -> (Say, String) {
+        (self.say, self.reason)
+    }
+
     /// What it means.
     pub(crate) fn in_words(&self) -> String {
         let Say::Yes { life, endorse } = self.say else { return "deny this call".to_owned() };
@@ -140,7 +145,7 @@ pub(crate) fn local_user() -> String {
 
 /// The name that /etc/passwd gives a user; the number itself when it gives none. The environment is
 /// not asked: it says what it was told to say.
-fn user_name(uid: u32) -> String {
+pub(crate) fn user_name(uid: u32) -> String {
     let passwd = fs::read_to_string("/etc/passwd").unwrap_or_default();
     let named = passwd.lines().find_map(|line| {
         let mut fields = line.split(':');

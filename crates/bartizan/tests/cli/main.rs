@@ -12,6 +12,7 @@ mod around;
 mod audit;
 mod collector;
 mod configuring;
+mod counter;
 mod detect;
 mod elsewhere;
 mod exports;
