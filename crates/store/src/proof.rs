@@ -111,7 +111,9 @@ mod tests {
 
     fn root(leaves: &[Digest]) -> Digest {
         let mut tree = Frontier::empty();
-        leaves.iter().for_each(|leaf| tree.push(*leaf));
+        for leaf in leaves {
+            tree.push(*leaf);
+        }
         tree.root()
     }
 
@@ -159,7 +161,9 @@ mod tests {
             prop_assert!(holds((old, new), roots, &proof));
             prop_assert!(proof.len() <= 63);
             let mut edge = Frontier::empty();
-            range(0, old).iter().for_each(|leaf| edge.push(*leaf));
+            for leaf in range(0, old) {
+                edge.push(*leaf);
+            }
             for part in parts(old, new).iter().filter(|part| part.start < old) {
                 prop_assert_eq!(edge.peak(part.start, part.end), Some(root(range(part.start, part.end))));
             }

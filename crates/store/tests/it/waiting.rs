@@ -81,7 +81,7 @@ fn questions_are_found_by_their_tool() {
         let tool = Some("run.resume".to_owned());
         let found = store.questions(&QuestionFilter { tool, state, ..QuestionFilter::default() });
         let ids: Vec<String> = found.unwrap().into_iter().map(|question| question.id).collect();
-        assert_eq!(ids, [resume.id.clone()]);
+        assert_eq!(ids, std::slice::from_ref(&resume.id));
     }
 }
 
