@@ -4,11 +4,12 @@ mod invite;
 mod passkeys;
 
 use super::run::runtime;
-use super::{Desk, here};
+use super::{Desk, here, secret};
 use crate::cli::{ConsoleArgs, ConsoleCommand, exit};
-use crate::config::{self, Purpose};
+use crate::config::{self, Config, Purpose};
 use crate::console::{At, Console, passkey_name};
 use crate::desk::answering::local_user;
+use crate::desk::herald::Heralds;
 use crate::doors::serve::crowd::{self, Crowd, Places};
 use crate::report::{Failure, Problem};
 use bartizan_egress::Inbound;
@@ -30,11 +31,17 @@ pub(super) fn run(args: &ConsoleArgs, desk: &mut Desk<'_>) -> Result<u8, Failure
         Some(ConsoleCommand::Revoke(args)) => return passkeys::revoke(args, desk),
         None => {}
     }
-    let entrance = entrance(args, desk)?;
+    let config = config::load_own(&desk.places, &here()?, Purpose::Look)?;
+    let entrance = entrance(args, &config)?;
     terminal_alone("the console's link")?;
     let store = Store::open(&desk.places.state)?;
     let runtime = runtime()?;
+    // Whoever is to be told of questions is, as while a run lasts.
+    let vault = secret::vault(&config, &desk.places, None, &store);
+    let heralds = Heralds::begin(&config.notify, (&store, &vault), runtime.handle())?;
     runtime.block_on(open(args, entrance, store, desk))?;
+    drop(heralds);
+    runtime.block_on(secret::take_back(&vault, desk.voice))?;
     runtime.shutdown_timeout(Duration::from_secs(1));
     Ok(exit::DONE)
 }
@@ -50,9 +57,8 @@ fn terminal_alone(what: &str) -> Result<(), Failure> {
 }
 
 /// How connections are taken in, and under which name. In the clear it is for this user of this machine alone.
-fn entrance(args: &ConsoleArgs, desk: &Desk<'_>) -> Result<(Inbound, Option<String>), Failure> {
-    let config = config::load_own(&desk.places, &here()?, Purpose::Look)?;
-    let Some(console) = config.console else {
+fn entrance(args: &ConsoleArgs, config: &Config) -> Result<(Inbound, Option<String>), Failure> {
+    let Some(console) = &config.console else {
         if args.listen.ip().is_loopback() {
             return Ok((Inbound::plain(), None));
         }
@@ -74,7 +80,7 @@ fn entrance(args: &ConsoleArgs, desk: &Desk<'_>) -> Result<(Inbound, Option<Stri
         let hint = "both are PEM; the chain begins with the console's own certificate";
         Failure::new(exit::CONFIG, problem.hint(hint))
     })?;
-    Ok((inbound, Some(console.host)))
+    Ok((inbound, Some(console.host.clone())))
 }
 
 async fn open(

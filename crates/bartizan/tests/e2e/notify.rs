@@ -1,7 +1,10 @@
-//! Does a run tell people by itself, while it waits for them?
+//! Does a run tell people by itself, while it waits for them, and does the console?
 
 use crate::approvals::{POST, approvals, asking, question};
 use crate::collector::{Answer, Collector};
+use crate::support::project::Project;
+use crate::support::terminal::Terminal;
+use bartizan_store::{Desk as _, Digest, NewQuestion, Store};
 use serde_json::Value;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -35,4 +38,38 @@ fn a_run_tells_of_its_question_while_it_waits() {
     let ran = run.types("go\n").finish();
     assert!(ran.stdout.contains("through"), "{ran:?}");
     assert_eq!((sink.arrived().len(), collector.came().len()), (1, 2));
+}
+
+#[test]
+fn the_console_tells_of_a_question_while_it_is_shown() {
+    let collector = Collector::answering(&[Answer::status(200)]);
+    let project = Project::new();
+    project.configure(&format!(
+        "[secrets.hook]\nfrom = \"env://HOOK_KEY\"\n\
+         [notify.webhooks.ops]\nurl = \"http://127.0.0.1:{}\"\nsecret = \"hook\"\n",
+        collector.port
+    ));
+    let store = Store::open(&project.state()).unwrap();
+    let console = project.bartizan(&["console"]).env("HOOK_KEY", "kq3vZr0Tn8YbLw5XcUd2");
+    let terminal = Terminal::start(console);
+    terminal.shows("Enter shows another");
+    let asked = NewQuestion {
+        session: "s-1".to_owned(),
+        agent: "main".to_owned(),
+        tool: "Pay".to_owned(),
+        digest: Digest::of(b"pay"),
+        policy: Digest::of(b"policy"),
+        quorum: 1,
+        shown: serde_json::json!({ "effect": "irreversible", "target": "till-7" }),
+        expires_in: Duration::from_hours(1),
+    };
+    let question = store.ask(asked).unwrap();
+    let deadline = Instant::now() + Duration::from_mins(2);
+    while collector.came().is_empty() {
+        assert!(Instant::now() < deadline, "{}", terminal.shown());
+        thread::sleep(Duration::from_millis(20));
+    }
+    let notice: Value = serde_json::from_str(&collector.came()[0].body).unwrap();
+    assert_eq!(notice["question"]["id"], question.id.as_str());
+    assert_eq!(notice["question"]["target"], "till-7");
 }
