@@ -1,12 +1,12 @@
 //! Is a passkey one person's, does it let them in, and is an answer in their name worth nothing without it?
 
-use super::browser::Got;
+use super::browser::{Console, Got};
 use super::people::{NAME, Person, asked, configure, invited, me, open};
 use crate::support::authenticator::{
     Authenticator, MAKING, THERE, attestation, client, data, text,
 };
 use crate::support::project::Project;
-use bartizan_store::{Desk as _, Question, QuestionState, Store};
+use bartizan_store::{Desk as _, NewPasskey, PasskeyKey, Question, QuestionState, Store};
 use ring::signature::{ECDSA_P256_SHA256_ASN1, UnparsedPublicKey};
 use serde_json::Value;
 
@@ -191,4 +191,42 @@ fn a_passkey_lets_its_owner_in_until_it_is_revoked() {
     let acts: Vec<Value> = log(&project).into_iter().map(|record| record["act"].clone()).collect();
     let count = |act: &str| acts.iter().filter(|told| *told == act).count();
     assert_eq!((count("passkey"), count("passkey-revoked")), (2, 2), "{acts:?}");
+}
+
+#[test]
+fn where_no_passkey_can_be_asked_its_owner_approves_nothing() {
+    let project = Project::new();
+    let store = Store::open(&project.state()).unwrap();
+    let console = Console::inside(&project);
+    let browser = &console.browser;
+    let page = browser.get("/passkeys");
+    assert!(page.body.contains("not at an address of numbers"), "{page:?}");
+    assert!(!page.body.contains("data-passkey"), "{page:?}");
+    let (one, two) = (asked(&store, "one", 1), asked(&store, "two", 1));
+    let answers = |question: &Question, say: &str| {
+        let (token, digest, policy) = (browser.token(), question.digest, question.policy);
+        let form = format!("form={token}&digest={digest}&policy={policy}&say={say}&life=once");
+        browser.post(&place(question), &form)
+    };
+    assert_eq!(answers(&one, "approve").status, 303, "who has none answers as ever");
+    let page = browser.get(&place(&one)).body;
+    assert!(!page.contains("name=\"say\""), "and is shown no form that counts for nothing: {page}");
+    let passkey = NewPasskey {
+        credential: b"own".to_vec(),
+        person: me(),
+        host: NAME.to_owned(),
+        name: "key".to_owned(),
+        key: PasskeyKey { algorithm: -8, bytes: vec![7; 32] },
+        counter: 0,
+        synced: false,
+    };
+    store.register_passkey(passkey, 0).unwrap();
+    for say in ["approve", "deny"] {
+        let got = answers(&two, say);
+        assert!(got.status == 403 && got.body.contains("under TLS and at a name"), "{got:?}");
+    }
+    assert!(store.question(&two.id).unwrap().answers.is_empty());
+    // The terminal is another way, and takes the kernel's word.
+    let approved = project.bartizan(&["approvals", "approve", &two.id, "-y"]).finish();
+    assert_eq!(approved.status.code(), Some(0), "{approved:?}");
 }
