@@ -125,6 +125,8 @@ impl<C: Conversation> Stateless<C> {
             "subscriptions/listen" => {
                 self.listens.attend(&self.inner, begun, (id, message), out).await?;
             }
+            // Nobody was asked, so there is nothing to answer; a server with sessions would not know what it is.
+            _ if !begun.passes() && answers(message) => return refuse(INVALID_PARAMS, UNASKED),
             _ => self.pass(begun, (id, method), message, out).await,
         }
         Ok(())
@@ -157,7 +159,8 @@ impl<C: Conversation> Stateless<C> {
         while let Some(message) = from.recv().await {
             match message.kind() {
                 Kind::Request { id, .. } => {
-                    let what = "this client cannot be asked";
+                    // Which of the requests under way it belongs to, a session does not say.
+                    let what = "this client has no session, and cannot be asked";
                     let refused = Message::failure(Some(id), METHOD_NOT_FOUND, what);
                     Arc::clone(&self.inner).take(refused, nowhere()).await;
                 }
@@ -245,6 +248,12 @@ async fn ask<C: Conversation>(
     if answer.error().is_some() { Err(answer) } else { Ok(answer) }
 }
 
+/// Whether a request answers what a server wanted to know before it answers.
+fn answers(message: &Message) -> bool {
+    let said = |key| message.params().is_some_and(|params| params.get(key).is_some());
+    ["inputResponses", "requestState"].into_iter().any(said)
+}
+
 fn nowhere() -> Outbox {
     mpsc::channel(1).0
 }
@@ -267,5 +276,7 @@ const METHODS: [&str; 10] = [
 /// What it may ask besides of a server that has tasks, which are an extension.
 const TASKS: [&str; 3] = ["tasks/cancel", "tasks/get", "tasks/update"];
 const TASKS_EXTENSION: &str = "io.modelcontextprotocol/tasks";
+/// Why a request that answers something is not passed on to a server with sessions.
+const UNASKED: &str = "this server has sessions, and asks nothing in the middle of a request; leave out `inputResponses` and `requestState`";
 /// Messages that wait to be handed on.
 const HEARD: usize = 64;

@@ -235,6 +235,30 @@ async fn a_server_that_asks_is_told_that_nobody_can_be_asked() {
         tokio::task::yield_now().await;
     };
     assert_eq!(refused["error"]["code"], -32601);
+    let why = refused["error"]["message"].as_str().unwrap();
+    assert!(why.contains("no session, and cannot be asked"), "{refused}");
+}
+
+#[tokio::test]
+async fn an_answer_to_what_no_server_asked_is_refused() {
+    let world = World::new();
+    let call = |more: &Value| {
+        let mut params = json!({ "name": "t", "arguments": {} });
+        params.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        request(1, "tools/call", &params)
+    };
+    for more in [
+        json!({ "requestState": "bartizan-1" }),
+        json!({ "inputResponses": { "a": { "action": "accept", "content": {} } } }),
+    ] {
+        let refused = world.asks(call(&more)).await;
+        assert_eq!(refused["error"]["code"], -32602);
+        let why = refused["error"]["message"].as_str().unwrap();
+        assert!(why.contains("asks nothing in the middle of a request"), "{refused}");
+    }
+    assert!(world.legacy.heard("tools/call").is_empty());
+    assert_eq!(world.asks(call(&json!({}))).await["result"]["resultType"], "complete");
+    assert_eq!(world.legacy.heard("tools/call").len(), 1);
 }
 
 #[tokio::test]
