@@ -51,29 +51,10 @@ fn one(global: &Global, args: &McpArgs, voice: &mut Voice) -> Result<u8, Failure
     let typed = as_run(args);
     let Stand { runtime, store, program, argv, redactor, mut run, heralds } =
         stand(global, args, &typed, &server, voice)?;
-    let session = run.caller.seat().session.clone();
-    let whose = (server.clone(), run.role.clone(), session);
     let standing = run.standing();
-    let make = maker(&standing, (&store, &redactor), whose, args);
     let (held, box_started) = oneshot::channel();
     let (to_server, sent) = mpsc::channel(SENT);
-    let (frames, sanitiser) = showing(&run.config, &run.role)?;
-    let talk = Talk::new(Parts {
-        server: server.to_string(),
-        upstream: Upstream::new(to_server),
-        caller: run.caller.clone(),
-        gate: Arc::clone(&run.gate),
-        make,
-        look: None,
-        desk: Arc::new(store.clone()),
-        redactor: redactor.clone(),
-        frames,
-        sanitiser,
-        framing: !args.no_framing,
-        asks: Asks { elicitation: true, roots: args.roots, sampling: args.sampling },
-        hold: Duration::from_secs(args.wait),
-        patience: PATIENCE,
-    });
+    let talk = talk(&run, &standing, (&server, args), (&store, &redactor), to_server)?;
     let served = async |box_ended: oneshot::Receiver<()>| {
         // The other half tells why there is no box.
         let Ok(held) = box_started.await else { return };
@@ -106,6 +87,34 @@ fn one(global: &Global, args: &McpArgs, voice: &mut Voice) -> Result<u8, Failure
         Ok(exit) => Ok(exit.code().clamp(0, 255).try_into().unwrap_or(exit::STATE)),
         Err(why) => Err(not_started(&why.0)),
     }
+}
+
+/// The conversation with a server of which flags say what the configuration says of others. Nothing of it is pinned.
+fn talk(
+    run: &Run,
+    standing: &Standing,
+    (server, args): (&ServerName, &McpArgs),
+    (store, redactor): (&Store, &Redactor),
+    to_server: mpsc::Sender<Message>,
+) -> Result<Arc<Talk>, Failure> {
+    let whose = (server.clone(), run.role.clone(), run.caller.seat().session.clone());
+    let (frames, sanitiser) = showing(&run.config, &run.role)?;
+    Ok(Talk::new(Parts {
+        server: server.to_string(),
+        upstream: Upstream::new(to_server),
+        caller: run.caller.clone(),
+        gate: Arc::clone(&run.gate),
+        make: maker(standing, (store, redactor), whose, args),
+        look: None,
+        desk: Arc::new(store.clone()),
+        redactor: redactor.clone(),
+        frames,
+        sanitiser,
+        framing: !args.no_framing,
+        asks: Asks { elicitation: true, roots: args.roots, sampling: args.sampling },
+        hold: Duration::from_secs(args.wait),
+        patience: PATIENCE,
+    }))
 }
 
 fn name_of(args: &McpArgs) -> Result<ServerName, Failure> {
