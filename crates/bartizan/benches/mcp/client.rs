@@ -1,15 +1,22 @@
 //! How does a client ask? Over standard streams, or over streamable HTTP, with as little of its own as can be.
 
-use super::{BEGUN, HELLO, answers, call};
+use super::{BEGUN, HELLO, answers, call, watch};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::thread;
+use std::time::Duration;
 
 /// A program, ended when this goes.
 pub(crate) struct Process(Child);
 
 impl Process {
+    pub(crate) fn start(command: &mut Command) -> Self {
+        let child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+        watch::started(&child);
+        Self(child)
+    }
+
     pub(crate) fn id(&self) -> u32 {
         self.0.id()
     }
@@ -21,6 +28,7 @@ impl Drop for Process {
         let pid = rustix::process::Pid::from_child(&self.0);
         let _ended = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
         let _reaped = self.0.wait();
+        watch::ended(&self.0);
     }
 }
 
@@ -36,9 +44,9 @@ impl Pipe {
     /// Starts the program and begins with it.
     pub(crate) fn start(command: &mut Command) -> Self {
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
-        let mut child = command.spawn().unwrap();
-        let (to, from) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
-        let mut pipe = Self { process: Process(child), to, from: BufReader::new(from), next: 0 };
+        let mut process = Process::start(command);
+        let (to, from) = (process.0.stdin.take().unwrap(), process.0.stdout.take().unwrap());
+        let mut pipe = Self { process, to, from: BufReader::new(from), next: 0 };
         pipe.says(&format!("{HELLO}\n"));
         pipe.hears("\"hello\"");
         pipe.says(&format!("{BEGUN}\n"));
@@ -68,11 +76,24 @@ impl Pipe {
                 self.says(&format!("{}\n", call(id)));
             }
             if number >= at_once {
-                line.clear();
-                self.from.read_line(&mut line).unwrap();
-                assert!(line.contains("\"result\""), "{line}");
+                self.next_answer(&mut line);
             }
         }
+    }
+
+    /// The next answer, whosever it is; what is only told is left out. A refusal is an answer too, and none that counts.
+    fn next_answer(&mut self, line: &mut String) {
+        loop {
+            line.clear();
+            assert_ne!(self.from.read_line(line).unwrap(), 0, "it ended before it answered");
+            if !line.contains("\"method\"") {
+                break;
+            }
+        }
+        let flat = line.replace(": ", ":");
+        let good = flat.contains("\"result\"") && !flat.contains("\"isError\":true");
+        assert!(good, "{line}");
+        watch::answered();
     }
 
     fn says(&mut self, text: &str) {
@@ -94,8 +115,8 @@ impl Pipe {
 /// Starts a program that says on standard error where it listens.
 pub(crate) fn listening(command: &mut Command) -> (Process, String) {
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
-    let mut child = command.spawn().unwrap();
-    let mut said = BufReader::new(child.stderr.take().unwrap());
+    let mut process = Process::start(command);
+    let mut said = BufReader::new(process.0.stderr.take().unwrap());
     let mut line = String::new();
     let address = loop {
         line.clear();
@@ -106,7 +127,19 @@ pub(crate) fn listening(command: &mut Command) -> (Process, String) {
     };
     // Whatever else it says must not fill its pipe.
     thread::spawn(move || drop(std::io::copy(&mut said, &mut std::io::sink())));
-    (Process(child), address)
+    (process, address)
+}
+
+/// Starts a peer that is told its port, and waits until somebody listens there.
+pub(crate) fn listening_at(command: &mut Command, address: &str) -> Process {
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let mut process = Process::start(command);
+    while TcpStream::connect(address).is_err() {
+        let ended = process.0.try_wait().unwrap();
+        assert!(ended.is_none(), "{command:?} ended before it listened at {address}");
+        thread::sleep(Duration::from_millis(50));
+    }
+    process
 }
 
 /// A client with a session of its own, on one connection.

@@ -3,8 +3,12 @@
 //!
 //! Server and gateways are processes of their own. Each figure is taken in rounds that go through all ways in turn, so
 //! that what else the machine does falls on all of them; medians are printed, and their ratio to `direct`.
-//! `MCP_PEERS="NAME=COMMAND {server};…"` adds other gateways over standard streams. `MCP_QUICK=1` makes it short.
+//! `MCP_PEERS="NAME=COMMAND {server};…"` adds other gateways over standard streams, `MCP_HTTP_PEERS` those over streamable
+//! HTTP, which listen at `{port}` of 127.0.0.1 (`scripts/mcp-peers` does both). `MCP_QUICK=1` makes it short. Who answers
+//! nothing for two minutes ends it.
 #![expect(
+    clippy::exit,
+    clippy::panic,
     clippy::unwrap_used,
     clippy::indexing_slicing,
     clippy::print_stdout,
@@ -17,6 +21,7 @@
 mod client;
 mod memory;
 mod server;
+mod watch;
 
 use client::{Http, Pipe};
 use std::fmt::Write as _;
@@ -31,7 +36,10 @@ fn main() {
     match args.get(1).map(String::as_str) {
         Some("stdio") => server::stdio(tools()),
         Some("http") => server::http(tools()),
-        _ => compare(&Size::chosen()),
+        _ => {
+            watch::begin();
+            compare(&Size::chosen());
+        }
     }
 }
 
@@ -100,15 +108,18 @@ impl Place {
         command
     }
 
-    fn peers(&self) -> Vec<(String, Command)> {
-        let said = std::env::var("MCP_PEERS").unwrap_or_default();
+    /// Other gateways, as this variable names them, each with the address of a port that it may have.
+    fn peers(&self, variable: &str) -> Vec<(String, String, Command)> {
+        let said = std::env::var(variable).unwrap_or_default();
         let peer = |text: &str| {
             let (name, line) = text.split_once('=')?;
             let line = line.replace("{server}", &format!("{} stdio 1", self.server.display()));
+            let port = free_port();
+            let line = line.replace("{port}", &port);
             let mut words = line.split_whitespace();
             let mut command = Command::new(words.next()?);
             command.args(words);
-            Some((name.trim().to_owned(), command))
+            Some((name.trim().to_owned(), format!("127.0.0.1:{port}"), command))
         };
         said.split(';').filter_map(peer).collect()
     }
@@ -123,13 +134,18 @@ fn compare(size: &Size) {
         ("  1,000 tools".to_owned(), place.gateway("tools", (1_000, 0))),
         (format!("  {} policies", size.policies), place.gateway("policies", (1, size.policies))),
     ];
-    ways.extend(place.peers());
+    let peers = place.peers("MCP_PEERS").into_iter();
+    ways.extend(peers.map(|(name, _, command)| (name, command)));
     let mut pipes: Vec<(String, Pipe, Figures)> = ways
         .into_iter()
-        .map(|(name, mut command)| (name, Pipe::start(&mut command), Figures::default()))
+        .map(|(name, mut command)| {
+            watch::turns_to(&name);
+            (name, Pipe::start(&mut command), Figures::default())
+        })
         .collect();
     for _ in 0..size.rounds {
-        for (_, pipe, figures) in &mut pipes {
+        for (name, pipe, figures) in &mut pipes {
+            watch::turns_to(name);
             figures.alone(size.calls, || pipe.call());
             figures.together(size.calls, || pipe.calls(size.calls, size.at_once));
         }
@@ -149,12 +165,17 @@ fn over_http(place: &Place, size: &Size) {
     let mut gateway = place.bartizan("serve", 0);
     gateway.args(["serve", "--listen", "127.0.0.1:0", "--dev-no-auth", "--read", "*", "--"]);
     gateway.args(["./server", "stdio", "1"]);
-    let started = [
-        ("direct", client::listening(&mut server)),
-        ("bartizan serve", client::listening(&mut gateway)),
+    let mut started = vec![
+        ("direct".to_owned(), client::listening(&mut server)),
+        ("bartizan serve".to_owned(), client::listening(&mut gateway)),
     ];
+    for (name, address, mut command) in place.peers("MCP_HTTP_PEERS") {
+        watch::turns_to(&name);
+        started.push((name, (client::listening_at(&mut command, &address), address)));
+    }
     let mut ways: Vec<(&str, Vec<Http>, Figures)> = Vec::new();
     for (name, (process, address)) in &started {
+        watch::turns_to(name);
         let first = Http::begin(address);
         let one = memory::tree(process.id());
         let mut clients = vec![first];
@@ -165,7 +186,8 @@ fn over_http(place: &Place, size: &Size) {
     }
     let each = size.calls / size.at_once;
     for _ in 0..size.rounds {
-        for (_, clients, figures) in &mut ways {
+        for (name, clients, figures) in &mut ways {
+            watch::turns_to(name);
             figures.alone(size.calls, || clients[0].call());
             figures.together(each * size.at_once, || {
                 thread::scope(|scope| {
@@ -177,6 +199,12 @@ fn over_http(place: &Place, size: &Size) {
         }
     }
     tell(ways.iter().map(|(name, _, figures)| (*name, figures)));
+}
+
+/// A port that nobody listened at a moment ago.
+fn free_port() -> String {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap().port().to_string()
 }
 
 /// What was measured of one way, a value for each round.
@@ -249,6 +277,7 @@ fn answers(line: &str, id: &str) -> bool {
     let Ok(message) = serde_json::from_str::<serde_json::Value>(line) else { return false };
     let said = message["id"].to_string();
     let ours = said == id;
+    watch::answered();
     assert!(
         !ours || message["result"].is_object() && message["result"]["isError"] != true,
         "{line}"
