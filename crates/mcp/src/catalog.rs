@@ -6,7 +6,7 @@ mod findings;
 mod kind;
 
 pub use cover::{Reading, covers};
-pub use findings::Reason;
+pub use findings::{Memory, Reason};
 pub use kind::Kind;
 
 use serde_json::{Map, Value};
@@ -144,11 +144,13 @@ impl Sight {
         self.0.iter().map(move |(name, item)| (name.as_str(), item, digest(item)))
     }
 
-    /// Compares what is seen with what was accepted. `elsewhere` are the items of the other servers.
+    /// Compares what is seen with what was accepted. `elsewhere` are the items of the other servers, and `memory` spares
+    /// looking twice at what was looked at before.
     pub fn judge(
         &self,
         accepted: &BTreeMap<String, Accepted>,
         elsewhere: &BTreeSet<String>,
+        memory: &Memory,
     ) -> Vec<Judged> {
         let looks = self.looks(elsewhere);
         let items = self.items().map(|(name, item, digest)| {
@@ -157,7 +159,7 @@ impl Sight {
                 Some(known) => Standing::Changed(changes(&known.content, item)),
                 None => Standing::New,
             };
-            let mut reasons = findings::of(item);
+            let mut reasons = memory.of(digest, item);
             let alike = looks.get(&look(name)).into_iter().flatten();
             // Another of this very name is another server's.
             let alike = alike.filter(|(whose, other)| *whose == Whose::Another || *other != name);

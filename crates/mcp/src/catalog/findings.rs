@@ -1,9 +1,12 @@
 //! What about a server's words wants a second look? Hidden characters, orders to the model, names that
 //! could pass for others.
 
+use super::Fingerprint;
 use bartizan_scan::{Detector, Mode, fold_char, sanitise};
 use serde_json::Value;
+use std::collections::HashMap;
 use std::fmt;
+use std::sync::{Mutex, PoisonError};
 
 /// Why a person should look twice.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,8 +54,28 @@ impl fmt::Display for Reason {
     }
 }
 
+/// What was found in items before, by what they are: a list that is read again and again is looked through once.
+#[derive(Debug, Default)]
+pub struct Memory(Mutex<HashMap<[u8; 32], Vec<Reason>>>);
+
+impl Memory {
+    pub(super) fn of(&self, digest: Fingerprint, item: &Value) -> Vec<Reason> {
+        let found = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = found().get(digest.as_bytes()).cloned();
+        known.unwrap_or_else(|| {
+            let reasons = of(item);
+            let mut found = found();
+            if found.len() >= REMEMBERED_MAX {
+                found.clear();
+            }
+            found.insert(*digest.as_bytes(), reasons.clone());
+            reasons
+        })
+    }
+}
+
 /// What is odd about an item: every text in it, and every name of a field, is looked at.
-pub(super) fn of(item: &Value) -> Vec<Reason> {
+fn of(item: &Value) -> Vec<Reason> {
     let mut found = Vec::new();
     let mut whole = String::new();
     walk(item, "", &mut found, &mut whole);
@@ -125,5 +148,7 @@ pub(super) fn look(name: &str) -> String {
 const ORDERS: f32 = 0.83;
 /// Most reasons of one item.
 const REASONS_MAX: usize = 20;
+/// Items whose reasons are remembered.
+const REMEMBERED_MAX: usize = 8192;
 /// How much of an item is read as one text.
 const WHOLE_MAX: usize = 64 << 10;

@@ -6,7 +6,7 @@ use crate::doors::mcp::tools::add_pseudo;
 use crate::report::{Failure, Problem, safe};
 use bartizan_gate::name::ServerName;
 use bartizan_gate::tool::{Catalogue, UpstreamTool};
-use bartizan_mcp::catalog::{Accepted, Fingerprint, Judged, Kind, Sight};
+use bartizan_mcp::catalog::{Accepted, Fingerprint, Judged, Kind, Memory, Sight};
 use bartizan_store::{Digest, PinnedItem, Store};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -30,12 +30,12 @@ pub(crate) fn take_down(
     store: &Store,
     server: &ServerName,
     (kind, pin): (Kind, Pin),
-    sight: &Sight,
+    (sight, memory): (&Sight, &Memory),
 ) -> Result<Vec<Judged>, Failure> {
     let pinned = store.pinned(server.as_str())?;
     let first = pinned.iter().all(|item| Kind::of(&item.name).0 != kind);
     record(store, server, kind, sight)?;
-    let judged = judged(store, server.as_str(), sight)?;
+    let judged = judged(store, server.as_str(), sight, memory)?;
     if !first || pin != Pin::FirstUse {
         return Ok(judged);
     }
@@ -43,16 +43,21 @@ pub(crate) fn take_down(
     let plain: Vec<(String, Digest)> =
         plain.map(|item| (item.name.clone(), kept(item.digest))).collect();
     store.accept_items(server.as_str(), &plain, "first-use")?;
-    self::judged(store, server.as_str(), sight)
+    self::judged(store, server.as_str(), sight, memory)
 }
 
 /// Where each item of a server stands, beside those of all other servers.
-fn judged(store: &Store, server: &str, sight: &Sight) -> Result<Vec<Judged>, Failure> {
+fn judged(
+    store: &Store,
+    server: &str,
+    sight: &Sight,
+    memory: &Memory,
+) -> Result<Vec<Judged>, Failure> {
     let mut elsewhere = BTreeSet::new();
     for other in store.pinned_servers()?.iter().filter(|other| *other != server) {
         elsewhere.extend(known(store, other)?.seen.into_keys());
     }
-    Ok(sight.judge(&known(store, server)?.accepted, &elsewhere))
+    Ok(sight.judge(&known(store, server)?.accepted, &elsewhere, memory))
 }
 
 /// The same hash as the store keeps it.
@@ -125,7 +130,7 @@ pub(crate) fn known(store: &Store, server: &str) -> Result<Known, Failure> {
 
 impl Known {
     pub(super) fn judged(&self, store: &Store, server: &str) -> Result<Vec<Judged>, Failure> {
-        judged(store, server, &Sight::of_items(self.seen.clone()))
+        judged(store, server, &Sight::of_items(self.seen.clone()), &Memory::default())
     }
 
     /// Tools that somebody accepted, whether they are listed now or not.

@@ -10,7 +10,7 @@ use crate::doors::mcp::words::{Look, Words};
 use crate::report;
 use bartizan_gate::name::{ServerName, SessionId};
 use bartizan_gate::tool::upstream_name;
-use bartizan_mcp::catalog::{Judged, Kind, Sight, Standing};
+use bartizan_mcp::catalog::{Judged, Kind, Memory, Sight, Standing};
 use bartizan_mcp::wire::Message;
 use bartizan_scan::display_line;
 use bartizan_scan::json::View;
@@ -26,6 +26,7 @@ pub(super) struct Pins {
     name: ServerName,
     said: McpServer,
     pin: Pin,
+    memory: Arc<Memory>,
 }
 
 impl Pins {
@@ -33,7 +34,8 @@ impl Pins {
     pub(super) fn of(keeper: &Keeper, first: bool) -> Self {
         let Keeper { hall, name, said, .. } = keeper;
         let pin = if first { said.pin } else { Pin::Review };
-        Self { store: hall.ground.store.clone(), name: name.clone(), said: said.clone(), pin }
+        let (store, memory) = (hall.ground.store.clone(), Arc::default());
+        Self { store, name: name.clone(), said: said.clone(), pin, memory }
     }
 
     fn judged(&self, kind: Kind, pages: &[Message]) -> Result<Vec<Judged>, String> {
@@ -41,7 +43,8 @@ impl Pins {
         let entries = entries.flatten().map(View::exact).collect::<Option<Vec<Value>>>();
         let entries = entries.ok_or("an item of its list has numbers that cannot be judged")?;
         let sight = Sight::of(kind, &entries).map_err(|error| error.to_string())?;
-        known_servers::take_down(&self.store, &self.name, (kind, self.pin), &sight).map_err(told)
+        let seen = (&sight, &*self.memory);
+        known_servers::take_down(&self.store, &self.name, (kind, self.pin), seen).map_err(told)
     }
 
     /// What of it is no tool.
