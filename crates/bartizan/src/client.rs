@@ -2,6 +2,7 @@
 
 mod claude_code;
 mod codex;
+mod gemini;
 pub(crate) mod kept;
 
 pub(crate) use claude_code::placeholder;
@@ -18,6 +19,8 @@ pub(crate) enum Client {
     ClaudeCode,
     /// `OpenAI`'s Codex.
     Codex,
+    /// Google's Gemini CLI.
+    GeminiCli,
 }
 
 /// What a client's files are made from. All paths are paths inside the box.
@@ -72,10 +75,12 @@ impl Client {
         match choice {
             ClientChoice::ClaudeCode => Some(Self::ClaudeCode),
             ClientChoice::Codex => Some(Self::Codex),
+            ClientChoice::GeminiCli => Some(Self::GeminiCli),
             ClientChoice::None => None,
             ClientChoice::Auto => match program.file_name()?.to_str()? {
                 "claude" => Some(Self::ClaudeCode),
                 "codex" => Some(Self::Codex),
+                "gemini" => Some(Self::GeminiCli),
                 _ => None,
             },
         }
@@ -89,6 +94,7 @@ impl Client {
         match self {
             Self::ClaudeCode => claude_code::outfit(setup),
             Self::Codex => codex::outfit(setup),
+            Self::GeminiCli => gemini::outfit(setup),
         }
     }
 
@@ -96,7 +102,7 @@ impl Client {
     pub(crate) fn is_kept(self) -> bool {
         match self {
             Self::ClaudeCode => true,
-            Self::Codex => false,
+            Self::Codex | Self::GeminiCli => false,
         }
     }
 
@@ -105,15 +111,16 @@ impl Client {
     pub(crate) fn scratch(self, home: &Path) -> Option<PathBuf> {
         match self {
             Self::ClaudeCode => Some(home.join(".claude/projects")),
-            Self::Codex => None,
+            Self::Codex | Self::GeminiCli => None,
         }
     }
 
-    /// What it speaks with its model.
-    pub(crate) fn api(self) -> Api {
+    /// What it speaks with its model; none where its model is a host like any other.
+    pub(crate) fn api(self) -> Option<Api> {
         match self {
-            Self::ClaudeCode => Api::Messages,
-            Self::Codex => Api::Responses,
+            Self::ClaudeCode => Some(Api::Messages),
+            Self::Codex => Some(Api::Responses),
+            Self::GeminiCli => None,
         }
     }
 }
@@ -123,9 +130,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_program_called_codex_is_codex() {
+    fn the_other_clients_are_known_by_their_names() {
         let client = Client::choose(ClientChoice::Auto, Path::new("/usr/local/bin/codex"));
         assert_eq!(client, Some(Client::Codex));
+        let client = Client::choose(ClientChoice::Auto, Path::new("bin/gemini"));
+        assert_eq!(client, Some(Client::GeminiCli));
         assert_eq!(Client::choose(ClientChoice::None, Path::new("codex")), None);
     }
 

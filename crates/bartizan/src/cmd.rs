@@ -105,9 +105,9 @@ fn hook(command: &HookCommand, voice: &mut Voice) -> Result<u8, Failure> {
             }
             (heard.code, heard.sentence)
         }
-        HookCommand::Codex => {
+        HookCommand::Codex | HookCommand::GeminiCli => {
             let heard = hook::ask(Path::new(hook::SOCKET));
-            // Its dialect has no other call for ours to stand in.
+            // In their dialects no other call stands in for one.
             let other = heard
                 .instead
                 .map(|_| "hook-dialect: this client cannot be told of another call".to_owned());

@@ -124,6 +124,8 @@ pub(crate) enum ClientChoice {
     ClaudeCode,
     /// Codex, whatever the program is called.
     Codex,
+    /// Gemini CLI, whatever the program is called.
+    GeminiCli,
     /// No client: a plain command.
     None,
 }
@@ -205,6 +207,8 @@ pub(crate) enum HookCommand {
     ClaudeCode,
     /// Answer a Codex hook: event on standard input, exit 2 is a denial
     Codex,
+    /// Answer a Gemini CLI hook: event on standard input, exit 2 is a denial
+    GeminiCli,
     /// Run a subagent's authorised command in the box of its role
     Command {
         /// Stands for the command

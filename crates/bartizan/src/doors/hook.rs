@@ -6,6 +6,7 @@
 //! understands (CONTRACTS §9): deny = exit code 2 and one line on stderr; no opinion = silence.
 
 mod codex;
+mod gemini;
 mod mentions;
 
 use crate::app::Gate;
@@ -216,6 +217,7 @@ impl Judge {
             let what = "hook-payload: the client sent something that is no hook payload";
             return Some(what.to_owned()).into();
         };
+        let payload = gemini::translated(payload);
         if payload.hook_event_name != "PreToolUse" {
             return self.event(payload).into();
         }

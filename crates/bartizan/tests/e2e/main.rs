@@ -24,6 +24,7 @@ mod database;
 mod direct;
 mod endings;
 mod faults;
+mod gemini;
 mod held;
 mod hostile_model;
 mod interactive;

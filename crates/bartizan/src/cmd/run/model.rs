@@ -41,6 +41,9 @@ pub(crate) async fn access(
     vault: &Vault,
     client: Option<Client>,
 ) -> Result<Option<ModelAccess>, Failure> {
+    if client.is_some_and(|client| client.api().is_none()) {
+        return Ok(None);
+    }
     let vendor = if client == Some(Client::Codex) { &OPENAI } else { &ANTHROPIC };
     let Some((reference, header)) = credential(config, around, vendor) else {
         return if client.is_some() { Err(missing(config, vendor)) } else { Ok(None) };
