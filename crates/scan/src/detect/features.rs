@@ -77,7 +77,7 @@ fn flush(state: &mut State<'_>, put: &mut impl FnMut(u32)) {
     if state.pieces.is_empty() {
         return;
     }
-    let pieces = std::mem::take(&mut state.pieces);
+    let mut pieces = std::mem::take(&mut state.pieces);
     let numeric = pieces.iter().all(|&c| c == '0');
     let word = if numeric {
         NUMBER
@@ -89,6 +89,7 @@ fn flush(state: &mut State<'_>, put: &mut impl FnMut(u32)) {
     if !numeric && pieces.len() > 2 {
         grams(&pieces, put);
     }
+    pieces.clear();
     state.pieces = pieces;
 }
 
