@@ -7,6 +7,7 @@ use crate::{Confidence, Kind};
 use regex::bytes::{Regex, RegexBuilder};
 use serde::Deserialize;
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::LazyLock;
 
 /// Every rule, compiled, and one search for all that may begin something.
@@ -39,9 +40,9 @@ pub(crate) struct Rule {
     pub(crate) window: Window,
     pub(crate) max: usize,
     pub(crate) back: usize,
-    pub(crate) pattern: Regex,
+    pattern: Regex,
     /// Whether only a group of the pattern is the secret.
-    pub(crate) grouped: bool,
+    grouped: bool,
     pub(crate) check: Option<Check>,
     pub(crate) confidence: Confidence,
 }
@@ -137,6 +138,20 @@ impl Rules {
     /// The kinds of all rules.
     pub(crate) fn kinds(&self) -> impl Iterator<Item = &Kind> {
         self.all.iter().map(|rule| &rule.kind)
+    }
+}
+
+impl Rule {
+    /// Where the pattern matches at the beginning of `text`, and which part of that is the secret. One search tells
+    /// both.
+    pub(crate) fn find(&self, text: &[u8]) -> Option<(Range<usize>, Option<Range<usize>>)> {
+        if self.grouped {
+            let found = self.pattern.captures(text)?;
+            Some((found.get(0)?.range(), found.name("secret").map(|part| part.range())))
+        } else {
+            let all = self.pattern.find(text)?.range();
+            Some((all.clone(), Some(all)))
+        }
     }
 }
 

@@ -64,23 +64,55 @@ fn deflated(run: &[u8], lower: usize, upper: usize, digits: usize) -> bool {
     if short || run.len() > MAX_DEFLATED {
         return false;
     }
+    // Most runs are random, and inflating costs more than all else that is done to one.
+    if !base64(run.get(..16).unwrap_or(run)).as_slice().try_into().is_ok_and(may_inflate) {
+        return false;
+    }
     let bytes = base64(run);
-    // A final block of one of the three types.
-    bytes.first().is_some_and(|b| matches!(b & 7, 1 | 3 | 5))
-        && crate::views::inflated(&bytes).ok().flatten().is_some_and(|body| {
-            body.len() >= 8
-                && body.iter().take(32).all(|b| matches!(b, b' '..=b'~' | b'\n' | b'\t' | b'\r'))
-        })
+    crate::views::inflated(&bytes)
+        .ok()
+        .flatten()
+        .is_some_and(|body| body.len() >= 8 && body.iter().take(32).all(plain))
+}
+
+/// Whether a deflated text may begin so: the head of its one block says nothing impossible (RFC 1951, 3.2.3).
+fn may_inflate(head: [u8; 12]) -> bool {
+    let bits = head.iter().rev().fold(0_u128, |all, byte| all << 8 | u128::from(*byte));
+    match bits & 7 {
+        // Stored: the length, then its complement.
+        1 => (bits >> 8 & 0xFFFF) ^ (bits >> 24 & 0xFFFF) == 0xFFFF,
+        // Fixed codes: the first sign, whose eight bits stand in reverse, is a literal.
+        3 => {
+            let code = u8::try_from(bits >> 3 & 0xFF).unwrap_or(0).reverse_bits();
+            (0x30..=0xBF).contains(&code) && plain(&(code - 0x30))
+        }
+        // Its own codes: at most 286 for literals and lengths, at most 30 for distances; the codes in which their
+        // lengths are written leave no gap.
+        5 => {
+            let lengths = (bits >> 13 & 0xF) + 4;
+            let space: u32 = (0..lengths)
+                .map(|n| bits >> (17 + 3 * n) & 7)
+                .filter(|length| *length > 0)
+                .map(|length| 128 >> length)
+                .sum();
+            bits >> 3 & 0x1F <= 29 && bits >> 8 & 0x1F <= 29 && space == 128
+        }
+        _ => false,
+    }
+}
+
+/// Whether a byte is one that texts have.
+const fn plain(byte: &u8) -> bool {
+    matches!(byte, b' '..=b'~' | b'\n' | b'\t' | b'\r')
 }
 
 /// Whether bytes look like the beginning of a text, of a compressed body, or of a text in UTF-16.
 fn telling(head: &[u8]) -> bool {
-    let text = |b: &u8| matches!(b, b' '..=b'~' | b'\n' | b'\t' | b'\r');
     let squeezed = matches!(head, [0x1F, 0x8B, 8, ..] | [0x78, 0x01 | 0x5E | 0x9C | 0xDA, ..]);
     let wide = head.len() >= 8
-        && (head.chunks_exact(2).all(|pair| matches!(pair, [a, 0] if text(a)))
-            || head.chunks_exact(2).all(|pair| matches!(pair, [0, a] if text(a))));
-    !head.is_empty() && (head.iter().all(text) || squeezed || wide)
+        && (head.chunks_exact(2).all(|pair| matches!(pair, [a, 0] if plain(a)))
+            || head.chunks_exact(2).all(|pair| matches!(pair, [0, a] if plain(a))));
+    !head.is_empty() && (head.iter().all(plain) || squeezed || wide)
 }
 
 pub(crate) fn decode(code: Code, run: &[u8]) -> Vec<u8> {
@@ -145,6 +177,8 @@ const MAX_DEFLATED: usize = 4096;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
 
     fn runs(text: &str) -> Vec<Range<usize>> {
         let mut all = Vec::new();
@@ -159,6 +193,25 @@ mod tests {
             assert_eq!(runs(&text), vec![before * 2..before * 2 + 16]);
         }
         assert!(runs("words that are all short and nothing else").is_empty());
+    }
+
+    #[test]
+    fn what_was_deflated_is_met_by_its_head() {
+        let texts = [
+            "password=hunter2-and-more-of-it".to_owned(),
+            "\tindented, and a tab".repeat(9),
+            (0..400).map(|n| format!("line {n}: {:x}\n", n * 7919)).collect(),
+        ];
+        for text in &texts {
+            for level in 0..=10 {
+                let body = miniz_oxide::deflate::compress_to_vec(text.as_bytes(), level);
+                let run = STANDARD.encode(&body);
+                assert!(
+                    run.len() > MAX_DEFLATED || deflated(run.as_bytes(), 1, 1, 1),
+                    "{level}: {text}"
+                );
+            }
+        }
     }
 
     #[test]

@@ -38,7 +38,7 @@ pub(crate) enum What {
 #[derive(Debug, Default)]
 pub(crate) struct Marks {
     clues: Vec<(usize, usize, Clue)>,
-    runs: Vec<Range<usize>>,
+    runs: Vec<(Range<usize>, Code)>,
     known: bool,
     dump: bool,
     events: bool,
@@ -61,8 +61,8 @@ impl Marks {
             self.known |= inner.known.odd_in(line);
         }
         runs::each_long(line, |run| {
-            if line.get(run.clone()).and_then(runs::worth).is_some() {
-                self.runs.push(base + run.start..base + run.end);
+            if let Some(code) = line.get(run.clone()).and_then(runs::worth) {
+                self.runs.push((base + run.start..base + run.end, code));
             }
         });
         self.dump |= dumps::dump_address(line);
@@ -175,8 +175,8 @@ impl<'a> Scan<'a> {
             }
         }
         if depth < MAX_DEPTH {
-            for run in &marks.runs {
-                self.run(text, run, depth, hits);
+            for (run, code) in &marks.runs {
+                self.run(text, run, *code, depth, hits);
             }
             self.views(text, marks, depth, hits);
         }
@@ -248,22 +248,26 @@ impl<'a> Scan<'a> {
         let mut look = rule.max;
         loop {
             let window = ahead.get(..look.min(ahead.len()))?;
-            let all = rule.pattern.find(window)?;
-            if all.end() == window.len() && window.len() < ahead.len() && look < MAX_LOOK {
+            let (all, secret) = rule.find(window)?;
+            if all.end == window.len() && window.len() < ahead.len() && look < MAX_LOOK {
                 self.budget = self.budget.saturating_sub(look);
                 look *= 8;
-            } else if rule.grouped {
-                return rule.pattern.captures(window)?.name("secret").map(|found| found.range());
             } else {
-                return Some(all.range());
+                return secret;
             }
         }
     }
 
     /// Looks into a run of digits; all of it is hidden when it says a secret.
-    fn run(&mut self, text: &[u8], run: &Range<usize>, depth: usize, hits: &mut Vec<Hit>) {
+    fn run(
+        &mut self,
+        text: &[u8],
+        run: &Range<usize>,
+        code: Code,
+        depth: usize,
+        hits: &mut Vec<Hit>,
+    ) {
         let Some(digits) = text.get(run.clone()) else { return };
-        let Some(code) = runs::worth(digits) else { return };
         hits.extend(numbered_token(text, run));
         let bytes = runs::decode(code, digits);
         let Ok(inner) = self.within(&bytes, depth) else {

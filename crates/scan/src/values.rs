@@ -59,26 +59,23 @@ struct Shape {
 
 impl Shape {
     fn of(value: &[u8]) -> Self {
-        let kind = |b: &u8| match b {
-            b'a'..=b'z' => 0,
-            b'A'..=b'Z' => 1,
-            b'0'..=b'9' => 2,
-            _ => 3,
-        };
-        let count = |wanted: u8| value.iter().filter(|b| kind(b) == wanted).count();
-        Self {
-            len: value.len(),
-            lower: count(0),
-            upper: count(1),
-            digits: count(2),
-            signs: count(3),
-            turns: value
-                .iter()
-                .zip(value.iter().skip(1))
-                .filter(|(a, b)| kind(a) != kind(b))
-                .count(),
-            hex_only: value.iter().all(|b| b.is_ascii_hexdigit() || *b == b'-'),
+        let (mut counts, mut turns, mut last) = ([0_usize; 4], 0, None);
+        for byte in value {
+            let kind = match byte {
+                b'a'..=b'z' => 0,
+                b'A'..=b'Z' => 1,
+                b'0'..=b'9' => 2,
+                _ => 3_usize,
+            };
+            if let Some(count) = counts.get_mut(kind) {
+                *count += 1;
+            }
+            turns += usize::from(last.is_some_and(|last| last != kind));
+            last = Some(kind);
         }
+        let [lower, upper, digits, signs] = counts;
+        let hex_only = value.iter().all(|b| b.is_ascii_hexdigit() || *b == b'-');
+        Self { len: value.len(), lower, upper, digits, signs, turns, hex_only }
     }
 
     fn kinds(&self) -> usize {
@@ -178,17 +175,17 @@ fn versioned(value: &[u8], lower: &[u8]) -> bool {
             && (head.len() >= 3 || numbers + rest <= 3)
             && !gibberish(head)
     };
-    let words: Vec<u8> = lower.iter().copied().filter(u8::is_ascii_alphabetic).collect();
     let signs = lower.iter().any(|b| {
         !b.is_ascii_alphanumeric() && !matches!(b, b'-' | b'_' | b'.' | b'/' | b':' | b' ')
     });
     let digits = lower.iter().filter(|b| b.is_ascii_digit()).count();
+    let words = || lower.iter().copied().filter(u8::is_ascii_alphabetic).collect::<Vec<u8>>();
     !signs
         && digits <= 4
+        && digits * 4 <= lower.len()
         && regular_case(value)
         && parts.all(plain)
-        && !gibberish(&words)
-        && digits * 4 <= lower.len()
+        && !gibberish(&words())
 }
 
 /// Whether capitals stand as names have them: all letters of a word, or its first.

@@ -187,7 +187,10 @@ static COMPILED: LazyLock<Compiled> = LazyLock::new(|| {
         .enumerate()
         .flat_map(|(n, signature)| signature.patterns.iter().map(move |p| (n, expand(p))))
         .collect();
-    let any = RegexSetBuilder::new(patterns.iter().map(|(_, p)| p)).size_limit(SET_BYTES).build();
+    let any = RegexSetBuilder::new(patterns.iter().map(|(_, p)| p))
+        .size_limit(SET_BYTES)
+        .dfa_size_limit(LAZY_BYTES)
+        .build();
     let any = any.unwrap_or_else(|_| RegexSet::empty());
     let each = patterns.iter().filter_map(|(n, p)| Some((*n, Regex::new(p).ok()?))).collect();
     Compiled { any, each }
@@ -195,6 +198,9 @@ static COMPILED: LazyLock<Compiled> = LazyLock::new(|| {
 
 /// How large all the patterns together may become.
 const SET_BYTES: usize = 32 << 20;
+/// How large the engine's memory of where it has been may become. With less than about 12 MB it gives up its fast way
+/// for this many patterns, and is ten times slower; it takes what a text needs.
+const LAZY_BYTES: usize = 32 << 20;
 
 /// A pattern as the engine reads it. Gaps are bounded, so that time is linear in the text.
 fn expand(pattern: &str) -> String {
