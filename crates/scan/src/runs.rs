@@ -72,7 +72,7 @@ fn deflated(run: &[u8], lower: usize, upper: usize, digits: usize) -> bool {
     crate::views::inflated(&bytes)
         .ok()
         .flatten()
-        .is_some_and(|body| body.len() >= 8 && body.iter().take(32).all(plain))
+        .is_some_and(|body| body.len() >= 8 && body.iter().take(32).all(|b| plain(*b)))
 }
 
 /// Whether a deflated text may begin so: the head of its one block says nothing impossible (RFC 1951, 3.2.3).
@@ -84,7 +84,7 @@ fn may_inflate(head: [u8; 12]) -> bool {
         // Fixed codes: the first sign, whose eight bits stand in reverse, is a literal.
         3 => {
             let code = u8::try_from(bits >> 3 & 0xFF).unwrap_or(0).reverse_bits();
-            (0x30..=0xBF).contains(&code) && plain(&(code - 0x30))
+            (0x30..=0xBF).contains(&code) && plain(code - 0x30)
         }
         // Its own codes: at most 286 for literals and lengths, at most 30 for distances; the codes in which their
         // lengths are written leave no gap.
@@ -102,7 +102,7 @@ fn may_inflate(head: [u8; 12]) -> bool {
 }
 
 /// Whether a byte is one that texts have.
-const fn plain(byte: &u8) -> bool {
+const fn plain(byte: u8) -> bool {
     matches!(byte, b' '..=b'~' | b'\n' | b'\t' | b'\r')
 }
 
@@ -110,9 +110,9 @@ const fn plain(byte: &u8) -> bool {
 fn telling(head: &[u8]) -> bool {
     let squeezed = matches!(head, [0x1F, 0x8B, 8, ..] | [0x78, 0x01 | 0x5E | 0x9C | 0xDA, ..]);
     let wide = head.len() >= 8
-        && (head.chunks_exact(2).all(|pair| matches!(pair, [a, 0] if plain(a)))
-            || head.chunks_exact(2).all(|pair| matches!(pair, [0, a] if plain(a))));
-    !head.is_empty() && (head.iter().all(plain) || squeezed || wide)
+        && (head.chunks_exact(2).all(|pair| matches!(pair, [a, 0] if plain(*a)))
+            || head.chunks_exact(2).all(|pair| matches!(pair, [0, a] if plain(*a))));
+    !head.is_empty() && (head.iter().all(|b| plain(*b)) || squeezed || wide)
 }
 
 pub(crate) fn decode(code: Code, run: &[u8]) -> Vec<u8> {
@@ -200,7 +200,7 @@ mod tests {
         let texts = [
             "password=hunter2-and-more-of-it".to_owned(),
             "\tindented, and a tab".repeat(9),
-            (0..400).map(|n| format!("line {n}: {:x}\n", n * 7919)).collect(),
+            (0..400).map(|n| (n * 7919).to_string()).collect::<Vec<_>>().join("\n"),
         ];
         for text in &texts {
             for level in 0..=10 {
