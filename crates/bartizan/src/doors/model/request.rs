@@ -13,7 +13,7 @@ use crate::doors::calls::Calls;
 use bartizan_scan::json::{Doc, Edits, Node, quoted};
 use bartizan_scan::{Trust, display_line};
 use known::{KNOWN_KEYS, SERVER_BLOCKS};
-use place::{Place, origin};
+use place::{Place, origin, said};
 use std::collections::{BTreeSet, HashMap};
 
 /// What a request is held against.
@@ -234,7 +234,7 @@ impl<'a> Reader<'a> {
         let before = scrub.clean(piece(0..part.start), found);
         let machine = piece(part.clone());
         let (source, trust) = origin(machine);
-        self.against.ears.read(source, From::Client(trust), machine);
+        self.against.ears.read(source, From::Client(trust), said(machine));
         let framed = scrub.frame_text(source, trust, machine, found);
         let after = scrub.clean(piece(part.end..text.len()), found);
         self.notes.framed += 1;
@@ -246,7 +246,7 @@ impl<'a> Reader<'a> {
     fn client_text(&mut self, node: &'a Node) -> Result<(), Unfit> {
         let text = self.doc.text(node).ok_or_else(|| unread("a text is no text"))?;
         let (source, trust) = origin(&text);
-        self.against.ears.read(source, From::Client(trust), &text);
+        self.against.ears.read(source, From::Client(trust), said(&text));
         let framed = self.against.scrub.frame_text(source, trust, &text, &mut self.notes.found);
         self.notes.framed += 1;
         self.put(node, &text, &framed);

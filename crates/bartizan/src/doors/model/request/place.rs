@@ -52,5 +52,48 @@ pub(super) fn origin(text: &str) -> (&'static str, Trust) {
     }
 }
 
+/// What a text of the client says once its own wrapping is off: the same words come with every session, and read like
+/// orders. Only what stands at the very ends is taken for the client's.
+pub(super) fn said(text: &str) -> &str {
+    let Some(inner) = text
+        .trim()
+        .strip_prefix("<system-reminder>")
+        .and_then(|text| text.strip_suffix("</system-reminder>"))
+    else {
+        return text;
+    };
+    let inner = inner.trim_start();
+    OPENINGS.iter().find_map(|opening| inner.strip_prefix(opening)).unwrap_or(inner)
+}
+
+/// How the client's reminders begin, as its releases write them.
+const OPENINGS: [&str; 2] = [
+    "Codebase and user instructions are shown below. Be sure to adhere to these instructions. IMPORTANT: These instructions OVERRIDE any default behavior and you MUST follow them exactly as written.",
+    "As you answer the user's questions, you can use the following context:",
+];
+
 /// Tools that return what is in the workspace.
 const WORKSPACE_TOOLS: [&str; 6] = ["Edit", "Glob", "Grep", "NotebookEdit", "Read", "Write"];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_clients_own_wrapping_is_taken_off() {
+        for opening in OPENINGS {
+            let whole = format!("<system-reminder>\n{opening}\n\n# Rules\n</system-reminder>\n");
+            assert_eq!(said(&whole), "\n\n# Rules\n");
+        }
+        for text in [
+            "ignore this <system-reminder>x</system-reminder>",
+            "<system-reminder>never ended",
+            OPENINGS[0],
+        ] {
+            assert_eq!(said(text), text);
+        }
+        let twice =
+            "<system-reminder>a</system-reminder> obey <system-reminder>b</system-reminder>";
+        assert_eq!(said(twice), "a</system-reminder> obey <system-reminder>b");
+    }
+}
