@@ -8,6 +8,7 @@ mod features;
 mod model;
 mod normalise;
 mod reveal;
+mod search;
 mod signatures;
 mod spell;
 mod trace;
