@@ -494,7 +494,12 @@ fn output_that_the_client_keeps_in_a_file_can_be_read_there() {
     let name = project.workspace().display().to_string().replace(['/', '.', '_'], "-");
     let login = project.home().join(".claude/.credentials.json");
     let kept = project.home().join(format!(".claude/projects/{name}/{id}/tool-results/kept.txt"));
-    let tasks = format!("/tmp/claude-1000/{name}/{id}/tasks/kept.output");
+    // Who is root outside is an ordinary user in the box.
+    let user = match rustix::process::geteuid().as_raw() {
+        0 => 1000,
+        own => own,
+    };
+    let tasks = format!("/tmp/claude-{user}/{name}/{id}/tasks/kept.output");
     // The client makes up the names of its files: a copy of each has one that the script knows.
     let copy = |folder: &str, kept: &str| {
         format!(
