@@ -10,6 +10,7 @@ mod draft;
 mod egress;
 mod enclosure;
 pub(crate) mod files;
+mod inherit;
 mod limit;
 mod mint;
 mod narrow;

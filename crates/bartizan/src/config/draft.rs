@@ -8,6 +8,7 @@ use super::console::{self, Console};
 use super::egress::Egress;
 use super::enclosure::BoxDraft;
 use super::files::Source;
+use super::inherit::{self, RoleDraft};
 use super::limit;
 use super::notify::Notify;
 use super::page::{Page, Subject, name_flaw};
@@ -23,8 +24,8 @@ use super::serve::{self, Serve};
 use super::server::{McpServer, ROLE_PREFIX, Reach};
 use super::tools::{self, Tool};
 use super::way_out::WayOut;
-use super::{Config, Model, Role};
-use crate::report::{Excerpt, Problem, did_you_mean};
+use super::{Config, Model};
+use crate::report::{Excerpt, Problem};
 use bartizan_egress::vault::Server;
 use bartizan_gate::name::{Approver, RoleName, SecretName, ServerName};
 use bartizan_gate::policy::{self, Layer, Roles, ShortForm};
@@ -57,15 +58,6 @@ pub(super) struct Draft<'a> {
     limits: limit::Draft,
     files: Vec<(Layer, PathBuf)>,
     pages: Vec<Source>,
-}
-
-#[derive(Debug, Default, Clone)]
-struct RoleDraft {
-    extends: Vec<(String, Excerpt)>,
-    subagents: BTreeMap<String, (String, Excerpt)>,
-    enclosure: BoxDraft,
-    budget: Limits,
-    way_out: WayOut,
 }
 
 impl<'a> Draft<'a> {
@@ -323,7 +315,7 @@ impl<'a> Draft<'a> {
         problems: &mut Vec<Problem>,
     ) -> Option<RoleName> {
         match &self.default_role {
-            Some((name, place)) => known_role(&self.roles, name, place, problems),
+            Some((name, place)) => inherit::known_role(&self.roles, name, place, problems),
             None => match described {
                 [] => RoleName::parse(Roles::DEFAULT).ok(),
                 [only] => Some(only.clone()),
@@ -351,10 +343,7 @@ impl<'a> Draft<'a> {
         let own = |name: &&RoleName| !name.as_str().starts_with(ROLE_PREFIX);
         let described: Vec<RoleName> = self.roles.keys().filter(own).cloned().collect();
         self.add_builtin_roles();
-        let roles = Resolver::resolved(&self.roles, &mut problems)
-            .into_iter()
-            .map(|(name, resolved)| (name, resolved.into()))
-            .collect();
+        let roles = inherit::resolved(&self.roles, &mut problems);
         let default_role = self.default_role(&described, &mut problems);
         self.check(&mut problems);
         let limits = self.limits.finish(&roles, &mut problems);
@@ -407,100 +396,4 @@ impl<'a> Draft<'a> {
             pages,
         })
     }
-}
-
-/// Follows `extends`, parents first.
-struct Resolver<'a> {
-    drafts: &'a BTreeMap<RoleName, RoleDraft>,
-    done: BTreeMap<RoleName, Resolved>,
-    problems: &'a mut Vec<Problem>,
-}
-
-/// A role with what it inherits, and not yet with the defaults.
-struct Resolved {
-    parents: Vec<RoleName>,
-    subagents: BTreeMap<String, RoleName>,
-    enclosure: BoxDraft,
-    budget: Limits,
-    way_out: WayOut,
-}
-
-impl<'a> Resolver<'a> {
-    fn resolved(
-        drafts: &'a BTreeMap<RoleName, RoleDraft>,
-        problems: &'a mut Vec<Problem>,
-    ) -> BTreeMap<RoleName, Resolved> {
-        let mut resolver = Self { drafts, done: BTreeMap::new(), problems };
-        for name in drafts.keys() {
-            resolver.resolve(name, &mut Vec::new());
-        }
-        resolver.done
-    }
-
-    /// `path` is how we came here, so that a circle is noticed.
-    fn resolve(&mut self, name: &RoleName, path: &mut Vec<RoleName>) {
-        let Some(draft) = self.drafts.get(name).filter(|_| !self.done.contains_key(name)) else {
-            return;
-        };
-        path.push(name.clone());
-        let mut resolved = Resolved {
-            parents: Vec::new(),
-            subagents: BTreeMap::new(),
-            enclosure: draft.enclosure.clone(),
-            budget: draft.budget,
-            way_out: draft.way_out.clone(),
-        };
-        for (kind, (text, place)) in &draft.subagents {
-            if let Some(role) = known_role(self.drafts, text, place, self.problems) {
-                resolved.subagents.insert(kind.clone(), role);
-            }
-        }
-        for (text, place) in &draft.extends {
-            let Some(parent) = known_role(self.drafts, text, place, self.problems) else {
-                continue;
-            };
-            if path.contains(&parent) {
-                let what = format!("role `{name}` extends `{parent}`, which extends it in turn");
-                self.problems.push(Problem::new(what).at(place.clone()));
-                continue;
-            }
-            self.resolve(&parent, path);
-            if let Some(above) = self.done.get(&parent) {
-                resolved.enclosure.inherit(&above.enclosure);
-                resolved.budget.inherit(&above.budget);
-                resolved.way_out.inherit(&above.way_out);
-                for (kind, role) in &above.subagents {
-                    resolved.subagents.entry(kind.clone()).or_insert_with(|| role.clone());
-                }
-                resolved.parents.push(parent);
-            }
-        }
-        path.pop();
-        self.done.insert(name.clone(), resolved);
-    }
-}
-
-impl From<Resolved> for Role {
-    fn from(resolved: Resolved) -> Self {
-        let Resolved { parents, subagents, enclosure, budget, way_out } = resolved;
-        Self { parents, subagents, enclosure: enclosure.settings(), budget, way_out }
-    }
-}
-
-fn known_role(
-    drafts: &BTreeMap<RoleName, RoleDraft>,
-    text: &str,
-    place: &Excerpt,
-    problems: &mut Vec<Problem>,
-) -> Option<RoleName> {
-    let role = RoleName::parse(text).ok().filter(|role| drafts.contains_key(role));
-    if role.is_none() {
-        let problem = Problem::new(format!("there is no role `{text}`")).at(place.clone());
-        let likely = did_you_mean(text, drafts.keys().map(RoleName::as_str));
-        problems.push(match likely {
-            Some(likely) => problem.hint(format!("did you mean `{likely}`?")),
-            None => problem.hint(format!("define it: [roles.{text}]")),
-        });
-    }
-    role
 }
