@@ -11,7 +11,7 @@ use rustix::net::sockopt::socket_peercred;
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Where a person answers.
 pub(super) enum Place {
@@ -116,9 +116,29 @@ fn exchange(mut stream: UnixStream, ask: &Ask) -> io::Result<Reply> {
     let mut line = serde_json::to_vec(ask)?;
     line.push(b'\n');
     stream.write_all(&line)?;
+    Ok(serde_json::from_slice(&reply(&stream)?)?)
+}
+
+/// One line, all of it in time: a desk that speaks byte by byte is a desk that does not answer.
+fn reply(stream: &UnixStream) -> io::Result<Vec<u8>> {
+    let end = Instant::now() + PATIENCE;
+    let mut reading = BufReader::new(stream.take(REPLY_MAX));
     let mut reply = Vec::new();
-    BufReader::new(stream.take(REPLY_MAX)).read_until(b'\n', &mut reply)?;
-    Ok(serde_json::from_slice(&reply)?)
+    loop {
+        let left = end.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        stream.set_read_timeout(Some(left))?;
+        let got = reading.fill_buf()?;
+        let line = got.iter().position(|byte| *byte == b'\n');
+        let (taken, is_whole) = line.map_or((got.len(), got.is_empty()), |at| (at, true));
+        reply.extend_from_slice(got.get(..taken).unwrap_or_default());
+        reading.consume(taken);
+        if is_whole {
+            return Ok(reply);
+        }
+    }
 }
 
 fn unclear(error: &io::Error) -> Failure {

@@ -15,12 +15,11 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 /// Serves the socket until it is told to stop.
@@ -74,29 +73,65 @@ async fn serve(
     let listener = UnixListener::from_std(listener)?;
     let (mut terminate, mut interrupt) =
         (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    let places = Arc::new(Semaphore::new(AT_ONCE));
+    let seats = Arc::new(Seats::default());
     loop {
         let stream = tokio::select! {
             _ = terminate.recv() => return Ok(()),
             _ = interrupt.recv() => return Ok(()),
             accepted = listener.accept() => accepted,
         };
-        let (Ok((stream, _)), Ok(place)) = (stream, Arc::clone(&places).try_acquire_owned()) else {
-            // Whoever comes while it is full is turned away, and comes again.
+        let Ok((stream, _)) = stream else {
             tokio::time::sleep(BREATH).await;
+            continue;
+        };
+        // Whoever comes while it is full, or has enough already, is turned away, and comes again.
+        let Some((uid, seat)) = uid_of(&stream).and_then(|uid| Some((uid, seats.take(uid)?)))
+        else {
             continue;
         };
         let counter = Arc::clone(&counter);
         drop(tokio::spawn(async move {
-            drop(timeout(PATIENCE, one(stream, counter)).await);
-            drop(place);
+            drop(timeout(PATIENCE, one(stream, uid, counter)).await);
+            drop(seat);
         }));
     }
 }
 
-/// One question and its answer. Who asks is who opened the connection, whatever they say.
-async fn one(mut stream: UnixStream, counter: Arc<Counter>) -> io::Result<()> {
-    let uid = socket_peercred(&stream)?.uid.as_raw();
+/// Who opened the connection, whatever they say.
+fn uid_of(stream: &UnixStream) -> Option<u32> {
+    socket_peercred(stream).ok().map(|peer| peer.uid.as_raw())
+}
+
+/// Who is being served: so many at once, and of one user so few that nobody keeps the others out.
+#[derive(Default)]
+struct Seats(Mutex<Vec<u32>>);
+
+/// Free again once it is dropped.
+struct Seat(Arc<Seats>, u32);
+
+impl Seats {
+    fn take(self: &Arc<Self>, uid: u32) -> Option<Seat> {
+        let mut taken = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let of_this_user = taken.iter().filter(|one| **one == uid).count();
+        if taken.len() >= AT_ONCE || of_this_user >= OF_ONE_USER {
+            return None;
+        }
+        taken.push(uid);
+        Some(Seat(Arc::clone(self), uid))
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        let mut taken = self.0.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(place) = taken.iter().position(|one| *one == self.1) {
+            taken.swap_remove(place);
+        }
+    }
+}
+
+/// One question and its answer.
+async fn one(mut stream: UnixStream, uid: u32, counter: Arc<Counter>) -> io::Result<()> {
     let (reading, mut writing) = stream.split();
     let mut line = Vec::new();
     BufReader::new(reading.take(LINE_MAX)).read_until(b'\n', &mut line).await?;
@@ -107,8 +142,9 @@ async fn one(mut stream: UnixStream, counter: Arc<Counter>) -> io::Result<()> {
     writing.shutdown().await
 }
 
-/// How many are served at once, and for how long one is.
-const AT_ONCE: usize = 16;
+/// How many are served at once, how many of one user, and for how long one is.
+const AT_ONCE: usize = 64;
+const OF_ONE_USER: usize = 4;
 const PATIENCE: Duration = Duration::from_secs(30);
 const BREATH: Duration = Duration::from_millis(10);
 /// A reason has 2 KiB at the most, and may be written in escapes.

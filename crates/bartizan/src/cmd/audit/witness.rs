@@ -1,7 +1,7 @@
 //! Has the log only grown since a witness elsewhere last saw it? Its word for that, on the newest checkpoint.
 
+use super::Desk;
 use super::elsewhere::Elsewhere;
-use super::{Desk, usage};
 use crate::cli::exit;
 use crate::clock::date;
 use crate::report::{Failure, Problem, safe};
@@ -10,7 +10,12 @@ use bartizan_store::{Checkpoint, Store, WitnessKey, submission};
 /// The witness's key, as it was typed.
 pub(super) fn key(text: &str) -> Result<WitnessKey, Failure> {
     let parsed = text.trim().parse();
-    parsed.map_err(|_| usage(&format!("`{text}` is not a public key of a witness (Ed25519)")))
+    parsed.map_err(|_| {
+        let problem = Problem::new(format!("`{}` is not a public key of a witness", safe(text)));
+        let hint =
+            "a verifier key for cosignatures, as its operator publishes it: NAME+1a2b3c4d+BASE64";
+        Failure::new(exit::USAGE, problem.hint(hint))
+    })
 }
 
 /// The checkpoint with the witness's cosignature on it.
