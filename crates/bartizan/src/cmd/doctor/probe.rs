@@ -6,6 +6,8 @@ use std::path::Path;
 
 /// Linux 5.13 brought Landlock; below it a box would miss a wall.
 const OLDEST: (u32, u32) = (5, 13);
+/// Linux 5.19 brought Landlock's right to move a file into another folder (`REFER`); below it nobody in a box may.
+const MOVES: (u32, u32) = (5, 19);
 
 /// Reads a kernel file as trimmed text.
 fn read(root: &Path, path: &str) -> Option<String> {
@@ -22,7 +24,14 @@ pub(super) fn kernel(root: &Path) -> Finding {
         return Finding::missing(
             "kernel",
             format!("Linux {release}"),
-            "a kernel of 5.13 or newer is needed; 6.12 or newer is best",
+            "a kernel of 5.19 or newer is needed; 6.12 or newer is best",
+        );
+    }
+    if version < MOVES {
+        return Finding::weak(
+            "kernel",
+            format!("Linux {release}: no program in a box can move a file into another folder"),
+            "use a kernel of 5.19 or newer",
         );
     }
     Finding::ok("kernel", format!("Linux {release}"))
@@ -214,7 +223,8 @@ mod tests {
             |release: &str| kernel(host(&[("proc/sys/kernel/osrelease", release)]).path()).standing;
         assert_eq!(at("5.10.0-28-amd64\n"), Standing::Missing);
         assert_eq!(at("4.19.0"), Standing::Missing);
-        assert_eq!(at("5.13.0"), Standing::Ok);
+        assert_eq!(at("5.13.0"), Standing::Weak);
+        assert_eq!(at("5.19.0"), Standing::Ok);
         assert_eq!(at("6.18.5-gentoo"), Standing::Ok);
         assert_eq!(at(""), Standing::Missing);
     }
