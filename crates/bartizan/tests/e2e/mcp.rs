@@ -5,6 +5,7 @@ use crate::support::log::Log;
 use crate::support::project::{Project, Ran, Started};
 use crate::support::sink::Sink;
 use serde_json::{Value, json};
+use std::path::Path;
 
 const SERVER: &str = include_str!("mcp/server.py");
 
@@ -165,6 +166,37 @@ fn what_hides_in_an_answer_is_treated_as_its_role_says_and_told_of() {
         });
         assert_eq!((&told["kind"], &told["found"]), (&json!("sanitised"), &counts));
     }
+}
+
+/// Node gives a server that it starts sockets, a shell pipes or files.
+#[test]
+fn a_client_is_served_on_sockets_and_from_a_file_as_on_pipes() {
+    let project = project();
+    let mut said = HELLO.to_owned();
+    said += &call(1, "echo", &json!({ "text": "x".repeat(300_000) }));
+    project.write("said", &said);
+    let server = "mcp --allow echo -- /usr/bin/python3 server.py";
+    let over_sockets = format!(
+        "import socket, subprocess\n\
+         a, b = socket.socketpair()\n\
+         child = subprocess.Popen({:?}.split(), stdin=b, stdout=b)\n\
+         b.close()\n\
+         a.sendall(open('said', 'rb').read())\n\
+         a.shutdown(socket.SHUT_WR)\n\
+         print(b''.join(iter(lambda: a.recv(65536), b'')).decode())\n\
+         child.wait()\n",
+        format!("{} {server}", env!("CARGO_BIN_EXE_bartizan"))
+    );
+    let from_a_file = format!("{} {server} < said", env!("CARGO_BIN_EXE_bartizan"));
+    for (program, text) in [("/usr/bin/python3", over_sockets), ("/bin/sh", from_a_file)] {
+        let ran = project.program(Path::new(program), &["-c", &text]).finish();
+        let ran = Ran { stdout: ran.stdout.trim_end().to_owned(), ..ran };
+        assert!(said_of(&ran).len() > 300_000, "{program}: {}", ran.stderr);
+    }
+}
+
+fn said_of(ran: &Ran) -> String {
+    said(&answer(ran, &json!(1))).to_owned()
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! How do messages travel between a client, a server in its box, and the conversation between the two?
 
+use super::standard;
 use crate::doors::mcp::Talk;
 use crate::doors::run::Held;
 use crate::report;
@@ -31,10 +32,10 @@ pub(super) async fn client<C: Conversation>(
     drop(tokio::task::spawn_blocking(|| Detector::new().score(FIRST_TEXT)));
     let talk = &Stateless::over(Arc::clone(talk));
     let (to, from) = mpsc::channel(SENT);
-    let writer = tokio::spawn(stdio::write(tokio::io::stdout(), from));
+    let writer = tokio::spawn(stdio::write(standard::output(), from));
     talk.listen(to.clone());
     let (lines, mut said) = mpsc::channel(SENT);
-    let mut reader = tokio::spawn(stdio::read(tokio::io::stdin(), Limits::default(), lines));
+    let mut reader = tokio::spawn(stdio::read(standard::input(), Limits::default(), lines));
     let (mut tasks, mut begins, mut ended) = (JoinSet::new(), None, false);
     tokio::pin!(over);
     loop {
