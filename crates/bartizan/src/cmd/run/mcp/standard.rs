@@ -107,8 +107,6 @@ impl AsyncWrite for Socket {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "tests fail loudly")]
-
     use super::*;
     use std::os::unix::net::UnixStream as Plain;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -122,8 +120,8 @@ mod tests {
         let much = vec![b'x'; 4 << 20];
         let reader = std::thread::spawn(move || {
             let mut got = vec![0; 4 << 20];
-            std::io::Read::read_exact(&mut &theirs, &mut got).unwrap();
-            std::io::Write::write_all(&mut &theirs, b"well received").unwrap();
+            io::Read::read_exact(&mut &theirs, &mut got).unwrap();
+            io::Write::write_all(&mut &theirs, b"well received").unwrap();
             got
         });
         socket.write_all(&much).await.unwrap();
