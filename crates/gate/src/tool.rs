@@ -196,10 +196,12 @@ pub enum CatalogueError {
 
 impl Catalogue {
     /// The tools that come with Bartizan: Claude Code's own, and the pseudo tools that stand for a
-    /// connection, a process start, a model request and a file mentioned in a prompt.
+    /// connection, a process start, a model request, a file mentioned in a prompt, and what Codex does by itself.
     pub fn builtin() -> Result<Self, CatalogueError> {
         let mut catalogue = Self::default();
-        [CLAUDE_CODE, MODEL, NET, PROCESS].into_iter().try_for_each(|text| catalogue.add(text))?;
+        [CLAUDE_CODE, CODEX, MODEL, NET, PROCESS]
+            .into_iter()
+            .try_for_each(|text| catalogue.add(text))?;
         Ok(catalogue)
     }
 
@@ -297,6 +299,7 @@ const SPEAKING: [&str; 6] =
     ["Agent", "CronCreate", "ScheduleWakeup", "SendMessage", "Task", "Workflow"];
 
 const CLAUDE_CODE: &str = include_str!("../tools/claude-code.json");
+const CODEX: &str = include_str!("../tools/codex.json");
 const MODEL: &str = include_str!("../tools/model.json");
 const NET: &str = include_str!("../tools/net.json");
 const PROCESS: &str = include_str!("../tools/process.json");
