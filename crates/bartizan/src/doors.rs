@@ -2,6 +2,7 @@
 //! back into its own wire; none has any power of its own.
 
 pub(crate) mod calls;
+pub(crate) mod codex;
 pub(crate) mod commands;
 pub(crate) mod database;
 pub(crate) mod hook;

@@ -95,17 +95,26 @@ impl Calls {
         Self { past: Some(past), ..Self::default() }
     }
 
-    /// The model door has allowed a call.
-    pub(crate) fn allow(&self, id: &str, agent: Option<&str>, act: &Act, delegated: Delegated) {
+    /// The model door has allowed a call, and each act that it stands for.
+    pub(crate) fn allow(&self, id: &str, agent: Option<&str>, act: &Act, acts: Vec<Delegated>) {
         self.write(id, agent, act, |entry| {
             entry.judge(act, true, true);
-            entry.delegated.push(delegated);
+            entry.delegated.extend(acts);
             entry.stand_in = None;
             entry.returned = false;
         });
         if let Some(past) = &self.past {
             past.remember(id, act);
         }
+    }
+
+    /// How the client's history writes a call that was allowed, where that is not how its hook tells it.
+    pub(crate) fn written(&self, id: &str, agent: Option<&str>, act: &Act) {
+        self.write(id, agent, act, |entry| {
+            entry.judge(act, true, true);
+            // No hook takes it up.
+            entry.judged.last_mut().iter_mut().for_each(|judged| judged.taken = true);
+        });
     }
 
     /// The model door has refused a call.

@@ -5,12 +5,12 @@
 //! the box as `bartizan hook CLIENT`, [`serve`] in the supervisor. The answer that every client
 //! understands (CONTRACTS §9): deny = exit code 2 and one line on stderr; no opinion = silence.
 
-mod codex;
 mod gemini;
 mod mentions;
 
 use crate::app::Gate;
 use crate::doors::calls::{Act, Calls, TakeUp, callable};
+use crate::doors::codex;
 use crate::doors::commands::{Commands, Ticket};
 use bartizan_gate::call::{Delegated, Door, Outcome, Proposed};
 use bartizan_gate::refusal::Refusal;
@@ -263,7 +263,7 @@ impl Judge {
         };
         let arguments = payload.tool_input.unwrap_or_else(|| json!({}));
         let (id, agent) = (payload.tool_use_id.as_deref(), payload.agent_id.as_deref());
-        let act = self.act(&tool, &arguments);
+        let act = self.act(&tool, &arguments, payload.cwd.as_deref());
         match id.map_or(TakeUp::Unjudged, |id| self.calls.take_up(id, agent, &act)) {
             TakeUp::Joined => return None,
             TakeUp::Refused(sentence) => return Some(sentence),
@@ -308,18 +308,17 @@ impl Judge {
         refused.or(self.end(open, &outcome))
     }
 
-    /// What a call is judged as: itself, or each file that a patch of Codex's writes.
+    /// What a call is judged as: itself, or what the tool of Codex's means that it names.
     fn means(&self, tool: &str, arguments: Value, folder: Option<&str>) -> Vec<(String, Value)> {
-        let is_patch = tool == codex::TOOL && self.gate.pipeline().catalogue().get(tool).is_none();
-        let writes = is_patch.then(|| codex::writes(&arguments, folder.unwrap_or_default()));
-        match writes.flatten() {
-            Some(writes) => writes.into_iter().map(|write| ("Write".to_owned(), write)).collect(),
-            None => vec![(tool.to_owned(), arguments)],
+        if self.gate.pipeline().catalogue().get(tool).is_some() {
+            return vec![(tool.to_owned(), arguments)];
         }
+        codex::means(tool, &arguments, folder.unwrap_or_default())
     }
 
-    fn act(&self, tool: &str, arguments: &Value) -> Act {
-        Act::of(tool, arguments, &self.caller.seat().workspace.to_string())
+    fn act(&self, tool: &str, arguments: &Value, folder: Option<&str>) -> Act {
+        let (tool, arguments) = codex::told(tool, arguments, folder.unwrap_or_default());
+        Act::of(&tool, &arguments, &self.caller.seat().workspace.to_string())
     }
 
     fn decide(&self, proposed: Proposed) -> Result<Delegated, String> {
@@ -374,7 +373,7 @@ impl Judge {
                 if let Some((kind, id)) = &subagent {
                     proposed = proposed.by_subagent(kind, id);
                 }
-                let act = self.act(&call.tool, &call.input);
+                let act = self.act(&call.tool, &call.input, payload.cwd.as_deref());
                 self.calls.hooked(&call.id, payload.agent_id.as_deref(), &act, None);
                 open.extend(self.decide(proposed).ok());
             }

@@ -18,7 +18,7 @@ pub(crate) use scrub::Scrub;
 use crate::app::{Gate, by_name};
 use crate::doors::calls::Calls;
 use crate::doors::net::told;
-use answer::{Shared, Streamed, Tally, Whole};
+use answer::{Dialect, Messages, Shared, Streamed, Tally, Whole};
 use api::{Way, way};
 use bartizan_egress::model::{Filter, ModelEnded};
 use bartizan_egress::{
@@ -33,6 +33,7 @@ use bartizan_scan::display_line;
 use bartizan_store::Event;
 use bytes::Bytes;
 use request::{Against, Ears, From, Notes, Unfit};
+use responses::Responses;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -135,14 +136,14 @@ impl Side {
 
     fn read(&self, asked: &Asked) -> Result<request::Read, Refusal> {
         let Conversation { scrub, calls, .. } = &self.conversation;
-        if self.api == Api::Responses {
-            let read = responses::read(&asked.body, scrub, self);
-            return read.map_err(|unfit| self.unfit(asked, unfit));
-        }
         let workspace = self.caller.seat().workspace.to_string();
         let main = asked.agent.is_none();
         let against = Against { scrub, calls, workspace: &workspace, ears: self, main };
-        let read = request::read(&asked.body, against).map_err(|unfit| self.unfit(asked, unfit))?;
+        let read = match self.api {
+            Api::Messages => request::read(&asked.body, against),
+            Api::Responses => responses::read(&asked.body, against),
+        };
+        let read = read.map_err(|unfit| self.unfit(asked, unfit))?;
         self.seen(&read.notes.found.canaries);
         for (call, failed, bytes) in &read.results {
             self.returned(call, *failed, *bytes).map_err(|refused| self.refused(asked, refused))?;
@@ -330,19 +331,30 @@ impl Judge for ModelJudge {
         status: u16,
         content_type: Option<&str>,
     ) -> Result<Option<Box<dyn Filter>>, Told> {
-        // An error holds no call, nor does what is no turn; the other API's answers are not looked into.
-        if ticket.way != Way::Turn || status >= 400 || self.0.api == Api::Responses {
+        // An error holds no call, nor does what is no turn.
+        if ticket.way != Way::Turn || status >= 400 {
             return Ok(None);
         }
-        let (bench, tally) = (ticket.bench.clone(), Arc::clone(&ticket.tally));
-        let kind = content_type.unwrap_or_default().split(';').next().unwrap_or_default();
-        match kind.trim().to_ascii_lowercase().as_str() {
-            "text/event-stream" => Ok(Some(Box::new(Streamed::new(bench, tally)))),
-            "application/json" => Ok(Some(Box::new(Whole::new(bench, tally, ticket.silence)))),
-            _ => {
-                let text = "the answer came in a form that cannot be looked into, and is withheld";
-                Err(Told::new(Status::BadGateway, "unscannable", text))
-            }
+        match self.0.api {
+            Api::Messages => filter::<Messages>(ticket, content_type),
+            Api::Responses => filter::<Responses>(ticket, content_type),
+        }
+    }
+}
+
+/// What looks into an answer of this type.
+fn filter<D: Dialect>(
+    ticket: &Ticket,
+    content_type: Option<&str>,
+) -> Result<Option<Box<dyn Filter>>, Told> {
+    let (bench, tally) = (ticket.bench.clone(), Arc::clone(&ticket.tally));
+    let kind = content_type.unwrap_or_default().split(';').next().unwrap_or_default();
+    match kind.trim().to_ascii_lowercase().as_str() {
+        "text/event-stream" => Ok(Some(Box::new(Streamed::<D>::new(bench, tally)))),
+        "application/json" => Ok(Some(Box::new(Whole::<D>::new(bench, tally, ticket.silence)))),
+        _ => {
+            let text = "the answer came in a form that cannot be looked into, and is withheld";
+            Err(Told::new(Status::BadGateway, "unscannable", text))
         }
     }
 }

@@ -56,10 +56,9 @@ impl Session {
         outputs_of(self.api.requests().last().unwrap())
     }
 
-    /// The calls that the client's hook asked for, by tool.
-    fn hooked(&self, tool: &str) -> Vec<Value> {
-        let calls =
-            self.log.all("call", |record| record["door"] == "hook" && record["tool"] == tool);
+    /// The calls of a tool that this door was asked for.
+    fn asked(&self, door: &str, tool: &str) -> Vec<Value> {
+        let calls = self.log.all("call", |record| record["door"] == door && record["tool"] == tool);
         calls.into_iter().cloned().collect()
     }
 }
@@ -90,8 +89,13 @@ fn codex_works_in_its_workspace_and_each_act_is_on_the_log() {
     assert!(outputs[2].contains("[REDACTED:model:"), "{outputs:?}");
     assert_eq!(session.project.file("made.txt").as_deref(), Some("made\n"));
     assert_eq!(session.project.file("patched.txt").as_deref(), Some("by a patch\n"));
-    let (shells, writes) = (session.hooked("Bash"), session.hooked("Write"));
+    let [shells, writes] = ["Bash", "Write"].map(|tool| session.asked("model", tool));
     assert_eq!((shells.len(), writes.len()), (2, 1), "{shells:?} {writes:?}");
+    let again = ["Bash", "Write"].map(|tool| session.asked("hook", tool));
+    assert!(
+        again.concat().is_empty(),
+        "the hook takes up what the model door has judged: {again:?}"
+    );
     for call in shells.iter().chain(&writes) {
         assert_eq!(session.log.outcome(call)["details"]["by"], "client");
     }
@@ -114,13 +118,62 @@ fn what_the_gate_refuses_codex_does_not_do() {
     ];
     let Some(session) = Session::run(project, turns, &[]) else { return };
     let outputs = session.outputs();
+    for output in &outputs[..2] {
+        assert!(output.contains("bartizan did not let this call of"), "{outputs:?}");
+    }
     assert!(outputs[0].contains("policy-denied") && !outputs[0].contains(SSH_KEY), "{outputs:?}");
-    assert!(outputs[1].contains("blocked by PreToolUse"), "{outputs:?}");
     assert!(outputs[2].contains("no-way"), "{outputs:?}");
     assert!(outputs[3].contains("policy-denied"), "{outputs:?}");
     assert_eq!(session.project.file("fine.txt"), None, "a patch happens whole or not at all");
     let refused = |tool: &str| session.log.stopped(|record| record["tool"] == tool).len();
-    assert!(refused("Bash") >= 2 && refused("Write") >= 1 && refused("net.connect") >= 1);
+    assert!(refused("Write") >= 1 && refused("net.connect") >= 1);
+    let [before, inside] = ["model", "hook"].map(|door| {
+        session.log.stopped(|record| record["tool"] == "Bash" && record["door"] == door).len()
+    });
+    assert_eq!((before, inside), (1, 1), "a script's calls are judged by the hook");
+    let script = session.asked("model", "codex.script");
+    assert!(script[0]["arguments"]["script"].as_str().unwrap().contains(".aws"), "{script:?}");
+}
+
+/// The client asks for itself in the box, as whoever had taken it over would.
+#[test]
+fn an_act_that_the_gate_never_allowed_stops_a_session_of_codex() {
+    for (what, call, output) in
+        [("never judged", "call_9", None), ("a result of a call", "", Some("call_9"))]
+    {
+        let project = Project::new();
+        let mut input = vec![json!({ "role": "user", "content": "go" })];
+        if !call.is_empty() {
+            let arguments = json!({ "cmd": "rm -rf /" }).to_string();
+            input.push(json!({ "type": "function_call", "call_id": call, "name": "exec_command", "arguments": arguments }));
+        }
+        if let Some(id) = output {
+            input.push(json!({ "type": "function_call_output", "call_id": id, "output": "done" }));
+        }
+        project.write(
+            "bad.json",
+            &json!({ "model": "m", "stream": true, "input": input }).to_string(),
+        );
+        let fine = json!({ "model": "m", "stream": true, "input": "go" });
+        project.write("fine.json", &fine.to_string());
+        let api = Api::start(Script { main: vec![say("Hello.")], ..Script::default() });
+        let post = "for body in fine bad fine; do curl -sS -o out -w '%{http_code} ' -H 'content-type: application/json' \
+                    --data-binary @$body.json http://model.bartizan/v1/responses && cat out && echo; done";
+        let args = ["run", "--client", "codex", "--", "/bin/bash", "-c", post];
+        let program = project.bartizan(&args).env("OPENAI_API_KEY", KEY);
+        let ran = program.env("OPENAI_BASE_URL", &format!("{}/v1", api.url())).finish();
+        let stops: Vec<&str> = ran.stdout.lines().filter(|line| line.starts_with("403")).collect();
+        assert_eq!(stops.len(), 2, "{ran:?}");
+        assert!(
+            stops[0].contains("[unseen-act]") && stops[1].contains("[session-stopped]"),
+            "{ran:?}"
+        );
+        assert_eq!(api.requests().len(), 1, "the vendor hears of neither");
+        let log = Log::read(&project);
+        let refused = log.find("refusal", |record| record["code"] == "unseen-act");
+        assert_eq!(refused["reference"], "call_9");
+        assert!(refused.to_string().contains(what), "{refused}");
+    }
 }
 
 /// Each of these switches the hooks off elsewhere.

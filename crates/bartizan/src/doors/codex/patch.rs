@@ -3,13 +3,9 @@
 use serde_json::{Value, json};
 use std::path::Path;
 
-/// The tool as Codex's hooks name it.
-pub(super) const TOOL: &str = "apply_patch";
-
 /// The writes that a patch stands for, in order, each with its part of the patch. None when it is no patch that can be
 /// read in one way.
-pub(super) fn writes(arguments: &Value, folder: &str) -> Option<Vec<Value>> {
-    let patch = arguments.get("command")?.as_str()?;
+pub(super) fn writes(patch: &str, folder: &str) -> Option<Vec<Value>> {
     let mut files: Vec<(String, String)> = Vec::new();
     for line in patch.lines() {
         match header(line) {
@@ -49,7 +45,7 @@ mod tests {
     use super::*;
 
     fn paths(patch: &str) -> Option<Vec<String>> {
-        let writes = writes(&json!({ "command": patch }), "/w")?;
+        let writes = writes(patch, "/w")?;
         Some(writes.iter().map(|write| write["file_path"].as_str().unwrap().to_owned()).collect())
     }
 
@@ -58,7 +54,7 @@ mod tests {
         let patch = "*** Begin Patch\n*** Add File: a.txt\n+one\n*** Update File: sub/b\n*** Move to: /etc/c\n@@\n-x\n+y\n\
                      *** End of File\n  *** Delete File: ../d\n*** End Patch\n";
         assert_eq!(paths(patch).unwrap(), ["/w/a.txt", "/w/sub/b", "/etc/c", "/w/../d"]);
-        let first = writes(&json!({ "command": patch }), "/w").unwrap().remove(0);
+        let first = writes(patch, "/w").unwrap().remove(0);
         assert_eq!(first["content"], "*** Add File: a.txt\n+one\n");
     }
 
@@ -72,7 +68,6 @@ mod tests {
         ] {
             assert_eq!(paths(patch), None, "{patch}");
         }
-        assert_eq!(writes(&json!({ "patch": "*** Add File: a" }), "/w"), None);
-        assert_eq!(writes(&json!({ "command": "*** Add File: a" }), "w"), None, "of no folder");
+        assert_eq!(writes("*** Add File: a", "w"), None, "of no folder");
     }
 }

@@ -7,7 +7,7 @@ use bartizan_egress::{ModelRequest, Refusal as Told, Status};
 pub(crate) enum Api {
     /// Anthropic's: everything is looked into, and each proposed call is judged here.
     Messages,
-    /// `OpenAI`'s: what comes from outside is redacted, and answers pass as they are.
+    /// `OpenAI`'s: the same, in other words.
     Responses,
 }
 

@@ -13,7 +13,8 @@ use crate::doors::calls::Calls;
 use bartizan_scan::json::{Doc, Edits, Node, quoted};
 use bartizan_scan::{Trust, display_line};
 use known::{KNOWN_KEYS, SERVER_BLOCKS};
-use place::{Place, origin, said};
+pub(super) use place::Place;
+use place::{origin, said};
 use std::collections::{BTreeSet, HashMap};
 
 /// What a request is held against.

@@ -1,37 +1,42 @@
-//! What does a request in `OpenAI`'s form bring to the model? It is read strictly, secrets in it are hidden, and the
-//! vendor's own machines do not act. Calls in it are not held against the register: see `docs/codex.md`.
+//! What does a request in `OpenAI`'s form bring to the model? It is read strictly, what came from outside in it is made
+//! data, the vendor's own machines do not act, and each call and result is held against the register.
 
-use super::request::{Ears, From, Notes, Read, Unfit};
-use super::scrub::Scrub;
+mod answer;
+mod item;
+
+pub(super) use answer::Responses;
+
+use super::request::{Against, From, Notes, Place, Read, Unfit};
+use crate::doors::calls::{Answered, STAND_IN, Seen, StandIn};
 use bartizan_scan::display_line;
 use bartizan_scan::json::{Doc, Edits, Node, quoted};
+use item::Item;
 
 /// Reads a request's body.
-pub(super) fn read(body: &[u8], scrub: &Scrub, ears: &dyn Ears) -> Result<Read, Unfit> {
+pub(super) fn read(body: &[u8], against: Against<'_>) -> Result<Read, Unfit> {
     let doc = Doc::read(body).map_err(|flaw| Unfit::Unread(flaw.to_string()))?;
     let (edits, notes) = (Edits::default(), Notes::default());
-    let mut reader = Reader { doc: &doc, scrub, ears, edits, notes };
+    let mut reader = Reader { doc: &doc, against, edits, notes, results: Vec::new() };
     reader.body()?;
-    let Reader { edits, notes, .. } = reader;
-    let body = if edits.is_empty() { body.to_vec() } else { edits.apply(body) };
-    Ok(Read { body, notes, results: Vec::new() })
+    let Reader { edits, notes, results, .. } = reader;
+    Ok(Read { body: edits.apply(body), notes, results })
 }
 
 struct Reader<'a> {
     doc: &'a Doc<'a>,
-    scrub: &'a Scrub,
-    ears: &'a dyn Ears,
+    against: Against<'a>,
     edits: Edits,
     notes: Notes,
+    results: Vec<(String, bool, usize)>,
 }
 
 /// Whose text it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Voice {
+#[derive(Clone, Copy)]
+enum Voice<'a> {
     /// The person's, the client's or the model's.
     Inside,
     /// A result's.
-    Outside,
+    Outside(&'a Place),
 }
 
 impl<'a> Reader<'a> {
@@ -40,19 +45,34 @@ impl<'a> Reader<'a> {
         if !root.is_table() || root.has_twins() {
             return Err(unread("it is no table with one reading"));
         }
-        if let Some(key) = KEPT_ELSEWHERE
-            .iter()
-            .find(|key| root.get(key).is_some_and(|node| self.doc.raw(node) != "null"))
-        {
-            return Err(unread(&format!("`{key}` brings in what the vendor keeps, unseen here")));
+        let given = |key: &&&str| {
+            root.get(key).is_some_and(|node| !matches!(self.doc.raw(node), "null" | "false"))
+        };
+        if let Some(key) = KEPT_ELSEWHERE.iter().find(given) {
+            return Err(unread(&format!("`{key}` leads to what the vendor keeps, unseen here")));
         }
         self.notes.model = display_line(&self.doc.text_of(root, "model").unwrap_or_default(), 128);
         self.tools(root)?;
-        let instructions = root.get("instructions");
-        instructions.map_or(Ok(()), |node| self.texts(node, Voice::Inside))?;
+        self.instructions(root)?;
         let input = root.get("input").ok_or_else(|| unread("it has no input"))?;
         let Some(items) = input.items() else { return self.texts(input, Voice::Inside) };
         items.iter().try_for_each(|item| self.item(item))
+    }
+
+    /// The operator's channel: secrets are hidden in it, and our own paragraph ends it.
+    fn instructions(&mut self, root: &'a Node) -> Result<(), Unfit> {
+        let note = self.against.scrub.system_note();
+        match root.get("instructions") {
+            Some(node) if self.doc.raw(node) == "null" => self.edits.replace(node, quoted(&note)),
+            Some(node) => {
+                let text =
+                    self.doc.text(node).ok_or_else(|| unread("its instructions are no text"))?;
+                let text = self.against.scrub.redact(&text, &mut self.notes.found);
+                self.edits.replace(node, quoted(&format!("{text}\n\n{note}")));
+            }
+            None => self.edits.append(root, format!(",\"instructions\":{}", quoted(&note))),
+        }
+        Ok(())
     }
 
     fn item(&mut self, item: &'a Node) -> Result<(), Unfit> {
@@ -62,20 +82,90 @@ impl<'a> Reader<'a> {
         // A message may leave its type out.
         let kind = self.doc.text_of(item, "type").unwrap_or_default();
         self.tools(item)?;
-        if kind == "item_reference" {
-            return Err(unread("`item_reference` brings in what the vendor keeps, unseen here"));
+        match &*kind {
+            "" | "additional_tools" | "message" | "reasoning" => {
+                let content = item.get("content");
+                content.map_or(Ok(()), |content| self.texts(content, Voice::Inside))
+            }
+            kind if OUTPUTS.contains(&kind) => self.result(item),
+            "compaction" | "compaction_summary" | "item_reference" => {
+                Err(unread(&format!("`{kind}` brings in what the vendor keeps, unseen here")))
+            }
+            _ => self.call(item),
         }
-        if let Some(output) = item.get("output") {
-            return self.texts(output, Voice::Outside);
+    }
+
+    /// A call that the model is said to have made.
+    fn call(&mut self, item: &'a Node) -> Result<(), Unfit> {
+        let call = match item::read(self.doc, item).map_err(unread)? {
+            Item::Call(call) => call,
+            Item::Words => return Ok(()),
+            Item::Strange(kind) => {
+                return Err(unread(&format!(
+                    "it has a part of type `{kind}`, which is not known here"
+                )));
+            }
+        };
+        let act = || call.written.as_ref().map(|written| written.act.clone());
+        // A name that no entry has, so that a call whose result is back is still held against its arguments.
+        let name = if call.name == STAND_IN { STAND_IN } else { "" };
+        match self.against.calls.seen(&call.id, act, name) {
+            Seen::Judged => Ok(()),
+            Seen::StandIn(StandIn { original, .. }) => {
+                if let Some(original) = original {
+                    self.edits.replace(item, original);
+                    self.notes.restored += 1;
+                }
+                Ok(())
+            }
+            Seen::Changed => {
+                Err(unseen(&call.name, &call.id, "its arguments are not those that were judged"))
+            }
+            Seen::Unknown => Err(unseen(&call.name, &call.id, "the gate never judged it")),
         }
-        item.get("content").map_or(Ok(()), |content| self.texts(content, Voice::Inside))
+    }
+
+    /// What a call is said to have brought back.
+    fn result(&mut self, item: &'a Node) -> Result<(), Unfit> {
+        let id = ["call_id", "id"].iter().find_map(|key| self.doc.text_of(item, key));
+        let id = id.ok_or_else(|| unread("a result names no call"))?;
+        let output = item.get("output");
+        let failed = output.is_some_and(|output| self.is_blocked(output));
+        let tool = match self.against.calls.answered(&id, failed) {
+            Answered::Allowed(tool) => tool,
+            Answered::StandIn(StandIn { sentence, .. }) => {
+                let output = output.ok_or_else(|| unread("a result has no output"))?;
+                self.edits.replace(output, quoted(&sentence));
+                return Ok(());
+            }
+            Answered::Refused => {
+                return Err(unseen("", &id, "it was refused, and has a result all the same"));
+            }
+            Answered::Unknown => {
+                return Err(unseen("", &id, "a result of a call that the gate never judged"));
+            }
+        };
+        let size = output.map_or(0, |output| output.span().len());
+        self.results.push((id.clone().into_owned(), failed, size));
+        let place = Place::result(&id, &tool);
+        output.map_or(Ok(()), |output| self.texts(output, Voice::Outside(&place)))
+    }
+
+    /// Whether a result is the client's word that its hook has stopped the call.
+    fn is_blocked(&self, output: &Node) -> bool {
+        let text = self.doc.text(output);
+        text.is_some_and(|text| BLOCKED.iter().any(|opening| text.starts_with(opening)))
     }
 
     /// Only what the client carries out itself may be offered: no gate stands where the vendor's machines act.
     fn tools(&mut self, holder: &'a Node) -> Result<(), Unfit> {
         for tool in holder.get("tools").and_then(Node::items).unwrap_or_default() {
             let kind = self.doc.text_of(tool, "type").unwrap_or_default();
-            if tool.has_twins() || !CLIENT_TOOLS.contains(&&*kind) {
+            let by_client = match &*kind {
+                "tool_search" => self.doc.text_of(tool, "execution").as_deref() == Some("client"),
+                kind => CLIENT_TOOLS.contains(&kind),
+            };
+            if tool.has_twins() || !by_client {
                 return Err(Unfit::ServerTool(display_line(&kind, 64)));
             }
             self.tools(tool)?;
@@ -84,17 +174,19 @@ impl<'a> Reader<'a> {
     }
 
     /// A text, or a list of parts with a text each.
-    fn texts(&mut self, node: &'a Node, voice: Voice) -> Result<(), Unfit> {
+    fn texts(&mut self, node: &'a Node, voice: Voice<'_>) -> Result<(), Unfit> {
         if self.doc.text(node).is_some() {
             self.text(node, voice);
         }
-        for part in node.items().unwrap_or_default() {
+        for (at, part) in node.items().unwrap_or_default().iter().enumerate() {
             if part.has_twins() {
                 return Err(unread("a part of a message has two readings"));
             }
             self.attached(part)?;
-            if let Some(text) = part.get("text") {
-                self.text(text, voice);
+            let Some(text) = part.get("text") else { continue };
+            match voice {
+                Voice::Inside => self.text(text, voice),
+                Voice::Outside(place) => self.text(text, Voice::Outside(&place.part(at))),
             }
         }
         Ok(())
@@ -115,15 +207,18 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    fn text(&mut self, node: &Node, voice: Voice) {
+    fn text(&mut self, node: &Node, voice: Voice<'_>) {
         let Some(text) = self.doc.text(node) else { return };
+        let (scrub, found) = (self.against.scrub, &mut self.notes.found);
         let clean = match voice {
-            Voice::Inside => self.scrub.redact(&text, &mut self.notes.found),
-            Voice::Outside => self.scrub.clean(&text, &mut self.notes.found),
+            Voice::Inside => scrub.redact(&text, found),
+            Voice::Outside(Place { call, source, trust, tool }) => {
+                let from = tool.as_deref().map_or(From::Client(*trust), From::Tool);
+                self.against.ears.read(source, from, &text);
+                self.notes.framed += 1;
+                scrub.frame(call.as_deref().unwrap_or_default(), source, *trust, &text, found)
+            }
         };
-        if voice == Voice::Outside {
-            self.ears.read("result of a tool", From::Tool("Bash"), &text);
-        }
         if *clean != *text {
             self.edits.replace(node, quoted(&clean));
         }
@@ -134,10 +229,24 @@ fn unread(what: &str) -> Unfit {
     Unfit::Unread(what.to_owned())
 }
 
+fn unseen(tool: &str, call: &str, what: &'static str) -> Unfit {
+    Unfit::Unseen { tool: display_line(tool, 128), call: display_line(call, 128), what }
+}
+
 /// Tools that the client carries out, and the groups that they come in.
 const CLIENT_TOOLS: [&str; 5] = ["custom", "function", "local_shell", "namespace", "shell"];
-/// Parts that stand for a text which is not in the request.
-const KEPT_ELSEWHERE: [&str; 3] = ["conversation", "previous_response_id", "prompt"];
+/// Parts that stand for a text which is not in the request, or have the vendor answer where nobody here hears it.
+const KEPT_ELSEWHERE: [&str; 4] = ["background", "conversation", "previous_response_id", "prompt"];
+/// What calls bring back.
+const OUTPUTS: [&str; 4] = [
+    "custom_tool_call_output",
+    "function_call_output",
+    "local_shell_call_output",
+    "tool_search_output",
+];
+/// How Codex 0.169 begins the result of a call that its hook has stopped.
+const BLOCKED: [&str; 2] =
+    ["Command blocked by PreToolUse hook", "Tool call blocked by PreToolUse hook"];
 
 #[cfg(test)]
 mod tests;

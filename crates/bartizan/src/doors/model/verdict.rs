@@ -6,7 +6,8 @@ use super::scrub::refusal_sentence;
 use crate::app::Gate;
 use crate::desk::patience::Patience;
 use crate::doors::calls::{Act, Calls, StandIn, callable};
-use bartizan_gate::call::{Door, Proposed};
+use crate::doors::codex;
+use bartizan_gate::call::{Delegated, Door, Outcome, Proposed};
 use bartizan_gate::refusal::Refusal;
 use bartizan_gate::seat::Caller;
 use bartizan_scan::display_line;
@@ -38,6 +39,16 @@ pub(super) struct Call {
     pub(super) name: String,
     /// The arguments, as JSON.
     pub(super) input: String,
+    /// How another API than Messages writes it.
+    pub(super) written: Option<Written>,
+}
+
+/// A call as a client's history holds it.
+#[derive(Debug, Clone)]
+pub(super) struct Written {
+    pub(super) act: Act,
+    /// The call as it came, to be shown to the model again; `None` when that cannot be.
+    pub(super) original: Option<String>,
 }
 
 /// What the client gets.
@@ -59,7 +70,7 @@ impl Bench {
             _ => None,
         };
         let workspace = self.caller.seat().workspace.to_string();
-        let act = Act::of(&call.name, arguments.as_ref().unwrap_or(&Value::Null), &workspace);
+        let act = told(call, arguments.as_ref().unwrap_or(&Value::Null), &workspace);
         let agent = self.agent.as_ref().map(|agent| agent.id.as_str());
         let decided = match arguments {
             Some(arguments) => self.decide(call, &arguments, (agent, &act), patience),
@@ -100,18 +111,54 @@ impl Bench {
                 refused,
             ));
         }
-        let propose = || {
-            let proposed = Proposed::new(&self.caller, Door::Model, &*call.name, arguments.clone())
-                .referring_to(&*reference);
-            match &self.agent {
-                Some(agent) => proposed.by_subagent(&*agent.kind, &*agent.id),
-                None => proposed,
-            }
-        };
-        let granted = self.gate.decide_held(propose, patience)?;
-        let delegated = self.gate.pipeline().delegate(granted.authorized);
-        self.calls.allow(&call.id, agent, act, delegated);
+        let acts = self.each(&reference, self.means(call, arguments), patience)?;
+        self.calls.allow(&call.id, agent, act, acts);
+        if let Some(written) = &call.written {
+            self.calls.written(&call.id, agent, &written.act);
+        }
         Ok(())
+    }
+
+    /// The acts that a call stands for: one, or more where a tool of Codex's does several things.
+    fn means(&self, call: &Call, arguments: &Value) -> Vec<(String, Value)> {
+        let is_known = self.gate.pipeline().catalogue().get(&call.name).is_some();
+        if call.written.is_none() || is_known {
+            return vec![(call.name.clone(), arguments.clone())];
+        }
+        codex::means(&call.name, arguments, &self.caller.seat().workspace.to_string())
+    }
+
+    /// Proposes each act; the first refusal ends those before it, because a call happens whole or not at all.
+    fn each(
+        &self,
+        reference: &str,
+        acts: Vec<(String, Value)>,
+        patience: &Patience,
+    ) -> Result<Vec<Delegated>, Refusal> {
+        let pipeline = self.gate.pipeline();
+        let mut allowed = Vec::new();
+        for (tool, arguments) in acts {
+            let propose = || {
+                let proposed = Proposed::new(&self.caller, Door::Model, &*tool, arguments.clone());
+                let proposed = proposed.referring_to(reference);
+                match &self.agent {
+                    Some(agent) => proposed.by_subagent(&*agent.kind, &*agent.id),
+                    None => proposed,
+                }
+            };
+            match self.gate.decide_held(propose, patience) {
+                Ok(granted) => allowed.push(pipeline.delegate(granted.authorized)),
+                Err(refused) => {
+                    for delegated in allowed {
+                        let outcome = Outcome::stopped("part-refused", json!({ "by": "gate" }));
+                        let executed = pipeline.returned(delegated, outcome, String::new());
+                        drop(pipeline.release(executed)?);
+                    }
+                    return Err(refused);
+                }
+            }
+        }
+        Ok(allowed)
     }
 
     fn malformed(&self, call: &Call) -> Refusal {
@@ -134,16 +181,11 @@ impl Bench {
     fn refuse(&self, call: &Call, agent: Option<&str>, act: &Act, refused: &Refusal) -> Verdict {
         let tool = display_line(&call.name, 128);
         let sentence = refusal_sentence(&tool, refused);
-        let original = (call.input.len() <= ORIGINAL_MAX
-            && Doc::read(call.input.as_bytes()).is_ok())
-        .then(|| {
-            format!(
-                "{{\"type\":\"tool_use\",\"id\":{},\"name\":{},\"input\":{}}}",
-                quoted(&call.id),
-                quoted(&call.name),
-                call.input
-            )
-        });
+        let original = match &call.written {
+            Some(written) => written.original.clone(),
+            None => tool_use(call),
+        };
+        let original = original.filter(|original| original.len() <= ORIGINAL_MAX);
         // Not the sentence: it may quote the call, and no part of that is the client's.
         let question = match refused {
             Refusal::ApprovalRequired { question, .. } => Some(question),
@@ -154,6 +196,22 @@ impl Bench {
         self.calls.refuse(&call.id, agent, act, StandIn { original, sentence });
         Verdict::StandIn { input }
     }
+}
+
+/// The act as the client's hook will tell it.
+fn told(call: &Call, arguments: &Value, workspace: &str) -> Act {
+    if call.written.is_none() {
+        return Act::of(&call.name, arguments, workspace);
+    }
+    let (tool, arguments) = codex::told(&call.name, arguments, workspace);
+    Act::of(&tool, &arguments, workspace)
+}
+
+/// The block of Messages that a call stood in.
+fn tool_use(call: &Call) -> Option<String> {
+    Doc::read(call.input.as_bytes()).ok()?;
+    let (id, name) = (quoted(&call.id), quoted(&call.name));
+    Some(format!("{{\"type\":\"tool_use\",\"id\":{id},\"name\":{name},\"input\":{}}}", call.input))
 }
 
 /// Larger refused calls are not kept to be shown to the model again.

@@ -2,16 +2,16 @@ use super::*;
 use crate::desk::Ear;
 use crate::desk::patience::Patience;
 use crate::doors::calls::Act;
-use crate::doors::calls::{Calls, Seen, TakeUp};
+use crate::doors::calls::{Calls, STAND_IN, Seen, TakeUp};
 use crate::doors::model::Budget;
 use crate::doors::model::verdict::Subagent;
 use crate::doors::trial::Trial;
 use serde_json::{Value, json};
 use std::future::poll_fn;
-use std::sync::Condvar;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
 
-fn bench(trial: &Trial) -> Bench {
+pub(in crate::doors::model) fn bench(trial: &Trial) -> Bench {
     Bench {
         gate: Arc::clone(&trial.gate),
         caller: trial.caller.clone(),
@@ -61,8 +61,13 @@ fn end() -> String {
 }
 
 /// What reaches the client of an answer that arrives in chunks of this size.
-async fn passed(bench: &Bench, tally: &Shared, answer: &str, size: usize) -> String {
-    let mut filter = Streamed::new(bench.clone(), Arc::clone(tally));
+pub(in crate::doors::model) async fn passed<D: Dialect>(
+    bench: &Bench,
+    tally: &Shared,
+    answer: &str,
+    size: usize,
+) -> String {
+    let mut filter = Streamed::<D>::new(bench.clone(), Arc::clone(tally));
     let mut out = Vec::new();
     for chunk in answer.as_bytes().chunks(size) {
         filter.push(Bytes::copy_from_slice(chunk));
@@ -73,7 +78,7 @@ async fn passed(bench: &Bench, tally: &Shared, answer: &str, size: usize) -> Str
     String::from_utf8(out).unwrap()
 }
 
-async fn drain(filter: &mut impl Filter, out: &mut Vec<u8>) {
+pub(in crate::doors::model) async fn drain(filter: &mut impl Filter, out: &mut Vec<u8>) {
     loop {
         let passed = poll_fn(|cx| filter.poll_pass(cx)).await;
         if passed.is_empty() {
@@ -84,7 +89,7 @@ async fn drain(filter: &mut impl Filter, out: &mut Vec<u8>) {
 }
 
 async fn pass(bench: &Bench, answer: &str) -> String {
-    passed(bench, &Shared::default(), answer, 4096).await
+    passed::<Messages>(bench, &Shared::default(), answer, 4096).await
 }
 
 const LS: &str = r#"{"command": "ls","n":[1,2]}"#;
@@ -102,7 +107,7 @@ async fn what_is_allowed_passes_byte_for_byte_however_it_is_cut() {
         + &end();
     for size in [1, 7, 100_000] {
         let tally = Shared::default();
-        assert_eq!(passed(&bench(&trial), &tally, &answer, size).await, answer);
+        assert_eq!(passed::<Messages>(&bench(&trial), &tally, &answer, size).await, answer);
         let tally = tally.lock().unwrap().clone();
         assert_eq!((tally.tokens(), tally.calls, tally.refused), (127, 2, 0));
     }
@@ -292,9 +297,17 @@ async fn an_answer_that_comes_whole_is_judged_as_one_that_streams() {
 }
 
 async fn whole(bench: &Bench, tally: &Shared, body: &[u8]) -> String {
+    whole_of::<Messages>(bench, tally, body).await
+}
+
+pub(in crate::doors::model) async fn whole_of<D: Dialect>(
+    bench: &Bench,
+    tally: &Shared,
+    body: &[u8],
+) -> String {
     // A client that has no time for anybody's word.
     let until = std::time::Instant::now();
-    let mut filter = Whole::new(bench.clone(), Arc::clone(tally), until);
+    let mut filter = Whole::<D>::new(bench.clone(), Arc::clone(tally), until);
     let mut out = Vec::new();
     filter.push(Bytes::copy_from_slice(body));
     drain(&mut filter, &mut out).await;
@@ -353,7 +366,7 @@ async fn of_a_mangled_stream_no_call_passes_unjudged() {
                 _ => drop(bytes.drain(at..(at + below(60)).min(bytes.len()))),
             }
         }
-        let mut filter = Streamed::new(bench(&trial), Shared::default());
+        let mut filter = Streamed::<Messages>::new(bench(&trial), Shared::default());
         let mut out = Vec::new();
         for chunk in bytes.chunks(1 + below(300)) {
             filter.push(Bytes::copy_from_slice(chunk));
@@ -401,10 +414,14 @@ impl Ear for Slow {
 }
 
 /// An answer with one call that a person is asked about, as far as it passes until the client has heard two pings.
-async fn held(trial: &Trial, bench: &Bench, answer: &str) -> (Arc<Slow>, Streamed, Vec<u8>) {
+async fn held(
+    trial: &Trial,
+    bench: &Bench,
+    answer: &str,
+) -> (Arc<Slow>, Streamed<Messages>, Vec<u8>) {
     let slow = Arc::<Slow>::default();
     trial.gate.asks(Arc::clone(&slow) as Arc<dyn Ear>);
-    let mut filter = Streamed::new(bench.clone(), Shared::default());
+    let mut filter = Streamed::<Messages>::new(bench.clone(), Shared::default());
     filter.beat = Duration::from_millis(1);
     filter.push(Bytes::copy_from_slice(answer.as_bytes()));
     let mut out = Vec::new();
@@ -427,7 +444,7 @@ async fn a_client_hears_that_we_are_there_while_a_person_is_asked() {
     filter.end();
     drain(&mut filter, &mut out).await;
     let passed = String::from_utf8(out).unwrap();
-    assert_eq!(passed.replace(std::str::from_utf8(PING).unwrap(), ""), answer);
+    assert_eq!(passed.replace(std::str::from_utf8(Messages::PING).unwrap(), ""), answer);
     assert_eq!(trial.records("call").len(), 1);
 }
 

@@ -1,15 +1,15 @@
 //! What of an answer that comes in one piece may reach the client? Nothing of it passes before all of it is judged.
 
-use super::super::verdict::{Bench, Verdict};
-use super::{SERVER_BLOCKS, Shared, Tally, call, withheld_text};
+use super::tally::{Shared, Tally};
+use super::{Dialect, withheld};
 use crate::desk::patience::{Patience, Waiter};
-use crate::doors::calls::STAND_IN;
+use crate::doors::model::verdict::{Bench, Call, Verdict};
 use bartizan_egress::model::Filter;
 use bartizan_gate::call::Door;
-use bartizan_scan::display_line;
-use bartizan_scan::json::{Doc, Edits, Node, quoted};
+use bartizan_scan::json::Doc;
 use bytes::Bytes;
 use std::future::Future as _;
+use std::marker::PhantomData;
 use std::pin::Pin;
 use std::sync::{Arc, PoisonError};
 use std::task::{Context, Poll};
@@ -17,7 +17,7 @@ use std::time::Instant;
 use tokio::task::JoinHandle;
 
 /// An answer that comes whole: nothing of it passes before all of it is judged.
-pub(in super::super) struct Whole {
+pub(in super::super) struct Whole<D> {
     bench: Bench,
     tally: Shared,
     /// By then the client must hear something: no ping goes before an answer that comes whole.
@@ -25,9 +25,10 @@ pub(in super::super) struct Whole {
     arrived: Vec<u8>,
     judging: Option<(JoinHandle<Vec<u8>>, Waiter)>,
     over: bool,
+    dialect: PhantomData<D>,
 }
 
-impl Filter for Whole {
+impl<D: Dialect> Filter for Whole<D> {
     fn push(&mut self, chunk: Bytes) {
         self.over |= self.arrived.len() + chunk.len() > WHOLE_MAX;
         if !self.over {
@@ -41,10 +42,10 @@ impl Filter for Whole {
         let waiter = bench.gate.waiter().until(self.until);
         let patience = waiter.patience();
         let judging = tokio::task::spawn_blocking(move || {
-            judge_whole(&bench, &tally, &body, &patience).unwrap_or_else(|what| {
+            let answer = Judged { body: &body, bench: &bench, tally: &tally, patience: &patience };
+            D::whole(&answer).unwrap_or_else(|what| {
                 bench.gate.unreadable(&bench.caller, Door::Model, "answer-unread", what);
-                let message = quoted(&format!("bartizan: the model's answer is withheld: {what} [answer-unread]"));
-                format!("{{\"type\":\"error\",\"error\":{{\"type\":\"api_error\",\"message\":{message}}}}}").into_bytes()
+                D::instead(&withheld(what))
             })
         });
         self.judging = Some((judging, waiter));
@@ -58,60 +59,40 @@ impl Filter for Whole {
     }
 }
 
-impl Whole {
+impl<D: Dialect> Whole<D> {
     pub(in super::super) fn new(bench: Bench, tally: Shared, until: Instant) -> Self {
-        Self { bench, tally, until, arrived: Vec::new(), judging: None, over: false }
+        Self {
+            bench,
+            tally,
+            until,
+            arrived: Vec::new(),
+            judging: None,
+            over: false,
+            dialect: PhantomData,
+        }
     }
 }
 
-fn judge_whole(
-    bench: &Bench,
-    tally: &Shared,
-    body: &[u8],
-    patience: &Patience,
-) -> Result<Vec<u8>, &'static str> {
-    let doc = Doc::read(body).map_err(|_| "it is not JSON with one reading")?;
-    let root = doc.root();
-    if root.has_twins() || doc.text_of(root, "type").as_deref() != Some("message") {
-        return Err("it is no message");
+/// A whole answer before its judge.
+pub(in super::super) struct Judged<'a> {
+    pub(in super::super) body: &'a [u8],
+    bench: &'a Bench,
+    tally: &'a Shared,
+    patience: &'a Patience,
+}
+
+impl Judged<'_> {
+    pub(in super::super) fn doc(&self) -> Result<Doc<'_>, &'static str> {
+        Doc::read(self.body).map_err(|_| "it is not JSON with one reading")
     }
-    let blocks = root.get("content").and_then(Node::items).ok_or("it has no content")?;
-    let mut edits = Edits::default();
-    let mut seen = Tally::default();
-    seen.read(&doc, root);
-    for block in blocks {
-        let kind = doc.text_of(block, "type").ok_or("a block has no type")?;
-        if block.has_twins() {
-            return Err("a block has two readings");
-        }
-        match &*kind {
-            "tool_use" => {
-                let mut call = call(&doc, block)?;
-                if call.input.is_empty() {
-                    call.input.push_str("{}");
-                }
-                seen.calls += 1;
-                if let Verdict::StandIn { input } = bench.judge(&call, patience) {
-                    seen.refused += 1;
-                    let id = quoted(&call.id);
-                    edits.replace(
-                        block,
-                        format!("{{\"type\":\"tool_use\",\"id\":{id},\"name\":\"{STAND_IN}\",\"input\":{input}}}"),
-                    );
-                }
-            }
-            "text" | "thinking" | "redacted_thinking" | "compaction" => {}
-            kind if SERVER_BLOCKS.contains(&kind) => seen.server_calls += 1,
-            kind => {
-                let kind = display_line(kind, 64);
-                let text = quoted(&withheld_text(&kind));
-                edits.replace(block, format!("{{\"type\":\"text\",\"text\":{text}}}"));
-                seen.withheld.insert(kind);
-            }
-        }
+
+    pub(in super::super) fn judge(&self, call: &Call) -> Verdict {
+        self.bench.judge(call, self.patience)
     }
-    *tally.lock().unwrap_or_else(PoisonError::into_inner) = seen;
-    Ok(edits.apply(body))
+
+    pub(in super::super) fn counted(&self, tally: Tally) {
+        *self.tally.lock().unwrap_or_else(PoisonError::into_inner) = tally;
+    }
 }
 
 /// Largest answer that comes whole, in bytes.

@@ -5,20 +5,20 @@ use bartizan_scan::Trust;
 use std::fmt::Write as _;
 
 /// Where text from outside stands: what its markers are made from, and what they say.
-pub(super) struct Place {
-    pub(super) call: Option<String>,
-    pub(super) source: String,
-    pub(super) trust: Trust,
-    pub(super) tool: Option<String>,
+pub(in super::super) struct Place {
+    pub(in super::super) call: Option<String>,
+    pub(in super::super) source: String,
+    pub(in super::super) trust: Trust,
+    pub(in super::super) tool: Option<String>,
 }
 
 impl Place {
-    pub(super) fn user() -> Self {
+    pub(in super::super) fn user() -> Self {
         let source = "attachment".to_owned();
         Self { call: None, source, trust: Trust::Untrusted, tool: None }
     }
 
-    pub(super) fn result(id: &str, tool: &str) -> Self {
+    pub(in super::super) fn result(id: &str, tool: &str) -> Self {
         let trust =
             if WORKSPACE_TOOLS.contains(&tool) { Trust::Workspace } else { Trust::Untrusted };
         let (call, source) = (Some(format!("call {id}")), format!("result of {tool}"));
@@ -26,7 +26,7 @@ impl Place {
     }
 
     /// One part of it, with markers of its own.
-    pub(super) fn part(&self, at: usize) -> Self {
+    pub(in super::super) fn part(&self, at: usize) -> Self {
         let call = self.call.as_ref().map(|call| {
             let mut call = call.clone();
             // Writing to a string cannot fail.

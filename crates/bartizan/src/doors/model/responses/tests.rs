@@ -1,4 +1,7 @@
 use super::*;
+use crate::doors::calls::{Act, Calls};
+use crate::doors::model::request::Ears;
+use crate::doors::model::scrub::Scrub;
 use bartizan_scan::{Form, Frames, KnownSecret, Redactor, Sanitiser, ScanKey};
 use serde_json::{Value, json};
 use std::sync::Mutex;
@@ -21,7 +24,28 @@ fn read_text(body: &str, ears: &Noted) -> Result<Read, Unfit> {
     let redactor = Redactor::new(ScanKey::new([1; 32]), Some(known)).unwrap();
     let frames = Frames::new(ScanKey::new([2; 32]), Form::Plain);
     let scrub = Scrub::new(redactor, frames, Sanitiser::default());
-    read(body.as_bytes(), &scrub, ears)
+    let (calls, workspace) = (register(), "/w");
+    let against = Against { scrub: &scrub, calls: &calls, workspace, ears, main: true };
+    read(body.as_bytes(), against)
+}
+
+/// A register in which the first call was allowed, and the second refused.
+fn register() -> Calls {
+    let calls = Calls::default();
+    let act = |name: &str, arguments: &str| {
+        let item = json!({ "type": "function_call", "name": name, "arguments": arguments, "call_id": "x" });
+        let text = item.to_string();
+        let doc = Doc::read(text.as_bytes()).unwrap();
+        let Ok(Item::Call(call)) = item::read(&doc, doc.root()) else { panic!("{item}") };
+        call.written.unwrap()
+    };
+    let hook = Act::of("Bash", &json!({ "command": "ls" }), "/w");
+    calls.allow("c1", None, &hook, Vec::new());
+    calls.written("c1", None, &act("exec_command", r#"{"cmd":"ls"}"#).act);
+    let sentence = "refused: no".to_owned();
+    let original = act("exec_command", r#"{"cmd":"rm x"}"#).original;
+    calls.refuse("c2", None, &hook, StandIn { original, sentence });
+    calls
 }
 
 fn read_body(body: &Value) -> Result<Read, Unfit> {
@@ -44,11 +68,66 @@ fn conversation(output: &Value) -> Value {
 }
 
 #[test]
-fn what_needs_no_change_leaves_as_it_came() {
+fn a_result_is_data_and_nothing_else_changes() {
     let body = conversation(&json!("a.txt\n"));
     let read = read_body(&body).unwrap();
-    assert_eq!(read.body, body.to_string().into_bytes());
-    assert_eq!(read.notes.model, "gpt-5.5");
+    let sent: Value = serde_json::from_slice(&read.body).unwrap();
+    let mut same = sent.clone();
+    let output = sent["input"][4]["output"].as_str().unwrap();
+    assert!(output.contains("a.txt") && output.contains("result of Bash"), "{output}");
+    assert!(
+        sent["instructions"].as_str().unwrap().starts_with("Work.\n\nThis session runs behind")
+    );
+    same["input"][4]["output"] = body["input"][4]["output"].clone();
+    same["instructions"] = body["instructions"].clone();
+    assert_eq!(same, body);
+    assert_eq!((read.notes.model.as_str(), read.notes.framed), ("gpt-5.5", 1));
+    assert_eq!(read.results, [("c1".to_owned(), false, r#""a.txt\n""#.len())]);
+    assert_eq!(read.body, read_body(&body).unwrap().body, "the prompt cache hits");
+}
+
+/// The call that is named, and what is changed in a conversation.
+type Case<'a> = (&'a str, &'a dyn Fn(&mut Value));
+
+#[test]
+fn an_act_that_the_gate_has_not_allowed_is_told_of() {
+    let told = |change: &dyn Fn(&mut Value)| {
+        let mut body = conversation(&json!("done"));
+        change(&mut body);
+        read_body(&body)
+    };
+    let cases: [Case<'_>; 6] = [
+        ("c1", &|body| body["input"][3]["arguments"] = json!("{\"cmd\":\"rm x\"}")),
+        ("c1", &|body| body["input"][3]["name"] = json!("shell_command")),
+        ("c1", &|body| body["input"][3]["namespace"] = json!("mcp__crm")),
+        ("c9", &|body| body["input"][3]["call_id"] = json!("c9")),
+        ("c9", &|body| body["input"][4]["call_id"] = json!("c9")),
+        ("c2", &|body| {
+            body["input"][3]["call_id"] = json!("c2");
+            body["input"][3]["arguments"] = json!("{\"cmd\":\"rm x\"}");
+        }),
+    ];
+    for (at, (id, change)) in cases.iter().enumerate() {
+        match told(change) {
+            Err(Unfit::Unseen { call, .. }) => assert_eq!(call, *id, "{at}"),
+            other => panic!("{at}: {other:?}"),
+        }
+    }
+    assert!(told(&|_| {}).is_ok());
+}
+
+#[test]
+fn the_model_reads_what_it_wrote_and_why_it_did_not_happen() {
+    let mut body = conversation(&json!("done"));
+    body["input"][3] =
+        json!({ "type": "function_call", "call_id": "c2", "name": STAND_IN, "arguments": "{}" });
+    body["input"][4] =
+        json!({ "type": "function_call_output", "call_id": "c2", "output": "unsupported call" });
+    let read = read_body(&body).unwrap();
+    let sent: Value = serde_json::from_slice(&read.body).unwrap();
+    assert_eq!(sent["input"][3]["arguments"], r#"{"cmd":"rm x"}"#);
+    assert_eq!(sent["input"][4]["output"], "refused: no");
+    assert_eq!(read.notes.restored, 1);
 }
 
 #[test]
@@ -80,7 +159,7 @@ fn the_vendors_machines_do_not_act() {
         change(&mut body);
         read_body(&body).unwrap_err()
     };
-    for kind in ["web_search", "mcp", "code_interpreter", "image_generation", ""] {
+    for kind in ["web_search", "mcp", "code_interpreter", "image_generation", "tool_search", ""] {
         let tool = json!([{ "type": kind }]);
         let nested = json!([{ "type": "namespace", "tools": tool }]);
         let found = [
@@ -118,6 +197,11 @@ fn what_has_two_readings_or_stands_elsewhere_does_not_leave() {
         r#"{"model":"m","input":[{"type":"message","content":[{"text":"a","text":"b"}]}]}"#,
         r#"{"model":"m","input":[{"type":"item_reference","id":"x"}]}"#,
         r#"{"model":"m","input":[],"previous_response_id":"resp_1"}"#,
+        r#"{"model":"m","input":[],"background":true}"#,
+        r#"{"model":"m","input":[],"instructions":["x"]}"#,
+        r#"{"model":"m","input":[{"type":"compaction","encrypted_content":"x"}]}"#,
+        r#"{"model":"m","input":[{"type":"mcp_call","name":"x"}]}"#,
+        r#"{"model":"m","input":[{"type":"computer_call_output","output":"x"}]}"#,
     ] {
         let unfit = read_text(body, &Noted::default()).unwrap_err();
         assert!(matches!(unfit, Unfit::Unread(_)), "{body}: {unfit:?}");

@@ -1,0 +1,61 @@
+//! What did an answer use up, and what did it hold?
+
+use bartizan_scan::json::{Doc, Node};
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex};
+
+/// What an answer used up and held, as far as it has come.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub(in super::super) struct Tally {
+    /// Whether the answer has said anything of tokens yet.
+    pub(in super::super) counted: bool,
+    pub(in super::super) input: u64,
+    pub(in super::super) cache_write: u64,
+    pub(in super::super) cache_read: u64,
+    pub(in super::super) output: u64,
+    pub(in super::super) calls: u64,
+    pub(in super::super) refused: u64,
+    pub(in super::super) server_calls: u64,
+    pub(in super::super) withheld: BTreeSet<String>,
+}
+
+/// Shared with the record of the request.
+pub(in super::super) type Shared = Arc<Mutex<Tally>>;
+
+impl Tally {
+    /// All tokens of the answer and its request.
+    pub(in super::super) fn tokens(&self) -> u64 {
+        [self.input, self.cache_write, self.cache_read, self.output]
+            .into_iter()
+            .fold(0, u64::saturating_add)
+    }
+
+    /// Takes the counts of a `usage`; each is the sum so far.
+    pub(in super::super) fn read(&mut self, doc: &Doc<'_>, holder: &Node) {
+        let Some(usage) = holder.get("usage").filter(|usage| usage.is_table()) else { return };
+        self.counted = true;
+        let count = |key: &str| usage.get(key).and_then(|count| doc.raw(count).parse::<u64>().ok());
+        let counts = [
+            ("input_tokens", &mut self.input),
+            ("cache_creation_input_tokens", &mut self.cache_write),
+            ("cache_read_input_tokens", &mut self.cache_read),
+            ("output_tokens", &mut self.output),
+        ];
+        for (key, held) in counts {
+            *held = count(key).map_or(*held, |count| count.max(*held));
+        }
+    }
+
+    /// Takes the counts of a response; what came from the cache is part of its input.
+    pub(in super::super) fn read_response(&mut self, doc: &Doc<'_>, response: &Node) {
+        let Some(usage) = response.get("usage").filter(|usage| usage.is_table()) else { return };
+        let count = |node: Option<&Node>| node.and_then(|count| doc.raw(count).parse::<u64>().ok());
+        let cached =
+            usage.get("input_tokens_details").and_then(|details| details.get("cached_tokens"));
+        self.counted = true;
+        self.cache_read = count(cached).unwrap_or_default();
+        let input = count(usage.get("input_tokens")).unwrap_or_default();
+        self.input = input.saturating_sub(self.cache_read);
+        self.output = count(usage.get("output_tokens")).unwrap_or_default();
+    }
+}
