@@ -33,9 +33,11 @@ head = ("POST /v1/messages?beta=true HTTP/1.1\r\nHost: %s\r\nContent-Type: appli
         "Content-Length: %d\r\n\r\n" % (host if port == 80 else "%s:%d" % (host, port), len(body))).encode()
 link = socket.create_connection((host, port), timeout=60)
 link.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-for _ in range(turns):
+for turn in range(turns):
+    # All of the conversation comes again each time, and something new behind it.
+    asked = head + body.replace(b"TURN", b"%04d" % turn)
     began = time.perf_counter()
-    link.sendall(head + body)
+    link.sendall(asked)
     answer, first = b"", None
     while not answer.endswith(b"0\r\n\r\n"):
         more = link.recv(65536)
@@ -118,12 +120,16 @@ fn body(size: usize) -> Vec<u8> {
     let note = "the harbour opens at seven, and <b>closes</b> at nine; token = none\\n".repeat(60);
     let mut messages = String::from("{\"role\":\"user\",\"content\":\"go\"}");
     while messages.len() < size {
+        // No text is another's: what was looked through once is not looked through again.
+        let at = messages.len();
         write!(
             messages,
-            ",{{\"role\":\"system\",\"content\":\"# Environment\\n{note}\"}},{{\"role\":\"user\",\"content\":\"{note}\"}}"
+            ",{{\"role\":\"system\",\"content\":\"# Environment {at}\\n{note}\"}},{{\"role\":\"user\",\"content\":\"{at} {note}\"}}"
         )
         .unwrap();
     }
+    let news = "TURN: a boat came in, and another one left".repeat(50);
+    write!(messages, ",{{\"role\":\"system\",\"content\":\"# Environment\\n{news}\"}}").unwrap();
     format!("{{\"model\":\"m\",\"max_tokens\":9,\"stream\":true,\"system\":\"be brief\",\"messages\":[{messages}]}}").into_bytes()
 }
 

@@ -153,6 +153,11 @@ impl Redactor {
         }
     }
 
+    /// How many values it knows. What was redacted when it knew fewer must be redacted anew.
+    pub fn edition(&self) -> usize {
+        self.inner().known.kinds().count()
+    }
+
     fn inner(&self) -> Arc<Inner> {
         Arc::clone(&self.now.read().unwrap_or_else(PoisonError::into_inner))
     }

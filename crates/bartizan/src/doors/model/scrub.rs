@@ -1,12 +1,16 @@
 //! In what form does text from outside reach the model? Redacted, sanitised, and between markers that it
 //! cannot forge; the same each time, so that the model's prompt cache still hits.
 
+mod past;
+
 use crate::config::CANARY;
 use bartizan_gate::refusal::Refusal;
 use bartizan_scan::{Class, Frames, Redactor, Sanitiser, Trust};
 use bartizan_store::Digest;
+use past::{Cleaned, Past};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// The way out of one session, towards its model.
 #[derive(Debug, Clone)]
@@ -14,6 +18,8 @@ pub(crate) struct Scrub {
     redactor: Redactor,
     frames: Frames,
     sanitiser: Sanitiser,
+    /// Each turn brings all the texts of those before it.
+    past: Arc<Mutex<Past>>,
 }
 
 /// What was found on the way.
@@ -29,23 +35,48 @@ pub(super) struct Found {
 impl Scrub {
     /// A way out that hides what `redactor` knows, with the session's markers, and does with what hides what its role says.
     pub(crate) fn new(redactor: Redactor, frames: Frames, sanitiser: Sanitiser) -> Self {
-        Self { redactor, frames, sanitiser }
+        Self { redactor, frames, sanitiser, past: Arc::default() }
     }
 
     /// A person's own words without secrets, what hides in them made visible.
     pub(super) fn clean(&self, text: &str, found: &mut Found) -> String {
-        self.cleaned(Sanitiser::default(), text, found)
+        self.once("clean", text, found, |found| self.cleaned(Sanitiser::default(), text, found))
+    }
+
+    /// What `make` makes of a text in this form, or has made of it before.
+    fn once(
+        &self,
+        form: &str,
+        text: &str,
+        found: &mut Found,
+        make: impl FnOnce(&mut Found) -> String,
+    ) -> String {
+        let key = past::key(self.redactor.edition(), form, text);
+        let lock = || self.past.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(cleaned) = lock().get(&key) {
+            found.add(&cleaned.found);
+            return cleaned.text.clone();
+        }
+        let mut fresh = Found::default();
+        let made = make(&mut fresh);
+        found.add(&fresh);
+        lock().keep(key, Cleaned { text: made.clone(), found: fresh });
+        made
     }
 
     fn cleaned(&self, sanitiser: Sanitiser, text: &str, found: &mut Found) -> String {
         let mut hiding = std::mem::take(&mut found.hiding);
-        let clean = sanitiser.wash(text, &mut |text| self.redact(text, found), &mut hiding);
+        let clean = sanitiser.wash(text, &mut |text| self.hidden(text, found), &mut hiding);
         found.hiding = hiding;
         clean
     }
 
     /// Text without secrets, otherwise as it stands.
     pub(super) fn redact(&self, text: &str, found: &mut Found) -> String {
+        self.once("redact", text, found, |found| self.hidden(text, found))
+    }
+
+    fn hidden(&self, text: &str, found: &mut Found) -> String {
         let redacted = self.redactor.redact(text);
         found.secrets += redacted.findings.len();
         let kinds = redacted.findings.iter().map(|finding| finding.kind.as_str());
@@ -62,8 +93,8 @@ impl Scrub {
         text: &str,
         found: &mut Found,
     ) -> String {
-        let clean = self.cleaned(self.sanitiser, text, found);
-        self.frames.of(call).wrap(source, trust, &clean)
+        let form = format!("frame {trust:?} {} {call} {source}", call.len());
+        self.once(&form, text, found, |found| self.framed(call, source, trust, text, found))
     }
 
     /// As [`Scrub::frame`], for text that belongs to no call: its markers follow from what it says.
@@ -74,14 +105,39 @@ impl Scrub {
         text: &str,
         found: &mut Found,
     ) -> String {
-        let call = format!("text {}", Digest::of(text.as_bytes()));
-        self.frame(&call, source, trust, text, found)
+        let form = format!("text {trust:?} {source}");
+        self.once(&form, text, found, |found| {
+            let call = format!("text {}", Digest::of(text.as_bytes()));
+            self.framed(&call, source, trust, text, found)
+        })
+    }
+
+    fn framed(
+        &self,
+        call: &str,
+        source: &str,
+        trust: Trust,
+        text: &str,
+        found: &mut Found,
+    ) -> String {
+        let clean = self.cleaned(self.sanitiser, text, found);
+        self.frames.of(call).wrap(source, trust, &clean)
     }
 
     /// The paragraph that stands in the system channel, and nowhere else.
     pub(super) fn system_note(&self) -> String {
         let frames = self.frames.form().note();
         format!("{OWN_NOTE} {frames} {CONTEXT_NOTE}")
+    }
+}
+
+impl Found {
+    fn add(&mut self, other: &Self) {
+        self.secrets += other.secrets;
+        for (class, count) in &other.hiding {
+            *self.hiding.entry(*class).or_default() += count;
+        }
+        self.canaries.extend(other.canaries.iter().cloned());
     }
 }
 
@@ -106,20 +162,44 @@ pub(super) fn machine_part(text: &str) -> Option<Range<usize>> {
     if text.starts_with(SKILL) {
         return Some(0..text.len());
     }
-    let mut part: Option<Range<usize>> = None;
-    for tag in MACHINE_TAGS {
-        let Some(start) = text.find(&format!("<{tag}")) else { continue };
-        let last_open = text.rfind(&format!("<{tag}")).unwrap_or(start);
-        let close = text.rfind(&format!("</{tag}")).filter(|close| *close > last_open);
-        let end = close
-            .and_then(|close| Some(close + text.get(close..)?.find('>')? + 1))
-            .unwrap_or(text.len());
-        part = Some(match part {
-            Some(earlier) => earlier.start.min(start)..earlier.end.max(end),
-            None => start..end,
-        });
+    let mut tags: [Option<Tag>; MACHINE_TAGS.len()] = [const { None }; MACHINE_TAGS.len()];
+    for (at, _) in text.match_indices('<') {
+        let rest = text.get(at + 1..).unwrap_or_default();
+        let (rest, closes) = match rest.strip_prefix('/') {
+            Some(rest) => (rest, true),
+            None => (rest, false),
+        };
+        // No tag is shorter, and four bytes at once are compared fast.
+        let Some(head) = rest.as_bytes().first_chunk::<4>() else { continue };
+        for (name, tag) in MACHINE_TAGS.iter().zip(&mut tags) {
+            if name.as_bytes().first_chunk() == Some(head) && rest.starts_with(name) {
+                Tag::met(tag, at, closes);
+            }
+        }
     }
-    part
+    let parts = tags.iter().flatten().map(|tag| {
+        let close = tag.close.and_then(|close| Some(close + text.get(close..)?.find('>')? + 1));
+        tag.first..close.unwrap_or(text.len())
+    });
+    parts.reduce(|one, other| one.start.min(other.start)..one.end.max(other.end))
+}
+
+/// Where a tag opens for the first time, and closes for the last.
+struct Tag {
+    first: usize,
+    /// None after the last opening.
+    close: Option<usize>,
+}
+
+impl Tag {
+    fn met(tag: &mut Option<Self>, at: usize, closes: bool) {
+        match tag {
+            Some(tag) => tag.close = closes.then_some(at),
+            // What closes and never opened is nobody's.
+            None if closes => {}
+            None => *tag = Some(Self { first: at, close: None }),
+        }
+    }
 }
 
 /// How the client begins a skill's text, in a message that is marked as the user's.
@@ -156,9 +236,68 @@ const MACHINE_TAGS: [&str; 24] = [
 #[cfg(test)]
 mod tests {
     use super::*;
+    use bartizan_scan::{Form, KnownSecret, ScanKey};
+
+    #[test]
+    fn a_text_that_was_sent_before_is_cleaned_of_what_is_known_now() {
+        let redactor = Redactor::new(ScanKey::new([1; 32]), None).unwrap();
+        let frames = Frames::new(ScanKey::new([2; 32]), Form::Plain);
+        let scrub = Scrub::new(redactor.clone(), frames, Sanitiser::default());
+        let text = "the word is kF8s-20xQ-77hW, \u{202e}and more";
+        let all = |found: &mut Found| {
+            [
+                scrub.redact(text, found),
+                scrub.clean(text, found),
+                scrub.frame("a", "s", Trust::Untrusted, text, found),
+                scrub.frame("b", "s", Trust::Untrusted, text, found),
+                scrub.frame_text("s", Trust::Untrusted, text, found),
+            ]
+        };
+        let (mut first, mut again) = (Found::default(), Found::default());
+        assert_eq!(all(&mut first), all(&mut again));
+        assert_eq!(first, again, "what was found is told each time");
+        assert!(first.secrets == 0 && !first.hiding.is_empty(), "{first:?}");
+        let value = "kF8s-20xQ-77hW".to_owned().into();
+        redactor.learn(KnownSecret { name: "deploy".to_owned(), value }).unwrap();
+        let mut now = Found::default();
+        for text in all(&mut now) {
+            assert!(!text.contains("kF8s"), "{text}");
+        }
+        assert_eq!(now.secrets, 5);
+    }
 
     fn part(text: &str) -> Option<&str> {
         machine_part(text).and_then(|part| text.get(part))
+    }
+
+    /// By the letter: for each tag, from its first opening to its last closing if that is the last of it.
+    fn by_the_letter(text: &str) -> Option<Range<usize>> {
+        let parts = MACHINE_TAGS.iter().filter_map(|tag| {
+            let (open, close) = (format!("<{tag}"), format!("</{tag}"));
+            let start = text.find(&open)?;
+            let closed = text.rfind(&close).filter(|close| *close > text.rfind(&open).unwrap());
+            let end = closed.and_then(|at| Some(at + text.get(at..)?.find('>')? + 1));
+            Some(start..end.unwrap_or(text.len()))
+        });
+        parts.reduce(|one, other| one.start.min(other.start)..one.end.max(other.end))
+    }
+
+    #[test]
+    fn one_look_finds_what_a_look_for_each_tag_finds() {
+        let pieces = [
+            "<system-reminder>",
+            "</system-reminder>",
+            "a>",
+            "<bash-stdout",
+            "</bash-stdout>",
+            "</",
+        ];
+        let count = pieces.len();
+        for number in 0..count.pow(4) {
+            let piece = |at: u32| pieces[number / count.pow(at) % count];
+            let text = [piece(0), piece(1), "é", piece(2), piece(3)].concat();
+            assert_eq!(machine_part(&text), by_the_letter(&text), "{text}");
+        }
     }
 
     #[test]

@@ -1,0 +1,90 @@
+//! Has this text been cleaned before? A conversation brings all of its texts with each turn, and the longer it is, the more
+//! time it would take to look through what has been looked through already.
+
+use super::Found;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// What became of texts, as far back as there is room: those of the last turns, and of the ones before them.
+#[derive(Debug, Default)]
+pub(super) struct Past {
+    young: HashMap<String, Arc<Cleaned>>,
+    old: HashMap<String, Arc<Cleaned>>,
+    /// Bytes of the young ones.
+    bytes: usize,
+}
+
+/// A text as it goes to the model, and what was found in it.
+#[derive(Debug)]
+pub(super) struct Cleaned {
+    pub(super) text: String,
+    pub(super) found: Found,
+}
+
+/// All that decides what becomes of a text, the text itself among it: no two share a key.
+pub(super) fn key(edition: usize, form: &str, text: &str) -> String {
+    format!("{edition} {} {form} {text}", form.len())
+}
+
+impl Past {
+    pub(super) fn get(&mut self, key: &str) -> Option<Arc<Cleaned>> {
+        if let Some(cleaned) = self.young.get(key) {
+            return Some(Arc::clone(cleaned));
+        }
+        let (key, cleaned) = self.old.remove_entry(key)?;
+        self.put(key, Arc::clone(&cleaned));
+        Some(cleaned)
+    }
+
+    pub(super) fn keep(&mut self, key: String, cleaned: Cleaned) {
+        self.put(key, Arc::new(cleaned));
+    }
+
+    fn put(&mut self, key: String, cleaned: Arc<Cleaned>) {
+        let bytes = key.len() + cleaned.text.len();
+        if self.bytes + bytes > YOUNG_BYTES {
+            self.old = std::mem::take(&mut self.young);
+            self.bytes = 0;
+        }
+        if bytes <= YOUNG_BYTES {
+            self.bytes += bytes;
+            self.young.insert(key, cleaned);
+        }
+    }
+}
+
+/// A session keeps twice as much at the most: some 8 MB of conversation, more than any model reads.
+const YOUNG_BYTES: usize = 16 * 1024 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cleaned(bytes: usize) -> Cleaned {
+        Cleaned { text: "x".repeat(bytes), found: Found::default() }
+    }
+
+    #[test]
+    fn what_is_used_stays_and_what_is_not_goes() {
+        let mut past = Past::default();
+        past.keep(key(0, "f", "used"), cleaned(1));
+        past.keep(key(0, "f", "unused"), cleaned(1));
+        for turn in 0..8 {
+            past.keep(key(0, "f", &turn.to_string()), cleaned(YOUNG_BYTES / 3));
+            assert!(past.get(&key(0, "f", "used")).is_some(), "{turn}");
+        }
+        assert!(past.get(&key(0, "f", "unused")).is_none());
+        let held = |map: &HashMap<String, Arc<Cleaned>>| {
+            map.iter().map(|(key, cleaned)| key.len() + cleaned.text.len()).sum::<usize>()
+        };
+        assert!(held(&past.young) <= YOUNG_BYTES && held(&past.old) <= YOUNG_BYTES);
+        past.keep(key(0, "f", "huge"), cleaned(YOUNG_BYTES + 1));
+        assert!(past.get(&key(0, "f", "huge")).is_none());
+    }
+
+    #[test]
+    fn no_two_share_a_key() {
+        assert_ne!(key(1, "a b", "c"), key(1, "a", "b c"));
+        assert_ne!(key(1, "a", "b"), key(11, "a", "b"));
+    }
+}
