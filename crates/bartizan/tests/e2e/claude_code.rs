@@ -534,6 +534,10 @@ fn output_that_the_client_keeps_in_a_file_can_be_read_there() {
     assert!(session.main(0).contains("Full output saved to"), "{}", session.main(0));
     assert!(session.main(2).contains("HARBOUR at the end"), "{}", session.main(2));
     assert!(session.main(5).contains("HARBOUR of the background"), "{}", session.main(5));
+    for turn in [2, 5] {
+        let text = session.main(turn);
+        assert!(text.contains("output that the client kept"), "it is not the workspace's: {text}");
+    }
     for (turn, code) in [(6, "policy-denied"), (7, "path-out-of-scope")] {
         let refused = session.log.refusal(&call_id("main", turn, 0));
         assert_eq!(refused["code"], code, "{refused}");

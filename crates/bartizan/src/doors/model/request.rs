@@ -15,7 +15,7 @@ use bartizan_scan::{Trust, display_line};
 use known::{KNOWN_KEYS, SERVER_BLOCKS};
 pub(super) use place::Place;
 use place::{origin, said};
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 /// What a request is held against.
 #[derive(Debug, Clone, Copy)]
@@ -91,6 +91,7 @@ pub(super) fn read(body: &[u8], against: Against<'_>) -> Result<Read, Unfit> {
         edits: Edits::default(),
         notes: Notes::default(),
         tools: HashMap::new(),
+        kept: HashSet::new(),
         results: Vec::new(),
         person: false,
     };
@@ -107,6 +108,8 @@ struct Reader<'a> {
     notes: Notes,
     /// Which tool each call in the conversation is of.
     tools: HashMap<String, String>,
+    /// The calls that read what the client keeps of earlier ones.
+    kept: HashSet<String>,
     results: Vec<(String, bool, usize)>,
     /// Whether the user's texts in it are a person's. A request without tools is the client's own, and its user text
     /// may be a page that is to be summed up.

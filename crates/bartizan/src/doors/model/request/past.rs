@@ -1,6 +1,6 @@
 //! Is what a conversation tells of calls and their results what the gate has judged?
 
-use super::place::Place;
+use super::place::{Place, is_kept};
 use super::{Reader, Unfit, envelope, unread, with_cache_control};
 use crate::doors::calls::{Act, Answered, Seen, StandIn};
 use bartizan_scan::display_line;
@@ -31,6 +31,10 @@ impl<'a> Reader<'a> {
                 return Err(unseen(&name, &id, "its arguments are not those that were judged"));
             }
             Seen::Unknown => return Err(unseen(&name, &id, "the gate never judged it")),
+        }
+        let mut paths = ["file_path", "path"].iter().filter_map(|key| doc.text_of(input, key));
+        if paths.any(|path| is_kept(&path, self.against.workspace)) {
+            self.kept.insert(id.clone().into_owned());
         }
         self.tools.insert(id.into_owned(), name.into_owned());
         Ok(())
@@ -65,7 +69,8 @@ impl<'a> Reader<'a> {
         };
         let size = block.get("content").map_or(0, |content| content.span().len());
         self.results.push((id.clone(), is_error, size));
-        let place = Place::result(&id, &tool);
+        let place =
+            if self.kept.contains(&id) { Place::kept(&id) } else { Place::result(&id, &tool) };
         let Some(content) = block.get("content") else { return Ok(()) };
         if doc.text(content).is_some() {
             return self.framed(content, &place);

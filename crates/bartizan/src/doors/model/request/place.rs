@@ -2,7 +2,9 @@
 
 use super::super::scrub::SKILL;
 use bartizan_scan::Trust;
+use std::ffi::OsStr;
 use std::fmt::Write as _;
+use std::path::{Component, Path};
 
 /// Where text from outside stands: what its markers are made from, and what they say.
 pub(in super::super) struct Place {
@@ -25,6 +27,13 @@ impl Place {
         Self { call, source, trust, tool: Some(tool.to_owned()) }
     }
 
+    /// What an earlier call brought back, read from the file in which the client keeps what is too long to be shown. It may be
+    /// of any tool.
+    pub(in super::super) fn kept(id: &str) -> Self {
+        let (call, source) = (Some(format!("call {id}")), "output that the client kept".to_owned());
+        Self { call, source, trust: Trust::Untrusted, tool: None }
+    }
+
     /// One part of it, with markers of its own.
     pub(in super::super) fn part(&self, at: usize) -> Self {
         let call = self.call.as_ref().map(|call| {
@@ -36,6 +45,25 @@ impl Place {
         Self { call, source: self.source.clone(), trust: self.trust, tool: self.tool.clone() }
     }
 }
+
+/// Whether a path leads to what Claude Code keeps of earlier calls: under its own folder, or where its tasks write.
+pub(super) fn is_kept(path: &str, workspace: &str) -> bool {
+    let whole = Path::new(workspace).join(path);
+    let mut names: Vec<&OsStr> = Vec::new();
+    for component in whole.components() {
+        match component {
+            Component::Normal(name) => names.push(name),
+            Component::ParentDir => drop(names.pop()),
+            Component::CurDir | Component::Prefix(_) | Component::RootDir => {}
+        }
+    }
+    let in_folder = names.windows(2).any(|pair| pair == KEEPS);
+    let [tmp, tasks, ..] = &*names else { return in_folder };
+    in_folder || (*tmp == "tmp" && tasks.to_str().is_some_and(|name| name.starts_with("claude-")))
+}
+
+/// Where in a home directory.
+const KEEPS: [&str; 2] = [".claude", "projects"];
 
 /// Whose words stand in a text that the client wrote.
 pub(super) fn origin(text: &str) -> (&'static str, Trust) {
@@ -78,6 +106,23 @@ const WORKSPACE_TOOLS: [&str; 6] = ["Edit", "Glob", "Grep", "NotebookEdit", "Rea
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_the_client_keeps_is_known_by_where_it_is() {
+        for path in [
+            "/home/anna/.claude/projects/-w/1/tool-results/a.txt",
+            "../anna/.claude/projects",
+            "/home/anna/.claude/x/../projects/a",
+            "/tmp/claude-1000/-w/1/tasks/a.output",
+        ] {
+            assert!(is_kept(path, "/home/w"), "{path}");
+        }
+        for path in
+            ["a.txt", ".claude/settings.json", "/tmp/a", "/home/w/projects/.claude", "/claude-1"]
+        {
+            assert!(!is_kept(path, "/home/w"), "{path}");
+        }
+    }
 
     #[test]
     fn only_the_clients_own_wrapping_is_taken_off() {

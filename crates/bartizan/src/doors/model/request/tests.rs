@@ -118,6 +118,27 @@ fn results_are_redacted_sanitised_and_framed() {
 }
 
 #[test]
+fn what_the_client_kept_of_a_call_is_not_the_workspaces() {
+    let register = Register::new();
+    let (text, path) =
+        ("a page from somewhere", "/home/anna/.claude/projects/-w/1/tool-results/a.txt");
+    for (path, marked) in [
+        (path, "source=\"output that the client kept\" trust=\"untrusted\">"),
+        ("/w/notes.txt", "source=\"result of Read\" trust=\"workspace\">"),
+    ] {
+        let arguments = json!({ "file_path": path });
+        register.calls.allow("toolu_kept", None, &Act::of("Read", &arguments, "/w"), Vec::new());
+        let sent = register.sent(&body(&json!([
+            user(&json!("go")),
+            called("toolu_kept", "Read", &arguments),
+            result("toolu_kept", &json!(text)),
+        ])));
+        let text = sent["messages"][2]["content"][0]["content"].as_str().unwrap();
+        assert!(text.contains(marked), "{path}: {text}");
+    }
+}
+
+#[test]
 fn every_kind_of_text_from_outside_is_framed() {
     let register = Register::new();
     let text = |text: &str| json!({"type": "text", "text": text});
