@@ -138,9 +138,11 @@ fn what_the_gate_refuses_codex_does_not_do() {
 /// The client asks for itself in the box, as whoever had taken it over would.
 #[test]
 fn an_act_that_the_gate_never_allowed_stops_a_session_of_codex() {
-    for (what, call, output) in
-        [("never judged", "call_9", None), ("a result of a call", "", Some("call_9"))]
-    {
+    for (what, call, output) in [
+        ("the gate never judged it", "call_9", None),
+        ("its arguments are not those that were judged", "call_0_0", None),
+        ("a result of a call that the gate never judged", "", Some("call_9")),
+    ] {
         let project = Project::new();
         let mut input = vec![json!({ "role": "user", "content": "go" })];
         if !call.is_empty() {
@@ -156,7 +158,7 @@ fn an_act_that_the_gate_never_allowed_stops_a_session_of_codex() {
         );
         let fine = json!({ "model": "m", "stream": true, "input": "go" });
         project.write("fine.json", &fine.to_string());
-        let api = Api::start(Script { main: vec![say("Hello.")], ..Script::default() });
+        let api = Api::start(Script { main: vec![shell("true")], ..Script::default() });
         let post = "for body in fine bad fine; do curl -sS -o out -w '%{http_code} ' -H 'content-type: application/json' \
                     --data-binary @$body.json http://model.bartizan/v1/responses && cat out && echo; done";
         let args = ["run", "--client", "codex", "--", "/bin/bash", "-c", post];
@@ -171,7 +173,7 @@ fn an_act_that_the_gate_never_allowed_stops_a_session_of_codex() {
         assert_eq!(api.requests().len(), 1, "the vendor hears of neither");
         let log = Log::read(&project);
         let refused = log.find("refusal", |record| record["code"] == "unseen-act");
-        assert_eq!(refused["reference"], "call_9");
+        assert_eq!(refused["reference"], output.unwrap_or(call));
         assert!(refused.to_string().contains(what), "{refused}");
     }
 }

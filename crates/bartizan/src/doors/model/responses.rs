@@ -84,8 +84,8 @@ impl<'a> Reader<'a> {
         self.tools(item)?;
         match &*kind {
             "" | "additional_tools" | "message" | "reasoning" => {
-                let content = item.get("content");
-                content.map_or(Ok(()), |content| self.texts(content, Voice::Inside))
+                let mut texts = ["content", "summary"].iter().filter_map(|key| item.get(key));
+                texts.try_for_each(|text| self.texts(text, Voice::Inside))
             }
             kind if OUTPUTS.contains(&kind) => self.result(item),
             "compaction" | "compaction_summary" | "item_reference" => {
@@ -177,16 +177,22 @@ impl<'a> Reader<'a> {
     fn texts(&mut self, node: &'a Node, voice: Voice<'_>) -> Result<(), Unfit> {
         if self.doc.text(node).is_some() {
             self.text(node, voice);
+            return Ok(());
         }
-        for (at, part) in node.items().unwrap_or_default().iter().enumerate() {
-            if part.has_twins() {
-                return Err(unread("a part of a message has two readings"));
+        if self.doc.raw(node) == "null" {
+            return Ok(());
+        }
+        let parts = node.items().ok_or_else(|| unread("a text is neither text nor a list"))?;
+        for (at, part) in parts.iter().enumerate() {
+            if !part.is_table() || part.has_twins() {
+                return Err(unread("a part of a message is no table with one reading"));
             }
             self.attached(part)?;
-            let Some(text) = part.get("text") else { continue };
-            match voice {
-                Voice::Inside => self.text(text, voice),
-                Voice::Outside(place) => self.text(text, Voice::Outside(&place.part(at))),
+            for text in ["text", "refusal"].iter().filter_map(|key| part.get(key)) {
+                match voice {
+                    Voice::Inside => self.text(text, voice),
+                    Voice::Outside(place) => self.text(text, Voice::Outside(&place.part(at))),
+                }
             }
         }
         Ok(())

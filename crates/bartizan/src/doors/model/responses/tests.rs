@@ -138,10 +138,11 @@ fn secrets_are_hidden_wherever_text_stands() {
         let mut body = conversation(&output);
         body["instructions"] = json!(said);
         body["input"][1]["content"][0]["text"] = json!(said);
+        body["input"][2]["summary"] = json!([{ "type": "summary_text", "text": said }]);
         let read = read_text(&body.to_string(), &noted).unwrap();
         let sent = String::from_utf8(read.body).unwrap();
         assert!(!sent.contains(SECRET), "{sent}");
-        assert_eq!(read.notes.found.secrets, 3);
+        assert_eq!(read.notes.found.secrets, 4);
         assert_eq!(
             *noted.0.lock().unwrap(),
             std::slice::from_ref(&said),
@@ -201,6 +202,9 @@ fn what_has_two_readings_or_stands_elsewhere_does_not_leave() {
         r#"{"model":"m","input":[],"instructions":["x"]}"#,
         r#"{"model":"m","input":[{"type":"compaction","encrypted_content":"x"}]}"#,
         r#"{"model":"m","input":[{"type":"mcp_call","name":"x"}]}"#,
+        r#"{"model":"m","input":[{"type":"message","content":["x"]}]}"#,
+        r#"{"model":"m","input":[{"type":"message","content":{"text":"x"}}]}"#,
+        r#"{"model":"m","input":[{"type":"function_call_output","call_id":"c1","output":{"text":"x"}}]}"#,
         r#"{"model":"m","input":[{"type":"computer_call_output","output":"x"}]}"#,
     ] {
         let unfit = read_text(body, &Noted::default()).unwrap_err();
