@@ -9,15 +9,15 @@ use std::sync::LazyLock;
 pub(super) type Concept = u8;
 
 /// The idea a word stands for: by the whole word, else by the longest stem it begins with.
-pub(super) fn of_word(word: &[char]) -> Option<Concept> {
+pub(super) fn of_word(word: impl Iterator<Item = char>, len: usize) -> Option<Concept> {
     let lexicon = &*LEXICON;
     let mut hash = START;
     let mut found = None;
-    for (at, &c) in word.iter().enumerate() {
+    for (at, c) in word.enumerate() {
         hash = mix(hash, u32::from(c));
         if lexicon.may_hold(hash)
             && let Some(entry) = lexicon.entries.get(&hash)
-            && (entry.stem || at + 1 == word.len())
+            && (entry.stem || at + 1 == len)
         {
             found = Some(entry.concept);
         }

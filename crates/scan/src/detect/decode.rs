@@ -38,11 +38,11 @@ pub(super) fn decode(text: &str) -> Vec<Decoded> {
 pub(super) fn turned(text: &str) -> Vec<Decoded> {
     let mut backwards = 0;
     let mut rotated = 0;
-    for word in text.split(|c: char| !c.is_ascii_alphabetic()) {
-        if word.len() >= MIN_TURNED && !words::known(word) {
-            let reverse: String = word.chars().rev().collect();
-            backwards += usize::from(words::known(&reverse));
-            rotated += usize::from(words::known(&words::rotated(word)));
+    for word in text.as_bytes().split(|b| !b.is_ascii_alphabetic()) {
+        if word.len() >= MIN_TURNED {
+            let (back, round) = words::turned(word);
+            backwards += usize::from(back);
+            rotated += usize::from(round);
         }
     }
     let mut found = Vec::new();
@@ -60,18 +60,26 @@ pub(super) fn turned(text: &str) -> Vec<Decoded> {
 }
 
 fn base64(run: &str) -> Option<String> {
-    let standard: String = run
-        .chars()
-        .filter_map(|c| match c {
-            '-' => Some('+'),
-            '_' => Some('/'),
-            '\n' | '\r' | '=' => None,
-            c => Some(c),
+    let standard: Vec<u8> = run
+        .bytes()
+        .filter_map(|b| match b {
+            b'-' => Some(b'+'),
+            b'_' => Some(b'/'),
+            b'=' => None,
+            b => Some(b),
         })
         .collect();
     // Where a window or a word cut the run, its first digit may be any of four.
     (0..4).find_map(|skip| {
         let digits = standard.get(skip..)?;
+        let mut head = [0; 12];
+        if digits.len() >= 24
+            && let Some(start) = digits.first_chunk::<16>()
+            && LENIENT.decode_slice(start, &mut head).is_ok()
+            && !begins_as_text(&head)
+        {
+            return None;
+        }
         let whole = digits.get(..digits.len() - usize::from(digits.len() % 4 == 1))?;
         printable(LENIENT.decode(whole).ok()?)
     })
@@ -87,7 +95,20 @@ fn hex(run: &str) -> Option<String> {
             .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok())
             .collect()
     };
-    printable(pairs(run)?).or_else(|| printable(pairs(run.get(1..)?)?))
+    let read = |run: &str| {
+        let head = pairs(run.get(..run.len().min(24))?)?;
+        if begins_as_text(&head) { printable(pairs(run)?) } else { None }
+    };
+    read(run).or_else(|| read(run.get(1..)?))
+}
+
+/// Whether the first bytes of many more may be those of a text; [`printable`] would refuse what begins otherwise.
+fn begins_as_text(head: &[u8]) -> bool {
+    let valid = match std::str::from_utf8(head) {
+        Ok(_) => true,
+        Err(error) => error.error_len().is_none(),
+    };
+    valid && !head.iter().any(|b| matches!(b, 0..=8 | 11 | 12 | 14..=31 | 127))
 }
 
 /// Bytes written one by one: `69 67 6e`, `0x69, 0x67`, `01101001 01100111`, `105 103 110`.
@@ -157,18 +178,27 @@ const fn base64_digit(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'-' | b'_' | b'=')
 }
 
-/// Runs of at least `min` bytes that `within` holds of.
+/// Runs of at least `min` bytes that `within` holds of. Each has one of every `min` bytes, so that only those are looked
+/// at, and what stands round them.
 fn long_runs(text: &str, min: usize, within: impl Fn(u8) -> bool) -> Vec<Range<usize>> {
     let mut found = Vec::new();
-    let mut start = 0;
     let bytes = text.as_bytes();
-    for at in 0..=bytes.len() {
-        if !bytes.get(at).is_some_and(|&b| within(b)) {
-            if at - start >= min {
-                found.push(start..at);
-            }
-            start = at + 1;
+    let mut done = 0;
+    let mut at = min.saturating_sub(1);
+    while let Some(&byte) = bytes.get(at) {
+        if !within(byte) {
+            at += min;
+            continue;
         }
+        let before = bytes.get(done..at).unwrap_or_default();
+        let start = at - before.iter().rev().take_while(|&&b| within(b)).count();
+        let rest = bytes.get(at..).unwrap_or_default();
+        let end = at + rest.iter().take_while(|&&b| within(b)).count();
+        if end - start >= min {
+            found.push(start..end);
+        }
+        done = end;
+        at = end + min;
     }
     found
 }

@@ -1,6 +1,8 @@
 //! Which numbers stand for a text in the linear tables?
 
-use super::concepts::{self, Mentions};
+use super::concepts::{self, Concept, Mentions};
+use super::vocabulary::Vocabulary;
+use std::cell::RefCell;
 
 /// Hands the hash of every feature of a reading to `put`, some more than once: words, pairs of words, first words of
 /// sentences, and pieces of three to five letters. Numbers, addresses and links count as one word each, so that the
@@ -13,33 +15,37 @@ pub(super) fn features(text: &str, put: &mut impl FnMut(u32), put_idea: &mut imp
 
 /// The words of a text, one after the other.
 pub(super) fn walk(text: &str, mentions: &mut Mentions, put: &mut impl FnMut(u32)) {
-    let mut state =
-        State { before: START, sentence: true, pieces: Vec::with_capacity(32), mentions };
-    for chunk in text.split([' ', '\n', '\t', '\r']) {
-        if chunk.is_empty() {
-            continue;
+    VOCABULARY.with_borrow_mut(|vocabulary| {
+        vocabulary.next_text();
+        let mut state = State { before: START, sentence: true, vocabulary, mentions };
+        for chunk in text.as_bytes().split(|b| matches!(b, b' ' | b'\n' | b'\t' | b'\r')) {
+            let Some(last) = chunk.last() else { continue };
+            // A chunk is cut between characters.
+            let said = || std::str::from_utf8(chunk).unwrap_or_default();
+            if (chunk.contains(&b':') && said().contains("://")) || chunk.starts_with(b"www.") {
+                state.word(LINK, None, put);
+            } else if chunk.contains(&b'@') && is_address(said()) {
+                state.word(ADDRESS, None, put);
+            } else if chunk.is_ascii() {
+                state.plain(chunk, put);
+            } else {
+                state.foreign(said(), put);
+            }
+            state.sentence |= ends_sentence(*last);
         }
-        if chunk.contains("://") || chunk.starts_with("www.") {
-            state.word(LINK, None, put);
-        } else if is_address(chunk) {
-            state.word(ADDRESS, None, put);
-        } else {
-            pieces_of(chunk, &mut state, put);
-        }
-        state.sentence |= chunk.ends_with(['.', '!', '?', ':', '"', '\'', '>', ';', ')', ']']);
-    }
+    });
 }
 
 struct State<'a> {
     before: u32,
     sentence: bool,
-    pieces: Vec<char>,
+    vocabulary: &'a mut Vocabulary,
     mentions: &'a mut Mentions,
 }
 
 impl State<'_> {
     /// One word, the pair it makes with the word before, and its place at the beginning of a sentence.
-    fn word(&mut self, word: u32, idea: Option<concepts::Concept>, put: &mut impl FnMut(u32)) {
+    fn word(&mut self, word: u32, idea: Option<Concept>, put: &mut impl FnMut(u32)) {
         let pair = mix(mix(word, PAIR), self.before);
         put(finish(word));
         put(finish(pair));
@@ -50,56 +56,92 @@ impl State<'_> {
         self.sentence = false;
         self.before = word;
     }
-}
 
-/// The words of a chunk without spaces.
-fn pieces_of(chunk: &str, state: &mut State<'_>, put: &mut impl FnMut(u32)) {
-    state.pieces.clear();
-    for c in chunk.chars() {
-        if ideograph(c) {
-            flush(state, put);
-            state.pieces.push(c);
-            flush(state, put);
-        } else if c.is_alphanumeric() || !c.is_ascii() {
-            state.pieces.push(letter(c));
-            if state.pieces.len() >= MAX_WORD {
-                flush(state, put);
+    /// The words of a chunk of ASCII without spaces.
+    fn plain(&mut self, chunk: &[u8], put: &mut impl FnMut(u32)) {
+        let mut word = [0_u8; MAX_WORD];
+        let mut len = 0;
+        for &byte in chunk {
+            if byte.is_ascii_alphanumeric() {
+                if let Some(slot) = word.get_mut(len) {
+                    *slot = if byte.is_ascii_digit() { b'0' } else { byte };
+                    len += 1;
+                }
+                if len == MAX_WORD {
+                    self.plain_word(&word, put);
+                    len = 0;
+                }
+            } else if byte != b'\'' {
+                self.plain_word(word.get(..len).unwrap_or_default(), put);
+                len = 0;
+                self.mentions.sign(char::from(byte));
             }
-        } else if c != '\'' {
-            flush(state, put);
-            state.mentions.sign(c);
         }
+        self.plain_word(word.get(..len).unwrap_or_default(), put);
     }
-    flush(state, put);
+
+    fn plain_word(&mut self, word: &[u8], put: &mut impl FnMut(u32)) {
+        if word.is_empty() {
+            return;
+        }
+        let Some((known, new)) = self.vocabulary.look_up(word) else {
+            let letters: Vec<char> = word.iter().map(|b| char::from(*b)).collect();
+            return self.letters(&letters, put);
+        };
+        if new {
+            for gram in known.grams() {
+                put(*gram);
+            }
+        }
+        let (hash, idea) = (known.hash, known.idea);
+        self.word(hash, idea, put);
+    }
+
+    /// The words of a chunk without spaces.
+    fn foreign(&mut self, chunk: &str, put: &mut impl FnMut(u32)) {
+        let mut word = Vec::with_capacity(MAX_WORD);
+        for c in chunk.chars() {
+            if ideograph(c) {
+                self.letters(&std::mem::take(&mut word), put);
+                self.letters(&[c], put);
+            } else if c.is_alphanumeric() || !c.is_ascii() {
+                word.push(letter(c));
+                if word.len() >= MAX_WORD {
+                    self.letters(&std::mem::take(&mut word), put);
+                }
+            } else if c != '\'' {
+                self.letters(&std::mem::take(&mut word), put);
+                self.mentions.sign(c);
+            }
+        }
+        self.letters(&word, put);
+    }
+
+    fn letters(&mut self, word: &[char], put: &mut impl FnMut(u32)) {
+        if word.is_empty() {
+            return;
+        }
+        if word.iter().all(|&c| c == '0') {
+            return self.word(NUMBER, None, put);
+        }
+        let chars = || word.iter().copied();
+        self.word(hash_of(chars()), concepts::of_word(chars(), word.len()), put);
+        grams(word.len(), |at| word.get(at).map(|&c| u32::from(c)), put);
+    }
 }
 
-fn flush(state: &mut State<'_>, put: &mut impl FnMut(u32)) {
-    if state.pieces.is_empty() {
+/// The hash of a word.
+pub(super) fn hash_of(word: impl Iterator<Item = char>) -> u32 {
+    word.fold(START, |hash, c| mix(hash, u32::from(c)))
+}
+
+/// Pieces of three, four and five letters of a word that has three, the ends of the word counted as letters.
+pub(super) fn grams(len: usize, at: impl Fn(usize) -> Option<u32>, put: &mut impl FnMut(u32)) {
+    if len < 3 {
         return;
     }
-    let mut pieces = std::mem::take(&mut state.pieces);
-    let numeric = pieces.iter().all(|&c| c == '0');
-    let word = if numeric {
-        NUMBER
-    } else {
-        pieces.iter().fold(START, |hash, &c| mix(hash, u32::from(c)))
-    };
-    let idea = if numeric { None } else { concepts::of_word(&pieces) };
-    state.word(word, idea, put);
-    if !numeric && pieces.len() > 2 {
-        grams(&pieces, put);
-    }
-    pieces.clear();
-    state.pieces = pieces;
-}
-
-/// Pieces of three, four and five letters, the ends of the word counted as letters.
-fn grams(word: &[char], put: &mut impl FnMut(u32)) {
-    let last = word.len() + 1;
-    let letter = |at: usize| match at.checked_sub(1).and_then(|at| word.get(at)) {
-        Some(&c) => u32::from(c),
-        None => EDGE,
-    };
+    let last = len + 1;
+    let letter = |n: usize| n.checked_sub(1).and_then(&at).unwrap_or(EDGE);
     for start in 0..last.saturating_sub(1) {
         let mut hash = mix(GRAM, letter(start));
         hash = mix(hash, letter(start + 1));
@@ -108,6 +150,10 @@ fn grams(word: &[char], put: &mut impl FnMut(u32)) {
             put(finish(hash));
         }
     }
+}
+
+const fn ends_sentence(byte: u8) -> bool {
+    matches!(byte, b'.' | b'!' | b'?' | b':' | b'"' | b'\'' | b'>' | b';' | b')' | b']')
 }
 
 fn is_address(chunk: &str) -> bool {
@@ -138,6 +184,10 @@ const FIRST: u32 = 0x3C6E_F372;
 const GRAM: u32 = 0xA511_E9B3;
 const LINK: u32 = 0x1B87_3593;
 const ADDRESS: u32 = 0xCC9E_2D51;
-const NUMBER: u32 = 0x27D4_EB2F;
+pub(super) const NUMBER: u32 = 0x27D4_EB2F;
 const EDGE: u32 = 1;
 const MAX_WORD: usize = 28;
+
+thread_local! {
+    static VOCABULARY: RefCell<Vocabulary> = RefCell::default();
+}

@@ -125,13 +125,12 @@ impl<'a> Sum<'a> {
 struct Seen {
     mask: u32,
     bits: Vec<u64>,
-    touched: Vec<u32>,
 }
 
 impl Seen {
     fn of(slots: usize) -> Self {
         let mask = u32::try_from(slots - 1).unwrap_or(u32::MAX);
-        Self { mask, bits: vec![0; slots / 64], touched: Vec::new() }
+        Self { mask, bits: vec![0; slots / 64] }
     }
 
     fn add(&mut self, slot: u32) -> bool {
@@ -139,7 +138,6 @@ impl Seen {
         match self.bits.get_mut((slot >> 6) as usize) {
             Some(word) if *word & bit == 0 => {
                 *word |= bit;
-                self.touched.push(slot >> 6);
                 true
             }
             _ => false,
@@ -147,11 +145,7 @@ impl Seen {
     }
 
     fn clear(&mut self) {
-        for slot in self.touched.drain(..) {
-            if let Some(word) = self.bits.get_mut(slot as usize) {
-                *word = 0;
-            }
-        }
+        self.bits.fill(0);
     }
 }
 
@@ -179,3 +173,16 @@ const HEADER_BYTES: usize = 40 * 4;
 /// Windows beyond so many, 1.75 KB, change nothing.
 const MOST_CHANCES: u8 = 6;
 const _: () = assert!(FINAL_DISGUISES + Disguise::ALL.len() <= IDEAS_SCALE);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_signature_speaks_for_honesty() {
+        let weights = (FINAL_SIGNATURES..FINAL_DISGUISES).chain([FINAL_SEVERAL, FINAL_MANY]);
+        for n in weights {
+            assert!(TABLE.number(n) >= 0.0, "{n}");
+        }
+    }
+}

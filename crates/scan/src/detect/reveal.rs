@@ -68,6 +68,38 @@ pub(super) fn reveal(input: &Traced, seen: &mut Disguises) -> Traced {
     out
 }
 
+/// What [`reveal`] makes of a text in which every character is what it seems: nothing invisible, styled or turned.
+pub(super) fn plainly(text: &str) -> Option<String> {
+    if text.is_ascii() {
+        return (!text.bytes().any(hides)).then(|| text.to_ascii_lowercase());
+    }
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        if let Ok(byte) = u8::try_from(c)
+            && byte.is_ascii()
+        {
+            if hides(byte) {
+                return None;
+            }
+            out.push(char::from(byte.to_ascii_lowercase()));
+        } else if !common(c) || invisible(c) || look(c, &mut |c| out.push(c)) > 0 {
+            return None;
+        }
+    }
+    Some(out)
+}
+
+/// Whether a byte is an invisible character, or begins a terminal escape.
+const fn hides(byte: u8) -> bool {
+    byte.is_ascii_control() && !matches!(byte, b'\t' | b'\n' | b'\r')
+}
+
+/// Letters with accents, punctuation, signs, and the scripts of east Asia: none of it steers how others are read.
+const fn common(c: char) -> bool {
+    matches!(c, '\u{A0}'..='\u{17F}' | '\u{2010}'..='\u{2027}' | '\u{2030}'..='\u{205E}' | '\u{20A0}'..='\u{245F}'
+        | '\u{2500}'..='\u{2BFF}' | '\u{3000}'..='\u{9FFF}' | '\u{AC00}'..='\u{D7AF}')
+}
+
 /// Folds the letters of a pattern as [`reveal`] folds those of a text.
 pub(super) fn fold(text: &str) -> String {
     let mut out = Traced::default();
@@ -141,30 +173,43 @@ const fn invisible(c: char) -> bool {
 
 /// Appends what a character looks like.
 fn plain(out: &mut Traced, c: char, origin: usize, seen: &mut Disguises) {
-    match c {
-        '\0'..='\u{7F}' => return out.push(c.to_ascii_lowercase(), origin),
-        // Syllables and ideographs are letters as they stand.
-        '\u{3040}'..='\u{D7AF}' => return out.push(c, origin),
-        '\u{2018}' | '\u{2019}' | '\u{201B}' | '\u{2BC}' => return out.push('\'', origin),
-        '\u{201C}'..='\u{201F}' => return out.push('"', origin),
-        '\u{2010}'..='\u{2015}' => return out.push('-', origin),
-        _ => {}
-    }
-    if let Some(letter) = styled(c) {
+    for _ in 0..look(c, &mut |c| out.push(c, origin)) {
         seen.note(Disguise::Styled, origin);
-        return out.push(letter, origin);
     }
+}
+
+/// Hands on what a character looks like, and gives how many styled letters it stood for.
+fn look(c: char, put: &mut impl FnMut(char)) -> usize {
+    match c {
+        '\0'..='\u{7F}' => put(c.to_ascii_lowercase()),
+        // Syllables and ideographs are letters as they stand.
+        '\u{3040}'..='\u{D7AF}' => put(c),
+        '\u{2018}' | '\u{2019}' | '\u{201B}' | '\u{2BC}' => put('\''),
+        '\u{201C}'..='\u{201F}' => put('"'),
+        '\u{2010}'..='\u{2015}' => put('-'),
+        _ => match styled(c) {
+            Some(letter) => {
+                put(letter);
+                return 1;
+            }
+            None => return decomposed(c, put),
+        },
+    }
+    0
+}
+
+fn decomposed(c: char, put: &mut impl FnMut(char)) -> usize {
+    let mut letters = 0;
     decompose_compatible(c, |part| {
         if matches!(part, '\u{300}'..='\u{36F}') {
             return;
         }
-        if part.is_ascii_alphabetic() && strange(c) {
-            seen.note(Disguise::Styled, origin);
-        }
+        letters += usize::from(part.is_ascii_alphabetic() && strange(c));
         for low in part.to_lowercase() {
-            out.push(low, origin);
+            put(low);
         }
     });
+    letters
 }
 
 /// Whether a letter that decomposes into a plain one is a matter of style, not of spelling.

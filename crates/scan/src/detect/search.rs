@@ -3,6 +3,7 @@
 //! One automaton for all of them grows without bound over ordinary prose, since the patterns have gaps. Each match
 //! begins with one of a few stems, though: those are sought together, and where one stands its patterns are tried.
 
+use super::needs::Patterns;
 use aho_corasick::AhoCorasick;
 use regex::bytes::{Regex, RegexBuilder};
 use regex_syntax::hir::literal::Extractor;
@@ -81,25 +82,28 @@ impl Search {
         Self { stems: None, owners: Vec::new(), patterns: Vec::new(), stemless: Vec::new() }
     }
 
-    /// The first place of each pattern that stands in `text`, by the pattern's number.
-    pub(super) fn find(&self, text: &str) -> Vec<Option<Range<usize>>> {
+    /// The first place of each pattern of `among` that stands in `text`, by the pattern's number.
+    pub(super) fn find(&self, text: &str, among: Patterns) -> Vec<Option<Range<usize>>> {
         let mut trials = vec![Trial::default(); self.patterns.len()];
+        let sought = |number: usize| among & (1 << number) != 0;
         // A byte before the first, so that each place has one before it.
         let behind: Vec<u8> = [b"\n", text.as_bytes()].concat();
         let hits = self.stems.iter().flat_map(|stems| stems.find_overlapping_iter(text));
         for hit in hits {
             let owners = self.owners.get(hit.pattern().as_usize()).map_or(&[][..], Vec::as_slice);
             for &number in owners {
-                if let (Some(pattern), Some(trial)) =
-                    (self.patterns.get(number), trials.get_mut(number))
+                if sought(number)
+                    && let (Some(pattern), Some(trial)) =
+                        (self.patterns.get(number), trials.get_mut(number))
                 {
                     trial.at(pattern, hit.start(), text, &behind);
                 }
             }
         }
         for &number in &self.stemless {
-            if let (Some(pattern), Some(trial)) =
-                (self.patterns.get(number), trials.get_mut(number))
+            if sought(number)
+                && let (Some(pattern), Some(trial)) =
+                    (self.patterns.get(number), trials.get_mut(number))
             {
                 trial.found = pattern.find(text);
             }
@@ -158,19 +162,22 @@ mod tests {
     fn each_pattern_is_found_where_it_first_stands() {
         let all = search(&[r"(?-u:\b)send (?:it|them)", "to us", r"(?:^|\n)x", "ordn"]);
         assert_eq!(
-            all.find("resend it, send it to us, send them"),
+            all.find("resend it, send it to us, send them", Patterns::MAX),
             [Some(11..18), Some(19..24), None, None]
         );
-        assert_eq!(all.find("x"), [None, None, Some(0..1), None]);
-        assert_eq!(all.find("unordnung to us"), [None, Some(10..15), None, Some(2..6)]);
-        assert_eq!(all.find(""), vec![None; 4]);
+        assert_eq!(all.find("x", Patterns::MAX), [None, None, Some(0..1), None]);
+        assert_eq!(
+            all.find("unordnung to us", Patterns::MAX),
+            [None, Some(10..15), None, Some(2..6)]
+        );
+        assert_eq!(all.find("", Patterns::MAX), vec![None; 4]);
     }
 
     #[test]
     fn a_text_of_stems_alone_hides_nothing() {
         let all = search(&[r"(?-u:\b)send (?:it|them)"]);
         let text = format!("{}send them", "send ".repeat(100));
-        assert_eq!(all.find(&text), [Some(500..509)]);
+        assert_eq!(all.find(&text, Patterns::MAX), [Some(500..509)]);
     }
 
     #[test]

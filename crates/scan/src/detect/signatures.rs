@@ -1,5 +1,6 @@
 //! Which turns of phrase speak to a machine instead of a reader?
 
+use super::needs::{Needs, Patterns};
 use super::reveal::fold;
 use super::search::Search;
 use std::ops::Range;
@@ -161,8 +162,32 @@ pub(super) static SIGNATURES: [Signature; 12] = [
 
 /// Where each signature stands in a reading: its number and the bytes of the reading, once per signature.
 pub(super) fn find(text: &str) -> Vec<(usize, Range<usize>)> {
+    find_among(text, &possible(text))
+}
+
+/// The signatures that may stand in a reading; no other does. This costs a fraction of a search.
+pub(super) fn possible(text: &str) -> Possible {
+    let patterns = COMPILED.needs.possible(text);
+    let owners = COMPILED.owners.iter().enumerate();
+    let signatures = owners
+        .filter(|(pattern, _)| patterns & (1 << pattern) != 0)
+        .fold(0, |bits, (_, signature)| bits | (1 << signature));
+    Possible { patterns, signatures }
+}
+
+/// What may stand in a reading.
+#[derive(Debug)]
+pub(super) struct Possible {
+    patterns: Patterns,
+    /// Signatures, a bit for each.
+    pub(super) signatures: u32,
+}
+
+/// As [`find`], where it is known what may stand there.
+pub(super) fn find_among(text: &str, possible: &Possible) -> Vec<(usize, Range<usize>)> {
     let mut found: Vec<(usize, Range<usize>)> = Vec::new();
-    for (&signature, place) in COMPILED.owners.iter().zip(COMPILED.search.find(text)) {
+    let places = COMPILED.search.find(text, possible.patterns);
+    for (&signature, place) in COMPILED.owners.iter().zip(places) {
         if let Some(place) = place
             && found.last().is_none_or(|(last, _)| *last != signature)
         {
@@ -172,7 +197,13 @@ pub(super) fn find(text: &str) -> Vec<(usize, Range<usize>)> {
     found
 }
 
+/// Which signatures were found, a bit for each.
+pub(super) fn bits(found: &[(usize, Range<usize>)]) -> u32 {
+    found.iter().fold(0, |bits, (n, _)| bits | (1 << n))
+}
+
 struct Compiled {
+    needs: Needs,
     search: Search,
     /// The signature of each pattern.
     owners: Vec<usize>,
@@ -184,7 +215,11 @@ static COMPILED: LazyLock<Compiled> = LazyLock::new(|| {
     let (owners, patterns): (Vec<usize>, Vec<String>) = all
         .flat_map(|(n, signature)| signature.patterns.iter().map(move |p| (n, expand(p))))
         .unzip();
-    Compiled { search: Search::new(&patterns).unwrap_or_else(|_| Search::none()), owners }
+    Compiled {
+        needs: Needs::of(&patterns).unwrap_or_default(),
+        search: Search::new(&patterns).unwrap_or_else(|_| Search::none()),
+        owners,
+    }
 });
 
 /// A pattern as the engine reads it. Gaps are bounded, so that time is linear in the text.
@@ -261,7 +296,9 @@ mod tests {
                 let text = text.get(from..).unwrap();
                 let each: Vec<_> =
                     alone.iter().map(|p| p.find(text).map(|found| found.range())).collect();
-                assert_eq!(together.find(text), each, "{text}");
+                assert_eq!(together.find(text, Patterns::MAX), each, "{text}");
+                let among = together.find(text, possible(text).patterns);
+                assert_eq!(among, each, "what stands there is possible: {text}");
             }
         }
     }

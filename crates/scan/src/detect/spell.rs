@@ -14,6 +14,24 @@ pub(super) fn respell(input: &Traced, seen: &mut Disguises) -> Traced {
     unleet(&joined, seen)
 }
 
+/// Whether [`respell`] would leave a text as it is; where that is not plain at once, no.
+pub(super) fn as_written(text: &str) -> bool {
+    if !text.is_ascii() && text.chars().any(foreign) {
+        return false;
+    }
+    let mut single = 0;
+    for run in text.as_bytes().split(|b| !(b.is_ascii_alphanumeric() || leet_sign(*b))) {
+        let letters = run.iter().all(u8::is_ascii_alphabetic);
+        // A sign may set letters apart as well as stand for one.
+        single += if run.len() == 1 || run.iter().any(|b| leet_sign(*b)) { run.len() } else { 0 };
+        let may_change = if letters { run.len() >= MIN_JOINED } else { run.len() >= 3 };
+        if may_change && std::str::from_utf8(run).is_ok_and(|run| read(run).is_some()) {
+            return false;
+        }
+    }
+    single < MIN_SPACED || spaced_run(text, 0).is_none()
+}
+
 /// Replaces look-alikes in words that mix scripts, and, once there is such a word, in all words made of look-alikes.
 fn unmixed(input: &Traced, seen: &mut Disguises) -> Traced {
     let text = input.text();
@@ -40,9 +58,7 @@ fn unmixed(input: &Traced, seen: &mut Disguises) -> Traced {
 
 /// The plain letter that a letter of another script looks like.
 fn lookalike(c: char) -> Option<char> {
-    if c.is_ascii()
-        || !matches!(c, '\u{180}'..='\u{5FF}' | '\u{13A0}'..='\u{13FF}' | '\u{1D00}'..='\u{1DFF}' | '\u{2C80}'..='\u{2CFF}' | '\u{A4D0}'..='\u{A7FF}')
-    {
+    if !foreign(c) {
         return None;
     }
     let mut buffer = [0; 4];
@@ -51,6 +67,11 @@ fn lookalike(c: char) -> Option<char> {
     // Some letters look like one with a mark on it.
     let rest_is_marks = looks.all(|c| matches!(c, '\u{300}'..='\u{36F}'));
     (rest_is_marks && first.is_ascii_alphabetic()).then(|| first.to_ascii_lowercase())
+}
+
+/// The scripts whose letters may look like plain ones.
+const fn foreign(c: char) -> bool {
+    matches!(c, '\u{180}'..='\u{5FF}' | '\u{13A0}'..='\u{13FF}' | '\u{1D00}'..='\u{1DFF}' | '\u{2C80}'..='\u{2CFF}' | '\u{A4D0}'..='\u{A7FF}')
 }
 
 /// Joins runs of single letters with one separator: `i g n o r e  a l l`, `i-g-n-o-r-e`.
@@ -160,16 +181,7 @@ fn unleet(input: &Traced, seen: &mut Disguises) -> Traced {
     for range in leet_words(text) {
         let word = text.get(range.clone()).unwrap_or_default();
         let origin = input.origin(range.start);
-        let read = if word.bytes().all(|b| b.is_ascii_alphabetic()) {
-            (word.len() >= MIN_JOINED)
-                .then(|| words::split(word))
-                .flatten()
-                .filter(|words| words.len() >= 3)
-                .map(|words| (Disguise::Spaced, words.join(" ")))
-        } else {
-            leet(word).map(|plain| (Disguise::Leet, plain))
-        };
-        let Some((disguise, plain)) = read else { continue };
+        let Some((disguise, plain)) = read(word) else { continue };
         seen.note(disguise, origin);
         out.copy(input, copied..range.start);
         out.push_str(&plain, origin);
@@ -179,9 +191,20 @@ fn unleet(input: &Traced, seen: &mut Disguises) -> Traced {
     out
 }
 
+/// What a word says that is spelled with digits, or is several words run together.
+fn read(word: &str) -> Option<(Disguise, String)> {
+    if !word.bytes().all(|b| b.is_ascii_alphabetic()) {
+        return leet(word).map(|plain| (Disguise::Leet, plain));
+    }
+    let words = (word.len() >= MIN_JOINED).then(|| words::split(word)).flatten()?;
+    (words.len() >= 3).then(|| (Disguise::Spaced, words.join(" ")))
+}
+
 fn leet(word: &str) -> Option<String> {
     let letters = word.bytes().filter(u8::is_ascii_alphabetic).count();
-    if !(3..=16).contains(&word.len()) || letters * 3 < word.len() {
+    // No common word has a digit that stands for no letter.
+    let never = word.bytes().any(|b| matches!(b, b'2' | b'6'));
+    if never || !(3..=16).contains(&word.len()) || letters * 3 < word.len() {
         return None;
     }
     ['i', 'l'].into_iter().find_map(|one| {
@@ -204,7 +227,12 @@ fn leet(word: &str) -> Option<String> {
 }
 
 fn leet_words(text: &str) -> impl Iterator<Item = Range<usize>> + '_ {
-    runs(text, |c| c.is_ascii_alphanumeric() || matches!(c, '@' | '$' | '!' | '|' | '+'))
+    runs(text, |c| c.is_ascii_alphanumeric() || u8::try_from(c).is_ok_and(leet_sign))
+}
+
+/// The signs that may stand for a letter.
+const fn leet_sign(byte: u8) -> bool {
+    matches!(byte, b'@' | b'$' | b'!' | b'|' | b'+')
 }
 
 fn words_of(text: &str) -> impl Iterator<Item = Range<usize>> + '_ {

@@ -7,7 +7,7 @@ use super::trace::Traced;
 /// whether anything changed.
 pub(super) fn unescape(input: &Traced, seen: &mut Disguises) -> (Traced, bool) {
     let text = input.text();
-    if !text.bytes().any(|b| matches!(b, b'\\' | b'&' | b'%' | b'<' | b'*' | b'`')) {
+    if !text.bytes().any(begins) {
         return (input.clone(), false);
     }
     let mut out = input.blank();
@@ -42,6 +42,21 @@ pub(super) fn unescape(input: &Traced, seen: &mut Disguises) -> (Traced, bool) {
         }
     }
     (out, changed)
+}
+
+/// Whether [`unescape`] would leave a text as it is.
+pub(super) fn nothing_escaped(text: &str) -> bool {
+    let marks = text.bytes().enumerate().filter(|(_, b)| begins(*b));
+    !marks.map(|(at, _)| text.split_at_checked(at).unwrap_or_default()).any(|(before, rest)| {
+        escaped(rest).is_some()
+            || percent(rest).is_some()
+            || markup(rest, before.chars().next_back()).is_some()
+    })
+}
+
+/// Whether something may begin with a byte that is undone.
+const fn begins(byte: u8) -> bool {
+    matches!(byte, b'\\' | b'&' | b'%' | b'<' | b'*' | b'`')
 }
 
 /// A character written as an escape, and how long the escape is.

@@ -5,7 +5,20 @@ use std::sync::LazyLock;
 
 /// Whether it is one of the common words of orders.
 pub(super) fn known(word: &str) -> bool {
-    WORDS.contains(word)
+    COMMON.forwards.may_hold(word.as_bytes()) && COMMON.words.contains(word)
+}
+
+/// Whether a word is none of the common ones, but one of them read backwards, and whether one with rotated letters.
+pub(super) fn turned(word: &[u8]) -> (bool, bool) {
+    let Some(word) = COMMON.turned.may_hold(word).then(|| std::str::from_utf8(word).ok()).flatten()
+    else {
+        return (false, false);
+    };
+    if known(word) {
+        return (false, false);
+    }
+    let reverse: String = word.chars().rev().collect();
+    (known(&reverse), known(&rotated(word)))
 }
 
 /// Splits letters that were run together into common words, where all of them can be used up.
@@ -20,9 +33,8 @@ pub(super) fn split(letters: &str) -> Option<Vec<&str>> {
     }
     for end in 1..=letters.len() {
         for start in end.saturating_sub(MAX_WORD)..end {
-            let before = best.get(start).copied().flatten();
-            let word = letters.get(start..end).is_some_and(|w| known(w) || w == "a" || w == "i");
-            if let (Some((count, _)), true) = (before, word)
+            let Some((count, _)) = best.get(start).copied().flatten() else { continue };
+            if letters.get(start..end).is_some_and(|w| known(w) || w == "a" || w == "i")
                 && let Some(slot) = best.get_mut(end)
                 && slot.is_none_or(|(had, _)| count + 1 < had)
             {
@@ -64,8 +76,60 @@ pub(super) const fn step(hash: u32, byte: u8) -> u32 {
 /// The hash of no byte.
 pub(super) const SEED: u32 = 0x811C_9DC5;
 
-static WORDS: LazyLock<HashSet<&'static str>> =
-    LazyLock::new(|| include_str!("words.txt").lines().collect());
+/// The common words, and a quick answer for what is none of them.
+struct Common {
+    words: HashSet<&'static str>,
+    forwards: Sieve,
+    turned: Sieve,
+}
+
+static COMMON: LazyLock<Common> = LazyLock::new(|| {
+    let words: HashSet<&str> = include_str!("words.txt").lines().collect();
+    let (mut forwards, mut turned) = (Sieve::default(), Sieve::default());
+    for word in &words {
+        forwards.put(word.as_bytes());
+        turned.put(rotated(word).as_bytes());
+        turned.put(word.chars().rev().collect::<String>().as_bytes());
+    }
+    Common { words, forwards, turned }
+});
+
+/// One bit for each of many hashes: what has none is not among the words that were put in.
+struct Sieve {
+    bits: Vec<u64>,
+}
+
+impl Default for Sieve {
+    fn default() -> Self {
+        Self { bits: vec![0; 1 << (SIEVE_BITS - 6)] }
+    }
+}
+
+impl Sieve {
+    /// A word's bit, by its length and its first letters.
+    fn place(word: &[u8]) -> (usize, u64) {
+        let mut head = [0; 8];
+        for (slot, byte) in head.iter_mut().zip(word) {
+            *slot = *byte;
+        }
+        let hash =
+            (u64::from_le_bytes(head) ^ word.len() as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        let place = hash >> (64 - SIEVE_BITS);
+        ((place >> 6) as usize, 1 << (place & 63))
+    }
+
+    fn put(&mut self, word: &[u8]) {
+        let (at, bit) = Self::place(word);
+        if let Some(bits) = self.bits.get_mut(at) {
+            *bits |= bit;
+        }
+    }
+
+    fn may_hold(&self, word: &[u8]) -> bool {
+        let (at, bit) = Self::place(word);
+        self.bits.get(at).is_some_and(|bits| bits & bit != 0)
+    }
+}
 
 /// Words share a slot now and then; that costs a closer look and nothing else.
 static TRIGGERS: LazyLock<Vec<u8>> = LazyLock::new(|| {
@@ -88,6 +152,7 @@ static TRIGGERS: LazyLock<Vec<u8>> = LazyLock::new(|| {
     table
 });
 
+const SIEVE_BITS: u32 = 15;
 const TRIGGER_MASK: u32 = 0x3FFF;
 const MIN_TURNED: usize = 5;
 const MAX_SPLIT: usize = 240;
