@@ -23,14 +23,20 @@ use tokio::task::JoinError;
 #[derive(Debug)]
 pub(crate) struct Gate {
     pipeline: Pipeline,
+    /// Told each time that another policy is in force.
+    replaced: watch::Sender<()>,
+    run: Arc<Shared>,
+}
+
+/// What all gates of one run have together.
+#[derive(Debug)]
+struct Shared {
     tally: Tally,
     refused: Mutex<Vec<Refused>>,
     /// Who is asked at the run's own terminal, if anybody sits there.
     ear: OnceLock<Arc<dyn Ear>>,
     /// Who else is asked about what was read.
     opinions: OnceLock<Opinions>,
-    /// Told each time that another policy is in force.
-    replaced: watch::Sender<()>,
     aloud: bool,
 }
 
@@ -72,23 +78,30 @@ pub(crate) fn by_name(found: &BTreeMap<Class, usize>) -> BTreeMap<&'static str, 
 impl Gate {
     /// Wires the gate. `run` is unique to this process in its log; `aloud` says each new refusal on
     /// standard error as it happens, for runs that do not own the terminal's screen.
-    #[expect(clippy::disallowed_methods, reason = "the one wiring")]
     pub(crate) fn new(parts: Parts, run: String, aloud: bool) -> Self {
-        let pipeline = Pipeline::new(parts, run);
-        let replaced = watch::Sender::new(());
         let (tally, refused) = (Tally::default(), Mutex::default());
         let (ear, opinions) = (OnceLock::new(), OnceLock::new());
-        Self { pipeline, tally, refused, ear, opinions, replaced, aloud }
+        Self::wired(parts, run, Arc::new(Shared { tally, refused, ear, opinions, aloud }))
+    }
+
+    /// Wires another gate of the same run, for other tools: it asks at the same terminal, and counts with this one.
+    pub(crate) fn beside(&self, parts: Parts, run: String) -> Self {
+        Self::wired(parts, run, Arc::clone(&self.run))
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "the one wiring")]
+    fn wired(parts: Parts, name: String, run: Arc<Shared>) -> Self {
+        Self { pipeline: Pipeline::new(parts, name), replaced: watch::Sender::new(()), run }
     }
 
     /// From now on questions are put before whoever sits at the run's terminal, too.
     pub(crate) fn asks(&self, ear: Arc<dyn Ear>) {
-        drop(self.ear.set(ear));
+        drop(self.run.ear.set(ear));
     }
 
     /// From now on somebody else is asked about what looks like orders.
     pub(crate) fn advised_by(&self, opinions: Opinions) {
-        drop(self.opinions.set(opinions));
+        drop(self.run.opinions.set(opinions));
     }
 
     /// Puts another policy in force; whoever waits for [`Gate::replaced`] is told.
@@ -121,7 +134,7 @@ impl Gate {
 
     /// Says something to whoever started the run, unless a program has their screen.
     pub(crate) fn say(&self, text: &str) {
-        if self.aloud {
+        if self.run.aloud {
             report::aloud(text);
         }
     }
@@ -143,7 +156,7 @@ impl Gate {
                 drop(self.pipeline.note(caller, Event::Finding, about));
             }
         }
-        let Some(opinions) = self.opinions.get() else { return };
+        let Some(opinions) = self.run.opinions.get() else { return };
         let Some(opinion) = opinions.of(reading.text, &found) else { return };
         if let (Opinion::Said(score), Some(text)) = (opinion, found.text) {
             self.pipeline.advised(caller, text, score);
@@ -168,7 +181,7 @@ impl Gate {
     pub(crate) fn decide(&self, proposed: Proposed) -> Result<Authorized, Refusal> {
         let decided = self.judge(proposed);
         if let (Err(Refusal::ApprovalRequired { question, .. }), Some(ear)) =
-            (&decided, self.ear.get())
+            (&decided, self.run.ear.get())
         {
             ear.hears(question);
         }
@@ -177,12 +190,12 @@ impl Gate {
 
     /// Whether a call can be held at all: somebody is asked at the run's own terminal.
     pub(crate) fn holds(&self) -> bool {
-        self.ear.get().is_some()
+        self.run.ear.get().is_some()
     }
 
     /// Somebody who waits for a call that may be held.
     pub(crate) fn waiter(&self) -> Waiter {
-        Waiter::new(self.ear.get().cloned())
+        Waiter::new(self.run.ear.get().cloned())
     }
 
     /// Leads a proposal through the gate; where a person sits at the run's terminal and must be asked, it waits for their
@@ -213,7 +226,7 @@ impl Gate {
                 Ok(authorized) => return Ok(Granted { authorized, replaced }),
                 Err(refused) => refused,
             };
-            match (&refused, self.ear.get()) {
+            match (&refused, self.run.ear.get()) {
                 (Refusal::ApprovalRequired { question, .. }, Some(ear))
                     if ear.answers(question, patience) => {}
                 _ => return Err(refused),
@@ -224,14 +237,14 @@ impl Gate {
     fn judge(&self, proposed: Proposed) -> Result<Authorized, Refusal> {
         let refused = match self.pipeline.decide(proposed) {
             Ok(Decision::Allow(authorized)) => {
-                self.tally.allowed.fetch_add(1, Ordering::Relaxed);
+                self.run.tally.allowed.fetch_add(1, Ordering::Relaxed);
                 return Ok(authorized);
             }
             Ok(Decision::Ask(pending)) => self.pipeline.ask(pending),
             Err(refused) => refused,
         };
         let asked = matches!(refused, Refusal::ApprovalRequired { .. });
-        let count = if asked { &self.tally.asked } else { &self.tally.denied };
+        let count = if asked { &self.run.tally.asked } else { &self.run.tally.denied };
         count.fetch_add(1, Ordering::Relaxed);
         self.tell(&refused);
         Err(refused)
@@ -240,7 +253,7 @@ impl Gate {
     /// Refuses a request that could not be read, and counts it.
     pub(crate) fn unreadable(&self, caller: &Caller, door: Door, code: &str, what: &str) {
         let refused = self.pipeline.unreadable(caller, door, code, what);
-        self.tally.denied.fetch_add(1, Ordering::Relaxed);
+        self.run.tally.denied.fetch_add(1, Ordering::Relaxed);
         self.tell(&refused);
     }
 
@@ -255,14 +268,14 @@ impl Gate {
         refused: Refusal,
     ) -> Refusal {
         let refused = self.pipeline.refused(caller, door, tool, arguments, reference, refused);
-        self.tally.denied.fetch_add(1, Ordering::Relaxed);
+        self.run.tally.denied.fetch_add(1, Ordering::Relaxed);
         self.tell(&refused);
         refused
     }
 
     /// Counts of allowed, asked and denied proposals.
     pub(crate) fn tally(&self) -> (u64, u64, u64) {
-        let Tally { allowed, asked, denied } = &self.tally;
+        let Tally { allowed, asked, denied } = &self.run.tally;
         (
             allowed.load(Ordering::Relaxed),
             asked.load(Ordering::Relaxed),
@@ -272,12 +285,12 @@ impl Gate {
 
     /// The refusals so far, each kind once.
     pub(crate) fn refused(&self) -> Vec<Refused> {
-        self.refused.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.run.refused.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn tell(&self, refusal: &Refusal) {
         let (code, sentence) = (refusal.code(), refusal.to_string());
-        let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut refused = self.run.refused.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(same) =
             refused.iter_mut().find(|same| same.code == code && same.sentence == sentence)
         {
@@ -285,7 +298,7 @@ impl Gate {
             return;
         }
         let new = Refused { code, sentence, hint: refusal.hint(), times: 1 };
-        if self.aloud {
+        if self.run.aloud {
             report::aloud(&format!(
                 "bartizan: {} {}\n  hint: {}",
                 new.code, new.sentence, new.hint

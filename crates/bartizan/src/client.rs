@@ -34,6 +34,8 @@ pub(crate) struct Setup<'a> {
     pub(crate) home: &'a Path,
     /// The folder it works in.
     pub(crate) workspace: &'a Path,
+    /// What the client calls the MCP servers that it reaches through us.
+    pub(crate) servers: &'a [String],
     /// Fresh random bytes: the placeholder of this session.
     pub(crate) entropy: [u8; 36],
 }

@@ -23,6 +23,7 @@ mod trust;
 
 use crate::cli::{Cli, Command, HookCommand, exit};
 use crate::config::Places;
+use crate::doors::mcp::entry;
 use crate::doors::{commands, hook};
 use crate::report::{Failure, Problem, Voice};
 use bartizan_store::StoreError;
@@ -114,6 +115,10 @@ fn hook(command: &HookCommand, voice: &mut Voice) -> Result<u8, Failure> {
             let code = if other.is_some() { hook::DENY } else { heard.code };
             (code, heard.sentence.or(other))
         }
+        HookCommand::Server { name } => match entry::carry(Path::new(entry::SOCKET), name) {
+            Ok(()) => (exit::DONE, None),
+            Err(error) => (exit::UNAVAILABLE, Some(format!("the gateway is not there: {error}"))),
+        },
         HookCommand::Command { token } => commands::hand_over(Path::new(commands::SOCKET), token),
     };
     if let Some(sentence) = sentence {

@@ -209,6 +209,11 @@ pub(crate) enum HookCommand {
     Codex,
     /// Answer a Gemini CLI hook: event on standard input, exit 2 is a denial
     GeminiCli,
+    /// Carry the client's conversation with an MCP server out of the box
+    Server {
+        /// The client's name of it
+        name: String,
+    },
     /// Run a subagent's authorised command in the box of its role
     Command {
         /// Stands for the command

@@ -20,8 +20,8 @@ pub(crate) fn outfit(setup: &Setup<'_>) -> Result<Outfit, NotUtf8> {
     let files = vec![
         read_only(MANAGED_SETTINGS, &managed_settings(setup)?),
         // Its presence alone shuts out every server of the repository, the user and the command
-        // line; the gateway's own servers will be its entries.
-        read_only(MANAGED_MCP, &json!({ "mcpServers": {} })),
+        // line.
+        read_only(MANAGED_MCP, &managed_servers(setup)?),
         seed(setup, &key)?,
     ];
     let mut env: Vec<(String, String)> = pins(setup.model_url);
@@ -71,6 +71,18 @@ fn managed_settings(setup: &Setup<'_>) -> Result<Value, NotUtf8> {
         // Pinned again here, since this tier leads over a repository's `env`.
         "env": env,
     }))
+}
+
+/// The servers behind the gateway, each by a process that carries its conversation out of the box.
+fn managed_servers(setup: &Setup<'_>) -> Result<Value, NotUtf8> {
+    let bartizan = utf8(setup.bartizan)?;
+    let entry = |name: &String| {
+        let entry =
+            json!({ "type": "stdio", "command": bartizan, "args": ["hook", "server", name] });
+        (name.clone(), entry)
+    };
+    let servers: Map<String, Value> = setup.servers.iter().map(entry).collect();
+    Ok(json!({ "mcpServers": servers }))
 }
 
 /// What each start of the client must hold, in its environment and in the managed tier.
@@ -187,6 +199,7 @@ mod tests {
             model_url: "http://model.bartizan",
             home: Path::new("/home/anna"),
             workspace: Path::new("/home/anna/src/shop"),
+            servers: &[],
             entropy: [0xa5; 36],
         }
     }
@@ -210,6 +223,20 @@ mod tests {
             writeln!(text, "{name}={value}").unwrap();
         }
         insta::assert_snapshot!(text);
+    }
+
+    #[test]
+    fn each_server_behind_the_gateway_is_an_entry_and_nothing_else_is() {
+        let servers = ["files".to_owned(), "shop".to_owned()];
+        let outfit = outfit(&Setup { servers: &servers, ..setup() }).unwrap();
+        let managed = file(&outfit, MANAGED_MCP);
+        let entry = |name: &str| json!({ "type": "stdio", "command": "/opt/bartizan/bartizan", "args": ["hook", "server", name] });
+        let expected = json!({ "files": entry("files"), "shop": entry("shop") });
+        assert_eq!(managed["mcpServers"], expected);
+        assert!(
+            !managed.to_string().contains("secret"),
+            "how a server is reached is not the box's to know"
+        );
     }
 
     #[test]

@@ -93,6 +93,7 @@ mod tests {
     #[test]
     fn the_outfit_is_what_was_tried_on_the_real_client() {
         let setup = Setup {
+            servers: &[],
             bartizan: Path::new("/opt/it's/bartizan"),
             model_url: "http://model.bartizan",
             home: Path::new("/home/anna"),

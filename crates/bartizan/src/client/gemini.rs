@@ -54,6 +54,7 @@ mod tests {
     #[test]
     fn the_outfit_is_one_file_that_asks_the_gate_before_each_call() {
         let setup = Setup {
+            servers: &[],
             bartizan: Path::new("/opt/it's/bartizan"),
             model_url: "http://model.bartizan",
             home: Path::new("/home/anna"),

@@ -1,13 +1,16 @@
 //! `bartizan run`: how does one agent get its gate, its box and its log?
 
 mod enclosure;
+mod gateway;
 pub(crate) mod ground;
+mod leftovers;
 pub(crate) mod mcp;
 pub(crate) use enclosure::FOLDERS;
 mod model;
 mod person;
 mod reload;
 pub(crate) mod seat;
+mod stand_ins;
 mod summary;
 pub(crate) mod surroundings;
 pub(crate) mod way_out;
@@ -34,9 +37,10 @@ use bartizan_gate::call::{Door, Proposed};
 use bartizan_gate::name::RoleName;
 use bartizan_gate::seat::Caller;
 use bartizan_gate::tool::Catalogue;
-use bartizan_sandbox::{Access, BoxSpec, SyntheticFile, writeback};
-use bartizan_store::{Session, SessionFilter, Sessions, Store};
+use bartizan_sandbox::BoxSpec;
+use bartizan_store::Store;
 use enclosure::Hidden;
+use gateway::Gateway;
 use ground::{Ground, Newcomer};
 use model::ModelAccess;
 use reload::Standing;
@@ -79,8 +83,13 @@ pub(crate) fn run(global: &Global, args: &RunArgs, voice: &mut Voice) -> Result<
     let heralds = ground.heralds(&runtime)?;
     let session = ground.open(who, (known, aloud), voice)?;
     let asks = person::at_the_terminal(args, &ground, voice)?;
+    let stands = (ground.clone(), session.clone());
     let mut run = Run { asks, ..ground.run(session, client)? };
-    let report = runtime.block_on(run.perform(args, &program, &argv, access));
+    let standing = run.standing();
+    let gateway = gateway::open(client, stands, (&standing, args), voice)?;
+    run.entries = gateway.iter().flat_map(Gateway::names).collect();
+    let performed = run.perform(args, (&program, &argv), access, &standing);
+    let report = runtime.block_on(gateway::beside(gateway, performed));
     let ended = finish(&run.gate, &run.caller, &report, begun);
     let code = summary::tell(voice, args, &run.gate, &run.caller, &report, begun)?;
     run.clean();
@@ -161,15 +170,17 @@ struct Run {
     vault: Vault,
     /// Puts questions before the person at the terminal.
     asks: Option<Arc<Asks>>,
+    /// What the client calls the MCP servers that it reaches through us.
+    entries: Vec<String>,
 }
 
 impl Run {
     async fn perform(
         &mut self,
         args: &RunArgs,
-        program: &Path,
-        argv: &[String],
+        (program, argv): (&Path, &[String]),
         access: Option<ModelAccess>,
+        standing: &Standing,
     ) -> Result<RunReport, Failure> {
         let arguments = json!({
             "program": program.to_string_lossy(),
@@ -178,7 +189,7 @@ impl Run {
         });
         let proposed = Proposed::new(&self.caller, Door::Run, "process.start", arguments);
         let effector = self.effector(args, program, access)?;
-        let _reloading = self.standing().heed()?;
+        let _reloading = standing.heed()?;
         let authorized = self.gate.decide(proposed).map_err(|refused| {
             let problem =
                 Problem::new(format!("{refused} [{}]", refused.code())).hint(refused.hint());
@@ -213,10 +224,12 @@ impl Run {
         let kept = outfit.as_mut().filter(|_| keeps).map(|outfit| self.kept(outfit)).transpose()?;
         let hook = outfit.as_ref().map(|_| listen(&hook_socket)).transpose()?;
         let command_socket = self.command_socket();
+        let mcp_socket = (!self.entries.is_empty()).then(|| gateway::socket(&self.keep));
         let hidden = Hidden {
             state: &self.places.state,
             config: &self.places.user,
             hook_socket: &hook_socket,
+            mcp_socket: mcp_socket.as_deref(),
             command_socket: command_socket.as_deref(),
             bartizan: &bartizan,
             session: self.caller.seat().session.as_str(),
@@ -304,34 +317,6 @@ impl Run {
         Ok(Some((Commands::new(setup), listener)))
     }
 
-    /// Puts what stands for the secrets into the variables that programs look into.
-    fn hold_placeholders(&self, env: &mut Vec<(OsString, OsString)>) {
-        for (name, secret) in &self.config.secrets {
-            let Some(text) = self.placeholders.of(name) else { continue };
-            for variable in &secret.placeholder {
-                env.retain(|(own, _)| own != variable.as_str());
-                env.push((variable.into(), text.into()));
-            }
-        }
-    }
-
-    /// Puts the canaries where the configuration wants them.
-    fn plant(&self, spec: &mut BoxSpec) {
-        for (name, canary) in &self.config.canaries {
-            let Some(text) = self.placeholders.of(name) else { continue };
-            for variable in &canary.variables {
-                spec.env.retain(|(own, _)| own != variable.as_str());
-                spec.env.push((variable.into(), text.into()));
-            }
-            spec.synthetic.extend(canary.file.iter().map(|file| SyntheticFile {
-                path: self.around.home.join(file),
-                contents: format!("{text}\n").into_bytes(),
-                mode: 0o600,
-                access: Access::Writable,
-            }));
-        }
-    }
-
     fn settings(&self) -> Result<&config::BoxSettings, Failure> {
         let role = self.config.roles.get(&self.role);
         role.map(|role| &role.enclosure).ok_or_else(|| not_started("the role is not configured"))
@@ -343,6 +328,7 @@ impl Run {
             model_url: &format!("http://{MODEL_HOST}"),
             home: &self.around.home,
             workspace: &self.around.workspace,
+            servers: &self.entries,
             entropy: random::<36>()?,
         };
         client.outfit(&setup).map_err(|error| not_started(&error.to_string()))
@@ -361,18 +347,10 @@ impl Run {
     fn clean(&self) {
         drop(std::fs::remove_file(self.keep.join("command.sock")));
         drop(std::fs::remove_file(self.keep.join("hook.sock")));
+        drop(std::fs::remove_file(gateway::socket(&self.keep)));
         // Fails, as it should, when something is kept in there.
         drop(std::fs::remove_dir(&self.keep));
     }
-}
-
-/// One for each secret that a program in the box wants to hold.
-fn placeholders(config: &Config) -> Result<Placeholders, Failure> {
-    let held = config.secrets.iter().filter(|(_, secret)| !secret.placeholder.is_empty());
-    let planted = config.canaries.iter().map(|(name, canary)| (name.clone(), canary.kind));
-    Placeholders::make(held.map(|(name, secret)| (name.clone(), secret.kind)))
-        .and_then(|mut made| made.plant(planted).map(|()| made))
-        .map_err(|fault| not_started(&fault.to_string()))
 }
 
 pub(crate) fn surroundings(places: &Places) -> Result<Surroundings, Failure> {
@@ -443,35 +421,6 @@ fn facts(client: Option<Client>, args: &RunArgs) -> Map<String, Value> {
     add("read_only", json!(args.read_only));
     add("review", json!(args.review));
     facts
-}
-
-/// Ends what other runs left behind when they were killed, and finishes their interrupted write-backs.
-fn tidy(store: &Store, places: &Places, voice: &mut Voice) -> Result<(), Failure> {
-    let failed = |error: &dyn std::error::Error| state_failure(&error.to_string());
-    let left = store.sessions(SessionFilter::Leftover).map_err(|error| failed(&error))?;
-    for Session { id, .. } in left {
-        let report = json!({ "leftover": "its supervisor died; the box died with it" });
-        store
-            .end(&id, bartizan_store::Ending { exit: None, report })
-            .map_err(|error| failed(&error))?;
-        let journal = places.state.join("sessions").join(&id).join("journal");
-        if journal.exists() {
-            let recovered = writeback::recover(&journal, &mut |_, _| {});
-            if let Ok(writeback::Recovery::Resumed(applied)) = &recovered {
-                crate::cmd::changes::resumed(store, &id, applied)?;
-            }
-            let said = match recovered {
-                Ok(recovery) => format!(
-                    "an interrupted write-back of session {id} was looked after: {recovery:?}"
-                ),
-                Err(error) => format!(
-                    "the write-back of session {id} was interrupted and cannot be finished: {error}"
-                ),
-            };
-            voice.say(&said).map_err(|error| failed(&error))?;
-        }
-    }
-    Ok(())
 }
 
 fn finish(

@@ -3,6 +3,7 @@
 //! against it. A result of a call that is not in here is an act that nobody saw.
 
 mod act;
+pub(crate) mod carried;
 mod past;
 
 pub(crate) use act::Act;
@@ -18,6 +19,7 @@ use std::sync::{Mutex, PoisonError};
 pub(crate) struct Calls {
     known: Mutex<HashMap<String, Entry>>,
     past: Option<Past>,
+    carried: Mutex<carried::Carried>,
 }
 
 /// One call by the client's id of it.

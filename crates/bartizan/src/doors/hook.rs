@@ -286,13 +286,21 @@ impl Judge {
         let kind = payload.agent_type.as_deref().unwrap_or("agent");
         let meant = self.means(&tool, arguments, payload.cwd.as_deref());
         let refused = meant.into_iter().find_map(|(tool, arguments)| {
-            let mut proposed = Proposed::new(&self.caller, Door::Hook, tool, arguments);
-            if let Some(agent) = agent {
-                proposed = proposed.by_subagent(kind, agent);
+            let named = |tool: String| {
+                let proposed = Proposed::new(&self.caller, Door::Hook, tool, arguments.clone());
+                let proposed = match agent {
+                    Some(agent) => proposed.by_subagent(kind, agent),
+                    None => proposed,
+                };
+                reference.iter().fold(proposed, |proposed, text| proposed.referring_to(&**text))
+            };
+            if self.calls.leaves(&self.gate, &tool, agent.is_some(), named) {
+                if let Some(id) = id {
+                    self.calls.leave(id, agent, &act);
+                }
+                return None;
             }
-            if let Some(reference) = &reference {
-                proposed = proposed.referring_to(&**reference);
-            }
+            let proposed = named(self.calls.known_as(&tool).unwrap_or(tool));
             let (delegated, sentence) = match self.decide(proposed) {
                 Ok(delegated) => (Some(delegated), None),
                 Err(sentence) => (None, Some(sentence)),

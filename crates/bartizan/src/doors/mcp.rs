@@ -2,6 +2,7 @@
 
 pub(crate) mod away;
 mod call;
+pub(crate) mod entry;
 pub(crate) mod hub;
 mod offer;
 mod rounds;
@@ -146,6 +147,11 @@ impl Talk {
         let (state, current) = (Mutex::default(), tokio::sync::Mutex::default());
         let (stale, seen, memory) = Default::default();
         Arc::new(Self { parts, state, current, stale, seen, memory })
+    }
+
+    /// The client's gate.
+    pub(crate) fn gate(&self) -> &Arc<Gate> {
+        &self.parts.gate
     }
 
     /// The server's name here.

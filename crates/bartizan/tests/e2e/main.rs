@@ -30,6 +30,7 @@ mod hostile_model;
 mod interactive;
 mod leaks;
 mod limits;
+mod managed;
 mod mcp;
 mod model_door;
 mod notify;

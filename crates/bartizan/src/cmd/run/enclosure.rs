@@ -5,6 +5,7 @@ use crate::cli::{RequiredTier, RunArgs};
 use crate::client::Outfit;
 use crate::cmd::run::surroundings::Surroundings;
 use crate::config::{BoxSettings, Network, Rest, WorkspaceMode as Configured};
+use crate::doors::mcp::entry;
 use crate::doors::run::terminal;
 use crate::doors::{commands, hook};
 use bartizan_sandbox::{
@@ -35,6 +36,10 @@ pub(crate) fn specify(
             host: hidden.hook_socket.to_path_buf(),
             inside: PathBuf::from(hook::SOCKET),
         });
+        if let Some(socket) = hidden.mcp_socket {
+            let inside = PathBuf::from(entry::SOCKET);
+            sockets.push(BoundSocket { host: socket.to_path_buf(), inside });
+        }
         if let Some(socket) = hidden.command_socket {
             let inside = PathBuf::from(commands::SOCKET);
             sockets.push(BoundSocket { host: socket.to_path_buf(), inside });
@@ -133,6 +138,8 @@ pub(crate) struct Hidden<'a> {
     pub(crate) config: &'a Path,
     /// This session's hook socket.
     pub(crate) hook_socket: &'a Path,
+    /// The socket of the gateway to MCP servers, if the client has some.
+    pub(crate) mcp_socket: Option<&'a Path>,
     /// The socket of the commands that get a box of their own, if any do.
     pub(crate) command_socket: Option<&'a Path>,
     /// This program, which the client's hooks start.

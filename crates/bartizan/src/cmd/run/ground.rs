@@ -1,11 +1,11 @@
 //! On what does every session stand, whichever door it comes in by? It is laid in the one order that is safe: what killed
 //! runs left is taken back before anything is lent, and what is lent is hidden before there is a log to write to.
 
+use super::leftovers::tidy;
 use super::seat::{self, Sitter};
+use super::stand_ins::placeholders;
 use super::surroundings::Surroundings;
-use super::{
-    Run, known_tools, model, narrowed, not_started, placeholders, random, state_failure, tidy,
-};
+use super::{Run, known_tools, model, narrowed, not_started, random, state_failure};
 use crate::app::Gate;
 use crate::client::Client;
 use crate::cmd::secret;
@@ -51,6 +51,7 @@ pub(crate) struct Ground {
 }
 
 /// A session that the gate knows.
+#[derive(Clone)]
 pub(crate) struct Session {
     pub(crate) gate: Arc<Gate>,
     pub(crate) caller: Caller,
@@ -205,6 +206,7 @@ impl Ground {
             placeholders,
             vault,
             asks: None,
+            entries: Vec::new(),
         })
     }
 }
@@ -212,13 +214,31 @@ impl Ground {
 /// A gate over what is known, what policy says of it, and what is configured of limits and of runs that have turned.
 pub(crate) fn gate(
     store: &Store,
-    (catalogue, policy, config): (Catalogue, Policy, &Config),
+    judged: Judged<'_>,
     redactor: Redactor,
     session: &SessionId,
     aloud: bool,
 ) -> Gate {
+    Gate::new(parts(store, judged, redactor), session.to_string(), aloud)
+}
+
+/// Another one beside `first`, for the tools of a server.
+pub(crate) fn gate_beside(
+    first: &Gate,
+    store: &Store,
+    judged: Judged<'_>,
+    redactor: Redactor,
+    session: &SessionId,
+) -> Gate {
+    first.beside(parts(store, judged, redactor), session.to_string())
+}
+
+/// What a gate judges by.
+type Judged<'a> = (Catalogue, Policy, &'a Config);
+
+fn parts(store: &Store, (catalogue, policy, config): Judged<'_>, redactor: Redactor) -> Parts {
     let ledger = Arc::new(Anchored::new(store.clone(), config.audit));
-    let parts = Parts {
+    Parts {
         catalogue: Arc::new(catalogue),
         policy: Arc::new(policy),
         ledger: Arc::<Anchored>::clone(&ledger),
@@ -229,8 +249,7 @@ pub(crate) fn gate(
         redactor: Arc::new(redactor),
         rules: Arc::new(config.watch.clone()),
         question_lifetime: QUESTION_LIFETIME,
-    };
-    Gate::new(parts, session.to_string(), aloud)
+    }
 }
 
 fn session_id() -> Result<SessionId, Failure> {

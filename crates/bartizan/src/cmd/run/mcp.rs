@@ -1,6 +1,6 @@
 //! `bartizan mcp`: how does one MCP server get its box, and its client the gate?
 
-mod servers;
+pub(super) mod servers;
 mod standard;
 mod streams;
 mod url;

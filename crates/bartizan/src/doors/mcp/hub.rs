@@ -11,6 +11,7 @@ use crate::app::Gate;
 use crate::config::Tool;
 use crate::doors::tools::ToolsDoor;
 use bartizan_gate::call::Door;
+use bartizan_gate::refusal::Refusal;
 use bartizan_gate::seat::Caller;
 use bartizan_mcp::conversation::{Conversation, Outbox, Revision};
 use bartizan_mcp::wire::{
@@ -22,6 +23,7 @@ use bartizan_store::Desk;
 use branch::Branch;
 use names::List;
 use routes::kind_of;
+use serde_json::Value;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -46,7 +48,16 @@ pub(crate) struct Parts {
     pub(crate) hold: Duration,
     /// The servers' names.
     pub(crate) servers: Vec<String>,
+    /// Whether the client knows what the one server has by the server's own words.
+    pub(crate) alone: bool,
+    /// Whether what comes back stands between markers; where a door that is nearer to the model makes them, it does not.
+    pub(crate) framing: bool,
+    /// Whether a call may still be made, as far as that is counted.
+    pub(crate) reckon: Option<Reckon>,
 }
+
+/// Counts a call of a tool by the name that the client has for it, or says why it is one too many.
+pub(crate) type Reckon = Arc<dyn Fn(&str, &Value) -> Result<(), Refusal> + Send + Sync>;
 
 /// One client's conversation with all servers.
 pub(crate) struct Hub {
@@ -119,7 +130,7 @@ impl Conversation for Hub {
 impl Hub {
     /// A conversation that has not begun.
     pub(crate) fn new(parts: Parts) -> Arc<Self> {
-        let branches = parts.servers.iter().map(|name| Branch::new(name)).collect();
+        let branches = parts.servers.iter().map(|name| Branch::new(name, parts.alone)).collect();
         let (hello, _) = watch::channel(None);
         Arc::new(Self { parts, branches, hello, state: Mutex::default() })
     }
@@ -164,6 +175,22 @@ impl Hub {
     pub(crate) fn unreadable(&self, error: &WireError) {
         let code = format!("mcp{}", error.code());
         self.parts.gate.unreadable(&self.parts.caller, Door::Mcp, &code, &error.to_string());
+    }
+
+    /// What a server says, as the client knows it.
+    fn told(&self, server: &str, message: Message) -> Option<Message> {
+        if self.parts.alone { Some(message) } else { names::told(server, &message) }
+    }
+
+    /// Which server a request is for, and what it asks of it.
+    fn asked(&self, method: &str, message: &Message) -> Option<names::Asked> {
+        let alone = self.branches.first().filter(|_| self.parts.alone);
+        match alone {
+            Some(only) => {
+                Some(names::Asked { server: only.name().to_owned(), message: message.clone() })
+            }
+            None => names::asked(method, message),
+        }
     }
 
     fn branch(&self, server: &str) -> Option<&Arc<Branch>> {
@@ -257,7 +284,7 @@ impl Hub {
         while let Some(message) = from.recv().await {
             let Kind::Request { id, .. } = message.kind() else {
                 let listener = self.lock().listener.clone();
-                let told = names::told(talk.server(), &message);
+                let told = self.told(talk.server(), message);
                 drop(listener.zip(told).map(|(to, message)| to.try_send(message)));
                 continue;
             };

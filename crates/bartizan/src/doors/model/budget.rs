@@ -44,6 +44,11 @@ impl Budget {
         Ok(())
     }
 
+    /// Counts a call that no model has proposed, or refuses it.
+    pub(crate) fn unproposed(&self, seat: &Seat) -> Result<(), Refusal> {
+        self.call(seat, None)
+    }
+
     /// Counts a proposed call, or refuses it.
     pub(super) fn call(&self, seat: &Seat, agent: Option<&Subagent>) -> Result<(), Refusal> {
         for (role, purse) in self.purses(seat, agent) {

@@ -111,6 +111,11 @@ impl Bench {
                 refused,
             ));
         }
+        let named = |tool: String| self.proposed(tool, arguments.clone(), &reference);
+        if self.calls.leaves(&self.gate, &call.name, self.agent.is_some(), named) {
+            self.calls.leave(&call.id, agent, act);
+            return Ok(());
+        }
         let acts = self.each(&reference, self.means(call, arguments), patience)?;
         self.calls.allow(&call.id, agent, act, acts);
         if let Some(written) = &call.written {
@@ -123,7 +128,8 @@ impl Bench {
     fn means(&self, call: &Call, arguments: &Value) -> Vec<(String, Value)> {
         let is_known = self.gate.pipeline().catalogue().get(&call.name).is_some();
         if call.written.is_none() || is_known {
-            return vec![(call.name.clone(), arguments.clone())];
+            let known = self.calls.known_as(&call.name);
+            return vec![(known.unwrap_or_else(|| call.name.clone()), arguments.clone())];
         }
         codex::means(&call.name, arguments, &self.caller.seat().workspace.to_string())
     }
@@ -138,14 +144,7 @@ impl Bench {
         let pipeline = self.gate.pipeline();
         let mut allowed = Vec::new();
         for (tool, arguments) in acts {
-            let propose = || {
-                let proposed = Proposed::new(&self.caller, Door::Model, &*tool, arguments.clone());
-                let proposed = proposed.referring_to(reference);
-                match &self.agent {
-                    Some(agent) => proposed.by_subagent(&*agent.kind, &*agent.id),
-                    None => proposed,
-                }
-            };
+            let propose = || self.proposed(tool.clone(), arguments.clone(), reference);
             match self.gate.decide_held(propose, patience) {
                 Ok(granted) => allowed.push(pipeline.delegate(granted.authorized)),
                 Err(refused) => {
@@ -159,6 +158,16 @@ impl Bench {
             }
         }
         Ok(allowed)
+    }
+
+    /// A proposal of the agent that this answer is for.
+    fn proposed(&self, tool: String, arguments: Value, reference: &str) -> Proposed {
+        let proposed = Proposed::new(&self.caller, Door::Model, tool, arguments);
+        let proposed = proposed.referring_to(reference);
+        match &self.agent {
+            Some(agent) => proposed.by_subagent(&*agent.kind, &*agent.id),
+            None => proposed,
+        }
     }
 
     fn malformed(&self, call: &Call) -> Refusal {

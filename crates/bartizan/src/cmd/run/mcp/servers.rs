@@ -8,13 +8,13 @@ mod pins;
 use super::super::ground::{Ground, Newcomer, Session};
 use super::super::reload::Standing;
 use super::super::{configured_with, random, runtime, secret, state_failure};
-use super::{showing, streams};
+use super::{showing, standard, streams};
 use crate::app::Gate;
 use crate::cli::{Global, McpArgs, RequiredTier, exit};
 use crate::cmd::servers as known_servers;
-use crate::config::{Config, Source};
+use crate::config::{Config, Source, Tool};
 use crate::desk::herald::Heralds;
-use crate::doors::mcp::hub::{Hub, Parts};
+use crate::doors::mcp::hub::{Hub, Parts, Reckon};
 use crate::doors::mcp::tools::pseudos;
 use crate::doors::tools::{Boxes, ToolsDoor};
 use crate::report::{Failure, Problem, Voice};
@@ -25,34 +25,57 @@ use bartizan_scan::ScanKey;
 use bartizan_store::Store;
 use keeper::Keeper;
 use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
+use std::future::Future;
 use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::LocalSet;
 
 /// What all servers of one client stand on.
-pub(super) struct Hall {
-    pub(super) ground: Ground,
+pub(in super::super) struct Hall {
+    pub(in super::super) ground: Ground,
     /// The client's: the agent whose calls are judged.
-    pub(super) session: Session,
+    pub(in super::super) session: Session,
     /// Its gate and those of the servers' tools.
-    pub(super) standing: Standing,
-    pub(super) wait: Duration,
-    tier: Option<RequiredTier>,
-    /// Tell people of questions for as long as this is.
-    _heralds: Heralds,
+    pub(in super::super) standing: Standing,
+    pub(in super::super) wait: Duration,
+    pub(in super::super) tier: Option<RequiredTier>,
+    /// Whether what comes back stands between markers; where the model door makes them, it does not.
+    pub(in super::super) framing: bool,
 }
+
+/// What one client is shown of it.
+pub(in super::super) struct Part {
+    /// The servers.
+    pub(in super::super) servers: Vec<String>,
+    /// The declared tools.
+    pub(in super::super) tools: BTreeMap<String, Tool>,
+    /// Whether it is one server, by whose own words the client knows what it has.
+    pub(in super::super) alone: bool,
+    /// Counts calls, where they are not counted elsewhere.
+    pub(in super::super) reckon: Option<Reckon>,
+}
+
+/// Both ends of a client's conversation.
+pub(in super::super) type Ends =
+    (Box<dyn AsyncRead + Send + Unpin>, Box<dyn AsyncWrite + Send + Unpin>);
 
 /// Serves one client on our own standard streams.
 pub(super) fn run(global: &Global, args: &McpArgs, voice: &mut Voice) -> Result<u8, Failure> {
     alone(args)?;
     let runtime = runtime()?;
-    let hall = Rc::new(hall(global, args, None, (&runtime, voice))?);
-    let hub = hub(&hall)?;
+    let (hall, _heralds) = hall(global, args, None, (&runtime, voice))?;
+    let hall = Rc::new(hall);
+    let Ground { config, role, store, .. } = &hall.ground;
+    let servers = usable(config, &hall.session.gate, role, store)?;
+    let tools = config.tools.clone();
+    let hub = hub(&hall, Part { servers, tools, alone: false, reckon: None })?;
     let served = runtime.block_on(serve(&hall, &hub));
     let ended = hall.close(&runtime, voice);
     drop(hall);
@@ -78,7 +101,7 @@ pub(super) fn hall(
     args: &McpArgs,
     given: Option<&Source>,
     (runtime, voice): (&Runtime, &mut Voice),
-) -> Result<Hall, Failure> {
+) -> Result<(Hall, Heralds), Failure> {
     let (places, around, config) = configured_with(global, given, voice)?;
     if config.servers.is_empty() && config.tools.is_empty() {
         let problem = Problem::new("no server and no tool is configured");
@@ -97,11 +120,12 @@ pub(super) fn hall(
     let places = (ground.places.clone(), ground.around.workspace.clone(), given.cloned());
     let own = (Arc::clone(&session.gate), session.caller.clone());
     let standing = Standing::new(places, ground.config.clone(), own);
-    Ok(Hall { _heralds: ground.heralds(runtime)?, ground, session, standing, wait, tier })
+    let heralds = ground.heralds(runtime)?;
+    Ok((Hall { ground, session, standing, wait, tier, framing: true }, heralds))
 }
 
-/// The client's side, with the servers that the role can use.
-fn hub(hall: &Hall) -> Result<Arc<Hub>, Failure> {
+/// The client's side of it.
+pub(in super::super) fn hub(hall: &Hall, part: Part) -> Result<Arc<Hub>, Failure> {
     let key = ScanKey::new(random()?);
     let Session { gate, caller, .. } = &hall.session;
     let Ground { places, around, config, role, store, vault, .. } = &hall.ground;
@@ -120,16 +144,19 @@ fn hub(hall: &Hall) -> Result<Arc<Hub>, Failure> {
         caller: caller.clone(),
         gate: Arc::clone(gate),
         door: Arc::new(door),
-        tools: config.tools.clone(),
+        tools: part.tools,
         desk: Arc::new(store.clone()),
         frames,
         hold: hall.wait,
-        servers: usable(config, gate, role, store)?,
+        servers: part.servers,
+        alone: part.alone,
+        framing: hall.framing,
+        reckon: part.reckon,
     }))
 }
 
 /// The servers of whose tools, or whatever else they do, the role may use one. What nobody has seen yet may hold such a tool.
-fn usable(
+pub(in super::super) fn usable(
     config: &Config,
     gate: &Gate,
     role: &RoleName,
@@ -156,15 +183,9 @@ fn usable(
 async fn serve(hall: &Rc<Hall>, hub: &Arc<Hub>) -> Result<(), Failure> {
     let _reloading = hall.standing.heed()?;
     let (end, over) = watch::channel(false);
-    let keepers = LocalSet::new();
-    let usable = hall.ground.config.servers.iter().filter(|(name, _)| hub.serves(name.as_str()));
-    for (name, server) in usable {
-        let keeper = Keeper::new((hall, hub), name.clone(), server.clone());
-        keepers.spawn_local(keeper.keep(end.clone(), over.clone()));
-    }
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut told = over.clone();
+    let mut told = over;
     let until = async move {
         tokio::select! {
             _ = terminate.recv() => {}
@@ -173,12 +194,29 @@ async fn serve(hall: &Rc<Hall>, hub: &Arc<Hub>) -> Result<(), Failure> {
             _ = told.wait_for(|over| *over) => {}
         }
     };
+    let ends: Ends = (standard::input(), standard::output());
+    attend((hall, hub), ends, end, until).await;
+    Ok(())
+}
+
+/// Keeps the servers for as long as the client speaks, or until `until` resolves.
+pub(in super::super) async fn attend(
+    (hall, hub): (&Rc<Hall>, &Arc<Hub>),
+    ends: Ends,
+    end: watch::Sender<bool>,
+    until: impl Future<Output = ()>,
+) {
+    let keepers = LocalSet::new();
+    let usable = hall.ground.config.servers.iter().filter(|(name, _)| hub.serves(name.as_str()));
+    for (name, server) in usable {
+        let keeper = Keeper::new((hall, hub), name.clone(), server.clone());
+        keepers.spawn_local(keeper.keep(end.clone(), end.subscribe()));
+    }
     let unreadable = |error: &WireError| hub.unreadable(error);
-    keepers.run_until(Box::pin(streams::client(hub, unreadable, until))).await;
+    keepers.run_until(Box::pin(streams::converse(hub, ends, unreadable, until))).await;
     end.send_replace(true);
     // Each waits for its server's last words, and no longer.
     keepers.await;
-    Ok(())
 }
 
 impl Hall {

@@ -1,9 +1,9 @@
 //! How do messages travel between a client, a server in its box, and the conversation between the two?
 
 use super::standard;
+use crate::app::Gate;
 use crate::doors::mcp::Talk;
 use crate::doors::run::Held;
-use crate::report;
 use bartizan_mcp::bridge::{self, Ends};
 use bartizan_mcp::conversation::Conversation;
 use bartizan_mcp::stateless::Stateless;
@@ -18,6 +18,7 @@ use std::io::{BufRead as _, BufReader, Read as _};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::unix::pipe;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{JoinHandle, JoinSet};
@@ -28,14 +29,27 @@ pub(super) async fn client<C: Conversation>(
     unreadable: impl Fn(&WireError),
     over: impl Future<Output = ()>,
 ) {
+    converse(talk, (standard::input(), standard::output()), unreadable, over).await;
+}
+
+/// The same of a client who is at the other end of these streams.
+pub(super) async fn converse<C: Conversation>(
+    talk: &Arc<C>,
+    (input, output): (
+        impl AsyncRead + Send + Unpin + 'static,
+        impl AsyncWrite + Send + Unpin + 'static,
+    ),
+    unreadable: impl Fn(&WireError),
+    over: impl Future<Output = ()>,
+) {
     // The detector is slow to make ready: whoever waits for the first answer need not wait for that.
     drop(tokio::task::spawn_blocking(|| Detector::new().score(FIRST_TEXT)));
     let talk = &Stateless::over(Arc::clone(talk));
     let (to, from) = mpsc::channel(SENT);
-    let writer = tokio::spawn(stdio::write(standard::output(), from));
+    let writer = tokio::spawn(stdio::write(output, from));
     talk.listen(to.clone());
     let (lines, mut said) = mpsc::channel(SENT);
-    let mut reader = tokio::spawn(stdio::read(standard::input(), Limits::default(), lines));
+    let mut reader = tokio::spawn(stdio::read(input, Limits::default(), lines));
     let (mut tasks, mut begins, mut ended) = (JoinSet::new(), None, false);
     tokio::pin!(over);
     loop {
@@ -124,7 +138,8 @@ impl Line {
             streams.spawn(bridge::carry(sent, from_stdout, Ends { server, lines }));
         }
         if let Some(stderr) = ends.stderr {
-            std::thread::spawn(move || mutter(stderr, &redactor, &name));
+            let gate = Arc::clone(talk.gate());
+            std::thread::spawn(move || mutter(stderr, (&redactor, &gate), &name));
         }
         let server = tokio::spawn(talk.upstream().attend(from_server, hear));
         let news = tokio::spawn(Arc::clone(talk).attend(heard));
@@ -147,7 +162,7 @@ impl Line {
 }
 
 /// What the server says on its standard error, for the person: scrubbed, a line at a time, and not for ever.
-fn mutter(stderr: OwnedFd, redactor: &Redactor, server: &str) {
+fn mutter(stderr: OwnedFd, (redactor, gate): (&Redactor, &Gate), server: &str) {
     let mut from = BufReader::new(File::from(stderr));
     let mut left = STDERR_MAX;
     loop {
@@ -159,9 +174,9 @@ fn mutter(stderr: OwnedFd, redactor: &Redactor, server: &str) {
             Ok(count) => {
                 left = left.saturating_sub(count);
                 let text = redactor.redact(&String::from_utf8_lossy(&line)).text;
-                report::aloud(&format!("[{server}] {}", display_line(text.trim_end(), 4096)));
+                gate.say(&format!("[{server}] {}", display_line(text.trim_end(), 4096)));
                 if left == 0 {
-                    report::aloud(&format!("[{server}] it says more than is shown"));
+                    gate.say(&format!("[{server}] it says more than is shown"));
                 }
             }
         }

@@ -31,7 +31,7 @@ pub(super) fn run(
     let name = name_of(args)?;
     let given = page(&name, url, args.bearer.as_deref())?;
     let runtime = runtime()?;
-    let hall = servers::hall(global, args, Some(&given), (&runtime, voice))?;
+    let (hall, _heralds) = servers::hall(global, args, Some(&given), (&runtime, voice))?;
     let served = speak(&hall, &name, args, &runtime);
     let ended = hall.close(&runtime, voice);
     drop(hall);

@@ -11,6 +11,8 @@ use tokio::time::timeout;
 /// One server.
 pub(super) struct Branch {
     name: String,
+    /// Whether the client knows what it has by its own words.
+    alone: bool,
     life: watch::Sender<Life>,
 }
 
@@ -24,9 +26,9 @@ enum Life {
 }
 
 impl Branch {
-    pub(super) fn new(name: &str) -> Arc<Self> {
+    pub(super) fn new(name: &str, alone: bool) -> Arc<Self> {
         let (life, _) = watch::channel(Life::Ahead);
-        Arc::new(Self { name: name.to_owned(), life })
+        Arc::new(Self { name: name.to_owned(), alone, life })
     }
 
     pub(super) fn name(&self) -> &str {
@@ -71,7 +73,9 @@ impl Branch {
     /// What it has of one kind, as the client knows it; `None` when it does not say in time.
     pub(super) async fn listed(&self, list: &List) -> Option<Vec<String>> {
         let talk = self.ready().await.ok()?;
-        let named = |entry: View<'_>| list.named(&self.name, entry);
+        let named = |entry: View<'_>| {
+            if self.alone { Some(entry.compact()) } else { list.named(&self.name, entry) }
+        };
         let listed = async {
             match list.kind {
                 None => talk.offered(named).await,

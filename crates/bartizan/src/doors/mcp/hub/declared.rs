@@ -71,7 +71,11 @@ impl Hub {
             state.next
         };
         let frame = self.parts.frames.of(&format!("declared {turn}"));
-        let text = frame.wrap(&format!("tool {tool}"), Trust::Untrusted, &text);
+        let text = if self.parts.framing {
+            frame.wrap(&format!("tool {tool}"), Trust::Untrusted, &text)
+        } else {
+            text
+        };
         let result = json!({
             "content": [{ "type": "text", "text": text }],
             "structuredContent": answer.value,

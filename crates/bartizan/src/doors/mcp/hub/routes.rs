@@ -3,8 +3,8 @@
 use super::super::call::{Act, refusal};
 use super::super::tools::pseudo;
 use super::super::{Talk, unmade};
-use super::names::{self, Asked};
-use super::{Hub, RELAYED};
+use super::names::Asked;
+use super::{Hub, Parts, RELAYED};
 use bartizan_gate::call::{Door, Proposed};
 use bartizan_gate::name::ToolName;
 use bartizan_mcp::conversation::{Conversation as _, Outbox};
@@ -54,11 +54,32 @@ impl Hub {
         let (Some(params), Some(called)) = (params, called) else {
             return Some(Message::failure(Some(id), INVALID_PARAMS, "`tools/call` names a tool"));
         };
+        if let Some(refused) = self.spent(id, &called, params) {
+            return Some(refused);
+        }
         if self.parts.tools.contains_key(&*called) {
             return Some(self.declared(id, &called, message, out).await);
         }
         let unknown = || self.unknown(id, Act::of_tool(format!("mcp__{called}"), &called, params));
-        self.ask(id, names::asked("tools/call", message), out, unknown).await
+        self.ask(id, self.asked("tools/call", message), out, unknown).await
+    }
+
+    /// The answer to a call that is one too many.
+    fn spent(&self, id: &Id, called: &str, params: View<'_>) -> Option<Message> {
+        let reckon = self.parts.reckon.as_ref()?;
+        let only = self.branches.first().filter(|_| self.parts.alone);
+        let tool = only
+            .map_or_else(|| called.to_owned(), |only| format!("mcp__{}__{called}", only.name()));
+        let (tool, arguments) = match Act::of_tool(tool, called, params) {
+            Ok(act) => act.judged(),
+            Err(why) => return Some(Message::failure(Some(id), INVALID_PARAMS, why)),
+        };
+        let refused = reckon(called, &arguments).err()?;
+        let Parts { gate, caller, .. } = &self.parts;
+        let reference = display_line(&id.to_string(), 64);
+        let refused =
+            gate.refused_by_door(caller, Door::Mcp, &tool, &arguments, Some(&reference), refused);
+        Some(refusal(id, true, &refused))
     }
 
     /// Another act of a server.
@@ -69,7 +90,7 @@ impl Hub {
         message: &Message,
         out: &Outbox,
     ) -> Option<Message> {
-        let asked = names::asked(method, message);
+        let asked = self.asked(method, message);
         let server =
             asked.as_ref().map_or_else(|| "nobody".to_owned(), |asked| asked.server.clone());
         let unknown =
@@ -94,7 +115,7 @@ impl Hub {
         let (to, mut from) = mpsc::channel(RELAYED);
         let back = async {
             while let Some(message) = from.recv().await {
-                let told = names::told(branch.name(), &message);
+                let told = self.told(branch.name(), message);
                 drop(out.send(told.unwrap_or_else(|| unmade(id))).await);
             }
         };

@@ -12,7 +12,7 @@ use crate::config::{Config, McpServer, Reach};
 use crate::doors::mcp::hub::Hub;
 use crate::doors::mcp::{Parts, Talk};
 use crate::doors::run::{Held, RunReport};
-use crate::report::{self, Failure};
+use crate::report::Failure;
 use bartizan_gate::name::{ServerName, SessionId};
 use bartizan_mcp::upstream::{Gone, Upstream};
 use bartizan_mcp::wire::Message;
@@ -73,7 +73,7 @@ impl Keeper {
             let pause = (PAUSE * 2u32.pow(short_lives.min(7))).min(PAUSE_MAX);
             let why = display_line(&why, 300);
             self.hub.leave(self.name.as_str(), &why);
-            report::aloud(&format!(
+            self.hall.session.gate.say(&format!(
                 "bartizan: server `{}` is not there: {why}; it is started again in {} s",
                 self.name,
                 pause.as_secs()
@@ -209,7 +209,7 @@ impl Keeper {
             redactor: hall.session.redactor.clone(),
             frames,
             sanitiser,
-            framing: self.said.framing,
+            framing: self.said.framing && hall.framing,
             asks: self.said.asks,
             hold: hall.wait,
             patience: self.said.timeout.unwrap_or(super::super::PATIENCE),

@@ -1,13 +1,13 @@
 //! Is what a configured server lists what a person accepted? Its tools become a gate, and all else is let through by name.
 
-use super::super::super::ground::gate;
+use super::super::super::ground::gate_beside;
 use super::super::told;
 use super::keeper::Keeper;
+use crate::app::Gate;
 use crate::cmd::servers as known_servers;
 use crate::config::{Config, McpServer, Pin};
 use crate::doors::mcp::tools::{Generation, Maker};
 use crate::doors::mcp::words::{Look, Words};
-use crate::report;
 use bartizan_gate::name::{ServerName, SessionId};
 use bartizan_gate::tool::upstream_name;
 use bartizan_mcp::catalog::{Judged, Kind, Memory, Sight, Standing};
@@ -27,6 +27,8 @@ pub(super) struct Pins {
     said: McpServer,
     pin: Pin,
     memory: Arc<Memory>,
+    /// The client's gate, which knows whether the person may be told now.
+    main: Arc<Gate>,
 }
 
 impl Pins {
@@ -35,7 +37,8 @@ impl Pins {
         let Keeper { hall, name, said, .. } = keeper;
         let pin = if first { said.pin } else { Pin::Review };
         let (store, memory) = (hall.ground.store.clone(), Arc::default());
-        Self { store, name: name.clone(), said: said.clone(), pin, memory }
+        let main = Arc::clone(&hall.session.gate);
+        Self { store, name: name.clone(), said: said.clone(), pin, memory, main }
     }
 
     fn judged(&self, kind: Kind, pages: &[Message]) -> Result<Vec<Judged>, String> {
@@ -51,7 +54,7 @@ impl Pins {
     pub(super) fn look(self) -> Look {
         Arc::new(move |kind, pages| {
             let judged = self.judged(kind, pages)?;
-            tell_held(&self.name, &judged);
+            tell_held(&self.main, &self.name, &judged);
             Ok(Words::of(&judged))
         })
     }
@@ -63,7 +66,7 @@ impl Pins {
         let session = session.clone();
         let made = move |config: &Config, number: u64, pages: &[Message]| {
             let judged = self.judged(Kind::Tool, pages)?;
-            tell_held(&self.name, &judged);
+            tell_held(&self.main, &self.name, &judged);
             let known = known_servers::catalogue(config, Some(&self.store));
             let (catalogue, _) = known.map_err(told)?;
             let (open, held) = self.sorted(&judged, &|name| catalogue.get(name).is_some())?;
@@ -71,7 +74,8 @@ impl Pins {
             let run = SessionId::parse(&format!("{session}.t{number}"));
             let run = run.map_err(|error| error.to_string())?;
             let stands = (catalogue, policy, config);
-            let gate = Arc::new(gate(&self.store, stands, redactor.clone(), &run, true));
+            let gate = gate_beside(&self.main, &self.store, stands, redactor.clone(), &run);
+            let gate = Arc::new(gate);
             let said = self.said.tools.iter();
             let described =
                 said.filter_map(|(tool, said)| Some((tool.clone(), said.description.clone()?)));
@@ -105,18 +109,18 @@ impl Pins {
 type Sorted = (BTreeMap<String, bartizan_gate::name::ToolName>, BTreeSet<String>);
 
 /// Tells the person what waits for them.
-fn tell_held(server: &ServerName, judged: &[Judged]) {
+fn tell_held(gate: &Gate, server: &ServerName, judged: &[Judged]) {
     let held = judged.iter().filter_map(|item| Some((item, why_held(item)?)));
     let held: Vec<_> = held.collect();
     for (item, why) in held.iter().take(TOLD_MAX) {
         let name = display_line(&format!("{server}/{}", item.name), 120);
         let why = display_line(why, 200);
-        report::aloud(&format!(
+        gate.say(&format!(
             "bartizan: `{name}` is held back: {why}\n  hint: bartizan servers diff {server}"
         ));
     }
     if let Some(more) = held.len().checked_sub(TOLD_MAX).filter(|more| *more > 0) {
-        report::aloud(&format!("bartizan: {more} more of `{server}` are held back"));
+        gate.say(&format!("bartizan: {more} more of `{server}` are held back"));
     }
 }
 

@@ -1,0 +1,196 @@
+//! How does the client in the box get the MCP servers of the configuration? Each that its role may use is an entry of its
+//! own; behind the entries stands the gateway, which judges every call as the run's own and starts each server in a box.
+
+use super::ground::{Ground, Session};
+use super::mcp::servers::{Ends, Hall, Part, attend, hub, usable};
+use super::reload::Standing;
+use crate::cli::RunArgs;
+use crate::client::Client;
+use crate::config::Config;
+use crate::doors::calls::Act;
+use crate::doors::hook;
+use crate::doors::mcp::entry;
+use crate::doors::mcp::hub::Reckon;
+use crate::report::{Failure, Problem, Voice};
+use std::collections::{BTreeMap, BTreeSet};
+use std::future::Future;
+use std::os::unix::net::UnixListener as Bound;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::watch;
+use tokio::task::{JoinSet, LocalSet};
+
+/// The servers of one run.
+pub(super) struct Gateway {
+    hall: Rc<Hall>,
+    /// What stands behind each entry: a server, or the declared tools.
+    entries: BTreeMap<String, Option<String>>,
+    listener: Bound,
+}
+
+/// Where the box's socket is on the host.
+pub(super) fn socket(keep: &Path) -> PathBuf {
+    keep.join("mcp.sock")
+}
+
+/// Makes ready what the client is to find, if there is something and it can be told of it.
+pub(super) fn open(
+    client: Option<Client>,
+    (ground, session): (Ground, Session),
+    (standing, args): (&Standing, &RunArgs),
+    voice: &mut Voice,
+) -> Result<Option<Gateway>, Failure> {
+    if client != Some(Client::ClaudeCode) {
+        return Ok(None);
+    }
+    let servers = usable(&ground.config, &session.gate, &ground.role, &ground.store)?;
+    let entries = entries(servers, declares(&ground, &session), voice)?;
+    if entries.is_empty() {
+        return Ok(None);
+    }
+    session.conversation.calls.gateway(entries.clone());
+    let at = socket(&session.keep);
+    let listener = hook::bind(&at).map_err(|error| Failure::file("listen at", &at, &error))?;
+    let (standing, tier) = (standing.clone(), args.require_tier);
+    let hall = Hall { ground, session, standing, wait: WAIT, tier, framing: false };
+    Ok(Some(Gateway { hall: Rc::new(hall), entries, listener }))
+}
+
+/// Whether the role may call some declared tool.
+fn declares(ground: &Ground, session: &Session) -> bool {
+    let policy = session.gate.pipeline().policy();
+    let Config { tools, .. } = &ground.config;
+    tools.values().any(|tool| policy.may_ever(&ground.role, tool.declared.name()))
+}
+
+/// The client's name of each server: its own, in the letters that the client leaves as they are.
+fn entries(
+    servers: Vec<String>,
+    declares: bool,
+    voice: &mut Voice,
+) -> Result<BTreeMap<String, Option<String>>, Failure> {
+    let mut entries = BTreeMap::new();
+    let mut twins = BTreeSet::new();
+    let servers = servers.into_iter().map(|name| (name.replace('.', "-"), Some(name)));
+    for (entry, server) in servers.chain(declares.then(|| (DECLARED.to_owned(), None))) {
+        if entries.insert(entry.clone(), server).is_some() {
+            twins.insert(entry);
+        }
+    }
+    for twin in twins {
+        // Neither, since nobody could tell whose tools the model means.
+        entries.remove(&twin);
+        let what = format!("two servers would be `{twin}` to the client, so it gets neither");
+        voice.warn(&Problem::new(what).hint("name one of them otherwise: [servers.NAME]"))?;
+    }
+    Ok(entries)
+}
+
+/// Performs the run with the gateway beside it, and ends the gateway with the run.
+pub(super) async fn beside<T>(gateway: Option<Gateway>, performed: impl Future<Output = T>) -> T {
+    let Some(gateway) = gateway else { return performed.await };
+    let (end, over) = watch::channel(false);
+    let local = LocalSet::new();
+    let serving = local.spawn_local(Rc::new(gateway).serve(over));
+    let done = local.run_until(Box::pin(performed)).await;
+    end.send_replace(true);
+    // Every server has its time for last words, and no more.
+    drop(local.run_until(serving).await);
+    done
+}
+
+impl Gateway {
+    /// The names of the entries.
+    pub(super) fn names(&self) -> impl Iterator<Item = String> {
+        self.entries.keys().cloned().collect::<Vec<_>>().into_iter()
+    }
+
+    async fn serve(self: Rc<Self>, mut over: watch::Receiver<bool>) -> std::io::Result<()> {
+        let listener = self.listener.try_clone()?;
+        listener.set_nonblocking(true)?;
+        let listener = UnixListener::from_std(listener)?;
+        let mut talks = JoinSet::new();
+        loop {
+            let accepted = tokio::select! {
+                _ = over.wait_for(|over| *over) => break,
+                _ = talks.join_next(), if !talks.is_empty() => continue,
+                accepted = listener.accept() => accepted,
+            };
+            let Ok((stream, _)) = accepted else {
+                tokio::time::sleep(BREATH).await;
+                continue;
+            };
+            // Each has servers of its own, so that only so many are served.
+            if talks.len() < AT_ONCE {
+                talks.spawn_local(Rc::clone(&self).talk(stream, over.clone()));
+            }
+        }
+        while talks.join_next().await.is_some() {}
+        Ok(())
+    }
+
+    /// One conversation of the box's with one entry.
+    async fn talk(self: Rc<Self>, stream: UnixStream, mut over: watch::Receiver<bool>) {
+        let (mut input, output) = stream.into_split();
+        let meant = tokio::select! {
+            meant = entry::meant(&mut input) => meant,
+            _ = over.wait_for(|over| *over) => None,
+        };
+        let Some(name) = meant.filter(|name| self.entries.contains_key(name)) else { return };
+        let hub = match hub(&self.hall, self.part(&name)) {
+            Ok(hub) => hub,
+            Err(failure) => {
+                let why = failure.problems.into_iter().map(|problem| problem.into_parts().0);
+                let why = why.collect::<Vec<_>>().join("; ");
+                self.hall.session.gate.say(&format!("bartizan: no server for the client: {why}"));
+                return;
+            }
+        };
+        let ends: Ends = (Box::new(input), Box::new(output));
+        let until = async move { drop(over.wait_for(|over| *over).await) };
+        let (end, _) = watch::channel(false);
+        attend((&self.hall, &hub), ends, end, until).await;
+    }
+
+    fn part(&self, entry: &str) -> Part {
+        let server = self.entries.get(entry).cloned().flatten();
+        let reckon = Some(self.reckon(entry));
+        match server {
+            Some(server) => {
+                Part { servers: vec![server], tools: BTreeMap::new(), alone: true, reckon }
+            }
+            None => Part {
+                servers: Vec::new(),
+                tools: self.hall.ground.config.tools.clone(),
+                alone: false,
+                reckon,
+            },
+        }
+    }
+
+    /// What the model proposed was counted when it did. What a program in the box calls by itself counts here.
+    fn reckon(&self, entry: &str) -> Reckon {
+        let Session { conversation, caller, .. } = &self.hall.session;
+        let (conversation, caller, entry) =
+            (conversation.clone(), caller.clone(), entry.to_owned());
+        Arc::new(move |called, arguments| {
+            let workspace = caller.seat().workspace.to_string();
+            let act = Act::of(&format!("mcp__{entry}__{called}"), arguments, &workspace);
+            if conversation.calls.arrives(&act) {
+                return Ok(());
+            }
+            conversation.budget.unproposed(caller.seat())
+        })
+    }
+}
+
+/// The entry of the declared tools.
+const DECLARED: &str = "bartizan";
+/// How long a call waits for a person while its client hears of progress; who is asked may have to be found first.
+const WAIT: Duration = Duration::from_mins(5);
+/// Conversations at the same time.
+const AT_ONCE: usize = 32;
+const BREATH: Duration = Duration::from_millis(10);

@@ -1,0 +1,37 @@
+//! What did runs leave behind that were killed?
+
+use super::state_failure;
+use crate::config::Places;
+use crate::report::{Failure, Voice};
+use bartizan_sandbox::writeback;
+use bartizan_store::{Session, SessionFilter, Sessions as _, Store};
+use serde_json::json;
+
+/// Ends what other runs left behind when they were killed, and finishes their interrupted write-backs.
+pub(super) fn tidy(store: &Store, places: &Places, voice: &mut Voice) -> Result<(), Failure> {
+    let failed = |error: &dyn std::error::Error| state_failure(&error.to_string());
+    let left = store.sessions(SessionFilter::Leftover).map_err(|error| failed(&error))?;
+    for Session { id, .. } in left {
+        let report = json!({ "leftover": "its supervisor died; the box died with it" });
+        store
+            .end(&id, bartizan_store::Ending { exit: None, report })
+            .map_err(|error| failed(&error))?;
+        let journal = places.state.join("sessions").join(&id).join("journal");
+        if journal.exists() {
+            let recovered = writeback::recover(&journal, &mut |_, _| {});
+            if let Ok(writeback::Recovery::Resumed(applied)) = &recovered {
+                crate::cmd::changes::resumed(store, &id, applied)?;
+            }
+            let said = match recovered {
+                Ok(recovery) => format!(
+                    "an interrupted write-back of session {id} was looked after: {recovery:?}"
+                ),
+                Err(error) => format!(
+                    "the write-back of session {id} was interrupted and cannot be finished: {error}"
+                ),
+            };
+            voice.say(&said).map_err(|error| failed(&error))?;
+        }
+    }
+    Ok(())
+}

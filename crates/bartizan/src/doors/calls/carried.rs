@@ -1,0 +1,123 @@
+//! Which calls does the gateway carry, so that nobody else need judge them? Those of the servers that the client reaches
+//! through us: what reaches one is judged there, with the arguments that arrive.
+
+use super::{Act, Calls, Entry};
+use crate::app::Gate;
+use bartizan_gate::call::Proposed;
+use bartizan_gate::policy::Verdict;
+use bartizan_store::Digest;
+use std::collections::{BTreeMap, HashMap};
+
+/// The client's servers that are ours, by the client's name of each; a server's name in policies, or none where the
+/// declared tools are.
+pub(crate) type Entries = BTreeMap<String, Option<String>>;
+
+/// What a session's register knows of the gateway.
+#[derive(Debug, Default)]
+pub(super) struct Carried {
+    entries: Entries,
+    /// Calls that the model has proposed and that have not reached the gateway.
+    ahead: HashMap<Digest, u32>,
+}
+
+impl Calls {
+    /// From now on the calls of these servers go through the gateway.
+    pub(crate) fn gateway(&self, entries: Entries) {
+        self.carried().entries = entries;
+    }
+
+    /// Whether the gateway judges this call, so that here it may pass. A call that policy denies is refused here already,
+    /// and what a subagent needs a person's word for is asked here, since the gateway does not know who calls.
+    pub(crate) fn leaves(
+        &self,
+        gate: &Gate,
+        name: &str,
+        subagent: bool,
+        propose: impl Fn(String) -> Proposed,
+    ) -> bool {
+        let Some(tool) = self.carried().tool(name) else { return false };
+        // What was accepted since the session began is known at the gateway alone.
+        if gate.pipeline().catalogue().get(&tool).is_none() {
+            return true;
+        }
+        gate.pipeline().explain(propose(tool)).is_ok_and(|judged| match judged.verdict {
+            Verdict::Allow => true,
+            Verdict::Ask { .. } => !subagent,
+            Verdict::Deny => false,
+        })
+    }
+
+    /// The tool that policies speak of, where the client has another name for it.
+    pub(crate) fn known_as(&self, name: &str) -> Option<String> {
+        self.carried().tool(name)
+    }
+
+    /// A call has been left to the gateway.
+    pub(crate) fn leave(&self, id: &str, agent: Option<&str>, act: &Act) {
+        self.write(id, agent, act, |entry: &mut Entry| {
+            entry.judge(act, true, true);
+            entry.stand_in = None;
+            entry.returned = false;
+        });
+        *self.carried().ahead.entry(act.digest()).or_default() += 1;
+        if let Some(past) = &self.past {
+            past.remember(id, act);
+        }
+    }
+
+    /// A call has reached the gateway: whether the model had proposed it.
+    pub(crate) fn arrives(&self, act: &Act) -> bool {
+        let mut carried = self.carried();
+        let Some(ahead) = carried.ahead.get_mut(&act.digest()) else { return false };
+        *ahead -= 1;
+        if *ahead == 0 {
+            carried.ahead.remove(&act.digest());
+        }
+        true
+    }
+
+    fn carried(&self) -> std::sync::MutexGuard<'_, Carried> {
+        self.carried.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+impl Carried {
+    /// The gate's name of a tool that the client calls by this one.
+    fn tool(&self, name: &str) -> Option<String> {
+        let (entry, own) = name.strip_prefix("mcp__")?.split_once("__")?;
+        Some(match self.entries.get(entry)? {
+            Some(server) => format!("mcp__{server}__{own}"),
+            None => own.to_owned(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_call_reaches_the_gateway_as_often_as_the_model_has_proposed_it() {
+        let calls = Calls::default();
+        let act = |text: &str| Act::of("mcp__shop__find", &json!({ "text": text }), "/w");
+        calls.leave("1", None, &act("a"));
+        calls.leave("2", None, &act("a"));
+        assert!(!calls.arrives(&act("b")));
+        assert!(calls.arrives(&act("a")) && calls.arrives(&act("a")));
+        assert!(!calls.arrives(&act("a")));
+    }
+
+    #[test]
+    fn only_the_names_of_our_servers_lead_to_the_gateway() {
+        let calls = Calls::default();
+        let entries = [("a_b".to_owned(), Some("a.b".to_owned())), ("own".to_owned(), None)];
+        calls.gateway(Entries::from(entries));
+        let known = |name: &str| calls.known_as(name);
+        assert_eq!(known("mcp__a_b__x__y").as_deref(), Some("mcp__a.b__x__y"));
+        assert_eq!(known("mcp__own__pay").as_deref(), Some("pay"));
+        for other in ["mcp__a.b__x", "mcp__a__x", "a_b__x", "Bash", "mcp__a_b"] {
+            assert_eq!(known(other), None, "{other}");
+        }
+    }
+}
