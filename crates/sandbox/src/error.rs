@@ -115,6 +115,20 @@ pub enum SpawnError {
         /// The kernel's answer.
         source: io::Error,
     },
+    /// The program is a script, and what runs it is not in the box's view.
+    #[error("cannot run `{}` in the box: {source}; it is run by `{}`, {way}\n  hint: {remedy}", program.display(), interpreter.display())]
+    Interpreter {
+        /// The script.
+        program: PathBuf,
+        /// What its first line names.
+        interpreter: PathBuf,
+        /// Where that leads.
+        way: String,
+        /// What to do about it.
+        remedy: String,
+        /// The kernel's answer.
+        source: io::Error,
+    },
     /// A wall could not be raised, so nothing was run.
     #[error("the box was refused at {mechanism}: {fault}\n  hint: {remedy}")]
     Refused {

@@ -21,6 +21,7 @@ mod backend;
 mod child;
 mod error;
 mod host;
+mod interpreter;
 mod layer;
 mod linux;
 mod op;

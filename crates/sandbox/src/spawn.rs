@@ -6,6 +6,7 @@ mod refusal;
 
 use crate::child::{self, Birth, Setup};
 use crate::error::{Mechanism, SpawnError};
+use crate::interpreter::not_executed;
 use crate::linux::cgroup::Groups;
 use crate::op::{Bind, Op, Source, Tag};
 use crate::plan::Plan;
@@ -261,8 +262,7 @@ fn finish(
                 }
             }
             Message::ExecFault { errno } => {
-                let source = io::Error::from_raw_os_error(errno);
-                return Err(SpawnError::Exec { program: plan.program.clone(), source });
+                return Err(not_executed(&plan.program, &plan.workspace, errno));
             }
             Message::Fault { step, errno } => return Err(fault(plan, step, errno)),
             Message::Started => break,

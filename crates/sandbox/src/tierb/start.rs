@@ -11,6 +11,7 @@ use super::plan::{Copied, Layout, WORK};
 use super::report;
 use crate::error::{Fault, Mechanism, PlanError, SpawnError, StartError};
 use crate::host::HostFacts;
+use crate::interpreter::not_executed;
 use crate::linux::cgroup::Groups;
 use crate::linux::landlock::{self, Rule};
 use crate::linux::{limits, seccomp};
@@ -347,8 +348,7 @@ fn listen_to_start(spec: &BoxSpec, life: Life) -> Result<(Life, OwnedFd), SpawnE
                     pairs.filter(|(tag, _)| *tag == Tag::Questions as u8).map(|(_, fd)| fd).next();
             }
             Message::ExecFault { errno } => {
-                let source = io::Error::from_raw_os_error(errno);
-                return Err(SpawnError::Exec { program: spec.program.clone(), source });
+                return Err(not_executed(&spec.program, &spec.workspace, errno));
             }
             Message::Fault { step, errno } => {
                 return Err(fault(step, io::Error::from_raw_os_error(errno)));
