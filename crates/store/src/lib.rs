@@ -42,6 +42,7 @@ mod lookup;
 mod marks;
 mod merkle;
 mod note;
+mod outages;
 mod passkeys;
 mod pins;
 mod proof;

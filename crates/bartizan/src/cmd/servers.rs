@@ -36,6 +36,7 @@ fn tools(args: &ServersArgs, desk: &mut Desk<'_>) -> Result<u8, Failure> {
     };
     let mut all = Vec::new();
     for server in &servers {
+        down(&store, server, desk)?;
         let known = known(&store, server)?;
         all.push((server.clone(), known.judged(&store, server)?, known.gone()));
     }
@@ -84,6 +85,10 @@ fn diff(args: &ServersArgs, desk: &mut Desk<'_>) -> Result<u8, Failure> {
         return nothing(args.json, desk);
     };
     let known = known(&store, &server)?;
+    if known.seen.is_empty() && known.accepted.is_empty() {
+        return Err(unseen(&store, &server)?);
+    }
+    down(&store, &server, desk)?;
     let judged = known.judged(&store, &server)?;
     let waiting: Vec<&Judged> =
         judged.iter().filter(|item| item.standing != Standing::Accepted).collect();
@@ -139,6 +144,10 @@ fn accept(args: &ServersAcceptArgs, desk: &mut Desk<'_>) -> Result<u8, Failure> 
         return nothing(false, desk);
     };
     let known = known(&store, &server)?;
+    if known.seen.is_empty() && known.accepted.is_empty() {
+        return Err(unseen(&store, &server)?);
+    }
+    down(&store, &server, desk)?;
     let judged = known.judged(&store, &server)?;
     let chosen = choose(args, &judged)?;
     if chosen.is_empty() {
@@ -167,6 +176,26 @@ fn accept(args: &ServersAcceptArgs, desk: &mut Desk<'_>) -> Result<u8, Failure> 
         ));
     }
     Ok(exit::DONE)
+}
+
+/// Nothing of the server was ever seen: it may not have started, and then that is why.
+fn unseen(store: &Store, server: &str) -> Result<Failure, Failure> {
+    let name = safe(server);
+    let problem = match store.why_down(server)? {
+        Some(why) => Problem::new(format!("`{name}` did not start, so nothing of it was seen: {}", safe(&why)))
+            .hint("mend that, and let a client of `bartizan mcp` or `bartizan serve` begin; it is tried again by itself while one is there"),
+        None => Problem::new(format!("nothing of `{name}` was ever seen"))
+            .hint("it is started, and seen, when a client of `bartizan mcp` or `bartizan serve` begins"),
+    };
+    Ok(Failure::new(exit::NO, problem))
+}
+
+/// Says why a server is not there, which explains what is missing of it.
+fn down(store: &Store, server: &str, desk: &mut Desk<'_>) -> Result<(), Failure> {
+    if let Some(why) = store.why_down(server)? {
+        desk.voice.say(&format!("`{}` is not there: {}", safe(server), safe(&why)))?;
+    }
+    Ok(())
 }
 
 /// The items that were named, or all that wait.

@@ -2,6 +2,7 @@
 //! on both ends.
 
 mod away;
+mod down;
 mod parts;
 mod reload;
 mod stateless;

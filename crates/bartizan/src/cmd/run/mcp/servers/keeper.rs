@@ -71,8 +71,9 @@ impl Keeper {
             }
             short_lives = if begun.elapsed() >= STEADY { 0 } else { short_lives.saturating_add(1) };
             let pause = (PAUSE * 2u32.pow(short_lives.min(7))).min(PAUSE_MAX);
-            let why = display_line(&why, 300);
+            let why = display_line(&why, WHY);
             self.hub.leave(self.name.as_str(), &why);
+            self.take_down(&why);
             self.hall.session.gate.say(&format!(
                 "bartizan: server `{}` is not there: {why}; it is started again in {} s",
                 self.name,
@@ -82,6 +83,14 @@ impl Keeper {
                 () = sleep(pause) => {}
                 _ = over.wait_for(|over| *over) => return,
             }
+        }
+    }
+
+    /// For who looks at the server later: what its client was told, without what it may have said of secrets.
+    fn take_down(&self, why: &str) {
+        let why = self.hall.session.redactor.redact(why).text;
+        if let Err(error) = self.hall.ground.store.outage(self.name.as_str(), &why) {
+            self.hall.session.gate.say(&format!("bartizan: the log does not say so: {error}"));
         }
     }
 
@@ -148,6 +157,8 @@ impl Keeper {
     pub(super) async fn attend(&self, talk: &Arc<Talk>, hello: &Message) -> String {
         match timeout(BEGIN, talk.greet(hello)).await {
             Ok(Ok(())) => {
+                // It is said where the log is written next that it cannot be.
+                drop(self.hall.ground.store.no_outage(self.name.as_str()));
                 let known = self.hall.ground.store.pinned(self.name.as_str());
                 self.hub.join(self.name.as_str(), talk);
                 if known.is_ok_and(|known| known.is_empty()) {
@@ -245,6 +256,8 @@ fn ended(report: Result<RunReport, Failure>) -> String {
 
 /// How long a server may take to answer `initialize`.
 const BEGIN: Duration = Duration::from_mins(1);
+/// So many characters of why a server is not there are told.
+const WHY: usize = 600;
 /// A life of this length is no failure to start.
 const STEADY: Duration = Duration::from_mins(1);
 /// Half of the first pause before a server is started again; each short life doubles it.
