@@ -39,6 +39,11 @@ impl Problem {
         self
     }
 
+    /// The file and the line where it stands, where there is one.
+    pub(crate) fn place(&self) -> Option<String> {
+        self.excerpt.as_ref().map(|excerpt| format!("{}:{}", excerpt.file, excerpt.line))
+    }
+
     /// The sentence and the first hint.
     pub(crate) fn into_parts(self) -> (String, Option<String>) {
         (self.what, self.hints.into_iter().next())
@@ -84,6 +89,11 @@ impl Failure {
     pub(crate) fn in_words(&self) -> String {
         let words: Vec<&str> = self.problems.iter().map(|problem| problem.what.as_str()).collect();
         safe(&words.join("; "))
+    }
+
+    /// Each with its place and its remedies, for where there is no [`Voice`].
+    pub(crate) fn in_lines(&self) -> String {
+        self.problems.iter().map(|problem| render(problem, "error", Paint::Red, false)).collect()
     }
 
     /// The reader of our output has gone: nothing to report, nobody to report it to.

@@ -13,6 +13,7 @@ pub(crate) mod seat;
 mod stand_ins;
 mod summary;
 pub(crate) mod surroundings;
+mod unfit;
 pub(crate) mod way_out;
 
 use crate::app::Gate;

@@ -212,6 +212,7 @@ fn maker(
     };
     let (standing, store, redactor) = (standing.clone(), store.clone(), redactor.clone());
     let server = server.to_string();
+    let unfit = standing.unfit(&server);
     let made = move |config: &Config, number: u64, pages: &[Message]| {
         let (mut catalogue, _) = known_servers::catalogue(config, Some(&store)).map_err(told)?;
         let taken = take_in(&mut catalogue, &server, &role, pages, &operator)?;
@@ -221,7 +222,7 @@ fn maker(
         }
         let mut config = config.clone();
         config.rules.extend(unspoken(&taken.rules, &config.rules));
-        let policy = config.policy(&catalogue).map_err(told)?;
+        let policy = config.policy(&catalogue).map_err(|failure| unfit.tell(failure))?;
         let run = SessionId::parse(&format!("{session}.t{number}"));
         let run = run.map_err(|error| error.to_string())?;
         let gate: Gate = gate(&store, (catalogue, policy, &config), redactor.clone(), &run, true);

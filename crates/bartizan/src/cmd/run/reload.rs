@@ -2,6 +2,7 @@
 //! or for none.
 
 use super::not_started;
+use super::unfit::Unfit;
 use crate::app::Gate;
 use crate::config::{self, Config, Places, Purpose, Source};
 use crate::doors::mcp::tools::{Generation, unspoken};
@@ -67,6 +68,11 @@ impl Standing {
         state.others.retain(|other| other.gate.strong_count() > 0);
         state.others.push(Other { gate: Arc::downgrade(&generation.gate), rules });
         Ok(generation)
+    }
+
+    /// Tells where the policies do not fit a server's tools.
+    pub(super) fn unfit(&self, server: &str) -> Unfit {
+        Unfit::of(&self.0.gate, &self.0.caller, server)
     }
 
     /// Heeds the signal until the returned set is dropped.

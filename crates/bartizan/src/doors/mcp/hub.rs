@@ -255,7 +255,7 @@ impl Hub {
             let branch = Arc::clone(branch);
             asked.spawn(async move { (at, branch.listed(list).await) });
         }
-        let mut lists: Vec<(usize, Option<Vec<String>>)> = Vec::new();
+        let mut lists = Vec::new();
         while let Some(list) = asked.join_next().await {
             lists.extend(list.ok());
         }
@@ -263,9 +263,18 @@ impl Hub {
         if lists.iter().any(|(_, list)| list.is_none()) {
             self.lock().lacks = true;
         }
-        let offered = lists.into_iter().filter_map(|(_, list)| list).flatten();
         let declared = self.declared_tools().filter(|_| list.kind.is_none());
-        let entries: Vec<String> = declared.chain(offered).collect();
+        let (mut entries, mut flaw) = (declared.collect::<Vec<String>>(), None);
+        for offered in lists.into_iter().filter_map(|(_, offered)| offered) {
+            match offered {
+                Ok(offered) => entries.extend(offered),
+                Err(why) => flaw = flaw.or(Some(why)),
+            }
+        }
+        // A list with nothing on it would read as if there were nothing.
+        if let Some(why) = flaw.filter(|_| entries.is_empty()) {
+            return Message::failure(Some(id), INTERNAL_ERROR, &why);
+        }
         let result = format!("{{\"{}\":[{}]}}", list.key, entries.join(","));
         Message::success(id, &result).unwrap_or_else(|| unmade(id))
     }

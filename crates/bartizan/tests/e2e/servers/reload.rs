@@ -1,7 +1,9 @@
 //! Does another policy count for the tools of servers that are running, and for the person who asks for it?
 
-use super::{Client, code, project, said, tool};
-use serde_json::json;
+use super::{Client, PATIENCE, code, project, said, tool};
+use crate::support::log::Log;
+use serde_json::{Value, json};
+use std::time::{Duration, Instant};
 
 const FIRST: &str = "[roles.default]\nallow = [\"mcp__notes__keep\", \"mcp__notes__drop\"]\n";
 
@@ -26,4 +28,55 @@ fn a_tool_that_another_policy_takes_away_is_refused_while_its_server_goes_on() {
     let nobody = project.bartizan(&["policy", "reload"]).finish();
     assert_eq!(nobody.status.code(), Some(1), "{nobody:?}");
     assert!(nobody.stderr.contains("no session runs"), "{nobody:?}");
+}
+
+#[test]
+fn policies_that_do_not_fit_an_accepted_tool_are_named_and_the_list_is_an_error_until_they_do() {
+    let more = "[roles.default]\nallow = [{ tool = \"mcp__notes__keep\", when = \"context.input.text > 3\" }]\n";
+    let project = project(&[("notes", &[tool("keep", "Keeps a note.")], &[])], more);
+    let mut client = Client::of(&project);
+    let unfit = "the policies do not fit the tools of server `notes`";
+    let flaw = client.until_it_fails("tools/list", &json!({}));
+    assert!(flaw.contains(unfit) && flaw.contains("mcp__notes__keep"), "{flaw}");
+    let files = project.config();
+    assert!(!flaw.contains(&files.display().to_string()), "the client learns a path: {flaw}");
+    let call = json!({ "name": "notes__keep", "arguments": { "text": "x" } });
+    assert!(client.until_it_fails("tools/call", &call).contains(unfit));
+    client.gateway.complains("no tool of `notes` can be judged");
+    client.gateway.complains("bartizan policy reload");
+    let noted = Log::read(&project).find("config_change", |record| record["act"] == "policy-unfit");
+    assert_eq!(noted["server"], "notes");
+    assert!(noted["places"][0].as_str().unwrap().contains("bartizan.toml:"), "{noted}");
+    let whole = std::fs::read_to_string(files.join("bartizan.toml")).unwrap();
+    project.configure(&whole.replace("context.input.text > 3", "context.input has text"));
+    assert!(project.bartizan(&["policy", "reload"]).finish().status.success());
+    assert_eq!(client.lists_once_mended("notes__keep"), ["notes__keep"]);
+    assert!(said(&client.calls("notes__keep", &json!({ "text": "x" }))).contains("keep got"));
+    client.ends();
+}
+
+impl Client {
+    /// What a request fails with, once it does and its server has started.
+    fn until_it_fails(&mut self, method: &str, params: &Value) -> String {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let answer = self.asks(method, params);
+            let why = answer["error"]["message"].as_str().unwrap_or("has not started yet");
+            if !why.ends_with("has not started yet") {
+                return why.to_owned();
+            }
+            assert!(Instant::now() < deadline, "it never fails: {answer}");
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+
+    /// The names of the tools, once the list is no error any more: the signal to reload comes when it comes.
+    fn lists_once_mended(&mut self, tool: &str) -> Vec<String> {
+        let deadline = Instant::now() + PATIENCE;
+        while self.asks("tools/list", &json!({})).get("error").is_some() {
+            assert!(Instant::now() < deadline, "the list stays an error: {:?}", self.gateway);
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        self.lists(tool)
+    }
 }

@@ -70,8 +70,8 @@ impl Branch {
         }
     }
 
-    /// What it has of one kind, as the client knows it; `None` when it does not say in time.
-    pub(super) async fn listed(&self, list: &List) -> Option<Vec<String>> {
+    /// What it has of one kind, as the client knows it, or why that cannot be judged; `None` when it does not say in time.
+    pub(super) async fn listed(&self, list: &List) -> Option<Result<Vec<String>, String>> {
         let talk = self.ready().await.ok()?;
         let named = |entry: View<'_>| {
             if self.alone { Some(entry.compact()) } else { list.named(&self.name, entry) }
@@ -82,7 +82,9 @@ impl Branch {
                 Some(kind) => talk.entries((list.method, list.key), kind, named).await,
             }
         };
-        timeout(LIST, listed).await.ok()?.ok()
+        let listed = timeout(LIST, listed).await.ok()?;
+        // One that has ended is not there, and is started again.
+        (listed.is_ok() || talk.upstream().gone().is_none()).then_some(listed)
     }
 }
 

@@ -64,13 +64,14 @@ impl Pins {
         let hall = &keeper.hall;
         let (standing, redactor) = (hall.standing.clone(), hall.session.redactor.clone());
         let session = session.clone();
+        let unfit = standing.unfit(self.name.as_str());
         let made = move |config: &Config, number: u64, pages: &[Message]| {
             let judged = self.judged(Kind::Tool, pages)?;
             tell_held(&self.main, &self.name, &judged);
             let known = known_servers::catalogue(config, Some(&self.store));
             let (catalogue, _) = known.map_err(told)?;
             let (open, held) = self.sorted(&judged, &|name| catalogue.get(name).is_some())?;
-            let policy = config.policy(&catalogue).map_err(told)?;
+            let policy = config.policy(&catalogue).map_err(|failure| unfit.tell(failure))?;
             let run = SessionId::parse(&format!("{session}.t{number}"));
             let run = run.map_err(|error| error.to_string())?;
             let stands = (catalogue, policy, config);
