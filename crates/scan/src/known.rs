@@ -107,9 +107,16 @@ impl Known {
         self.forms.get(form)
     }
 
-    /// Whether a window belongs to a form.
-    pub(crate) fn holds(&self, window: Window) -> bool {
-        self.filter.has(window.value()) && self.windows.contains_key(&window.value())
+    /// Whether a window that belongs to a form goes by in `line`; `window` is the one before it, and follows it.
+    pub(crate) fn passes(&self, line: &[u8], window: &mut Window) -> bool {
+        let mut now = *window;
+        let any = line.iter().any(|byte| {
+            // A byte that is no letter leaves the window as it was: to ask again costs less than to ask whether.
+            now.push(*byte);
+            self.filter.has(now.value()) && self.windows.contains_key(&now.value())
+        });
+        *window = now;
+        any
     }
 
     /// Whether values must be searched for as they are written, too.
@@ -263,14 +270,14 @@ impl Builder {
             return Err(ScanError::TooMany);
         }
         let mut windows: HashMap<u64, Vec<(usize, usize)>> = HashMap::new();
-        let (mut beginnings, mut plain_beginnings) = (BTreeSet::new(), BTreeSet::new());
+        let (mut beginnings, mut plain_beginnings) = (Vec::new(), Vec::new());
         for (number, form) in self.forms.iter().enumerate() {
             let mut packed = 0;
             for (at, letter) in form.skeleton.iter().take(WINDOW - 1).enumerate() {
                 packed = packed << 8 | u64::from(*letter);
-                beginnings.insert(beginning(at + 1, packed));
+                beginnings.push(beginning(at + 1, packed));
                 if form.script == Script::Plain {
-                    plain_beginnings.insert(beginning(at + 1, packed));
+                    plain_beginnings.push(beginning(at + 1, packed));
                 }
             }
             let count = if form.script == Script::Plain { form.skeleton.len() } else { WINDOW };
@@ -283,7 +290,12 @@ impl Builder {
                 }
             }
         }
-        let filter = Filter::new(windows.keys().copied());
+        for all in [&mut beginnings, &mut plain_beginnings] {
+            all.sort_unstable();
+            all.dedup();
+        }
+        // It is asked at every byte, so it must fit where the processor reads quickly.
+        let filter = Filter::new(windows.keys().copied(), 8);
         let odd = if self.odd.is_empty() {
             None
         } else {
@@ -297,8 +309,8 @@ impl Builder {
             forms: self.forms,
             windows,
             filter,
-            beginnings: Filter::new(beginnings.into_iter()),
-            plain_beginnings: Filter::new(plain_beginnings.into_iter()),
+            beginnings: Filter::new(beginnings.into_iter(), 64),
+            plain_beginnings: Filter::new(plain_beginnings.into_iter(), 64),
             odd,
         })
     }
@@ -338,8 +350,9 @@ struct Filter {
 }
 
 impl Filter {
-    fn new(members: impl ExactSizeIterator<Item = u64>) -> Self {
-        let size = (members.len() * 64).next_power_of_two().clamp(1 << 12, 1 << 24);
+    /// A set with at least `each` bits for each member.
+    fn new(members: impl ExactSizeIterator<Item = u64>, each: usize) -> Self {
+        let size = (members.len() * each).next_power_of_two().clamp(1 << 12, 1 << 24);
         let mut filter = Self { bits: vec![0; size / 64], shift: 64 - size.trailing_zeros() };
         for member in members {
             let (word, bit) = filter.place(member);
@@ -351,12 +364,11 @@ impl Filter {
     }
 
     fn place(&self, member: u64) -> (usize, u64) {
-        let hash = member.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> self.shift;
-        // Two bits of one word: a wrong yes is then rare, and costs no second look into memory.
-        (
-            usize::try_from(hash >> 6).unwrap_or(0),
-            1 << (hash & 63) | 1 << (member & 63 ^ member >> 8 & 63),
-        )
+        let mixed = member.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        let hash = mixed >> self.shift;
+        // Three bits of one word: a wrong yes is then rare, and costs no second look into memory.
+        let bits = 1 << (hash & 63) | 1 << (mixed >> 24 & 63) | 1 << (mixed >> 32 & 63);
+        (usize::try_from(hash >> 6).unwrap_or(0), bits)
     }
 
     fn has(&self, member: u64) -> bool {
@@ -413,3 +425,49 @@ const COMMON: [&str; 14] = [
     "undefined",
     "username",
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn known(values: &[&str]) -> Known {
+        let secrets =
+            values.iter().map(|value| KnownSecret { name: "k".to_owned(), value: (*value).into() });
+        Known::compile(&ScanKey::new([3; 32]), secrets).unwrap()
+    }
+
+    #[test]
+    fn the_quick_look_says_what_a_slow_one_says() {
+        let value = "Zk7-q9Lm_x2Wv";
+        let known = known(&[value, "another-Value-4711"]);
+        let mut met = [0, 0];
+        for (at, _) in value.char_indices() {
+            for sign in ["", "-", "\n", " Q", "\u{fc}", "\u{1b}[0m"] {
+                let (left, right) = value.split_at(at);
+                let text = format!("see {left}{sign}{right} and more");
+                let slow = folded(text.as_bytes())
+                    .windows(WINDOW)
+                    .any(|letters| known.windows.contains_key(&Window::over(letters).value()));
+                met[usize::from(slow)] += 1;
+                for cut in 0..=text.len() {
+                    let (mut window, bytes) = (Window::default(), text.as_bytes());
+                    let quick = known.passes(&bytes[..cut], &mut window)
+                        || known.passes(&bytes[cut..], &mut window);
+                    assert_eq!(quick, slow, "{text:?} cut at {cut}");
+                }
+            }
+        }
+        assert!(known.passes(b"zK7Q9l", &mut Window::default()));
+        assert!(!known.passes(b"zK7Q9k", &mut Window::default()));
+        assert!(met[1] > 0);
+    }
+
+    #[test]
+    fn a_filter_has_every_member_and_hardly_another() {
+        let number = |n: u64| n.wrapping_mul(0xD134_2543_DE82_EF95) >> 16;
+        let filter = Filter::new((0..100_000).map(number).collect::<Vec<_>>().into_iter(), 8);
+        assert!((0..100_000).all(|n| filter.has(number(n))));
+        let wrong = (100_000..200_000).filter(|n| filter.has(number(*n))).count();
+        assert!(wrong < 10_000, "{wrong} of 100000");
+    }
+}

@@ -41,8 +41,8 @@ pub(crate) struct Rule {
     pub(crate) max: usize,
     pub(crate) back: usize,
     pattern: Regex,
-    /// Whether only a group of the pattern is the secret.
-    grouped: bool,
+    /// The group of the pattern that is the secret, if not all of it is.
+    group: Option<usize>,
     pub(crate) check: Option<Check>,
     pub(crate) confidence: Confidence,
 }
@@ -109,15 +109,9 @@ impl Rules {
         Ok(Self { all: rules, begins, keywords: Keywords::new(keywords) })
     }
 
-    /// Reports each clue in `text` with the range of the keyword that gives it; hands every byte to `see` as well,
-    /// so that one walk over the text serves two searches.
-    pub(crate) fn clues(
-        &self,
-        text: &[u8],
-        see: impl FnMut(u8),
-        mut hit: impl FnMut(usize, usize, &[Clue]),
-    ) {
-        self.keywords.each(text, see, |which, at, len| {
+    /// Reports each clue in `text` with the range of the keyword that gives it.
+    pub(crate) fn clues(&self, text: &[u8], mut hit: impl FnMut(usize, usize, &[Clue])) {
+        self.keywords.each(text, |which, at, len| {
             if let Some(clues) = self.begins.get(which) {
                 hit(at, at + len, clues);
             }
@@ -127,7 +121,7 @@ impl Rules {
     /// Whether anything may begin in `text`.
     pub(crate) fn any_clue(&self, text: &[u8]) -> bool {
         let mut any = false;
-        self.clues(text, |_| {}, |_, _, _| any = true);
+        self.clues(text, |_, _, _| any = true);
         any
     }
 
@@ -145,9 +139,9 @@ impl Rule {
     /// Where the pattern matches at the beginning of `text`, and which part of that is the secret. One search tells
     /// both.
     pub(crate) fn find(&self, text: &[u8]) -> Option<(Range<usize>, Option<Range<usize>>)> {
-        if self.grouped {
+        if let Some(group) = self.group {
             let found = self.pattern.captures(text)?;
-            Some((found.get(0)?.range(), found.name("secret").map(|part| part.range())))
+            Some((found.get(0)?.range(), found.get(group).map(|part| part.range())))
         } else {
             let all = self.pattern.find(text)?.range();
             Some((all.clone(), Some(all)))
@@ -225,7 +219,7 @@ impl RawRule {
         Ok(Rule {
             kind: Kind::slug(&self.kind),
             left: self.left,
-            grouped: pattern.capture_names().flatten().next().is_some(),
+            group: pattern.capture_names().position(|name| name == Some("secret")),
             window: self.window,
             max: self.max.unwrap_or(FIRST_LOOK),
             back: self.back,

@@ -13,7 +13,9 @@ use crate::segment::is_token;
 use crate::values::Place;
 use crate::verify::judge;
 use crate::views::{self, TooLarge, View};
+use memchr::memmem::Finder;
 use std::ops::Range;
+use std::sync::LazyLock;
 
 /// A part of a text that must not be shown.
 #[derive(Clone, Debug)]
@@ -49,16 +51,12 @@ pub(crate) struct Marks {
 impl Marks {
     /// Takes the next line of a text, which begins at `base`.
     pub(crate) fn add(&mut self, inner: &Inner, line: &[u8], base: usize) {
-        let (clues, window, known) = (&mut self.clues, &mut self.window, &mut self.known);
-        let hit = |start: usize, end: usize, all: &[Clue]| {
-            clues.extend(all.iter().map(|clue| (base + start, base + end, *clue)));
-        };
-        if inner.known.len() == 0 {
-            inner.rules.clues(line, |_| {}, hit);
-        } else {
-            let see = |byte| *known |= window.push(byte) && inner.known.holds(*window);
-            inner.rules.clues(line, see, hit);
-            self.known |= inner.known.odd_in(line);
+        inner.rules.clues(line, |start, end, all| {
+            self.clues.extend(all.iter().map(|clue| (base + start, base + end, *clue)));
+        });
+        // Once a value may stand here, all of the text is searched for it, so more of them are no news.
+        if inner.known.len() > 0 && !self.known {
+            self.known = inner.known.passes(line, &mut self.window) || inner.known.odd_in(line);
         }
         runs::each_long(line, |run| {
             if let Some(code) = line.get(run.clone()).and_then(runs::worth) {
@@ -332,8 +330,9 @@ impl<'a> Scan<'a> {
         if marks.has(Clue::Escape) {
             self.view(text, &views::unescaped(text), depth, hits);
         }
-        if marks.lines > 1 || marks.has(Clue::Seam) {
-            self.view(text, &views::joined(text), depth, hits);
+        let in_pieces = marks.lines > 1 || marks.has(Clue::Seam);
+        if in_pieces && let Some(view) = views::joined(text) {
+            self.view(text, &view, depth, hits);
         }
         if marks.dump {
             for swapped in [false, true] {
@@ -438,7 +437,10 @@ fn escaped(text: &[u8], start: usize) -> bool {
 
 /// Where labels of ours stand.
 fn labels(text: &[u8]) -> Vec<Range<usize>> {
-    memchr::memmem::find_iter(text, OPEN.as_bytes())
+    // Built once: building a searcher costs more than searching a line.
+    static SEARCH: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(OPEN));
+    SEARCH
+        .find_iter(text)
         .filter_map(|start| {
             let rest = text.get(start..)?;
             let end = memchr::memchr(b']', rest.get(..rest.len().min(80))?)? + 1;

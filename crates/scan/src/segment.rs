@@ -6,6 +6,8 @@ use crate::redact::Inner;
 use crate::scanner::Marks;
 use crate::views::{continues, mixed};
 use crate::words::gibberish;
+use memchr::memmem::FinderRev;
+use std::sync::LazyLock;
 
 /// What a line ends with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,7 +92,9 @@ const fn introduces(last: u8) -> bool {
 
 /// Whether a block that began with `-----BEGIN` has not ended.
 fn block_open(told: bool, text: &[u8]) -> bool {
-    told && memchr::memmem::rfind(text, b"-----BEGIN ").is_some_and(|at| {
+    // Built once: building a searcher costs more than searching a line.
+    static BEGIN: LazyLock<FinderRev<'static>> = LazyLock::new(|| FinderRev::new("-----BEGIN "));
+    told && BEGIN.rfind(text).is_some_and(|at| {
         text.get(at..).is_some_and(|block| memchr::memmem::find(block, b"-----END").is_none())
     })
 }
@@ -123,9 +127,7 @@ fn is_plain(inner: &Inner, word: &[u8]) -> bool {
         return false;
     }
     let letters = folded(letters);
-    let mut window = Window::default();
-    let known = letters.iter().any(|b| window.push(*b) && inner.known.holds(window));
-    !known
+    !inner.known.passes(&letters, &mut Window::default())
         && (letters.len() >= 6 || !inner.known.plain_begins_with(&letters))
         && !gibberish(&letters)
 }

@@ -35,7 +35,7 @@ pub(crate) fn unescaped(text: &[u8]) -> View {
     let mut at = 0;
     while let Some(&byte) = text.get(at) {
         let rest = text.get(at..).unwrap_or_default();
-        let (bytes, len) = match byte {
+        let written = match byte {
             b'%' => percent(rest),
             b'\\' => backslash(rest),
             b'&' => entity(rest),
@@ -43,10 +43,13 @@ pub(crate) fn unescaped(text: &[u8]) -> View {
             0x1B => Some((Vec::new(), crate::fold::escape_len(rest).max(1))),
             0xE2 | 0xEF | 0xC2 | 0xF0 | 0xF3 => styled(rest),
             _ => None,
-        }
-        .unwrap_or_else(|| (vec![byte], 1));
-        let changed = len > 1;
-        view.changed += usize::from(changed);
+        };
+        let Some((bytes, len)) = written else {
+            view.push(byte, at..at + 1);
+            at += 1;
+            continue;
+        };
+        view.changed += usize::from(len > 1);
         for out in bytes {
             view.push(out, at..at + len);
         }
@@ -172,10 +175,17 @@ fn styled(rest: &[u8]) -> Option<(Vec<u8>, usize)> {
     Some((vec![u8::try_from(plain).ok()?], len))
 }
 
-/// Joins what was cut in pieces: string concatenations, and values wrapped over lines.
-pub(crate) fn joined(text: &[u8]) -> View {
+/// Joins what was cut in pieces: string concatenations, and values wrapped over lines. `None` if nothing was.
+pub(crate) fn joined(text: &[u8]) -> Option<View> {
+    // Most texts have no seam, and up to the first one the view is the text.
+    let first = (0..text.len()).find(|at| {
+        text.split_at_checked(*at).is_some_and(|(before, rest)| seam(before, rest) > 0)
+    })?;
     let mut view = View::default();
-    let mut at = 0;
+    for (at, byte) in text.iter().take(first).enumerate() {
+        view.push(*byte, at..at + 1);
+    }
+    let mut at = first;
     while let Some(&byte) = text.get(at) {
         let len = seam(&view.bytes, text.get(at..).unwrap_or_default());
         if len > 0 {
@@ -186,7 +196,7 @@ pub(crate) fn joined(text: &[u8]) -> View {
             at += 1;
         }
     }
-    view
+    Some(view)
 }
 
 /// How long the seam is that begins here, 0 if none does: between `"ab" + "cd"`, `'ab''cd'`, or over a line's end.
@@ -396,8 +406,17 @@ mod tests {
             ("A=1\nB=2", "A=1\nB=2"),
             ("T=rk_prod_WqgiQrcJyDuj\nPATH=/usr/bin", "T=rk_prod_WqgiQrcJyDuj\nPATH=/usr/bin"),
         ] {
-            assert_eq!(String::from_utf8_lossy(&joined(text.as_bytes()).bytes), whole);
+            let read = joined(text.as_bytes()).map_or_else(|| text.into(), |view| view.bytes);
+            assert_eq!(String::from_utf8_lossy(&read), whole);
         }
+    }
+
+    #[test]
+    fn what_has_no_seam_is_not_read_again_and_what_has_keeps_its_places() {
+        assert!(joined(b"let x = \"abc\"; // it's\nand y = 'd'\n").is_none());
+        let view = joined(b"see \"abc\" + \"def\"").unwrap();
+        assert_eq!(view.bytes, b"see \"abcdef\"");
+        assert_eq!((view.span(&(0..3)), view.span(&(5..11))), (Some(0..3), Some(5..16)));
     }
 
     #[test]
