@@ -1,7 +1,10 @@
-//! How many megabytes a second does the way out carry, against a plain copy?
+//! How many megabytes a second does the way out carry, against a plain copy and a set of patterns?
 //!
 //! `cargo bench -p bartizan-scan`. Each figure is over about 10 MB, on one core.
 #![expect(clippy::panic, reason = "a bench may panic")]
+#![expect(clippy::print_stdout, reason = "what is held back is a figure, not a time")]
+
+mod peers;
 
 use bartizan_scan::{Detector, KnownSecret, Mode, Redactor, ScanKey, sanitise};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
@@ -12,6 +15,8 @@ fn way_out(c: &mut Criterion) {
         let mut group = c.benchmark_group(name);
         group.sample_size(10).throughput(Throughput::Bytes(text.len() as u64));
         group.bench_function("memcpy", |b| b.iter(|| black_box(text.as_bytes()).to_vec()));
+        let peer = peers::PatternSet::new().unwrap_or_else(|e| panic!("{e}"));
+        group.bench_function("patterns", |b| b.iter(|| peer.count(black_box(text.as_bytes()))));
         for known in [0, 10, 1000] {
             let redactor = redactor(known);
             group.bench_function(BenchmarkId::new("redact", known), |b| {
@@ -28,6 +33,7 @@ fn way_out(c: &mut Criterion) {
         group.bench_function("both", |b| {
             b.iter(|| sanitise(&redactor.redact(black_box(&text)).text, Mode::Person).0.len());
         });
+        println!("{name}: a stream holds back at most {} bytes", held(&redactor, &text));
         for size in [64, 1024, 16 * 1024] {
             group.bench_function(BenchmarkId::new("stream", size), |b| {
                 b.iter(|| stream(&redactor, &text, size));
@@ -52,6 +58,17 @@ fn stream(redactor: &Redactor, text: &str, size: usize) -> usize {
         out.clear();
     }
     total + stream.finish(&mut out).len()
+}
+
+/// The most that a stream ever held back of the bytes that had come: how far the first byte may be delayed.
+fn held(redactor: &Redactor, text: &str) -> usize {
+    let mut out = Vec::new();
+    let mut stream = redactor.stream();
+    let most = text.as_bytes().chunks(64).map(|chunk| {
+        stream.push(chunk, &mut out);
+        stream.held()
+    });
+    most.max().unwrap_or(0)
 }
 
 fn redactor(known: u64) -> Redactor {
