@@ -190,10 +190,14 @@ fn unseen(store: &Store, server: &str) -> Result<Failure, Failure> {
     Ok(Failure::new(exit::NO, problem))
 }
 
-/// Says why a server is not there, which explains what is missing of it.
+/// Says why a server was not there, which explains what is missing of it. Nobody may have needed it since.
 fn down(store: &Store, server: &str, desk: &mut Desk<'_>) -> Result<(), Failure> {
     if let Some(why) = store.why_down(server)? {
-        desk.voice.say(&format!("`{}` is not there: {}", safe(server), safe(&why)))?;
+        desk.voice.say(&format!(
+            "`{}` was not there when it was last needed: {}",
+            safe(server),
+            safe(&why)
+        ))?;
     }
     Ok(())
 }
