@@ -2,8 +2,8 @@
 
 use regex::bytes::{Regex, RegexBuilder, RegexSet, RegexSetBuilder};
 
-/// Patterns of the public formats, searched for as gitleaks and its kin do it: one set tells which of them a line
-/// has, then each of these says where.
+/// Patterns of the public formats: one set tells which of them a line has, then each of these says where. Scanners like
+/// gitleaks seek keywords before that.
 pub(crate) struct PatternSet {
     set: RegexSet,
     each: Vec<Regex>,
