@@ -21,8 +21,12 @@ fn project(more: &str) -> Project {
     };
     let tools = ["keep", "send", "drop", "env"].map(described);
     project.write("notes.json", &json!({ "first": tools, "turned": [] }).to_string());
+    // What a repository says of servers counts for nothing, and one that cannot start is no hindrance.
+    let theirs = json!({ "mcpServers": { "theirs": { "command": "/usr/bin/python3", "args": ["server.py", "notes"] } } });
+    project.write(".mcp.json", &theirs.to_string());
     project.configure(&format!(
-        "[secrets.token]\nfrom = \"env://GITHUB_TOKEN\"\n\
+        "[servers.dead]\ncommand = [\"/usr/bin/python3\", \"server.py\", \"dead\"]\n\
+         [secrets.token]\nfrom = \"env://GITHUB_TOKEN\"\n\
          [servers.notes]\ncommand = [\"/usr/bin/python3\", \"server.py\", \"notes\"]\npin = \"first-use\"\n\
          secrets = {{ NOTES_TOKEN = \"token\" }}\n\
          [roles.default]\nallow = [\"mcp__notes__keep\", \"mcp__notes__env\", \"Bash\"]\n\
@@ -96,6 +100,13 @@ fn the_client_in_its_box_gets_of_a_server_what_its_role_may() {
     let Some((session, questions)) = run(project, script) else { return };
     session.ended_well();
     assert!(session.ran.stdout.contains("All done."), "{:?}", session.ran);
+    let requests = session.api.requests();
+    let offered = requests.iter().any(|request| {
+        let text = request.text();
+        assert!(!text.contains("mcp__theirs"), "{text}");
+        text.contains("mcp__notes__keep")
+    });
+    assert!(offered, "the model was never told of the server's tools");
     let kept = session.main(0);
     assert!(kept.contains("notes/keep got"), "{kept}");
     assert_eq!(kept.matches("<bartizan:content").count(), 1, "framed once: {kept}");

@@ -113,6 +113,8 @@ impl Gateway {
         listener.set_nonblocking(true)?;
         let listener = UnixListener::from_std(listener)?;
         let mut talks = JoinSet::new();
+        // One for each entry, one that takes its place, and some that have not said yet whom they mean.
+        let at_once = self.entries.len() * 2 + UNSAID;
         loop {
             let accepted = tokio::select! {
                 _ = over.wait_for(|over| *over) => break,
@@ -124,7 +126,7 @@ impl Gateway {
                 continue;
             };
             // Each has servers of its own, so that only so many are served.
-            if talks.len() < AT_ONCE {
+            if talks.len() < at_once {
                 talks.spawn_local(Rc::clone(&self).talk(stream, over.clone()));
             }
         }
@@ -191,6 +193,6 @@ impl Gateway {
 const DECLARED: &str = "bartizan";
 /// How long a call waits for a person while its client hears of progress; who is asked may have to be found first.
 const WAIT: Duration = Duration::from_mins(5);
-/// Conversations at the same time.
-const AT_ONCE: usize = 32;
+/// Conversations of which it is not said yet whom they are with.
+const UNSAID: usize = 4;
 const BREATH: Duration = Duration::from_millis(10);

@@ -36,9 +36,9 @@ impl Calls {
         propose: impl Fn(String) -> Proposed,
     ) -> bool {
         let Some(tool) = self.carried().tool(name) else { return false };
-        // What was accepted since the session began is known at the gateway alone.
+        // What was accepted since the session began is known at the gateway alone; what a subagent may is not known there.
         if gate.pipeline().catalogue().get(&tool).is_none() {
-            return true;
+            return !subagent;
         }
         gate.pipeline().explain(propose(tool)).is_ok_and(|judged| match judged.verdict {
             Verdict::Allow => true,
@@ -95,6 +95,8 @@ impl Carried {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::doors::trial::Trial;
+    use bartizan_gate::call::Door;
     use serde_json::json;
 
     #[test]
@@ -106,6 +108,30 @@ mod tests {
         assert!(!calls.arrives(&act("b")));
         assert!(calls.arrives(&act("a")) && calls.arrives(&act("a")));
         assert!(!calls.arrives(&act("a")));
+    }
+
+    #[test]
+    fn a_call_is_left_to_the_gateway_unless_it_is_denied_or_a_subagents_that_must_be_asked() {
+        let trial = Trial::new(&["Read"], &["Write"]);
+        let calls = Calls::default();
+        calls.gateway(Entries::from([("own".to_owned(), None)]));
+        let leaves = |name: &str, subagent: bool| {
+            calls.leaves(&trial.gate, name, subagent, |tool| {
+                let arguments = json!({ "file_path": "/w/a", "content": "x" });
+                let arguments = match &*tool {
+                    "Read" => json!({ "file_path": "/w/a" }),
+                    "Bash" => json!({ "command": "true" }),
+                    _ => arguments,
+                };
+                Proposed::new(&trial.caller, Door::Model, tool, arguments)
+            })
+        };
+        assert!(leaves("mcp__own__Read", false) && leaves("mcp__own__Read", true));
+        assert!(leaves("mcp__own__Write", false) && !leaves("mcp__own__Write", true));
+        assert!(!leaves("mcp__own__Bash", false) && !leaves("mcp__own__Bash", true), "denied");
+        // The gateway may know by now what the session did not when it began, but not what a subagent may.
+        assert!(leaves("mcp__own__new", false) && !leaves("mcp__own__new", true));
+        assert!(!leaves("Read", false), "no tool of ours");
     }
 
     #[test]
