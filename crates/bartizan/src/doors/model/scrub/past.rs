@@ -2,14 +2,15 @@
 //! time it would take to look through what has been looked through already.
 
 use super::Found;
+use bartizan_store::Digest;
 use std::collections::HashMap;
 use std::sync::Arc;
 
 /// What became of texts, as far back as there is room: those of the last turns, and of the ones before them.
 #[derive(Debug, Default)]
 pub(super) struct Past {
-    young: HashMap<String, Arc<Cleaned>>,
-    old: HashMap<String, Arc<Cleaned>>,
+    young: HashMap<Digest, Arc<Cleaned>>,
+    old: HashMap<Digest, Arc<Cleaned>>,
     /// Bytes of the young ones.
     bytes: usize,
 }
@@ -21,13 +22,14 @@ pub(super) struct Cleaned {
     pub(super) found: Found,
 }
 
-/// All that decides what becomes of a text, the text itself among it: no two share a key.
-pub(super) fn key(edition: usize, form: &str, text: &str) -> String {
-    format!("{edition} {} {form} {text}", form.len())
+/// All that decides what becomes of a text, the text itself among it. Only its digest, since no secret of it shall stay.
+pub(super) fn key(edition: usize, form: &str, text: &str) -> Digest {
+    let head = format!("{edition} {} {form} ", form.len());
+    Digest::of_parts(&[head.as_bytes(), text.as_bytes()])
 }
 
 impl Past {
-    pub(super) fn get(&mut self, key: &str) -> Option<Arc<Cleaned>> {
+    pub(super) fn get(&mut self, key: &Digest) -> Option<Arc<Cleaned>> {
         if let Some(cleaned) = self.young.get(key) {
             return Some(Arc::clone(cleaned));
         }
@@ -36,12 +38,12 @@ impl Past {
         Some(cleaned)
     }
 
-    pub(super) fn keep(&mut self, key: String, cleaned: Cleaned) {
+    pub(super) fn keep(&mut self, key: Digest, cleaned: Cleaned) {
         self.put(key, Arc::new(cleaned));
     }
 
-    fn put(&mut self, key: String, cleaned: Arc<Cleaned>) {
-        let bytes = key.len() + cleaned.text.len();
+    fn put(&mut self, key: Digest, cleaned: Arc<Cleaned>) {
+        let bytes = size_of::<Digest>() + cleaned.text.len();
         if self.bytes + bytes > YOUNG_BYTES {
             self.old = std::mem::take(&mut self.young);
             self.bytes = 0;
@@ -53,7 +55,7 @@ impl Past {
     }
 }
 
-/// A session keeps twice as much at the most: some 8 MB of conversation, more than any model reads.
+/// A session keeps twice as much at the most: more of a conversation than any model reads.
 const YOUNG_BYTES: usize = 16 * 1024 * 1024;
 
 #[cfg(test)]
@@ -74,8 +76,8 @@ mod tests {
             assert!(past.get(&key(0, "f", "used")).is_some(), "{turn}");
         }
         assert!(past.get(&key(0, "f", "unused")).is_none());
-        let held = |map: &HashMap<String, Arc<Cleaned>>| {
-            map.iter().map(|(key, cleaned)| key.len() + cleaned.text.len()).sum::<usize>()
+        let held = |map: &HashMap<Digest, Arc<Cleaned>>| {
+            map.values().map(|cleaned| size_of::<Digest>() + cleaned.text.len()).sum::<usize>()
         };
         assert!(held(&past.young) <= YOUNG_BYTES && held(&past.old) <= YOUNG_BYTES);
         past.keep(key(0, "f", "huge"), cleaned(YOUNG_BYTES + 1));
