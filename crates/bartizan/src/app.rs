@@ -78,20 +78,21 @@ pub(crate) fn by_name(found: &BTreeMap<Class, usize>) -> BTreeMap<&'static str, 
 impl Gate {
     /// Wires the gate. `run` is unique to this process in its log; `aloud` says each new refusal on
     /// standard error as it happens, for runs that do not own the terminal's screen.
+    #[expect(clippy::disallowed_methods, reason = "the one wiring")]
     pub(crate) fn new(parts: Parts, run: String, aloud: bool) -> Self {
         let (tally, refused) = (Tally::default(), Mutex::default());
         let (ear, opinions) = (OnceLock::new(), OnceLock::new());
-        Self::wired(parts, run, Arc::new(Shared { tally, refused, ear, opinions, aloud }))
+        let shared = Shared { tally, refused, ear, opinions, aloud };
+        let (pipeline, replaced) = (Pipeline::new(parts, run), watch::Sender::new(()));
+        Self { pipeline, replaced, run: Arc::new(shared) }
     }
 
-    /// Wires another gate of the same run, for other tools: it asks at the same terminal, and counts with this one.
-    pub(crate) fn beside(&self, parts: Parts, run: String) -> Self {
-        Self::wired(parts, run, Arc::clone(&self.run))
-    }
-
+    /// Wires another gate of the same run, for other tools: it asks at the same terminal, counts with this one, and what
+    /// pauses one pauses both.
     #[expect(clippy::disallowed_methods, reason = "the one wiring")]
-    fn wired(parts: Parts, name: String, run: Arc<Shared>) -> Self {
-        Self { pipeline: Pipeline::new(parts, name), replaced: watch::Sender::new(()), run }
+    pub(crate) fn beside(&self, parts: Parts, run: String) -> Self {
+        let (pipeline, replaced) = (self.pipeline.beside(parts, run), watch::Sender::new(()));
+        Self { pipeline, replaced, run: Arc::clone(&self.run) }
     }
 
     /// From now on questions are put before whoever sits at the run's terminal, too.

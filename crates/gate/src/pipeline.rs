@@ -64,7 +64,7 @@ pub struct Pipeline {
     parts: Parts,
     /// The policy in force. Each decision takes it once, and is about that one throughout.
     policy: RwLock<Arc<Policy>>,
-    watches: Watches,
+    watches: Arc<Watches>,
     calls: AtomicU64,
     /// Tells this process's call ids from those of others that write the same log.
     run: String,
@@ -74,7 +74,16 @@ impl Pipeline {
     /// Builds the gate; `run` is unique to this process in its log.
     pub fn new(parts: Parts, run: String) -> Self {
         let policy = RwLock::new(Arc::clone(&parts.policy));
-        let watches = Watches::new(Arc::clone(&parts.rules));
+        let watches = Arc::new(Watches::new(Arc::clone(&parts.rules)));
+        Self { parts, policy, watches, calls: AtomicU64::new(0), run }
+    }
+
+    /// Builds another gate for sessions of this one, over other tools. What the rules see at either holds at both: a run that
+    /// is paused is paused everywhere.
+    #[must_use]
+    pub fn beside(&self, parts: Parts, run: String) -> Self {
+        let policy = RwLock::new(Arc::clone(&parts.policy));
+        let watches = Arc::clone(&self.watches);
         Self { parts, policy, watches, calls: AtomicU64::new(0), run }
     }
 

@@ -53,6 +53,22 @@ fn a_flag_is_on_the_log_and_a_note_stops_nothing() {
 }
 
 #[test]
+fn a_run_that_one_gate_has_paused_is_paused_at_the_gate_beside_it() {
+    let mut fixture = turned(OnFlag::Pause);
+    let first = fixture.beside();
+    assert_eq!(fixture.outcome_code(write(8)), "run-paused");
+    let question = the_question(&fixture);
+    fixture.approve(&question, "anna");
+    assert_eq!(fixture.outcome_code(write(8)), "allowed");
+    // And the other way: what is tried here counts there.
+    for n in 20..25 {
+        fixture.outcome_code(forbidden(n));
+    }
+    fixture.pipeline = first;
+    assert_eq!(fixture.outcome_code(write(9)), "run-paused");
+}
+
+#[test]
 fn a_paused_run_does_nothing_until_a_person_says_so_and_then_goes_on() {
     let fixture = turned(OnFlag::Pause);
     for call in [write(8), read()] {

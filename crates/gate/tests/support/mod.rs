@@ -100,6 +100,12 @@ impl Fixture {
         self
     }
 
+    /// From now on another gate beside this one, which is given back.
+    pub(crate) fn beside(&mut self) -> Pipeline {
+        let beside = self.pipeline.beside(self.parts.clone(), "beside".to_owned());
+        std::mem::replace(&mut self.pipeline, beside)
+    }
+
     /// The same gate, with these limits.
     pub(crate) fn limited(mut self, limits: Limits) -> Self {
         self.parts.limits = Arc::new(limits);

@@ -5,13 +5,12 @@ mod standard;
 mod streams;
 mod url;
 
-use super::ground::{Ground, Newcomer, gate};
+use super::ground::{Ground, Newcomer, gate_beside};
 use super::reload::Standing;
 use super::{
     Run, configured, facts, finish, not_started, program, random, runtime, secret, state_failure,
     words,
 };
-use crate::app::Gate;
 use crate::cli::{ClientChoice, Global, McpArgs, RunArgs, exit};
 use crate::cmd::servers as known_servers;
 use crate::config::{Asks, Config};
@@ -212,7 +211,7 @@ fn maker(
     };
     let (standing, store, redactor) = (standing.clone(), store.clone(), redactor.clone());
     let server = server.to_string();
-    let unfit = standing.unfit(&server);
+    let (unfit, first) = (standing.unfit(&server), standing.clone());
     let made = move |config: &Config, number: u64, pages: &[Message]| {
         let (mut catalogue, _) = known_servers::catalogue(config, Some(&store)).map_err(told)?;
         let taken = take_in(&mut catalogue, &server, &role, pages, &operator)?;
@@ -225,7 +224,8 @@ fn maker(
         let policy = config.policy(&catalogue).map_err(|failure| unfit.tell(failure))?;
         let run = SessionId::parse(&format!("{session}.t{number}"));
         let run = run.map_err(|error| error.to_string())?;
-        let gate: Gate = gate(&store, (catalogue, policy, &config), redactor.clone(), &run, true);
+        let judged = (catalogue, policy, &config);
+        let gate = gate_beside(first.gate(), &store, judged, redactor.clone(), &run);
         let (held, described) = Default::default();
         let (gate, tools) = (Arc::new(gate), taken.tools);
         Ok((Generation { gate, tools, held, described }, taken.rules))

@@ -57,6 +57,11 @@ impl Standing {
         Self(Arc::new(Inner { places, workspace, given, gate, caller, state }))
     }
 
+    /// The session's own gate.
+    pub(super) fn gate(&self) -> &Gate {
+        &self.0.gate
+    }
+
     /// Makes a server's gate from the configuration that is in force, and changes its policy with the others from then on.
     /// No other policy comes into force meanwhile.
     pub(super) fn make(

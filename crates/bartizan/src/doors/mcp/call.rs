@@ -186,7 +186,7 @@ impl Talk {
         gate.sanitised(&self.parts.caller, &source, &hiding);
         for text in way_out::spoken(&answer) {
             let reading = Reading { source: &source, trust, text: &text };
-            gate.pipeline().read(&self.parts.caller, &reading);
+            gate.read(&self.parts.caller, &reading);
         }
         answer
     }
