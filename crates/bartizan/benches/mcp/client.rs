@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// A program, ended when this goes.
 pub(crate) struct Process(Child);
@@ -142,21 +142,22 @@ pub(crate) fn listening_at(command: &mut Command, address: &str) -> Process {
     process
 }
 
-/// A client with a session of its own, on one connection.
+/// A client with a session of its own, on one connection at a time.
 pub(crate) struct Http {
     stream: BufReader<TcpStream>,
     host: String,
     session: String,
     next: usize,
+    /// When it last asked. A server closes a connection on which nothing is asked for a while, and the rounds of the other
+    /// ways may take longer than that.
+    used: Instant,
 }
 
 impl Http {
     /// Begins a session.
     pub(crate) fn begin(address: &str) -> Self {
-        let stream = TcpStream::connect(address).unwrap();
-        stream.set_nodelay(true).unwrap();
-        let (stream, host) = (BufReader::new(stream), address.to_owned());
-        let mut http = Self { stream, host, session: String::new(), next: 0 };
+        let (stream, host) = (connected(address), address.to_owned());
+        let mut http = Self { stream, host, session: String::new(), next: 0, used: Instant::now() };
         http.session = http.asks(HELLO, Some("\"hello\"")).session;
         http.asks(BEGUN, None);
         http.call();
@@ -171,6 +172,10 @@ impl Http {
     }
 
     fn asks(&mut self, body: &str, id: Option<&str>) -> Head {
+        if self.used.elapsed() > KEPT {
+            self.stream = connected(&self.host);
+        }
+        self.used = Instant::now();
         let session = match self.session.as_str() {
             "" => String::new(),
             session => format!("Mcp-Session-Id: {session}\r\nMCP-Protocol-Version: 2025-11-25\r\n"),
@@ -215,6 +220,12 @@ impl Http {
     }
 }
 
+fn connected(address: &str) -> BufReader<TcpStream> {
+    let stream = TcpStream::connect(address).unwrap();
+    stream.set_nodelay(true).unwrap();
+    BufReader::new(stream)
+}
+
 /// What matters of a head; everything is empty when nobody sent one.
 #[derive(Default)]
 pub(crate) struct Head {
@@ -243,3 +254,6 @@ pub(crate) fn head(reader: &mut impl BufRead) -> Head {
     }
     head
 }
+
+/// How long a connection on which nothing is asked is counted on. Ours are kept for a minute.
+const KEPT: Duration = Duration::from_secs(20);
