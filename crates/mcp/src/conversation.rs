@@ -11,6 +11,8 @@ use thiserror::Error;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Revision {
+    /// Sessions; over HTTP, two ways to a server instead of one.
+    V2024_11_05,
     /// Sessions.
     V2025_03_26,
     /// Sessions.
@@ -26,8 +28,13 @@ impl Revision {
     pub const NEWEST_OF_SESSIONS: Self = Self::V2025_11_25;
 
     /// All of them, the oldest first.
-    pub const ALL: [Self; 4] =
-        [Self::V2025_03_26, Self::V2025_06_18, Self::V2025_11_25, Self::V2026_07_28];
+    pub const ALL: [Self; 5] = [
+        Self::V2024_11_05,
+        Self::V2025_03_26,
+        Self::V2025_06_18,
+        Self::V2025_11_25,
+        Self::V2026_07_28,
+    ];
 
     /// The revision of this date.
     pub fn parse(text: &str) -> Option<Self> {
@@ -37,6 +44,7 @@ impl Revision {
     /// Its date, as it stands on the wire.
     pub fn as_str(self) -> &'static str {
         match self {
+            Self::V2024_11_05 => "2024-11-05",
             Self::V2025_03_26 => "2025-03-26",
             Self::V2025_06_18 => "2025-06-18",
             Self::V2025_11_25 => "2025-11-25",

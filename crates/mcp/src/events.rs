@@ -7,11 +7,22 @@ use std::time::Duration;
 pub struct Events {
     most: usize,
     line: Vec<u8>,
+    kind: Option<String>,
     data: Vec<u8>,
     returned: bool,
     id: Option<String>,
     last: Option<String>,
     pause: Option<Duration>,
+}
+
+/// One event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::exhaustive_structs, reason = "an event has a type and data")]
+pub struct Event {
+    /// What it is called; `None` is a message.
+    pub kind: Option<String>,
+    /// What it says.
+    pub data: Vec<u8>,
 }
 
 /// An event is longer than one may be.
@@ -22,8 +33,8 @@ pub struct TooLong(());
 impl Events {
     /// Events of at most so many bytes.
     pub fn new(most: usize) -> Self {
-        let (line, data, (id, last, pause)) = Default::default();
-        Self { most, line, data, returned: false, id, last, pause }
+        let (line, data, (kind, id, last, pause)) = Default::default();
+        Self { most, line, kind, data, returned: false, id, last, pause }
     }
 
     /// The id of the last event that had one, which a stream can be taken up after.
@@ -36,8 +47,8 @@ impl Events {
         self.pause
     }
 
-    /// The data of each event that ends in `bytes`, in order.
-    pub fn feed(&mut self, bytes: &[u8]) -> Result<Vec<Vec<u8>>, TooLong> {
+    /// Each event that ends in `bytes`, in order.
+    pub fn feed(&mut self, bytes: &[u8]) -> Result<Vec<Event>, TooLong> {
         let mut whole = Vec::new();
         for byte in bytes {
             let after_return = std::mem::replace(&mut self.returned, *byte == b'\r');
@@ -54,13 +65,13 @@ impl Events {
         Ok(whole)
     }
 
-    fn line_ends(&mut self) -> Option<Vec<u8>> {
+    fn line_ends(&mut self) -> Option<Event> {
         let line = std::mem::take(&mut self.line);
         if line.is_empty() {
             self.last.clone_from(&self.id);
-            let mut data = std::mem::take(&mut self.data);
+            let (kind, mut data) = (self.kind.take(), std::mem::take(&mut self.data));
             data.pop()?;
-            return Some(data);
+            return Some(Event { kind, data });
         }
         // Other fields say nothing about a message.
         if let Some(data) = line.strip_prefix(b"data:") {
@@ -68,6 +79,11 @@ impl Events {
             self.data.push(b'\n');
         } else if line == b"data" {
             self.data.push(b'\n');
+        } else if let Some(kind) = line.strip_prefix(b"event:") {
+            let kind = String::from_utf8_lossy(kind.strip_prefix(b" ").unwrap_or(kind));
+            // A name that is longer than any of ours is cut, and is still none of ours.
+            let kind: String = kind.chars().take(KIND_MAX).collect();
+            self.kind = Some(kind).filter(|kind| !matches!(kind.as_str(), "" | "message"));
         } else if let Some(id) = line.strip_prefix(b"id:") {
             let id = std::str::from_utf8(id.strip_prefix(b" ").unwrap_or(id)).ok();
             // What is sent back in a header is printable, and not long.
@@ -82,6 +98,8 @@ impl Events {
     }
 }
 
+/// So many characters of what an event is called are kept.
+const KIND_MAX: usize = 32;
 /// The longest id of an event that is sent back.
 const ID_MAX: usize = 256;
 /// The longest pause that a server may ask for.
@@ -94,7 +112,28 @@ mod tests {
     fn read(text: &str, step: usize) -> Vec<String> {
         let mut events = Events::new(64);
         let pieces = text.as_bytes().chunks(step).flat_map(|piece| events.feed(piece).unwrap());
-        pieces.map(|data| String::from_utf8(data).unwrap()).collect()
+        pieces.map(|event| String::from_utf8(event.data).unwrap()).collect()
+    }
+
+    #[test]
+    fn an_event_is_called_what_it_says_until_the_next() {
+        let text = "event: endpoint\ndata: /x\n\ndata: {}\n\nevent:message\ndata: {}\n\nevent: \ndata: {}\n\n\
+                    event: a\nevent: endpoint\r\ndata: y\r\n\r\nevent: gone\n\ndata: z\n\n";
+        for step in 1..=text.len() {
+            let mut events = Events::new(64);
+            let pieces = text.as_bytes().chunks(step);
+            let kinds: Vec<_> = pieces.flat_map(|piece| events.feed(piece).unwrap()).collect();
+            let kinds: Vec<_> = kinds.iter().map(|event| event.kind.as_deref()).collect();
+            assert_eq!(
+                kinds,
+                [Some("endpoint"), None, None, None, Some("endpoint"), None],
+                "{step}"
+            );
+        }
+        let mut events = Events::new(1024);
+        let named = format!("event: endpoint{}\ndata: x\n\n", " ".repeat(500));
+        let kind = events.feed(named.as_bytes()).unwrap().pop().unwrap().kind.unwrap();
+        assert!(kind.len() == KIND_MAX && kind != "endpoint");
     }
 
     #[test]

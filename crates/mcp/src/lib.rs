@@ -3,7 +3,8 @@
 //! The data path is our own: [`wire`] reads one message so that no two parsers could read it differently and keeps
 //! its bytes, so that what policy allows arrives as it was sent. [`method`] is the list of what may be said at all.
 //! [`catalog`] holds back what is not as a person accepted it.
-//! [`bridge`] speaks to servers without sessions, and [`headers`] is what their HTTP wants to see beside the message.
+//! [`bridge`] speaks to servers without sessions, and [`headers`] is what their HTTP wants to see beside the message;
+//! [`endpoint`] is where those of the first revision want to be sent it.
 //! [`conversation`] is what a front (stdio, HTTP) and a door agree on; [`front`] is the one of HTTP; [`stateless`] lets clients of
 //! the revision without sessions in. [`signed`] tells whether
 //! an issuer's token is good. [`declare`] holds the tools that exist by configuration alone.
@@ -15,6 +16,7 @@ pub mod bridge;
 pub mod catalog;
 pub mod conversation;
 pub mod declare;
+pub mod endpoint;
 pub mod era;
 pub mod events;
 pub mod front;

@@ -7,14 +7,16 @@ use tokio::sync::mpsc::{Receiver, Sender};
 /// A line that came: a message, or why it is none.
 pub type Line = Result<Message, Flawed>;
 
-/// A line that is no message.
+/// What is no message.
 #[derive(Debug, Clone)]
-#[expect(clippy::exhaustive_enums, reason = "a line can be wrong in two ways")]
+#[expect(clippy::exhaustive_enums, reason = "nothing else comes in a message's place")]
 pub enum Flawed {
     /// It was read to its end.
     Unread(WireError),
     /// It is longer than a line may be; what follows of it is thrown away.
     Endless(WireError),
+    /// Nothing more comes, and this is why; of a stream that simply ends, nothing is known.
+    Over(String),
 }
 
 /// Reads lines until the stream ends or nobody listens any more.

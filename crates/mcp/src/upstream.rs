@@ -65,6 +65,9 @@ pub enum Gone {
         "the server sent a message that is larger than one may be, and is not listened to any more"
     )]
     Endless,
+    /// The way to it has ended, for this reason.
+    #[error("{0}")]
+    Over(String),
     /// It does not take what is sent.
     #[error("the server does not read what it is sent")]
     Stuck,
@@ -84,6 +87,7 @@ impl Upstream {
                 None => break Gone::Ended,
                 Some(Ok(message)) => self.hear(message, &heard),
                 Some(Err(Flawed::Endless(_))) => break Gone::Endless,
+                Some(Err(Flawed::Over(why))) => break Gone::Over(why),
                 // Careless servers print to their output; that is no message and passes nowhere.
                 Some(Err(Flawed::Unread(_))) => {
                     flaws += 1;

@@ -60,7 +60,7 @@ fn one(global: &Global, args: &McpArgs, voice: &mut Voice) -> Result<u8, Failure
         let Ok(held) = box_started.await else { return };
         let mut line = Line::lay(&talk, sent, (redactor, server.to_string()), held);
         let unreadable = |error: &WireError| talk.unreadable(error);
-        let over = async { _ = line.gone().await };
+        let over = async { drop(line.gone().await) };
         streams::client(&talk, unreadable, over).await;
         line.take_up(box_ended).await;
     };

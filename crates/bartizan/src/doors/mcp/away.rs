@@ -2,6 +2,7 @@
 //! role; what comes back is a message like any other.
 
 mod news;
+mod older;
 mod resume;
 
 use crate::app::Gate;
@@ -13,16 +14,17 @@ use bartizan_gate::seat::{Binding, Caller};
 use bartizan_mcp::era;
 use bartizan_mcp::events::Events;
 use bartizan_mcp::headers::Headers;
-use bartizan_mcp::stdio::Line;
+use bartizan_mcp::stdio::{Flawed, Line};
 use bartizan_mcp::wire::{INTERNAL_ERROR, Id, Kind, Limits, Message};
 use bartizan_scan::display_line;
+use older::Older;
 use resume::Mark;
 use serde_json::json;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use tokio::sync::Notify;
 use tokio::sync::mpsc::{Receiver, Sender};
+use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::timeout;
 
@@ -53,7 +55,9 @@ pub(crate) struct Away {
     parts: Parts,
     state: Mutex<State>,
     headers: Headers,
-    lost: Notify,
+    older: Older,
+    /// Why there is no more to say to it, once that is so.
+    lost: watch::Sender<Option<String>>,
 }
 
 /// What the server has told of itself.
@@ -74,23 +78,46 @@ enum Heard {
     Nothing,
     /// No answer so far: the stream may be taken up again.
     Until(Mark),
+    /// It takes no beginning here: it may be one of the older transport.
+    Turned(u16),
+}
+
+/// A place at the server.
+#[derive(Clone, Copy)]
+struct Spot<'a> {
+    path: &'a str,
+    query: Option<&'a str>,
 }
 
 impl Away {
     pub(crate) fn new(parts: Parts) -> Arc<Self> {
-        let (state, headers) = Default::default();
-        Arc::new(Self { parts, state, headers, lost: Notify::new() })
+        let (state, headers, older) = Default::default();
+        Arc::new(Self { parts, state, headers, older, lost: watch::Sender::default() })
     }
 
-    /// Carries messages until there are no more, or the server has forgotten the session. Once the conversation has begun,
-    /// listens to what the server says of its own accord as well.
-    pub(crate) async fn carry(self: Arc<Self>, mut sent: Receiver<Message>) {
+    /// Carries messages until there are no more, or the way to the server is lost. Once the conversation has begun, listens to
+    /// what the server says of its own accord as well.
+    pub(crate) async fn carry(self: Arc<Self>, sent: Receiver<Message>) {
+        let mut lost = self.lost.subscribe();
+        let why = tokio::select! {
+            () = Arc::clone(&self).attend_all(sent) => return,
+            why = lost.wait_for(Option::is_some) => why.ok().and_then(|why| why.clone()),
+        };
+        if let Some(why) = why {
+            drop(self.parts.lines.send(Err(Flawed::Over(why))).await);
+        }
+    }
+
+    async fn attend_all(self: Arc<Self>, mut sent: Receiver<Message>) {
         let (mut under_way, mut news) = (JoinSet::new(), JoinSet::new());
         let mut ends: HashMap<String, AbortHandle> = HashMap::new();
         loop {
             let message = tokio::select! {
                 message = sent.recv() => message,
-                () = self.lost.notified() => None,
+                () = self.older.wanted() => {
+                    news.spawn(Arc::clone(&self).attend_older());
+                    continue;
+                }
             };
             let Some(message) = message else { return };
             while under_way.try_join_next().is_some() {}
@@ -141,18 +168,38 @@ impl Away {
     }
 
     async fn post(&self, message: &Message) -> Result<(), Failed> {
-        let authorized = self.judged("POST", message.as_str().len(), message.id())?;
+        if let Some(place) = self.older.place() {
+            return self.post_older(message, &place).await;
+        }
+        let (size, id) = (message.as_str().len(), message.id());
+        let authorized = self.judged(("POST", self.spot()), size, id)?;
         let gate = self.parts.gate.pipeline();
         let executed = gate.perform(authorized, Post { away: self, message }).await;
         let released = gate.release(executed).map_err(|refused| refused.to_string())?;
         match released.into_output().0? {
             Heard::Until(mark) => self.resume(message, mark).await,
+            Heard::Turned(status) => self.begin_older(message, status).await,
             Heard::Answer | Heard::Nothing => Ok(()),
         }
     }
 
-    fn judged(&self, method: &str, size: usize, about: Option<&Id>) -> Result<Authorized, Failed> {
-        let Parts { gate, caller, secure, target, path, .. } = &self.parts;
+    /// Where the configuration says that it is.
+    fn spot(&self) -> Spot<'_> {
+        Spot { path: &self.parts.path, query: None }
+    }
+
+    /// Says that there is no way to the server any more.
+    fn lose(&self, why: &str) {
+        self.lost.send_replace(Some(why.to_owned()));
+    }
+
+    fn judged(
+        &self,
+        (method, Spot { path, .. }): (&str, Spot<'_>),
+        size: usize,
+        about: Option<&Id>,
+    ) -> Result<Authorized, Failed> {
+        let Parts { gate, caller, secure, target, .. } = &self.parts;
         let arguments = json!({
             "host": target.host().to_string(),
             "port": target.port(),
@@ -169,8 +216,13 @@ impl Away {
         gate.decide(proposed).map_err(|refused| format!("{}: {refused}", refused.code()))
     }
 
-    fn errand(&self, warrant: &Warrant<'_>, method: &str, message: Option<&Message>) -> Errand {
-        let Parts { secure, target, path, places, patience, caller, .. } = &self.parts;
+    fn errand(
+        &self,
+        warrant: &Warrant<'_>,
+        (method, Spot { path, query }): (&str, Spot<'_>),
+        message: Option<&Message>,
+    ) -> Errand {
+        let Parts { secure, target, places, patience, caller, .. } = &self.parts;
         let State { session, revision } = self.lock().clone();
         let mut headers =
             vec![("accept".to_owned(), "application/json, text/event-stream".to_owned())];
@@ -196,8 +248,8 @@ impl Away {
             secure: *secure,
             target: target.clone(),
             method: method.to_owned(),
-            path: path.clone(),
-            query: None,
+            path: path.to_owned(),
+            query: query.map(str::to_owned),
             headers,
             body: body.map(|body| ("application/json", body)),
             place,
@@ -213,19 +265,22 @@ impl Away {
         warrant: &Warrant<'_>,
         message: &Message,
     ) -> Result<(u16, Heard), Failed> {
-        let errand = self.errand(warrant, "POST", Some(message));
+        let errand = self.errand(warrant, ("POST", self.spot()), Some(message));
         let mut answer = self.parts.courier.open(warrant, errand).await.map_err(unanswered)?;
         let status = answer.status();
         let begins = message.method() == Some("initialize");
         let stateless = era::is_stateless(message);
         if status == 404 && !begins && !stateless && self.lock().session.is_some() {
-            self.lost.notify_one();
-            return Err("the server has forgotten the session".to_owned());
+            self.lose(FORGOTTEN);
+            return Err(FORGOTTEN.to_owned());
+        }
+        if begins && !stateless && matches!(status, 400 | 404 | 405) {
+            return Ok((status, Heard::Turned(status)));
         }
         // Without sessions, an error has a status of its own.
         let told = (200..300).contains(&status) || stateless && (400..500).contains(&status);
         if !told {
-            return Err(format!("the server answered with status {status}"));
+            return Err(turned(status));
         }
         if begins {
             let session = answer.header("mcp-session-id").map(str::to_owned);
@@ -241,7 +296,7 @@ impl Away {
         if asked.is_some() && matches!(heard, Heard::Nothing) {
             return Err(match status {
                 200..300 => "the server gave no answer".to_owned(),
-                status => format!("the server answered with status {status}"),
+                status => turned(status),
             });
         }
         Ok((status, heard))
@@ -276,8 +331,8 @@ impl Away {
         while let Some(piece) = answer.piece().await {
             let piece = piece.map_err(|why| why.sentence().to_owned())?;
             for event in events.feed(&piece).map_err(|why| why.to_string())? {
-                if !event.trim_ascii().is_empty() {
-                    heard |= self.hear(&event, asked).await?;
+                if !event.data.trim_ascii().is_empty() {
+                    heard |= self.hear(&event.data, asked).await?;
                 }
             }
             // Whatever it would say after its answer, nobody waits for it.
@@ -316,9 +371,13 @@ impl Away {
         } else {
             message
         };
-        let sent: Result<(), _> = self.parts.lines.send(Ok(message)).await.map_err(|_| ());
-        sent.map_err(|()| "nobody listens any more".to_owned())?;
+        self.pass_on(message).await?;
         Ok(is_answer)
+    }
+
+    async fn pass_on(&self, message: Message) -> Result<(), Failed> {
+        let sent: Result<(), _> = self.parts.lines.send(Ok(message)).await.map_err(|_| ());
+        sent.map_err(|()| "nobody listens any more".to_owned())
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -331,6 +390,17 @@ fn cancelled(message: &Message) -> Option<&str> {
     let cancels = message.method() == Some("notifications/cancelled");
     let params = message.params().filter(|_| cancels)?;
     Some(params.get("requestId")?.raw())
+}
+
+fn turned(status: u16) -> Failed {
+    format!("the server answered with status {status}")
+}
+
+/// Whether an answer is a stream of events.
+fn streams(answer: &Answer) -> bool {
+    let kind = answer.header("content-type").unwrap_or_default().to_ascii_lowercase();
+    answer.status() == 200
+        && kind.split(';').next().unwrap_or_default().trim() == "text/event-stream"
 }
 
 fn unanswered(lost: Lost) -> Failed {
@@ -354,6 +424,10 @@ impl Ended {
     /// How an exchange ended, for the log and for whoever waits.
     fn of(heard: Result<(u16, Heard), Failed>) -> (Outcome, Self) {
         match heard {
+            Ok((status, heard @ Heard::Turned(_))) => {
+                let why = json!({ "status": status, "why": turned(status) });
+                (Outcome::failed("upstream-failed", why), Self(Ok(heard)))
+            }
             Ok((status, heard)) => {
                 (Outcome::succeeded(json!({ "status": status })), Self(Ok(heard)))
             }
@@ -376,6 +450,8 @@ impl Effector for Post<'_> {
     }
 }
 
+/// Why a conversation ends whose session is no more.
+const FORGOTTEN: &str = "the server has forgotten the session";
 /// Requests of one server that may be under way.
 const UNDER_WAY: usize = 64;
 /// How long something that needs no answer may take to be taken.

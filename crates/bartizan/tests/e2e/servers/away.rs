@@ -8,12 +8,13 @@ use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, Stdio};
 
 const PROGRAM: &str = include_str!("away.py");
-const KEY: &str = "mcp-key-4f9a1c7e2b8d6053";
+pub(super) const KEY: &str = "mcp-key-4f9a1c7e2b8d6053";
 
-struct Away {
+/// A server, and a project that may come to know of it.
+pub(super) struct Away {
     child: Child,
-    port: u16,
-    project: Project,
+    pub(super) port: u16,
+    pub(super) project: Project,
 }
 
 impl Drop for Away {
@@ -34,6 +35,20 @@ fn pem(label: &str, bytes: &[u8]) -> String {
 impl Away {
     /// The server, and a project that knows of it and holds its key.
     fn start(private: bool) -> Self {
+        let away = Self::of(PROGRAM);
+        let port = away.port;
+        away.project.configure(&format!(
+            "[servers.crm]\nurl = \"https://localhost:{port}/mcp\"\npin = \"first-use\"\n\
+             [hosts.\"localhost:{port}\"]\nprivate = {private}\n\
+             [secrets.crm]\nfrom = \"env://CRM_KEY\"\n\
+             [[inject]]\nsecret = \"crm\"\nhost = \"localhost:{port}\"\nas = \"bearer\"\npath = \"/mcp\"\n\
+             [roles.default]\nallow = [\"mcp__crm__*\"]\n"
+        ));
+        away
+    }
+
+    /// This program, started with a certificate for `localhost` and the key that it wants to see.
+    pub(super) fn of(program: &str) -> Self {
         let project = Project::new();
         let folder = project.home().join("away");
         std::fs::create_dir_all(&folder).unwrap();
@@ -43,26 +58,19 @@ impl Away {
         std::fs::write(&key, pem("PRIVATE KEY", &made.signing_key.serialize_der())).unwrap();
         #[expect(clippy::disallowed_methods, reason = "a server to test against")]
         let mut command = Command::new("/usr/bin/python3");
-        command.args(["-u", "-c", PROGRAM]).args([certificate, key]).arg(KEY);
+        command.args(["-u", "-c", program]).args([certificate, key]).arg(KEY);
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let port = line.trim().parse().unwrap();
-        project.configure(&format!(
-            "[servers.crm]\nurl = \"https://localhost:{port}/mcp\"\npin = \"first-use\"\n\
-             [hosts.\"localhost:{port}\"]\nprivate = {private}\n\
-             [secrets.crm]\nfrom = \"env://CRM_KEY\"\n\
-             [[inject]]\nsecret = \"crm\"\nhost = \"localhost:{port}\"\nas = \"bearer\"\npath = \"/mcp\"\n\
-             [roles.default]\nallow = [\"mcp__crm__*\"]\n"
-        ));
         Self { child, port, project }
     }
 
-    fn client(&self) -> Client {
+    pub(super) fn client(&self) -> Client {
         Client::begin(self.gateway(&["mcp"]))
     }
 
-    fn gateway(&self, args: &[&str]) -> Started {
+    pub(super) fn gateway(&self, args: &[&str]) -> Started {
         let certificate = self.project.home().join("away/cert.pem");
         let gateway = self.project.bartizan(args);
         let gateway = gateway.env("CRM_KEY", KEY);

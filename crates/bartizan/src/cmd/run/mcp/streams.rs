@@ -65,7 +65,7 @@ pub(super) async fn converse<C: Conversation>(
             () = &mut over => break,
         };
         match line {
-            None => break,
+            None | Some(Err(Flawed::Over(_))) => break,
             Some(Ok(message)) => {
                 let taken = Arc::clone(talk).take(message.clone(), to.clone());
                 match message.method() {

@@ -36,7 +36,9 @@ impl Away {
 
     async fn stream(&self, mark: &mut Mark) -> Result<End, Failed> {
         // Who may not ask has nothing to hear.
-        let Ok(authorized) = self.judged("GET", 0, None) else { return Ok(End::Never) };
+        let Ok(authorized) = self.judged(("GET", self.spot()), 0, None) else {
+            return Ok(End::Never);
+        };
         let gate = self.parts.gate.pipeline();
         let executed = gate.perform(authorized, News { away: self, mark }).await;
         let released = gate.release(executed).map_err(|refused| refused.to_string())?;
@@ -54,8 +56,8 @@ impl Away {
             // A stream may break; what follows is asked for anew.
             let Ok(piece) = piece else { break };
             for event in events.feed(&piece).map_err(|why| why.to_string())? {
-                if !event.trim_ascii().is_empty() {
-                    self.hear(&event, None).await?;
+                if !event.data.trim_ascii().is_empty() {
+                    self.hear(&event.data, None).await?;
                     said = true;
                 }
             }

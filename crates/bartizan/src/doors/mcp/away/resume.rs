@@ -1,7 +1,7 @@
 //! How is an answer heard whose stream ended before it? A server may end a stream at any event that it gave an id; what comes
 //! after that is asked for by a request of its own, once the server's pause is over.
 
-use super::{Away, Ended, Failed, Heard, unanswered};
+use super::{Away, Ended, FORGOTTEN, Failed, Heard, streams, turned, unanswered};
 use bartizan_egress::Answer;
 use bartizan_gate::call::Outcome;
 use bartizan_gate::effect::{Effector, Warrant};
@@ -32,13 +32,13 @@ impl Away {
     pub(super) async fn resume(&self, asked: &Message, mut mark: Mark) -> Result<(), Failed> {
         for _ in 0..TIMES {
             sleep(mark.pause.unwrap_or(PAUSE)).await;
-            let authorized = self.judged("GET", 0, asked.id())?;
+            let authorized = self.judged(("GET", self.spot()), 0, asked.id())?;
             let gate = self.parts.gate.pipeline();
             let executed = gate.perform(authorized, Rest { away: self, asked, mark }).await;
             let released = gate.release(executed).map_err(|refused| refused.to_string())?;
             match released.into_output().0? {
                 Heard::Answer => return Ok(()),
-                Heard::Nothing => break,
+                Heard::Nothing | Heard::Turned(_) => break,
                 Heard::Until(next) => mark = next,
             }
         }
@@ -51,17 +51,15 @@ impl Away {
         warrant: &Warrant<'_>,
         mark: &Mark,
     ) -> Result<(u16, Option<Answer>), Failed> {
-        let mut errand = self.errand(warrant, "GET", None);
+        let mut errand = self.errand(warrant, ("GET", self.spot()), None);
         let after = mark.after.clone().map(|id| ("last-event-id".to_owned(), id));
         errand.headers.extend(after);
         let answer = self.parts.courier.open(warrant, errand).await.map_err(unanswered)?;
         let status = answer.status();
         if status == 404 && self.lock().session.is_some() {
-            self.lost.notify_one();
+            self.lose(FORGOTTEN);
         }
-        let kind = answer.header("content-type").unwrap_or_default().to_ascii_lowercase();
-        let streams = kind.split(';').next().unwrap_or_default().trim() == "text/event-stream";
-        Ok((status, (status == 200 && streams).then_some(answer)))
+        Ok((status, streams(&answer).then_some(answer)))
     }
 }
 
@@ -78,8 +76,7 @@ impl Effector for Rest<'_> {
     async fn run(self, warrant: &Warrant<'_>) -> (Outcome, Ended) {
         let heard = async {
             let (status, stream) = self.away.open_stream(warrant, &self.mark).await?;
-            let mut stream =
-                stream.ok_or_else(|| format!("the server answered with status {status}"))?;
+            let mut stream = stream.ok_or_else(|| turned(status))?;
             Ok((status, self.away.hear_events(&mut stream, Some(self.asked), self.mark).await?))
         };
         Ended::of(heard.await)
