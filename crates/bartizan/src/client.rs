@@ -8,6 +8,7 @@ pub(crate) mod kept;
 pub(crate) use claude_code::placeholder;
 
 use crate::cli::ClientChoice;
+use crate::doors::calls::Naming;
 use crate::doors::model::Api;
 use std::path::{Path, PathBuf};
 use thiserror::Error;
@@ -114,6 +115,15 @@ impl Client {
         match self {
             Self::ClaudeCode => Some(home.join(".claude/projects")),
             Self::Codex | Self::GeminiCli => None,
+        }
+    }
+
+    /// How it names the tools of servers; none where it is told of no servers.
+    pub(crate) fn naming(self) -> Option<Naming> {
+        match self {
+            Self::ClaudeCode => Some(Naming::ClaudeCode),
+            Self::Codex => Some(Naming::Codex),
+            Self::GeminiCli => None,
         }
     }
 

@@ -14,8 +14,8 @@ use std::fmt::Write as _;
 pub(crate) fn outfit(setup: &Setup<'_>) -> Result<Outfit, NotUtf8> {
     let bartizan = setup.bartizan.to_str().ok_or_else(|| NotUtf8(setup.bartizan.to_owned()))?;
     let files = vec![
-        read_only(REQUIREMENTS, requirements(bartizan)),
-        read_only(MANAGED, managed(setup.model_url)),
+        read_only(REQUIREMENTS, requirements(bartizan, setup.servers)),
+        read_only(MANAGED, managed(bartizan, setup)),
         read_only(DEFAULTS, DEFAULT_SETTINGS.to_owned()),
     ];
     let env = vec![(KEY.to_owned(), placeholder(&setup.entropy))];
@@ -23,9 +23,17 @@ pub(crate) fn outfit(setup: &Setup<'_>) -> Result<Outfit, NotUtf8> {
 }
 
 /// The tier that no flag, user or repository leads over. Hooks in it are trusted without a review, and stand alone.
-fn requirements(bartizan: &str) -> String {
+fn requirements(bartizan: &str, servers: &[String]) -> String {
     let command = quoted(&format!("'{}' hook codex", bartizan.replace('\'', "'\\''")));
     let mut text = SWITCHES.to_owned();
+    // Even if it is empty: a server that is not in this table does not start, wherever it is configured.
+    text.push_str("\n[mcp_servers]\n");
+    for server in servers {
+        let (server, program) = (quoted(server), quoted(bartizan));
+        write!(text, "\n[mcp_servers.{server}.identity]\ncommand = {program}\n")
+            .unwrap_or_default();
+    }
+    text.push_str("\n[hooks]\n");
     for event in HOOKS {
         // Writing to a string cannot fail.
         write!(
@@ -37,10 +45,10 @@ fn requirements(bartizan: &str) -> String {
     text
 }
 
-/// The route to the model, which leads over the person's own configuration.
-fn managed(model_url: &str) -> String {
-    let url = quoted(&format!("{model_url}/v1"));
-    format!(
+/// The route to the model, and the servers behind the gateway; both lead over the person's own configuration.
+fn managed(bartizan: &str, setup: &Setup<'_>) -> String {
+    let url = quoted(&format!("{}/v1", setup.model_url));
+    let mut text = format!(
         "model_provider = \"bartizan\"\n\
          # A search by the vendor's machines meets no gate.\n\
          web_search = \"disabled\"\n\
@@ -48,7 +56,18 @@ fn managed(model_url: &str) -> String {
          [model_providers.bartizan]\nname = \"bartizan\"\nbase_url = {url}\nenv_key = \"{KEY}\"\n\
          wire_api = \"responses\"\nsupports_websockets = false\n\n\
          [analytics]\nenabled = false\n"
-    )
+    );
+    for server in setup.servers {
+        let (name, program) = (quoted(server), quoted(bartizan));
+        write!(
+            text,
+            "\n[mcp_servers.{name}]\ncommand = {program}\nargs = [\"hook\", \"server\", {name}]\n\
+             # Else the first turn does not wait for its tools.\nrequired = true\nstartup_timeout_sec = 60\n\
+             # The gateway asks, and waits for the answer.\ndefault_tools_approval_mode = \"approve\"\ntool_timeout_sec = 3600\n"
+        )
+        .unwrap_or_default();
+    }
+    text
 }
 
 /// A key of the vendor's shape. It is worth nothing anywhere: the model door strips it.
@@ -77,7 +96,7 @@ const KEY: &str = "OPENAI_API_KEY";
 
 /// Plugins and apps would be fetched from the vendor at each start, and a compressed request cannot be looked into.
 const SWITCHES: &str = "allow_managed_hooks_only = true\n\n[features]\nhooks = true\nplugins = false\napps = false\n\
-    enable_request_compression = false\n\n[hooks]\n";
+    enable_request_compression = false\n";
 
 /// Codex's own sandbox needs user namespaces, which a box does not give; a person's flag leads over this.
 const DEFAULT_SETTINGS: &str = "sandbox_mode = \"danger-full-access\"\n";
@@ -89,6 +108,38 @@ const HOOKS: [&str; 4] = ["PreToolUse", "UserPromptSubmit", "PostToolUse", "Sess
 mod tests {
     use super::*;
     use std::path::Path;
+
+    #[test]
+    fn each_server_behind_the_gateway_is_an_entry_and_no_other_may_start() {
+        let entries = |servers: &[String]| {
+            let setup = Setup {
+                servers,
+                bartizan: Path::new("/opt/it's/bartizan"),
+                model_url: "http://model.bartizan",
+                home: Path::new("/home/anna"),
+                workspace: Path::new("/home/anna/src/shop"),
+                entropy: [0xa5; 36],
+            };
+            let outfit = outfit(&setup).unwrap();
+            [REQUIREMENTS, MANAGED].map(|path| {
+                let file = outfit.files.iter().find(|file| file.path == Path::new(path)).unwrap();
+                let text = std::str::from_utf8(&file.contents).unwrap();
+                toml::from_str::<toml::Table>(text).unwrap().remove("mcp_servers")
+            })
+        };
+        let [allowed, configured] = entries(&[]);
+        assert_eq!((allowed, configured), (Some(toml::Table::new().into()), None));
+        let [allowed, configured] = entries(&["notes".to_owned(), "a_b".to_owned()]);
+        let (allowed, configured) = (allowed.unwrap(), configured.unwrap());
+        assert_eq!(allowed.as_table().unwrap().len(), 2);
+        assert_eq!(allowed["notes"]["identity"]["command"].as_str(), Some("/opt/it's/bartizan"));
+        assert_eq!(configured["a_b"]["command"].as_str(), Some("/opt/it's/bartizan"));
+        let words: Vec<_> = configured["a_b"]["args"].as_array().unwrap().iter().collect();
+        assert_eq!(
+            words,
+            ["hook", "server", "a_b"].map(toml::Value::from).iter().collect::<Vec<_>>()
+        );
+    }
 
     #[test]
     fn the_outfit_is_what_was_tried_on_the_real_client() {

@@ -4,9 +4,11 @@
 
 mod act;
 pub(crate) mod carried;
+mod naming;
 mod past;
 
 pub(crate) use act::Act;
+pub(crate) use naming::Naming;
 pub(crate) use past::Past;
 
 use bartizan_gate::call::Delegated;

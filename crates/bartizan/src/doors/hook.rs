@@ -300,7 +300,7 @@ impl Judge {
                 }
                 return None;
             }
-            let proposed = named(self.calls.known_as(&tool).unwrap_or(tool));
+            let proposed = named(self.calls.known_as(&self.gate, &tool).unwrap_or(tool));
             let (delegated, sentence) = match self.decide(proposed) {
                 Ok(delegated) => (Some(delegated), None),
                 Err(sentence) => (None, Some(sentence)),

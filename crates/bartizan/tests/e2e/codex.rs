@@ -10,18 +10,29 @@ use crate::support::responses::outputs_of;
 use serde_json::{Value, json};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
+use std::thread;
 
 /// A project, a model and what became of one run of Codex between them.
-struct Session {
-    project: Project,
-    api: Api,
-    ran: Ran,
-    log: Log,
+pub(crate) struct Session {
+    pub(crate) project: Project,
+    pub(crate) api: Api,
+    pub(crate) ran: Ran,
+    pub(crate) log: Log,
 }
 
 impl Session {
     /// Runs the client on one prompt; `None` when there is no client to run.
-    fn run(project: Project, main: Vec<Turn>, flags: &[&str]) -> Option<Self> {
+    pub(crate) fn run(project: Project, main: Vec<Turn>, flags: &[&str]) -> Option<Self> {
+        Some(Self::beside(project, main, flags, |_| ())?.0)
+    }
+
+    /// The same beside a person who does something meanwhile.
+    pub(crate) fn beside<T: Send>(
+        project: Project,
+        main: Vec<Turn>,
+        flags: &[&str],
+        person: impl FnOnce(&Project) -> T + Send,
+    ) -> Option<(Self, T)> {
         let client = client()?;
         let api = Api::start(Script { main, ..Script::default() });
         let mut command =
@@ -29,11 +40,17 @@ impl Session {
         command.extend(flags);
         command.push("do it");
         let program = project.bartizan(&command).env("OPENAI_API_KEY", KEY);
-        let ran = program.env("OPENAI_BASE_URL", &format!("{}/v1", api.url())).finish();
+        let program = program.env("OPENAI_BASE_URL", &format!("{}/v1", api.url()));
+        let (ran, did) = thread::scope(|scope| {
+            let person = scope.spawn(|| person(&project));
+            let ran = program.finish();
+            let did = person.join().unwrap_or_else(|_| panic!("the person's part failed: {ran:?}"));
+            (ran, did)
+        });
         let log = Log::read(&project);
         let session = Self { project, api, ran, log };
         session.keeps_its_secrets();
-        Some(session)
+        Some((session, did))
     }
 
     /// What holds of every session, whatever the model tried.
@@ -52,7 +69,7 @@ impl Session {
     }
 
     /// What the model read of the calls of all turns.
-    fn outputs(&self) -> Vec<String> {
+    pub(crate) fn outputs(&self) -> Vec<String> {
         outputs_of(self.api.requests().last().unwrap())
     }
 
@@ -63,7 +80,7 @@ impl Session {
     }
 }
 
-fn shell(command: &str) -> Turn {
+pub(crate) fn shell(command: &str) -> Turn {
     tool("exec_command", json!({ "cmd": command }))
 }
 

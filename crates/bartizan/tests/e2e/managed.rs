@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 const SERVER: &str = include_str!("servers/server.py");
 
 /// A person's machine with a server whose key the agent must not have.
-fn project(more: &str) -> Project {
+pub(crate) fn project(more: &str) -> Project {
     let project = Project::new();
     project.write("server.py", SERVER);
     let described = |name: &str| {
@@ -36,7 +36,7 @@ fn project(more: &str) -> Project {
 }
 
 /// Makes what the server has known to the gate before the run: its first sight is trusted.
-fn accept(project: &Project) {
+pub(crate) fn accept(project: &Project) {
     let hello = json!({ "jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {
         "protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": { "name": "t", "version": "1" },
     } });
@@ -48,7 +48,7 @@ fn accept(project: &Project) {
 }
 
 /// Says yes to the one question that comes.
-fn approves(project: &Project) -> Vec<String> {
+pub(crate) fn approves(project: &Project) -> Vec<String> {
     let deadline = Instant::now() + PATIENCE;
     loop {
         let listed = project.bartizan(&["approvals", "list", "--json"]).finish();

@@ -7,7 +7,8 @@ use super::reload::Standing;
 use crate::cli::RunArgs;
 use crate::client::Client;
 use crate::config::Config;
-use crate::doors::calls::Act;
+use crate::doors::calls::Naming;
+use crate::doors::calls::carried::Offer;
 use crate::doors::hook;
 use crate::doors::mcp::entry;
 use crate::doors::mcp::hub::Reckon;
@@ -43,15 +44,15 @@ pub(super) fn open(
     (standing, args): (&Standing, &RunArgs),
     voice: &mut Voice,
 ) -> Result<Option<Gateway>, Failure> {
-    if client != Some(Client::ClaudeCode) {
-        return Ok(None);
-    }
+    let Some(naming) = client.and_then(Client::naming) else { return Ok(None) };
     let servers = usable(&ground.config, &session.gate, &ground.role, &ground.store)?;
-    let entries = entries(servers, declares(&ground, &session), voice)?;
+    let entries = entries(naming, servers, declares(&ground, &session), voice)?;
     if entries.is_empty() {
         return Ok(None);
     }
-    session.conversation.calls.gateway(entries.clone());
+    let declared = ground.config.tools.values().map(|tool| tool.declared.name().to_string());
+    let offer = Offer { entries: entries.clone(), declared: declared.collect(), naming };
+    session.conversation.calls.gateway(offer);
     let at = socket(&session.keep);
     let listener = hook::bind(&at).map_err(|error| Failure::file("listen at", &at, &error))?;
     let (standing, tier) = (standing.clone(), args.require_tier);
@@ -66,25 +67,32 @@ fn declares(ground: &Ground, session: &Session) -> bool {
     tools.values().any(|tool| policy.may_ever(&ground.role, tool.declared.name()))
 }
 
-/// The client's name of each server: its own, in the letters that the client leaves as they are.
+/// The client's name of each server: its own, in letters that the client leaves as they are.
 fn entries(
+    naming: Naming,
     servers: Vec<String>,
     declares: bool,
     voice: &mut Voice,
 ) -> Result<BTreeMap<String, Option<String>>, Failure> {
     let mut entries = BTreeMap::new();
-    let mut twins = BTreeSet::new();
-    let servers = servers.into_iter().map(|name| (name.replace('.', "-"), Some(name)));
-    for (entry, server) in servers.chain(declares.then(|| (DECLARED.to_owned(), None))) {
-        if entries.insert(entry.clone(), server).is_some() {
-            twins.insert(entry);
+    let mut odd = BTreeSet::new();
+    for server in servers {
+        match naming.entry(&server) {
+            Some(entry) if entries.contains_key(&entry) => drop(odd.insert(entry)),
+            Some(entry) => drop(entries.insert(entry, Some(server))),
+            None => drop(odd.insert(server)),
         }
     }
-    for twin in twins {
-        // Neither, since nobody could tell whose tools the model means.
-        entries.remove(&twin);
-        let what = format!("two servers would be `{twin}` to the client, so it gets neither");
-        voice.warn(&Problem::new(what).hint("name one of them otherwise: [servers.NAME]"))?;
+    if declares && entries.insert(DECLARED.to_owned(), None).is_some() {
+        odd.insert(DECLARED.to_owned());
+    }
+    for name in odd {
+        // None of them, since nobody could tell whose tools the model means.
+        entries.remove(&name);
+        let what = format!(
+            "the client could not tell the tools of `{name}` from others, so it does not get them"
+        );
+        voice.warn(&Problem::new(what).hint("name the server otherwise: [servers.NAME]"))?;
     }
     Ok(entries)
 }
@@ -180,7 +188,7 @@ impl Gateway {
             (conversation.clone(), caller.clone(), entry.to_owned());
         Arc::new(move |called, arguments| {
             let workspace = caller.seat().workspace.to_string();
-            let act = Act::of(&format!("mcp__{entry}__{called}"), arguments, &workspace);
+            let act = conversation.calls.act_at(&entry, called, arguments, &workspace);
             if conversation.calls.arrives(&act) {
                 return Ok(());
             }

@@ -1,29 +1,47 @@
 //! Which calls does the gateway carry, so that nobody else need judge them? Those of the servers that the client reaches
 //! through us: what reaches one is judged there, with the arguments that arrive.
 
-use super::{Act, Calls, Entry};
+use super::{Act, Calls, Entry, Naming};
 use crate::app::Gate;
 use bartizan_gate::call::Proposed;
 use bartizan_gate::policy::Verdict;
+use bartizan_gate::tool::Catalogue;
 use bartizan_store::Digest;
+use serde_json::Value;
 use std::collections::{BTreeMap, HashMap};
 
 /// The client's servers that are ours, by the client's name of each; a server's name in policies, or none where the
 /// declared tools are.
 pub(crate) type Entries = BTreeMap<String, Option<String>>;
 
+/// What the client finds behind the gateway.
+#[derive(Debug, Default)]
+pub(crate) struct Offer {
+    pub(crate) entries: Entries,
+    /// The names of the declared tools.
+    pub(crate) declared: Vec<String>,
+    /// How the client names what there is.
+    pub(crate) naming: Naming,
+}
+
 /// What a session's register knows of the gateway.
 #[derive(Debug, Default)]
 pub(super) struct Carried {
-    entries: Entries,
+    offer: Offer,
     /// Calls that the model has proposed and that have not reached the gateway.
     ahead: HashMap<Digest, u32>,
 }
 
 impl Calls {
     /// From now on the calls of these servers go through the gateway.
-    pub(crate) fn gateway(&self, entries: Entries) {
-        self.carried().entries = entries;
+    pub(crate) fn gateway(&self, offer: Offer) {
+        self.carried().offer = offer;
+    }
+
+    /// The act that a call at the gateway is, as the client's model names it.
+    pub(crate) fn act_at(&self, entry: &str, own: &str, arguments: &Value, workspace: &str) -> Act {
+        let name = self.carried().offer.naming.join(entry, own);
+        Act::of(&name, arguments, workspace)
     }
 
     /// Whether the gateway judges this call, so that here it may pass. A call that policy denies is refused here already,
@@ -35,7 +53,7 @@ impl Calls {
         subagent: bool,
         propose: impl Fn(String) -> Proposed,
     ) -> bool {
-        let Some(tool) = self.carried().tool(name) else { return false };
+        let Some(tool) = self.known_as(gate, name) else { return false };
         // What was accepted since the session began is known at the gateway alone; what a subagent may is not known there.
         if gate.pipeline().catalogue().get(&tool).is_none() {
             return !subagent;
@@ -48,8 +66,8 @@ impl Calls {
     }
 
     /// The tool that policies speak of, where the client has another name for it.
-    pub(crate) fn known_as(&self, name: &str) -> Option<String> {
-        self.carried().tool(name)
+    pub(crate) fn known_as(&self, gate: &Gate, name: &str) -> Option<String> {
+        self.carried().offer.tool(name, gate.pipeline().catalogue())
     }
 
     /// A call has been left to the gateway.
@@ -81,14 +99,29 @@ impl Calls {
     }
 }
 
-impl Carried {
+impl Offer {
     /// The gate's name of a tool that the client calls by this one.
-    fn tool(&self, name: &str) -> Option<String> {
-        let (entry, own) = name.strip_prefix("mcp__")?.split_once("__")?;
-        Some(match self.entries.get(entry)? {
+    fn tool(&self, name: &str, catalogue: &Catalogue) -> Option<String> {
+        let (entry, said) = self.naming.split(name)?;
+        let server = self.entries.get(entry)?.as_deref();
+        let whole = |own: &str| match server {
             Some(server) => format!("mcp__{server}__{own}"),
             None => own.to_owned(),
-        })
+        };
+        let exact = whole(said);
+        if catalogue.get(&exact).is_some() {
+            return Some(exact);
+        }
+        // The client has put its own letters for some of the server's, if there is just one such tool.
+        let behind = whole("");
+        let of_server =
+            catalogue.iter().filter_map(|tool| tool.name().as_str().strip_prefix(&*behind));
+        let mut likely: Vec<&str> = match server {
+            Some(_) => of_server.collect(),
+            None => self.declared.iter().map(String::as_str).collect(),
+        };
+        likely.retain(|own| self.naming.tool(own) == said);
+        Some(if let [own] = &*likely { whole(own) } else { exact })
     }
 }
 
@@ -114,7 +147,8 @@ mod tests {
     fn a_call_is_left_to_the_gateway_unless_it_is_denied_or_a_subagents_that_must_be_asked() {
         let trial = Trial::new(&["Read"], &["Write"]);
         let calls = Calls::default();
-        calls.gateway(Entries::from([("own".to_owned(), None)]));
+        let entries = Entries::from([("own".to_owned(), None)]);
+        calls.gateway(Offer { entries, ..Offer::default() });
         let leaves = |name: &str, subagent: bool| {
             calls.leaves(&trial.gate, name, subagent, |tool| {
                 let arguments = json!({ "file_path": "/w/a", "content": "x" });
@@ -136,14 +170,32 @@ mod tests {
 
     #[test]
     fn only_the_names_of_our_servers_lead_to_the_gateway() {
-        let calls = Calls::default();
         let entries = [("a_b".to_owned(), Some("a.b".to_owned())), ("own".to_owned(), None)];
-        calls.gateway(Entries::from(entries));
-        let known = |name: &str| calls.known_as(name);
+        let offer = Offer { entries: Entries::from(entries), ..Offer::default() };
+        let catalogue = Catalogue::builtin().unwrap();
+        let known = |name: &str| offer.tool(name, &catalogue);
         assert_eq!(known("mcp__a_b__x__y").as_deref(), Some("mcp__a.b__x__y"));
         assert_eq!(known("mcp__own__pay").as_deref(), Some("pay"));
         for other in ["mcp__a.b__x", "mcp__a__x", "a_b__x", "Bash", "mcp__a_b"] {
             assert_eq!(known(other), None, "{other}");
         }
+    }
+
+    #[test]
+    fn a_tool_is_known_by_the_clients_letters_for_it() {
+        let entries = [("a_b".to_owned(), Some("a-b".to_owned())), ("own".to_owned(), None)];
+        let declared = vec!["pay-now".to_owned()];
+        let offer = Offer { entries: Entries::from(entries), declared, naming: Naming::Codex };
+        let mut catalogue = Catalogue::builtin().unwrap();
+        let tool =
+            |name: &str| json!({ "name": name, "input": { "type": "object", "properties": {} } });
+        let names = ["mcp__a-b__do-it", "mcp__a-b__two.one", "mcp__a-b__two-one", "pay-now"];
+        let tools: Vec<_> = names.map(tool).to_vec();
+        catalogue.add(&json!({ "server": "s", "tools": tools }).to_string()).unwrap();
+        let known = |name: &str| offer.tool(name, &catalogue).unwrap();
+        assert_eq!(known("mcp__a_b__do_it"), "mcp__a-b__do-it");
+        assert_eq!(known("mcp__own__pay_now"), "pay-now");
+        assert_eq!(known("mcp__a_b__two_one"), "mcp__a-b__two_one", "it could be either");
+        assert_eq!(known("mcp__own__net_connect"), "net_connect", "no tool of the doors");
     }
 }

@@ -114,10 +114,10 @@ impl Bench {
         let named = |tool: String| self.proposed(tool, arguments.clone(), &reference);
         if self.calls.leaves(&self.gate, &call.name, self.agent.is_some(), named) {
             self.calls.leave(&call.id, agent, act);
-            return Ok(());
+        } else {
+            let acts = self.each(&reference, self.means(call, arguments), patience)?;
+            self.calls.allow(&call.id, agent, act, acts);
         }
-        let acts = self.each(&reference, self.means(call, arguments), patience)?;
-        self.calls.allow(&call.id, agent, act, acts);
         if let Some(written) = &call.written {
             self.calls.written(&call.id, agent, &written.act);
         }
@@ -126,9 +126,9 @@ impl Bench {
 
     /// The acts that a call stands for: one, or more where a tool of Codex's does several things.
     fn means(&self, call: &Call, arguments: &Value) -> Vec<(String, Value)> {
-        let is_known = self.gate.pipeline().catalogue().get(&call.name).is_some();
-        if call.written.is_none() || is_known {
-            let known = self.calls.known_as(&call.name);
+        let known = self.calls.known_as(&self.gate, &call.name);
+        let is_known = || self.gate.pipeline().catalogue().get(&call.name).is_some();
+        if call.written.is_none() || known.is_some() || is_known() {
             return vec![(known.unwrap_or_else(|| call.name.clone()), arguments.clone())];
         }
         codex::means(&call.name, arguments, &self.caller.seat().workspace.to_string())

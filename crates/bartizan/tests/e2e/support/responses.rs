@@ -39,10 +39,20 @@ fn items_of(turn: usize, blocks: &Turn) -> Vec<Value> {
                 "type": "custom_tool_call", "id": format!("ct_{turn}_{index}"),
                 "call_id": call, "name": name, "input": input,
             }),
-            Block::Tool { name, input } => json!({
-                "type": "function_call", "id": format!("fc_{turn}_{index}"),
-                "call_id": call, "name": name, "arguments": input.to_string(),
-            }),
+            Block::Tool { name, input } => {
+                let mut item = json!({
+                    "type": "function_call", "id": format!("fc_{turn}_{index}"),
+                    "call_id": call, "name": name, "arguments": input.to_string(),
+                });
+                // A server is a group of functions to this client.
+                if let Some((server, own)) =
+                    name.strip_prefix("mcp__").and_then(|rest| rest.split_once("__"))
+                {
+                    item["namespace"] = json!(format!("mcp__{server}"));
+                    item["name"] = json!(own);
+                }
+                item
+            }
             Block::Wait(_) => Value::Null,
         }
     };

@@ -1,0 +1,75 @@
+//! What does a client call a tool of a server that it reaches through us? Each has a form of its own for it, and letters that it
+//! puts in the place of those that its model's API does not take.
+
+/// One client's way to name tools of servers.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Naming {
+    /// `mcp__SERVER__TOOL`, with dashes as they are.
+    #[default]
+    ClaudeCode,
+    /// The same, of letters, digits and `_` alone.
+    Codex,
+}
+
+impl Naming {
+    /// The client's name of a server; `None` where no such name would tell it from others.
+    pub(crate) fn entry(self, server: &str) -> Option<String> {
+        let entry = match self {
+            Self::ClaudeCode => server.replace('.', "-"),
+            Self::Codex => self.tool(server),
+        };
+        let is_odd = entry.contains("__") || entry.ends_with('_');
+        (!is_odd).then_some(entry)
+    }
+
+    /// The client's word for a tool that its server calls `own`.
+    pub(super) fn tool(self, own: &str) -> String {
+        let keeps = |letter: char| match self {
+            Self::ClaudeCode => letter.is_ascii_alphanumeric() || matches!(letter, '_' | '-'),
+            Self::Codex => letter.is_ascii_alphanumeric() || letter == '_',
+        };
+        own.chars().map(|letter| if keeps(letter) { letter } else { '_' }).collect()
+    }
+
+    /// The whole name.
+    pub(super) fn join(self, entry: &str, own: &str) -> String {
+        format!("mcp__{entry}__{}", self.tool(own))
+    }
+
+    /// The client's names of a server and of a tool of it.
+    pub(super) fn split(self, name: &str) -> Option<(&str, &str)> {
+        match self {
+            Self::ClaudeCode | Self::Codex => name.strip_prefix("mcp__")?.split_once("__"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_keeps_its_name_as_far_as_its_client_can_say_it() {
+        for (naming, server, entry) in [
+            (Naming::ClaudeCode, "a.b-c", Some("a-b-c")),
+            (Naming::ClaudeCode, "a_b", Some("a_b")),
+            (Naming::Codex, "a.b-c", Some("a_b_c")),
+            (Naming::Codex, "a_-b", None),
+            (Naming::Codex, "ab-", None),
+        ] {
+            assert_eq!(naming.entry(server).as_deref(), entry, "{naming:?} {server}");
+        }
+    }
+
+    #[test]
+    fn a_name_leads_back_to_its_server() {
+        for (naming, own, name) in [
+            (Naming::ClaudeCode, "do-it.now", "mcp__shop__do-it_now"),
+            (Naming::Codex, "do-it.now", "mcp__shop__do_it_now"),
+            (Naming::Codex, "a__b", "mcp__shop__a__b"),
+        ] {
+            assert_eq!(naming.join("shop", own), name);
+            assert_eq!(naming.split(name).map(|(entry, _)| entry), Some("shop"));
+        }
+    }
+}
