@@ -118,21 +118,21 @@ impl Client {
         }
     }
 
-    /// How it names the tools of servers; none where it is told of no servers.
-    pub(crate) fn naming(self) -> Option<Naming> {
+    /// How it names the tools of servers.
+    pub(crate) fn naming(self) -> Naming {
         match self {
-            Self::ClaudeCode => Some(Naming::ClaudeCode),
-            Self::Codex => Some(Naming::Codex),
-            Self::GeminiCli => None,
+            Self::ClaudeCode => Naming::ClaudeCode,
+            Self::Codex => Naming::Codex,
+            Self::GeminiCli => Naming::GeminiCli,
         }
     }
 
-    /// What it speaks with its model; none where its model is a host like any other.
-    pub(crate) fn api(self) -> Option<Api> {
+    /// What it speaks with its model.
+    pub(crate) fn api(self) -> Api {
         match self {
-            Self::ClaudeCode => Some(Api::Messages),
-            Self::Codex => Some(Api::Responses),
-            Self::GeminiCli => None,
+            Self::ClaudeCode => Api::Messages,
+            Self::Codex => Api::Responses,
+            Self::GeminiCli => Api::Gemini,
         }
     }
 }

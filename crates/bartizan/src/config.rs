@@ -239,6 +239,8 @@ pub(crate) enum CredentialHeader {
     XApiKey,
     /// `authorization: Bearer …`
     Bearer,
+    /// `x-goog-api-key: …`
+    XGoogApiKey,
 }
 
 /// What the configuration is read for.

@@ -5,6 +5,7 @@ pub(crate) mod calls;
 pub(crate) mod codex;
 pub(crate) mod commands;
 pub(crate) mod database;
+pub(crate) mod gemini;
 pub(crate) mod hook;
 pub(crate) mod mcp;
 pub(crate) mod model;

@@ -138,6 +138,7 @@ pub struct Credential {
 enum Place {
     ApiKey,
     Bearer,
+    GoogleApiKey,
 }
 
 impl Credential {
@@ -151,6 +152,11 @@ impl Credential {
         Self::new(Place::Bearer, value)
     }
 
+    /// Sent as `x-goog-api-key: VALUE`.
+    pub fn google_api_key(value: Arc<SecretValue>) -> Result<Self, SecretError> {
+        Self::new(Place::GoogleApiKey, value)
+    }
+
     fn new(place: Place, value: Arc<SecretValue>) -> Result<Self, SecretError> {
         let credential = Self { place, value };
         credential.header().map(|_| credential)
@@ -161,6 +167,9 @@ impl Credential {
     pub(crate) fn header(&self) -> Result<(HeaderName, HeaderValue), SecretError> {
         let (name, text) = match self.place {
             Place::ApiKey => (HeaderName::from_static("x-api-key"), self.value.0.clone()),
+            Place::GoogleApiKey => {
+                (HeaderName::from_static("x-goog-api-key"), self.value.0.clone())
+            }
             Place::Bearer => {
                 (AUTHORIZATION, Zeroizing::new([b"Bearer ", self.value.0.as_slice()].concat()))
             }

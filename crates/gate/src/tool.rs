@@ -199,7 +199,7 @@ impl Catalogue {
     /// connection, a process start, a model request, a file mentioned in a prompt, and what Codex does by itself.
     pub fn builtin() -> Result<Self, CatalogueError> {
         let mut catalogue = Self::default();
-        [CLAUDE_CODE, CODEX, MODEL, NET, PROCESS]
+        [CLAUDE_CODE, CODEX, GEMINI, MODEL, NET, PROCESS]
             .into_iter()
             .try_for_each(|text| catalogue.add(text))?;
         Ok(catalogue)
@@ -300,6 +300,7 @@ const SPEAKING: [&str; 6] =
 
 const CLAUDE_CODE: &str = include_str!("../tools/claude-code.json");
 const CODEX: &str = include_str!("../tools/codex.json");
+const GEMINI: &str = include_str!("../tools/gemini.json");
 const MODEL: &str = include_str!("../tools/model.json");
 const NET: &str = include_str!("../tools/net.json");
 const PROCESS: &str = include_str!("../tools/process.json");

@@ -246,7 +246,7 @@ impl Run {
         let door = access.map(|access| {
             let ModelAccess { route, upstream, .. } = access;
             let (gate, caller) = (Arc::clone(&self.gate), self.caller.clone());
-            let api = self.client.and_then(Client::api).unwrap_or(Api::Messages);
+            let api = self.client.map_or(Api::Messages, Client::api);
             ModelDoor::new(gate, caller, (route, &upstream, api), self.conversation.clone())
         });
         let (gate, caller) = (Arc::clone(&self.gate), self.caller.clone());

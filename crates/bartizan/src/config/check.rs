@@ -103,9 +103,10 @@ pub(super) fn header(text: &str) -> Result<CredentialHeader, Flaw> {
     match text {
         "x-api-key" => Ok(CredentialHeader::XApiKey),
         "bearer" => Ok(CredentialHeader::Bearer),
+        "x-goog-api-key" => Ok(CredentialHeader::XGoogApiKey),
         _ => flaw(
             format!("`{text}` is not a credential header"),
-            "write \"x-api-key\" or \"bearer\"",
+            "write \"x-api-key\", \"x-goog-api-key\" or \"bearer\"",
         ),
     }
 }

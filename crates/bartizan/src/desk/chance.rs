@@ -12,6 +12,11 @@ pub(crate) fn mark() -> Option<String> {
     letters(&[PLAIN, VOWELS, PLAIN, VOWELS, PLAIN, VOWELS, PLAIN, VOWELS])
 }
 
+/// A name that nothing else has, of some hundred bits.
+pub(crate) fn name() -> Option<String> {
+    letters(&[PLAIN; 24])
+}
+
 /// One letter out of each set.
 fn letters(sets: &[&[u8]]) -> Option<String> {
     let mut bytes = vec![0u8; sets.len()];

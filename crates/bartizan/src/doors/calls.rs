@@ -153,6 +153,31 @@ impl Calls {
         }
     }
 
+    /// The call that the model door has allowed and no hook has taken up, by an act alone: for a client whose hooks name no ids.
+    pub(crate) fn waiting(&self, act: &Act) -> Option<String> {
+        self.found(act, |entry, judged| !judged.taken && entry.stand_in.is_none())
+    }
+
+    /// The same for a call that a hook has taken up, and that the client carries out.
+    pub(crate) fn under_way(&self, act: &Act) -> Option<String> {
+        self.found(act, |entry, judged| judged.taken && !entry.delegated.is_empty())
+    }
+
+    fn found(&self, act: &Act, fits: impl Fn(&Entry, &Judged) -> bool) -> Option<String> {
+        let known = self.lock();
+        let found = known.iter().find(|(_, entry)| {
+            let mut forms = entry.judged.iter();
+            !entry.returned
+                && forms.any(|judged| {
+                    judged.by_model_door
+                        && judged.allowed
+                        && judged.digest == act.digest()
+                        && fits(entry, judged)
+                })
+        });
+        found.map(|(id, _)| id.clone())
+    }
+
     /// The gate has judged a call at the hook.
     pub(crate) fn hooked(
         &self,

@@ -93,7 +93,7 @@ fn placed(command: String, arguments: &Value, folder: &str) -> String {
 }
 
 /// One word of a command line.
-fn word(text: &str) -> String {
+pub(super) fn word(text: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-./:=@%+,".contains(&byte);
     if !text.is_empty() && text.bytes().all(plain) {
         return text.to_owned();

@@ -217,7 +217,8 @@ impl Judge {
             let what = "hook-payload: the client sent something that is no hook payload";
             return Some(what.to_owned()).into();
         };
-        let payload = gemini::translated(payload);
+        let workspace = self.caller.seat().workspace.to_string();
+        let payload = gemini::translated(payload, &self.calls, &workspace);
         if payload.hook_event_name != "PreToolUse" {
             return self.event(payload).into();
         }

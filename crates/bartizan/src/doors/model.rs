@@ -5,6 +5,7 @@
 mod answer;
 mod api;
 mod budget;
+mod gemini;
 mod request;
 mod responses;
 mod scrub;
@@ -32,6 +33,7 @@ use bartizan_gate::taint::{Reading, Trust};
 use bartizan_scan::display_line;
 use bartizan_store::Event;
 use bytes::Bytes;
+use gemini::Gemini;
 use request::{Against, Ears, From, Notes, Unfit};
 use responses::Responses;
 use serde_json::{Value, json};
@@ -140,6 +142,7 @@ impl Side {
         let main = asked.agent.is_none();
         let against = Against { scrub, calls, workspace: &workspace, ears: self, main };
         let read = match self.api {
+            Api::Gemini => gemini::read(&asked.body, &asked.path, against),
             Api::Messages => request::read(&asked.body, against),
             Api::Responses => responses::read(&asked.body, against),
         };
@@ -336,6 +339,7 @@ impl Judge for ModelJudge {
             return Ok(None);
         }
         match self.0.api {
+            Api::Gemini => filter::<Gemini>(ticket, content_type),
             Api::Messages => filter::<Messages>(ticket, content_type),
             Api::Responses => filter::<Responses>(ticket, content_type),
         }

@@ -1,5 +1,5 @@
 //! Does a client that speaks Gemini CLI's dialect hear what the gate says? By the payloads that the real one sends
-//! (`scripts/try-gemini` tries that one).
+//! (`gemini_client` tries that one).
 
 use crate::support::log::Log;
 use crate::support::project::Project;
@@ -61,7 +61,8 @@ fn the_hook_speaks_the_dialect_of_gemini_cli() {
          grep -c 'hook gemini-cli' ~/.gemini/settings.json"
     );
     let command = ["run", "--client", "gemini-cli", "--", "bash", "-c", &script];
-    let ran = project.bartizan(&command).finish();
+    let key = "AIza-real-key-of-the-person-0123456789abcd";
+    let ran = project.bartizan(&command).env("GEMINI_API_KEY", key).finish();
     let mut expected = vec!["0 0 0"; allowed.len()];
     expected.extend(vec!["2 0 1"; denied.len()]);
     expected.push("5");

@@ -26,6 +26,7 @@ mod direct;
 mod endings;
 mod faults;
 mod gemini;
+mod gemini_client;
 mod held;
 mod hostile_model;
 mod interactive;

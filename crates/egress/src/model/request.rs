@@ -19,7 +19,7 @@ impl ModelRequest {
         &self.method
     }
 
-    /// The canonical path; it begins with `/v1/`.
+    /// The canonical path; it begins with `/v1/` or `/v1beta/`.
     pub fn path(&self) -> &str {
         &self.path
     }
@@ -45,11 +45,13 @@ impl ModelRequest {
     }
 }
 
-/// The path, when it has one reading only and lies under `/v1/`.
+/// The path, when it has one reading only and lies under `/v1/`, or Google's `/v1beta/`.
 pub(super) fn canonical(path: &str) -> Result<String, Refusal> {
     // No `%`, `;` or `\`: the API needs none, and each is read differently by some server.
     let plain = |b: u8| b.is_ascii_alphanumeric() || b"-._~:@!$&'()*+,=/".contains(&b);
-    let mut segments = path.strip_prefix("/v1/").unwrap_or_default().split('/');
+    let versions = ["/v1/", "/v1beta/"];
+    let rest = versions.iter().find_map(|version| path.strip_prefix(version));
+    let mut segments = rest.unwrap_or_default().split('/');
     if path.len() <= 1024
         && path.bytes().all(plain)
         && segments.all(|segment| !segment.is_empty() && segment.bytes().any(|b| b != b'.'))
@@ -108,7 +110,12 @@ mod tests {
 
     #[test]
     fn only_paths_with_one_reading_pass() {
-        for path in ["/v1/messages", "/v1/messages/count_tokens", "/v1/models/claude-x:1"] {
+        for path in [
+            "/v1/messages",
+            "/v1/messages/count_tokens",
+            "/v1/models/claude-x:1",
+            "/v1beta/models/gemini-x:streamGenerateContent",
+        ] {
             assert!(canonical(path).is_ok(), "{path}");
         }
         for path in [
@@ -116,6 +123,9 @@ mod tests {
             "/v1",
             "/v1/",
             "/v2/messages",
+            "/v1beta",
+            "/v1beta/../v1/a",
+            "/v1beta2/models",
             "/v1/../admin",
             "/v1/./a",
             "/v1//a",

@@ -44,7 +44,7 @@ pub(super) fn open(
     (standing, args): (&Standing, &RunArgs),
     voice: &mut Voice,
 ) -> Result<Option<Gateway>, Failure> {
-    let Some(naming) = client.and_then(Client::naming) else { return Ok(None) };
+    let Some(naming) = client.map(Client::naming) else { return Ok(None) };
     let servers = usable(&ground.config, &session.gate, &ground.role, &ground.store)?;
     let entries = entries(naming, servers, declares(&ground, &session), voice)?;
     if entries.is_empty() {

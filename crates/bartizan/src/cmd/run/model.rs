@@ -41,10 +41,11 @@ pub(crate) async fn access(
     vault: &Vault,
     client: Option<Client>,
 ) -> Result<Option<ModelAccess>, Failure> {
-    if client.is_some_and(|client| client.api().is_none()) {
-        return Ok(None);
-    }
-    let vendor = if client == Some(Client::Codex) { &OPENAI } else { &ANTHROPIC };
+    let vendor = match client {
+        Some(Client::Codex) => &OPENAI,
+        Some(Client::GeminiCli) => &GOOGLE,
+        Some(Client::ClaudeCode) | None => &ANTHROPIC,
+    };
     let Some((reference, header)) = credential(config, around, vendor) else {
         return if client.is_some() { Err(missing(config, vendor)) } else { Ok(None) };
     };
@@ -54,6 +55,7 @@ pub(crate) async fn access(
     let credential = match header {
         CredentialHeader::XApiKey => Credential::api_key(value),
         CredentialHeader::Bearer => Credential::bearer(value),
+        CredentialHeader::XGoogApiKey => Credential::google_api_key(value),
     };
     let credential = credential.map_err(|error| unusable(&error.to_string()))?;
     let route =
@@ -89,7 +91,7 @@ fn credential(
     let model = &config.model;
     let is_default = model.credential.environment_name() == Some(ANTHROPIC.key);
     let (reference, header) = if is_default && vendor.key != ANTHROPIC.key {
-        (SecretRef::of_variable(vendor.key), CredentialHeader::Bearer)
+        (SecretRef::of_variable(vendor.key), vendor.header)
     } else {
         (model.credential.clone(), model.header)
     };
@@ -174,6 +176,8 @@ fn unusable(why: &str) -> Failure {
 /// Where a client's vendor is, and what a person's shell says of that.
 struct Vendor {
     key: &'static str,
+    /// What carries the key of the launching shell.
+    header: CredentialHeader,
     token: Option<&'static str>,
     base: &'static str,
     /// What its base URLs end in and our paths begin with.
@@ -183,6 +187,7 @@ struct Vendor {
 
 const ANTHROPIC: Vendor = Vendor {
     key: "ANTHROPIC_API_KEY",
+    header: CredentialHeader::XApiKey,
     token: Some("ANTHROPIC_AUTH_TOKEN"),
     base: "ANTHROPIC_BASE_URL",
     suffix: "",
@@ -190,8 +195,17 @@ const ANTHROPIC: Vendor = Vendor {
 };
 const OPENAI: Vendor = Vendor {
     key: "OPENAI_API_KEY",
+    header: CredentialHeader::Bearer,
     token: None,
     base: "OPENAI_BASE_URL",
     suffix: "/v1",
     url: "https://api.openai.com",
+};
+const GOOGLE: Vendor = Vendor {
+    key: "GEMINI_API_KEY",
+    header: CredentialHeader::XGoogApiKey,
+    token: None,
+    base: "GOOGLE_GEMINI_BASE_URL",
+    suffix: "",
+    url: "https://generativelanguage.googleapis.com",
 };

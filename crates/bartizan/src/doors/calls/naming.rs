@@ -9,6 +9,8 @@ pub(crate) enum Naming {
     ClaudeCode,
     /// The same, of letters, digits and `_` alone.
     Codex,
+    /// `mcp_SERVER_TOOL`, with a server's name in which no `_` is.
+    GeminiCli,
 }
 
 impl Naming {
@@ -17,8 +19,12 @@ impl Naming {
         let entry = match self {
             Self::ClaudeCode => server.replace('.', "-"),
             Self::Codex => self.tool(server),
+            Self::GeminiCli => server.replace(['.', '_'], "-"),
         };
-        let is_odd = entry.contains("__") || entry.ends_with('_');
+        // The last one's tools would begin as the names of all do.
+        let is_odd = entry.contains("__")
+            || entry.ends_with('_')
+            || (self == Self::GeminiCli && entry == "mcp");
         (!is_odd).then_some(entry)
     }
 
@@ -27,19 +33,25 @@ impl Naming {
         let keeps = |letter: char| match self {
             Self::ClaudeCode => letter.is_ascii_alphanumeric() || matches!(letter, '_' | '-'),
             Self::Codex => letter.is_ascii_alphanumeric() || letter == '_',
+            Self::GeminiCli => letter.is_ascii_alphanumeric() || "_-.:".contains(letter),
         };
         own.chars().map(|letter| if keeps(letter) { letter } else { '_' }).collect()
     }
 
     /// The whole name.
     pub(super) fn join(self, entry: &str, own: &str) -> String {
-        format!("mcp__{entry}__{}", self.tool(own))
+        let own = self.tool(own);
+        match self {
+            Self::ClaudeCode | Self::Codex => format!("mcp__{entry}__{own}"),
+            Self::GeminiCli => format!("mcp_{entry}_{own}"),
+        }
     }
 
     /// The client's names of a server and of a tool of it.
     pub(super) fn split(self, name: &str) -> Option<(&str, &str)> {
         match self {
             Self::ClaudeCode | Self::Codex => name.strip_prefix("mcp__")?.split_once("__"),
+            Self::GeminiCli => name.strip_prefix("mcp_")?.split_once('_'),
         }
     }
 }
@@ -56,6 +68,8 @@ mod tests {
             (Naming::Codex, "a.b-c", Some("a_b_c")),
             (Naming::Codex, "a_-b", None),
             (Naming::Codex, "ab-", None),
+            (Naming::GeminiCli, "a.b_c", Some("a-b-c")),
+            (Naming::GeminiCli, "mcp", None),
         ] {
             assert_eq!(naming.entry(server).as_deref(), entry, "{naming:?} {server}");
         }
@@ -67,6 +81,7 @@ mod tests {
             (Naming::ClaudeCode, "do-it.now", "mcp__shop__do-it_now"),
             (Naming::Codex, "do-it.now", "mcp__shop__do_it_now"),
             (Naming::Codex, "a__b", "mcp__shop__a__b"),
+            (Naming::GeminiCli, "do-it_now", "mcp_shop_do-it_now"),
         ] {
             assert_eq!(naming.join("shop", own), name);
             assert_eq!(naming.split(name).map(|(entry, _)| entry), Some("shop"));

@@ -11,6 +11,7 @@ use bartizan_egress::model::Filter;
 use bartizan_gate::call::Door;
 use bartizan_scan::json::Doc;
 use bytes::Bytes;
+use std::borrow::Cow;
 use std::future::Future as _;
 use std::pin::Pin;
 use std::sync::PoisonError;
@@ -28,16 +29,25 @@ pub(super) trait Dialect: Default + Send + Sync + 'static {
     /// What goes to the client while nothing else does, so that it takes no silence for an end.
     const PING: &'static [u8];
 
-    /// Takes one event, and lets of it go onward what may. Gives the call that is whole by it; nothing else is taken before it
-    /// is judged.
+    /// What an event is, by the one word that it has for it.
+    fn kind<'d>(doc: &Doc<'d>, name: Option<&str>) -> Result<Cow<'d, str>, &'static str> {
+        let kind = doc.text_of(doc.root(), "type").ok_or("an event has no type")?;
+        if name.is_some_and(|name| name != kind) {
+            return Err("an event has two readings");
+        }
+        Ok(kind)
+    }
+
+    /// Takes one event, and lets of it go onward what may. Gives the first call that is whole by it; nothing else is taken
+    /// before that and those that follow it are judged.
     fn event(
         &mut self,
         event: &Event<'_>,
         onward: &mut Onward,
     ) -> Result<Option<Call>, &'static str>;
 
-    /// The call that was given last is judged.
-    fn judged(&mut self, verdict: Verdict, onward: &mut Onward);
+    /// The call that was given last is judged. Gives the next one of the same event.
+    fn judged(&mut self, verdict: Verdict, onward: &mut Onward) -> Option<Call>;
 
     /// Whether a call has begun and is not whole.
     fn is_held(&self) -> bool;
@@ -122,14 +132,17 @@ impl<D: Dialect> Filter for Streamed<D> {
         loop {
             if let Some(judging) = &mut self.judging {
                 if let Poll::Ready(verdict) = Pin::new(&mut judging.verdict).poll(cx) {
+                    // Another call of the same event may be judged now.
                     self.judged(verdict.ok());
-                } else if !self.onward.out.is_empty() {
-                    return Poll::Ready(std::mem::take(&mut self.onward.out).into());
-                } else if judging.beats.poll_tick(cx).is_ready() {
-                    return Poll::Ready(Bytes::from_static(D::PING));
-                } else {
-                    return Poll::Pending;
+                    continue;
                 }
+                if !self.onward.out.is_empty() {
+                    return Poll::Ready(std::mem::take(&mut self.onward.out).into());
+                }
+                if judging.beats.poll_tick(cx).is_ready() {
+                    return Poll::Ready(Bytes::from_static(D::PING));
+                }
+                return Poll::Pending;
             }
             match self.next_event() {
                 Some(event) => {
@@ -198,8 +211,8 @@ impl<D: Dialect> Streamed<D> {
         let doc =
             Doc::read(data.as_bytes()).map_err(|_| "an event is not JSON with one reading")?;
         let root = doc.root();
-        let kind = doc.text_of(root, "type").ok_or("an event has no type")?;
-        if root.has_twins() || name.is_some_and(|name| name != kind) {
+        let kind = D::kind(&doc, name)?;
+        if root.has_twins() {
             return Err("an event has two readings");
         }
         let event = Event { doc: &doc, kind: &kind, bytes, data: &data };
@@ -228,7 +241,9 @@ impl<D: Dialect> Streamed<D> {
             tally.calls += 1;
             tally.refused += u64::from(refused);
         });
-        self.dialect.judged(verdict, &mut self.onward);
+        if let Some(call) = self.dialect.judged(verdict, &mut self.onward) {
+            self.judge(call);
+        }
     }
 
     /// Ends the answer: what cannot be understood does not pass, nor does anything after it.

@@ -5,6 +5,8 @@ use bartizan_egress::{ModelRequest, Refusal as Told, Status};
 /// The form of a conversation. A session has one: what does not speak it does not pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Api {
+    /// Google's: the same, in other words.
+    Gemini,
     /// Anthropic's: everything is looked into, and each proposed call is judged here.
     Messages,
     /// `OpenAI`'s: the same, in other words.
@@ -26,24 +28,29 @@ pub(super) enum Way {
 pub(super) fn way(api: Api, request: &ModelRequest) -> Result<Way, Told> {
     let refused =
         |code: &'static str, text: &'static str| Err(Told::new(Status::Forbidden, code, text));
+    let unknown = || {
+        refused(
+            "path-unknown",
+            "this part of the model API is not understood here, and does not pass",
+        )
+    };
     let way = match (request.method(), request.path(), api) {
         ("POST", "/v1/messages", Api::Messages) | ("POST", "/v1/responses", Api::Responses) => {
             Way::Turn
         }
         ("POST", "/v1/messages/count_tokens", Api::Messages) => Way::Count,
         ("POST", path, Api::Messages) if is_vertex_turn(path) => Way::Turn,
-        ("GET", "/v1/models", _) => Way::Look,
-        ("GET", path, _)
+        (method, path, Api::Gemini) if is_plain(request.query()) => match gemini(method, path) {
+            Some(way) => way,
+            None => return unknown(),
+        },
+        ("GET", "/v1/models", Api::Messages | Api::Responses) => Way::Look,
+        ("GET", path, Api::Messages | Api::Responses)
             if path.strip_prefix("/v1/models/").is_some_and(|model| !model.contains('/')) =>
         {
             Way::Look
         }
-        _ => {
-            return refused(
-                "path-unknown",
-                "this part of the model API is not understood here, and does not pass",
-            );
-        }
+        _ => return unknown(),
     };
     let plain = |value: &str| value.trim().eq_ignore_ascii_case("identity");
     if !request.values("content-encoding").into_iter().all(plain) {
@@ -68,5 +75,59 @@ fn is_vertex_turn(path: &str) -> bool {
             .split_once(':')
             .is_some_and(|(_, act)| matches!(act, "rawPredict" | "streamRawPredict")),
         _ => false,
+    }
+}
+
+/// What Google's API does at a path.
+fn gemini(method: &str, path: &str) -> Option<Way> {
+    let path =
+        ["/v1beta/models", "/v1/models"].iter().find_map(|start| path.strip_prefix(start))?;
+    let model = match (method, path) {
+        ("GET", "") => return Some(Way::Look),
+        (_, path) => path.strip_prefix('/').filter(|model| !model.contains('/'))?,
+    };
+    match (method, model.split_once(':')) {
+        ("GET", None) => Some(Way::Look),
+        ("POST", Some((_, "generateContent" | "streamGenerateContent"))) => Some(Way::Turn),
+        ("POST", Some((_, "countTokens"))) => Some(Way::Count),
+        _ => None,
+    }
+}
+
+/// A query can bring a key, leave parts of an answer out, or make a script of it; one says how an answer is streamed.
+fn is_plain(query: Option<&str>) -> bool {
+    matches!(query, None | Some("alt=json" | "alt=sse"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_googles_api_only_turns_counts_and_lists_pass() {
+        for (method, path, way) in [
+            ("POST", "/v1beta/models/gemini-2.5-pro:generateContent", Some(Way::Turn)),
+            ("POST", "/v1/models/gemini-2.5-pro:streamGenerateContent", Some(Way::Turn)),
+            ("POST", "/v1beta/models/m:countTokens", Some(Way::Count)),
+            ("GET", "/v1beta/models", Some(Way::Look)),
+            ("GET", "/v1beta/models/m", Some(Way::Look)),
+            ("POST", "/v1beta/models/m:batchGenerateContent", None),
+            ("POST", "/v1beta/models/m:generateContent:x", None),
+            ("POST", "/v1beta/models/a/b:generateContent", None),
+            ("POST", "/v1beta/cachedContents", None),
+            ("POST", "/v1beta/files", None),
+            ("POST", "/v1beta/models", None),
+            ("GET", "/v1beta/models/m:generateContent", None),
+            ("DELETE", "/v1beta/models/m", None),
+            ("POST", "/v1beta/modelsx:generateContent", None),
+        ] {
+            assert_eq!(gemini(method, path), way, "{method} {path}");
+        }
+        assert!(is_plain(None) && is_plain(Some("alt=sse")));
+        for query in
+            ["key=AIza", "alt=sse&key=AIza", "alt=proto", "fields=candidates", "callback=f", ""]
+        {
+            assert!(!is_plain(Some(query)), "{query}");
+        }
     }
 }

@@ -7,6 +7,7 @@ use crate::app::Gate;
 use crate::desk::patience::Patience;
 use crate::doors::calls::{Act, Calls, StandIn, callable};
 use crate::doors::codex;
+use crate::doors::gemini;
 use bartizan_gate::call::{Delegated, Door, Outcome, Proposed};
 use bartizan_gate::refusal::Refusal;
 use bartizan_gate::seat::Caller;
@@ -49,6 +50,15 @@ pub(super) struct Written {
     pub(super) act: Act,
     /// The call as it came, to be shown to the model again; `None` when that cannot be.
     pub(super) original: Option<String>,
+    /// Whose names of tools and arguments it has.
+    pub(super) words: Words,
+}
+
+/// A client with names of its own for what the gate knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Words {
+    Codex,
+    Gemini,
 }
 
 /// What the client gets.
@@ -126,12 +136,17 @@ impl Bench {
 
     /// The acts that a call stands for: one, or more where a tool of Codex's does several things.
     fn means(&self, call: &Call, arguments: &Value) -> Vec<(String, Value)> {
-        let known = self.calls.known_as(&self.gate, &call.name);
-        let is_known = || self.gate.pipeline().catalogue().get(&call.name).is_some();
-        if call.written.is_none() || known.is_some() || is_known() {
-            return vec![(known.unwrap_or_else(|| call.name.clone()), arguments.clone())];
+        let one = |name: String| vec![(name, arguments.clone())];
+        if let Some(known) = self.calls.known_as(&self.gate, &call.name) {
+            return one(known);
         }
-        codex::means(&call.name, arguments, &self.caller.seat().workspace.to_string())
+        let workspace = || self.caller.seat().workspace.to_string();
+        let is_known = || self.gate.pipeline().catalogue().get(&call.name).is_some();
+        match call.written.as_ref().map(|written| written.words) {
+            Some(Words::Codex) if !is_known() => codex::means(&call.name, arguments, &workspace()),
+            Some(Words::Gemini) => vec![gemini::means(&call.name, arguments, &workspace())],
+            Some(Words::Codex) | None => one(call.name.clone()),
+        }
     }
 
     /// Proposes each act; the first refusal ends those before it, because a call happens whole or not at all.
@@ -209,10 +224,11 @@ impl Bench {
 
 /// The act as the client's hook will tell it.
 fn told(call: &Call, arguments: &Value, workspace: &str) -> Act {
-    if call.written.is_none() {
-        return Act::of(&call.name, arguments, workspace);
-    }
-    let (tool, arguments) = codex::told(&call.name, arguments, workspace);
+    let (tool, arguments) = match call.written.as_ref().map(|written| written.words) {
+        Some(Words::Codex) => codex::told(&call.name, arguments, workspace),
+        Some(Words::Gemini) => gemini::means(&call.name, arguments, workspace),
+        None => return Act::of(&call.name, arguments, workspace),
+    };
     Act::of(&tool, &arguments, workspace)
 }
 

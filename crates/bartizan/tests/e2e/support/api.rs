@@ -4,7 +4,7 @@
 //! It keeps no state between requests: the turn is the count of assistant messages in a request, so
 //! retries, parallel subagents and resumed sessions replay correctly.
 
-use super::responses;
+use super::{gemini, responses};
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -244,11 +244,12 @@ fn answer(mut stream: &TcpStream, request: &Request, script: &Script) -> std::io
             }
         }
         ("POST", "/v1/responses") => {
-            let body = responses::stream_of(&request.json(), script);
-            let mut out =
-                head(200, "text/event-stream", &format!("content-length: {}", body.len()));
-            out.extend(body.into_bytes());
-            stream.write_all(&out)
+            send_stream(stream, &responses::stream_of(&request.json(), script))
+        }
+        ("POST", path)
+            if path.starts_with("/v1beta/models/") && path.ends_with(":streamGenerateContent") =>
+        {
+            send_stream(stream, &gemini::stream_of(&request.json(), script))
         }
         ("GET", "/v1/models") => send_json(stream, 200, &json!({ "models": [], "data": [] })),
         _ => send_json(
@@ -344,6 +345,12 @@ fn stream_of(body: &Value, reply: &Reply) -> Vec<u8> {
     event(json!({}), "message_stop");
     out.extend(b"0\r\n\r\n");
     out
+}
+
+fn send_stream(mut stream: &TcpStream, body: &str) -> std::io::Result<()> {
+    let mut out = head(200, "text/event-stream", &format!("content-length: {}", body.len()));
+    out.extend(body.as_bytes());
+    stream.write_all(&out)
 }
 
 fn send_json(mut stream: &TcpStream, status: u16, body: &Value) -> std::io::Result<()> {

@@ -67,13 +67,14 @@ impl Dialect for Messages {
         Ok(None)
     }
 
-    fn judged(&mut self, verdict: Verdict, onward: &mut Onward) {
-        let Some(held) = self.held.take() else { return };
+    fn judged(&mut self, verdict: Verdict, onward: &mut Onward) -> Option<Call> {
+        let held = self.held.take()?;
         self.blocks.insert(held.index, Passing::Open);
         match verdict {
             Verdict::Pass => onward.pass(&held.events),
             Verdict::StandIn { input } => stand_in(&held, &input, onward),
         }
+        None
     }
 
     fn is_held(&self) -> bool {

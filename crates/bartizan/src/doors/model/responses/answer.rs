@@ -69,10 +69,10 @@ impl Dialect for Responses {
         Ok(None)
     }
 
-    fn judged(&mut self, verdict: Verdict, onward: &mut Onward) {
-        let Some((index, held, call)) = self.judging.take() else { return };
+    fn judged(&mut self, verdict: Verdict, onward: &mut Onward) -> Option<Call> {
+        let (index, held, call) = self.judging.take()?;
         self.parts.insert(index, Part::Over);
-        let Some(written) = call.written else { return };
+        let written = call.written?;
         let stand_in = match verdict {
             Verdict::Pass => {
                 onward.pass(&held.events);
@@ -81,6 +81,7 @@ impl Dialect for Responses {
             Verdict::StandIn { input } => stand_in(&held, &input, onward),
         };
         self.settled.insert(call.id, Settled { act: written.act, stand_in });
+        None
     }
 
     fn is_held(&self) -> bool {

@@ -1,7 +1,7 @@
 //! Which parts of a conversation in `OpenAI`'s form are calls that the client carries out, and what does each say?
 
 use crate::doors::calls::{Act, STAND_IN};
-use crate::doors::model::verdict::{Call, Written};
+use crate::doors::model::verdict::{Call, Words, Written};
 use bartizan_scan::display_line;
 use bartizan_scan::json::{Doc, Node, quoted};
 use serde_json::{Value, json};
@@ -42,6 +42,7 @@ pub(super) fn read(doc: &Doc<'_>, item: &Node) -> Result<Item, &'static str> {
     let written = Written {
         act: Act::of(&format!("{kind} {name}"), &exact, ""),
         original: keeps_form.then(|| doc.raw(item).to_owned()),
+        words: Words::Codex,
     };
     Ok(Item::Call(Call { id, name, input, written: Some(written) }))
 }
