@@ -56,6 +56,11 @@ impl Problem {
         }
     }
 
+    /// As a warning, with its place and its remedy, for where there is no [`Voice`].
+    pub(crate) fn as_warning(&self) -> String {
+        render(self, "warning", Paint::Yellow, false)
+    }
+
     /// The sentence alone.
     #[cfg(test)]
     pub(crate) fn what(&self) -> &str {

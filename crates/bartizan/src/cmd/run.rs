@@ -13,6 +13,7 @@ pub(crate) mod seat;
 mod stand_ins;
 mod summary;
 pub(crate) mod surroundings;
+mod told;
 mod unfit;
 pub(crate) mod way_out;
 
@@ -54,6 +55,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use surroundings::Surroundings;
 use tokio::net::UnixListener;
+use told::Told;
 use way_out::WayOut;
 
 /// Runs the command and returns the exit code to pass on.
@@ -142,13 +144,17 @@ fn configured_with(
     Ok((places, around, config))
 }
 
-/// Every tool there is, and what should be known of those that are not.
-fn known_tools(config: &Config, store: &Store, voice: &mut Voice) -> Result<Catalogue, Failure> {
+/// Every tool there is, and what the person is told of those that are not.
+fn known_tools(
+    config: &Config,
+    store: &Store,
+    voice: &mut Voice,
+) -> Result<(Catalogue, Told), Failure> {
     let (catalogue, problems) = super::servers::catalogue(config, Some(store))?;
     for problem in &problems {
         voice.warn(problem)?;
     }
-    Ok(catalogue)
+    Ok((catalogue, Told::of(problems)))
 }
 
 pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
@@ -165,6 +171,7 @@ struct Run {
     role: RoleName,
     client: Option<Client>,
     keep: PathBuf,
+    told: Told,
     places: Places,
     conversation: Conversation,
     placeholders: Arc<Placeholders>,
@@ -206,7 +213,8 @@ impl Run {
     /// Its gate, whose policy can change.
     fn standing(&self) -> Standing {
         let places = (self.places.clone(), self.around.workspace.clone(), None);
-        Standing::new(places, self.config.clone(), (Arc::clone(&self.gate), self.caller.clone()))
+        let own = (Arc::clone(&self.gate), self.caller.clone(), self.told.clone());
+        Standing::new(places, self.config.clone(), own)
     }
 
     fn effector(

@@ -4,8 +4,9 @@ mod known;
 
 pub(crate) use known::{catalogue, known, take_down};
 
-use super::{Desk, approvals, outside_a_box};
+use super::{Desk, approvals, here, outside_a_box};
 use crate::cli::{ServersAcceptArgs, ServersArgs, ServersCommand, ServersSeeArgs, exit};
+use crate::config::{self, Purpose};
 use crate::report::{Failure, Paint, Problem, did_you_mean, safe};
 use bartizan_gate::name::ServerName;
 use bartizan_mcp::catalog::{Change, Judged, Kind, Sight, Standing};
@@ -86,7 +87,7 @@ fn diff(args: &ServersArgs, desk: &mut Desk<'_>) -> Result<u8, Failure> {
     };
     let known = known(&store, &server)?;
     if known.seen.is_empty() && known.accepted.is_empty() {
-        return Err(unseen(&store, &server)?);
+        return Err(unseen(&store, &server, desk)?);
     }
     down(&store, &server, desk)?;
     let judged = known.judged(&store, &server)?;
@@ -145,7 +146,7 @@ fn accept(args: &ServersAcceptArgs, desk: &mut Desk<'_>) -> Result<u8, Failure> 
     };
     let known = known(&store, &server)?;
     if known.seen.is_empty() && known.accepted.is_empty() {
-        return Err(unseen(&store, &server)?);
+        return Err(unseen(&store, &server, desk)?);
     }
     down(&store, &server, desk)?;
     let judged = known.judged(&store, &server)?;
@@ -178,10 +179,23 @@ fn accept(args: &ServersAcceptArgs, desk: &mut Desk<'_>) -> Result<u8, Failure> 
     Ok(exit::DONE)
 }
 
+/// Whether a server is, or may be, one of the configuration: of one that was taken away nobody wants to know why it was not
+/// there, and it is not started again.
+fn is_configured(server: &str, desk: &Desk<'_>) -> bool {
+    let config = here().and_then(|here| config::load(&desk.places, &here, Purpose::Look));
+    // What is wrong with the configuration is for others to say.
+    config.map_or(true, |config| config.servers.keys().any(|known| known.as_str() == server))
+}
+
+/// Why a configured server was not there when it was last needed.
+fn why_down(store: &Store, server: &str, desk: &Desk<'_>) -> Result<Option<String>, Failure> {
+    Ok(store.why_down(server)?.filter(|_| is_configured(server, desk)))
+}
+
 /// Nothing of the server was ever seen: it may not have started, and then that is why.
-fn unseen(store: &Store, server: &str) -> Result<Failure, Failure> {
+fn unseen(store: &Store, server: &str, desk: &Desk<'_>) -> Result<Failure, Failure> {
     let name = safe(server);
-    let problem = match store.why_down(server)? {
+    let problem = match why_down(store, server, desk)? {
         Some(why) => Problem::new(format!("`{name}` did not start, so nothing of it was seen: {}", safe(&why)))
             .hint("mend that, and let a client of `bartizan mcp` or `bartizan serve` begin; it is tried again by itself while one is there"),
         None => Problem::new(format!("nothing of `{name}` was ever seen"))
@@ -192,7 +206,7 @@ fn unseen(store: &Store, server: &str) -> Result<Failure, Failure> {
 
 /// Says why a server was not there, which explains what is missing of it. Nobody may have needed it since.
 fn down(store: &Store, server: &str, desk: &mut Desk<'_>) -> Result<(), Failure> {
-    if let Some(why) = store.why_down(server)? {
+    if let Some(why) = why_down(store, server, desk)? {
         desk.voice.say(&format!(
             "`{}` was not there when it was last needed: {}",
             safe(server),

@@ -4,6 +4,7 @@ pub(crate) mod away;
 mod call;
 pub(crate) mod entry;
 pub(crate) mod hub;
+mod judged;
 mod offer;
 mod rounds;
 pub(crate) mod tools;
@@ -26,13 +27,14 @@ use bartizan_scan::json::{Bounds, Edits, Node, View, quoted};
 use bartizan_scan::{Frames, Redactor, Sanitiser};
 use bartizan_store::Desk;
 use call::Act;
+use judged::Judged;
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::sync::mpsc::Receiver;
-use tools::{Generation, Maker, pseudo};
+use tools::{Maker, pseudo};
 
 /// What a conversation stands on.
 pub(crate) struct Parts {
@@ -70,16 +72,10 @@ pub(crate) struct Parts {
 pub(crate) struct Talk {
     parts: Parts,
     state: Mutex<State>,
-    current: tokio::sync::Mutex<Option<Current>>,
+    judged: tokio::sync::Mutex<Judged>,
     stale: AtomicBool,
     seen: words::Seen,
     memory: rounds::Memory,
-}
-
-/// The tools as they are judged now, and the list that they were made of.
-struct Current {
-    listing: Vec<String>,
-    generation: Arc<Generation>,
 }
 
 #[derive(Default)]
@@ -144,9 +140,9 @@ impl Conversation for Talk {
 impl Talk {
     /// A conversation that has not begun.
     pub(crate) fn new(parts: Parts) -> Arc<Self> {
-        let (state, current) = (Mutex::default(), tokio::sync::Mutex::default());
+        let (state, judged) = (Mutex::default(), tokio::sync::Mutex::default());
         let (stale, seen, memory) = Default::default();
-        Arc::new(Self { parts, state, current, stale, seen, memory })
+        Arc::new(Self { parts, state, judged, stale, seen, memory })
     }
 
     /// The client's gate.
@@ -360,36 +356,6 @@ impl Talk {
         let Asks { elicitation, roots, sampling } = self.parts.asks;
         let all = [("elicitation", elicitation), ("roots", roots), ("sampling", sampling)];
         all.into_iter().filter(|(_, may)| !may).map(|(capability, _)| capability).collect()
-    }
-
-    /// The server's tools as the gate knows them, read anew when the server says that they changed.
-    async fn generation(&self, meta: Option<View<'_>>) -> Result<Arc<Generation>, String> {
-        let mut current = self.current.lock().await;
-        if let Some(current) = current.as_ref()
-            && !self.stale.load(Ordering::Acquire)
-        {
-            return Ok(Arc::clone(&current.generation));
-        }
-        self.stale.store(false, Ordering::Release);
-        let pages = self.pages("tools/list", meta).await?;
-        let listing: Vec<String> = tools::listed(&pages).map(View::compact).collect();
-        let same = current.as_ref().filter(|current| current.listing == listing);
-        // What is held may have been accepted meanwhile.
-        if let Some(same) = same.filter(|same| same.generation.held.is_empty()) {
-            return Ok(Arc::clone(&same.generation));
-        }
-        let number = {
-            let mut state = self.lock();
-            state.generations += 1;
-            state.changes += u64::from(same.is_none());
-            if state.changes > CHANGES_MAX {
-                return Err("the server has changed its tools too often".to_owned());
-            }
-            state.generations
-        };
-        let generation = Arc::new((self.parts.make)(number, &pages)?);
-        *current = Some(Current { listing, generation: Arc::clone(&generation) });
-        Ok(generation)
     }
 
     /// One of the server's lists, all of its pages.

@@ -5,6 +5,7 @@ use super::leftovers::tidy;
 use super::seat::{self, Sitter};
 use super::stand_ins::placeholders;
 use super::surroundings::Surroundings;
+use super::told::Told;
 use super::{Run, known_tools, model, narrowed, not_started, random, state_failure};
 use crate::app::Gate;
 use crate::client::Client;
@@ -59,6 +60,8 @@ pub(crate) struct Session {
     pub(crate) conversation: Conversation,
     /// The folder of what is kept of it.
     pub(crate) keep: PathBuf,
+    /// What the person knows of tools that are not there.
+    pub(crate) told: Told,
 }
 
 /// Who comes in.
@@ -120,7 +123,7 @@ impl Ground {
         voice: &mut Voice,
     ) -> Result<Session, Failure> {
         let id = session_id()?;
-        let catalogue = known_tools(&self.config, &self.store, voice)?;
+        let (catalogue, told) = known_tools(&self.config, &self.store, voice)?;
         let policy = self.config.policy(&catalogue)?;
         let (redactor, conversation) =
             model::conversation((&self.config, &self.role), &self.around, &self.places, known)?;
@@ -130,13 +133,13 @@ impl Ground {
         if let Some(asked) = &self.config.second_opinion {
             gate.advised_by(Opinions::new(asked.clone(), self.vault.clone(), redactor.clone()));
         }
-        self.admit(who, &id, (Arc::new(gate), redactor, conversation))
+        self.admit(who, &id, (Arc::new(gate), redactor, conversation, told))
     }
 
     /// Opens a session beside `first`, before the same gate.
     pub(crate) fn join(&self, who: Newcomer<'_>, first: &Session) -> Result<Session, Failure> {
-        let Session { gate, redactor, conversation, .. } = first;
-        let shared = (Arc::clone(gate), redactor.clone(), conversation.clone());
+        let Session { gate, redactor, conversation, told, .. } = first;
+        let shared = (Arc::clone(gate), redactor.clone(), conversation.clone(), told.clone());
         self.admit(who, &session_id()?, shared)
     }
 
@@ -144,7 +147,7 @@ impl Ground {
         &self,
         who: Newcomer<'_>,
         id: &SessionId,
-        (gate, redactor, conversation): (Arc<Gate>, Redactor, Conversation),
+        (gate, redactor, conversation, told): (Arc<Gate>, Redactor, Conversation, Told),
     ) -> Result<Session, Failure> {
         let keep = self.folder(id)?;
         let seat = seat::take(&Sitter {
@@ -161,7 +164,7 @@ impl Ground {
         about.extend(who.about);
         let admitted = gate.pipeline().admit(seat, who.argv, about);
         let caller = admitted.map_err(|refused| state_failure(&refused.hint()))?;
-        Ok(Session { gate, caller, redactor, conversation, keep })
+        Ok(Session { gate, caller, redactor, conversation, keep, told })
     }
 
     /// What the log says of every session.
@@ -186,7 +189,7 @@ impl Ground {
     /// A run of `session` on this ground.
     pub(super) fn run(self, session: Session, client: Option<Client>) -> Result<Run, Failure> {
         let Self { places, around, config, role, vault, store: _, swap: _ } = self;
-        let Session { gate, caller, conversation, keep, redactor } = session;
+        let Session { gate, caller, conversation, keep, redactor, told } = session;
         let placeholders = Arc::new(placeholders(&config)?);
         // Wherever one turns up on the log, it is its name that stands there, and a rule that looks for it.
         for (name, value) in placeholders.canaries() {
@@ -201,6 +204,7 @@ impl Ground {
             role,
             client,
             keep,
+            told,
             places,
             conversation,
             placeholders,

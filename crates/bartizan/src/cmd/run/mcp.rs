@@ -213,7 +213,9 @@ fn maker(
     let server = server.to_string();
     let (unfit, first) = (standing.unfit(&server), standing.clone());
     let made = move |config: &Config, number: u64, pages: &[Message]| {
-        let (mut catalogue, _) = known_servers::catalogue(config, Some(&store)).map_err(told)?;
+        let known = known_servers::catalogue(config, Some(&store));
+        let (mut catalogue, problems) = known.map_err(told)?;
+        first.tell(problems);
         let taken = take_in(&mut catalogue, &server, &role, pages, &operator)?;
         for (tool, why) in &taken.held {
             let tool = display_line(tool, 80);

@@ -2,11 +2,12 @@
 //! or for none.
 
 use super::not_started;
+use super::told::Told;
 use super::unfit::Unfit;
 use crate::app::Gate;
 use crate::config::{self, Config, Places, Purpose, Source};
 use crate::doors::mcp::tools::{Generation, unspoken};
-use crate::report::Failure;
+use crate::report::{Failure, Problem};
 use bartizan_gate::policy::{Policy, ShortForm};
 use bartizan_gate::refusal::Refusal;
 use bartizan_gate::seat::Caller;
@@ -29,6 +30,7 @@ struct Inner {
     /// The session's own.
     gate: Arc<Gate>,
     caller: Caller,
+    told: Told,
     state: Mutex<State>,
 }
 
@@ -51,15 +53,20 @@ impl Standing {
     pub(crate) fn new(
         (places, workspace, given): (Places, PathBuf, Option<Source>),
         config: Config,
-        (gate, caller): (Arc<Gate>, Caller),
+        (gate, caller, told): (Arc<Gate>, Caller, Told),
     ) -> Self {
         let state = Mutex::new(State { config, others: Vec::new() });
-        Self(Arc::new(Inner { places, workspace, given, gate, caller, state }))
+        Self(Arc::new(Inner { places, workspace, given, gate, caller, told, state }))
     }
 
     /// The session's own gate.
     pub(super) fn gate(&self) -> &Gate {
         &self.0.gate
+    }
+
+    /// Tells the person of tools that are not there, as far as that is news.
+    pub(super) fn tell(&self, problems: Vec<Problem>) {
+        self.0.told.tell(problems, &self.0.gate);
     }
 
     /// Makes a server's gate from the configuration that is in force, and changes its policy with the others from then on.

@@ -46,8 +46,7 @@ impl Talk {
     ) -> Result<Vec<String>, String> {
         self.stale.store(true, Ordering::Release);
         let generation = self.generation(None).await?;
-        let listing = self.current.lock().await.as_ref().map(|current| current.listing.clone());
-        let json = format!("{{\"tools\":[{}]}}", listing.unwrap_or_default().join(","));
+        let json = format!("{{\"tools\":[{}]}}", self.listing().await.join(","));
         let unread = || "its list of tools cannot be shown".to_owned();
         let whole = Message::success(&Id::Number(0), &json).ok_or_else(unread)?;
         let role = &self.parts.caller.seat().role;

@@ -44,6 +44,13 @@ fn accepting_says_why_a_server_did_not_start_and_no_more_once_it_has() {
     client.ends();
     let down = Log::read(&project).find("config_change", |record| record["act"] == "mcp_down");
     assert_eq!(down["server"], "notes");
+    // Of one that is not configured any more, nobody is told what they could mend.
+    let whole = std::fs::read_to_string(project.config().join("bartizan.toml")).unwrap();
+    project.configure("[servers.other]\ncommand = [\"./tool\"]\n");
+    let gone = accepted(&project, "nothing of `notes` was ever seen");
+    assert!(!gone.stderr.contains("did not start"), "{gone:?}");
+    project.configure(&whole);
+    accepted(&project, "`notes` did not start");
     // Mended, it is seen, and nothing is said of what was.
     project.write("server.py", super::SERVER);
     let lists = json!({ "first": [tool("keep", "Keeps a note.")], "turned": [] });

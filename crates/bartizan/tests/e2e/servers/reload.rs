@@ -55,6 +55,42 @@ fn policies_that_do_not_fit_an_accepted_tool_are_named_and_the_list_is_an_error_
     client.ends();
 }
 
+#[test]
+fn tools_that_cannot_be_judged_are_not_judged_again_for_every_call() {
+    let more = "[roles.default]\nallow = [{ tool = \"mcp__notes__keep\", when = \"context.input.text > 3\" }]\n";
+    let project = project(&[("notes", &[tool("keep", "Keeps a note.")], &[])], more);
+    let has = json!({ "first": [tool("keep", "Keeps a note.")], "turned": [], "told": true });
+    project.write("notes.json", &has.to_string());
+    let mut client = Client::of(&project);
+    client.until_it_fails("tools/list", &json!({}));
+    let begun = Instant::now();
+    let call = json!({ "name": "notes__keep", "arguments": { "text": "x" } });
+    for _ in 0..50 {
+        assert!(client.asks("tools/call", &call)["error"].is_object());
+        assert!(client.asks("tools/list", &json!({}))["error"].is_object());
+    }
+    // Once a second at most, and some before that when it began.
+    let most = begun.elapsed().as_secs() + 6;
+    let ran = client.ends();
+    let asked = ran.stderr.matches("it is asked what it has").count();
+    assert!((1..=usize::try_from(most).unwrap()).contains(&asked), "{asked} of {most}: {ran:?}");
+}
+
+#[test]
+fn a_tool_that_was_accepted_and_cannot_be_called_is_told_once() {
+    let odd =
+        json!({ "name": "odd", "description": "Is odd.", "inputSchema": { "type": "string" } });
+    let tools = [tool("keep", "Keeps a note."), odd];
+    let project = project(&[("notes", &tools, &[])], FIRST);
+    let mut client = Client::of(&project);
+    for _ in 0..3 {
+        assert_eq!(client.lists("notes__keep"), ["notes__keep"]);
+    }
+    client.gateway.complains("nobody can call it");
+    let ran = client.ends();
+    assert_eq!(ran.stderr.matches("nobody can call it").count(), 1, "{ran:?}");
+}
+
 impl Client {
     /// What a request fails with, once it does and its server has started.
     fn until_it_fails(&mut self, method: &str, params: &Value) -> String {

@@ -118,7 +118,7 @@ pub(super) fn hall(
     let session = ground.open(who, (None, true), voice)?;
     let (wait, tier) = (Duration::from_secs(args.wait), args.require_tier);
     let places = (ground.places.clone(), ground.around.workspace.clone(), given.cloned());
-    let own = (Arc::clone(&session.gate), session.caller.clone());
+    let own = (Arc::clone(&session.gate), session.caller.clone(), session.told.clone());
     let standing = Standing::new(places, ground.config.clone(), own);
     let heralds = ground.heralds(runtime)?;
     Ok((Hall { ground, session, standing, wait, tier, framing: true }, heralds))

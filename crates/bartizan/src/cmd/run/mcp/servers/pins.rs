@@ -63,13 +63,14 @@ impl Pins {
     pub(super) fn maker(self, keeper: &Keeper, session: &SessionId) -> Maker {
         let hall = &keeper.hall;
         let (standing, redactor) = (hall.standing.clone(), hall.session.redactor.clone());
-        let session = session.clone();
+        let (session, first) = (session.clone(), standing.clone());
         let unfit = standing.unfit(self.name.as_str());
         let made = move |config: &Config, number: u64, pages: &[Message]| {
             let judged = self.judged(Kind::Tool, pages)?;
             tell_held(&self.main, &self.name, &judged);
             let known = known_servers::catalogue(config, Some(&self.store));
-            let (catalogue, _) = known.map_err(told)?;
+            let (catalogue, problems) = known.map_err(told)?;
+            first.tell(problems);
             let (open, held) = self.sorted(&judged, &|name| catalogue.get(name).is_some())?;
             let policy = config.policy(&catalogue).map_err(|failure| unfit.tell(failure))?;
             let run = SessionId::parse(&format!("{session}.t{number}"));
