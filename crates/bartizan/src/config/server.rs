@@ -40,6 +40,8 @@ pub(crate) struct McpServer {
     pub(crate) asks: Asks,
     /// How long a call may take; nothing said leaves it to the door.
     pub(crate) timeout: Option<Duration>,
+    /// How long nobody may need it before it is ended, to be started anew for the next who does; `None` is for ever.
+    pub(crate) idle_after: Option<Duration>,
     /// What becomes of tools that nobody has looked at yet.
     pub(crate) pin: Pin,
     /// What is said of its tools, by its own names for them.
@@ -98,6 +100,11 @@ impl McpServer {
         let env = page.list(raw.env.as_ref(), |text| check::variable(text)).unwrap_or_default();
         let (secrets, secrets_at) = placeholders(page, &raw.secrets);
         let timeout = page.take_option(raw.timeout.as_ref(), |text| timeout(text));
+        let idle_after = page.take_option(raw.idle_after.as_ref(), |text| idle_after(text));
+        if let (Some(said), Some(_)) = (&raw.idle_after, &raw.url) {
+            let problem = Problem::new("only a server that is started here can be ended when idle");
+            page.complain(said.span(), problem.hint("leave `idle_after` out beside `url`"));
+        }
         let pin = page.take_option(raw.pin.as_ref(), |text| pin(text)).unwrap_or_default();
         let mut tools = BTreeMap::new();
         for (tool, said) in &raw.tools {
@@ -116,6 +123,7 @@ impl McpServer {
                 sampling: raw.sampling.unwrap_or(false),
             },
             timeout,
+            idle_after: idle_after.unwrap_or(Some(IDLE)),
             pin,
             tools,
             secrets_at,
@@ -250,8 +258,14 @@ fn timeout(text: &str) -> Result<Duration, Flaw> {
     }
 }
 
+fn idle_after(text: &str) -> Result<Option<Duration>, Flaw> {
+    if text == "never" { Ok(None) } else { timeout(text).map(Some) }
+}
+
 /// What the role of a server's box begins with.
 pub(super) const ROLE_PREFIX: &str = "server.";
 const BUILTIN: [&str; 5] = ["claude-code", "model", "net", "process", "tools"];
 const NAME_MAX: usize = 32;
 const TIMEOUT_MAX: Duration = Duration::from_hours(24);
+/// How long a server is kept that nobody needs, when nothing is said of it.
+const IDLE: Duration = Duration::from_mins(10);

@@ -3,6 +3,7 @@
 
 mod away;
 mod down;
+mod idle;
 mod older;
 mod parts;
 mod reload;

@@ -152,22 +152,42 @@ impl Hub {
         talk.listen(to);
         drop(tokio::spawn(Arc::clone(self).relay(Arc::clone(talk), from)));
         let Some(branch) = self.branch(server) else { return };
-        branch.up(talk);
+        let slept = branch.up(talk);
         self.repeat(talk);
         let lacks = std::mem::take(&mut self.lock().lacks);
-        if lacks {
+        // One that is started anew has lost what it knew, however it ended.
+        if lacks || slept {
             self.tell_changed();
         }
+    }
+
+    /// Lets a server fall asleep that nobody has needed for so long, so that it may be ended; else says when to ask again.
+    pub(crate) fn rest(&self, server: &str, after: Duration) -> Result<(), Duration> {
+        let talk = self.branch(server).map_or(Err(after), |branch| branch.rest(after))?;
+        self.quieten(&talk);
+        Ok(())
+    }
+
+    /// Resolves when somebody needs a server that is asleep.
+    pub(crate) async fn wanted(&self, server: &str) {
+        match self.branch(server) {
+            Some(branch) => branch.wanted().await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Nothing more is heard from a server, whose open requests end by themselves, each with an answer.
+    fn quieten(&self, talk: &Arc<Talk>) {
+        let (nowhere, _) = mpsc::channel(1);
+        talk.listen(nowhere);
+        self.lock().asked.retain(|_, (whose, _)| !Arc::ptr_eq(whose, talk));
     }
 
     /// A server has ended.
     pub(crate) fn leave(&self, server: &str, why: &str) {
         let Some(branch) = self.branch(server) else { return };
         let Some(talk) = branch.down(why) else { return };
-        // Its open requests end by themselves, each with an answer. Nothing more is heard from it.
-        let (nowhere, _) = mpsc::channel(1);
-        talk.listen(nowhere);
-        self.lock().asked.retain(|_, (whose, _)| !Arc::ptr_eq(whose, &talk));
+        self.quieten(&talk);
         self.tell_changed();
     }
 
@@ -290,7 +310,11 @@ impl Hub {
 
     /// Passes on what a server says of its own accord, its questions under ids of ours.
     async fn relay(self: Arc<Self>, talk: Arc<Talk>, mut from: mpsc::Receiver<Message>) {
+        let branch = self.branch(talk.server()).cloned();
         while let Some(message) = from.recv().await {
+            if let Some(branch) = &branch {
+                branch.stirs();
+            }
             let Kind::Request { id, .. } = message.kind() else {
                 let listener = self.lock().listener.clone();
                 let told = self.told(talk.server(), message);

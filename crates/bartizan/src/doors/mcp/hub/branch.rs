@@ -1,10 +1,10 @@
-//! Is this server there? One of the hub's servers: not started yet, up, or down for a reason.
+//! Is this server there? One of the hub's servers: not started yet, up, asleep since nobody needed it, or down for a reason.
 
 use super::super::Talk;
 use super::names::List;
 use bartizan_scan::json::View;
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
@@ -14,36 +14,118 @@ pub(super) struct Branch {
     /// Whether the client knows what it has by its own words.
     alone: bool,
     life: watch::Sender<Life>,
+    need: Mutex<Need>,
 }
 
 #[derive(Clone)]
 enum Life {
     /// It has not started yet.
     Ahead,
+    /// It was ended because nobody needed it, and is started for the next who does.
+    Asleep,
     /// It has ended, or could not be started: why.
     Down(String),
     Up(Arc<Talk>),
 }
 
+/// Who needs a server.
+struct Need {
+    /// Requests that it has to answer.
+    requests: usize,
+    /// When that was last so, or it said something of its own accord.
+    last: Instant,
+    /// What it holds for its client would be gone with it: subscriptions, tasks.
+    holds: bool,
+    /// Whether it was asleep when it was started.
+    slept: bool,
+}
+
+/// A server in use, which does not fall asleep meanwhile.
+pub(super) struct InUse {
+    needed: Needed,
+    talk: Arc<Talk>,
+}
+
+impl InUse {
+    /// The conversation with it.
+    pub(super) fn talk(&self) -> &Arc<Talk> {
+        &self.talk
+    }
+
+    /// It is kept from now on, as long as it lives.
+    pub(super) fn hold(&self) {
+        self.needed.0.need().holds = true;
+    }
+}
+
+/// That somebody needs a server, until this goes.
+struct Needed(Arc<Branch>);
+
+impl Drop for Needed {
+    fn drop(&mut self) {
+        let mut need = self.0.need();
+        need.requests = need.requests.saturating_sub(1);
+        need.last = Instant::now();
+    }
+}
+
 impl Branch {
     pub(super) fn new(name: &str, alone: bool) -> Arc<Self> {
         let (life, _) = watch::channel(Life::Ahead);
-        Arc::new(Self { name: name.to_owned(), alone, life })
+        let need = Need { requests: 0, last: Instant::now(), holds: false, slept: false };
+        Arc::new(Self { name: name.to_owned(), alone, life, need: Mutex::new(need) })
+    }
+
+    fn need(&self) -> MutexGuard<'_, Need> {
+        self.need.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// It has said something: somebody may wait for more.
+    pub(super) fn stirs(&self) {
+        self.need().last = Instant::now();
+    }
+
+    /// Falls asleep if nobody has needed it for so long: the conversation that this ends. Else, when to ask again.
+    pub(super) fn rest(&self, after: Duration) -> Result<Arc<Talk>, Duration> {
+        // Held to the end, so that nobody begins to need it meanwhile.
+        let mut need = self.need();
+        let idle = need.last.elapsed();
+        if need.requests > 0 || need.holds {
+            return Err(after);
+        }
+        if idle < after {
+            return Err(after.saturating_sub(idle));
+        }
+        let Some(talk) = self.now() else { return Err(after) };
+        need.slept = true;
+        self.life.send_replace(Life::Asleep);
+        Ok(talk)
+    }
+
+    /// Resolves when somebody needs it who found it asleep.
+    pub(super) async fn wanted(&self) {
+        // It lasts as long as we do.
+        drop(self.life.subscribe().wait_for(|life| !matches!(life, Life::Asleep)).await);
     }
 
     pub(super) fn name(&self) -> &str {
         &self.name
     }
 
-    pub(super) fn up(&self, talk: &Arc<Talk>) {
+    /// It has started; says whether it was asleep before that.
+    pub(super) fn up(&self, talk: &Arc<Talk>) -> bool {
+        let mut need = self.need();
+        need.last = Instant::now();
+        need.holds = false;
         self.life.send_replace(Life::Up(Arc::clone(talk)));
+        std::mem::take(&mut need.slept)
     }
 
     /// The conversation that this ends, if there was one.
     pub(super) fn down(&self, why: &str) -> Option<Arc<Talk>> {
         match self.life.send_replace(Life::Down(why.to_owned())) {
             Life::Up(talk) => Some(talk),
-            Life::Ahead | Life::Down(_) => None,
+            Life::Ahead | Life::Asleep | Life::Down(_) => None,
         }
     }
 
@@ -51,12 +133,21 @@ impl Branch {
     pub(super) fn now(&self) -> Option<Arc<Talk>> {
         match &*self.life.borrow() {
             Life::Up(talk) => Some(Arc::clone(talk)),
-            Life::Ahead | Life::Down(_) => None,
+            Life::Ahead | Life::Asleep | Life::Down(_) => None,
         }
     }
 
-    /// The conversation with it; one that is only starting is waited for, though not for long.
-    pub(super) async fn ready(&self) -> Result<Arc<Talk>, String> {
+    /// The conversation with it; one that is only starting is waited for, though not for long, and one that is asleep is woken.
+    pub(super) async fn ready(self: &Arc<Self>) -> Result<InUse, String> {
+        self.need().requests += 1;
+        let needed = Needed(Arc::clone(self));
+        self.life.send_if_modified(|life| {
+            let asleep = matches!(life, Life::Asleep);
+            if asleep {
+                *life = Life::Ahead;
+            }
+            asleep
+        });
         let mut life = self.life.subscribe();
         let known = timeout(START, life.wait_for(|life| !matches!(life, Life::Ahead))).await;
         let known = match known {
@@ -64,15 +155,21 @@ impl Branch {
             Ok(Err(_)) | Err(_) => Life::Ahead,
         };
         match known {
-            Life::Up(talk) => Ok(talk),
+            Life::Up(talk) => Ok(InUse { needed, talk }),
             Life::Down(why) => Err(format!("server `{}` is not there: {why}", self.name)),
-            Life::Ahead => Err(format!("server `{}` has not started yet", self.name)),
+            Life::Ahead | Life::Asleep => {
+                Err(format!("server `{}` has not started yet", self.name))
+            }
         }
     }
 
     /// What it has of one kind, as the client knows it, or why that cannot be judged; `None` when it does not say in time.
-    pub(super) async fn listed(&self, list: &List) -> Option<Result<Vec<String>, String>> {
-        let talk = self.ready().await.ok()?;
+    pub(super) async fn listed(
+        self: &Arc<Self>,
+        list: &List,
+    ) -> Option<Result<Vec<String>, String>> {
+        let used = self.ready().await.ok()?;
+        let talk = used.talk();
         let named = |entry: View<'_>| {
             if self.alone { Some(entry.compact()) } else { list.named(&self.name, entry) }
         };

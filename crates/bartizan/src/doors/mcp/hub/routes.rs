@@ -108,10 +108,14 @@ impl Hub {
     ) -> Option<Message> {
         let found = asked.and_then(|asked| Some((self.branch(&asked.server)?, asked.message)));
         let Some((branch, message)) = found else { return Some(unknown()) };
-        let talk = match branch.ready().await {
-            Ok(talk) => talk,
+        let used = match branch.ready().await {
+            Ok(used) => used,
             Err(why) => return Some(Message::failure(Some(id), INTERNAL_ERROR, &why)),
         };
+        if holds(&message) {
+            used.hold();
+        }
+        let talk = Arc::clone(used.talk());
         let (to, mut from) = mpsc::channel(RELAYED);
         let back = async {
             while let Some(message) = from.recv().await {
@@ -161,6 +165,18 @@ impl Hub {
         let Some(level) = self.lock().level.clone() else { return };
         let params = level.params().map(View::compact);
         talk.says("logging/setLevel", params.as_deref());
+    }
+}
+
+/// Whether a server is to keep something for its client from this request on.
+fn holds(message: &Message) -> bool {
+    match message.method() {
+        Some("resources/subscribe") => true,
+        Some(method) => {
+            method.starts_with("tasks/")
+                || message.params().is_some_and(|params| params.get("task").is_some())
+        }
+        None => false,
     }
 }
 

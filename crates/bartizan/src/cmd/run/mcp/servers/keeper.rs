@@ -35,6 +35,17 @@ pub(super) struct Keeper {
 /// Tells when it is over for all servers.
 pub(super) type Over = watch::Receiver<bool>;
 
+/// How a life of a server ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum How {
+    /// By itself, or for something that went wrong.
+    Alone,
+    /// Nobody needed it.
+    Idle,
+    /// Its box was told to end.
+    Interrupted,
+}
+
 /// One life of a server, about to begin.
 struct Life {
     run: Run,
@@ -62,12 +73,20 @@ impl Keeper {
         let mut short_lives = 0u32;
         loop {
             let begun = Instant::now();
-            let (why, interrupted) = self.live(&hello, &mut over).await;
-            if interrupted {
+            let (why, how) = self.live(&hello, &mut over).await;
+            if how == How::Interrupted {
                 end.send_replace(true);
             }
             if *over.borrow() {
                 return;
+            }
+            if how == How::Idle {
+                tokio::select! {
+                    () = self.hub.wanted(self.name.as_str()) => {}
+                    _ = over.wait_for(|over| *over) => return,
+                }
+                short_lives = 0;
+                continue;
             }
             short_lives = if begun.elapsed() >= STEADY { 0 } else { short_lives.saturating_add(1) };
             let pause = (PAUSE * 2u32.pow(short_lives.min(7))).min(PAUSE_MAX);
@@ -94,21 +113,21 @@ impl Keeper {
         }
     }
 
-    /// One life of the server: why it ended, and whether somebody told us to end.
-    async fn live(&self, hello: &Message, over: &mut Over) -> (String, bool) {
+    /// One life of the server: why and how it ended.
+    async fn live(&self, hello: &Message, over: &mut Over) -> (String, How) {
         if let Reach::Url(at) = &self.said.reach {
-            return (self.live_away(at, hello, over).await, false);
+            return (self.live_away(at, hello, over).await, How::Alone);
         }
         let begun = Instant::now();
         let Life { mut run, typed, program, argv } = match self.prepare() {
             Ok(life) => life,
-            Err(failure) => return (told(failure), false),
+            Err(failure) => return (told(failure), How::Alone),
         };
         let (held, started) = oneshot::channel();
         let (to_server, sent) = mpsc::channel(SENT);
         let talk = match self.talk(to_server, &run.caller.seat().session) {
             Ok(talk) => talk,
-            Err(failure) => return (told(failure), false),
+            Err(failure) => return (told(failure), How::Alone),
         };
         let (done, box_ended) = oneshot::channel::<()>();
         let boxed = async {
@@ -117,26 +136,29 @@ impl Keeper {
             report
         };
         let led = self.lead(&talk, sent, (started, box_ended), (hello, over));
-        let (report, why) = tokio::join!(boxed, led);
+        let (report, (why, how)) = tokio::join!(boxed, led);
         let noted = finish(&run.gate, &run.caller, &report, begun);
         run.clean();
         let interrupted = report.as_ref().is_ok_and(|report| report.interrupted.is_some());
+        let how = if interrupted { How::Interrupted } else { how };
         let why = why.unwrap_or_else(|| ended(report));
         match noted {
-            Ok(()) => (why, interrupted),
-            Err(failure) => (told(failure), interrupted),
+            Ok(()) => (why, how),
+            // It is not put to rest without a word when the log does not say how it ended.
+            Err(failure) if how == How::Idle => (told(failure), How::Alone),
+            Err(failure) => (told(failure), how),
         }
     }
 
-    /// Leads the server's side of the conversation; says why it ended, unless the box itself tells.
+    /// Leads the server's side of the conversation; says why it ended, unless the box itself tells, and how.
     async fn lead(
         &self,
         talk: &Arc<Talk>,
         sent: mpsc::Receiver<Message>,
         (started, box_ended): (oneshot::Receiver<Held>, oneshot::Receiver<()>),
         (hello, over): (&Message, &mut Over),
-    ) -> Option<String> {
-        let held = started.await.ok()?;
+    ) -> (Option<String>, How) {
+        let Ok(held) = started.await else { return (None, How::Alone) };
         let (redactor, name) = (self.hall.session.redactor.clone(), self.name.to_string());
         let mut line = Line::lay(talk, sent, (redactor, name), held);
         let why = tokio::select! {
@@ -147,10 +169,22 @@ impl Keeper {
                 (talk.upstream().gone() != Some(Gone::Ended)).then_some(flaw)
             }
             _ = over.wait_for(|over| *over) => None,
+            () = self.idle() => {
+                line.take_up(box_ended).await;
+                return (Some("nobody needed it".to_owned()), How::Idle);
+            }
         };
         self.hub.leave(self.name.as_str(), why.as_deref().unwrap_or("it has ended"));
         line.take_up(box_ended).await;
-        why
+        (why, How::Alone)
+    }
+
+    /// Resolves when nobody has needed the server for as long as it is kept for that.
+    async fn idle(&self) {
+        let Some(after) = self.said.idle_after else { return std::future::pending().await };
+        while let Err(left) = self.hub.rest(self.name.as_str(), after) {
+            sleep(left.max(Duration::from_millis(100))).await;
+        }
     }
 
     /// Begins with the server, and makes it one of the hub's. Comes back only when that fails.
