@@ -33,7 +33,7 @@ use bartizan_gate::taint::{Reading, Trust};
 use bartizan_scan::display_line;
 use bartizan_store::Event;
 use bytes::Bytes;
-use gemini::Gemini;
+use gemini::{Document, Gemini};
 use request::{Against, Ears, From, Notes, Unfit};
 use responses::Responses;
 use serde_json::{Value, json};
@@ -339,6 +339,10 @@ impl Judge for ModelJudge {
             return Ok(None);
         }
         match self.0.api {
+            Api::Gemini if is_json(content_type) => {
+                let (bench, tally) = (ticket.bench.clone(), Arc::clone(&ticket.tally));
+                Ok(Some(Box::new(Document::new(bench, tally, ticket.silence))))
+            }
             Api::Gemini => filter::<Gemini>(ticket, content_type),
             Api::Messages => filter::<Messages>(ticket, content_type),
             Api::Responses => filter::<Responses>(ticket, content_type),
@@ -352,8 +356,7 @@ fn filter<D: Dialect>(
     content_type: Option<&str>,
 ) -> Result<Option<Box<dyn Filter>>, Told> {
     let (bench, tally) = (ticket.bench.clone(), Arc::clone(&ticket.tally));
-    let kind = content_type.unwrap_or_default().split(';').next().unwrap_or_default();
-    match kind.trim().to_ascii_lowercase().as_str() {
+    match kind(content_type).as_str() {
         "text/event-stream" => Ok(Some(Box::new(Streamed::<D>::new(bench, tally)))),
         "application/json" => Ok(Some(Box::new(Whole::<D>::new(bench, tally, ticket.silence)))),
         _ => {
@@ -361,6 +364,15 @@ fn filter<D: Dialect>(
             Err(Told::new(Status::BadGateway, "unscannable", text))
         }
     }
+}
+
+fn is_json(content_type: Option<&str>) -> bool {
+    kind(content_type) == "application/json"
+}
+
+fn kind(content_type: Option<&str>) -> String {
+    let kind = content_type.unwrap_or_default().split(';').next().unwrap_or_default();
+    kind.trim().to_ascii_lowercase()
 }
 
 /// A request that passes while its warrant is held.

@@ -177,6 +177,40 @@ fn what_the_gate_refuses_gemini_does_not_do() {
     assert_eq!(session.project.file("fine.txt").as_deref(), Some("fine\n"));
 }
 
+/// The vendor's machines search while a search that the gate allowed is under way, and do nothing else.
+#[test]
+fn a_search_passes_as_far_as_the_gate_allowed_it() {
+    for (verdict, searched) in [("allow", true), ("deny", false)] {
+        let Some(project) = project(&format!("[roles.default]\n{verdict} = [\"WebSearch\"]\n"))
+        else {
+            return;
+        };
+        // A program in the box asks for a search by itself.
+        let own = json!({ "contents": [{ "parts": [{ "text": "q" }] }], "tools": [{ "googleSearch": {} }] });
+        project.write("own.json", &own.to_string());
+        let post = "curl -sS -H 'content-type: application/json' --data-binary @own.json \
+                    $GOOGLE_GEMINI_BASE_URL/v1beta/models/m:generateContent";
+        let turns = vec![
+            tool("google_web_search", json!({ "query": "harbours" })),
+            shell(post),
+            say("All done."),
+        ];
+        let Some(session) = Session::run(project, turns, "start") else { return };
+        assert!(session.ran.stdout.contains("All done."), "{:?}", session.ran);
+        let results = session.results();
+        assert_eq!(results[0].1.contains("policy-denied"), !searched, "{results:?}");
+        assert!(results[1].1.contains("[server-tool]"), "{results:?}");
+        let requests = session.api.requests();
+        let searches = requests.iter().map(crate::support::api::Request::json);
+        let searches: Vec<Value> =
+            searches.filter(|body| body["tools"].to_string().contains("googleSearch")).collect();
+        assert_eq!(!searches.is_empty(), searched, "{searches:?}");
+        for search in searches {
+            assert_eq!(search["contents"][0]["parts"][0]["text"], "harbours");
+        }
+    }
+}
+
 /// The client asks for itself in the box, as whoever had taken it over would.
 #[test]
 fn an_act_that_the_gate_never_allowed_stops_a_session_of_gemini() {

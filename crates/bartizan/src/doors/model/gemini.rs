@@ -2,15 +2,19 @@
 //! vendor's own machines do not act, and each call and result is held against the register.
 
 mod answer;
+mod document;
 mod part;
 
 pub(super) use answer::Gemini;
+pub(super) use document::Document;
 
 use super::request::{Against, From, Notes, Place, Read, Unfit};
 use crate::doors::calls::{Answered, STAND_IN, Seen, StandIn};
+use crate::doors::gemini::means;
 use bartizan_scan::json::{Doc, Edits, Node, quoted};
 use bartizan_scan::{Trust, display_line};
 use part::list;
+use serde_json::Value;
 use std::collections::HashMap;
 
 /// Reads a request's body; the model's name is in its `path`.
@@ -148,8 +152,9 @@ impl<'a> Reader<'a> {
     fn call(&mut self, node: &'a Node) -> Result<(), Unfit> {
         let call = part::call(self.doc, node).map_err(unread)?;
         let act = || call.written.as_ref().map(|written| written.act.clone());
-        // A name that no entry has, so that a call whose result is back is still held against its arguments.
-        let name = if call.name == STAND_IN { STAND_IN } else { "" };
+        // Once its result has come back, what the client makes of a call in its history is no act any more: it masks what is long.
+        let known = means(&call.name, &Value::Null, "").0;
+        let name = if call.name == STAND_IN { STAND_IN } else { &known };
         match self.against.calls.seen(&call.id, act, name) {
             Seen::Judged => Ok(()),
             Seen::StandIn(StandIn { original, .. }) => {

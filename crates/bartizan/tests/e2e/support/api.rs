@@ -251,6 +251,11 @@ fn answer(mut stream: &TcpStream, request: &Request, script: &Script) -> std::io
         {
             send_stream(stream, &gemini::stream_of(&request.json(), script))
         }
+        ("POST", path)
+            if path.starts_with("/v1beta/models/") && path.ends_with(":generateContent") =>
+        {
+            send_json(stream, 200, &gemini::answer_of(&request.json(), script))
+        }
         ("GET", "/v1/models") => send_json(stream, 200, &json!({ "models": [], "data": [] })),
         _ => send_json(
             stream,

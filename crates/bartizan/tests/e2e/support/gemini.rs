@@ -3,13 +3,18 @@
 use super::api::{Block, Request, Script};
 use serde_json::{Value, json};
 
-/// The whole streamed answer: as many turns are over as the model has in the request. A request without tools is the client's
-/// own.
+/// The whole streamed answer.
 pub(super) fn stream_of(body: &Value, script: &Script) -> String {
+    format!("data: {}\r\n\r\n", answer_of(body, script))
+}
+
+/// An answer: as many turns are over as the model has in the request. One that offers no functions is the client's own.
+pub(super) fn answer_of(body: &Value, script: &Script) -> Value {
     let contents = body["contents"].as_array().cloned().unwrap_or_default();
     let turn = contents.iter().filter(|content| content["role"] == "model").count();
     let over = vec![Block::Text("Done.".to_owned())];
-    let blocks = script.main.get(turn).filter(|_| !body["tools"].is_null()).unwrap_or(&over);
+    let offers = !body["tools"][0]["functionDeclarations"].is_null();
+    let blocks = script.main.get(turn).filter(|_| offers).unwrap_or(&over);
     // Without ids, as the vendor's models mostly write their calls.
     let part = |block: &Block| match block {
         Block::Text(text) => json!({ "text": text }),
@@ -19,11 +24,10 @@ pub(super) fn stream_of(body: &Value, script: &Script) -> String {
     let parts: Vec<Value> = blocks.iter().map(part).collect();
     let usage = json!({ "promptTokenCount": 9, "candidatesTokenCount": 5, "totalTokenCount": 14 });
     let content = json!({ "role": "model", "parts": parts });
-    let answer = json!({
+    json!({
         "candidates": [{ "content": content, "finishReason": "STOP", "index": 0 }],
         "usageMetadata": usage, "modelVersion": "scripted", "responseId": format!("r{turn}"),
-    });
-    format!("data: {answer}\r\n\r\n")
+    })
 }
 
 /// What the model reads of its calls, in order: the name that it knows each by, and what came back.

@@ -97,29 +97,24 @@ impl Dialect for Gemini {
 
     fn whole(answer: &Judged<'_>) -> Result<Vec<u8>, &'static str> {
         let doc = answer.doc()?;
-        let root = doc.root();
-        // Streamed without events, it is a list of what would be in them.
-        let documents = root.items().unwrap_or(std::slice::from_ref(root));
-        let (mut seen, mut edits) = (Tally::default(), Edits::default());
-        let mut ids = HashSet::new();
-        for document in documents {
-            seen.read_gemini(&doc, document);
-            let found = pieces(&doc, document)?;
-            let mut fates = Vec::new();
-            for piece in &found {
-                match &piece.kind {
-                    Kind::Strange(kind) => drop(seen.withheld.insert(kind.clone())),
-                    Kind::Call(call) => {
-                        let call = named(call.clone(), &mut ids)?;
-                        let fate = fate(call.id.clone(), answer.judge(&call));
-                        seen.calls += 1;
-                        seen.refused += u64::from(fate.stand_in.is_some());
-                        fates.push(fate);
-                    }
+        let (mut seen, mut ids) = (Tally::default(), HashSet::new());
+        seen.read_gemini(&doc, doc.root());
+        let found = pieces(&doc, doc.root())?;
+        let mut fates = Vec::new();
+        for piece in &found {
+            match &piece.kind {
+                Kind::Strange(kind) => drop(seen.withheld.insert(kind.clone())),
+                Kind::Call(call) => {
+                    let call = named(call.clone(), &mut ids)?;
+                    let fate = fate(call.id.clone(), answer.judge(&call));
+                    seen.calls += 1;
+                    seen.refused += u64::from(fate.stand_in.is_some());
+                    fates.push(fate);
                 }
             }
-            settle(&found, &fates, &mut edits);
         }
+        let mut edits = Edits::default();
+        settle(&found, &fates, &mut edits);
         answer.counted(seen);
         Ok(edits.apply(answer.body))
     }
@@ -155,10 +150,10 @@ fn fate(id: String, verdict: Verdict) -> Fate {
     Fate { id, stand_in }
 }
 
-/// The call with an id that no other has. Where the model gives none, the client would make one up, and nobody here could tell
-/// which call it means.
+/// The call with an id that no other has. Where the model gives none, the client would make one up, and from one that begins as
+/// this it would take that part away; nobody here could tell which call it means.
 fn named(mut call: Call, ids: &mut HashSet<String>) -> Result<Call, &'static str> {
-    if call.id.is_empty() {
+    if call.id.is_empty() || call.id.starts_with(&format!("{}__", call.name)) {
         let name = chance::name().ok_or("the kernel gives no random bytes")?;
         call.id = format!("call-{name}");
         if let Some(written) = &mut call.written {

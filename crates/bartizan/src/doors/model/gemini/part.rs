@@ -65,7 +65,7 @@ pub(super) fn settle(pieces: &[Piece<'_>], fates: &[Fate], edits: &mut Edits) {
                 match &fate.stand_in {
                     Some(input) => edits.replace(node, written(&fate.id, STAND_IN, input)),
                     // The client's history tells it by the id that it has from here.
-                    None if call.id.is_empty() => {
+                    None if call.id != fate.id => {
                         edits.replace(node, written(&fate.id, &call.name, &call.input));
                     }
                     None => {}

@@ -221,6 +221,19 @@ fn an_act_that_the_gate_did_not_see_stops_the_session() {
 }
 
 #[test]
+fn once_its_result_is_back_a_client_may_mask_a_call() {
+    let calls = register();
+    let masked = r#"{"id":"c1","name":"run_shell_command","args":{"command":"(masked)"}}"#;
+    let doc = Doc::read(masked.as_bytes()).unwrap();
+    let call = part::call(&doc, doc.root()).unwrap();
+    let act = || Some(call.written.clone().unwrap().act);
+    assert_eq!(calls.seen("c1", act, "Bash"), Seen::Changed, "its result is not back");
+    calls.returned("c1");
+    assert_eq!(calls.seen("c1", act, "Bash"), Seen::Judged);
+    assert_eq!(calls.seen("c1", act, "Write"), Seen::Changed, "of another tool");
+}
+
+#[test]
 fn what_has_two_readings_or_is_not_known_does_not_leave() {
     let cases: [Case<'_>; 12] = [
         ("the other spelling", &|body| body["system_instruction"] = body["contents"][0].clone()),
