@@ -1,9 +1,11 @@
 //! Where is the value that a name, a header or a sentence gives?
 
+use crate::bytes::{byte_table, is, kind};
 use crate::fold::escape_len;
+use crate::memo::{AHEAD, Memo};
 use crate::names::{self, Word};
+use crate::spoken;
 use crate::values::{Place, is_secret, placeholder};
-use crate::words::gibberish;
 use std::ops::Range;
 
 /// A value that stands where a name says that a secret stands.
@@ -14,40 +16,50 @@ pub(crate) struct Given {
 }
 
 /// The secret that the name around `word`, found at `at`, is given.
-pub(crate) fn secret(text: &[u8], word: &Word, at: usize, budget: &mut usize) -> Option<Given> {
-    let left = text.get(..at)?.iter().rev().take(MAX_NAME).take_while(|b| in_name(**b)).count();
-    let right = text.get(at..)?.iter().take(MAX_NAME).take_while(|b| in_name(**b)).count();
+pub(crate) fn secret(
+    text: &[u8],
+    word: &Word,
+    at: usize,
+    budget: &mut usize,
+    memo: &mut Memo,
+) -> Option<Given> {
+    let left =
+        text.get(..at)?.iter().rev().take(names::MAX_PART).take_while(|b| in_name(**b)).count();
+    let right = text.get(at..)?.iter().take(names::MAX_PART).take_while(|b| in_name(**b)).count();
     let name = text.get(at - left..at + right)?;
     let place = names::judge(name, word, left)?;
     let behind = at + right;
     let flag = name.starts_with(b"-");
     let speaks = place != Place::Likely || word.text == "key";
-    match value_after(text, behind, at - left) {
+    match value_after(text, behind, at - left, memo) {
         Some(found) if place > Place::Near => {
             let value = text.get(found.range.clone())?;
             *budget = budget.saturating_sub(value.len());
             let place = if found.weak { place.min(Place::Likely) } else { place };
-            if is_secret(value, place) || phrase(value, place, &found) || webhook(value) {
+            if memo.is_secret(text, &found.range, place)
+                || phrase(value, place, &found)
+                || webhook(value)
+            {
                 return Some(Given { value: found.range, place });
             }
             None
         }
-        None if speaks => spoken(text, behind, place, flag),
+        None if speaks => spoken::secret(text, behind, place, flag, memo),
         _ => None,
     }
 }
 
 /// Where a value stands behind a separator.
-pub(crate) struct Found {
-    pub(crate) range: Range<usize>,
+struct Found {
+    range: Range<usize>,
     quoted: bool,
     /// The separator often means something else.
     weak: bool,
 }
 
 /// The value behind a separator at `at`; `from` is where the name began.
-pub(crate) fn value_after(text: &[u8], at: usize, from: usize) -> Option<Found> {
-    let mut cursor = Cursor { text, at };
+fn value_after(text: &[u8], at: usize, from: usize, memo: &mut Memo) -> Option<Found> {
+    let mut cursor = Cursor { text, at, memo };
     let closed = cursor.closers();
     let weak = cursor.separator(closed)?;
     cursor.colours();
@@ -66,6 +78,7 @@ pub(crate) fn value_after(text: &[u8], at: usize, from: usize) -> Option<Found> 
 struct Cursor<'a> {
     text: &'a [u8],
     at: usize,
+    memo: &'a mut Memo,
 }
 
 impl Cursor<'_> {
@@ -229,7 +242,7 @@ impl Cursor<'_> {
             }
         }
         let from = self.at;
-        let len = bare_len(self.rest(), in_query);
+        let len = bare_len(self.text, from, in_query, self.memo);
         (len > 0).then_some((from..from + len, false))
     }
 }
@@ -252,37 +265,27 @@ fn quoted_len(text: &[u8], quote: u8, slashes: usize) -> Option<usize> {
     }
 }
 
-/// How long a value without quotes is.
-fn bare_len(text: &[u8], in_query: bool) -> usize {
-    let line = text.get(..MAX_VALUE.min(text.len())).unwrap_or_default();
-    let stops = |at: usize, b: u8| {
-        let next = line.get(at + 1).copied();
-        match b {
-            b'"' | b'\'' | b'`' | b'<' | b'>' | 0x1B => true,
-            b'&' => {
-                in_query
-                    || named(line.get(at + 1..).unwrap_or_default())
-                    || line.get(at..).is_some_and(|r| r.starts_with(b"&quot;"))
-            }
-            b',' | b';' => {
-                next.is_none_or(|n| {
-                    n.is_ascii_whitespace() || matches!(n, b'"' | b'\'' | b'}' | b']')
-                }) || named(line.get(at + 1..).unwrap_or_default())
-            }
-            b'\\' => matches!(next, Some(b'n' | b'r' | b't' | b'"' | b'\'' | b'\\') | None),
-            b => b.is_ascii_whitespace() || b.is_ascii_control(),
-        }
-    };
-    let mut len = line.iter().enumerate().position(|(at, b)| stops(at, *b)).unwrap_or(line.len());
-    while let Some(last) = len.checked_sub(1).and_then(|at| line.get(at)) {
-        let opener = match last {
-            b')' => b'(',
-            b']' => b'[',
-            b'}' => b'{',
-            b',' | b';' | b'.' | b':' | b'!' | b'?' | b'|' | b'\\' => 0,
+/// How long a value without quotes is, which begins at `from`.
+pub(crate) fn bare_len(text: &[u8], from: usize, in_query: bool, memo: &mut Memo) -> usize {
+    let line = text.get(..(from + MAX_VALUE).min(text.len())).unwrap_or_default();
+    let bounds = (from, line.len(), text.len());
+    let end = memo.bare_end(in_query, bounds, |at| ends_bare(line, at, in_query));
+    let value = line.get(from..end).unwrap_or_default();
+    let mut len = value.len();
+    // Where each opening sign is met first.
+    let mut openers = [None; 3];
+    while let Some(last) = len.checked_sub(1).and_then(|at| value.get(at)) {
+        let pair = match last {
+            b')' => Some((0, b'(')),
+            b']' => Some((1, b'[')),
+            b'}' => Some((2, b'{')),
+            b',' | b';' | b'.' | b':' | b'!' | b'?' | b'|' | b'\\' => None,
             _ => break,
         };
-        if opener != 0 && line.get(..len).is_some_and(|v| v.contains(&opener)) {
+        if let Some((which, sign)) = pair
+            && let Some(opener) = openers.get_mut(which)
+            && *opener.get_or_insert_with(|| memchr::memchr(sign, value).unwrap_or(len)) < len
+        {
             break;
         }
         len -= 1;
@@ -290,9 +293,35 @@ fn bare_len(text: &[u8], in_query: bool) -> usize {
     len
 }
 
+/// Whether a value without quotes ends before `at`.
+fn ends_bare(line: &[u8], at: usize, in_query: bool) -> bool {
+    let Some(byte) = line.get(at).filter(|b| MAY_END.get(usize::from(**b)) == Some(&true)) else {
+        return false;
+    };
+    let behind = line.get(at + 1..).unwrap_or_default();
+    let next = behind.first().copied();
+    match byte {
+        b'&' => in_query || named(behind) || behind.starts_with(b"quot;"),
+        b',' | b';' => {
+            next.is_none_or(|n| n.is_ascii_whitespace() || matches!(n, b'"' | b'\'' | b'}' | b']'))
+                || named(behind)
+        }
+        b'\\' => matches!(next, Some(b'n' | b'r' | b't' | b'"' | b'\'' | b'\\') | None),
+        _ => true,
+    }
+}
+
+const fn may_end(byte: u8) -> bool {
+    byte.is_ascii_whitespace()
+        || byte.is_ascii_control()
+        || matches!(byte, b'"' | b'\'' | b'`' | b'<' | b'>' | b'&' | b',' | b';' | b'\\')
+}
+
+static MAY_END: [bool; 256] = byte_table!(may_end);
+
 /// Whether a name and a sign begin here, as in `&next=`.
-fn named(text: &[u8]) -> bool {
-    let name = text.iter().take(40).take_while(|b| in_name(**b) || **b == b'.').count();
+pub(crate) fn named(text: &[u8]) -> bool {
+    let name = text.iter().take(MAX_NAMED).take_while(|b| in_name(**b) || **b == b'.').count();
     let sign = name > 0 && matches!(text.get(name), Some(b'=' | b':'));
     let digits = text.iter().take(name).filter(|b| b.is_ascii_digit()).count();
     sign && digits <= 4
@@ -321,93 +350,14 @@ fn webhook(value: &[u8]) -> bool {
     })
 }
 
-/// The secret that a sentence gives: `the password is …`, `--token …`, `machine … password …`.
-fn spoken(text: &[u8], at: usize, place: Place, flag: bool) -> Option<Given> {
-    let ahead = text.get(at..(at + MAX_SPOKEN).min(text.len()))?;
-    let mut said = false;
-    let mut position = 0;
-    for (number, token) in ahead.split(u8::is_ascii_whitespace).enumerate() {
-        let start = at + position;
-        position += token.len() + 1;
-        let range = stripped(text, start..start + token.len());
-        let value = text.get(range.clone())?;
-        // A token that the look-ahead cuts is not all of it.
-        let range = if position > ahead.len() {
-            range.start..start + bare_len(text.get(start..)?, false)
-        } else {
-            range
-        };
-        let value = text.get(range.clone()).unwrap_or(value);
-        let next = number == 1 && (flag || place == Place::Password);
-        if memchr::memchr3(b'{', b'(', b'<', value).is_some() || named(value) {
-            return None;
-        }
-        let cased = value.iter().any(u8::is_ascii_uppercase) && gibberish(value);
-        let digits = cased || value.iter().any(u8::is_ascii_digit);
-        let told = (next || said)
-            && digits
-            && value.len() >= 8
-            && is_secret(value, place.max(Place::Secret));
-        if number > 0 && (told || is_secret(value, Place::Near)) && !identifier(value) {
-            return Some(Given { value: range, place: Place::Near });
-        }
-        said = matches!(
-            token,
-            b"is"
-                | b"was"
-                | b"to"
-                | b"are"
-                | b"="
-                | b":"
-                | b"->"
-                | b"as"
-                | b"/"
-                | b"with"
-                | b"using"
-        );
-        let assigned = memchr::memchr2(b'=', b'{', token).is_some();
-        if assigned || STOPS.iter().any(|stop| value.eq_ignore_ascii_case(stop.as_bytes())) {
-            return None;
-        }
-        let ended = text.get(start + token.len()) == Some(&b'\n');
-        if ended && !matches!(token.last(), Some(b'?' | b':')) {
-            return None;
-        }
-    }
-    None
+fn in_name(byte: u8) -> bool {
+    is(byte, kind::NAME)
 }
 
-/// A token without the quotes, brackets and full stops around it.
-fn stripped(text: &[u8], range: Range<usize>) -> Range<usize> {
-    let token = text.get(range.clone()).unwrap_or_default();
-    let wraps = |b: &&u8| {
-        matches!(
-            b,
-            b'"' | b'\'' | b'`' | b'(' | b')' | b'[' | b']' | b',' | b';' | b'<' | b'>' | b'*'
-        )
-    };
-    let left = token.iter().take_while(wraps).count();
-    let right = token
-        .iter()
-        .skip(left)
-        .rev()
-        .take_while(|b| wraps(b) || matches!(b, b'.' | b'?' | b':'))
-        .count();
-    range.start + left..range.end - right
-}
-
-/// Whether a value has the prefix of an identifier that is public.
-pub(crate) fn identifier(value: &[u8]) -> bool {
-    IDENTIFIERS.iter().any(|prefix| value.starts_with(prefix.as_bytes()))
-}
-
-const fn in_name(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-'
-}
-
-const MAX_NAME: usize = 64;
+/// A longer name ends no value. What follows must be within what a memo looks ahead.
+const MAX_NAMED: usize = 40;
+const _: () = assert!(MAX_NAMED + 2 < AHEAD);
 const MAX_VALUE: usize = 8192;
-const MAX_SPOKEN: usize = 120;
 const SCHEMES: [&str; 14] = [
     "apikey",
     "api-key",
@@ -423,67 +373,4 @@ const SCHEMES: [&str; 14] = [
     "splunk",
     "ssws",
     "token",
-];
-/// What such a word names is no secret.
-const STOPS: [&str; 18] = [
-    "commit",
-    "digest",
-    "fingerprint",
-    "hash",
-    "id",
-    "request",
-    "revision",
-    "rid",
-    "sha",
-    "sha1",
-    "sha256",
-    "trace",
-    "traceparent",
-    "version",
-    "checksum",
-    "uuid",
-    "tx",
-    "block",
-];
-const IDENTIFIERS: [&str; 40] = [
-    "acct_",
-    "ami-",
-    "arn:",
-    "call_",
-    "ch_",
-    "chatcmpl-",
-    "cus_",
-    "evt_",
-    "file_",
-    "file-",
-    "i-0",
-    "in_",
-    "msg_",
-    "pi_",
-    "pk_",
-    "pm_",
-    "price_",
-    "prod_",
-    "req_",
-    "req-",
-    "resp_",
-    "run_",
-    "seti_",
-    "sg-",
-    "si_",
-    "sub_",
-    "subnet-",
-    "thread_",
-    "toolu_",
-    "tx_",
-    "txn_",
-    "user_",
-    "vol-",
-    "vpc-",
-    "asst_",
-    "card_",
-    "cs_",
-    "ord_",
-    "org-",
-    "sha",
 ];

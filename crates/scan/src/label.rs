@@ -6,8 +6,17 @@ use crate::key::{ScanKey, hex};
 /// The label that replaces `value`: its kind and a 16-bit keyed tag. Equal values get equal tags within a
 /// session, so that a model can tell two secrets apart without knowing either.
 pub(crate) fn label(key: &ScanKey, kind: &Kind, value: &[u8]) -> Vec<u8> {
+    let mut label = Vec::new();
+    write(key, kind, value, &mut label);
+    label
+}
+
+/// Appends the label that replaces `value` to `out`.
+pub(crate) fn write(key: &ScanKey, kind: &Kind, value: &[u8], out: &mut Vec<u8>) {
     let tag: [u8; 2] = key.mac("tag", &[value]);
-    format!("{OPEN}{kind}:{}]", hex(&tag)).into_bytes()
+    for part in [OPEN, kind.as_str(), ":", &hex(&tag), "]"] {
+        out.extend_from_slice(part.as_bytes());
+    }
 }
 
 /// Whether `text` is one label and nothing else.

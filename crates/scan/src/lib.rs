@@ -17,6 +17,7 @@
 #![forbid(unsafe_code)]
 
 mod assign;
+mod bytes;
 mod detect;
 mod dumps;
 mod encode;
@@ -29,6 +30,8 @@ mod keywords;
 mod known;
 mod label;
 mod lookalike;
+mod marks;
+mod memo;
 mod names;
 mod pieces;
 
@@ -38,6 +41,7 @@ mod runs;
 mod sanitise;
 mod scanner;
 mod segment;
+mod spoken;
 
 mod stream;
 mod values;

@@ -1,5 +1,6 @@
 //! Does this name say that a secret stands behind it?
 
+use crate::bytes::{is, kind};
 use crate::values::Place;
 
 /// A word of which names of secrets are made, and what it says.
@@ -14,6 +15,22 @@ const fn word(text: &'static str, place: Place, inside: bool) -> Word {
     Word { text, place, inside }
 }
 
+impl Word {
+    /// Whether the word, found at `at` in a line, may be part of a name that says what it says. Quick, and at times wrongly
+    /// yes.
+    pub(crate) fn may_name(&self, line: &[u8], at: usize) -> bool {
+        let Some((head, rest)) = line.split_at_checked(at) else { return true };
+        let Some((found, tail)) = rest.split_at_checked(self.text.len()) else { return true };
+        begins(head, found, self.inside) && (!joins(found, tail) || may_follow(tail))
+    }
+}
+
+/// Whether one of the words that may follow without a sign may begin so.
+fn may_follow(tail: &[u8]) -> bool {
+    let first = |b: u8| JOINED.iter().any(|j| j.as_bytes().first() == Some(&b));
+    tail.first().is_some_and(|b| first(b.to_ascii_lowercase()))
+}
+
 /// What a name says, judged around the word that was found in it; `None` if it is another name.
 pub(crate) fn judge(name: &[u8], word: &Word, at: usize) -> Option<Place> {
     let (head, rest) = name.split_at_checked(at)?;
@@ -24,10 +41,12 @@ pub(crate) fn judge(name: &[u8], word: &Word, at: usize) -> Option<Place> {
     if tail.is_empty() && word.place != Place::Likely {
         return Some(word.place);
     }
-    let (head, tail) = (bare(head), bare(tail));
-    let denied = TAILS.iter().any(|t| tail == t.as_bytes())
-        || TAIL_STARTS.iter().any(|t| tail.starts_with(t.as_bytes()))
-        || TAIL_ENDS.iter().any(|t| tail.ends_with(t.as_bytes()));
+    let (head, tail) = (Bare::of(head), Bare::of(tail));
+    let (head, tail) = (head.bytes(), tail.bytes());
+    let denied = !tail.is_empty()
+        && (TAILS.iter().any(|t| tail == t.as_bytes())
+            || TAIL_STARTS.iter().any(|t| tail.starts_with(t.as_bytes()))
+            || TAIL_ENDS.iter().any(|t| tail.ends_with(t.as_bytes())));
     let other = word.place == Place::Likely && HEADS.iter().any(|h| head.ends_with(h.as_bytes()));
     let sure = word.text == "key" && STRONG_HEADS.iter().any(|h| head.ends_with(h.as_bytes()));
     (!denied && !other).then_some(if sure { Place::Secret } else { word.place })
@@ -47,15 +66,39 @@ fn begins(head: &[u8], found: &[u8], inside: bool) -> bool {
 
 /// What follows must not make it another word, as in `tokenizer` and `passport`; small words may follow.
 fn ends(found: &[u8], tail: &[u8]) -> bool {
-    let Some(next) = tail.first() else { return true };
-    let small = found.last().is_some_and(u8::is_ascii_lowercase);
-    let goes_on = next.is_ascii_alphabetic() && (!small || next.is_ascii_lowercase());
-    !goes_on || JOINED.iter().any(|j| bare(tail).starts_with(j.as_bytes()))
+    !joins(found, tail) || {
+        let tail = Bare::of(tail);
+        JOINED.iter().any(|j| tail.bytes().starts_with(j.as_bytes()))
+    }
 }
 
-/// In lower case, without the signs between words.
-fn bare(part: &[u8]) -> Vec<u8> {
-    part.iter().filter(|b| b.is_ascii_alphanumeric()).map(u8::to_ascii_lowercase).collect()
+/// Whether a word goes on behind `found`.
+fn joins(found: &[u8], tail: &[u8]) -> bool {
+    let small = found.last().is_some_and(u8::is_ascii_lowercase);
+    tail.first().is_some_and(|b| is(*b, if small { kind::LOWER } else { kind::LETTER }))
+}
+
+/// Part of a name in lower case, without the signs between words.
+struct Bare {
+    bytes: [u8; MAX_PART],
+    len: usize,
+}
+
+impl Bare {
+    fn of(part: &[u8]) -> Self {
+        let mut bare = Self { bytes: [0; MAX_PART], len: 0 };
+        for byte in part.iter().filter(|b| is(**b, kind::ALNUM)) {
+            if let Some(slot) = bare.bytes.get_mut(bare.len) {
+                *slot = byte.to_ascii_lowercase();
+                bare.len += 1;
+            }
+        }
+        bare
+    }
+
+    fn bytes(&self) -> &[u8] {
+        self.bytes.get(..self.len).unwrap_or_default()
+    }
 }
 
 /// The words, in no order that matters. A longer one that is found together with a shorter is a name of its own.
@@ -120,6 +163,9 @@ pub(crate) const WORDS: [Word; 59] = [
     word("pat", Place::Likely, false),
     word("key", Place::Likely, false),
 ];
+
+/// No part of a name is longer: what is looked at on either side of a word.
+pub(crate) const MAX_PART: usize = 64;
 
 /// What may follow a word without a sign between: `tokenvalue`, `keydata`.
 const JOINED: [&str; 16] = [

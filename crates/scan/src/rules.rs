@@ -1,14 +1,15 @@
 //! Where may something begin that is worth a closer look, and which shapes of secrets do we look for there?
 
+use crate::bytes::{is, kind};
 use crate::keywords::Keywords;
 use crate::names::WORDS;
 use crate::verify::Check;
 use crate::{Confidence, Kind};
-use regex::bytes::{Regex, RegexBuilder};
+use regex::bytes::{CaptureLocations, Regex, RegexBuilder};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::ops::Range;
-use std::sync::LazyLock;
+use std::sync::{LazyLock, Mutex, OnceLock};
 
 /// Every rule, compiled, and one search for all that may begin something.
 pub(crate) struct Rules {
@@ -25,6 +26,8 @@ pub(crate) enum Clue {
     Rule(usize),
     /// A word of which names of secrets are made stands here.
     Word(usize),
+    /// A block may begin here.
+    Block,
     /// Something here is written in escapes, or in pieces.
     Escape,
     /// Strings are put together here.
@@ -40,12 +43,39 @@ pub(crate) struct Rule {
     pub(crate) window: Window,
     pub(crate) max: usize,
     pub(crate) back: usize,
-    pattern: Regex,
-    /// The group of the pattern that is the secret, if not all of it is.
-    group: Option<usize>,
+    shape: Shape,
     pub(crate) check: Option<Check>,
     pub(crate) confidence: Confidence,
 }
+
+/// How a secret is told.
+enum Shape {
+    Pattern(Pattern),
+    /// A prefix, then at least so many of these bytes.
+    Token {
+        prefix: String,
+        digits: Digits,
+        min: usize,
+    },
+}
+
+/// What a `regex` finds. It is compiled when it is first tried: most runs meet few of the rules.
+struct Pattern {
+    text: String,
+    compiled: OnceLock<Option<Compiled>>,
+}
+
+struct Compiled {
+    regex: Regex,
+    /// The group that is the secret, if not all of the pattern is.
+    group: Option<usize>,
+    /// Room for the places of groups, from the last search.
+    places: Mutex<Option<CaptureLocations>>,
+}
+
+/// A set of bytes, one bit for each.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Digits([u64; 4]);
 
 /// What may stand before a keyword.
 #[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
@@ -55,6 +85,30 @@ pub(crate) enum Left {
     #[default]
     Word,
     Token,
+}
+
+impl Left {
+    /// How far back it may matter what stands before a keyword.
+    const REACH: usize = 8;
+
+    /// Whether what stands before `at` may stand before the keyword.
+    pub(crate) fn allows(self, text: &[u8], at: usize) -> bool {
+        let Some(before) = at.checked_sub(1).and_then(|at| text.get(at)) else { return true };
+        let parts = match self {
+            Self::Any => return true,
+            Self::Word => !before.is_ascii_alphanumeric() && *before != b'_',
+            Self::Token => !is(*before, kind::NAME),
+        };
+        parts || escaped(text, at)
+    }
+}
+
+/// Whether what stands before `start` is the letter of an escape such as `\n`, and no part of a word.
+fn escaped(text: &[u8], start: usize) -> bool {
+    let before = text.get(start.saturating_sub(3)..start).unwrap_or_default();
+    let head = text.get(start.saturating_sub(Left::REACH)..start).unwrap_or_default();
+    matches!(before, [.., b'\\', b'n' | b't' | b'r'] | [b'%', _, _] | [b'\x1b', ..])
+        || before.ends_with(b"m") && memchr::memrchr(0x1B, head).is_some()
 }
 
 /// How far a rule looks.
@@ -89,12 +143,15 @@ impl Rules {
         let mut rules = Vec::new();
         for text in files {
             let file: RuleFile = toml::from_str(text).map_err(|e| e.to_string())?;
-            let tokens = file.token.into_iter().flat_map(RawTokens::rules);
-            for raw in file.rule.into_iter().chain(tokens) {
+            for raw in file.rule {
                 for keyword in &raw.keywords {
                     add(keyword.as_bytes(), Clue::Rule(rules.len()));
                 }
                 rules.push(raw.compile()?);
+            }
+            for (prefix, rule) in file.token.into_iter().flat_map(RawTokens::rules) {
+                add(prefix.as_bytes(), Clue::Rule(rules.len()));
+                rules.push(rule);
             }
         }
         for (number, word) in WORDS.iter().enumerate() {
@@ -109,20 +166,32 @@ impl Rules {
         Ok(Self { all: rules, begins, keywords: Keywords::new(keywords) })
     }
 
-    /// Reports each clue in `text` with the range of the keyword that gives it.
-    pub(crate) fn clues(&self, text: &[u8], mut hit: impl FnMut(usize, usize, &[Clue])) {
-        self.keywords.each(text, |which, at, len| {
+    /// Reports what may begin in `text`, and where.
+    pub(crate) fn clues(&self, text: &[u8], mut hit: impl FnMut(usize, &[Clue])) {
+        self.keywords.each(text, |which, at, _| {
             if let Some(clues) = self.begins.get(which) {
-                hit(at, at + len, clues);
+                hit(at, clues);
             }
         });
     }
 
+    /// Whether a rule may match where its keyword stands in a line, or a name may be one that a word is part of: a quick
+    /// look, at times wrongly yes.
+    pub(crate) fn may_tell(&self, line: &[u8], at: usize, clue: Clue) -> bool {
+        match clue {
+            Clue::Rule(rule) => self.get(rule).is_some_and(|rule| {
+                // What makes up for a letter before the keyword may stand in the line before.
+                (at < Left::REACH || rule.left.allows(line, at))
+                    && rule.may_match(line.get(at..).unwrap_or_default())
+            }),
+            Clue::Word(word) => WORDS.get(word).is_some_and(|word| word.may_name(line, at)),
+            Clue::Block | Clue::Escape | Clue::Seam | Clue::List => true,
+        }
+    }
+
     /// Whether anything may begin in `text`.
     pub(crate) fn any_clue(&self, text: &[u8]) -> bool {
-        let mut any = false;
-        self.clues(text, |_, _, _| any = true);
-        any
+        self.keywords.any(text)
     }
 
     pub(crate) fn get(&self, rule: usize) -> Option<&Rule> {
@@ -136,16 +205,91 @@ impl Rules {
 }
 
 impl Rule {
-    /// Where the pattern matches at the beginning of `text`, and which part of that is the secret. One search tells
-    /// both.
+    /// Where the rule matches at the beginning of `text`, and which part of that is the secret.
     pub(crate) fn find(&self, text: &[u8]) -> Option<(Range<usize>, Option<Range<usize>>)> {
-        if let Some(group) = self.group {
-            let found = self.pattern.captures(text)?;
-            Some((found.get(0)?.range(), found.get(group).map(|part| part.range())))
-        } else {
-            let all = self.pattern.find(text)?.range();
-            Some((all.clone(), Some(all)))
+        match &self.shape {
+            Shape::Pattern(pattern) => pattern.find(text),
+            Shape::Token { prefix, digits, min } => {
+                let rest = text.strip_prefix(prefix.as_bytes())?;
+                let len = rest.iter().take_while(|b| digits.has(**b)).count();
+                let all = 0..prefix.len() + len;
+                (len >= *min).then(|| (all.clone(), Some(all)))
+            }
         }
+    }
+
+    /// Whether the rule, whose keyword begins `text`, may match there: a quick look, at times wrongly yes.
+    fn may_match(&self, text: &[u8]) -> bool {
+        match &self.shape {
+            Shape::Pattern(_) => true,
+            Shape::Token { prefix, digits, min } => {
+                let rest = text.strip_prefix(prefix.as_bytes()).and_then(|rest| rest.get(..*min));
+                rest.is_some_and(|rest| rest.iter().all(|b| digits.has(*b)))
+            }
+        }
+    }
+}
+
+impl Pattern {
+    fn new(text: &str) -> Result<Self, String> {
+        let text = format!("^(?:{text})");
+        let parsed = regex_syntax::ast::parse::Parser::new().parse(&text);
+        parsed.map_err(|e| e.to_string())?;
+        Ok(Self { text, compiled: OnceLock::new() })
+    }
+
+    /// One search tells where the pattern matches and which part is the secret.
+    fn find(&self, text: &[u8]) -> Option<(Range<usize>, Option<Range<usize>>)> {
+        // A test compiles every pattern that ships. One that did not compile would hide all it is shown.
+        let Some(Compiled { regex, group, places }) = self.compiled() else {
+            return Some((0..text.len(), Some(0..text.len())));
+        };
+        let Some(group) = group else {
+            let all = regex.find(text)?.range();
+            return Some((all.clone(), Some(all)));
+        };
+        let spare = places.try_lock().ok().and_then(|mut spare| spare.take());
+        let mut room = spare.unwrap_or_else(|| regex.capture_locations());
+        let found = regex.captures_read(&mut room, text);
+        let part = room.get(*group).map(|(start, end)| start..end);
+        if let Ok(mut spare) = places.try_lock() {
+            *spare = Some(room);
+        }
+        Some((found?.range(), part))
+    }
+
+    fn compiled(&self) -> Option<&Compiled> {
+        let compile = || {
+            let regex = RegexBuilder::new(&self.text).unicode(false).build().ok()?;
+            let group = regex.capture_names().position(|name| name == Some("secret"));
+            Some(Compiled { regex, group, places: Mutex::default() })
+        };
+        self.compiled.get_or_init(compile).as_ref()
+    }
+}
+
+impl Digits {
+    /// Reads a class as patterns write it: bytes, and ranges such as `a-z`.
+    fn parse(class: &str) -> Self {
+        let mut digits = Self([0; 4]);
+        let mut rest = class.as_bytes();
+        loop {
+            let (from, to, next) = match rest {
+                [from, b'-', to, next @ ..] => (*from, *to, next),
+                [byte, next @ ..] => (*byte, *byte, next),
+                [] => return digits,
+            };
+            for byte in from..=to {
+                if let Some(word) = digits.0.get_mut(usize::from(byte >> 6)) {
+                    *word |= 1 << (byte & 63);
+                }
+            }
+            rest = next;
+        }
+    }
+
+    fn has(self, byte: u8) -> bool {
+        self.0.get(usize::from(byte >> 6)).is_some_and(|word| word >> (byte & 63) & 1 != 0)
     }
 }
 
@@ -194,36 +338,36 @@ enum RawConfidence {
 }
 
 impl RawTokens {
-    fn rules(self) -> impl Iterator<Item = RawRule> {
+    fn rules(self) -> impl Iterator<Item = (String, Rule)> {
         let Self { kind, prefixes, min, digits } = self;
-        prefixes.into_iter().map(move |prefix| RawRule {
-            kind: kind.clone(),
-            pattern: format!("{}[{digits}]{{{min},}}", regex::escape(&prefix)),
-            keywords: vec![prefix],
-            left: Left::Word,
-            window: Window::Line,
-            max: None,
-            back: 0,
-            check: Some(Check::Mixed),
-            confidence: None,
+        let (kind, digits) = (Kind::slug(&kind), Digits::parse(&digits));
+        prefixes.into_iter().map(move |prefix| {
+            let rule = Rule {
+                kind: kind.clone(),
+                left: Left::Word,
+                window: Window::Line,
+                max: FIRST_LOOK,
+                back: 0,
+                shape: Shape::Token { prefix: prefix.clone(), digits, min },
+                check: Some(Check::Mixed),
+                confidence: Confidence::High,
+            };
+            (prefix, rule)
         })
     }
 }
 
 impl RawRule {
     fn compile(self) -> Result<Rule, String> {
-        let pattern = RegexBuilder::new(&format!("^(?:{})", self.pattern))
-            .unicode(false)
-            .build()
-            .map_err(|e| format!("rule `{}`: {e}", self.kind))?;
+        let pattern =
+            Pattern::new(&self.pattern).map_err(|e| format!("rule `{}`: {e}", self.kind))?;
         Ok(Rule {
             kind: Kind::slug(&self.kind),
             left: self.left,
-            group: pattern.capture_names().position(|name| name == Some("secret")),
             window: self.window,
             max: self.max.unwrap_or(FIRST_LOOK),
             back: self.back,
-            pattern,
+            shape: Shape::Pattern(pattern),
             check: self.check,
             confidence: match self.confidence {
                 None | Some(RawConfidence::High) => Confidence::High,
@@ -257,7 +401,8 @@ const CONTINUATION: [u8; 64] = {
 const HEX: &[u8] = b"0123456789abcdef";
 const ALNUM: &[u8] = b"0123456789abcdefghijklmnopqrstuvwxyz";
 /// What hides letters, digits or signs of values, and which bytes may follow it, if not any.
-const SIGNS: [(&[u8], &[u8], Clue); 62] = [
+const SIGNS: [(&[u8], &[u8], Clue); 63] = [
+    (b"-----begin ", b"", Clue::Block),
     (b"%2", HEX, Clue::Escape),
     (b"%3", HEX, Clue::Escape),
     (b"%4", HEX, Clue::Escape),
@@ -328,7 +473,37 @@ mod tests {
 
     #[test]
     fn the_rules_that_ship_compile() {
-        assert!(built_in().is_ok_and(|rules| rules.kinds().count() > 100));
+        let rules = built_in().unwrap();
+        assert!(rules.kinds().count() > 100);
+        for rule in &rules.all {
+            if let Shape::Pattern(pattern) = &rule.shape {
+                assert!(pattern.compiled().is_some(), "{}: {}", rule.kind, pattern.text);
+            }
+        }
+    }
+
+    #[test]
+    fn a_pattern_that_does_not_compile_hides_everything() {
+        let broken = Pattern { text: "(".into(), compiled: OnceLock::new() };
+        assert_eq!(broken.find(b"secret"), Some((0..6, Some(0..6))));
+    }
+
+    #[test]
+    fn a_token_is_told_as_its_pattern_would_tell_it() {
+        for class in ["A-Za-z0-9_=-", "A-Za-z0-9._+/=-"] {
+            let (digits, regex) = (Digits::parse(class), Regex::new(&format!("(?-u)[{class}]")));
+            let regex = regex.unwrap();
+            assert!((0..=u8::MAX).all(|b| digits.has(b) == regex.is_match(&[b])), "{class}");
+        }
+        let file = "[[token]]\nkind='x'\nprefixes=['Ab_']\nmin=4";
+        let rules = Rules::parse(&[file]).unwrap();
+        let rule = rules.get(0).unwrap();
+        assert_eq!(rule.find(b"Ab_1234-5 6"), Some((0..9, Some(0..9))));
+        for text in [&b"Ab_123 4"[..], b"Ab_123", b"ab_12345", b"A"] {
+            assert_eq!(rule.find(text), None);
+            assert!(!rule.may_match(text));
+        }
+        assert!(rule.may_match(b"Ab_1234"));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! What is written in digits of a code, and what does it say?
 
+use crate::bytes::{byte_table, is, kind};
 use std::ops::Range;
 
 /// A code in which bytes are written.
@@ -12,23 +13,19 @@ pub(crate) enum Code {
 
 /// Reports each run of base-64 digits, hexadecimal digits included, of at least `MIN_RUN` bytes.
 ///
-/// It looks at every `MIN_RUN`th byte first: a long run must show there.
+/// Where a run may begin, it looks at the last of its first `MIN_RUN` bytes first: most of them are never looked at.
 pub(crate) fn each_long(text: &[u8], mut found: impl FnMut(Range<usize>)) {
-    let mut at = MIN_RUN - 1;
-    let mut floor = 0;
-    while let Some(byte) = text.get(at) {
-        if !digit(*byte) {
-            at += MIN_RUN;
+    // From `start` up to `told`, all bytes are digits.
+    let (mut start, mut told) = (0, 0);
+    while let Some(ahead) = text.get(told..start + MIN_RUN) {
+        if let Some(at) = ahead.iter().rposition(|b| !digit(*b)) {
+            (start, told) = (told + at + 1, start + MIN_RUN);
             continue;
         }
-        let before = text.get(floor..at).unwrap_or_default();
-        let start = at - before.iter().rev().take_while(|b| digit(**b)).count();
-        let end = at + text.get(at..).unwrap_or_default().iter().take_while(|b| digit(**b)).count();
-        if end - start >= MIN_RUN {
-            found(start..end);
-        }
-        floor = end;
-        at = end + MIN_RUN;
+        let rest = text.get(start + MIN_RUN..).unwrap_or_default();
+        let end = start + MIN_RUN + rest.iter().take_while(|b| digit(**b)).count();
+        found(start..end);
+        (start, told) = (end + 1, end + 1);
     }
 }
 
@@ -36,36 +33,35 @@ pub(crate) fn each_long(text: &[u8], mut found: impl FnMut(Range<usize>)) {
 pub(crate) fn worth(run: &[u8]) -> Option<Code> {
     let (mut lower, mut upper, mut digits, mut beyond_hex) = (0, 0, 0, 0);
     for byte in run.iter().take(64) {
-        match byte {
-            b'a'..=b'z' => lower += 1,
-            b'A'..=b'Z' => upper += 1,
-            b'0'..=b'9' => digits += 1,
-            _ => {}
-        }
+        lower += usize::from(byte.is_ascii_lowercase());
+        upper += usize::from(byte.is_ascii_uppercase());
+        digits += usize::from(byte.is_ascii_digit());
         beyond_hex += usize::from(!byte.is_ascii_hexdigit());
     }
     if beyond_hex == 0 {
-        let head = hex(run.get(..16).unwrap_or(run));
-        return (run.len().is_multiple_of(2) && telling(&head)).then_some(Code::Hex);
+        let head = Head::of(run, Code::Hex);
+        return (run.len().is_multiple_of(2) && telling(head.bytes())).then_some(Code::Hex);
     }
-    if lower == 0 && base32_digits(run) && telling(&base32(run.get(..16).unwrap_or(run))) {
+    if lower == 0 && base32_digits(run) && telling(Head::of(run, Code::Base32).bytes()) {
         return Some(Code::Base32);
     }
     // Words and paths have one case; base64 of any text has both, or digits.
     let two = [lower, upper, digits].iter().filter(|n| **n > 0).count() >= 2;
-    let head = base64(run.get(..16).unwrap_or(run));
-    let says = two && (telling(&head) || deflated(run, lower, upper, digits));
+    let says = two && {
+        let head = Head::of(run, Code::Base64);
+        telling(head.bytes()) || deflated(run, head.bytes(), lower, upper, digits)
+    };
     says.then_some(Code::Base64)
 }
 
 /// Whether a run is base64 of a text that was deflated, without a header that would say so.
-fn deflated(run: &[u8], lower: usize, upper: usize, digits: usize) -> bool {
+fn deflated(run: &[u8], head: &[u8], lower: usize, upper: usize, digits: usize) -> bool {
     let short = run.len() < 24 || lower == 0 || upper == 0 || digits == 0;
     if short || run.len() > MAX_DEFLATED {
         return false;
     }
     // Most runs are random, and inflating costs more than all else that is done to one.
-    if !base64(run.get(..16).unwrap_or(run)).as_slice().try_into().is_ok_and(may_inflate) {
+    if !head.try_into().is_ok_and(may_inflate) {
         return false;
     }
     let bytes = base64(run);
@@ -115,60 +111,108 @@ fn telling(head: &[u8]) -> bool {
     !head.is_empty() && (head.iter().all(|b| plain(*b)) || squeezed || wide)
 }
 
-pub(crate) fn decode(code: Code, run: &[u8]) -> Vec<u8> {
-    match code {
-        Code::Base32 => base32(run),
-        Code::Base64 => base64(run),
-        Code::Hex => hex(run),
+/// What the first digits of a run say.
+struct Head {
+    bytes: [u8; 12],
+    len: usize,
+}
+
+impl Head {
+    fn of(run: &[u8], code: Code) -> Self {
+        let mut head = Self { bytes: [0; 12], len: 0 };
+        unpack(run.get(..16).unwrap_or(run), code, |byte| {
+            if let Some(slot) = head.bytes.get_mut(head.len) {
+                *slot = byte;
+                head.len += 1;
+            }
+        });
+        head
+    }
+
+    fn bytes(&self) -> &[u8] {
+        self.bytes.get(..self.len).unwrap_or_default()
     }
 }
 
-/// Base64 in either alphabet, up to the first padding; signs outside of it are left out.
-pub(crate) fn base64(run: &[u8]) -> Vec<u8> {
-    unpack(run, 6, |byte| match byte {
-        b'A'..=b'Z' => Some(byte - b'A'),
-        b'a'..=b'z' => Some(byte - b'a' + 26),
-        b'0'..=b'9' => Some(byte - b'0' + 52),
-        b'+' | b'-' => Some(62),
-        b'/' | b'_' => Some(63),
-        _ => None,
-    })
+/// What a run says, up to the first padding; signs outside of its alphabet are left out. Base64 is read in either of
+/// its alphabets.
+pub(crate) fn decode(code: Code, run: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(run.len());
+    unpack(run, code, |byte| out.push(byte));
+    out
 }
 
-fn base32(run: &[u8]) -> Vec<u8> {
-    unpack(run, 5, |byte| match byte {
-        b'A'..=b'Z' => Some(byte - b'A'),
-        b'2'..=b'7' => Some(byte - b'2' + 26),
-        _ => None,
-    })
+pub(crate) fn base64(run: &[u8]) -> Vec<u8> {
+    decode(Code::Base64, run)
 }
 
 pub(crate) fn hex(run: &[u8]) -> Vec<u8> {
-    unpack(run, 4, |byte| char::from(byte).to_digit(16).and_then(|d| u8::try_from(d).ok()))
+    decode(Code::Hex, run)
 }
 
 fn base32_digits(run: &[u8]) -> bool {
     run.len() >= 16 && run.iter().all(|b| matches!(b, b'A'..=b'Z' | b'2'..=b'7' | b'='))
 }
 
-fn unpack(run: &[u8], width: u32, value: impl Fn(u8) -> Option<u8>) -> Vec<u8> {
-    let mut out = Vec::with_capacity(run.len());
+fn unpack(run: &[u8], code: Code, mut out: impl FnMut(u8)) {
+    let (width, values) = match code {
+        Code::Base32 => (5, &BASE32),
+        Code::Base64 => (6, &BASE64),
+        Code::Hex => (4, &HEX),
+    };
     let (mut bits, mut count) = (0_u32, 0_u32);
-    for digit in run.iter().filter_map(|byte| value(*byte)) {
+    for byte in run {
+        let digit = values.get(usize::from(*byte)).copied().unwrap_or(NONE);
+        if digit == NONE {
+            continue;
+        }
         bits = bits << width | u32::from(digit);
         count += width;
         if count >= 8 {
             count -= 8;
-            out.extend(u8::try_from(bits >> count & 0xFF));
+            let [byte, ..] = (bits >> count).to_le_bytes();
+            out(byte);
         }
     }
-    out
 }
 
-const fn digit(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'-' | b'_' | b'=')
+fn digit(byte: u8) -> bool {
+    is(byte, kind::CODE)
 }
 
+const fn base64_value(byte: u8) -> u8 {
+    match byte {
+        b'A'..=b'Z' => byte - b'A',
+        b'a'..=b'z' => byte - b'a' + 26,
+        b'0'..=b'9' => byte - b'0' + 52,
+        b'+' | b'-' => 62,
+        b'/' | b'_' => 63,
+        _ => NONE,
+    }
+}
+
+const fn base32_value(byte: u8) -> u8 {
+    match byte {
+        b'A'..=b'Z' => byte - b'A',
+        b'2'..=b'7' => byte - b'2' + 26,
+        _ => NONE,
+    }
+}
+
+const fn hex_value(byte: u8) -> u8 {
+    match byte {
+        b'0'..=b'9' => byte - b'0',
+        b'a'..=b'f' => byte - b'a' + 10,
+        b'A'..=b'F' => byte - b'A' + 10,
+        _ => NONE,
+    }
+}
+
+/// What a byte is worth that is no digit.
+const NONE: u8 = 0xFF;
+const BASE32: [u8; 256] = byte_table!(base32_value);
+const BASE64: [u8; 256] = byte_table!(base64_value);
+const HEX: [u8; 256] = byte_table!(hex_value);
 /// A shorter run says too little.
 pub(crate) const MIN_RUN: usize = 16;
 /// A longer run is not inflated on the chance that it was deflated.
@@ -207,7 +251,14 @@ mod tests {
                 let body = miniz_oxide::deflate::compress_to_vec(text.as_bytes(), level);
                 let run = STANDARD.encode(&body);
                 assert!(
-                    run.len() > MAX_DEFLATED || deflated(run.as_bytes(), 1, 1, 1),
+                    run.len() > MAX_DEFLATED
+                        || deflated(
+                            run.as_bytes(),
+                            Head::of(run.as_bytes(), Code::Base64).bytes(),
+                            1,
+                            1,
+                            1
+                        ),
                     "{level}: {text}"
                 );
             }

@@ -3,11 +3,13 @@
 use crate::assign;
 use crate::dumps;
 use crate::finding::{Confidence, Kind};
-use crate::fold::{Skeleton, Window};
+use crate::fold::Skeleton;
 use crate::label::{OPEN, is_label};
+use crate::marks::Marks;
+use crate::memo::Memo;
 use crate::names::{WORDS, Word};
 use crate::redact::Inner;
-use crate::rules::{self, Clue, Left, Rule};
+use crate::rules::{self, Clue, Rule};
 use crate::runs::{self, Code};
 use crate::segment::is_token;
 use crate::values::Place;
@@ -34,71 +36,6 @@ pub(crate) enum What {
     Known(usize),
     /// Something of a kind.
     Kind(Kind),
-}
-
-/// What a quick look at a text found worth a closer one.
-#[derive(Debug, Default)]
-pub(crate) struct Marks {
-    clues: Vec<(usize, usize, Clue)>,
-    runs: Vec<(Range<usize>, Code)>,
-    known: bool,
-    dump: bool,
-    events: bool,
-    lines: usize,
-    window: Window,
-}
-
-impl Marks {
-    /// Takes the next line of a text, which begins at `base`.
-    pub(crate) fn add(&mut self, inner: &Inner, line: &[u8], base: usize) {
-        inner.rules.clues(line, |start, end, all| {
-            self.clues.extend(all.iter().map(|clue| (base + start, base + end, *clue)));
-        });
-        // Once a value may stand here, all of the text is searched for it, so more of them are no news.
-        if inner.known.len() > 0 && !self.known {
-            self.known = inner.known.passes(line, &mut self.window) || inner.known.odd_in(line);
-        }
-        runs::each_long(line, |run| {
-            if let Some(code) = line.get(run.clone()).and_then(runs::worth) {
-                self.runs.push((base + run.start..base + run.end, code));
-            }
-        });
-        self.dump |= dumps::dump_address(line);
-        self.events |= line.starts_with(b"data:");
-        self.lines += 1;
-    }
-
-    /// Forgets everything but its memory.
-    pub(crate) fn clear(&mut self) {
-        self.clues.clear();
-        self.runs.clear();
-        (self.known, self.dump, self.events) = (false, false, false);
-        (self.lines, self.window) = (0, Window::default());
-    }
-
-    /// Whether there is nothing to look at.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.clues.is_empty() && self.runs.is_empty() && !self.known && !self.dump && !self.events
-    }
-
-    /// Whether a known value may stand in the text.
-    pub(crate) const fn known(&self) -> bool {
-        self.known
-    }
-
-    /// Whether the text is a stream of events.
-    pub(crate) const fn events(&self) -> bool {
-        self.events
-    }
-
-    /// Whether a rule or a name may have begun.
-    pub(crate) fn tells(&self) -> bool {
-        self.clues.iter().any(|(_, _, clue)| matches!(clue, Clue::Rule(_) | Clue::Word(_)))
-    }
-
-    fn has(&self, wanted: Clue) -> bool {
-        self.clues.iter().any(|(_, _, clue)| *clue == wanted)
-    }
 }
 
 /// One scan of a stretch of text, with a bound on how much it may decode.
@@ -155,17 +92,18 @@ impl<'a> Scan<'a> {
     fn look(&mut self, text: &[u8], marks: &Marks, depth: usize, hits: &mut Vec<Hit>) {
         let walls = labels(text);
         let from = hits.len();
-        if marks.known {
+        if marks.known() {
             self.known(text, &walls, hits);
         }
-        for &(start, _, clue) in &marks.clues {
+        let mut memo = Memo::default();
+        for &(start, clue) in &marks.clues {
             if walls.iter().any(|wall| wall.contains(&start)) {
                 continue;
             }
             match clue {
-                Clue::Rule(rule) => hits.extend(self.rule(text, start, rule)),
-                Clue::Word(word) => hits.extend(self.named(text, start, word)),
-                Clue::Escape | Clue::Seam | Clue::List => {}
+                Clue::Rule(rule) => hits.extend(self.rule(text, start, rule, &mut memo)),
+                Clue::Word(word) => hits.extend(self.named(text, start, word, &mut memo)),
+                Clue::Block | Clue::Escape | Clue::Seam | Clue::List => {}
             }
             if self.budget == 0 {
                 hits.push(withheld(&(0..text.len())));
@@ -194,31 +132,23 @@ impl<'a> Scan<'a> {
         }));
     }
 
-    fn rule(&mut self, text: &[u8], start: usize, number: usize) -> Option<Hit> {
+    fn rule(&mut self, text: &[u8], start: usize, number: usize, memo: &mut Memo) -> Option<Hit> {
         let rule = self.inner.rules.get(number)?;
-        let before = start.checked_sub(1).and_then(|at| text.get(at)).copied();
-        let clear = before.is_none_or(|byte| match rule.left {
-            Left::Any => true,
-            Left::Word => !byte.is_ascii_alphanumeric() && byte != b'_' || escaped(text, start),
-            Left::Token => {
-                !byte.is_ascii_alphanumeric() && byte != b'_' && byte != b'-'
-                    || escaped(text, start)
-            }
-        });
-        if !clear {
+        if !rule.left.allows(text, start) {
             return None;
         }
         let mut ahead = text.get(start..)?;
         if rule.window == rules::Window::Line {
-            let end = memchr::memchr(b'\n', ahead.get(..MAX_LOOK.min(ahead.len()))?);
-            ahead = ahead.get(..end.unwrap_or(ahead.len()))?;
+            let len = memo.line_end(text, start) - start;
+            ahead = if len < MAX_LOOK { ahead.get(..len)? } else { ahead };
         }
         let secret = self.secret_of(rule, ahead)?;
-        let confidence = judge(rule, ahead.get(secret.clone())?)?;
+        let mut span = start + secret.start..start + secret.end;
+        let confidence = judge(rule, text, &span, memo)?;
         let before = text.get(..start).unwrap_or_default();
         let back =
             before.iter().rev().take(rule.back).take_while(|b| b.is_ascii_alphanumeric()).count();
-        let mut span = start + secret.start - back..start + secret.end;
+        span.start -= back;
         // Patterns know bytes, texts have characters: never cut one in two.
         while text.get(span.end).is_some_and(|b| b & 0xC0 == 0x80) {
             span.end += 1;
@@ -227,10 +157,10 @@ impl<'a> Scan<'a> {
     }
 
     /// The secret that a name gives.
-    fn named(&mut self, text: &[u8], start: usize, number: usize) -> Option<Hit> {
+    fn named(&mut self, text: &[u8], start: usize, number: usize, memo: &mut Memo) -> Option<Hit> {
         let word = WORDS.get(number)?;
-        let given = assign::secret(text, word, start, &mut self.budget)?;
-        let kind = Kind::slug(called(&given, word));
+        let given = assign::secret(text, word, start, &mut self.budget, memo)?;
+        let kind = called(&given, word);
         let from = start.min(given.value.start);
         Some(Hit {
             span: given.value,
@@ -327,14 +257,14 @@ impl<'a> Scan<'a> {
 
     /// Looks at other readings of the text.
     fn views(&mut self, text: &[u8], marks: &Marks, depth: usize, hits: &mut Vec<Hit>) {
-        if marks.has(Clue::Escape) {
+        if marks.escaped() {
             self.view(text, &views::unescaped(text), depth, hits);
         }
-        let in_pieces = marks.lines > 1 || marks.has(Clue::Seam);
+        let in_pieces = marks.lines > 1 || marks.seamed();
         if in_pieces && let Some(view) = views::joined(text) {
             self.view(text, &view, depth, hits);
         }
-        if marks.dump {
+        if marks.dumped() {
             for swapped in [false, true] {
                 let from = hits.len();
                 self.view(text, &dumps::read(text, swapped), depth, hits);
@@ -342,10 +272,10 @@ impl<'a> Scan<'a> {
                 hits.iter_mut().skip(from).for_each(|hit| whole_lines(text, hit));
             }
         }
-        if marks.lines > 1 && marks.events {
+        if marks.lines > 1 && marks.events() {
             self.view(text, &views::unframed(text), depth, hits);
         }
-        if marks.has(Clue::List) {
+        if marks.listed() {
             self.view(text, &views::listed(text), depth, hits);
         }
     }
@@ -378,16 +308,21 @@ fn touches(text: &[u8], span: &Range<usize>) -> bool {
 }
 
 /// What a value is called that a name gives.
-fn called(given: &assign::Given, word: &Word) -> &'static str {
-    match given.place {
-        Place::Password => "password",
-        _ if word.text.contains("token") || word.text == "jwt" || word.text == "bearer" => "token",
-        _ if word.text.contains("key") => "api-key",
-        _ if word.text.contains("auth") => "auth-header",
-        _ if word.text.contains("sess") || word.text == "cookie" => "session",
-        _ if word.text.contains("pass") => "password",
-        _ => "secret",
-    }
+fn called(given: &assign::Given, word: &Word) -> Kind {
+    static KINDS: LazyLock<[Kind; 6]> = LazyLock::new(|| {
+        ["password", "token", "api-key", "auth-header", "session", "secret"].map(Kind::slug)
+    });
+    let [password, token, key, header, session, secret] = &*KINDS;
+    let kind = match given.place {
+        Place::Password => password,
+        _ if word.text.contains("token") || word.text == "jwt" || word.text == "bearer" => token,
+        _ if word.text.contains("key") => key,
+        _ if word.text.contains("auth") => header,
+        _ if word.text.contains("sess") || word.text == "cookie" => session,
+        _ if word.text.contains("pass") => password,
+        _ => secret,
+    };
+    kind.clone()
 }
 
 fn whole_lines(text: &[u8], hit: &mut Hit) {
@@ -424,15 +359,6 @@ fn withheld(span: &Range<usize>) -> Hit {
         confidence: Confidence::Certain,
         from: span.start,
     }
-}
-
-/// Whether what stands before `start` is the letter of an escape such as `\n`, and no part of a word.
-fn escaped(text: &[u8], start: usize) -> bool {
-    let before = text.get(start.saturating_sub(3)..start).unwrap_or_default();
-    matches!(before, [.., b'\\', b'n' | b't' | b'r'] | [b'%', _, _] | [b'\x1b', ..])
-        || memchr::memrchr(0x1B, text.get(start.saturating_sub(8)..start).unwrap_or_default())
-            .is_some()
-            && before.ends_with(b"m")
 }
 
 /// Where labels of ours stand.

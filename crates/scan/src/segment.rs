@@ -1,13 +1,12 @@
 //! Where does a stretch of text end that must be judged as one?
 
+use crate::bytes::{is, kind};
 use crate::dumps::dump_address;
 use crate::fold::{Skeleton, Window, fold, folded};
+use crate::marks::Marks;
 use crate::redact::Inner;
-use crate::scanner::Marks;
 use crate::views::{continues, mixed};
 use crate::words::gibberish;
-use memchr::memmem::FinderRev;
-use std::sync::LazyLock;
 
 /// What a line ends with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,12 +25,12 @@ pub(crate) fn ends(inner: &Inner, marks: &Marks, text: &[u8], line: &[u8]) -> En
     let told = marks.tells();
     let Some(&last) = body.last() else {
         // An empty line ends nothing that is open over lines: events of a stream, a key's block.
-        let open = text.len() > line.len() && (marks.events() || block_open(told, text));
+        let open = text.len() > line.len() && (marks.events() || (told && marks.block_open()));
         return if open { Ends::Open } else { Ends::Closed };
     };
     let open = dump_address(line)
         || body.starts_with(b"data:")
-        || (told && (last == b'\\' || introduces(last) || block_open(told, text)))
+        || (told && (last == b'\\' || introduces(last) || marks.block_open()))
         || known_goes_on(inner, marks, text, line);
     if open {
         Ends::Open
@@ -90,15 +89,6 @@ const fn introduces(last: u8) -> bool {
     matches!(last, b':' | b'=' | b'?' | b'|' | b'>' | b'-' | b'(' | b'[' | b',')
 }
 
-/// Whether a block that began with `-----BEGIN` has not ended.
-fn block_open(told: bool, text: &[u8]) -> bool {
-    // Built once: building a searcher costs more than searching a line.
-    static BEGIN: LazyLock<FinderRev<'static>> = LazyLock::new(|| FinderRev::new("-----BEGIN "));
-    told && BEGIN.rfind(text).is_some_and(|at| {
-        text.get(at..).is_some_and(|block| memchr::memmem::find(block, b"-----END").is_none())
-    })
-}
-
 /// How much of a text's first line is plain words, looking from `from` on, and whether it may be more: words of
 /// letters alone, in which nothing begins that is looked for. They can go out before their line is complete.
 pub(crate) fn plain_words(inner: &Inner, text: &[u8], from: usize) -> (usize, bool) {
@@ -147,8 +137,8 @@ pub(crate) fn cut(text: &[u8], before: usize) -> usize {
 }
 
 /// The bytes of tokens: letters, digits and the signs of base64, URLs and versions.
-pub(crate) const fn is_token(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.' | b'+' | b'/' | b'=' | b'~')
+pub(crate) fn is_token(byte: u8) -> bool {
+    is(byte, kind::TOKEN)
 }
 
 /// A line with no more letters and digits may be one of many that a value is spread over.

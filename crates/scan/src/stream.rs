@@ -1,9 +1,10 @@
 //! How is a secret found that two chunks share?
 
 use crate::finding::{Confidence, Finding};
-use crate::label::label;
+use crate::label;
+use crate::marks::Marks;
 use crate::redact::Inner;
-use crate::scanner::{Hit, Marks, Scan, What};
+use crate::scanner::{Hit, Scan, What};
 use crate::segment::{self, Ends};
 use std::ops::Range;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -240,7 +241,7 @@ impl RedactStream {
                 (kind.clone(), Confidence::Certain)
             }
             What::Kind(kind) => {
-                out.extend_from_slice(&label(&self.inner.key, &kind, value));
+                label::write(&self.inner.key, &kind, value, out);
                 (kind, hit.confidence)
             }
         };

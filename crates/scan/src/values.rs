@@ -1,8 +1,9 @@
 //! Is a value that stands where secrets stand one, or a word, a number, a reference, a piece of code?
 
+use crate::bytes::{byte_table, is, kind};
+use crate::keywords::Keywords;
 use crate::label::OPEN;
-use crate::words::gibberish;
-use aho_corasick::AhoCorasick;
+use crate::words::{gibberish, gibberish_of};
 use std::sync::LazyLock;
 
 /// How far the place of a value tells what it is.
@@ -26,7 +27,8 @@ pub(crate) fn is_secret(value: &[u8], place: Place) -> bool {
     shaped(value, place) && !placeholder(value) && !mundane(value)
 }
 
-fn shaped(value: &[u8], place: Place) -> bool {
+/// Whether a value looks like a secret, given where it stands.
+pub(crate) fn shaped(value: &[u8], place: Place) -> bool {
     let shape = Shape::of(value);
     match place {
         Place::Password => shape.len >= 6 && shape.password(value),
@@ -59,22 +61,18 @@ struct Shape {
 
 impl Shape {
     fn of(value: &[u8]) -> Self {
-        let (mut counts, mut turns, mut last) = ([0_usize; 4], 0, None);
+        let (mut counts, mut turns, mut hex_only) = ([0_usize; 4], 0, true);
+        let mut last = value.first().map_or(0, |byte| sort(*byte));
         for byte in value {
-            let kind = match byte {
-                b'a'..=b'z' => 0,
-                b'A'..=b'Z' => 1,
-                b'0'..=b'9' => 2,
-                _ => 3_usize,
-            };
-            if let Some(count) = counts.get_mut(kind) {
+            let sort = sort(*byte);
+            if let Some(count) = counts.get_mut(sort) {
                 *count += 1;
             }
-            turns += usize::from(last.is_some_and(|last| last != kind));
-            last = Some(kind);
+            turns += usize::from(last != sort);
+            last = sort;
+            hex_only &= is(*byte, kind::HEX) || *byte == b'-';
         }
         let [lower, upper, digits, signs] = counts;
-        let hex_only = value.iter().all(|b| b.is_ascii_hexdigit() || *b == b'-');
         Self { len: value.len(), lower, upper, digits, signs, turns, hex_only }
     }
 
@@ -110,9 +108,31 @@ impl Shape {
     }
 }
 
+/// Small letter, capital, digit or sign, as a number.
+fn sort(byte: u8) -> usize {
+    SORTS.get(usize::from(byte)).map_or(3, |sort| usize::from(*sort))
+}
+
+const fn sorted(byte: u8) -> u8 {
+    match byte {
+        b'a'..=b'z' => 0,
+        b'A'..=b'Z' => 1,
+        b'0'..=b'9' => 2,
+        _ => 3,
+    }
+}
+
+static SORTS: [u8; 256] = byte_table!(sorted);
+
 /// Whether a value only stands for one: a reference, a label of ours, a mask, or invented for documentation.
 pub(crate) fn placeholder(value: &[u8]) -> bool {
-    memchr::memmem::find(value, OPEN.as_bytes()).is_some() || reference(value) || made_up(value)
+    labelled(value) || reference(value) || made_up(value)
+}
+
+/// Whether a label of ours begins in a value.
+fn labelled(value: &[u8]) -> bool {
+    memchr::memchr_iter(b'[', value)
+        .any(|at| value.get(at..).is_some_and(|rest| rest.starts_with(OPEN.as_bytes())))
 }
 
 /// Whether a value only names where the real one comes from: `$PASSWORD`, `${x}`, `{{ x }}`, `%PW%`, `[x]`, `***`.
@@ -132,19 +152,22 @@ pub(crate) fn reference(value: &[u8]) -> bool {
 
 /// Whether a value carries the marks of one invented for documentation.
 pub(crate) fn made_up(value: &[u8]) -> bool {
-    // Built once: building a searcher costs more than searching a token. Without it nothing counts as made up.
-    static SEARCH: LazyLock<Option<AhoCorasick>> =
-        LazyLock::new(|| AhoCorasick::builder().ascii_case_insensitive(true).build(MARKS).ok());
+    // Built once: building a searcher costs more than searching a token.
+    static SEARCH: LazyLock<Keywords> =
+        LazyLock::new(|| Keywords::new(MARKS.map(|mark| mark.as_bytes().to_vec()).to_vec()));
     if value.starts_with(PEM.as_bytes()) {
         return !has_body(value);
     }
-    SEARCH.as_ref().is_some_and(|marks| marks.is_match(value)) || monotonous(value)
+    monotonous(value) || SEARCH.any(value)
 }
 
 /// Whether a value is something ordinary: a number, a time, a version, an address, code.
 pub(crate) fn mundane(value: &[u8]) -> bool {
-    let lower = value.to_ascii_lowercase();
-    let starts = |words: &[&str]| words.iter().any(|word| lower.starts_with(word.as_bytes()));
+    let reference = || {
+        REFERENCES.iter().any(|word| {
+            value.get(..word.len()).is_some_and(|head| head.eq_ignore_ascii_case(word.as_bytes()))
+        })
+    };
     let number =
         |b: &u8| b.is_ascii_digit() || matches!(b, b'.' | b',' | b':' | b'-' | b'+' | b'/' | b'_');
     let digits = value.iter().filter(|b| b.is_ascii_digit()).count();
@@ -154,16 +177,16 @@ pub(crate) fn mundane(value: &[u8]) -> bool {
     let bare = value.strip_prefix(b"v").unwrap_or(value);
     (bare.iter().all(number) && digits < value.len())
         || time
-        || WORDS.iter().any(|word| lower == word.as_bytes())
-        || starts(&REFERENCES)
+        || WORDS.iter().any(|word| value.eq_ignore_ascii_case(word.as_bytes()))
+        || reference()
         || code(value)
         || host_or_path(value)
-        || versioned(value, &lower)
+        || versioned(value, digits)
 }
 
 /// A word with a number behind it or before it: `token2`, `v1.2.3`, `sha256`, `30s`, `my-secret-name-1`.
-fn versioned(value: &[u8], lower: &[u8]) -> bool {
-    let mut parts = lower.split(|b| !b.is_ascii_alphanumeric()).filter(|part| !part.is_empty());
+fn versioned(value: &[u8], digits: usize) -> bool {
+    let mut parts = value.split(|b| !b.is_ascii_alphanumeric()).filter(|part| !part.is_empty());
     let plain = |part: &[u8]| {
         let letters = part.iter().take_while(|b| b.is_ascii_alphabetic()).count();
         let (head, tail) = part.split_at_checked(letters).unwrap_or((part, &[]));
@@ -175,17 +198,15 @@ fn versioned(value: &[u8], lower: &[u8]) -> bool {
             && (head.len() >= 3 || numbers + rest <= 3)
             && !gibberish(head)
     };
-    let signs = lower.iter().any(|b| {
+    let sign = |b: &u8| {
         !b.is_ascii_alphanumeric() && !matches!(b, b'-' | b'_' | b'.' | b'/' | b':' | b' ')
-    });
-    let digits = lower.iter().filter(|b| b.is_ascii_digit()).count();
-    let words = || lower.iter().copied().filter(u8::is_ascii_alphabetic).collect::<Vec<u8>>();
-    !signs
-        && digits <= 4
-        && digits * 4 <= lower.len()
+    };
+    digits <= 4
+        && digits * 4 <= value.len()
+        && !value.iter().any(sign)
         && regular_case(value)
         && parts.all(plain)
-        && !gibberish(&words())
+        && !gibberish_of(value.iter().copied().filter(u8::is_ascii_alphabetic))
 }
 
 /// Whether capitals stand as names have them: all letters of a word, or its first.
@@ -227,7 +248,8 @@ fn code(value: &[u8]) -> bool {
 
 /// `/usr/share`, `./x`, `C:\x`, `https://host/path`, `name.example.com:443`, `user@host`.
 fn host_or_path(value: &[u8]) -> bool {
-    let url = memchr::memmem::find(value, b"://").is_some();
+    let url = memchr::memchr_iter(b':', value)
+        .any(|at| value.get(at..).is_some_and(|rest| rest.starts_with(b"://")));
     let path =
         matches!(value, [b'/' | b'~', b'a'..=b'z' | b'/' | b'.', ..] | [b'.', b'/' | b'.', ..])
             && memchr::memchr_iter(b'/', value).count() >= 2
@@ -261,9 +283,8 @@ fn host_or_path(value: &[u8]) -> bool {
         ".crt",
         ".toml",
     ];
-    let named =
-        value.get(..host).is_some_and(|h| ends.iter().any(|end| h.ends_with(end.as_bytes())))
-            && value.get(host).is_none_or(|b| matches!(b, b':' | b'/' | b'?'));
+    let named = value.get(host).is_none_or(|b| matches!(b, b':' | b'/' | b'?'))
+        && value.get(..host).is_some_and(|h| ends.iter().any(|end| h.ends_with(end.as_bytes())));
     url || path || drive || named
 }
 
@@ -300,19 +321,20 @@ fn monotonous(value: &[u8]) -> bool {
     if body.len() < 8 {
         return false;
     }
-    let mut seen = [false; 256];
+    let mut seen = [0_u64; 4];
     for &byte in body {
-        if let Some(slot) = seen.get_mut(usize::from(byte)) {
-            *slot = true;
+        if let Some(word) = seen.get_mut(usize::from(byte >> 6)) {
+            *word |= 1 << (byte & 63);
         }
     }
-    let different = seen.iter().filter(|s| **s).count();
+    let different: u32 = seen.iter().map(|word| word.count_ones()).sum();
     let steps =
         body.iter().zip(body.iter().skip(1)).filter(|(a, b)| a.checked_add(1) == Some(**b)).count();
     different <= 4 || steps * 10 >= body.len() * 6
 }
 
-const MAX_JUDGED: usize = 512;
+/// How much of a value is judged.
+pub(crate) const MAX_JUDGED: usize = 512;
 const PEM: &str = "-----BEGIN";
 /// What invented values contain, in any case.
 const MARKS: [&str; 24] = [

@@ -1,10 +1,12 @@
 //! Is what has a secret's shape really likely to be one?
 
 use crate::finding::Confidence;
+use crate::memo::Memo;
 use crate::rules::Rule;
-use crate::values::{Place, is_secret, made_up, placeholder, reference};
+use crate::values::{Place, reference};
 use crate::words::gibberish;
 use serde::Deserialize;
+use std::ops::Range;
 
 /// What else must hold of what a pattern found.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
@@ -26,9 +28,15 @@ pub(crate) enum Check {
     Random,
 }
 
-/// The confidence that `value`, which `rule`'s pattern found, is a secret; `None` for documentation placeholders,
+/// The confidence that the value in `range`, which `rule` found, is a secret; `None` for documentation placeholders,
 /// references, labels of ours and what the rule's own check refuses.
-pub(crate) fn judge(rule: &Rule, value: &[u8]) -> Option<Confidence> {
+pub(crate) fn judge(
+    rule: &Rule,
+    text: &[u8],
+    range: &Range<usize>,
+    memo: &mut Memo,
+) -> Option<Confidence> {
+    let value = text.get(range.clone())?;
     let holds = match rule.check {
         // A token with a wrong checksum is still hidden, unless it looks made up: it may be a new format.
         Some(Check::Crc62) if crc62(value) => return Some(Confidence::Certain),
@@ -36,11 +44,11 @@ pub(crate) fn judge(rule: &Rule, value: &[u8]) -> Option<Confidence> {
         Some(Check::Luhn) => return luhn(value).then_some(rule.confidence),
         Some(Check::Mixed) => mixed(value),
         Some(Check::Password) => password(value),
-        Some(Check::Random) => is_secret(value, Place::Likely),
-        Some(Check::Strong) => is_secret(value, Place::Password),
+        Some(Check::Random) => memo.is_secret(text, range, Place::Likely),
+        Some(Check::Strong) => memo.is_secret(text, range, Place::Password),
         Some(Check::Crc62 | Check::Crc16) | None => true,
     };
-    (holds && !made_up(value) && !placeholder(value)).then_some(rule.confidence)
+    (holds && !memo.placeholder(text, range)).then_some(rule.confidence)
 }
 
 /// GitHub's and npm's classic tokens: a prefix up to `_`, 30 random characters, then their CRC-32 in base 62.

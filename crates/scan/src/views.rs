@@ -1,5 +1,6 @@
 //! What does a text say once its escapes are undone, its lines joined, its dump read?
 
+use crate::bytes::{is, kind};
 use miniz_oxide::inflate::{
     DecompressError, decompress_to_vec_with_limit, decompress_to_vec_zlib_with_limit,
 };
@@ -179,7 +180,8 @@ fn styled(rest: &[u8]) -> Option<(Vec<u8>, usize)> {
 pub(crate) fn joined(text: &[u8]) -> Option<View> {
     // Most texts have no seam, and up to the first one the view is the text.
     let first = (0..text.len()).find(|at| {
-        text.split_at_checked(*at).is_some_and(|(before, rest)| seam(before, rest) > 0)
+        may_part(text, *at)
+            && text.split_at_checked(*at).is_some_and(|(before, rest)| seam(before, rest) > 0)
     })?;
     let mut view = View::default();
     for (at, byte) in text.iter().take(first).enumerate() {
@@ -187,7 +189,8 @@ pub(crate) fn joined(text: &[u8]) -> Option<View> {
     }
     let mut at = first;
     while let Some(&byte) = text.get(at) {
-        let len = seam(&view.bytes, text.get(at..).unwrap_or_default());
+        let len =
+            if parts(byte) { seam(&view.bytes, text.get(at..).unwrap_or_default()) } else { 0 };
         if len > 0 {
             view.changed += 1;
             at += len;
@@ -197,6 +200,17 @@ pub(crate) fn joined(text: &[u8]) -> Option<View> {
         }
     }
     Some(view)
+}
+
+/// Whether a seam may begin with this byte.
+const fn parts(byte: u8) -> bool {
+    matches!(byte, b'"' | b'\'' | b'\\' | b'=' | b'\n' | b'\r')
+}
+
+/// Whether a seam may begin here, before which nothing was joined.
+fn may_part(text: &[u8], at: usize) -> bool {
+    text.get(at).is_some_and(|b| parts(*b))
+        && at.checked_sub(1).and_then(|before| text.get(before)).is_some_and(|b| in_value(*b))
 }
 
 /// How long the seam is that begins here, 0 if none does: between `"ab" + "cd"`, `'ab''cd'`, or over a line's end.
@@ -235,7 +249,7 @@ fn seam(before: &[u8], rest: &[u8]) -> usize {
 /// Whether the next line goes on with the value at the end of the last: it is one token alone, of no shape of its
 /// own, and either as long as lines are wrapped, or visibly the rest of something random.
 pub(crate) fn continues(before: &[u8], next: &[u8]) -> bool {
-    let line = next.split(|b| *b == b'\n').next().unwrap_or_default();
+    let line = memchr::memchr(b'\n', next).and_then(|end| next.get(..end)).unwrap_or(next);
     let line = line.trim_ascii_end();
     let closes = line
         .iter()
@@ -243,12 +257,13 @@ pub(crate) fn continues(before: &[u8], next: &[u8]) -> bool {
         .take_while(|b| matches!(b, b'"' | b'\'' | b',' | b';' | b'}' | b')' | b'\\'))
         .count();
     let token = line.get(..line.len() - closes).unwrap_or_default();
+    if token.is_empty() || !token.iter().all(|b| in_value(*b)) {
+        return false;
+    }
     let last = before.iter().rev().take(200).take_while(|b| in_value(**b)).count();
     let last = before.get(before.len() - last..).unwrap_or_default();
-    let plain = token.iter().all(|b| in_value(*b)) && !token.is_empty();
-    let name = token.iter().rposition(|b| *b == b'=').is_some_and(|at| at + 2 < token.len());
-    plain
-        && !name
+    let name = memchr::memrchr(b'=', token).is_some_and(|at| at + 2 < token.len());
+    !name
         && last.len() >= 12
         && mixed(last)
         && (mixed(token) || token.len() <= 4 || token.len() >= 20)
@@ -261,9 +276,8 @@ pub(crate) fn mixed(part: &[u8]) -> bool {
     part.iter().any(u8::is_ascii_digit) || cased || crate::words::gibberish(part)
 }
 
-const fn in_value(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric()
-        || matches!(byte, b'+' | b'/' | b'-' | b'_' | b'.' | b'=' | b'~' | b'%')
+fn in_value(byte: u8) -> bool {
+    is(byte, kind::TOKEN) || byte == b'%'
 }
 
 /// Takes off what the lines of a stream of events have in common, and joins what is left.

@@ -1,26 +1,44 @@
 //! Does a run of letters look like a word, or like chance?
 
+use crate::bytes::byte_table;
+
 /// Whether `letters` hardly reads as words of English or of code: the mean, over each pair of neighbours, of how
 /// usual the second is after the first. Below ten letters chance decides too much, so short runs never are.
 pub(crate) fn gibberish(letters: &[u8]) -> bool {
-    let index = |byte: &u8| match byte.to_ascii_lowercase() {
-        letter @ b'a'..=b'z' => Some(usize::from(letter - b'a')),
-        _ => None,
-    };
-    let (mut sum, mut pairs, mut count) = (0_u32, 0_u32, 0_u32);
-    let mut before: Option<usize> = None;
-    for letter in letters.iter().map(index) {
-        count += u32::from(letter.is_some());
-        if let (Some(a), Some(b)) = (before, letter)
-            && let Some(usual) = USUAL.get(a * 26 + b).copied()
-        {
-            sum += u32::from(usual.saturating_sub(b'0'));
-            pairs += 1;
+    letters.len() >= LEAST && gibberish_of(letters.iter().copied())
+}
+
+/// The same of letters that come one by one.
+pub(crate) fn gibberish_of(letters: impl Iterator<Item = u8>) -> bool {
+    let (mut sum, mut pairs, mut count) = (0_u32, 0_u32, 0);
+    let mut before = NONE;
+    for byte in letters {
+        let letter = INDEX.get(usize::from(byte)).copied().unwrap_or(NONE);
+        if letter != NONE {
+            count += 1;
+            if let Some(usual) = USUAL.get(before * 26 + letter) {
+                sum += u32::from(usual.saturating_sub(b'0'));
+                pairs += 1;
+            }
         }
         before = letter;
     }
-    count >= 10 && pairs > 0 && sum * 10 < pairs * 39
+    count >= LEAST && pairs > 0 && sum * 10 < pairs * 39
 }
+
+/// The place of a letter in the alphabet, or more than any pair has.
+const fn index(byte: u8) -> usize {
+    match byte {
+        b'a'..=b'z' => (byte - b'a') as usize,
+        b'A'..=b'Z' => (byte - b'A') as usize,
+        _ => NONE,
+    }
+}
+
+const LEAST: usize = 10;
+/// No letter: no pair begins with it.
+const NONE: usize = 26;
+static INDEX: [usize; 256] = byte_table!(index);
 
 /// For each pair of letters from `aa` to `zz`, how usual the second is after the first, from 0 to 9: the binary
 /// logarithm of its share among all that follow the first, plus 9. Counted over documentation and source code.

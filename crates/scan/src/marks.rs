@@ -1,0 +1,163 @@
+//! What in a text is worth a closer look?
+
+use crate::dumps;
+use crate::fold::Window;
+use crate::redact::Inner;
+use crate::rules::Clue;
+use crate::runs::{self, Code};
+use memchr::memmem::{Finder, FinderRev};
+use std::ops::Range;
+use std::sync::LazyLock;
+
+/// What a quick look at a text found worth a closer one.
+#[derive(Debug, Default)]
+pub(crate) struct Marks {
+    /// The rules and names that may begin, and where.
+    pub(crate) clues: Vec<(usize, Clue)>,
+    pub(crate) runs: Vec<(Range<usize>, Code)>,
+    signs: Signs,
+    pub(crate) lines: usize,
+    window: Window,
+}
+
+/// What a text has, as bits.
+#[derive(Clone, Copy, Debug, Default)]
+struct Signs(u8);
+
+impl Signs {
+    /// A rule or a name was met, even one that a second look ruled out.
+    const TOLD: u8 = 1;
+    /// Something is written in escapes.
+    const ESCAPE: u8 = 1 << 1;
+    /// Strings are put together.
+    const SEAM: u8 = 1 << 2;
+    /// Character codes may be listed.
+    const LIST: u8 = 1 << 3;
+    /// A known value may stand here.
+    const KNOWN: u8 = 1 << 4;
+    /// It is a dump.
+    const DUMP: u8 = 1 << 5;
+    /// It is a stream of events.
+    const EVENTS: u8 = 1 << 6;
+    /// A block that began has not ended.
+    const BLOCK: u8 = 1 << 7;
+
+    const fn add(&mut self, sign: u8, there: bool) {
+        if there {
+            self.0 |= sign;
+        }
+    }
+
+    const fn set(&mut self, sign: u8, there: bool) {
+        self.0 = if there { self.0 | sign } else { self.0 & !sign };
+    }
+
+    const fn any(self, signs: u8) -> bool {
+        self.0 & signs != 0
+    }
+}
+
+impl Marks {
+    /// Takes the next line of a text, which begins at `base`.
+    pub(crate) fn add(&mut self, inner: &Inner, line: &[u8], base: usize) {
+        let mut begins = false;
+        inner.rules.clues(line, |at, all| {
+            for &clue in all {
+                match clue {
+                    Clue::Block => begins = true,
+                    Clue::Escape => self.signs.add(Signs::ESCAPE, true),
+                    Clue::Seam => self.signs.add(Signs::SEAM, true),
+                    Clue::List => self.signs.add(Signs::LIST, true),
+                    Clue::Rule(_) | Clue::Word(_) => {
+                        self.signs.add(Signs::TOLD, true);
+                        if inner.rules.may_tell(line, at, clue) {
+                            self.clues.push((base + at, clue));
+                        }
+                    }
+                }
+            }
+        });
+        if begins || self.block_open() {
+            let open = block_open(line, self.block_open());
+            self.signs.set(Signs::BLOCK, open);
+        }
+        // Once a value may stand here, all of the text is searched for it, so more of them are no news.
+        if inner.known.len() > 0 && !self.known() {
+            let known = inner.known.passes(line, &mut self.window) || inner.known.odd_in(line);
+            self.signs.add(Signs::KNOWN, known);
+        }
+        runs::each_long(line, |run| {
+            if let Some(code) = line.get(run.clone()).and_then(runs::worth) {
+                self.runs.push((base + run.start..base + run.end, code));
+            }
+        });
+        self.signs.add(Signs::DUMP, dumps::dump_address(line));
+        self.signs.add(Signs::EVENTS, line.starts_with(b"data:"));
+        self.lines += 1;
+    }
+
+    /// Forgets everything but its memory.
+    pub(crate) fn clear(&mut self) {
+        self.clues.clear();
+        self.runs.clear();
+        self.signs = Signs::default();
+        (self.lines, self.window) = (0, Window::default());
+    }
+
+    /// Whether there is nothing to look at.
+    pub(crate) fn is_empty(&self) -> bool {
+        let joined = self.lines > 1 && self.signs.any(Signs::TOLD | Signs::EVENTS);
+        let alone = Signs::ESCAPE | Signs::SEAM | Signs::LIST | Signs::KNOWN | Signs::DUMP;
+        self.clues.is_empty() && self.runs.is_empty() && !self.signs.any(alone) && !joined
+    }
+
+    /// Whether a known value may stand in the text.
+    pub(crate) const fn known(&self) -> bool {
+        self.signs.any(Signs::KNOWN)
+    }
+
+    /// Whether the text is a stream of events.
+    pub(crate) const fn events(&self) -> bool {
+        self.signs.any(Signs::EVENTS)
+    }
+
+    /// Whether a rule or a name may have begun.
+    pub(crate) const fn tells(&self) -> bool {
+        self.signs.any(Signs::TOLD)
+    }
+
+    /// Whether a block that began with `-----BEGIN` has not ended.
+    pub(crate) const fn block_open(&self) -> bool {
+        self.signs.any(Signs::BLOCK)
+    }
+
+    /// Whether something is written in escapes.
+    pub(crate) const fn escaped(&self) -> bool {
+        self.signs.any(Signs::ESCAPE)
+    }
+
+    /// Whether strings are put together.
+    pub(crate) const fn seamed(&self) -> bool {
+        self.signs.any(Signs::SEAM)
+    }
+
+    /// Whether character codes may be listed.
+    pub(crate) const fn listed(&self) -> bool {
+        self.signs.any(Signs::LIST)
+    }
+
+    /// Whether it is a dump.
+    pub(crate) const fn dumped(&self) -> bool {
+        self.signs.any(Signs::DUMP)
+    }
+}
+
+/// Whether a block is open behind `line`, if one was or was not before it.
+fn block_open(line: &[u8], before: bool) -> bool {
+    // Built once: building a searcher costs more than searching a line.
+    static BEGIN: LazyLock<FinderRev<'static>> = LazyLock::new(|| FinderRev::new("-----BEGIN "));
+    static END: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("-----END"));
+    let begin = BEGIN.rfind(line);
+    let rest = line.get(begin.unwrap_or(0)..).unwrap_or_default();
+    (begin.is_some() || before) && END.find(rest).is_none()
+}

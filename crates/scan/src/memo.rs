@@ -1,0 +1,104 @@
+//! What is known of a text already that the next place in it would ask again?
+
+use crate::values::{self, Place};
+use std::ops::Range;
+
+/// Answers about one text, kept so that many names or rules close together do not each walk over what follows them.
+#[derive(Debug, Default)]
+pub(crate) struct Memo {
+    /// From a place up to the end of its line.
+    line: Option<Range<usize>>,
+    /// From a place up to the end of what has no sign that ends a bare value; one for values in queries.
+    bare: [Range<usize>; 2],
+    /// Whether the values that were looked at last only stand for one.
+    blanks: Recent<Range<usize>>,
+    /// Whether they are secrets, given where they stand.
+    secrets: Recent<(Range<usize>, Place)>,
+}
+
+/// The last few questions and their answers.
+#[derive(Debug)]
+struct Recent<Q> {
+    all: [Option<(Q, bool)>; 4],
+    next: usize,
+}
+
+impl<Q> Default for Recent<Q> {
+    fn default() -> Self {
+        Self { all: [const { None }; 4], next: 0 }
+    }
+}
+
+impl<Q: PartialEq> Recent<Q> {
+    fn answer(&self, question: &Q) -> Option<bool> {
+        self.all.iter().flatten().find(|(asked, _)| asked == question).map(|(_, answer)| *answer)
+    }
+
+    fn keep(&mut self, question: Q, answer: bool) {
+        if let Some(slot) = self.all.get_mut(self.next % 4) {
+            *slot = Some((question, answer));
+        }
+        self.next += 1;
+    }
+}
+
+impl Memo {
+    /// Where the line ends that `at` stands in: at its `\n`, or at the text's end.
+    pub(crate) fn line_end(&mut self, text: &[u8], at: usize) -> usize {
+        if let Some(line) = &self.line
+            && (line.start..=line.end).contains(&at)
+        {
+            return line.end;
+        }
+        let rest = text.get(at..).unwrap_or_default();
+        let end = memchr::memchr(b'\n', rest).map_or(text.len(), |len| at + len);
+        self.line = Some(at..end);
+        end
+    }
+
+    /// Whether the value in this range of the text only stands for one: see [`values::placeholder`].
+    pub(crate) fn placeholder(&mut self, text: &[u8], range: &Range<usize>) -> bool {
+        self.blanks.answer(range).unwrap_or_else(|| {
+            let answer = text.get(range.clone()).is_some_and(values::placeholder);
+            self.blanks.keep(range.clone(), answer);
+            answer
+        })
+    }
+
+    /// Whether the value in this range of the text is a secret: see [`values::is_secret`].
+    pub(crate) fn is_secret(&mut self, text: &[u8], range: &Range<usize>, place: Place) -> bool {
+        let question = (range.clone(), place);
+        self.secrets.answer(&question).unwrap_or_else(|| {
+            let begin = range.start..range.end.min(range.start.saturating_add(values::MAX_JUDGED));
+            let answer = text.get(begin.clone()).is_some_and(|value| {
+                values::shaped(value, place)
+                    && !self.placeholder(text, &begin)
+                    && !values::mundane(value)
+            });
+            self.secrets.keep(question, answer);
+            answer
+        })
+    }
+
+    /// The first place from `from` on, and before `to`, at which `stops` says that a bare value ends; `to` if there is
+    /// none. `stops` must not depend on more than `AHEAD` bytes behind the place.
+    pub(crate) fn bare_end(
+        &mut self,
+        in_query: bool,
+        (from, to, len): (usize, usize, usize),
+        stops: impl Fn(usize) -> bool,
+    ) -> usize {
+        let Some(told) = self.bare.get_mut(usize::from(in_query)) else { return from };
+        let begin = if (told.start..=told.end).contains(&from) { told.end.min(to) } else { from };
+        let end = (begin..to).find(|at| stops(*at)).unwrap_or(to);
+        // What lies close before `to` was told without all that follows it.
+        let sure = if to == len { end } else { end.min(to.saturating_sub(AHEAD)) };
+        if sure > begin || begin == from {
+            *told = if begin == from { from..sure.max(from) } else { told.start..sure };
+        }
+        end
+    }
+}
+
+/// How far ahead the end of a bare value may be told by.
+pub(crate) const AHEAD: usize = 64;

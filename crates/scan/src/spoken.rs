@@ -1,0 +1,188 @@
+//! Which secret does a sentence give: `the password is …`, `--token …`, `machine … password …`?
+
+use crate::assign::{Given, bare_len, named};
+use crate::bytes::{byte_table, is, kind};
+use crate::memo::Memo;
+use crate::values::{Place, is_secret};
+use crate::words::gibberish;
+use std::ops::Range;
+
+/// The secret that a sentence gives: `the password is …`, `--token …`, `machine … password …`.
+pub(crate) fn secret(
+    text: &[u8],
+    at: usize,
+    place: Place,
+    flag: bool,
+    memo: &mut Memo,
+) -> Option<Given> {
+    let ahead = text.get(at..(at + MAX_SPOKEN).min(text.len()))?;
+    let mut said = false;
+    let mut position = 0;
+    for (number, token) in ahead.split(|b| is(*b, kind::SPACE)).enumerate() {
+        let start = at + position;
+        position += token.len() + 1;
+        let last = position > ahead.len();
+        // What directly follows the name belongs to it.
+        if last && number == 0 {
+            return None;
+        }
+        let range = stripped(text, start..start + token.len());
+        let value = text.get(range.clone())?;
+        // A token that the look-ahead cuts is not all of it.
+        let range =
+            if last { range.start..start + bare_len(text, start, false, memo) } else { range };
+        let value = text.get(range.clone()).unwrap_or(value);
+        let signs =
+            value.iter().fold(0, |all, b| all | SIGNS.get(usize::from(*b)).copied().unwrap_or(0));
+        if signs & BRACKET != 0 || signs & SEPARATOR != 0 && named(value) {
+            return None;
+        }
+        let next = number == 1 && (flag || place == Place::Password);
+        if number > 0 && tells(value, signs, (next || said).then_some(place)) {
+            return Some(Given { value: range, place: Place::Near });
+        }
+        said = announces(token);
+        if signs & ASSIGNS != 0 || stops(value) {
+            return None;
+        }
+        let ended = text.get(start + token.len()) == Some(&b'\n');
+        if ended && !matches!(token.last(), Some(b'?' | b':')) {
+            return None;
+        }
+    }
+    None
+}
+
+/// Whether a word of a sentence is a secret; `told` is what the sentence says of it, if it does.
+fn tells(value: &[u8], signs: u8, told: Option<Place>) -> bool {
+    // A secret has digits, or both cases: most words have neither.
+    let mixed = signs & DIGIT != 0 || signs & CAPITAL != 0;
+    if value.len() < MIN_SPOKEN || !mixed {
+        return false;
+    }
+    let random = || signs & DIGIT != 0 || gibberish(value);
+    let meant = |place: Place| random() && is_secret(value, place.max(Place::Secret));
+    (told.is_some_and(meant) || is_secret(value, Place::Near)) && !identifier(value)
+}
+
+/// Whether the next word is what the sentence is about.
+fn announces(token: &[u8]) -> bool {
+    matches!(
+        token,
+        b"is" | b"was" | b"to" | b"are" | b"=" | b":" | b"->" | b"as" | b"/" | b"with" | b"using"
+    )
+}
+
+/// Whether what follows this word is no secret.
+fn stops(value: &[u8]) -> bool {
+    STOPS.iter().any(|stop| value.eq_ignore_ascii_case(stop.as_bytes()))
+}
+
+const fn sign(byte: u8) -> u8 {
+    match byte {
+        b'{' | b'(' | b'<' => BRACKET,
+        b'=' => ASSIGNS | SEPARATOR,
+        b':' => SEPARATOR,
+        b'0'..=b'9' => DIGIT,
+        b'A'..=b'Z' => CAPITAL,
+        _ => 0,
+    }
+}
+
+static SIGNS: [u8; 256] = byte_table!(sign);
+const BRACKET: u8 = 1;
+const ASSIGNS: u8 = 1 << 1;
+const SEPARATOR: u8 = 1 << 2;
+const DIGIT: u8 = 1 << 3;
+const CAPITAL: u8 = 1 << 4;
+/// A shorter word says too little.
+const MIN_SPOKEN: usize = 8;
+
+/// A token without the quotes, brackets and full stops around it.
+fn stripped(text: &[u8], range: Range<usize>) -> Range<usize> {
+    let token = text.get(range.clone()).unwrap_or_default();
+    let wraps = |b: &&u8| {
+        matches!(
+            b,
+            b'"' | b'\'' | b'`' | b'(' | b')' | b'[' | b']' | b',' | b';' | b'<' | b'>' | b'*'
+        )
+    };
+    let left = token.iter().take_while(wraps).count();
+    let right = token
+        .iter()
+        .skip(left)
+        .rev()
+        .take_while(|b| wraps(b) || matches!(b, b'.' | b'?' | b':'))
+        .count();
+    range.start + left..range.end - right
+}
+
+/// Whether a value has the prefix of an identifier that is public.
+fn identifier(value: &[u8]) -> bool {
+    IDENTIFIERS.iter().any(|prefix| value.starts_with(prefix.as_bytes()))
+}
+
+const MAX_SPOKEN: usize = 120;
+/// What such a word names is no secret.
+const STOPS: [&str; 18] = [
+    "commit",
+    "digest",
+    "fingerprint",
+    "hash",
+    "id",
+    "request",
+    "revision",
+    "rid",
+    "sha",
+    "sha1",
+    "sha256",
+    "trace",
+    "traceparent",
+    "version",
+    "checksum",
+    "uuid",
+    "tx",
+    "block",
+];
+const IDENTIFIERS: [&str; 40] = [
+    "acct_",
+    "ami-",
+    "arn:",
+    "call_",
+    "ch_",
+    "chatcmpl-",
+    "cus_",
+    "evt_",
+    "file_",
+    "file-",
+    "i-0",
+    "in_",
+    "msg_",
+    "pi_",
+    "pk_",
+    "pm_",
+    "price_",
+    "prod_",
+    "req_",
+    "req-",
+    "resp_",
+    "run_",
+    "seti_",
+    "sg-",
+    "si_",
+    "sub_",
+    "subnet-",
+    "thread_",
+    "toolu_",
+    "tx_",
+    "txn_",
+    "user_",
+    "vol-",
+    "vpc-",
+    "asst_",
+    "card_",
+    "cs_",
+    "ord_",
+    "org-",
+    "sha",
+];
