@@ -15,7 +15,7 @@ use bartizan_scan::json::{Doc, Edits, Node, quoted};
 use bartizan_scan::{Trust, display_line};
 use part::list;
 use serde_json::Value;
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 
 /// Reads a request's body; the model's name is in its `path`.
 pub(super) fn read(body: &[u8], path: &str, against: Against<'_>) -> Result<Read, Unfit> {
@@ -26,6 +26,7 @@ pub(super) fn read(body: &[u8], path: &str, against: Against<'_>) -> Result<Read
         edits: Edits::default(),
         notes: Notes::default(),
         names: HashMap::new(),
+        open: VecDeque::new(),
         results: Vec::new(),
     };
     reader.body()?;
@@ -42,6 +43,8 @@ struct Reader<'a> {
     notes: Notes,
     /// The names of the calls that stand in for others, as the model knows them.
     names: HashMap<String, String>,
+    /// The calls that the model made last and that have no result yet: their ids, and their names as the client holds them.
+    open: VecDeque<(String, String)>,
     results: Vec<(String, bool, usize)>,
 }
 
@@ -60,6 +63,9 @@ impl<'a> Reader<'a> {
                 None | Some("function" | "user") => false,
                 Some(_) => return Err(unread("a content has no known role")),
             };
+            if by_model {
+                self.open.clear();
+            }
             let mut attached = false;
             for part in list(self.doc, content, "parts").map_err(unread)? {
                 self.part(part, by_model, &mut attached)?;
@@ -153,6 +159,7 @@ impl<'a> Reader<'a> {
         let call = part::call(self.doc, node).map_err(unread)?;
         let act = || call.written.as_ref().map(|written| written.act.clone());
         // Once its result has come back, what the client makes of a call in its history is no act any more: it masks what is long.
+        self.open.push_back((call.id.clone(), call.name.clone()));
         let known = means(&call.name, &Value::Null, "").0;
         let name = if call.name == STAND_IN { STAND_IN } else { &known };
         match self.against.calls.seen(&call.id, act, name) {
@@ -177,8 +184,8 @@ impl<'a> Reader<'a> {
     /// What a call is said to have brought back.
     fn result(&mut self, node: &'a Node) -> Result<(), Unfit> {
         envelope(node, "a result", &["id", "name", "parts", "response"])?;
-        let text = |key| self.doc.text_of(node, key).unwrap_or_default().into_owned();
-        let (id, name) = (text("id"), text("name"));
+        let name = self.doc.text_of(node, "name").unwrap_or_default().into_owned();
+        let id = self.id_of(node, &name);
         let response = node.get("response").filter(|response| self.doc.raw(response) != "null");
         if response.is_some_and(|response| !response.is_table() || response.has_twins()) {
             return Err(unread("a result is no table with one reading"));
@@ -205,6 +212,9 @@ impl<'a> Reader<'a> {
                 return Err(unseen(&name, &id, "a result of a call that the gate never judged"));
             }
         };
+        if node.get("id").is_none() {
+            self.edits.append(node, format!(",\"id\":{}", quoted(&id)));
+        }
         let size = response.map_or(0, |response| response.span().len());
         self.results.push((id.clone(), failed, size));
         for part in list(self.doc, node, "parts").map_err(unread)? {
@@ -217,10 +227,22 @@ impl<'a> Reader<'a> {
         response.map_or(Ok(()), |response| self.returned(response, &Place::result(&id, &tool)))
     }
 
+    /// The call that a result is of. Google's own libraries leave its id out, and mean the first one of that name.
+    fn id_of(&mut self, node: &Node, name: &str) -> String {
+        let given = self.doc.text_of(node, "id").unwrap_or_default().into_owned();
+        let is_it = |(id, called): &(String, String)| match &*given {
+            "" => called == name,
+            given => id == given,
+        };
+        let at = self.open.iter().position(is_it);
+        let call = at.and_then(|at| self.open.remove(at)).map(|(id, _)| id);
+        call.filter(|_| node.get("id").is_none()).unwrap_or(given)
+    }
+
     /// What a result holds. In another form than the usual ones it is text as a whole, its keys among it.
     fn returned(&mut self, response: &'a Node, place: &Place) -> Result<(), Unfit> {
         let usual = |(key, node): (&str, &Node)| {
-            matches!(key, "error" | "output") && self.doc.text(node).is_some()
+            matches!(key, "error" | "output" | "result") && self.doc.text(node).is_some()
         };
         if response.members().all(usual) {
             for (at, (_, text)) in response.members().enumerate() {

@@ -186,7 +186,7 @@ fn an_act_that_the_gate_did_not_see_stops_the_session() {
     let set = |at: &'static str, value: Value| {
         move |body: &mut Value| *body.pointer_mut(at).unwrap() = value.clone()
     };
-    let cases: [Case<'_>; 9] = [
+    let cases: [Case<'_>; 8] = [
         ("other arguments", &set("/contents/1/parts/1/functionCall/args/command", json!("rm x"))),
         ("more arguments", &|body| {
             body.pointer_mut(CALL).unwrap()["args"]["dir_path"] = json!("/etc");
@@ -199,9 +199,6 @@ fn an_act_that_the_gate_did_not_see_stops_the_session() {
         }),
         ("a result of a call that was never proposed", &|body| {
             body.pointer_mut(RESULT).unwrap()["id"] = json!("c9");
-        }),
-        ("a result of no call", &|body| {
-            body.pointer_mut(RESULT).unwrap().as_object_mut().unwrap().remove("id");
         }),
         (
             "a refused call as if it had been delivered",
@@ -218,6 +215,55 @@ fn an_act_that_the_gate_did_not_see_stops_the_session() {
     model["contents"][2]["role"] = json!("model");
     model.pointer_mut(RESULT).unwrap()["id"] = json!("c9");
     assert!(matches!(read_body(&model).unwrap_err(), Unfit::Unseen { .. }), "whoever says it");
+}
+
+#[test]
+fn a_result_that_belongs_to_no_call_stops_the_session() {
+    let cases: [Case<'_>; 4] = [
+        ("a result of no call", &|body| {
+            let result = body.pointer_mut(RESULT).unwrap().as_object_mut().unwrap();
+            result.remove("id");
+            result.insert("name".to_owned(), json!("write_file"));
+        }),
+        ("a second result without an id", &|body| {
+            let mut result = body["contents"][2]["parts"][0].clone();
+            result["functionResponse"].as_object_mut().unwrap().remove("id");
+            body["contents"][2]["parts"] = json!([result, result]);
+        }),
+        ("a result without an id in a later turn", &|body| {
+            let mut later = body["contents"][2].clone();
+            later["parts"][0]["functionResponse"].as_object_mut().unwrap().remove("id");
+            let words = json!({ "role": "model", "parts": [{ "text": "so" }] });
+            body["contents"] = json!([body["contents"][0], body["contents"][1], words, later]);
+        }),
+        ("a result with an empty id", &|body| {
+            body.pointer_mut(RESULT).unwrap()["id"] = json!("");
+        }),
+    ];
+    for (what, change) in cases {
+        let mut body = conversation(&json!({ "output": "done" }));
+        change(&mut body);
+        let unfit = read_body(&body).unwrap_err();
+        assert!(matches!(unfit, Unfit::Unseen { .. }), "{what}: {unfit:?}");
+    }
+}
+
+#[test]
+fn a_result_without_an_id_is_of_the_first_call_of_its_name() {
+    let mut body = refused();
+    let both = json!([
+        body["contents"][1]["parts"][1],
+        conversation(&json!({}))["contents"][1]["parts"][1]
+    ]);
+    body["contents"][1]["parts"] = both;
+    let result = |name: &str, text: &str| json!({ "functionResponse": { "name": name, "response": { "output": text } } });
+    body["contents"][2]["parts"] =
+        json!([result("run_shell_command", "a.txt"), result("bartizan_refused", "none")]);
+    let sent = sent(&body);
+    let result = |at: usize| &sent["contents"][2]["parts"][at]["functionResponse"];
+    assert_eq!((&result(0)["id"], &result(1)["id"]), (&json!("c1"), &json!("c2")));
+    assert!(result(0)["response"]["output"].as_str().unwrap().contains("a.txt"));
+    assert_eq!(result(1)["response"]["error"], "refused: no");
 }
 
 #[test]
