@@ -141,7 +141,8 @@ fn use_wal(connection: &Connection) -> rusqlite::Result<()> {
     }
 }
 
-/// Other processes hold the lock for one commit, some milliseconds; `SQLite`'s own waits grow to a tenth of a second.
+/// Other processes hold the lock for one commit, some milliseconds; `SQLite`'s own waits grow to a tenth of a second. Nobody's
+/// turn is kept, so that of many who wait on a busy machine one may wait long, and whoever gives up ends its session.
 fn wait_for_lock(turn: i32) -> bool {
     let again = u32::try_from(turn).is_ok_and(|turn| turn < BUSY_TURNS);
     if again {
@@ -350,9 +351,9 @@ pub(crate) fn explain(path: &Path, error: &rusqlite::Error) -> StoreError {
 const APPLICATION: i64 = 0x4252_545a;
 const FORM: i64 = 1;
 const SCHEMA: &str = include_str!("schema.sql");
-/// Each turn of waiting for another process's commit, and how many.
+/// Each turn of waiting for another process's commit, and how many: a minute.
 const BUSY_WAIT: Duration = Duration::from_micros(500);
-const BUSY_TURNS: u32 = 20_000;
+const BUSY_TURNS: u32 = 120_000;
 /// How far `SQLite`'s own log grows before it is carried over into the file: 16 MiB.
 const WAL_PAGES: u32 = 4096;
 /// More than there are different statements.

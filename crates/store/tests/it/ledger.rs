@@ -62,6 +62,24 @@ fn soon_records_are_kept_in_order_and_flushed_at_the_end() {
 }
 
 #[test]
+fn who_has_to_wait_long_for_another_process_is_not_lost() {
+    let dir = state();
+    let store = Store::open(dir.path()).unwrap();
+    append(&store, 0);
+    let database = std::fs::read_dir(dir.path()).unwrap().flatten().map(|entry| entry.path());
+    let database = database.filter(|path| path.extension().is_some_and(|ending| ending == "db"));
+    let other = rusqlite::Connection::open(database.last().unwrap()).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let waits = std::thread::spawn({
+        let store = store.clone();
+        move || append(&store, 1)
+    });
+    std::thread::sleep(Duration::from_secs(15));
+    other.execute_batch("ROLLBACK").unwrap();
+    assert_eq!(waits.join().unwrap(), 1);
+}
+
+#[test]
 fn thirty_two_threads_lose_nothing_and_get_a_place_each() {
     let dir = state();
     let store = Store::open(dir.path()).unwrap();
