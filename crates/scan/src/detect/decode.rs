@@ -21,9 +21,7 @@ pub(super) fn decode(text: &str) -> Vec<Decoded> {
             break;
         }
     }
-    for range in
-        long_runs(text, MIN_GROUPS, |b| b.is_ascii_hexdigit() || matches!(b, b' ' | b'x' | b','))
-    {
+    for range in long_runs(text, MIN_GROUPS, group_digit) {
         let read = text.get(range.clone()).and_then(groups);
         found.extend(read.map(|said| (said, range, Disguise::Encoded)));
         if found.len() >= MAX_RUNS {
@@ -34,16 +32,52 @@ pub(super) fn decode(text: &str) -> Vec<Decoded> {
     found
 }
 
+/// A run of digits that may spell a text.
+#[derive(Debug)]
+pub(super) struct Run {
+    pub(super) place: Range<usize>,
+    /// Whether it does, as a whole.
+    pub(super) spells: bool,
+}
+
+/// What a run is made of.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Digits {
+    /// Base64 or hex.
+    Joined,
+    /// Bytes written one by one.
+    Grouped,
+}
+
+/// Puts into `runs` every run of a text that [`decode`] looks at, of one kind and in order.
+pub(super) fn runs(text: &str, kind: Digits, runs: &mut Vec<Run>) {
+    let places = match kind {
+        Digits::Joined => long_runs(text, MIN_BASE64, base64_digit),
+        Digits::Grouped => long_runs(text, MIN_GROUPS, group_digit),
+    };
+    runs.extend(places.into_iter().map(|place| {
+        // A longer one lies in no window as a whole.
+        let whole = text.get(place.clone()).filter(|run| run.len() <= MAX_WHOLE);
+        Run { place, spells: whole.is_some_and(|run| spells(run, kind)) }
+    }));
+}
+
+/// Whether [`decode`] would read a text in a run, or a part of one, if it is long enough.
+pub(super) fn spells(run: &str, kind: Digits) -> bool {
+    match kind {
+        Digits::Joined => run.len() >= MIN_BASE64 && hex(run).or_else(|| base64(run)).is_some(),
+        Digits::Grouped => run.len() >= MIN_GROUPS && groups(run).is_some(),
+    }
+}
+
 /// The same text read backwards, or with rotated letters, where that gives common words. `text` is in lower case.
 pub(super) fn turned(text: &str) -> Vec<Decoded> {
     let mut backwards = 0;
     let mut rotated = 0;
     for word in text.as_bytes().split(|b| !b.is_ascii_alphabetic()) {
-        if word.len() >= MIN_TURNED {
-            let (back, round) = words::turned(word);
-            backwards += usize::from(back);
-            rotated += usize::from(round);
-        }
+        let (back, round) = reads_turned(word);
+        backwards += usize::from(back);
+        rotated += usize::from(round);
     }
     let mut found = Vec::new();
     if backwards >= MIN_TURNED_WORDS {
@@ -57,6 +91,11 @@ pub(super) fn turned(text: &str) -> Vec<Decoded> {
         found.push((words::rotated(text), 0..text.len(), Disguise::Turned));
     }
     found
+}
+
+/// Whether a word reads as a common one backwards, and whether with rotated letters.
+pub(super) fn reads_turned(word: &[u8]) -> (bool, bool) {
+    if word.len() >= MIN_TURNED { words::turned(word) } else { (false, false) }
 }
 
 fn base64(run: &str) -> Option<String> {
@@ -178,6 +217,10 @@ const fn base64_digit(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'-' | b'_' | b'=')
 }
 
+const fn group_digit(byte: u8) -> bool {
+    byte.is_ascii_hexdigit() || matches!(byte, b' ' | b'x' | b',')
+}
+
 /// Runs of at least `min` bytes that `within` holds of. Each has one of every `min` bytes, so that only those are looked
 /// at, and what stands round them.
 fn long_runs(text: &str, min: usize, within: impl Fn(u8) -> bool) -> Vec<Range<usize>> {
@@ -213,6 +256,8 @@ static LENIENT: GeneralPurpose = GeneralPurpose::new(
 const MIN_BASE64: usize = 24;
 const MIN_GROUPS: usize = 40;
 const MIN_LETTERS: usize = 12;
+/// The most bytes of a window.
+const MAX_WHOLE: usize = 520;
 const MAX_RUNS: usize = 24;
 const MIN_TURNED: usize = 4;
 const MIN_TURNED_WORDS: usize = 3;

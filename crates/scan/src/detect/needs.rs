@@ -1,6 +1,6 @@
 //! Which of many patterns could stand in a text, by the words that each cannot do without?
 
-use aho_corasick::{AhoCorasick, AhoCorasickKind};
+use super::landmarks::Hit;
 use regex_syntax::hir::literal::Extractor;
 use regex_syntax::hir::{Hir, HirKind};
 use std::collections::HashMap;
@@ -8,69 +8,136 @@ use std::collections::HashMap;
 /// A set of patterns, a bit for each.
 pub(super) type Patterns = u128;
 
-/// What each pattern needs: one of the words of each of some groups.
+/// What each pattern needs: words one behind the other, one of each of some groups. What several ways of matching
+/// have in common at their beginning is kept once: a step leads on from another.
 #[derive(Debug, Default)]
 pub(super) struct Needs {
-    words: Option<AhoCorasick>,
-    /// For each word, the groups it is of.
-    groups: Vec<Groups>,
-    /// The ways in which patterns match, and the groups that each way needs. A pattern may have several.
-    ways: Vec<(Patterns, Groups)>,
+    steps: Vec<Step>,
+    /// For each word, the steps that it takes.
+    taken: Vec<Vec<u32>>,
+    /// The patterns that need nothing.
+    free: Patterns,
 }
 
-/// Groups of words, of each of which one is needed.
+#[derive(Debug)]
+struct Step {
+    /// The step before it, none for a first one.
+    from: Option<u32>,
+    group: usize,
+    /// The patterns that may stand where this step has been taken.
+    opens: Patterns,
+    pattern: usize,
+}
+
+/// Groups of words, of each of which one is needed, in this order.
 type Way = Vec<Vec<Vec<u8>>>;
 
-/// A set of groups, a bit for each.
-type Groups = [u64; WIDTH];
+/// Numbers words, the same word by the same number.
+pub(super) type Words = HashMap<Vec<u8>, usize>;
 
 impl Needs {
-    /// The needs of patterns, which are numbered in this order.
-    pub(super) fn of(patterns: &[String]) -> Result<Self, String> {
-        let mut known: HashMap<Vec<Vec<u8>>, usize> = HashMap::new();
-        let mut ways = Vec::new();
-        for (number, pattern) in patterns.iter().enumerate() {
-            let tree = regex_syntax::parse(pattern).map_err(|error| error.to_string())?;
-            for way in ways_of(&tree) {
-                let mut needed = Groups::default();
+    /// The needs of patterns, which are numbered in this order. Puts the words into `words`.
+    pub(super) fn of(patterns: &[Hir], words: &mut Words) -> Self {
+        let mut needs = Self::default();
+        let mut groups: HashMap<Vec<Vec<u8>>, usize> = HashMap::new();
+        let mut known: HashMap<(usize, Option<u32>, usize), u32> = HashMap::new();
+        for (number, tree) in patterns.iter().enumerate() {
+            for way in ways_of(tree) {
+                let mut from = None;
                 for group in way {
-                    let next = known.len();
-                    // A group that there is no room for is not asked for.
-                    set(&mut needed, *known.entry(group).or_insert(next));
+                    let next = groups.len();
+                    let group = *groups.entry(group).or_insert(next);
+                    let next = u32::try_from(needs.steps.len()).unwrap_or(u32::MAX);
+                    let step = *known.entry((number, from, group)).or_insert(next);
+                    if step == next {
+                        needs.steps.push(Step { from, group, opens: 0, pattern: number });
+                    }
+                    from = Some(step);
                 }
-                ways.push((1 << number, needed));
+                match from.and_then(|last| needs.steps.get_mut(last as usize)) {
+                    Some(last) => last.opens |= 1 << number,
+                    None => needs.free |= 1 << number,
+                }
             }
         }
-        let mut words: HashMap<Vec<u8>, Groups> = HashMap::new();
-        for (group, number) in known {
-            for word in group {
-                set(words.entry(word).or_default(), number);
-            }
-        }
-        let (words, groups): (Vec<_>, Vec<_>) = words.into_iter().unzip();
-        // Every text is read by it, so that speed counts for more than a megabyte.
-        let words = AhoCorasick::builder().kind(Some(AhoCorasickKind::DFA)).build(words);
-        Ok(Self { words: Some(words.map_err(|error| error.to_string())?), groups, ways })
+        needs.index(groups, words);
+        needs
     }
 
-    /// The patterns that may stand in a text. What is missing stands nowhere in it.
-    pub(super) fn possible(&self, text: &str) -> Patterns {
-        let mut here = Groups::default();
-        for hit in self.words.iter().flat_map(|words| words.find_overlapping_iter(text)) {
-            if let Some(groups) = self.groups.get(hit.pattern().as_usize()) {
-                for (all, more) in here.iter_mut().zip(groups) {
-                    *all |= more;
+    /// Which steps each word takes. What a pattern that needs nothing else may need is left out.
+    fn index(&mut self, groups: HashMap<Vec<Vec<u8>>, usize>, words: &mut Words) {
+        let mut steps: HashMap<usize, Vec<u32>> = HashMap::new();
+        for (number, step) in (0_u32..).zip(&self.steps) {
+            if self.free & (1 << step.pattern) == 0 && !self.opened_before(step) {
+                steps.entry(step.group).or_default().push(number);
+            }
+        }
+        for (group, number) in groups {
+            let Some(own) = steps.get(&number) else { continue };
+            for word in group {
+                let next = words.len();
+                let word = *words.entry(word).or_insert(next);
+                self.taken.resize_with(self.taken.len().max(word + 1), Vec::new);
+                if let Some(taken) = self.taken.get_mut(word) {
+                    taken.extend(own);
                 }
             }
         }
-        let met = |needed: &Groups| needed.iter().zip(&here).all(|(need, has)| need & !has == 0);
-        self.ways.iter().filter(|(_, needed)| met(needed)).fold(0, |all, (one, _)| all | one)
+    }
+
+    /// Whether a step that leads to this one is enough by itself.
+    fn opened_before(&self, step: &Step) -> bool {
+        let before = step.from.and_then(|from| self.steps.get(from as usize));
+        before.is_some_and(|before| before.opens != 0 || self.opened_before(before))
+    }
+
+    /// The patterns that may stand where `hits` are all the words in the order of their ends; no other does.
+    pub(super) fn possible(&self, hits: impl Iterator<Item = Hit>, way: &mut Taken) -> Patterns {
+        way.reset(self.steps.len());
+        let mut possible = self.free;
+        for hit in hits {
+            for &number in self.taken.get(hit.word).map_or(&[][..], Vec::as_slice) {
+                let Some(step) = self.steps.get(number as usize) else { continue };
+                // The earliest end of a step leaves the most room for those behind it.
+                if way.end(number).is_none()
+                    && step.from.is_none_or(|from| way.end(from).is_some_and(|e| e <= hit.start))
+                {
+                    way.take(number, hit.end);
+                    possible |= step.opens;
+                }
+            }
+        }
+        possible
     }
 }
 
-fn set(groups: &mut Groups, number: usize) {
-    if let Some(bits) = groups.get_mut(number / 64) {
-        *bits |= 1 << (number % 64);
+/// Which steps have been taken in one text; kept from one to the next for its memory.
+#[derive(Debug, Default)]
+pub(super) struct Taken {
+    /// Where each step first ended, counted from one.
+    ends: Vec<usize>,
+    all: Vec<u32>,
+}
+
+impl Taken {
+    fn reset(&mut self, steps: usize) {
+        for number in self.all.drain(..) {
+            if let Some(end) = self.ends.get_mut(number as usize) {
+                *end = 0;
+            }
+        }
+        self.ends.resize(steps, 0);
+    }
+
+    fn end(&self, number: u32) -> Option<usize> {
+        self.ends.get(number as usize).and_then(|end| end.checked_sub(1))
+    }
+
+    fn take(&mut self, number: u32, end: usize) {
+        if let Some(slot) = self.ends.get_mut(number as usize) {
+            *slot = end + 1;
+            self.all.push(number);
+        }
     }
 }
 
@@ -115,34 +182,58 @@ fn tells(word: &[u8]) -> bool {
 }
 
 const MOST_WAYS: usize = 32;
-const WIDTH: usize = 4;
 const MOST_WORDS: usize = 400;
 const LEAST: usize = 3;
 
 #[cfg(test)]
 mod tests {
+    use super::super::landmarks::Landmarks;
     use super::*;
 
-    fn needs(patterns: &[&str]) -> Needs {
-        Needs::of(&patterns.iter().map(|p| (*p).to_owned()).collect::<Vec<_>>()).unwrap()
+    fn possible(patterns: &[&str], text: &str) -> Patterns {
+        let trees: Vec<Hir> = patterns.iter().map(|p| regex_syntax::parse(p).unwrap()).collect();
+        let mut words = Words::new();
+        let needs = Needs::of(&trees, &mut words);
+        let mut list = vec![Vec::new(); words.len()];
+        for (word, number) in words {
+            list[number] = word;
+        }
+        let mut hits = Vec::new();
+        Landmarks::of(&list).unwrap().find(text, &mut hits);
+        needs.possible(hits.into_iter(), &mut Taken::default())
     }
 
     #[test]
-    fn a_pattern_is_possible_where_all_that_it_needs_stands() {
-        let all = needs(&[
-            "(?:send|mail) {1,8}(?:[a-z]+ ){0,3}(?:keys|tokens)",
-            "(?:drop this|(?:new|next) task)",
-            "[a-z]{3}",
-        ]);
-        assert_eq!(
-            all.possible("nothing of the kind"),
-            0b100,
-            "what needs no word is possible anywhere"
-        );
-        assert_eq!(all.possible("send it"), 0b100);
-        assert_eq!(all.possible("the keys: mail them"), 0b101, "in whatever order they stand");
-        assert_eq!(all.possible("drop this"), 0b110);
-        assert_eq!(all.possible("a new task"), 0b110);
-        assert_eq!(all.possible("a new one"), 0b100);
+    fn a_pattern_is_possible_where_all_that_it_needs_stands_in_order() {
+        let all = |text| {
+            let patterns = [
+                "(?:send|mail) {1,8}(?:[a-z]+ ){0,3}(?:keys|tokens)",
+                "(?:drop this|(?:new|next) task)",
+                "[a-z]{3}",
+            ];
+            possible(&patterns, text)
+        };
+        assert_eq!(all("nothing of the kind"), 0b100, "what needs no word is possible anywhere");
+        assert_eq!(all("send it"), 0b100);
+        assert_eq!(all("the keys: mail them"), 0b100);
+        assert_eq!(all("the keys: mail them, the tokens"), 0b101);
+        assert_eq!(all("drop this"), 0b110);
+        assert_eq!(all("a new task"), 0b110);
+        assert_eq!(all("a new one"), 0b100);
+    }
+
+    #[test]
+    fn words_that_share_letters_are_not_one_behind_the_other() {
+        assert_eq!(possible(&["pass.{0,3}sword"], "password"), 0);
+        assert_eq!(possible(&["pass.{0,3}sword"], "pass sword"), 1);
+        assert_eq!(possible(&["over.{0,9}over"], "over and out"), 0);
+        assert_eq!(possible(&["over.{0,9}over"], "over and over"), 1);
+    }
+
+    #[test]
+    fn a_short_way_makes_the_longer_ones_needless() {
+        let pattern = "take(?: note|)(?: now|)";
+        assert_eq!(possible(&[pattern], "take"), 1);
+        assert_eq!(possible(&[pattern], "note"), 0);
     }
 }

@@ -70,23 +70,47 @@ pub(super) fn reveal(input: &Traced, seen: &mut Disguises) -> Traced {
 
 /// What [`reveal`] makes of a text in which every character is what it seems: nothing invisible, styled or turned.
 pub(super) fn plainly(text: &str) -> Option<String> {
+    let (mut out, mut odd) = (String::with_capacity(text.len()), Vec::new());
+    fold_plainly(text, &mut out, &mut odd);
+    odd.is_empty().then_some(out)
+}
+
+/// Appends what [`plainly`] makes of a text, and to `odd` the places of what is not what it seems; something stands at each of them.
+pub(super) fn fold_plainly(text: &str, out: &mut String, odd: &mut Vec<usize>) {
     if text.is_ascii() {
-        return (!text.bytes().any(hides)).then(|| text.to_ascii_lowercase());
+        let from = out.len();
+        out.push_str(text);
+        if let Some(new) = out.get_mut(from..) {
+            new.make_ascii_lowercase();
+        }
+        // Without a branch for each byte this is done many bytes at a time.
+        if text.bytes().fold(false, |any, byte| any | hides(byte)) {
+            odd.extend(text.bytes().enumerate().filter(|(_, b)| hides(*b)).map(|(n, _)| from + n));
+        }
+        return;
     }
-    let mut out = String::with_capacity(text.len());
     for c in text.chars() {
+        let at = out.len();
         if let Ok(byte) = u8::try_from(c)
             && byte.is_ascii()
         {
             if hides(byte) {
-                return None;
+                odd.push(at);
             }
             out.push(char::from(byte.to_ascii_lowercase()));
-        } else if !common(c) || invisible(c) || look(c, &mut |c| out.push(c)) > 0 {
-            return None;
+            continue;
+        }
+        let mut seems = common(c) && !invisible(c);
+        if seems {
+            seems = look(c, &mut |c| out.push(c)) == 0;
+        }
+        if !seems {
+            odd.push(at);
+            if out.len() == at {
+                out.push('\u{1}');
+            }
         }
     }
-    Some(out)
 }
 
 /// Whether a byte is an invisible character, or begins a terminal escape.

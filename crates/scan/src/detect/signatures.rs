@@ -1,8 +1,9 @@
 //! Which turns of phrase speak to a machine instead of a reader?
 
-use super::needs::{Needs, Patterns};
+use super::landmarks::Hit;
+use super::needs::{Patterns, Taken};
 use super::reveal::fold;
-use super::search::Search;
+use super::search::{self, Search};
 use std::ops::Range;
 use std::sync::LazyLock;
 
@@ -162,16 +163,22 @@ pub(super) static SIGNATURES: [Signature; 12] = [
 
 /// Where each signature stands in a reading: its number and the bytes of the reading, once per signature.
 pub(super) fn find(text: &str) -> Vec<(usize, Range<usize>)> {
-    find_among(text, &possible(text))
+    let mut hits = Vec::new();
+    self::hits(text, &mut hits);
+    let possible = possible(hits.iter().copied(), &mut Taken::default());
+    find_among(text, hits.into_iter(), &possible)
 }
 
-/// The signatures that may stand in a reading; no other does. This costs a fraction of a search.
-pub(super) fn possible(text: &str) -> Possible {
-    let patterns = COMPILED.needs.possible(text);
-    let owners = COMPILED.owners.iter().enumerate();
-    let signatures = owners
-        .filter(|(pattern, _)| patterns & (1 << pattern) != 0)
-        .fold(0, |bits, (_, signature)| bits | (1 << signature));
+/// Puts into `hits` the words of a text that signatures are told by.
+pub(super) fn hits(text: &str, hits: &mut Vec<Hit>) {
+    COMPILED.search.hits(text, hits);
+}
+
+/// The signatures that may stand in a reading, whose words `hits` are; no other does. This costs a fraction of a search.
+pub(super) fn possible(hits: impl Iterator<Item = Hit>, taken: &mut Taken) -> Possible {
+    let patterns = COMPILED.search.possible(hits, taken);
+    let owner = |pattern| COMPILED.owners.get(pattern).copied().unwrap_or(0);
+    let signatures = search::bits(patterns).fold(0, |bits, pattern| bits | (1 << owner(pattern)));
     Possible { patterns, signatures }
 }
 
@@ -184,11 +191,14 @@ pub(super) struct Possible {
 }
 
 /// As [`find`], where it is known what may stand there.
-pub(super) fn find_among(text: &str, possible: &Possible) -> Vec<(usize, Range<usize>)> {
+pub(super) fn find_among(
+    text: &str,
+    hits: impl Iterator<Item = Hit>,
+    possible: &Possible,
+) -> Vec<(usize, Range<usize>)> {
     let mut found: Vec<(usize, Range<usize>)> = Vec::new();
-    let places = COMPILED.search.find(text, possible.patterns);
-    for (&signature, place) in COMPILED.owners.iter().zip(places) {
-        if let Some(place) = place
+    for (pattern, place) in COMPILED.search.find(text, hits, possible.patterns) {
+        if let Some(&signature) = COMPILED.owners.get(pattern)
             && found.last().is_none_or(|(last, _)| *last != signature)
         {
             found.push((signature, place));
@@ -202,24 +212,20 @@ pub(super) fn bits(found: &[(usize, Range<usize>)]) -> u32 {
     found.iter().fold(0, |bits, (n, _)| bits | (1 << n))
 }
 
+#[derive(Debug, Default)]
 struct Compiled {
-    needs: Needs,
     search: Search,
     /// The signature of each pattern.
     owners: Vec<usize>,
 }
 
-/// A pattern that does not compile would be a mistake of ours, which the test below finds.
+/// A pattern that cannot be read would be a mistake of ours, which the test below finds.
 static COMPILED: LazyLock<Compiled> = LazyLock::new(|| {
     let all = SIGNATURES.iter().enumerate();
     let (owners, patterns): (Vec<usize>, Vec<String>) = all
         .flat_map(|(n, signature)| signature.patterns.iter().map(move |p| (n, expand(p))))
         .unzip();
-    Compiled {
-        needs: Needs::of(&patterns).unwrap_or_default(),
-        search: Search::new(&patterns).unwrap_or_else(|_| Search::none()),
-        owners,
-    }
+    Compiled { search: Search::new(&patterns).unwrap_or_default(), owners }
 });
 
 /// A pattern as the engine reads it. Gaps are bounded, so that time is linear in the text.
@@ -276,6 +282,11 @@ mod tests {
         let patterns = SIGNATURES.iter().flat_map(|signature| signature.patterns);
         let patterns: Vec<String> = patterns.map(|pattern| expand(pattern)).collect();
         assert_eq!(Search::new(&patterns).map(|_| ()), Ok(()));
+        assert!(patterns.len() < 128, "a bit for each");
+        for pattern in patterns {
+            assert!(search::compiled(&pattern).is_some(), "{pattern}");
+            assert!(search::compiled(&search::behind_a_byte(&pattern)).is_some(), "{pattern}");
+        }
     }
 
     #[test]
@@ -296,8 +307,13 @@ mod tests {
                 let text = text.get(from..).unwrap();
                 let each: Vec<_> =
                     alone.iter().map(|p| p.find(text).map(|found| found.range())).collect();
-                assert_eq!(together.find(text, Patterns::MAX), each, "{text}");
-                let among = together.find(text, possible(text).patterns);
+                let each: Vec<_> = (0..).zip(each).filter_map(|(n, at)| Some((n, at?))).collect();
+                let mut hits = Vec::new();
+                together.hits(text, &mut hits);
+                let all = (1 << alone.len()) - 1;
+                assert_eq!(together.find(text, hits.iter().copied(), all), each, "{text}");
+                let possible = together.possible(hits.iter().copied(), &mut Taken::default());
+                let among = together.find(text, hits.into_iter(), possible);
                 assert_eq!(among, each, "what stands there is possible: {text}");
             }
         }

@@ -21,15 +21,54 @@ pub(super) fn as_written(text: &str) -> bool {
     }
     let mut single = 0;
     for run in text.as_bytes().split(|b| !(b.is_ascii_alphanumeric() || leet_sign(*b))) {
-        let letters = run.iter().all(u8::is_ascii_alphabetic);
         // A sign may set letters apart as well as stand for one.
         single += if run.len() == 1 || run.iter().any(|b| leet_sign(*b)) { run.len() } else { 0 };
-        let may_change = if letters { run.len() >= MIN_JOINED } else { run.len() >= 3 };
-        if may_change && std::str::from_utf8(run).is_ok_and(|run| read(run).is_some()) {
+        if respells(run) {
             return false;
         }
     }
-    single < MIN_SPACED || spaced_run(text, 0).is_none()
+    single < MIN_SPACED || !spaced(text)
+}
+
+/// Whether a run of letters, digits and signs for letters reads as something else.
+pub(super) fn respells(run: &[u8]) -> bool {
+    let letters = run.iter().all(u8::is_ascii_alphabetic);
+    let may_change = if letters { run.len() >= MIN_JOINED } else { run.len() >= MIN_LEET };
+    may_change && std::str::from_utf8(run).is_ok_and(|run| read(run).is_some())
+}
+
+/// Whether letters of a text were set apart.
+pub(super) fn spaced(text: &str) -> bool {
+    spaced_run(text, 0).is_some()
+}
+
+/// Puts into `places` where single letters stand of which some others stand before them: in no part of the text without
+/// such a place, wherever it is cut, have letters been set apart.
+pub(super) fn letters_apart(text: &[u8], places: &mut Vec<usize>) {
+    // The ends of a part make single letters of the first and the last of a longer word.
+    let (mut letters, mut end) = (0, 0);
+    let mut within = false;
+    for (at, &byte) in text.iter().enumerate() {
+        if byte.is_ascii_alphanumeric() || !byte.is_ascii() {
+            let next = text.get(at + 1).copied().unwrap_or(b' ');
+            if !within && byte.is_ascii() && next.is_ascii() && !next.is_ascii_alphanumeric() {
+                // One sign more is let pass before it is missed.
+                letters = if at - end > MAX_APART + 1 { 1 } else { letters + 1 };
+                end = at + 1;
+                if letters + 2 >= MIN_SPACED {
+                    places.push(at);
+                }
+            } else {
+                letters = 0;
+            }
+            within = true;
+        } else {
+            within = false;
+            if byte == b'\n' || !separator(byte) {
+                letters = 0;
+            }
+        }
+    }
 }
 
 /// Replaces look-alikes in words that mix scripts, and, once there is such a word, in all words made of look-alikes.
@@ -70,7 +109,7 @@ fn lookalike(c: char) -> Option<char> {
 }
 
 /// The scripts whose letters may look like plain ones.
-const fn foreign(c: char) -> bool {
+pub(super) const fn foreign(c: char) -> bool {
     matches!(c, '\u{180}'..='\u{5FF}' | '\u{13A0}'..='\u{13FF}' | '\u{1D00}'..='\u{1DFF}' | '\u{2C80}'..='\u{2CFF}' | '\u{A4D0}'..='\u{A7FF}')
 }
 
@@ -109,7 +148,10 @@ fn spaced_run(text: &str, from: usize) -> Option<Range<usize>> {
             start.get_or_insert(at);
             letters += 1;
             end = at + 1;
-        } else if !apart || byte == b'\n' || bytes.get(end..at).is_some_and(|gap| gap.len() > 4) {
+        } else if !apart
+            || byte == b'\n'
+            || bytes.get(end..at).is_some_and(|gap| gap.len() > MAX_APART)
+        {
             if letters >= MIN_SPACED {
                 break;
             }
@@ -201,28 +243,32 @@ fn read(word: &str) -> Option<(Disguise, String)> {
 }
 
 fn leet(word: &str) -> Option<String> {
-    let letters = word.bytes().filter(u8::is_ascii_alphabetic).count();
     // No common word has a digit that stands for no letter.
-    let never = word.bytes().any(|b| matches!(b, b'2' | b'6'));
-    if never || !(3..=16).contains(&word.len()) || letters * 3 < word.len() {
+    let never = |word: &str| word.bytes().any(|b| matches!(b, b'2' | b'6'));
+    if !(MIN_LEET..=MAX_LEET).contains(&word.len()) || never(word) {
         return None;
     }
-    ['i', 'l'].into_iter().find_map(|one| {
-        let plain: String = word
-            .chars()
-            .map(|c| match c {
-                '0' => 'o',
-                '1' | '!' | '|' => one,
-                '3' => 'e',
-                '4' | '@' => 'a',
-                '5' | '$' => 's',
-                '7' | '+' => 't',
-                '8' => 'b',
-                '9' => 'g',
-                c => c,
-            })
-            .collect();
-        words::known(&plain).then_some(plain)
+    let letters = word.bytes().filter(u8::is_ascii_alphabetic).count();
+    if letters * 3 < word.len() {
+        return None;
+    }
+    [b'i', b'l'].into_iter().find_map(|one| {
+        let mut plain = [0; MAX_LEET];
+        for (slot, byte) in plain.iter_mut().zip(word.bytes()) {
+            *slot = match byte {
+                b'0' => b'o',
+                b'1' | b'!' | b'|' => one,
+                b'3' => b'e',
+                b'4' | b'@' => b'a',
+                b'5' | b'$' => b's',
+                b'7' | b'+' => b't',
+                b'8' => b'b',
+                b'9' => b'g',
+                byte => byte,
+            };
+        }
+        let plain = std::str::from_utf8(plain.get(..word.len())?).ok()?;
+        words::known(plain).then(|| plain.to_owned())
     })
 }
 
@@ -231,7 +277,7 @@ fn leet_words(text: &str) -> impl Iterator<Item = Range<usize>> + '_ {
 }
 
 /// The signs that may stand for a letter.
-const fn leet_sign(byte: u8) -> bool {
+pub(super) const fn leet_sign(byte: u8) -> bool {
     matches!(byte, b'@' | b'$' | b'!' | b'|' | b'+')
 }
 
@@ -256,4 +302,8 @@ fn runs(text: &str, within: impl Fn(char) -> bool) -> impl Iterator<Item = Range
 }
 
 const MIN_SPACED: usize = 6;
+/// So far apart at most are letters that belong together.
+const MAX_APART: usize = 4;
+const MIN_LEET: usize = 3;
+const MAX_LEET: usize = 16;
 const MIN_JOINED: usize = 12;

@@ -54,8 +54,45 @@ pub(super) fn nothing_escaped(text: &str) -> bool {
     })
 }
 
+/// Something that [`unescape`] undoes.
+#[derive(Debug)]
+pub(super) struct Escape {
+    /// Where its mark stands.
+    pub(super) at: usize,
+    /// What has to stand in a part of the text for it to be undone there: less, and it may or may not be.
+    pub(super) start: usize,
+    pub(super) end: usize,
+}
+
+/// What begins at a place, if something is undone there. In a part of the text nothing else is.
+pub(super) fn undone_at(text: &str, at: usize) -> Option<Escape> {
+    let (before, rest) = text.split_at_checked(at)?;
+    let ends = |len: usize| Escape { at, start: at, end: at + len };
+    match rest.as_bytes().first()? {
+        b'\\' | b'&' => escaped(rest).map(|(_, len)| ends(len)),
+        b'%' => {
+            // Whether there is a character at all is told by four bytes.
+            let first = rest
+                .char_indices()
+                .nth(12)
+                .map_or(rest, |(end, _)| rest.get(..end).unwrap_or(rest));
+            percent(first).map(|(_, len)| ends(len))
+        }
+        _ => {
+            let before = before.chars().next_back().filter(char::is_ascii_alphabetic);
+            let start = at - before?.len_utf8();
+            // How much of a comment is looked at depends on where the text ends.
+            if rest.starts_with("<!--") {
+                return Some(Escape { at, start, end: usize::MAX });
+            }
+            // What follows tells whether it stands within a word.
+            markup(rest, before).map(|(len, _)| Escape { at, start, end: at + len + 1 })
+        }
+    }
+}
+
 /// Whether something may begin with a byte that is undone.
-const fn begins(byte: u8) -> bool {
+pub(super) const fn begins(byte: u8) -> bool {
     matches!(byte, b'\\' | b'&' | b'%' | b'<' | b'*' | b'`')
 }
 
