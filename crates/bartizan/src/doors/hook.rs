@@ -295,7 +295,7 @@ impl Judge {
                 };
                 reference.iter().fold(proposed, |proposed, text| proposed.referring_to(&**text))
             };
-            if self.calls.leaves(&self.gate, &tool, agent.is_some(), named) {
+            if self.calls.leaves(&self.gate, (&tool, &arguments), agent.is_some(), named) {
                 if let Some(id) = id {
                     self.calls.leave(id, agent, &act);
                 }

@@ -2,7 +2,7 @@
 //! their tools, and nothing of any other server.
 
 use crate::codex::{Session, shell};
-use crate::managed::{accept, approves, project};
+use crate::managed::{accept, approves, may_read, project};
 use crate::support::api::{Api, Script, Turn, say, tool};
 use crate::support::log::Log;
 use serde_json::json;
@@ -73,6 +73,36 @@ fn codex_in_its_box_gets_of_a_server_what_its_role_may() {
     assert_eq!(doors("call", "keep"), ["mcp", "mcp"]);
     assert_eq!(doors("call", "send"), ["mcp"]);
     assert_eq!(doors("refusal", "drop"), ["model"]);
+}
+
+#[test]
+fn codex_reads_of_a_servers_resources_what_its_role_may() {
+    for may in [true, false] {
+        let project = project("");
+        if may {
+            may_read(&project);
+        }
+        accept(&project);
+        let read = |server: &str| {
+            tool("read_mcp_resource", json!({ "server": server, "uri": "demo://page/1" }))
+        };
+        let turns = vec![
+            tool("list_mcp_resources", json!({})),
+            read("notes"),
+            read("theirs"),
+            say("All done."),
+        ];
+        let Some(session) = Session::run(project, turns, &[]) else { return };
+        assert!(session.ran.status.success(), "{:?}", session.ran);
+        let outputs = session.outputs();
+        assert_eq!(outputs[0].contains("demo://page/1"), may, "{outputs:?}");
+        assert_eq!(outputs[1].contains("notes read demo://page/1"), may, "{outputs:?}");
+        assert!(outputs[2].contains("bartizan did not let this call"), "{outputs:?}");
+        let event = if may { "call" } else { "refusal" };
+        let judged = session.log.all(event, |record| record["tool"] == "mcp.notes.resource");
+        assert!(judged.iter().all(|record| record["door"] == "mcp"), "{judged:?}");
+        assert!(!judged.is_empty(), "{outputs:?}");
+    }
 }
 
 /// What Codex writes into its history of a call that the gateway judged is held against the register as any other.

@@ -3,7 +3,7 @@
 //! The client is the one that `scripts/install-client gemini` puts under `.cache`, or `$BARTIZAN_GEMINI`. Without it the tests that
 //! need it say that they are skipped.
 
-use crate::managed::{accept, approves, project as with_servers};
+use crate::managed::{accept, approves, may_read, project as with_servers};
 use crate::support::api::{Api, Block, Script, Turn, bash, say, tool};
 use crate::support::gemini::results_of;
 use crate::support::log::Log;
@@ -257,6 +257,7 @@ fn an_act_that_the_gate_never_allowed_stops_a_session_of_gemini() {
 fn gemini_in_its_box_gets_of_a_server_what_its_role_may() {
     let Some(folder) = folder() else { return };
     let project = with_servers(&readable(&folder, ""));
+    may_read(&project);
     accept(&project);
     let call = |name: &str| tool(&format!("mcp_notes_{name}"), json!({ "text": "a note" }));
     let turns = vec![
@@ -265,6 +266,8 @@ fn gemini_in_its_box_gets_of_a_server_what_its_role_may() {
         call("drop"),
         call("env"),
         shell("env | grep NOTES; cat ~/.gemini/settings.json; ls -la /run/bartizan"),
+        tool("list_mcp_resources", json!({})),
+        tool("read_mcp_resource", json!({ "uri": "demo://page/1" })),
         say("All done."),
     ];
     let Some((session, questions)) = Session::beside(project, turns, "start", approves) else {
@@ -282,6 +285,10 @@ fn gemini_in_its_box_gets_of_a_server_what_its_role_may() {
     assert!(text(2).contains("tool-not-listed") && !text(2).contains("got"), "{results:?}");
     assert!(text(3).contains("NOTES_TOKEN"), "{results:?}");
     assert!(text(4).contains("mcp.sock") && !text(4).contains("NOTES_TOKEN"), "{results:?}");
+    assert!(text(5).contains("demo://page/1"), "{results:?}");
+    assert!(text(6).contains("notes read demo://page/1"), "{results:?}");
+    let looks = session.doors("call", "mcp.notes.resource");
+    assert!(!looks.is_empty() && looks.iter().all(|door| door == "mcp"), "{looks:?}");
     // Each is judged where it is carried out; only what is denied is so before the client has it.
     assert_eq!(session.doors("call", "mcp__notes__keep"), ["mcp"]);
     assert_eq!(session.doors("call", "mcp__notes__send"), ["mcp"]);

@@ -35,13 +35,21 @@ pub(crate) fn project(more: &str) -> Project {
     project
 }
 
+/// Lets the role read what the server has beside its tools.
+pub(crate) fn may_read(project: &Project) {
+    let file = std::fs::read_to_string(project.config().join("bartizan.toml")).unwrap();
+    project.configure(&file.replace("\"Bash\"]", "\"Bash\", \"mcp.notes.resource\"]"));
+}
+
 /// Makes what the server has known to the gate before the run: its first sight is trusted.
 pub(crate) fn accept(project: &Project) {
     let hello = json!({ "jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {
         "protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": { "name": "t", "version": "1" },
     } });
-    let list = json!({ "jsonrpc": "2.0", "id": 2, "method": "tools/list" });
-    let seen = || project.bartizan(&["mcp"]).typing().types(&format!("{hello}\n{list}\n")).finish();
+    let list =
+        |id: u32, of: &str| json!({ "jsonrpc": "2.0", "id": id, "method": format!("{of}/list") });
+    let lists = format!("{hello}\n{}\n{}\n", list(2, "tools"), list(3, "resources"));
+    let seen = || project.bartizan(&["mcp"]).typing().types(&lists).finish();
     // A list does not wait for ever for a server that is slow to start.
     let listed = (0..SLOW_STARTS).any(|_| seen().stdout.contains("\"notes__keep\""));
     assert!(listed, "the server did not start");
@@ -84,6 +92,7 @@ fn run(project: Project, script: Script) -> Option<(Session, Vec<String>)> {
 #[test]
 fn the_client_in_its_box_gets_of_a_server_what_its_role_may() {
     let project = project("");
+    may_read(&project);
     accept(&project);
     let call = |name: &str| tool(&format!("mcp__notes__{name}"), json!({ "text": "a note" }));
     let script = Script {
@@ -93,6 +102,7 @@ fn the_client_in_its_box_gets_of_a_server_what_its_role_may() {
             call("drop"),
             call("env"),
             bash("env; cat /etc/claude-code/managed-mcp.json; ls -la /run/bartizan"),
+            tool("ReadMcpResourceTool", json!({ "server": "notes", "uri": "demo://page/1" })),
             say("All done."),
         ],
         ..Script::default()
@@ -128,6 +138,10 @@ fn the_client_in_its_box_gets_of_a_server_what_its_role_may() {
     assert_eq!(doors("call", "keep"), ["mcp"]);
     assert_eq!(doors("call", "send"), ["mcp"]);
     assert_eq!(doors("refusal", "drop"), ["model"]);
+    // What a server has beside its tools is an act too.
+    assert!(session.main(5).contains("notes read demo://page/1"), "{}", session.main(5));
+    let read = session.log.all("call", |record| record["tool"] == "mcp.notes.resource");
+    assert!(!read.is_empty() && read.iter().all(|record| record["door"] == "mcp"), "{read:?}");
     let counted = &session.ran.stderr;
     assert!(counted.contains("1 asked"), "the summary counts them: {counted}");
 }

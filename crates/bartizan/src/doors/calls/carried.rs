@@ -49,10 +49,13 @@ impl Calls {
     pub(crate) fn leaves(
         &self,
         gate: &Gate,
-        name: &str,
+        (name, arguments): (&str, &Value),
         subagent: bool,
         propose: impl Fn(String) -> Proposed,
     ) -> bool {
+        if self.carried().offer.looks(name, arguments) {
+            return !subagent;
+        }
         let Some(tool) = self.known_as(gate, name) else { return false };
         // What was accepted since the session began is known at the gateway alone; what a subagent may is not known there.
         if gate.pipeline().catalogue().get(&tool).is_none() {
@@ -77,7 +80,12 @@ impl Calls {
             entry.stand_in = None;
             entry.returned = false;
         });
-        *self.carried().ahead.entry(act.digest()).or_default() += 1;
+        let mut carried = self.carried();
+        // A look at a server's resources is no call of a tool there.
+        if carried.offer.of_entry(act.tool()).is_some() {
+            *carried.ahead.entry(act.digest()).or_default() += 1;
+        }
+        drop(carried);
         if let Some(past) = &self.past {
             past.remember(id, act);
         }
@@ -100,10 +108,26 @@ impl Calls {
 }
 
 impl Offer {
+    /// The server that a tool is of, and what the client calls it there.
+    fn of_entry<'a>(&self, name: &'a str) -> Option<(Option<&str>, &'a str)> {
+        let (entry, said) = self.naming.split(name)?;
+        Some((self.entries.get(entry)?.as_deref(), said))
+    }
+
+    /// Whether it is a look at the resources of our servers; the gateway judges each that is asked for.
+    fn looks(&self, name: &str, arguments: &Value) -> bool {
+        let Some(key) = self.naming.looks(name).filter(|_| !self.entries.is_empty()) else {
+            return false;
+        };
+        match arguments.get(key).filter(|server| !server.is_null()) {
+            Some(server) => server.as_str().is_some_and(|name| self.entries.contains_key(name)),
+            None => true,
+        }
+    }
+
     /// The gate's name of a tool that the client calls by this one.
     fn tool(&self, name: &str, catalogue: &Catalogue) -> Option<String> {
-        let (entry, said) = self.naming.split(name)?;
-        let server = self.entries.get(entry)?.as_deref();
+        let (server, said) = self.of_entry(name)?;
         let whole = |own: &str| match server {
             Some(server) => format!("mcp__{server}__{own}"),
             None => own.to_owned(),
@@ -135,7 +159,9 @@ mod tests {
     #[test]
     fn a_call_reaches_the_gateway_as_often_as_the_model_has_proposed_it() {
         let calls = Calls::default();
-        let act = |text: &str| Act::of("mcp__shop__find", &json!({ "text": text }), "/w");
+        let entries = Entries::from([("shop".to_owned(), Some("shop".to_owned()))]);
+        calls.gateway(Offer { entries, ..Offer::default() });
+        let act = |text: &str| calls.act_at("shop", "find", &json!({ "text": text }), "/w");
         calls.leave("1", None, &act("a"));
         calls.leave("2", None, &act("a"));
         assert!(!calls.arrives(&act("b")));
@@ -150,7 +176,7 @@ mod tests {
         let entries = Entries::from([("own".to_owned(), None)]);
         calls.gateway(Offer { entries, ..Offer::default() });
         let leaves = |name: &str, subagent: bool| {
-            calls.leaves(&trial.gate, name, subagent, |tool| {
+            calls.leaves(&trial.gate, (name, &json!({})), subagent, |tool| {
                 let arguments = json!({ "file_path": "/w/a", "content": "x" });
                 let arguments = match &*tool {
                     "Read" => json!({ "file_path": "/w/a" }),
@@ -179,6 +205,29 @@ mod tests {
         for other in ["mcp__a.b__x", "mcp__a__x", "a_b__x", "Bash", "mcp__a_b"] {
             assert_eq!(known(other), None, "{other}");
         }
+    }
+
+    #[test]
+    fn a_look_at_resources_is_left_to_the_gateway_if_it_is_at_servers_of_ours() {
+        let entries = Entries::from([("notes".to_owned(), Some("notes".to_owned()))]);
+        let offer = |naming: Naming| Offer { entries: entries.clone(), naming, ..Offer::default() };
+        for (naming, tool, arguments, left) in [
+            (Naming::ClaudeCode, "ReadMcpResourceTool", json!({"server": "notes"}), true),
+            (Naming::ClaudeCode, "ListMcpResourcesTool", json!({}), true),
+            (Naming::ClaudeCode, "ReadMcpResourceTool", json!({"server": "theirs"}), false),
+            (Naming::ClaudeCode, "ReadMcpResourceTool", json!({"server": ["notes"]}), false),
+            (Naming::ClaudeCode, "read_mcp_resource", json!({"server": "notes"}), false),
+            (Naming::Codex, "read_mcp_resource", json!({"server": "notes", "uri": "a"}), true),
+            (Naming::Codex, "list_mcp_resource_templates", json!({"server": null}), true),
+            (Naming::Codex, "read_mcp_resource", json!({"server": "theirs"}), false),
+            (Naming::GeminiCli, "read_mcp_resource", json!({"uri": "a"}), true),
+            (Naming::GeminiCli, "list_mcp_resources", json!({"serverName": "theirs"}), false),
+            (Naming::GeminiCli, "Read_Mcp_Resource", json!({}), false),
+        ] {
+            assert_eq!(offer(naming).looks(tool, &arguments), left, "{tool} {arguments}");
+        }
+        let none = Offer { naming: Naming::Codex, ..Offer::default() };
+        assert!(!none.looks("list_mcp_resources", &json!({})), "there is no server");
     }
 
     #[test]

@@ -38,6 +38,20 @@ impl Naming {
         own.chars().map(|letter| if keeps(letter) { letter } else { '_' }).collect()
     }
 
+    /// Whether it is a tool of the client's own that looks at what servers have beside their tools, and what its argument is called
+    /// that names a server.
+    pub(super) fn looks(self, tool: &str) -> Option<&'static str> {
+        let (tools, server): (&[&str], _) = match self {
+            Self::ClaudeCode => (&["ListMcpResourcesTool", "ReadMcpResourceTool"], "server"),
+            Self::Codex => (
+                &["list_mcp_resource_templates", "list_mcp_resources", "read_mcp_resource"],
+                "server",
+            ),
+            Self::GeminiCli => (&["list_mcp_resources", "read_mcp_resource"], "serverName"),
+        };
+        tools.contains(&tool).then_some(server)
+    }
+
     /// The whole name.
     pub(super) fn join(self, entry: &str, own: &str) -> String {
         let own = self.tool(own);

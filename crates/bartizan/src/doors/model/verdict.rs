@@ -122,7 +122,8 @@ impl Bench {
             ));
         }
         let named = |tool: String| self.proposed(tool, arguments.clone(), &reference);
-        if self.calls.leaves(&self.gate, &call.name, self.agent.is_some(), named) {
+        let is_subagent = self.agent.is_some();
+        if self.calls.leaves(&self.gate, (&call.name, arguments), is_subagent, named) {
             self.calls.leave(&call.id, agent, act);
         } else {
             let acts = self.each(&reference, self.means(call, arguments), patience)?;

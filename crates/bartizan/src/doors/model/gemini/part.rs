@@ -20,6 +20,16 @@ pub(super) struct Piece<'a> {
     pub(super) kind: Kind,
 }
 
+/// What a later version adds may pass as long as it is no way to hand over a call.
+fn calls_nowhere(doc: &Doc<'_>, holder: &Node, but_in: &str) -> Result<(), &'static str> {
+    let mut others = holder.members().filter(|(key, _)| *key != but_in);
+    let calls = others.any(|(_, node)| {
+        let said = doc.raw(node);
+        ["\"functionCall\"", "\"function_call\""].iter().any(|call| said.contains(call))
+    });
+    if calls { Err("an answer holds a call where none is known") } else { Ok(()) }
+}
+
 /// What becomes of a call.
 pub(super) struct Fate {
     pub(super) id: String,
@@ -32,11 +42,13 @@ pub(super) fn pieces<'a>(doc: &Doc<'_>, answer: &'a Node) -> Result<Vec<Piece<'a
     if !answer.is_table() || answer.has_twins() {
         return Err("an answer is no table with one reading");
     }
+    calls_nowhere(doc, answer, "candidates")?;
     let mut pieces = Vec::new();
     for candidate in list(doc, answer, "candidates")? {
         if !candidate.is_table() || candidate.has_twins() {
             return Err("an answer has two readings");
         }
+        calls_nowhere(doc, candidate, "content")?;
         let Some(content) = candidate.get("content") else { continue };
         let known = content.members().all(|(key, _)| matches!(key, "parts" | "role"));
         if !content.is_table() || content.has_twins() || !known {

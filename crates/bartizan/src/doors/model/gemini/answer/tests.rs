@@ -195,6 +195,14 @@ async fn what_cannot_be_read_in_one_way_ends_the_answer() {
             document(json!({ "candidates": [{ "content": { "parts": [], "calls": [] } }] })),
         ),
         ("twins of the answer", document(json!({ "candidates": [], "Candidates": [] }))),
+        (
+            "a call in an unknown place",
+            document(json!({ "candidates": [], "response": { "functionCall": { "name": "a" } } })),
+        ),
+        (
+            "a call beside the content",
+            document(json!({ "candidates": [{ "extra": [{ "function_call": {} }] }] })),
+        ),
         ("an event with a name", format!("event: x\n{}", event(&json!([])))),
         ("no JSON", "data: x\n\n".to_owned()),
         ("no table", "data: [1]\n\n".to_owned()),
