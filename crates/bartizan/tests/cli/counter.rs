@@ -173,11 +173,12 @@ fn whatever_is_written_to_the_socket_the_desk_stays_open() {
         drop(BufReader::new(&stream).read_line(&mut reply));
         assert!(reply.is_empty() || reply.contains("\"refused\""), "{reply}");
     }
-    // Who connects and says nothing is served no more than a few at once.
+    // Who connects and says nothing is served no more than a few at once. More than those are turned away while a place of
+    // the lines above is not free again.
     let silent: Vec<UnixStream> =
         (0..100).map(|_| UnixStream::connect(shared.socket()).unwrap()).collect();
     until("most of them are turned away", || {
-        silent.iter().filter(|stream| is_closed(stream)).count() == 96
+        silent.iter().filter(|stream| is_closed(stream)).count() >= 96
     });
     assert_eq!(store.question(&question.id).unwrap().state, QuestionState::Pending);
 }
