@@ -203,6 +203,12 @@ async fn what_cannot_be_read_in_one_way_ends_the_answer() {
             "a call beside the content",
             document(json!({ "candidates": [{ "extra": [{ "function_call": {} }] }] })),
         ),
+        (
+            "a call beside the content, its key escaped",
+            "data: {\"candidates\":[{\"extra\":[{\"\\u0066unctionCall\":{\"name\":\"a\"}}]}]}\n\n"
+                .to_owned(),
+        ),
+        ("a call as the answer's own part", document(json!({ "functionCall": { "name": "a" } }))),
         ("an event with a name", format!("event: x\n{}", event(&json!([])))),
         ("no JSON", "data: x\n\n".to_owned()),
         ("no table", "data: [1]\n\n".to_owned()),
