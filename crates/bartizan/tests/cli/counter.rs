@@ -180,6 +180,14 @@ fn whatever_is_written_to_the_socket_the_desk_stays_open() {
     until("most of them are turned away", || {
         silent.iter().filter(|stream| is_closed(stream)).count() >= 96
     });
+    drop(silent);
+    until("the desk answers again", || {
+        let mut stream = UnixStream::connect(shared.socket()).unwrap();
+        drop(stream.write_all(b"{\"ask\":\"list\",\"all\":true}\n"));
+        let mut reply = String::new();
+        drop(BufReader::new(&stream).read_line(&mut reply));
+        reply.contains("\"refused\"")
+    });
     assert_eq!(store.question(&question.id).unwrap().state, QuestionState::Pending);
 }
 
