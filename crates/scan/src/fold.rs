@@ -1,5 +1,6 @@
 //! What is left of a text when case, separators, line breaks and terminal colours no longer count?
 
+use crate::bytes::byte_table;
 use crate::label::OPEN;
 use std::ops::Range;
 
@@ -116,14 +117,4 @@ pub(crate) const WINDOW: usize = 6;
 const MASK: u64 = (1 << (8 * WINDOW)) - 1;
 const WALL: u8 = 0xFF;
 const ESCAPE: u8 = 0x1B;
-const FOLD: [u8; 256] = {
-    let mut table = [0; 256];
-    let mut rest = table.as_mut_slice();
-    let mut byte = 0_u8;
-    while let Some((slot, more)) = rest.split_first_mut() {
-        *slot = fold(byte);
-        byte = byte.wrapping_add(1);
-        rest = more;
-    }
-    table
-};
+const FOLD: [u8; 256] = byte_table!(fold);
