@@ -13,6 +13,7 @@
 //!
 //! The cost is that of the changes: the unchanged workspace is never walked (only a directory that the session removed or replaced is).
 
+mod carried;
 mod change;
 mod compare;
 mod configured;

@@ -28,6 +28,8 @@ pub struct Change {
     pub(crate) seen: Option<Digest>,
     /// The git directory (its depth in names) whose references and index must land together with this.
     pub(crate) git_unit: Option<Vec<u8>>,
+    /// How many names lead to the git directory that it lies in.
+    pub(crate) git_root: Option<usize>,
 }
 
 impl Change {
@@ -46,6 +48,7 @@ impl Change {
             clear: Vec::new(),
             seen: None,
             git_unit: None,
+            git_root: None,
         }
     }
 
@@ -184,6 +187,13 @@ pub enum HoldReason {
         /// The line, escaped and shortened.
         line: String,
     },
+    /// The commits or the index that land with it hold what would be held as a file: the next checkout or push brings it.
+    GitCarries {
+        /// Where, in the repository; escaped.
+        path: String,
+        /// Why it would be held, in words.
+        why: String,
+    },
     /// A git configuration key outside the list of harmless ones was set, changed or removed.
     GitConfig {
         /// Section, subsection and key.
@@ -195,16 +205,28 @@ pub enum HoldReason {
     GitConfigUnreadable,
     /// `.git` itself was removed, replaced, or made something other than a directory.
     GitDir,
+    /// The index tells git not to look whether a file has changed.
+    GitHidden {
+        /// The file; escaped.
+        path: String,
+    },
     /// Git executes it.
     GitHook,
     /// Submodule settings: the addresses and paths `git submodule update` follows.
     GitModules,
     /// It redirects where git looks for a repository's parts.
     GitRedirect,
+    /// It gives other contents to an object that is there.
+    GitReplace,
     /// An unfinished rebase or sequence, whose to-do list may hold commands that `git rebase --continue` runs.
     GitTodo,
     /// Nothing that git is known to write in its directory.
     GitUnknown,
+    /// Objects, references or an index that our reader does not follow, so nobody can say what they bring.
+    GitUnread {
+        /// What is wrong.
+        what: String,
+    },
     /// An editor or development environment executes or obeys it.
     IdeSettings,
     /// The name is not, but could be taken for, a name that is held.
@@ -212,6 +234,8 @@ pub enum HoldReason {
         /// The name it could be taken for.
         of: String,
     },
+    /// A repository of another version control, whose configuration names programs and hooks.
+    OtherRepository,
     /// The link is absolute, leaves the workspace, or climbs through another link.
     OutwardLink,
     /// It is in a form of overlay entry whose contents cannot be told.
@@ -240,6 +264,9 @@ impl fmt::Display for HoldReason {
                     "it hands files to a program named in git's configuration: `{line}`"
                 );
             }
+            Self::GitCarries { path, why } => {
+                return write!(f, "the next checkout or push would bring `{path}` with it: {why}");
+            }
             Self::GitConfig { key, value: Some(value) } => {
                 return write!(f, "it sets `{key} = {value}` in git's configuration");
             }
@@ -250,13 +277,23 @@ impl fmt::Display for HoldReason {
                 "it is a git configuration that cannot be read with certainty"
             }
             Self::GitDir => "it takes the place of a repository's `.git` directory",
+            Self::GitHidden { path } => {
+                return write!(f, "git would no longer tell that `{path}` has changed");
+            }
             Self::GitHook => "git executes it as a hook",
             Self::GitModules => "`git submodule` follows the addresses and paths in it",
             Self::GitRedirect => "it redirects where git looks for a repository's parts",
+            Self::GitReplace => "git would show other contents for an object that is there",
             Self::GitTodo => "`git rebase --continue` would execute the commands in it",
             Self::GitUnknown => "it is not a file that git is known to keep there",
+            Self::GitUnread { what } => {
+                return write!(f, "nobody can say what git would read in it: {what}");
+            }
             Self::IdeSettings => "editors and development environments execute or obey it",
             Self::Lookalike { of } => return write!(f, "its name could be taken for `{of}`"),
+            Self::OtherRepository => {
+                "it is of a repository that is not git's, whose tools execute what its settings name"
+            }
             Self::OutwardLink => "the link is absolute or leads out of the workspace",
             Self::OverlayForm => "the overlay recorded it in a form whose contents cannot be told",
             Self::ShellStartup => "a shell, or a tool that a shell calls, executes it",
@@ -269,6 +306,8 @@ impl fmt::Display for HoldReason {
 /// Why a change is neither landed nor kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DropReason {
+    /// What git keeps beside its objects only to be faster, and believes.
+    GitCache,
     /// A lock left in a git directory by a process that ended with the box.
     GitLock,
     /// Deeper than [`super::MAX_DEPTH`] directories or longer than the kernel takes as one path.
@@ -282,6 +321,7 @@ pub enum DropReason {
 impl fmt::Display for DropReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Self::GitCache => "git makes it anew, and would believe it",
             Self::GitLock => "a lock that git left behind",
             Self::TooDeep => "it lies too deep",
             Self::Special => "devices, fifos and sockets never leave the box",

@@ -218,6 +218,7 @@ impl Walk<'_> {
         change.mtime = print.mtime;
         change.stripped = print.shape == Shape::File && item.stat.st_mode & 0o7000 != 0;
         change.notable = item.judged.notable.filter(|_| item.judged.verdict == Verdict::Apply);
+        change.git_root = item.judged.inside.git_root;
         if item.judged.in_git_unit {
             let depth = item.judged.inside.git_root.unwrap_or_default();
             change.git_unit = Some(change.path.names().take(depth).collect::<Vec<_>>().join(&b'/'));

@@ -43,7 +43,10 @@ pub(crate) fn place(names: &[String], is_dir: bool, is_link: bool, is_new: bool)
         | ["commondir" | "gitdir" | "config.worktree", ..]
         | ["branches" | "remotes", _, ..] => held(HoldReason::GitRedirect, true),
         ["rebase-merge" | "rebase-apply" | "sequencer", ..] => held(HoldReason::GitTodo, true),
+        ["objects", "info", "commit-graph" | "commit-graphs", ..] if !is_dir => cache(),
+        ["objects", "pack", name, ..] if name.starts_with("multi-pack-index") => cache(),
         ["objects", ..] => GitPlace::Object,
+        ["refs", "replace", ..] | ["info", "grafts"] => held(HoldReason::GitReplace, true),
         ["refs" | "logs" | "reftable" | "lfs" | "info" | "branches" | "remotes"] if is_dir => {
             GitPlace::Plain
         }
@@ -55,7 +58,7 @@ pub(crate) fn place(names: &[String], is_dir: bool, is_link: bool, is_new: bool)
             }
         }
         ["lfs", "objects" | "tmp" | "cache", ..]
-        | ["info", "exclude" | "refs" | "sparse-checkout" | "grafts"]
+        | ["info", "exclude" | "refs" | "sparse-checkout"]
         | ["description" | "shallow" | "gc.log"] => GitPlace::Plain,
         ["head" | "index" | "packed-refs"] if !is_dir => GitPlace::Unit,
         [name] if !is_dir && is_state(name) => GitPlace::Unit,
@@ -135,9 +138,21 @@ fn nested(names: &[&str], is_dir: bool, is_new: bool) -> GitPlace {
         _ if has_suffix(last, ".lock") => {
             GitPlace::Withheld(Verdict::Drop(DropReason::GitLock), false)
         }
+        _ if last.starts_with("commit-graph")
+            || last.starts_with("multi-pack-index")
+            || above.contains(&"commit-graphs") =>
+        {
+            cache()
+        }
+        [.., "refs", "replace", _] | [.., "info", "grafts"] => held(HoldReason::GitReplace, false),
         _ if above.contains(&"objects") => GitPlace::Object,
         _ => GitPlace::Unit,
     }
+}
+
+/// A copy of what objects say, which git reads in their stead.
+fn cache() -> GitPlace {
+    GitPlace::Withheld(Verdict::Drop(DropReason::GitCache), true)
 }
 
 fn held(reason: HoldReason, below: bool) -> GitPlace {

@@ -151,6 +151,9 @@ impl Judgement {
             return self.withhold(HoldReason::GitDir);
         }
         let is_dir = matches!(entry.form, Form::Dir | Form::NewDir);
+        if entry.form == Form::File && !entry.is_new && is_object(names) {
+            return self.withhold(HoldReason::GitReplace);
+        }
         match git::place(names, is_dir, matches!(entry.form, Form::Link(_)), entry.is_new) {
             GitPlace::Object | GitPlace::Plain => {}
             GitPlace::Unit => self.in_git_unit = true,
@@ -158,6 +161,9 @@ impl Judgement {
                 self.withhold(HoldReason::GitConfig { key: "config".to_owned(), value: None });
             }
             GitPlace::Config => self.contents = Some(Contents::GitConfig),
+            // Without it git reads the objects themselves.
+            GitPlace::Withheld(Verdict::Drop(DropReason::GitCache), _)
+                if entry.form == Form::Gone => {}
             GitPlace::Withheld(verdict, below) => {
                 self.inside.withheld = below.then(|| verdict.clone());
                 self.verdict = verdict;
@@ -182,6 +188,20 @@ impl Judgement {
         if self.verdict == Verdict::Apply {
             self.withhold(reason);
         }
+    }
+}
+
+/// Whether these names, below a git directory, are those of an object, or of a pack of them, which git writes once.
+fn is_object(names: &[String]) -> bool {
+    let is_hex = |text: &str| text.bytes().all(|b| b.is_ascii_hexdigit());
+    match names {
+        [.., objects, pack, name] if objects == "objects" && pack == "pack" => {
+            [".pack", ".idx"].iter().any(|end| name.ends_with(end))
+        }
+        [.., objects, folder, rest] if objects == "objects" => {
+            folder.len() == 2 && is_hex(folder) && rest.len() >= 38 && is_hex(rest)
+        }
+        _ => false,
     }
 }
 

@@ -7,7 +7,7 @@ use super::judge::{Entry, Form, Judgement, Place};
 use super::path::RelPath;
 use super::settle::settle;
 use super::upper::{self, Found, Marks};
-use super::{Changes, MAX_DEPTH, MAX_ENTRIES, WritebackError, configured};
+use super::{Changes, MAX_DEPTH, MAX_ENTRIES, WritebackError, carried, configured};
 use rustix::fs::{OFlags, Stat, fstat};
 use rustix::io::Errno;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -37,7 +37,8 @@ pub(super) fn list(
         below.reverse();
         stack.append(&mut below);
     }
-    let Walk { mut items, copies, .. } = walk;
+    let Walk { mut items, copies, configured, .. } = walk;
+    carried::judge(&mut items, upper, workspace, &configured);
     settle(&mut items, &copies);
     Ok(Changes { items, workspace: (stat.st_dev, stat.st_ino) })
 }
