@@ -13,6 +13,7 @@ pub(crate) mod files;
 mod inherit;
 mod limit;
 mod mint;
+pub(crate) mod mtls;
 mod narrow;
 pub(crate) mod notify;
 mod page;

@@ -3,16 +3,21 @@
 //!
 //! This room only answers: it opens no socket, and a connection is handed to it.
 
+mod certified;
+mod der;
 mod pages;
 
+pub use certified::Certificate;
 pub use pages::{Asked, Page};
 
 use crate::refuse::hang_up;
 use crate::terminate::strict::{Signals, Strict};
+use certified::Verifier;
 use rustls::ServerConfig;
 use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::NoServerSessionStorage;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -24,10 +29,13 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
-/// Why no certificate can be shown.
+/// Why no certificate can be shown, or none of a client's judged.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum InboundError {
+    /// Who signs for the clients.
+    #[error("there is no certificate of an authority in PEM in it, or one that cannot be read")]
+    Authority,
     /// The chain.
     #[error("there is no certificate in PEM in it")]
     Certificate,
@@ -39,21 +47,63 @@ pub enum InboundError {
     Pair(#[from] rustls::Error),
 }
 
+/// Why a connection was not taken in.
+#[derive(Debug, Error)]
+#[error("the handshake failed")]
+pub struct NotTaken {
+    flaw: Option<&'static str>,
+    #[source]
+    source: io::Error,
+}
+
+impl NotTaken {
+    /// The code of what is wrong with the client's certificate, if that is why.
+    pub fn flaw(&self) -> Option<&'static str> {
+        self.flaw
+    }
+}
+
+impl From<io::Error> for NotTaken {
+    fn from(source: io::Error) -> Self {
+        Self { flaw: certified::flaw(&source), source }
+    }
+}
+
 /// Takes connections in.
 #[expect(missing_debug_implementations, reason = "there is a private key in it")]
 #[derive(Clone)]
 pub struct Inbound {
     tls: Option<TlsAcceptor>,
+    /// Who says what a client's certificate says, where there are some.
+    clients: Option<Arc<Verifier>>,
 }
 
 impl Inbound {
     /// In the clear: for a loopback address.
     pub fn plain() -> Self {
-        Self { tls: None }
+        Self { tls: None, clients: None }
     }
 
     /// Under TLS 1.2 or 1.3, with a chain and its key, both in PEM.
     pub fn tls(chain: &[u8], key: &[u8]) -> Result<Self, InboundError> {
+        Self::under(chain, key, None)
+    }
+
+    /// The same, where clients show certificates of these `authorities`, in PEM: every client if they are `demanded`.
+    pub fn mutual(
+        chain: &[u8],
+        key: &[u8],
+        (authorities, demanded): (&[u8], bool),
+    ) -> Result<Self, InboundError> {
+        let provider = Arc::new(ring::default_provider());
+        Self::under(chain, key, Some(Verifier::new(authorities, demanded, &provider)?))
+    }
+
+    fn under(
+        chain: &[u8],
+        key: &[u8],
+        clients: Option<Arc<Verifier>>,
+    ) -> Result<Self, InboundError> {
         let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(chain).collect();
         let chain =
             chain.ok().filter(|chain| !chain.is_empty()).ok_or(InboundError::Certificate)?;
@@ -61,24 +111,44 @@ impl Inbound {
         let provider = Arc::new(ring::default_provider());
         let builder =
             ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
-        let mut config = builder.with_no_client_auth().with_single_cert(chain, key)?;
+        let mut config = match &clients {
+            None => builder.with_no_client_auth(),
+            Some(verifier) => builder.with_client_cert_verifier(Arc::clone(verifier) as _),
+        }
+        .with_single_cert(chain, key)?;
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Ok(Self { tls: Some(TlsAcceptor::from(Arc::new(config))) })
+        if clients.is_some() {
+            // A session that is taken up again brings its certificate along, and nobody looks at it.
+            config.session_storage = Arc::new(NoServerSessionStorage {});
+            config.send_tls13_tickets = 0;
+        }
+        Ok(Self { tls: Some(TlsAcceptor::from(Arc::new(config))), clients })
     }
 
     /// Takes a connection in; a client that does not finish its handshake in time is let go.
-    pub async fn take(&self, stream: TcpStream) -> io::Result<Client> {
+    pub async fn take(&self, stream: TcpStream) -> Result<Client, NotTaken> {
         // An answer in two packets would wait for an acknowledgement that is itself delayed.
         stream.set_nodelay(true)?;
+        let mut certificate = None;
         let inner: Box<dyn Stream> = match &self.tls {
             None => Box::new(stream),
             Some(acceptor) => {
                 let shaken = timeout(HANDSHAKE, acceptor.accept(stream)).await;
-                Box::new(shaken.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??)
+                let shaken = shaken.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
+                let shown = shaken.get_ref().1.peer_certificates();
+                if let Some((verifier, chain)) = self.clients.as_ref().zip(shown) {
+                    let said = verifier.said(chain).ok_or_else(|| NotTaken {
+                        flaw: Some("certificate-malformed"),
+                        source: io::Error::from(io::ErrorKind::InvalidData),
+                    })?;
+                    certificate = Some(Arc::new(said));
+                }
+                Box::new(shaken)
             }
         };
         let signals = Arc::<Signals>::default();
-        Ok(Client { strict: Strict::new(inner, Arc::clone(&signals), HEAD), signals })
+        let strict = Strict::new(inner, Arc::clone(&signals), HEAD);
+        Ok(Client { strict, signals, certificate })
     }
 }
 
@@ -87,9 +157,15 @@ impl Inbound {
 pub struct Client {
     strict: Strict<Box<dyn Stream>>,
     signals: Arc<Signals>,
+    certificate: Option<Arc<Certificate>>,
 }
 
 impl Client {
+    /// What the client's certificate says, if it showed one; it has held.
+    pub fn certificate(&self) -> Option<&Arc<Certificate>> {
+        self.certificate.as_ref()
+    }
+
     /// Says why, if a flaw ended it, and closes. Gives the flaw's code.
     pub async fn close(self) -> Option<String> {
         let flaw = self.signals.take_flaw();

@@ -61,7 +61,7 @@ pub use capture::{Arrival, BadFront, Captured, FrontLimits, Intent, Kind, Reques
 pub use closing::Closing;
 pub use courier::{Answer, Courier, Errand, Lost, Reply};
 pub use dispatch::{Dispatch, Parcel, Proof};
-pub use inbound::{Asked, Inbound, InboundError, Page};
+pub use inbound::{Asked, Certificate, Client, Inbound, InboundError, NotTaken, Page};
 pub use model::{Judge, ModelLimits, ModelOutcome, ModelRequest, ModelRoute, Upstream};
 pub use names::SyntheticNames;
 pub use opinion::{Adviser, Silence};

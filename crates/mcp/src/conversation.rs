@@ -116,6 +116,13 @@ pub enum Evidence {
     },
     /// A client certificate, by the name in it.
     Certificate(String),
+    /// Both: a client certificate, by the name in it, and what else was shown.
+    Both {
+        /// The name in the certificate.
+        certificate: String,
+        /// The other.
+        and: Box<Self>,
+    },
     /// Nothing; the operator said that on this machine nothing is needed.
     Undemanded,
 }

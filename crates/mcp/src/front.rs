@@ -18,7 +18,7 @@ mod sessions;
 #[cfg(test)]
 mod tests;
 
-pub use doorman::{Doorman, Pass, Shown, Turned};
+pub use doorman::{Certificate, Doorman, Pass, Shown, Turned};
 pub use hosts::Names;
 pub use reply::Reply;
 pub use serve::{Served, Times};
@@ -64,8 +64,12 @@ impl<H: Host, D: Doorman> Front<H, D> {
         Arc::new(Self { host, doorman, names, limits, times, sessions })
     }
 
-    /// Answers one request.
-    pub async fn answer<B>(&self, request: Request<B>) -> Response<Reply>
+    /// Answers one request of a connection that began with this certificate, if with any.
+    pub async fn answer<B>(
+        &self,
+        request: Request<B>,
+        certificate: Option<&Certificate>,
+    ) -> Response<Reply>
     where
         B: Body<Data = Bytes> + Send,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
@@ -81,7 +85,7 @@ impl<H: Host, D: Doorman> Front<H, D> {
             METADATA | METADATA_OF_ENDPOINT => return self.metadata(&head.method),
             _ => return reply::empty(StatusCode::NOT_FOUND),
         }
-        let pass = match self.identify(&head.headers).await {
+        let pass = match self.identify(&head.headers, certificate).await {
             Ok(pass) => pass,
             Err(turned) => return self.turn_away(turned),
         };
@@ -113,19 +117,23 @@ impl<H: Host, D: Doorman> Front<H, D> {
         self.sessions.count()
     }
 
-    async fn identify(&self, headers: &HeaderMap) -> Result<Pass, Turned> {
+    async fn identify(
+        &self,
+        headers: &HeaderMap,
+        certificate: Option<&Certificate>,
+    ) -> Result<Pass, Turned> {
         let mut shown = headers.get_all(AUTHORIZATION).iter();
         let authorization = match (shown.next(), shown.next()) {
             (None, _) => None,
             (Some(one), None) => Some(one.to_str().map_err(|_| Turned::Worthless)?),
             (Some(_), Some(_)) => return Err(Turned::Worthless),
         };
-        self.doorman.identify(Shown { authorization }).await
+        self.doorman.identify(Shown { authorization, certificate }).await
     }
 
     fn turn_away(&self, turned: Turned) -> Response<Reply> {
         let status = match turned {
-            Turned::NoRole => StatusCode::FORBIDDEN,
+            Turned::NoRole | Turned::Uncertified => StatusCode::FORBIDDEN,
             Turned::Nothing | Turned::Worthless => StatusCode::UNAUTHORIZED,
             Turned::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
         };

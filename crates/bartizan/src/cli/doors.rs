@@ -167,6 +167,10 @@ pub(crate) struct ServeArgs {
     /// Let everybody in without a token, at a loopback address, for trying out
     #[arg(long)]
     pub(crate) dev_no_auth: bool,
+    /// Certificates of the authorities that sign for clients, in PEM; `[serve.mtls]` says who is who
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, requires = "tls_cert")]
+    #[arg(conflicts_with = "dev_no_auth")]
+    pub(crate) tls_client_ca: Option<PathBuf>,
     /// With --dev-no-auth, the role that everybody plays
     #[arg(long, value_name = "ROLE", requires = "dev_no_auth")]
     pub(crate) agent: Option<String>,

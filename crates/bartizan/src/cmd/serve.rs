@@ -3,20 +3,23 @@
 use super::Desk;
 use super::run::{runtime, surroundings};
 use crate::cli::{Global, ServeArgs, exit};
-use crate::config::{self, Config, Purpose};
+use crate::config::mtls::Demand;
+use crate::config::{self, Config, Places, Purpose};
 use crate::desk::herald::Heralds;
 use crate::doors::serve::crowd::Crowd;
 use crate::doors::serve::host::{Behind, Doors};
 use crate::doors::serve::serve;
+use crate::identity::admits::Admits;
 use crate::identity::oauth::Issuer;
 use crate::identity::porter::Porter;
-use crate::report::{Failure, Problem};
-use bartizan_egress::Inbound;
+use crate::report::{Failure, Problem, aloud};
+use bartizan_egress::{Inbound, InboundError};
 use bartizan_gate::name::RoleName;
 use bartizan_mcp::front::{Caps, Front, Names};
 use bartizan_store::{Durability, Entry, Event, Ledger as _, Store, StoreError};
+use std::collections::BTreeSet;
 use std::ffi::OsString;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
@@ -29,14 +32,20 @@ pub(super) fn run(global: &Global, args: &ServeArgs, desk: &mut Desk<'_>) -> Res
     for warning in &config.warnings {
         desk.voice.warn(warning)?;
     }
-    let inbound = inbound(args)?;
+    let inbound = inbound(args, &config)?;
     let store = Store::open(&desk.places.state)?;
     let runtime = runtime()?;
     let porter = runtime.block_on(porter(args, &config, &store, desk))?;
     let vault = super::secret::vault(&config, &desk.places, None, &store);
     let _heralds = Heralds::begin(&config.notify, (&store, &vault), runtime.handle())?;
     let behind = behind(global, args)?;
-    let doors = behind.doors.clone();
+    let told = Told {
+        doors: behind.doors.clone(),
+        admits: porter.admits(),
+        store: store.clone(),
+        places: desk.places.clone(),
+        workspace: around.workspace.clone(),
+    };
     let front = Front::new(behind, porter, names(args, &config), Caps::default());
     runtime.block_on(async {
         let listener = TcpListener::bind(args.listen).await;
@@ -48,12 +57,13 @@ pub(super) fn run(global: &Global, args: &ServeArgs, desk: &mut Desk<'_>) -> Res
             .with("act", "serve")
             .with("listen", address.to_string())
             .with("tls", args.tls_cert.is_some())
+            .with("client_certificates", args.tls_client_ca.is_some())
             .with("demands_nothing", args.dev_no_auth);
         let recorded = store.append(began, Durability::Durable);
         let _receipt = recorded.map_err(|error| Failure::from(StoreError::from(error)))?;
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
-        let _reloading = heed(doors)?;
+        let _reloading = heed(told)?;
         desk.voice.say(&format!("serving at {scheme}://{address}/mcp"))?;
         desk.voice.flush()?;
         let until = async move {
@@ -66,28 +76,80 @@ pub(super) fn run(global: &Global, args: &ServeArgs, desk: &mut Desk<'_>) -> Res
     Ok(exit::DONE)
 }
 
-/// Hands the signal to read the policy anew on to the doors behind, until the returned set is dropped.
-fn heed(doors: Doors) -> Result<JoinSet<()>, Failure> {
+/// Who is to know that the configuration has changed.
+#[derive(Clone)]
+struct Told {
+    doors: Doors,
+    admits: Admits,
+    store: Store,
+    places: Places,
+    workspace: PathBuf,
+}
+
+impl Told {
+    /// Reads anew who may come in, and has the doors behind read their policies.
+    fn tell(&self) {
+        let read = config::load(&self.places, &self.workspace, Purpose::Run);
+        let entry = Entry::new(Event::ConfigChange).with("act", "serve-reload");
+        let entry = entry.with("adopted", read.is_ok());
+        match read {
+            Ok(config) => self.admits.replace(roles(&config), config.serve.mtls),
+            Err(_) => aloud(
+                "bartizan: who may come in stays as it is: what was read has mistakes\n  hint: see them with: bartizan policy check",
+            ),
+        }
+        // Whoever lost their role is out, recorded or not.
+        if self.store.append(entry, Durability::Durable).is_err() {
+            aloud("bartizan: the log does not say that the configuration was read anew");
+        }
+        self.doors.tell();
+    }
+}
+
+fn roles(config: &Config) -> BTreeSet<String> {
+    config.roles.keys().map(RoleName::to_string).collect()
+}
+
+/// Heeds the signal to read the configuration anew, until the returned set is dropped.
+fn heed(told: Told) -> Result<JoinSet<()>, Failure> {
     let mut asked = signal(SignalKind::user_defined1())?;
     let mut tasks = JoinSet::new();
     tasks.spawn(async move {
         while asked.recv().await.is_some() {
-            let doors = doors.clone();
-            // A door that has only begun is waited for.
-            drop(tokio::task::spawn_blocking(move || doors.tell()).await);
+            let told = told.clone();
+            // Files are read, and a door that has only begun is waited for.
+            drop(tokio::task::spawn_blocking(move || told.tell()).await);
         }
     });
     Ok(tasks)
 }
 
+/// Who signs for clients, and what their certificates are worth, is said together: either without the other would let people in
+/// by a token whom the operator wants to show a certificate.
+fn clients(args: &ServeArgs, config: &Config) -> Result<(), Failure> {
+    let (what, hint) = match (&args.tls_client_ca, &config.serve.mtls) {
+        (Some(_), None) => (
+            "no certificate of a client gives a role",
+            "say which names give which role under [serve.mtls] (docs/serve.md)",
+        ),
+        (None, Some(_)) => (
+            "nobody signs for the clients that [serve.mtls] speaks of",
+            "give --tls-client-ca FILE, or leave [serve.mtls] out",
+        ),
+        (Some(_), Some(_)) | (None, None) => return Ok(()),
+    };
+    Err(Failure::new(exit::USAGE, Problem::new(what).hint(hint)))
+}
+
 /// Clear text is for this machine alone.
-fn inbound(args: &ServeArgs) -> Result<Inbound, Failure> {
+fn inbound(args: &ServeArgs, config: &Config) -> Result<Inbound, Failure> {
     let usage = |what: &str, hint: &str| Failure::new(exit::USAGE, Problem::new(what).hint(hint));
     let loopback = args.listen.ip().is_loopback();
     if args.dev_no_auth && !loopback {
         let hint = "make tokens instead: bartizan agent token create --role ROLE";
         return Err(usage("`--dev-no-auth` is for a loopback address", hint));
     }
+    clients(args, config)?;
     let (Some(chain), Some(key)) = (&args.tls_cert, &args.tls_key) else {
         if loopback {
             return Ok(Inbound::plain());
@@ -98,12 +160,21 @@ fn inbound(args: &ServeArgs) -> Result<Inbound, Failure> {
     };
     let read =
         |path: &Path| std::fs::read(path).map_err(|error| Failure::file("read", path, &error));
-    Inbound::tls(&read(chain)?, &read(key)?).map_err(|error| {
-        let what = format!("`{}` and `{}`: {error}", chain.display(), key.display());
-        Failure::new(
-            exit::CONFIG,
-            Problem::new(what).hint("both are PEM; the chain begins with the server's own"),
-        )
+    let (own, secret) = (read(chain)?, read(key)?);
+    let inbound = match (&args.tls_client_ca, &config.serve.mtls) {
+        (Some(authorities), Some(mtls)) => {
+            let demanded = mtls.demand != Demand::Either;
+            Inbound::mutual(&own, &secret, (&read(authorities)?, demanded))
+        }
+        _ => Inbound::tls(&own, &secret),
+    };
+    inbound.map_err(|error| {
+        let files = match (&error, &args.tls_client_ca) {
+            (InboundError::Authority, Some(authorities)) => format!("`{}`", authorities.display()),
+            _ => format!("`{}` and `{}`", chain.display(), key.display()),
+        };
+        let hint = "all are PEM; the chain begins with the server's own";
+        Failure::new(exit::CONFIG, Problem::new(format!("{files}: {error}")).hint(hint))
     })
 }
 
@@ -126,8 +197,11 @@ async fn porter(
             Some(issuer)
         }
     };
-    let roles = config.roles.keys().map(RoleName::to_string).collect();
-    let porter = Porter::new(store.clone(), roles, issuer);
+    for certified in config.serve.mtls.iter().flat_map(|mtls| &mtls.roles) {
+        config.role(Some(certified.role.as_str()))?;
+    }
+    let porter = Porter::new(store.clone(), roles(config), issuer);
+    let porter = porter.certifying(config.serve.mtls.clone());
     if !args.dev_no_auth {
         return Ok(porter);
     }

@@ -261,7 +261,18 @@ impl<'a> Draft<'a> {
         serve: Option<&At<RawServe>>,
         console: Option<&At<RawConsole>>,
     ) {
-        if let Some(read) = serve.and_then(|raw| serve::read(page, raw.get_ref())) {
+        if let Some((raw, mut read)) =
+            serve.and_then(|raw| Some((raw, serve::read(page, raw.get_ref())?)))
+        {
+            // What one layer demands of clients, no later one takes away.
+            match (self.serve.mtls.take(), &read.mtls) {
+                (Some(_), Some(_)) => {
+                    let problem = Problem::new("`[serve.mtls]` stands in another layer already");
+                    page.complain(raw.span(), problem.hint("write it in one place"));
+                }
+                (Some(known), None) => read.mtls = Some(known),
+                (None, _) => {}
+            }
             self.serve = read;
         }
         if let Some(raw) = console {

@@ -258,7 +258,26 @@ pub(super) struct RawConsole {
 pub(super) struct RawServe {
     pub(super) hosts: Option<At<Vec<At<String>>>>,
     pub(super) origins: Option<At<Vec<At<String>>>>,
+    pub(super) mtls: Option<At<RawMtls>>,
     pub(super) oauth: Option<At<RawIssuer>>,
+}
+
+/// `[serve.mtls]`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawMtls {
+    pub(super) demand: Option<At<String>>,
+    #[serde(default)]
+    pub(super) roles: Vec<At<RawCertified>>,
+}
+
+/// One `[[serve.mtls.roles]]`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawCertified {
+    pub(super) dns: Option<At<String>>,
+    pub(super) uri: Option<At<String>>,
+    pub(super) role: At<String>,
 }
 
 /// `[serve.oauth]`.

@@ -1,6 +1,7 @@
-//! Under which names is `bartizan serve` reached, and whose tokens does it take? `[serve]` and `[serve.oauth]`.
+//! Under which names is `bartizan serve` reached, and whose tokens does it take? `[serve]` and `[serve.oauth]`; `[serve.mtls]` has a room of its own.
 
 use super::check::Flaw;
+use super::mtls::{self, Mtls};
 use super::page::{Page, name_flaw};
 use super::raw::{At, RawClaim, RawIssuer, RawServe};
 use super::units;
@@ -18,6 +19,8 @@ pub(crate) struct Serve {
     pub(crate) hosts: Vec<String>,
     /// The pages that may ask, as `Origin` gives them.
     pub(crate) origins: Vec<String>,
+    /// What the certificates of clients are worth.
+    pub(crate) mtls: Option<Mtls>,
     /// The issuer whose tokens count.
     pub(crate) oauth: Option<Oauth>,
 }
@@ -55,14 +58,19 @@ pub(crate) struct Claim {
 
 /// Reads `[serve]`; `None` when something is wrong with it, which the page then says.
 pub(super) fn read(page: &mut Page<'_>, raw: &RawServe) -> Option<Serve> {
-    let RawServe { hosts, origins, oauth } = raw;
+    let RawServe { hosts, origins, mtls, oauth } = raw;
     let hosts = page.list(hosts.as_ref(), |text| host(text));
     let origins = page.list(origins.as_ref(), |text| origin(text));
     let oauth = match oauth {
         Some(raw) => Some(issuer(page, raw)?),
         None => None,
     };
-    Some(Serve { hosts: hosts.unwrap_or_default(), origins: origins.unwrap_or_default(), oauth })
+    let mtls = match mtls {
+        Some(raw) => Some(mtls::read(page, raw)?),
+        None => None,
+    };
+    let (hosts, origins) = (hosts.unwrap_or_default(), origins.unwrap_or_default());
+    Some(Serve { hosts, origins, mtls, oauth })
 }
 
 fn issuer(page: &mut Page<'_>, raw: &At<RawIssuer>) -> Option<Oauth> {

@@ -5,9 +5,9 @@ pub(crate) mod crowd;
 pub(crate) mod host;
 
 use crate::identity::porter::Porter;
-use bartizan_egress::Inbound;
+use bartizan_egress::{Client, Inbound};
 use bartizan_mcp::conversation::Host;
-use bartizan_mcp::front::Front;
+use bartizan_mcp::front::{Certificate, Front};
 use crowd::{Crowd, Place, Places};
 use std::future::Future;
 use std::sync::Arc;
@@ -46,9 +46,18 @@ async fn one<H: Host>(
     stream: TcpStream,
     place: Place,
 ) {
-    // A client that breaks off in its handshake has said nothing.
-    let Ok(client) = inbound.take(stream).await else { return };
-    let served = Arc::clone(&front).serve(client).await;
+    let client = match inbound.take(stream).await {
+        Ok(client) => client,
+        Err(not_taken) => {
+            // A client that breaks off in its handshake has said nothing; one that showed a certificate has.
+            if let Some(code) = not_taken.flaw() {
+                front.noted(code);
+            }
+            return;
+        }
+    };
+    let certificate = shown(&client);
+    let served = Arc::clone(&front).serve(client, certificate).await;
     if let Some(code) = served.stream.close().await {
         front.noted(match code.as_str() {
             "head-timeout" => "head-timeout",
@@ -57,6 +66,13 @@ async fn one<H: Host>(
         });
     }
     drop(place);
+}
+
+/// What a client's certificate says of it.
+fn shown(client: &Client) -> Option<Certificate> {
+    let certificate = client.certificate()?;
+    let (dns, uris) = (certificate.dns.clone(), certificate.uris.clone());
+    Some(Certificate { dns, uris, ends_s: certificate.ends_s })
 }
 
 const PATROL: Duration = Duration::from_secs(1);

@@ -1,10 +1,13 @@
 //! Who is let in to `bartizan serve`? Asked for every request; the first time of each identity, and each refusal, is on the
 //! log.
 
+use super::admits::{Admits, Known};
 use super::bearer::{Bearer, PREFIX};
 use super::oauth::{Issuer, Refused};
+use crate::config::mtls::{Demand, Mtls};
 use bartizan_mcp::conversation::{Evidence, Who};
-use bartizan_mcp::front::{Doorman, Pass, Shown, Turned};
+use bartizan_mcp::front::{Certificate, Doorman, Pass, Shown, Turned};
+use bartizan_scan::display_line;
 use bartizan_store::{Durability, Entry, Event, Ledger as _, Store, TokenState, Tokens as _};
 use serde_json::json;
 use std::collections::{BTreeSet, HashMap};
@@ -14,7 +17,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 /// Keeps the door.
 pub(crate) struct Porter {
     store: Store,
-    roles: BTreeSet<String>,
+    admits: Admits,
     issuer: Option<Issuer>,
     /// The role of everybody, where the operator demands nothing (`--dev-no-auth`).
     undemanded: Option<String>,
@@ -34,7 +37,19 @@ impl Porter {
     pub(crate) fn new(store: Store, roles: BTreeSet<String>, issuer: Option<Issuer>) -> Self {
         let pace = Pace { since: Instant::now(), written: 0, left_out: 0 };
         let (seen, refused) = (Mutex::default(), Mutex::new(pace));
-        Self { store, roles, issuer, undemanded: None, seen, refused }
+        let admits = Admits::new(roles, None);
+        Self { store, admits, issuer, undemanded: None, seen, refused }
+    }
+
+    /// The same, who looks at certificates too.
+    pub(crate) fn certifying(self, mtls: Option<Mtls>) -> Self {
+        let known = self.admits.known();
+        Self { admits: Admits::new(known.roles().clone(), mtls), ..self }
+    }
+
+    /// Whom this lets in, to be changed while clients are in.
+    pub(crate) fn admits(&self) -> Admits {
+        self.admits.clone()
     }
 
     /// The same, who lets everybody in as `role`.
@@ -47,22 +62,51 @@ impl Porter {
             let who = Who { role: role.clone(), by: Evidence::Undemanded, tools: None };
             return Ok(Pass { who: Arc::new(who), ends_s: None });
         }
-        let text = shown.authorization.ok_or((Turned::Nothing, "nothing-shown"))?;
+        let known = self.admits.known();
+        let (certificate, beside) = match (known.demand(), shown.certificate) {
+            (None, _) | (Some(Demand::Either), None) => {
+                return self.bearer(&known, shown.authorization).await;
+            }
+            (Some(_), None) => return Err((Turned::Uncertified, "certificate-missing")),
+            (Some(_), Some(shown)) if shown.ends_s < now_s() => {
+                return Err((Turned::Uncertified, "certificate-expired"));
+            }
+            // Whatever is shown must hold, needed or not.
+            (Some(demand), Some(certificate)) => {
+                let alone = demand != Demand::Both && shown.authorization.is_none();
+                let beside = self.bearer(&known, shown.authorization);
+                (certificate, if alone { None } else { Some(beside.await?) })
+            }
+        };
+        certified(&known, certificate, beside)
+    }
+
+    /// Whoever shows a token.
+    async fn bearer(
+        &self,
+        known: &Known,
+        authorization: Option<&str>,
+    ) -> Result<Pass, (Turned, &'static str)> {
+        let text = authorization.ok_or((Turned::Nothing, "nothing-shown"))?;
         let (scheme, token) = text.split_once(' ').ok_or((Turned::Worthless, "no-bearer"))?;
         if !scheme.eq_ignore_ascii_case("bearer") {
             return Err((Turned::Worthless, "no-bearer"));
         }
         if token.starts_with(PREFIX) {
-            return self.issued(token);
+            return self.issued(known, token);
         }
         match &self.issuer {
-            Some(issuer) => self.signed(issuer, token).await,
+            Some(issuer) => {
+                let pass = self.signed(issuer, token).await?;
+                let known = known.has_role(&pass.who.role);
+                if known { Ok(pass) } else { Err((Turned::NoRole, "role-unknown")) }
+            }
             None => Err((Turned::Worthless, "token-malformed")),
         }
     }
 
     /// One of our own.
-    fn issued(&self, token: &str) -> Result<Pass, (Turned, &'static str)> {
+    fn issued(&self, known: &Known, token: &str) -> Result<Pass, (Turned, &'static str)> {
         let token = Bearer::parse(token).ok_or((Turned::Worthless, "token-malformed"))?;
         let found = self.store.token_of(&token.hash());
         let found = found.map_err(|_| (Turned::Unavailable, "store-unavailable"))?;
@@ -72,7 +116,7 @@ impl Porter {
             TokenState::Expired => return Err((Turned::Worthless, "token-expired")),
             TokenState::Revoked => return Err((Turned::Worthless, "token-revoked")),
         }
-        if !self.roles.contains(&token.role) {
+        if !known.has_role(&token.role) {
             return Err((Turned::NoRole, "role-unknown"));
         }
         let tools = (!token.tools.is_empty()).then(|| token.tools.into_iter().collect());
@@ -93,6 +137,21 @@ impl Porter {
         Ok(Pass { who: Arc::new(who), ends_s: Some(ends_s) })
     }
 
+    /// Whether what somebody showed is still worth that role. What an issuer signed ends with its time; nobody asks it
+    /// again before.
+    fn holds(&self, by: &Evidence, role: &str) -> bool {
+        match by {
+            Evidence::Token(id) => {
+                self.store.token(id).is_ok_and(|token| token.state() == TokenState::Good)
+            }
+            Evidence::Certificate(name) => self.admits.known().gives(name, role),
+            Evidence::Both { certificate, and } => {
+                self.admits.known().gives(certificate, role) && self.holds(and, role)
+            }
+            _ => true,
+        }
+    }
+
     /// Puts it on the log that somebody came in, unless they did a while ago. Without a log nobody comes in.
     fn came_in(&self, who: &Who) -> bool {
         let (key, now) = (described(who).to_string(), Instant::now());
@@ -110,7 +169,7 @@ impl Porter {
     }
 
     /// Puts a refusal on the log, up to a number a minute; beyond that they are counted.
-    fn turned_away(&self, code: &str, who: Option<&Who>) {
+    fn turned_away(&self, code: &str, who: Option<&Who>, certificate: Option<&Certificate>) {
         let mut pace = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
         if pace.since.elapsed() >= MINUTE {
             (pace.since, pace.written) = (Instant::now(), 0);
@@ -124,6 +183,9 @@ impl Porter {
         let mut entry = Entry::new(Event::Token).with("act", "refuse").with("code", code);
         if let Some(who) = who {
             entry = entry.with("who", described(who));
+        }
+        if let Some(certificate) = certificate {
+            entry = entry.with("certificate", named(certificate));
         }
         if left_out > 0 {
             entry = entry.with("left_out", left_out);
@@ -139,20 +201,14 @@ impl Doorman for Porter {
             Ok(pass) if self.came_in(&pass.who) => Ok(pass),
             Ok(_) => Err(Turned::Unavailable),
             Err((turned, code)) => {
-                self.turned_away(code, None);
+                self.turned_away(code, None, shown.certificate);
                 Err(turned)
             }
         }
     }
 
     fn stands(&self, who: &Who) -> bool {
-        match &who.by {
-            Evidence::Token(id) => {
-                self.store.token(id).is_ok_and(|token| token.state() == TokenState::Good)
-            }
-            // What an issuer signed ends with its time; nobody asks it again before.
-            _ => true,
-        }
+        self.admits.known().has_role(&who.role) && self.holds(&who.by, &who.role)
     }
 
     fn challenge(&self, turned: Turned) -> String {
@@ -160,7 +216,7 @@ impl Doorman for Porter {
         match turned {
             Turned::Worthless => parts.push("error=\"invalid_token\"".to_owned()),
             Turned::NoRole => parts.push("error=\"insufficient_scope\"".to_owned()),
-            Turned::Nothing | Turned::Unavailable => {}
+            Turned::Nothing | Turned::Uncertified | Turned::Unavailable => {}
         }
         if let Some(issuer) = &self.issuer {
             let scopes = issuer.scopes().join(" ");
@@ -190,20 +246,60 @@ impl Doorman for Porter {
     }
 
     fn noted(&self, who: Option<&Who>, code: &'static str) {
-        self.turned_away(code, who);
+        self.turned_away(code, who, None);
     }
 }
 
 /// Who, for the log; nothing in it is a secret.
 fn described(who: &Who) -> serde_json::Value {
-    let by = match &who.by {
+    json!({ "role": who.role, "by": shown_by(&who.by), "tools": who.tools })
+}
+
+fn shown_by(evidence: &Evidence) -> serde_json::Value {
+    match evidence {
         Evidence::Token(id) => json!({ "token": id }),
         Evidence::Signed { issuer, subject } => json!({ "issuer": issuer, "subject": subject }),
         Evidence::Certificate(name) => json!({ "certificate": name }),
+        Evidence::Both { certificate, and } => {
+            let mut by = shown_by(and);
+            if let Some(fields) = by.as_object_mut() {
+                fields.insert("certificate".to_owned(), json!(certificate));
+            }
+            by
+        }
         Evidence::Undemanded => json!("undemanded"),
         _ => json!("socket"),
+    }
+}
+
+/// What a certificate calls its owner, for the log: a few of its names, since an authority may have put in many.
+fn named(certificate: &Certificate) -> serde_json::Value {
+    let dns = certificate.dns.iter().map(|name| format!("dns:{name}"));
+    let names = dns.chain(certificate.uris.iter().map(|name| format!("uri:{name}")));
+    names.take(NAMES).map(|name| display_line(&name, NAME)).collect()
+}
+
+/// Somebody whose certificate holds, and whose token, where there is one beside it.
+fn certified(
+    known: &Known,
+    certificate: &Certificate,
+    beside: Option<Pass>,
+) -> Result<Pass, (Turned, &'static str)> {
+    let role = beside.as_ref().map(|pass| pass.who.role.as_str());
+    let named = known.certified(certificate, role);
+    let (name, role) = named.map_err(|nameless| (Turned::NoRole, nameless.code()))?;
+    if !known.has_role(&role) {
+        return Err((Turned::NoRole, "role-unknown"));
+    }
+    let ends_s = certificate.ends_s.saturating_add(1);
+    let Some(Pass { who, ends_s: other }) = beside else {
+        let who = Who { role, by: Evidence::Certificate(name), tools: None };
+        return Ok(Pass { who: Arc::new(who), ends_s: Some(ends_s) });
     };
-    json!({ "role": who.role, "by": by, "tools": who.tools })
+    let by = Evidence::Both { certificate: name, and: Box::new(who.by.clone()) };
+    let who = Who { role, by, tools: who.tools.clone() };
+    let ends_s = other.map_or(ends_s, |other| other.min(ends_s));
+    Ok(Pass { who: Arc::new(who), ends_s: Some(ends_s) })
 }
 
 fn code_of(flaw: bartizan_mcp::signed::Flaw) -> &'static str {
@@ -238,6 +334,9 @@ const MINUTE: Duration = Duration::from_mins(1);
 const PER_MINUTE: u32 = 60;
 /// How long somebody who came in is not put on the log again.
 const REMEMBERED: Duration = Duration::from_mins(10);
+/// So many names of a certificate are put on the log, and of each so many characters.
+const NAMES: usize = 8;
+const NAME: usize = 200;
 
 #[cfg(test)]
 mod tests;

@@ -12,6 +12,7 @@
 mod approvals;
 mod budgets;
 mod canary;
+mod certified;
 mod changes;
 mod claude_code;
 mod claude_mcp;

@@ -11,6 +11,20 @@ use thiserror::Error;
 pub struct Shown<'a> {
     /// The one `Authorization` header, if there is one.
     pub authorization: Option<&'a str>,
+    /// What the certificate says that its connection began with.
+    pub certificate: Option<&'a Certificate>,
+}
+
+/// A client's certificate, which held when the connection began.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::exhaustive_structs, reason = "a certificate without an end must say so")]
+pub struct Certificate {
+    /// Its names of hosts, in lower case.
+    pub dns: Vec<String>,
+    /// Its other addresses, to the letter.
+    pub uris: Vec<String>,
+    /// The last second in which it holds, since 1970.
+    pub ends_s: u64,
 }
 
 /// Somebody who was let in.
@@ -33,6 +47,9 @@ pub enum Turned {
     /// Nothing was shown.
     #[error("a bearer token is needed")]
     Nothing,
+    /// The certificate does not hold any more, or none was shown where one is needed.
+    #[error("a client certificate is needed that holds")]
+    Uncertified,
     /// It could not be found out.
     #[error("who this is cannot be found out now")]
     Unavailable,

@@ -1,6 +1,6 @@
 //! How is one connection served? HTTP/1.1 over any stream, with an end to every wait.
 
-use super::{Doorman, Front};
+use super::{Certificate, Doorman, Front};
 use crate::conversation::Host;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -36,15 +36,15 @@ pub struct Served<S> {
 }
 
 impl<H: Host, D: Doorman> Front<H, D> {
-    /// Serves one connection until either end closes it.
-    pub async fn serve<S>(self: Arc<Self>, stream: S) -> Served<S>
+    /// Serves one connection, which began with this certificate if with any, until either end closes it.
+    pub async fn serve<S>(self: Arc<Self>, stream: S, certificate: Option<Certificate>) -> Served<S>
     where
         S: AsyncRead + AsyncWrite + Unpin + Send,
     {
         let service = service_fn(|request| {
-            let front = Arc::clone(&self);
+            let (front, certificate) = (Arc::clone(&self), certificate.as_ref());
             // A box, since the future is large and a connection mostly waits.
-            Box::pin(async move { Ok::<_, Infallible>(front.answer(request).await) })
+            Box::pin(async move { Ok::<_, Infallible>(front.answer(request, certificate).await) })
         });
         let mut connection = http1::Builder::new()
             .max_buf_size(BUFFER)

@@ -21,9 +21,9 @@ async fn where_nothing_is_demanded_everybody_has_that_role_and_the_log_says_so()
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(dir.path()).unwrap();
     let porter = Porter::new(store.clone(), BTreeSet::new(), None);
-    assert!(porter.identify(Shown { authorization: None }).await.is_err());
+    assert!(porter.identify(Shown { authorization: None, certificate: None }).await.is_err());
     let porter = porter.demanding_nothing("reader".to_owned());
-    let pass = porter.identify(Shown { authorization: None }).await.unwrap();
+    let pass = porter.identify(Shown { authorization: None, certificate: None }).await.unwrap();
     assert_eq!((pass.who.role.as_str(), &pass.who.by), ("reader", &Evidence::Undemanded));
     store.checkpoint().unwrap();
     let records = store.reader().page(&bartizan_store::Filter::default(), 10).unwrap();

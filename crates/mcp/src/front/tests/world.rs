@@ -141,7 +141,7 @@ impl World {
 
     pub(super) fn connect(&self) -> DuplexStream {
         let (ours, theirs) = duplex(1 << 20);
-        drop(tokio::spawn(Arc::clone(&self.front).serve(theirs)));
+        drop(tokio::spawn(Arc::clone(&self.front).serve(theirs, None)));
         ours
     }
 

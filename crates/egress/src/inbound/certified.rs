@@ -1,0 +1,159 @@
+//! Who is a client that shows a certificate? Whoever a chosen authority says it is, for as long as it says so.
+//!
+//! The chain, its times and the proof of the key are rustls's to judge. Two things are stricter here: a certificate must say
+//! that it is made for clients, and no handshake takes up an earlier one, so that each is judged at its own time.
+
+use super::{InboundError, der};
+use rustls::client::danger::HandshakeSignatureValid;
+use rustls::crypto::CryptoProvider;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, UnixTime};
+use rustls::server::WebPkiClientVerifier;
+use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
+use rustls::{
+    CertificateError, DigitallySignedStruct, DistinguishedName, Error, RootCertStore,
+    SignatureScheme,
+};
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What a client's certificate says of it, after the certificate has held.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::exhaustive_structs, reason = "who overlooks an end must not compile")]
+pub struct Certificate {
+    /// Its names of hosts, in lower case.
+    pub dns: Vec<String>,
+    /// Its other addresses, to the letter.
+    pub uris: Vec<String>,
+    /// The last second in which it holds, since 1970.
+    pub ends_s: u64,
+}
+
+/// Holds certificates of clients against the authorities that the operator chose.
+#[derive(Debug)]
+pub(super) struct Verifier(Arc<dyn ClientCertVerifier>);
+
+impl Verifier {
+    /// For the authorities in a PEM text. Whoever shows no certificate comes in only if none is `demanded`; whoever shows
+    /// one that does not hold never does.
+    pub(super) fn new(
+        authorities: &[u8],
+        demanded: bool,
+        provider: &Arc<CryptoProvider>,
+    ) -> Result<Arc<Self>, InboundError> {
+        let mut roots = RootCertStore::empty();
+        for authority in CertificateDer::pem_slice_iter(authorities) {
+            let authority = authority.map_err(|_| InboundError::Authority)?;
+            roots.add(authority).map_err(|_| InboundError::Authority)?;
+        }
+        if roots.is_empty() {
+            return Err(InboundError::Authority);
+        }
+        let builder =
+            WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider));
+        let builder = if demanded { builder } else { builder.allow_unauthenticated() };
+        Ok(Arc::new(Self(builder.build().map_err(|_| InboundError::Authority)?)))
+    }
+
+    /// What the first certificate of a chain says that has held.
+    pub(super) fn said(&self, chain: &[CertificateDer<'_>]) -> Option<Certificate> {
+        let (end, intermediates) = chain.split_first()?;
+        let der::Said { dns, uris, for_clients } = der::read(end)?;
+        let ends_s = self.ends(end, intermediates)?;
+        for_clients.then_some(Certificate { dns, uris, ends_s })
+    }
+
+    /// The last second in which a certificate holds: asked of the same judge, who says since when it does not hold at the
+    /// end of time.
+    fn ends(&self, end: &CertificateDer<'_>, others: &[CertificateDer<'_>]) -> Option<u64> {
+        let last = UnixTime::since_unix_epoch(Duration::from_secs(END_OF_TIME_S));
+        match self.0.verify_client_cert(end, others, last) {
+            Ok(_) => Some(END_OF_TIME_S),
+            Err(Error::InvalidCertificate(CertificateError::ExpiredContext {
+                not_after, ..
+            })) => Some(not_after.as_secs()),
+            Err(_) => None,
+        }
+    }
+}
+
+impl ClientCertVerifier for Verifier {
+    fn offer_client_auth(&self) -> bool {
+        self.0.offer_client_auth()
+    }
+
+    fn client_auth_mandatory(&self) -> bool {
+        self.0.client_auth_mandatory()
+    }
+
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        self.0.root_hint_subjects()
+    }
+
+    fn verify_client_cert(
+        &self,
+        end: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<ClientCertVerified, Error> {
+        let verified = self.0.verify_client_cert(end, intermediates, now)?;
+        let said = der::read(end).ok_or(CertificateError::BadEncoding)?;
+        if !said.for_clients {
+            return Err(CertificateError::InvalidPurpose.into());
+        }
+        Ok(verified)
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        end: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.0.verify_tls12_signature(message, end, signed)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        end: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.0.verify_tls13_signature(message, end, signed)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.supported_verify_schemes()
+    }
+}
+
+/// Why a handshake failed for the client's certificate, as a stable code; `None` when it failed for something else.
+pub(super) fn flaw(error: &io::Error) -> Option<&'static str> {
+    let error = error.get_ref()?.downcast_ref::<Error>()?;
+    Some(match error {
+        Error::NoCertificatesPresented => "certificate-missing",
+        Error::InvalidCertificate(flaw) => match flaw {
+            CertificateError::BadEncoding => "certificate-malformed",
+            CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
+                "certificate-expired"
+            }
+            CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+                "certificate-not-yet"
+            }
+            CertificateError::UnknownIssuer => "certificate-issuer-unknown",
+            CertificateError::BadSignature => "certificate-signature",
+            CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => {
+                "certificate-not-for-clients"
+            }
+            _ => "certificate-refused",
+        },
+        _ => return None,
+    })
+}
+
+/// 31 December 9999, after which no certificate can hold (RFC 5280 section 4.1.2.5).
+const END_OF_TIME_S: u64 = 253_402_300_799;
+
+#[cfg(test)]
+mod tests;

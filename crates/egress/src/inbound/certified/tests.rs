@@ -1,0 +1,192 @@
+//! Real handshakes: who comes in with which certificate, and what is said of who does not?
+use super::super::Inbound;
+use super::*;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, ExtendedKeyUsagePurpose, IsCa, KeyPair,
+    SanType, date_time_ymd,
+};
+use rustls::crypto::ring;
+use rustls::pki_types::{PrivateKeyDer, ServerName};
+use rustls::{ClientConfig, SupportedProtocolVersion, version};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsConnector;
+
+type Authority = CertifiedIssuer<'static, KeyPair>;
+
+const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
+
+/// A chain, the client's own first, and its key.
+type Shown = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
+
+fn pem(kind: &str, der: &[u8]) -> String {
+    format!("-----BEGIN {kind}-----\n{}\n-----END {kind}-----\n", STANDARD.encode(der))
+}
+
+fn authority_params(name: &str) -> CertificateParams {
+    let mut params = CertificateParams::new(vec![]).unwrap();
+    params.distinguished_name.push(rcgen::DnType::CommonName, name);
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params
+}
+
+fn authority(name: &str) -> Authority {
+    CertifiedIssuer::self_signed(authority_params(name), KeyPair::generate().unwrap()).unwrap()
+}
+
+/// What a client's certificate is like unless a test says otherwise.
+fn params() -> CertificateParams {
+    let mut params = CertificateParams::new(vec!["laptop.example".to_owned()]).unwrap();
+    params.subject_alt_names.push(SanType::URI("spiffe://example/laptop".try_into().unwrap()));
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+    (params.not_before, params.not_after) = (date_time_ymd(2020, 1, 1), date_time_ymd(2040, 1, 1));
+    params
+}
+
+fn signed(params: &CertificateParams, by: &Authority) -> Shown {
+    let key = KeyPair::generate().unwrap();
+    let certificate = params.signed_by(&key, &**by).unwrap();
+    (vec![certificate.der().clone()], key.into())
+}
+
+/// How the server is reached, and which clients it takes.
+struct World {
+    inbound: Inbound,
+    own: CertificateDer<'static>,
+}
+
+impl World {
+    fn new(authorities: &[&Authority], demanded: bool) -> Self {
+        let rcgen::CertifiedKey { cert, signing_key } =
+            rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+        let (chain, key) =
+            (pem("CERTIFICATE", cert.der()), pem("PRIVATE KEY", &signing_key.serialize_der()));
+        let trusted: String = authorities.iter().map(|it| pem("CERTIFICATE", it.der())).collect();
+        let clients = (trusted.as_bytes(), demanded);
+        let inbound = Inbound::mutual(chain.as_bytes(), key.as_bytes(), clients).unwrap();
+        Self { inbound, own: cert.der().clone() }
+    }
+
+    /// What the server makes of a client that shows this, and whether that client got a word through.
+    async fn take(
+        &self,
+        shown: Option<Shown>,
+        version: &'static SupportedProtocolVersion,
+    ) -> Result<Option<Certificate>, Option<&'static str>> {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let inbound = self.inbound.clone();
+        let server = tokio::spawn(async move {
+            let (stream, _) = listener.accept().await.unwrap();
+            let mut client = inbound.take(stream).await.map_err(|not| not.flaw())?;
+            let mut said = [0; REQUEST.len()];
+            client.read_exact(&mut said).await.map_err(|_| Some("nothing said"))?;
+            let certificate = client.certificate().map(|it| Certificate::clone(it));
+            drop(client.close().await);
+            Ok(certificate)
+        });
+        let mut roots = RootCertStore::empty();
+        roots.add(self.own.clone()).unwrap();
+        let provider = Arc::new(ring::default_provider());
+        let builder = ClientConfig::builder_with_provider(provider);
+        let builder = builder.with_protocol_versions(&[version]).unwrap();
+        let builder = builder.with_root_certificates(roots);
+        let config = match shown {
+            Some((chain, key)) => builder.with_client_auth_cert(chain, key).unwrap(),
+            None => builder.with_no_client_auth(),
+        };
+        let stream = TcpStream::connect(address).await.unwrap();
+        let name = ServerName::try_from("localhost").unwrap();
+        // In TLS 1.3 the client is done before the server has looked at its certificate.
+        if let Ok(mut stream) = TlsConnector::from(Arc::new(config)).connect(name, stream).await {
+            drop(stream.write_all(REQUEST).await);
+            drop(stream.flush().await);
+            drop(stream.read_to_end(&mut Vec::new()).await);
+        }
+        server.await.unwrap()
+    }
+}
+
+#[tokio::test]
+async fn who_shows_what_the_authority_signed_comes_in_under_its_names() {
+    let ours = authority("ours");
+    let world = World::new(&[&authority("another of ours"), &ours], true);
+    let ends_s = date_time_ymd(2040, 1, 1).unix_timestamp().unsigned_abs();
+    let dns = vec!["laptop.example".to_owned()];
+    let uris = vec!["spiffe://example/laptop".to_owned()];
+    let said = Certificate { dns, uris, ends_s };
+    for version in [&version::TLS12, &version::TLS13] {
+        let taken = world.take(Some(signed(&params(), &ours)), version).await;
+        assert_eq!(taken, Ok(Some(said.clone())), "{version:?}");
+    }
+    // Through an authority in between that ends earlier: the end is the client's own.
+    let mut between = authority_params("between");
+    between.not_after = date_time_ymd(2035, 1, 1);
+    let between =
+        CertifiedIssuer::signed_by(between, KeyPair::generate().unwrap(), &*ours).unwrap();
+    let (mut chain, key) = signed(&params(), &between);
+    chain.push(between.der().clone());
+    assert_eq!(world.take(Some((chain, key)), &version::TLS13).await, Ok(Some(said)));
+}
+
+#[tokio::test]
+async fn a_certificate_that_does_not_hold_lets_nobody_in_whether_one_is_demanded_or_not() {
+    let (ours, theirs) = (authority("ours"), authority("ours"));
+    let with = |change: &dyn Fn(&mut CertificateParams)| {
+        let mut params = params();
+        change(&mut params);
+        Some(signed(&params, &ours))
+    };
+    let alone = KeyPair::generate().unwrap();
+    let self_signed = params().self_signed(&alone).unwrap().der().clone();
+    let cases = [
+        ("certificate-expired", with(&|it| it.not_after = date_time_ymd(2021, 1, 1))),
+        ("certificate-not-yet", with(&|it| it.not_before = date_time_ymd(2039, 1, 1))),
+        ("certificate-not-for-clients", with(&|it| it.extended_key_usages.clear())),
+        (
+            "certificate-not-for-clients",
+            with(&|it| it.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth]),
+        ),
+        (
+            "certificate-not-for-clients",
+            with(&|it| it.extended_key_usages = vec![ExtendedKeyUsagePurpose::Any]),
+        ),
+        ("certificate-issuer-unknown", Some(signed(&params(), &authority("theirs")))),
+        // Of an authority that has the very name of ours.
+        ("certificate-signature", Some(signed(&params(), &theirs))),
+        ("certificate-issuer-unknown", Some((vec![self_signed], alone.into()))),
+    ];
+    for (code, shown) in cases {
+        for demanded in [true, false] {
+            let world = World::new(&[&ours], demanded);
+            for version in [&version::TLS12, &version::TLS13] {
+                let again = shown.as_ref().map(|(chain, key)| (chain.clone(), key.clone_key()));
+                let taken = world.take(again, version).await;
+                assert_eq!(taken, Err(Some(code)), "{version:?} {demanded}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn who_shows_none_comes_in_only_where_none_is_demanded_and_then_as_nobody() {
+    let ours = authority("ours");
+    for version in [&version::TLS12, &version::TLS13] {
+        let demanded = World::new(&[&ours], true).take(None, version).await;
+        assert_eq!(demanded, Err(Some("certificate-missing")), "{version:?}");
+        assert_eq!(World::new(&[&ours], false).take(None, version).await, Ok(None), "{version:?}");
+    }
+}
+
+#[test]
+fn a_file_without_an_authority_is_none() {
+    let provider = Arc::new(ring::default_provider());
+    for text in ["", "nonsense", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"] {
+        assert!(matches!(
+            Verifier::new(text.as_bytes(), true, &provider),
+            Err(InboundError::Authority)
+        ));
+    }
+}
