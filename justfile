@@ -28,7 +28,7 @@ soak crate cases="5000" *args:
 # The end-to-end tests with the real Claude Code client
 e2e *args:
     scripts/install-client
-    BARTIZAN_REQUIRE_CLIENT=1 cargo test --locked --package bartizan --test e2e {{args}}
+    BARTIZAN_REQUIRE_CLIENT=claude-code cargo test --locked --package bartizan --test e2e {{args}}
 
 # The attacks on the box; needs a real kernel
 attack *args:

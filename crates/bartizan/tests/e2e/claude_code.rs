@@ -1,7 +1,7 @@
 //! Does the real Claude Code client, driven by a hostile model, stay behind the gate?
 //!
 //! The client is the one that `scripts/install-client` puts under `.cache`, or `$BARTIZAN_CLAUDE`. Without
-//! it these tests say that they are skipped, and with `BARTIZAN_REQUIRE_CLIENT=1`, as in CI, they fail.
+//! it these tests say that they are skipped, and with `BARTIZAN_REQUIRE_CLIENT=claude-code`, as in CI, they fail.
 
 use crate::support::api::{Api, Script, Turn, bash, call_id, say, tool};
 use crate::support::log::Log;
@@ -256,7 +256,7 @@ fn a_subagent_gets_no_further() {
     assert!(!session.log.stopped(exfil).is_empty());
 }
 
-fn helper() -> Value {
+pub(crate) fn helper() -> Value {
     json!({
         "description": "help", "prompt": "do the sub task", "subagent_type": "general-purpose", "run_in_background": false,
     })
@@ -560,6 +560,12 @@ fn parallel_calls_are_each_judged_and_logged() {
     session.log.call(&call_id("main", 0, 2));
 }
 
+/// Whether a client of this name must be there: `BARTIZAN_REQUIRE_CLIENT` names those.
+pub(crate) fn is_required(client: &str) -> bool {
+    let required = std::env::var("BARTIZAN_REQUIRE_CLIENT").unwrap_or_default();
+    required == "1" || required.split_whitespace().any(|name| name == client)
+}
+
 /// The installed client. Its absence is loud, and fatal where it must be there.
 pub(crate) fn client() -> Option<PathBuf> {
     let cached = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../.cache/claude-code/claude");
@@ -569,7 +575,7 @@ pub(crate) fn client() -> Option<PathBuf> {
     }
     let missing =
         format!("no Claude Code client at {}; run scripts/install-client", path.display());
-    assert!(std::env::var_os("BARTIZAN_REQUIRE_CLIENT").is_none(), "{missing}");
+    assert!(!is_required("claude-code"), "{missing}");
     // Past the test runner's capture: a skipped end-to-end test must not look like a passed one.
     std::io::stderr().write_all(format!("SKIPPED: {missing}\n").as_bytes()).unwrap();
     None

@@ -1,8 +1,9 @@
 //! Does the real Codex client, driven by a scripted model, stay behind the gate?
 //!
 //! The client is the one that `scripts/install-client codex` puts under `.cache`, or `$BARTIZAN_CODEX`. Without it these
-//! tests say that they are skipped.
+//! tests say that they are skipped, and where `BARTIZAN_REQUIRE_CLIENT` names it, as in CI, they fail.
 
+use crate::claude_code::is_required;
 use crate::support::api::{Api, Script, Turn, say, tool};
 use crate::support::log::Log;
 use crate::support::project::{NOTES, Project, Ran, SECRETS, SSH_KEY};
@@ -231,6 +232,7 @@ fn client() -> Option<PathBuf> {
     }
     let missing =
         format!("no Codex client at {}; run scripts/install-client codex", path.display());
+    assert!(!is_required("codex"), "{missing}");
     // Past the test runner's capture: a skipped end-to-end test must not look like a passed one.
     std::io::stderr().write_all(format!("SKIPPED: {missing}\n").as_bytes()).unwrap();
     None
