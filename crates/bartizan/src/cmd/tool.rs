@@ -4,6 +4,7 @@ use super::run::ground::{Ground, Newcomer, Session};
 use super::{Desk, here, outside_a_box, run as runs, secret};
 use crate::cli::{ToolCallArgs, ToolCommand, ToolListArgs, exit};
 use crate::config::{self, Config, Purpose, Tool};
+use crate::doors::calls::Whose;
 use crate::doors::tools::{Answer, Boxes, ToolsDoor};
 use crate::report::{Failure, Problem, did_you_mean, safe};
 use bartizan_egress::{Clients, Courier, Resolver};
@@ -144,7 +145,11 @@ fn ask(
     (store, desk): (&Store, &mut Desk<'_>),
 ) -> Result<Result<Answer, Refusal>, Failure> {
     loop {
-        let answer = runtime.block_on(door.call(Door::Tool, &args.name, arguments.clone()));
+        let answer = runtime.block_on(door.call(
+            Door::Tool,
+            &Whose::default(),
+            (&args.name, arguments.clone()),
+        ));
         let Err(Refusal::ApprovalRequired { question, .. }) = &answer else { return Ok(answer) };
         if args.no_wait {
             return Ok(answer);

@@ -6,10 +6,12 @@ mod act;
 pub(crate) mod carried;
 mod naming;
 mod past;
+mod whose;
 
 pub(crate) use act::Act;
 pub(crate) use naming::Naming;
 pub(crate) use past::Past;
+pub(crate) use whose::{Subagent, Whose};
 
 use bartizan_gate::call::Delegated;
 use bartizan_store::Digest;
@@ -197,6 +199,11 @@ impl Calls {
         }
     }
 
+    /// Whether the client may call by this name at all.
+    pub(crate) fn callable(&self, name: &str) -> bool {
+        callable(name) || self.says(name)
+    }
+
     /// Whether the hook has asked for it, or needs not, because the client never got it.
     pub(crate) fn met_hook(&self, id: &str) -> bool {
         self.lock().get(id).is_some_and(|entry| entry.met_hook || entry.stand_in.is_some())
@@ -256,6 +263,7 @@ impl Calls {
 
     /// A result has come back and was in order; says whether the call had met the hook.
     pub(crate) fn returned(&self, id: &str) -> Option<bool> {
+        self.over(id);
         let mut known = self.lock();
         let entry = known.get_mut(id)?;
         let first = !std::mem::replace(&mut entry.returned, true);
@@ -305,8 +313,8 @@ impl Entry {
 /// so to the model, and its turn goes on.
 pub(crate) const STAND_IN: &str = "bartizan_refused";
 
-/// Whether a client may call by this name at all: pseudo tools stand for what the doors themselves propose.
-pub(crate) fn callable(name: &str) -> bool {
+/// Whether any client may call by this name: pseudo tools stand for what the doors themselves propose.
+fn callable(name: &str) -> bool {
     let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-');
     !name.is_empty()
         && name.len() <= 128

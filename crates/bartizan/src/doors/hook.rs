@@ -9,7 +9,8 @@ mod gemini;
 mod mentions;
 
 use crate::app::Gate;
-use crate::doors::calls::{Act, Calls, TakeUp, callable};
+use crate::doors::calls::carried::By;
+use crate::doors::calls::{Act, Calls, Subagent, TakeUp};
 use crate::doors::codex;
 use crate::doors::commands::{Commands, Ticket};
 use bartizan_gate::call::{Delegated, Door, Outcome, Proposed};
@@ -271,7 +272,7 @@ impl Judge {
             TakeUp::Unjudged => {}
         }
         let reference = id.map(|id| display_line(id, 128));
-        if !callable(&tool) {
+        if !self.calls.callable(&tool) {
             let refused = Refusal::ToolUnknown { tool: display_line(&tool, 128) };
             let reference = reference.as_deref();
             let refused = self.gate.refused_by_door(
@@ -285,6 +286,8 @@ impl Judge {
             return Some(format!("{}: {refused}", refused.code()));
         }
         let kind = payload.agent_type.as_deref().unwrap_or("agent");
+        let subagent = agent.map(|id| Subagent { id: id.to_owned(), kind: kind.to_owned() });
+        let by = By { seat: self.caller.seat(), agent: subagent.as_ref() };
         let meant = self.means(&tool, arguments, payload.cwd.as_deref());
         let refused = meant.into_iter().find_map(|(tool, arguments)| {
             let named = |tool: String| {
@@ -295,15 +298,18 @@ impl Judge {
                 };
                 reference.iter().fold(proposed, |proposed, text| proposed.referring_to(&**text))
             };
-            if self.calls.leaves(&self.gate, (&tool, &arguments), agent.is_some(), named) {
+            if let Some(left) = self.calls.leaves(&self.gate, (&tool, &arguments), by, named) {
                 if let Some(id) = id {
-                    self.calls.leave(id, agent, &act);
+                    self.calls.leave(id, by, &act, left);
                 }
                 return None;
             }
             let proposed = named(self.calls.known_as(&self.gate, &tool).unwrap_or(tool));
             let (delegated, sentence) = match self.decide(proposed) {
-                Ok(delegated) => (Some(delegated), None),
+                Ok(delegated) => {
+                    self.calls.acts(by);
+                    (Some(delegated), None)
+                }
                 Err(sentence) => (None, Some(sentence)),
             };
             if let Some(id) = id {

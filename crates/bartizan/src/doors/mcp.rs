@@ -13,6 +13,7 @@ pub(crate) mod words;
 
 use crate::app::Gate;
 use crate::config::Asks;
+use crate::doors::calls::Whose;
 use bartizan_gate::call::Door;
 use bartizan_gate::seat::Caller;
 use bartizan_mcp::conversation::{Conversation, Outbox, Revision};
@@ -106,24 +107,7 @@ impl Drop for Open<'_> {
 
 impl Conversation for Talk {
     async fn take(self: Arc<Self>, message: Message, out: Outbox) {
-        match message.kind() {
-            Kind::Response { .. } => self.answered(&message),
-            Kind::Notification { method } => self.told(method, &message),
-            Kind::Request { id, method } => {
-                let asked = self.permitted(&message);
-                let answer = match self.open(id) {
-                    Err(why) => Some(Message::failure(Some(id), INVALID_REQUEST, why)),
-                    Ok(open) => tokio::select! {
-                        answer = self.answer(id, method, &asked, &out) => Some(answer),
-                        // Nobody waits for an answer to what was cancelled.
-                        () = open.cancelled.notified() => None,
-                    },
-                };
-                if let Some(answer) = answer {
-                    drop(out.send(answer).await);
-                }
-            }
-        }
+        self.take_of(Whose::default(), message, out).await;
     }
 
     fn listen(&self, out: Outbox) {
@@ -138,6 +122,28 @@ impl Conversation for Talk {
 }
 
 impl Talk {
+    /// Takes what a client says; a request is judged as one of whoever may have made it.
+    pub(crate) async fn take_of(self: Arc<Self>, whose: Whose, message: Message, out: Outbox) {
+        match message.kind() {
+            Kind::Response { .. } => self.answered(&message),
+            Kind::Notification { method } => self.told(method, &message),
+            Kind::Request { id, method } => {
+                let asked = self.permitted(&message);
+                let answer = match self.open(id) {
+                    Err(why) => Some(Message::failure(Some(id), INVALID_REQUEST, why)),
+                    Ok(open) => tokio::select! {
+                        answer = self.answer(id, (method, &whose), &asked, &out) => Some(answer),
+                        // Nobody waits for an answer to what was cancelled.
+                        () = open.cancelled.notified() => None,
+                    },
+                };
+                if let Some(answer) = answer {
+                    drop(out.send(answer).await);
+                }
+            }
+        }
+    }
+
     /// A conversation that has not begun.
     pub(crate) fn new(parts: Parts) -> Arc<Self> {
         let (state, judged) = (Mutex::default(), tokio::sync::Mutex::default());
@@ -189,7 +195,13 @@ impl Talk {
         Ok(Open { talk: self, id: id.clone(), cancelled })
     }
 
-    async fn answer(&self, id: &Id, method: &str, message: &Message, out: &Outbox) -> Message {
+    async fn answer(
+        &self,
+        id: &Id,
+        (method, whose): (&str, &Whose),
+        message: &Message,
+        out: &Outbox,
+    ) -> Message {
         let params = message.params();
         let other = |method: &'static str, kind: &str| {
             Act::of_other(method, pseudo(&self.parts.server, kind), params)
@@ -219,7 +231,7 @@ impl Talk {
             _ => return no_such(id),
         };
         match act.and_then(|act| self.resumed(act, message)) {
-            Ok(act) => self.act(id, act, message, out).await,
+            Ok(act) => self.act(id, (act, whose), message, out).await,
             Err(why) => Message::failure(Some(id), INVALID_PARAMS, why),
         }
     }

@@ -17,7 +17,7 @@ pub(crate) use budget::Budget;
 pub(crate) use scrub::Scrub;
 
 use crate::app::{Gate, by_name};
-use crate::doors::calls::Calls;
+use crate::doors::calls::{Calls, Subagent};
 use crate::doors::net::told;
 use answer::{Dialect, Messages, Shared, Streamed, Tally, Whole};
 use api::{Way, way};
@@ -42,7 +42,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Instant;
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
-use verdict::{Bench, Subagent};
+use verdict::Bench;
 
 /// What a session's conversation with its model is held against.
 #[derive(Debug, Clone)]

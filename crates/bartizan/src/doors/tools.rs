@@ -10,6 +10,7 @@ pub(crate) use boxed::Boxes;
 
 use crate::app::Gate;
 use crate::config::Tool;
+use crate::doors::calls::Whose;
 use bartizan_egress::Courier;
 use bartizan_gate::call::{Door, Outcome, Proposed};
 use bartizan_gate::effect::{Content, Effector, Warrant};
@@ -58,13 +59,13 @@ impl ToolsDoor {
     pub(crate) async fn call(
         self: &Arc<Self>,
         door: Door,
-        name: &str,
-        arguments: Value,
+        whose: &Whose,
+        (name, arguments): (&str, Value),
     ) -> Result<Answer, Refusal> {
         let source = format!("result of {name}");
-        let (this, name) = (Arc::clone(self), name.to_owned());
-        let decided =
-            tokio::task::spawn_blocking(move || this.decide(door, &name, arguments)).await;
+        let (this, name, whose) = (Arc::clone(self), name.to_owned(), whose.clone());
+        let decide = move || this.decide(door, &whose, (&name, arguments));
+        let decided = tokio::task::spawn_blocking(decide).await;
         let failed = || Refusal::LedgerUnavailable { cause: "the gate failed".to_owned() };
         let authorized = decided.map_err(|_| failed())??;
         let effector = Deed { door: self };
@@ -79,8 +80,8 @@ impl ToolsDoor {
     fn decide(
         &self,
         door: Door,
-        name: &str,
-        arguments: Value,
+        whose: &Whose,
+        (name, arguments): (&str, Value),
     ) -> Result<bartizan_gate::call::Authorized, Refusal> {
         if let Some(refused) = self.unfit(name, &arguments) {
             return Err(self.gate.refused_by_door(
@@ -92,7 +93,8 @@ impl ToolsDoor {
                 refused,
             ));
         }
-        self.gate.decide(Proposed::new(&self.caller, door, name, arguments))
+        let proposal = || Proposed::new(&self.caller, door, name, arguments.clone());
+        self.gate.decide(whose.propose(&self.gate, proposal))
     }
 
     /// Why the call cannot be made as it is, before anybody is asked. The gate judges the rest.

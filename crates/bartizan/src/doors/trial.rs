@@ -26,11 +26,16 @@ pub(crate) struct Trial {
 
 impl Trial {
     pub(crate) fn new(allow: &[&str], ask: &[&str]) -> Self {
+        Self::beside(allow, ask, &[])
+    }
+
+    /// The same with subagents of the kind `helper`, whose role may do what `helps` says.
+    pub(crate) fn beside(allow: &[&str], ask: &[&str], helps: &[&str]) -> Self {
         let folder = TempDir::new().unwrap();
         let store = Store::open(folder.path()).unwrap();
-        let role = RoleName::parse("coder").unwrap();
+        let [role, helper] = ["coder", "helper"].map(|role| RoleName::parse(role).unwrap());
         let catalogue = Catalogue::builtin().unwrap();
-        let rule = |verdict: RuleVerdict| {
+        let rule = |role: &RoleName, verdict: RuleVerdict| {
             let role = role.clone();
             move |pattern: &&str| ShortForm {
                 role: Some(role.clone()),
@@ -41,10 +46,12 @@ impl Trial {
                 place: Place { file: "trial.toml".to_owned(), line: 1 },
             }
         };
-        let allow = allow.iter().map(rule(RuleVerdict::Allow));
-        let rules: Vec<ShortForm> =
-            allow.chain(ask.iter().map(rule(RuleVerdict::Ask { quorum: 1 }))).collect();
-        let roles = Roles::new([(role.clone(), Vec::new())]).unwrap();
+        let allow = allow.iter().map(rule(&role, RuleVerdict::Allow));
+        let ask = ask.iter().map(rule(&role, RuleVerdict::Ask { quorum: 1 }));
+        let helps = helps.iter().map(rule(&helper, RuleVerdict::Allow));
+        let rules: Vec<ShortForm> = allow.chain(ask).chain(helps).collect();
+        let roles = [(role.clone(), Vec::new()), (helper.clone(), Vec::new())];
+        let roles = Roles::new(roles).unwrap();
         let policy = Policy::load(&[], &rules, &roles, &catalogue, &[]).unwrap();
         let parts = Parts {
             catalogue: Arc::new(catalogue),
@@ -62,11 +69,11 @@ impl Trial {
         let seat = Seat {
             only: None,
             session: SessionId::parse("s1").unwrap(),
-            role,
+            role: role.clone(),
             workspace: CanonicalPath::absolute(Path::new("/w")).unwrap(),
             home: "/home/anna".into(),
             visible: Vec::new(),
-            subagents: BTreeMap::new(),
+            subagents: BTreeMap::from([((role.clone(), "helper".to_owned()), helper)]),
             confined: BTreeMap::new(),
             private: Vec::new(),
             model_upstream: None,

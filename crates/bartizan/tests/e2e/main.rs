@@ -46,6 +46,7 @@ mod resume;
 mod roundabout;
 mod second_opinion;
 mod servers;
+mod side_by_side;
 mod support;
 mod tier_b;
 mod toolchains;

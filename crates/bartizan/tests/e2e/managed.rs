@@ -1,6 +1,10 @@
 //! What does an agent in a box reach of the servers of the configuration, by the client's own entries and by itself at the
 //! gateway's socket? The real Claude Code where there is one, and a hostile program in any case.
 
+mod agents;
+mod elsewhere;
+mod pressed;
+
 use crate::claude_code::{Session, client};
 use crate::support::api::{Api, Script, bash, say, tool};
 use crate::support::log::Log;
@@ -19,7 +23,7 @@ pub(crate) fn project(more: &str) -> Project {
         let schema = json!({ "type": "object", "properties": { "text": { "type": "string" } } });
         json!({ "name": name, "description": "Does it.", "inputSchema": schema })
     };
-    let tools = ["keep", "send", "drop", "env"].map(described);
+    let tools = ["keep", "send", "drop", "env", "big", "two.one", LONG].map(described);
     project.write("notes.json", &json!({ "first": tools, "turned": [] }).to_string());
     // What a repository says of servers counts for nothing, and one that cannot start is no hindrance.
     let theirs = json!({ "mcpServers": { "theirs": { "command": "/usr/bin/python3", "args": ["server.py", "notes"] } } });
@@ -29,7 +33,7 @@ pub(crate) fn project(more: &str) -> Project {
          [secrets.token]\nfrom = \"env://GITHUB_TOKEN\"\n\
          [servers.notes]\ncommand = [\"/usr/bin/python3\", \"server.py\", \"notes\"]\npin = \"first-use\"\n\
          secrets = {{ NOTES_TOKEN = \"token\" }}\n\
-         [roles.default]\nallow = [\"mcp__notes__keep\", \"mcp__notes__env\", \"Bash\"]\n\
+         [roles.default]\nallow = [\"mcp__notes__keep\", \"mcp__notes__env\", \"mcp__notes__big\", \"Bash\"]\n\
          ask = [\"mcp__notes__send\"]\ndeny = [\"mcp__notes__drop\"]\n{more}"
     ));
     project
@@ -40,6 +44,10 @@ pub(crate) fn may_read(project: &Project) {
     let file = std::fs::read_to_string(project.config().join("bartizan.toml")).unwrap();
     project.configure(&file.replace("\"Bash\"]", "\"Bash\", \"mcp.notes.resource\"]"));
 }
+
+/// A tool with a longer name than some client can say.
+pub(crate) const LONG: &str =
+    "a_tool_whose_name_is_longer_than_one_of_the_clients_lets_a_name_of_a_tool_be";
 
 /// Makes what the server has known to the gate before the run: its first sight is trusted.
 pub(crate) fn accept(project: &Project) {

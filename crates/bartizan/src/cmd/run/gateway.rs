@@ -8,11 +8,12 @@ use crate::cli::RunArgs;
 use crate::client::Client;
 use crate::config::Config;
 use crate::doors::calls::Naming;
-use crate::doors::calls::carried::Offer;
+use crate::doors::calls::carried::{Offer, read};
 use crate::doors::hook;
 use crate::doors::mcp::entry;
-use crate::doors::mcp::hub::Reckon;
+use crate::doors::mcp::hub::{Counted, Reckon};
 use crate::report::{Failure, Problem, Voice};
+use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::os::unix::net::UnixListener as Bound;
@@ -186,17 +187,37 @@ impl Gateway {
         let Session { conversation, caller, .. } = &self.hall.session;
         let (conversation, caller, entry) =
             (conversation.clone(), caller.clone(), entry.to_owned());
-        Arc::new(move |called, arguments| {
+        Arc::new(move |counted: Counted<'_>| {
+            let calls = &conversation.calls;
             let workspace = caller.seat().workspace.to_string();
-            let act = conversation.calls.act_at(&entry, called, arguments, &workspace);
-            if conversation.calls.arrives(&act) {
-                return Ok(());
-            }
-            conversation.budget.unproposed(caller.seat())
+            let uri = || counted.arguments.get("uri").and_then(Value::as_str);
+            let act = match (counted.method, counted.tool) {
+                (_, Some(tool)) => Some(calls.act_at(&entry, tool, counted.arguments, &workspace)),
+                ("resources/read", None) => uri().map(read),
+                _ => None,
+            };
+            let arrived = act.map(|act| calls.arrives(&act, counted.proposal));
+            let Some(arrived) = arrived.filter(|arrived| arrived.proposed) else {
+                if !FREE.contains(&counted.method) {
+                    conversation.budget.unproposed(caller.seat())?;
+                }
+                return Ok(calls.anybody());
+            };
+            Ok(arrived.whose)
         })
     }
 }
 
+/// What does not count: clients ask it over and over, while a person types or a call that has counted goes on.
+const FREE: [&str; 7] = [
+    "completion/complete",
+    "resources/unsubscribe",
+    "tasks/cancel",
+    "tasks/get",
+    "tasks/list",
+    "tasks/result",
+    "tasks/update",
+];
 /// The entry of the declared tools.
 const DECLARED: &str = "bartizan";
 /// How long a call waits for a person while its client hears of progress; who is asked may have to be found first.

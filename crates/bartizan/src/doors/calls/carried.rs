@@ -1,14 +1,17 @@
 //! Which calls does the gateway carry, so that nobody else need judge them? Those of the servers that the client reaches
 //! through us: what reaches one is judged there, with the arguments that arrive.
 
-use super::{Act, Calls, Entry, Naming};
+use super::{Act, Calls, Entry, Naming, Subagent, Whose};
 use crate::app::Gate;
+use crate::doors::mcp::tools::pseudo;
 use bartizan_gate::call::Proposed;
+use bartizan_gate::name::{RoleName, ToolName};
 use bartizan_gate::policy::Verdict;
+use bartizan_gate::seat::Seat;
 use bartizan_gate::tool::Catalogue;
 use bartizan_store::Digest;
-use serde_json::Value;
-use std::collections::{BTreeMap, HashMap};
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// The client's servers that are ours, by the client's name of each; a server's name in policies, or none where the
 /// declared tools are.
@@ -28,8 +31,55 @@ pub(crate) struct Offer {
 #[derive(Debug, Default)]
 pub(super) struct Carried {
     offer: Offer,
-    /// Calls that the model has proposed and that have not reached the gateway.
-    ahead: HashMap<Digest, u32>,
+    /// Calls that a model has proposed and that have not reached the gateway.
+    ahead: HashMap<Digest, Vec<Ahead>>,
+    /// The kinds of subagents of other roles than the session's whose programs may speak at the gateway.
+    beside: BTreeSet<String>,
+}
+
+/// A call on its way.
+#[derive(Debug)]
+struct Ahead {
+    /// The client's id of it.
+    call: String,
+    agent: Option<Subagent>,
+}
+
+/// What the gateway will see of a call that is left to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Left {
+    /// The call.
+    Call,
+    /// Lists, which are no acts.
+    List,
+    /// A resource that is read.
+    Read(Digest),
+}
+
+/// Who a call is of.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct By<'a> {
+    pub(crate) seat: &'a Seat,
+    pub(crate) agent: Option<&'a Subagent>,
+}
+
+impl By<'_> {
+    fn role(&self) -> &RoleName {
+        self.agent.map_or(&self.seat.role, |agent| agent.role(self.seat))
+    }
+
+    /// The kind of a subagent with a role of its own.
+    fn other(&self) -> Option<&str> {
+        self.agent.filter(|_| *self.role() != self.seat.role).map(|agent| &*agent.kind)
+    }
+}
+
+/// A call that has reached the gateway.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Arrived {
+    /// Whether a model had proposed it, so that it has been counted.
+    pub(crate) proposed: bool,
+    pub(crate) whose: Whose,
 }
 
 impl Calls {
@@ -44,28 +94,36 @@ impl Calls {
         Act::of(&name, arguments, workspace)
     }
 
-    /// Whether the gateway judges this call, so that here it may pass. A call that policy denies is refused here already,
-    /// and what a subagent needs a person's word for is asked here, since the gateway does not know who calls.
+    /// Whether the gateway judges this call, so that here it may pass, and what it will be there. A call that policy denies is
+    /// refused here already.
     pub(crate) fn leaves(
         &self,
         gate: &Gate,
         (name, arguments): (&str, &Value),
-        subagent: bool,
+        by: By<'_>,
         propose: impl Fn(String) -> Proposed,
-    ) -> bool {
-        if self.carried().offer.looks(name, arguments) {
-            return !subagent;
+    ) -> Option<Left> {
+        let looked_at = self.carried().offer.looks(name, arguments);
+        if let Some(servers) = looked_at {
+            // What is listed is what the session's role may see.
+            let may =
+                by.other().is_none() || servers.iter().all(|server| may_look(gate, by, server));
+            let uri = arguments.get("uri").and_then(Value::as_str);
+            return may.then(|| uri.map_or(Left::List, |uri| Left::Read(read(uri).digest())));
         }
-        let Some(tool) = self.known_as(gate, name) else { return false };
-        // What was accepted since the session began is known at the gateway alone; what a subagent may is not known there.
+        let tool = self.known_as(gate, name)?;
+        // What was accepted since the session began is known at the gateway alone.
         if gate.pipeline().catalogue().get(&tool).is_none() {
-            return !subagent;
+            return Some(Left::Call);
         }
-        gate.pipeline().explain(propose(tool)).is_ok_and(|judged| match judged.verdict {
-            Verdict::Allow => true,
-            Verdict::Ask { .. } => !subagent,
-            Verdict::Deny => false,
-        })
+        let judged = gate.pipeline().explain(propose(tool));
+        let denied = judged.map_or(true, |judged| judged.verdict == Verdict::Deny);
+        (!denied).then_some(Left::Call)
+    }
+
+    /// Whether it is the client's name for a tool of a server, though it has letters that no other name has.
+    pub(super) fn says(&self, name: &str) -> bool {
+        self.carried().offer.naming.says(name)
     }
 
     /// The tool that policies speak of, where the client has another name for it.
@@ -74,32 +132,65 @@ impl Calls {
     }
 
     /// A call has been left to the gateway.
-    pub(crate) fn leave(&self, id: &str, agent: Option<&str>, act: &Act) {
+    pub(crate) fn leave(&self, id: &str, by: By<'_>, act: &Act, left: Left) {
+        let agent = by.agent.map(|agent| &*agent.id);
         self.write(id, agent, act, |entry: &mut Entry| {
             entry.judge(act, true, true);
             entry.stand_in = None;
             entry.returned = false;
         });
+        let at = match left {
+            Left::Call => Some(act.digest()),
+            Left::List => None,
+            Left::Read(at) => Some(at),
+        };
         let mut carried = self.carried();
-        // A look at a server's resources is no call of a tool there.
-        if carried.offer.of_entry(act.tool()).is_some() {
-            *carried.ahead.entry(act.digest()).or_default() += 1;
+        if let Some(at) = at {
+            let ahead = Ahead { call: id.to_owned(), agent: by.agent.cloned() };
+            carried.ahead.entry(at).or_default().push(ahead);
         }
+        // Were it to arrive as another than it was, nobody would know that it is its.
+        carried.beside.extend(by.other().map(str::to_owned));
         drop(carried);
         if let Some(past) = &self.past {
             past.remember(id, act);
         }
     }
 
-    /// A call has reached the gateway: whether the model had proposed it.
-    pub(crate) fn arrives(&self, act: &Act) -> bool {
+    /// An agent has done something: programs of it may run from now on, and where they run in the session's box, they can speak at
+    /// the gateway.
+    pub(crate) fn acts(&self, by: By<'_>) {
+        if let Some(kind) = by.other().filter(|_| !by.seat.confined.contains_key(by.role())) {
+            self.carried().beside.insert(kind.to_owned());
+        }
+    }
+
+    /// A call has reached the gateway; `call` is the client's id of it, where it says so.
+    pub(crate) fn arrives(&self, act: &Act, call: Option<&str>) -> Arrived {
         let mut carried = self.carried();
-        let Some(ahead) = carried.ahead.get_mut(&act.digest()) else { return false };
-        *ahead -= 1;
-        if *ahead == 0 {
+        let Some(ahead) = carried.ahead.get_mut(&act.digest()) else {
+            return Arrived { proposed: false, whose: Whose::unproposed(&carried.beside) };
+        };
+        let named = ahead.iter().position(|ahead| Some(&*ahead.call) == call);
+        let subagents = || ahead.iter().position(|ahead| ahead.agent.is_some());
+        let found = ahead.remove(named.or_else(subagents).unwrap_or(0));
+        if ahead.is_empty() {
             carried.ahead.remove(&act.digest());
         }
-        true
+        Arrived { proposed: true, whose: Whose::of(found.agent) }
+    }
+
+    /// Who may have asked for what no model proposes.
+    pub(crate) fn anybody(&self) -> Whose {
+        Whose::unproposed(&self.carried().beside)
+    }
+
+    /// A call has its result: if it never reached the gateway, no other shall pass for it.
+    pub(super) fn over(&self, id: &str) {
+        self.carried().ahead.retain(|_, ahead| {
+            ahead.retain(|ahead| ahead.call != id);
+            !ahead.is_empty()
+        });
     }
 
     fn carried(&self) -> std::sync::MutexGuard<'_, Carried> {
@@ -114,15 +205,22 @@ impl Offer {
         Some((self.entries.get(entry)?.as_deref(), said))
     }
 
-    /// Whether it is a look at the resources of our servers; the gateway judges each that is asked for.
-    fn looks(&self, name: &str, arguments: &Value) -> bool {
-        let Some(key) = self.naming.looks(name).filter(|_| !self.entries.is_empty()) else {
-            return false;
-        };
+    /// Whether it is a look at the resources of our servers, and of which; the gateway judges each resource that is asked for.
+    fn looks(&self, name: &str, arguments: &Value) -> Option<Vec<String>> {
+        let key = self.naming.looks(name).filter(|_| !self.entries.is_empty())?;
         match arguments.get(key).filter(|server| !server.is_null()) {
-            Some(server) => server.as_str().is_some_and(|name| self.entries.contains_key(name)),
-            None => true,
+            Some(server) => {
+                let server = self.entries.get(server.as_str()?)?;
+                Some(server.iter().cloned().collect())
+            }
+            None => Some(self.entries.values().flatten().cloned().collect()),
         }
+    }
+
+    /// Whether the client calls its server's tool `own` by this name.
+    fn is(&self, name: &str, own: &str) -> bool {
+        let entry = self.naming.split(name).map(|(entry, _)| entry);
+        entry.is_some_and(|entry| self.naming.join(entry, own) == name)
     }
 
     /// The gate's name of a tool that the client calls by this one.
@@ -133,7 +231,9 @@ impl Offer {
             None => own.to_owned(),
         };
         let exact = whole(said);
-        if catalogue.get(&exact).is_some() {
+        // What the doors themselves propose has dots, and is nobody's to call.
+        let callable = server.is_some() || !exact.contains('.') || self.declared.contains(&exact);
+        if callable && catalogue.get(&exact).is_some() {
             return Some(exact);
         }
         // The client has put its own letters for some of the server's, if there is just one such tool.
@@ -144,107 +244,21 @@ impl Offer {
             Some(_) => of_server.collect(),
             None => self.declared.iter().map(String::as_str).collect(),
         };
-        likely.retain(|own| self.naming.tool(own) == said);
-        Some(if let [own] = &*likely { whole(own) } else { exact })
+        likely.retain(|own| self.is(name, own));
+        if let [own] = &*likely { Some(whole(own)) } else { callable.then_some(exact) }
     }
+}
+
+/// The act of reading a resource at the gateway.
+pub(crate) fn read(uri: &str) -> Act {
+    Act::of("resources/read", &json!({ "uri": uri }), "")
+}
+
+/// Whether the role may ever read a resource of a server.
+fn may_look(gate: &Gate, by: By<'_>, server: &str) -> bool {
+    let name = ToolName::parse(&pseudo(server, "resource"));
+    name.is_ok_and(|name| gate.pipeline().policy().may_ever(by.role(), &name))
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::doors::trial::Trial;
-    use bartizan_gate::call::Door;
-    use serde_json::json;
-
-    #[test]
-    fn a_call_reaches_the_gateway_as_often_as_the_model_has_proposed_it() {
-        let calls = Calls::default();
-        let entries = Entries::from([("shop".to_owned(), Some("shop".to_owned()))]);
-        calls.gateway(Offer { entries, ..Offer::default() });
-        let act = |text: &str| calls.act_at("shop", "find", &json!({ "text": text }), "/w");
-        calls.leave("1", None, &act("a"));
-        calls.leave("2", None, &act("a"));
-        assert!(!calls.arrives(&act("b")));
-        assert!(calls.arrives(&act("a")) && calls.arrives(&act("a")));
-        assert!(!calls.arrives(&act("a")));
-    }
-
-    #[test]
-    fn a_call_is_left_to_the_gateway_unless_it_is_denied_or_a_subagents_that_must_be_asked() {
-        let trial = Trial::new(&["Read"], &["Write"]);
-        let calls = Calls::default();
-        let entries = Entries::from([("own".to_owned(), None)]);
-        calls.gateway(Offer { entries, ..Offer::default() });
-        let leaves = |name: &str, subagent: bool| {
-            calls.leaves(&trial.gate, (name, &json!({})), subagent, |tool| {
-                let arguments = json!({ "file_path": "/w/a", "content": "x" });
-                let arguments = match &*tool {
-                    "Read" => json!({ "file_path": "/w/a" }),
-                    "Bash" => json!({ "command": "true" }),
-                    _ => arguments,
-                };
-                Proposed::new(&trial.caller, Door::Model, tool, arguments)
-            })
-        };
-        assert!(leaves("mcp__own__Read", false) && leaves("mcp__own__Read", true));
-        assert!(leaves("mcp__own__Write", false) && !leaves("mcp__own__Write", true));
-        assert!(!leaves("mcp__own__Bash", false) && !leaves("mcp__own__Bash", true), "denied");
-        // The gateway may know by now what the session did not when it began, but not what a subagent may.
-        assert!(leaves("mcp__own__new", false) && !leaves("mcp__own__new", true));
-        assert!(!leaves("Read", false), "no tool of ours");
-    }
-
-    #[test]
-    fn only_the_names_of_our_servers_lead_to_the_gateway() {
-        let entries = [("a_b".to_owned(), Some("a.b".to_owned())), ("own".to_owned(), None)];
-        let offer = Offer { entries: Entries::from(entries), ..Offer::default() };
-        let catalogue = Catalogue::builtin().unwrap();
-        let known = |name: &str| offer.tool(name, &catalogue);
-        assert_eq!(known("mcp__a_b__x__y").as_deref(), Some("mcp__a.b__x__y"));
-        assert_eq!(known("mcp__own__pay").as_deref(), Some("pay"));
-        for other in ["mcp__a.b__x", "mcp__a__x", "a_b__x", "Bash", "mcp__a_b"] {
-            assert_eq!(known(other), None, "{other}");
-        }
-    }
-
-    #[test]
-    fn a_look_at_resources_is_left_to_the_gateway_if_it_is_at_servers_of_ours() {
-        let entries = Entries::from([("notes".to_owned(), Some("notes".to_owned()))]);
-        let offer = |naming: Naming| Offer { entries: entries.clone(), naming, ..Offer::default() };
-        for (naming, tool, arguments, left) in [
-            (Naming::ClaudeCode, "ReadMcpResourceTool", json!({"server": "notes"}), true),
-            (Naming::ClaudeCode, "ListMcpResourcesTool", json!({}), true),
-            (Naming::ClaudeCode, "ReadMcpResourceTool", json!({"server": "theirs"}), false),
-            (Naming::ClaudeCode, "ReadMcpResourceTool", json!({"server": ["notes"]}), false),
-            (Naming::ClaudeCode, "read_mcp_resource", json!({"server": "notes"}), false),
-            (Naming::Codex, "read_mcp_resource", json!({"server": "notes", "uri": "a"}), true),
-            (Naming::Codex, "list_mcp_resource_templates", json!({"server": null}), true),
-            (Naming::Codex, "read_mcp_resource", json!({"server": "theirs"}), false),
-            (Naming::GeminiCli, "read_mcp_resource", json!({"uri": "a"}), true),
-            (Naming::GeminiCli, "list_mcp_resources", json!({"serverName": "theirs"}), false),
-            (Naming::GeminiCli, "Read_Mcp_Resource", json!({}), false),
-        ] {
-            assert_eq!(offer(naming).looks(tool, &arguments), left, "{tool} {arguments}");
-        }
-        let none = Offer { naming: Naming::Codex, ..Offer::default() };
-        assert!(!none.looks("list_mcp_resources", &json!({})), "there is no server");
-    }
-
-    #[test]
-    fn a_tool_is_known_by_the_clients_letters_for_it() {
-        let entries = [("a_b".to_owned(), Some("a-b".to_owned())), ("own".to_owned(), None)];
-        let declared = vec!["pay-now".to_owned()];
-        let offer = Offer { entries: Entries::from(entries), declared, naming: Naming::Codex };
-        let mut catalogue = Catalogue::builtin().unwrap();
-        let tool =
-            |name: &str| json!({ "name": name, "input": { "type": "object", "properties": {} } });
-        let names = ["mcp__a-b__do-it", "mcp__a-b__two.one", "mcp__a-b__two-one", "pay-now"];
-        let tools: Vec<_> = names.map(tool).to_vec();
-        catalogue.add(&json!({ "server": "s", "tools": tools }).to_string()).unwrap();
-        let known = |name: &str| offer.tool(name, &catalogue).unwrap();
-        assert_eq!(known("mcp__a_b__do_it"), "mcp__a-b__do-it");
-        assert_eq!(known("mcp__own__pay_now"), "pay-now");
-        assert_eq!(known("mcp__a_b__two_one"), "mcp__a-b__two_one", "it could be either");
-        assert_eq!(known("mcp__own__net_connect"), "net_connect", "no tool of the doors");
-    }
-}
+mod tests;

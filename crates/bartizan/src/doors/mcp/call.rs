@@ -2,6 +2,7 @@
 
 use super::Talk;
 use super::tools::Generation;
+use crate::doors::calls::Whose;
 use bartizan_gate::call::{Authorized, Door, Outcome, Proposed};
 use bartizan_gate::effect::{Content, Effector, Warrant};
 use bartizan_gate::refusal::Refusal;
@@ -134,7 +135,13 @@ impl Act {
 
 impl Talk {
     /// Leads an act through the gate and, when it may be, to the server; gives the client's answer.
-    pub(super) async fn act(&self, id: &Id, act: Act, message: &Message, out: &Outbox) -> Message {
+    pub(super) async fn act(
+        &self,
+        id: &Id,
+        (act, whose): (Act, &Whose),
+        message: &Message,
+        out: &Outbox,
+    ) -> Message {
         let token = message.meta().and_then(|meta| meta.get("progressToken"));
         let progress =
             token.map(|token| Progress { token: token.raw().to_owned(), to: out.clone() });
@@ -163,10 +170,11 @@ impl Talk {
             );
             return refusal(id, is_tool, &refused);
         }
-        let propose = || {
+        let proposal = || {
             Proposed::new(&self.parts.caller, Door::Mcp, act.tool.clone(), act.value.clone())
                 .referring_to(display_line(&id.to_string(), 64))
         };
+        let propose = || whose.propose(gate, proposal);
         let authorized = match self.judged(gate, &propose, progress.as_ref()).await {
             Ok(authorized) => authorized,
             Err(refused) => return refusal(id, is_tool, &refused),

@@ -9,6 +9,7 @@ mod routes;
 use super::{Talk, no_such, unmade};
 use crate::app::Gate;
 use crate::config::Tool;
+use crate::doors::calls::Whose;
 use crate::doors::tools::ToolsDoor;
 use bartizan_gate::call::Door;
 use bartizan_gate::refusal::Refusal;
@@ -52,12 +53,25 @@ pub(crate) struct Parts {
     pub(crate) alone: bool,
     /// Whether what comes back stands between markers; where a door that is nearer to the model makes them, it does not.
     pub(crate) framing: bool,
-    /// Whether a call may still be made, as far as that is counted.
+    /// Whose a request is, and whether it may still be made, as far as that is counted.
     pub(crate) reckon: Option<Reckon>,
 }
 
-/// Counts a call of a tool by the name that the client has for it, or says why it is one too many.
-pub(crate) type Reckon = Arc<dyn Fn(&str, &Value) -> Result<(), Refusal> + Send + Sync>;
+/// What is asked of a server, as far as it counts.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Counted<'a> {
+    /// The method.
+    pub(crate) method: &'a str,
+    /// The tool that is called, by the client's name of it.
+    pub(crate) tool: Option<&'a str>,
+    /// What is judged.
+    pub(crate) arguments: &'a Value,
+    /// The client's id of the call that its model proposed, where it says so.
+    pub(crate) proposal: Option<&'a str>,
+}
+
+/// Counts what is asked, and says whose it is, or why it is one too many.
+pub(crate) type Reckon = Arc<dyn Fn(Counted<'_>) -> Result<Whose, Refusal> + Send + Sync>;
 
 /// One client's conversation with all servers.
 pub(crate) struct Hub {

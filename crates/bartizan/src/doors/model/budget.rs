@@ -1,7 +1,7 @@
 //! How much may a session, and each role in it, use up? Counted at the model door, where every turn passes.
 
-use super::verdict::Subagent;
 use crate::config::Limits;
+use crate::doors::calls::Subagent;
 use bartizan_gate::name::RoleName;
 use bartizan_gate::refusal::Refusal;
 use bartizan_gate::seat::Seat;
@@ -69,11 +69,9 @@ impl Budget {
     fn purses<'a>(
         &'a self,
         seat: &'a Seat,
-        agent: Option<&Subagent>,
+        agent: Option<&'a Subagent>,
     ) -> impl Iterator<Item = (&'a RoleName, &'a Purse)> {
-        let of_agent = agent
-            .and_then(|agent| seat.subagents.get(&(seat.role.clone(), agent.kind.clone())))
-            .filter(|role| **role != seat.role);
+        let of_agent = agent.map(|agent| agent.role(seat)).filter(|role| **role != seat.role);
         std::iter::once(&seat.role)
             .chain(of_agent)
             .filter_map(|role| self.roles.get(role).map(|purse| (role, purse)))

@@ -5,7 +5,8 @@ use super::budget::Budget;
 use super::scrub::refusal_sentence;
 use crate::app::Gate;
 use crate::desk::patience::Patience;
-use crate::doors::calls::{Act, Calls, StandIn, callable};
+use crate::doors::calls::carried::By;
+use crate::doors::calls::{Act, Calls, StandIn, Subagent};
 use crate::doors::codex;
 use crate::doors::gemini;
 use bartizan_gate::call::{Delegated, Door, Outcome, Proposed};
@@ -24,13 +25,6 @@ pub(super) struct Bench {
     pub(super) calls: Arc<Calls>,
     pub(super) budget: Arc<Budget>,
     pub(super) agent: Option<Subagent>,
-}
-
-/// The client's word on which of its agents asks.
-#[derive(Debug, Clone)]
-pub(super) struct Subagent {
-    pub(super) id: String,
-    pub(super) kind: String,
 }
 
 /// A call as the model wrote it.
@@ -100,7 +94,7 @@ impl Bench {
         patience: &Patience,
     ) -> Result<(), Refusal> {
         let reference = display_line(&call.id, 128);
-        if !callable(&call.name) {
+        if !self.calls.callable(&call.name) {
             let refused = Refusal::ToolUnknown { tool: display_line(&call.name, 128) };
             return Err(self.gate.refused_by_door(
                 &self.caller,
@@ -122,11 +116,12 @@ impl Bench {
             ));
         }
         let named = |tool: String| self.proposed(tool, arguments.clone(), &reference);
-        let is_subagent = self.agent.is_some();
-        if self.calls.leaves(&self.gate, (&call.name, arguments), is_subagent, named) {
-            self.calls.leave(&call.id, agent, act);
+        let by = By { seat: self.caller.seat(), agent: self.agent.as_ref() };
+        if let Some(left) = self.calls.leaves(&self.gate, (&call.name, arguments), by, named) {
+            self.calls.leave(&call.id, by, act, left);
         } else {
             let acts = self.each(&reference, self.means(call, arguments), patience)?;
+            self.calls.acts(by);
             self.calls.allow(&call.id, agent, act, acts);
         }
         if let Some(written) = &call.written {

@@ -89,6 +89,12 @@ impl Project {
         fs::write(self.config().join("bartizan.toml"), text).unwrap();
     }
 
+    /// Puts what [`Program::on_own_disk`] has left back into the folder.
+    pub(crate) fn from_own_disk(folder: &Path) {
+        fs::remove_dir_all(folder).unwrap();
+        fs::rename(folder.with_extension("left"), folder).unwrap();
+    }
+
     /// `bartizan ARGS…` in the workspace, in the environment of a person's shell.
     pub(crate) fn bartizan<S: AsRef<std::ffi::OsStr>>(&self, args: &[S]) -> Program {
         self.program(Path::new(env!("CARGO_BIN_EXE_bartizan")), args)
@@ -153,6 +159,21 @@ impl Program {
         command.current_dir(self.0.get_current_dir().unwrap()).env_clear();
         command.envs(self.0.get_envs().filter_map(|(name, value)| Some((name, value?))));
         command.stdin(Stdio::null());
+        Self(command)
+    }
+
+    /// Runs it where `folder` is a disk of its own of 24 MiB with what is in the folder, and at the end leaves what is on it
+    /// beside the folder. It takes root, and says `no disk of its own` where none can be mounted.
+    pub(crate) fn on_own_disk(self, folder: &Path) -> Self {
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "the test stands where the person's shell does"
+        )]
+        let mut command = Command::new("unshare");
+        command.args(["--mount", "--propagation", "private", "sh", "-c", OWN_DISK, "sh"]);
+        command.arg(folder).arg(self.0.get_program()).args(self.0.get_args());
+        command.current_dir(self.0.get_current_dir().unwrap()).env_clear();
+        command.envs(self.0.get_envs().filter_map(|(name, value)| Some((name, value?))));
         Self(command)
     }
 
@@ -239,6 +260,11 @@ impl Drop for Held {
 }
 
 impl Started {
+    /// What it has said by now.
+    pub(crate) fn so_far(&self) -> String {
+        self.stdout.so_far()
+    }
+
     /// Waits until its output holds `text`, for at most [`PATIENCE`].
     pub(crate) fn says(&self, text: &str) {
         let deadline = Instant::now() + PATIENCE;
@@ -372,6 +398,11 @@ fn private_dir(dir: &Path) {
 
 /// How long any run may take; generous, since the machine may be busy with other tests.
 const PATIENCE: Duration = Duration::from_mins(3);
+
+const OWN_DISK: &str = "folder=$1; shift
+cp -a $folder $folder.kept && mount -t tmpfs -o size=24m,mode=700 none $folder || { echo 'no disk of its own'; exit 1; }
+cp -a $folder.kept/. $folder && \"$@\"; code=$?
+cp -a $folder $folder.left; exit $code";
 
 const NO_USER_NAMESPACES: &str = r"
 import ctypes, os, platform, struct, sys

@@ -4,6 +4,7 @@
 use super::super::call::{Act, Wait, refusal};
 use super::super::unmade;
 use super::Hub;
+use crate::doors::calls::Whose;
 use crate::doors::tools::Answer;
 use bartizan_gate::call::Door;
 use bartizan_gate::name::ToolName;
@@ -33,7 +34,7 @@ impl Hub {
     pub(super) async fn declared(
         &self,
         id: &Id,
-        tool: &str,
+        (tool, whose): (&str, &Whose),
         message: &Message,
         out: &Outbox,
     ) -> Message {
@@ -49,7 +50,7 @@ impl Hub {
             token.map(|token| Progress { token: token.raw().to_owned(), to: out.clone() });
         let mut wait = Wait::new(&*self.parts.desk, self.parts.hold);
         loop {
-            match self.parts.door.call(Door::Mcp, &tool, arguments.clone()).await {
+            match self.parts.door.call(Door::Mcp, whose, (&tool, arguments.clone())).await {
                 Ok(answer) => return self.shown(id, &tool, &answer),
                 Err(refused) if !wait.over(&refused, progress.as_ref()).await => {
                     return refusal(id, true, &refused);

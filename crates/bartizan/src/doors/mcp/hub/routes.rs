@@ -1,13 +1,14 @@
 //! Which server is asked? The one that a request names, in its own words; what it says comes back under its name.
 
-use super::super::call::{Act, refusal};
+use super::super::call::{Act, Misread, refusal};
 use super::super::tools::pseudo;
 use super::super::{Talk, unmade};
 use super::names::Asked;
-use super::{Hub, Parts, RELAYED};
+use super::{Counted, Hub, Parts, RELAYED};
+use crate::doors::calls::Whose;
 use bartizan_gate::call::{Door, Proposed};
 use bartizan_gate::name::ToolName;
-use bartizan_mcp::conversation::{Conversation as _, Outbox};
+use bartizan_mcp::conversation::Outbox;
 use bartizan_mcp::wire::{INTERNAL_ERROR, INVALID_PARAMS, Id, Message};
 use bartizan_scan::display_line;
 use bartizan_scan::json::View;
@@ -54,32 +55,46 @@ impl Hub {
         let (Some(params), Some(called)) = (params, called) else {
             return Some(Message::failure(Some(id), INVALID_PARAMS, "`tools/call` names a tool"));
         };
-        if let Some(refused) = self.spent(id, &called, params) {
-            return Some(refused);
-        }
+        let only = self.branches.first().filter(|_| self.parts.alone);
+        let tool = || match only {
+            Some(only) => format!("mcp__{}__{called}", only.name()),
+            None => called.clone().into_owned(),
+        };
+        let act = || Act::of_tool(tool(), &called, params);
+        let whose = match self.whose(id, ("tools/call", Some(&called)), message, act) {
+            Ok(whose) => whose,
+            Err(refused) => return Some(refused),
+        };
         if self.parts.tools.contains_key(&*called) {
-            return Some(self.declared(id, &called, message, out).await);
+            return Some(self.declared(id, (&called, &whose), message, out).await);
         }
-        let unknown = || self.unknown(id, Act::of_tool(format!("mcp__{called}"), &called, params));
-        self.ask(id, self.asked("tools/call", message), out, unknown).await
+        let unknown = || Act::of_tool(format!("mcp__{called}"), &called, params);
+        self.ask(id, (self.asked("tools/call", message), whose), out, unknown).await
     }
 
-    /// The answer to a call that is one too many.
-    fn spent(&self, id: &Id, called: &str, params: View<'_>) -> Option<Message> {
-        let reckon = self.parts.reckon.as_ref()?;
-        let only = self.branches.first().filter(|_| self.parts.alone);
-        let tool = only
-            .map_or_else(|| called.to_owned(), |only| format!("mcp__{}__{called}", only.name()));
-        let (tool, arguments) = match Act::of_tool(tool, called, params) {
-            Ok(act) => act.judged(),
-            Err(why) => return Some(Message::failure(Some(id), INVALID_PARAMS, why)),
-        };
-        let refused = reckon(called, &arguments).err()?;
-        let Parts { gate, caller, .. } = &self.parts;
-        let reference = display_line(&id.to_string(), 64);
-        let refused =
-            gate.refused_by_door(caller, Door::Mcp, &tool, &arguments, Some(&reference), refused);
-        Some(refusal(id, true, &refused))
+    /// Who asks, or the answer to what is one too many.
+    fn whose(
+        &self,
+        id: &Id,
+        (method, tool): (&str, Option<&str>),
+        message: &Message,
+        act: impl FnOnce() -> Result<Act, Misread>,
+    ) -> Result<Whose, Message> {
+        let Some(reckon) = &self.parts.reckon else { return Ok(Whose::default()) };
+        let act = act().map_err(|why| Message::failure(Some(id), INVALID_PARAMS, why))?;
+        let is_tool = act.is_tool();
+        let (judged, arguments) = act.judged();
+        let proposal = message.meta().and_then(|meta| meta.text_of(PROPOSAL));
+        let counted =
+            Counted { method, tool, arguments: &arguments, proposal: proposal.as_deref() };
+        reckon(counted).map_err(|refused| {
+            let Parts { gate, caller, .. } = &self.parts;
+            let id_shown = display_line(&id.to_string(), 64);
+            let reference = Some(&*id_shown);
+            let refused =
+                gate.refused_by_door(caller, Door::Mcp, &judged, &arguments, reference, refused);
+            refusal(id, is_tool, &refused)
+        })
     }
 
     /// Another act of a server.
@@ -93,21 +108,25 @@ impl Hub {
         let asked = self.asked(method, message);
         let server =
             asked.as_ref().map_or_else(|| "nobody".to_owned(), |asked| asked.server.clone());
-        let unknown =
-            || self.unknown(id, Act::of_other(method, pseudo(&server, kind), message.params()));
-        self.ask(id, asked, out, unknown).await
+        let act = || Act::of_other(method, pseudo(&server, kind), message.params());
+        match self.whose(id, (method, None), message, act) {
+            Ok(whose) => self.ask(id, (asked, whose), out, act).await,
+            Err(refused) => Some(refused),
+        }
     }
 
     /// Asks the server, if there is one of this name. The answer goes out by itself.
     async fn ask(
         &self,
         id: &Id,
-        asked: Option<Asked>,
+        (asked, whose): (Option<Asked>, Whose),
         out: &Outbox,
-        unknown: impl FnOnce() -> Message,
+        unknown: impl FnOnce() -> Result<Act, Misread>,
     ) -> Option<Message> {
         let found = asked.and_then(|asked| Some((self.branch(&asked.server)?, asked.message)));
-        let Some((branch, message)) = found else { return Some(unknown()) };
+        let Some((branch, message)) = found else {
+            return Some(self.unknown(id, &whose, unknown()));
+        };
         let used = match branch.ready().await {
             Ok(used) => used,
             Err(why) => return Some(Message::failure(Some(id), INTERNAL_ERROR, &why)),
@@ -123,21 +142,23 @@ impl Hub {
                 drop(out.send(told.unwrap_or_else(|| unmade(id))).await);
             }
         };
-        tokio::join!(talk.take(message, to), back);
+        tokio::join!(talk.take_of(whose, message, to), back);
         None
     }
 
     /// What nobody offers is proposed all the same, so that the attempt is on the log.
-    fn unknown(&self, id: &Id, act: Result<Act, &'static str>) -> Message {
+    fn unknown(&self, id: &Id, whose: &Whose, act: Result<Act, Misread>) -> Message {
         let act = match act {
             Ok(act) => act,
             Err(why) => return Message::failure(Some(id), INVALID_PARAMS, why),
         };
         let is_tool = act.is_tool();
         let (tool, arguments) = act.judged();
-        let proposed = Proposed::new(&self.parts.caller, Door::Mcp, tool, arguments)
-            .referring_to(display_line(&id.to_string(), 64));
-        match self.parts.gate.decide(proposed) {
+        let proposal = || {
+            Proposed::new(&self.parts.caller, Door::Mcp, tool.clone(), arguments.clone())
+                .referring_to(display_line(&id.to_string(), 64))
+        };
+        match self.parts.gate.decide(whose.propose(&self.parts.gate, proposal)) {
             Err(refused) => refusal(id, is_tool, &refused),
             // The gate knows nothing of a server that there is not; were it otherwise, nobody could perform it.
             Ok(_) => Message::failure(Some(id), INTERNAL_ERROR, "nobody here has this"),
@@ -180,6 +201,8 @@ fn holds(message: &Message) -> bool {
     }
 }
 
+/// Where Claude Code says which call of its model's a request is for.
+const PROPOSAL: &str = "claudecode/toolUseId";
 /// What a server does besides its tools, by the request for it.
 const ACTS: [(&str, &str); 9] = [
     ("completion/complete", "completion"),
