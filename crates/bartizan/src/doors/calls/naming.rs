@@ -57,8 +57,17 @@ impl Naming {
         let own = self.tool(own);
         match self {
             Self::ClaudeCode | Self::Codex => format!("mcp__{entry}__{own}"),
-            Self::GeminiCli => format!("mcp_{entry}_{own}"),
+            Self::GeminiCli => shortened(format!("mcp_{entry}_{own}")),
         }
+    }
+
+    /// Whether it is this client's name for a tool of a server, though other names have no such letters.
+    pub(super) fn says(self, name: &str) -> bool {
+        let known = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.:".contains(&byte);
+        let rest = name.strip_prefix("mcp_").filter(|rest| !rest.starts_with('_'));
+        self == Self::GeminiCli
+            && name.len() <= GEMINI_MAX
+            && rest.is_some_and(|rest| rest.bytes().all(known))
     }
 
     /// The client's names of a server and of a tool of it.
@@ -69,6 +78,19 @@ impl Naming {
         }
     }
 }
+
+/// A name as Gemini CLI makes it fit, version 0.61.0: its beginning, dots and its end.
+fn shortened(name: String) -> String {
+    let end = name.len().checked_sub(GEMINI_ENDS).and_then(|at| name.get(at..));
+    match (name.get(..GEMINI_ENDS), end) {
+        (Some(begin), Some(end)) if name.len() > GEMINI_MAX => format!("{begin}...{end}"),
+        _ => name,
+    }
+}
+
+/// The longest name of a tool in Gemini CLI, and what is left of either end of a longer one.
+const GEMINI_MAX: usize = 63;
+const GEMINI_ENDS: usize = 30;
 
 #[cfg(test)]
 mod tests {
@@ -96,9 +118,30 @@ mod tests {
             (Naming::Codex, "do-it.now", "mcp__shop__do_it_now"),
             (Naming::Codex, "a__b", "mcp__shop__a__b"),
             (Naming::GeminiCli, "do-it_now", "mcp_shop_do-it_now"),
+            (Naming::GeminiCli, "a.b:c/d", "mcp_shop_a.b:c_d"),
+            (Naming::GeminiCli, &"x".repeat(54), &format!("mcp_shop_{}", "x".repeat(54))),
+            (
+                Naming::GeminiCli,
+                &format!("{}{}", "x".repeat(40), "y".repeat(40)),
+                &format!("mcp_shop_{}...{}", "x".repeat(21), "y".repeat(30)),
+            ),
         ] {
+            assert!(naming != Naming::GeminiCli || naming.says(name), "{name}");
             assert_eq!(naming.join("shop", own), name);
             assert_eq!(naming.split(name).map(|(entry, _)| entry), Some("shop"));
         }
+    }
+
+    #[test]
+    fn no_name_of_the_doors_own_is_one_that_a_client_says() {
+        for name in ["mcp_shop_a.b", "mcp_shop_a:b", "mcp_a.b_c"] {
+            assert!(Naming::GeminiCli.says(name), "{name}");
+            assert!(!Naming::ClaudeCode.says(name) && !Naming::Codex.says(name), "{name}");
+        }
+        for name in ["net.connect", "mcp.shop.resource", "mcp__shop__a.b", "mcp_a/b", "mcp_\u{e4}"]
+        {
+            assert!(!Naming::GeminiCli.says(name), "{name}");
+        }
+        assert!(!Naming::GeminiCli.says(&format!("mcp_shop_{}", "x".repeat(55))));
     }
 }
