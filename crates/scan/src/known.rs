@@ -1,15 +1,17 @@
 //! Does a value that this session has resolved stand here, in any of its forms?
 
 use crate::encode::{self, Form, Script};
+use crate::filter::Filter;
 use crate::finding::Kind;
 use crate::fold::{Skeleton, WINDOW, Window, fold, folded};
 use crate::key::ScanKey;
 use crate::label::{OPEN, label};
 use crate::pieces;
 use crate::redact::ScanError;
+use crate::windows::{Place, Windows};
 use aho_corasick::AhoCorasick;
 use secrecy::{ExposeSecret, SecretString};
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::ops::Range;
 use zeroize::Zeroizing;
 
@@ -29,9 +31,7 @@ pub struct KnownSecret {
 pub(crate) struct Known {
     secrets: Vec<Entry>,
     forms: Vec<FormEntry>,
-    /// For each window, the forms that have it, and where.
-    windows: HashMap<u64, Vec<(usize, usize)>>,
-    filter: Filter,
+    windows: Windows,
     /// What every form, and every value itself, begins with: one to five letters and digits.
     beginnings: Filter,
     plain_beginnings: Filter,
@@ -107,16 +107,9 @@ impl Known {
         self.forms.get(form)
     }
 
-    /// Whether a window that belongs to a form goes by in `line`; `window` is the one before it, and follows it.
+    /// Whether a window that belongs to a form goes by in `line`: see [`Windows::pass`].
     pub(crate) fn passes(&self, line: &[u8], window: &mut Window) -> bool {
-        let mut now = *window;
-        let any = line.iter().any(|byte| {
-            // A byte that is no letter leaves the window as it was: to ask again costs less than to ask whether.
-            now.push(*byte);
-            self.filter.has(now.value()) && self.windows.contains_key(&now.value())
-        });
-        *window = now;
-        any
+        self.windows.pass(line, window)
     }
 
     /// Whether values must be searched for as they are written, too.
@@ -162,6 +155,12 @@ impl Known {
         alive
     }
 
+    /// Whether a text may end with the first four or five letters of a form, which `window` tells. Quick, and at times
+    /// wrongly yes.
+    pub(crate) fn may_begin_at_end(&self, window: Window) -> bool {
+        [4, 5].into_iter().any(|len| self.beginnings.has(beginning(len, window.last(len))))
+    }
+
     /// Whether a line ends with the first letters and digits of a form, at least `least` of them and fewer than a
     /// window has. Quick, and at times wrongly yes.
     pub(crate) fn begins_at_end(&self, line: &[u8], least: usize) -> bool {
@@ -184,9 +183,9 @@ impl Known {
         for (at, &byte) in skeleton.bytes().iter().enumerate() {
             if !window.push(byte) {
                 window = Window::default();
-            } else if at + 1 >= WINDOW && self.filter.has(window.value()) {
-                for &(form, offset) in self.windows.get(&window.value()).into_iter().flatten() {
-                    hit(at + 1 - WINDOW, form, offset);
+            } else if at + 1 >= WINDOW {
+                for place in self.windows.places(window.value()) {
+                    hit(at + 1 - WINDOW, place.form, place.offset);
                 }
             }
         }
@@ -269,7 +268,7 @@ impl Builder {
         if bytes > MAX_FORM_BYTES {
             return Err(ScanError::TooMany);
         }
-        let mut windows: HashMap<u64, Vec<(usize, usize)>> = HashMap::new();
+        let mut windows = Vec::new();
         let (mut beginnings, mut plain_beginnings) = (Vec::new(), Vec::new());
         for (number, form) in self.forms.iter().enumerate() {
             let mut packed = 0;
@@ -282,20 +281,14 @@ impl Builder {
             }
             let count = if form.script == Script::Plain { form.skeleton.len() } else { WINDOW };
             let all = form.skeleton.get(..count).unwrap_or_default().windows(WINDOW);
-            for (offset, window) in all.enumerate() {
-                let places = windows.entry(Window::over(window).value()).or_default();
-                // A value that repeats itself is found at its beginning; more places only cost time.
-                if offset == 0 || places.len() < MAX_PLACES {
-                    places.push((number, offset));
-                }
-            }
+            windows.extend(all.enumerate().map(|(offset, window)| {
+                (Window::over(window).value(), Place { form: number, offset })
+            }));
         }
         for all in [&mut beginnings, &mut plain_beginnings] {
             all.sort_unstable();
             all.dedup();
         }
-        // It is asked at every byte, so it must fit where the processor reads quickly.
-        let filter = Filter::new(windows.keys().copied(), 8);
         let odd = if self.odd.is_empty() {
             None
         } else {
@@ -307,8 +300,7 @@ impl Builder {
         Ok(Known {
             secrets: self.secrets,
             forms: self.forms,
-            windows,
-            filter,
+            windows: Windows::new(windows),
             beginnings: Filter::new(beginnings.into_iter(), 64),
             plain_beginnings: Filter::new(plain_beginnings.into_iter(), 64),
             odd,
@@ -343,40 +335,6 @@ fn written(value: &str) -> BTreeSet<String> {
     ])
 }
 
-/// A set of numbers that answers quickly and may be wrong when it says yes.
-struct Filter {
-    bits: Vec<u64>,
-    shift: u32,
-}
-
-impl Filter {
-    /// A set with at least `each` bits for each member.
-    fn new(members: impl ExactSizeIterator<Item = u64>, each: usize) -> Self {
-        let size = (members.len() * each).next_power_of_two().clamp(1 << 12, 1 << 24);
-        let mut filter = Self { bits: vec![0; size / 64], shift: 64 - size.trailing_zeros() };
-        for member in members {
-            let (word, bit) = filter.place(member);
-            if let Some(word) = filter.bits.get_mut(word) {
-                *word |= bit;
-            }
-        }
-        filter
-    }
-
-    fn place(&self, member: u64) -> (usize, u64) {
-        let mixed = member.wrapping_mul(0x9E37_79B9_7F4A_7C15);
-        let hash = mixed >> self.shift;
-        // Three bits of one word: a wrong yes is then rare, and costs no second look into memory.
-        let bits = 1 << (hash & 63) | 1 << (mixed >> 24 & 63) | 1 << (mixed >> 32 & 63);
-        (usize::try_from(hash >> 6).unwrap_or(0), bits)
-    }
-
-    fn has(&self, member: u64) -> bool {
-        let (word, bit) = self.place(member);
-        self.bits.get(word).is_some_and(|word| word & bit == bit)
-    }
-}
-
 fn check(number: usize, name: &str, value: &str) -> Result<(), ScanError> {
     // A name that holds the value must not be repeated in an error.
     let secret = if value.is_empty() || !name.contains(value) {
@@ -405,7 +363,6 @@ pub const MIN_SECRET_BYTES: usize = 8;
 pub const MAX_SECRET_BYTES: usize = 16 * 1024;
 /// What all forms of all secrets may take together.
 const MAX_FORM_BYTES: usize = 16 * 1024 * 1024;
-const MAX_PLACES: usize = 8;
 /// How far from a line's end its last letters are looked for.
 const MAX_TAIL: usize = 32;
 /// Values so ordinary that hiding them would tear holes into every text.
@@ -447,7 +404,7 @@ mod tests {
                 let text = format!("see {left}{sign}{right} and more");
                 let slow = folded(text.as_bytes())
                     .windows(WINDOW)
-                    .any(|letters| known.windows.contains_key(&Window::over(letters).value()));
+                    .any(|letters| known.windows.has(Window::over(letters).value()));
                 met[usize::from(slow)] += 1;
                 for cut in 0..=text.len() {
                     let (mut window, bytes) = (Window::default(), text.as_bytes());
@@ -460,14 +417,5 @@ mod tests {
         assert!(known.passes(b"zK7Q9l", &mut Window::default()));
         assert!(!known.passes(b"zK7Q9k", &mut Window::default()));
         assert!(met[1] > 0);
-    }
-
-    #[test]
-    fn a_filter_has_every_member_and_hardly_another() {
-        let number = |n: u64| n.wrapping_mul(0xD134_2543_DE82_EF95) >> 16;
-        let filter = Filter::new((0..100_000).map(number).collect::<Vec<_>>().into_iter(), 8);
-        assert!((0..100_000).all(|n| filter.has(number(n))));
-        let wrong = (100_000..200_000).filter(|n| filter.has(number(*n))).count();
-        assert!(wrong < 10_000, "{wrong} of 100000");
     }
 }

@@ -21,6 +21,7 @@ mod bytes;
 mod detect;
 mod dumps;
 mod encode;
+mod filter;
 mod finding;
 mod fold;
 mod frame;
@@ -34,7 +35,6 @@ mod marks;
 mod memo;
 mod names;
 mod pieces;
-
 mod redact;
 mod rules;
 mod runs;
@@ -47,6 +47,7 @@ mod stream;
 mod values;
 mod verify;
 mod views;
+mod windows;
 mod words;
 
 pub use detect::{Detection, Detector, Signal, TrainingReading, fold_char, training_readings};

@@ -17,7 +17,8 @@ pub(crate) struct Marks {
     pub(crate) runs: Vec<(Range<usize>, Code)>,
     signs: Signs,
     pub(crate) lines: usize,
-    window: Window,
+    /// The last letters and digits, up to which no known value was met.
+    pub(crate) window: Window,
 }
 
 /// What a text has, as bits.

@@ -56,14 +56,15 @@ fn known_goes_on(inner: &Inner, marks: &Marks, text: &[u8], line: &[u8]) -> bool
     if inner.known.len() == 0 {
         return false;
     }
-    let short = line.len() <= 64 && line.iter().filter(|b| fold(**b) != 0).count() <= SHORT_LINE;
+    let mut letters = line.iter().filter(|b| fold(**b) != 0);
+    let short = line.len() <= 64 && letters.nth(SHORT_LINE).is_none();
     if marks.known() {
         return inner.known.goes_on(&Skeleton::of(text, &[]), line, short);
     }
     if short {
         return inner.known.begins_at_end(text, 1);
     }
-    inner.known.begins_at_end(line, 4)
+    inner.known.may_begin_at_end(marks.window) && inner.known.begins_at_end(line, 4)
 }
 
 /// Whether a line ends with a long run of something random, or says itself that it goes on.
