@@ -1,5 +1,6 @@
 //! Does this text give orders to the model that reads it?
 
+mod bits;
 mod candidates;
 mod concepts;
 mod decode;
@@ -10,11 +11,13 @@ mod landmarks;
 mod model;
 mod needs;
 mod normalise;
+mod overlap;
 mod reveal;
 mod search;
 mod signatures;
 mod spell;
 mod survey;
+mod tally;
 mod trace;
 mod unescape;
 mod vocabulary;
@@ -27,6 +30,7 @@ use landmarks::Hit;
 use model::{Evidence, TABLE, probability};
 use needs::Taken;
 use normalise::Reading;
+use overlap::Overlap;
 use signatures::SIGNATURES;
 use std::ops::Range;
 use survey::{Survey, View};
@@ -100,6 +104,7 @@ struct Search {
     least: bool,
     taken: Taken,
     hits: Vec<Hit>,
+    overlap: Overlap,
 }
 
 impl Search {
@@ -110,6 +115,7 @@ impl Search {
             least: text.len() > EXACT,
             taken: Taken::default(),
             hits: Vec::new(),
+            overlap: Overlap::default(),
         }
     }
 
@@ -122,6 +128,7 @@ impl Search {
         let follows = |one: &Range<usize>, next: &Range<usize>| next.start < one.end;
         for stretch in windows.chunk_by(follows).flat_map(|stretch| stretch.chunks(STRETCH)) {
             survey.read(text, stretch);
+            search.overlap.clear();
             for window in stretch {
                 search.window(text, window, &survey);
             }
@@ -134,7 +141,8 @@ impl Search {
         let only = match survey.view(text, window) {
             View::Plainly(place) => {
                 let said = survey.said(&place);
-                let linear = TABLE.linear(said);
+                let overlapping = self.overlap.linear(survey.all(), survey.halves(text, window));
+                let linear = overlapping.unwrap_or_else(|| TABLE.linear(said));
                 if let Some(odds) = self.glance(said, survey.hits(&place), linear) {
                     return self.rank(odds, window);
                 }

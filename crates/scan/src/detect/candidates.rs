@@ -1,5 +1,6 @@
 //! Which parts of a long text deserve a closer look?
 
+use super::bits::Bits;
 use super::words::{SEED, step, weight};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
@@ -11,7 +12,9 @@ pub(super) fn candidates(text: &str) -> Vec<Range<usize>> {
     if text.len() <= SHORT {
         return every(text).collect();
     }
-    let blocks: Vec<u32> = text.as_bytes().chunks(BLOCK).map(interest).collect();
+    let mut kinds = Kinds::default();
+    let blocks: Vec<u32> =
+        text.as_bytes().chunks(BLOCK).map(|block| interest(block, &mut kinds)).collect();
     let mut found = Vec::new();
     for (n, &here) in blocks.iter().enumerate() {
         let next = blocks.get(n + 1).copied().unwrap_or(0);
@@ -28,26 +31,32 @@ pub(super) fn candidates(text: &str) -> Vec<Range<usize>> {
     found
 }
 
+/// Which bytes of a block are of which kind.
+#[derive(Default)]
+struct Kinds {
+    words: Bits,
+    digits: Bits,
+    signs: Bits,
+}
+
 /// How much a block speaks for a closer look.
-fn interest(block: &[u8]) -> u32 {
+fn interest(block: &[u8], kinds: &mut Kinds) -> u32 {
+    kinds.words.read(block, |byte| byte.is_ascii_alphanumeric());
+    kinds.digits.read(block, |byte| byte.is_ascii_digit());
+    kinds.signs.read(block, |byte| matches!(byte, b'\\' | b'&' | b'%' | 0x1B | 0x80..));
     let mut total = Interest::default();
-    let mut hash = SEED;
-    let mut start = 0;
-    for (at, &byte) in block.iter().enumerate() {
-        if byte.is_ascii_alphabetic() {
-            hash = step(hash, byte | 0x20);
-            continue;
+    for (start, end) in kinds.words.runs() {
+        let word = block.get(start..end).unwrap_or_default();
+        match word.len() {
+            1 => total.single += 1,
+            16.. => total.odd += long(word),
+            _ if kinds.digits.any(start..end) => total.words += leet(word),
+            _ => total.words += weight(word.iter().fold(SEED, |hash, b| step(hash, b | 0x20))),
         }
-        if byte.is_ascii_digit() {
-            total.digit = true;
-            continue;
-        }
-        total.word(block, start..at, hash);
-        total.sign(block, at, byte);
-        hash = SEED;
-        start = at + 1;
     }
-    total.word(block, start..block.len(), hash);
+    for at in kinds.signs.places() {
+        total.sign(block, at, block.get(at).copied().unwrap_or(b' '));
+    }
     total.sum()
 }
 
@@ -57,21 +66,9 @@ struct Interest {
     odd: u32,
     single: u32,
     foreign: u32,
-    digit: bool,
 }
 
 impl Interest {
-    fn word(&mut self, block: &[u8], place: Range<usize>, hash: u32) {
-        let digit = std::mem::take(&mut self.digit);
-        match place.len() {
-            0 => {}
-            1 => self.single += 1,
-            2..=15 if !digit => self.words += weight(hash),
-            2..=15 => self.words += block.get(place).map_or(0, leet),
-            16.. => self.odd += block.get(place).map_or(0, long),
-        }
-    }
-
     fn sign(&mut self, block: &[u8], at: usize, byte: u8) {
         let next = block.get(at + 1).copied().unwrap_or(b' ');
         match byte {
@@ -156,6 +153,14 @@ pub(super) fn every(text: &str) -> impl Iterator<Item = Range<usize>> + '_ {
         let start = text.floor_char_boundary(n * BLOCK);
         start..text.ceil_char_boundary(((n + 2) * BLOCK).min(text.len()))
     })
+}
+
+/// Where the second half of a window begins, and where it ends but for what is left of a character.
+pub(super) fn halves(text: &str, window: &Range<usize>) -> (usize, usize) {
+    // A window begins up to three bytes before its place, lest it begin within a character.
+    let block = (window.start + 3) / BLOCK;
+    let cut = |block: usize| text.floor_char_boundary((block * BLOCK).min(text.len()));
+    (cut(block + 1), cut(block + 2))
 }
 
 /// How many windows a text has.

@@ -3,6 +3,7 @@
 use super::features::{PAIR, START, finish, letter, mix};
 use super::reveal::fold;
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::LazyLock;
 
 /// One idea of `concepts.txt`, by its line.
@@ -34,7 +35,7 @@ pub(super) fn of_pair(pair: u32) -> Option<Concept> {
     lexicon.entries.get(&pair).map(|entry| entry.concept)
 }
 
-/// The ideas of one reading, in order, and how much else stands there.
+/// The ideas of one reading, or of a part of one, in order, and how much else stands there.
 #[derive(Debug, Default)]
 pub(super) struct Mentions {
     all: Vec<Mention>,
@@ -42,6 +43,8 @@ pub(super) struct Mentions {
     signs: u32,
     questions: u32,
     sentence: u32,
+    /// Which ideas there are, a bit for each.
+    kinds: [u64; 4],
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -64,6 +67,9 @@ impl Mentions {
         {
             let (word, sentence) = (self.words, self.sentence);
             self.all.push(Mention { concept, first, word, sentence });
+            if let Some(kinds) = self.kinds.get_mut(usize::from(concept >> 6)) {
+                *kinds |= 1 << (concept & 63);
+            }
         }
     }
 
@@ -73,16 +79,65 @@ impl Mentions {
         self.questions += u32::from(matches!(sign, '?' | '？' | '؟'));
     }
 
+    /// Forgets all.
+    pub(super) fn clear(&mut self) {
+        self.all.clear();
+        (self.words, self.signs, self.questions, self.sentence) = (0, 0, 0, 0);
+        self.kinds = [0; 4];
+    }
+
+    /// Appends what is said behind it.
+    pub(super) fn append(&mut self, next: &Self) {
+        let (words, sentence) = (self.words, self.sentence);
+        let shifted = next.all.iter().map(|mention| Mention {
+            word: mention.word + words,
+            sentence: mention.sentence + sentence,
+            ..*mention
+        });
+        self.all.extend(shifted);
+        self.words += next.words;
+        self.signs += next.signs;
+        self.questions += next.questions;
+        self.sentence += next.sentence;
+        for (own, more) in self.kinds.iter_mut().zip(next.kinds) {
+            *own |= more;
+        }
+    }
+
+    /// How many ideas are kept.
+    pub(super) fn count(&self) -> usize {
+        self.all.len()
+    }
+
+    /// Whether there may have been more ideas than are kept.
+    pub(super) fn full(&self) -> bool {
+        self.all.len() >= MOST
+    }
+
+    /// How many of them, from the first on, have nothing to do with what follows.
+    pub(super) fn settled(&self) -> usize {
+        self.all.len().saturating_sub(FOLLOWERS)
+    }
+
     /// Hands on the hashes: of each idea, of ideas that follow each other in a sentence, and of how dense they are.
     pub(super) fn features(&self, put: &mut impl FnMut(u32)) {
-        for (at, one) in self.all.iter().enumerate() {
+        self.chains(0..self.all.len(), put);
+        self.densities(put);
+    }
+
+    /// Hands on the hashes of some of the ideas and of those that follow them.
+    pub(super) fn chains(&self, part: Range<usize>, put: &mut impl FnMut(u32)) {
+        for at in part {
+            let Some((one, rest)) = self.all.get(at..).and_then(<[Mention]>::split_first) else {
+                return;
+            };
             let own = mix(START, u32::from(one.concept) + 1);
             put(finish(own));
             if one.first {
                 put(finish(mix(own, FIRST)));
             }
             let mut before = own;
-            for (step, next) in self.all.iter().skip(at + 1).take(3).enumerate() {
+            for (step, next) in rest.iter().take(FOLLOWERS).enumerate() {
                 if next.sentence != one.sentence || next.word - one.word > REACH {
                     break;
                 }
@@ -94,18 +149,12 @@ impl Mentions {
                 }
             }
         }
-        self.densities(put);
     }
 
-    fn densities(&self, put: &mut impl FnMut(u32)) {
-        let mut counts = [0_u32; 256];
-        for mention in &self.all {
-            if let Some(count) = counts.get_mut(usize::from(mention.concept)) {
-                *count += 1;
-            }
-        }
+    /// Hands on the hashes of how dense the ideas are.
+    pub(super) fn densities(&self, put: &mut impl FnMut(u32)) {
         let all = u32::try_from(self.all.len()).unwrap_or(u32::MAX);
-        let different = u32::try_from(counts.iter().filter(|&&n| n > 0).count()).unwrap_or(0);
+        let different: u32 = self.kinds.iter().map(|kinds| kinds.count_ones()).sum();
         let words = self.words.max(1);
         let bins = [
             (all * 16 / words).min(16),
@@ -175,6 +224,8 @@ fn hash_of(entry: &str) -> u32 {
 
 /// How many ideas of a reading are kept.
 const MOST: usize = 256;
+/// So many ideas behind one are looked at together with it.
+const FOLLOWERS: usize = 3;
 /// How many words apart two ideas may be to count as said together.
 const REACH: u32 = 7;
 const BITS: u32 = 16;
@@ -185,11 +236,17 @@ const DENSE: u32 = 0x510E_527F;
 
 #[cfg(test)]
 mod tests {
+    use super::super::features::{EveryHash, Place};
     use super::*;
 
     fn concepts(text: &str) -> Vec<Concept> {
         let mut mentions = Mentions::default();
-        super::super::features::walk(&fold(text), &mut mentions, &mut |_| {});
+        super::super::features::walk(
+            &fold(text),
+            &mut Place::default(),
+            &mut mentions,
+            &mut EveryHash(&mut |_| {}),
+        );
         mentions.all.iter().map(|mention| mention.concept).collect()
     }
 

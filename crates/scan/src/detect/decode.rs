@@ -95,19 +95,15 @@ pub(super) fn turned(text: &str) -> Vec<Decoded> {
 
 /// Whether a word reads as a common one backwards, and whether with rotated letters.
 pub(super) fn reads_turned(word: &[u8]) -> (bool, bool) {
-    if word.len() >= MIN_TURNED { words::turned(word) } else { (false, false) }
+    if word.len() >= MIN_TURNED { words::turned(word, 0, word.len()) } else { (false, false) }
 }
 
 fn base64(run: &str) -> Option<String> {
-    let standard: Vec<u8> = run
-        .bytes()
-        .filter_map(|b| match b {
-            b'-' => Some(b'+'),
-            b'_' => Some(b'/'),
-            b'=' => None,
-            b => Some(b),
-        })
-        .collect();
+    if !may_begin(run) {
+        return None;
+    }
+    let mut standard = Vec::with_capacity(run.len());
+    standard.extend(digits(run));
     // Where a window or a word cut the run, its first digit may be any of four.
     (0..4).find_map(|skip| {
         let digits = standard.get(skip..)?;
@@ -121,6 +117,52 @@ fn base64(run: &str) -> Option<String> {
         }
         let whole = digits.get(..digits.len() - usize::from(digits.len() % 4 == 1))?;
         printable(LENIENT.decode(whole).ok()?)
+    })
+}
+
+/// The digits of a run as they are in the standard alphabet.
+fn digits(run: &str) -> impl Iterator<Item = u8> + '_ {
+    run.bytes().filter_map(|b| match b {
+        b'-' => Some(b'+'),
+        b'_' => Some(b'/'),
+        b'=' => None,
+        b => Some(b),
+    })
+}
+
+/// Whether some of the first digits of a run may begin a text; most runs that are none are told by these.
+fn may_begin(run: &str) -> bool {
+    let mut values = [0_u32; HEAD];
+    let mut found = 0;
+    for (slot, digit) in values.iter_mut().zip(digits(run)) {
+        let value = match digit {
+            b'A'..=b'Z' => digit - b'A',
+            b'a'..=b'z' => digit - b'a' + 26,
+            b'0'..=b'9' => digit - b'0' + 52,
+            b'+' => 62,
+            b'/' => 63,
+            // What is none is not told here.
+            _ => return true,
+        };
+        *slot = u32::from(value);
+        found += 1;
+    }
+    // Of fewer digits all are read.
+    if found < HEAD || digits(run).count() < HEAD_OF {
+        return true;
+    }
+    (0..4).any(|skip| {
+        let (fours, _) = values.get(skip..skip + 16).unwrap_or_default().as_chunks::<4>();
+        let mut head = [0; 12];
+        let (threes, _) = head.as_chunks_mut::<3>();
+        for (three, [a, b, c, d]) in threes.iter_mut().zip(fours) {
+            let [_, bytes @ ..] = (a << 18 | b << 12 | c << 6 | d).to_be_bytes();
+            if bytes.iter().any(|byte| no_text(*byte)) {
+                return false;
+            }
+            *three = bytes;
+        }
+        begins_as_text(&head)
     })
 }
 
@@ -147,7 +189,12 @@ fn begins_as_text(head: &[u8]) -> bool {
         Ok(_) => true,
         Err(error) => error.error_len().is_none(),
     };
-    valid && !head.iter().any(|b| matches!(b, 0..=8 | 11 | 12 | 14..=31 | 127))
+    valid && !head.iter().any(|byte| no_text(*byte))
+}
+
+/// Whether a byte stands in no text.
+const fn no_text(byte: u8) -> bool {
+    matches!(byte, 0..=8 | 11 | 12 | 14..=31 | 127)
 }
 
 /// Bytes written one by one: `69 67 6e`, `0x69, 0x67`, `01101001 01100111`, `105 103 110`.
@@ -255,9 +302,34 @@ static LENIENT: GeneralPurpose = GeneralPurpose::new(
 
 const MIN_BASE64: usize = 24;
 const MIN_GROUPS: usize = 40;
+/// Sixteen digits from each of the first four on.
+const HEAD: usize = 19;
+/// Only where there are so many digits are the first looked at by themselves, whichever they begin with.
+const HEAD_OF: usize = 27;
 const MIN_LETTERS: usize = 12;
 /// The most bytes of a window.
 const MAX_WHOLE: usize = 520;
 const MAX_RUNS: usize = 24;
-const MIN_TURNED: usize = 4;
+pub(super) const MIN_TURNED: usize = 4;
 const MIN_TURNED_WORDS: usize = 3;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        /// However a run is cut before a text that begins with plain letters.
+        #[test]
+        fn no_text_is_refused_by_its_first_digits(text in "[ -~]{20,60}[é漢]?", skip in 0..4_usize) {
+            let run = LENIENT.encode(&text);
+            let run = run.get(skip..).unwrap_or_default();
+            prop_assert!(may_begin(run), "{}", run);
+        }
+    }
+
+    #[test]
+    fn most_runs_that_are_no_text_are_refused_by_their_first_digits() {
+        assert!(!may_begin("AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="));
+    }
+}

@@ -1,132 +1,232 @@
 //! Which numbers stand for a text in the linear tables?
 
 use super::concepts::{self, Concept, Mentions};
-use super::vocabulary::Vocabulary;
-use std::cell::RefCell;
+use super::vocabulary::Letters;
 
 /// Hands the hash of every feature of a reading to `put`, some more than once: words, pairs of words, first words of
 /// sentences, and pieces of three to five letters. Numbers, addresses and links count as one word each, so that the
 /// table knows that there is one, not which. To `put_idea` it hands those of the ideas the words stand for.
 pub(super) fn features(text: &str, put: &mut impl FnMut(u32), put_idea: &mut impl FnMut(u32)) {
     let mut mentions = Mentions::default();
-    walk(text, &mut mentions, put);
+    walk(text, &mut Place::default(), &mut mentions, &mut EveryHash(put));
     mentions.features(put_idea);
 }
 
-/// The words of a text, one after the other.
-pub(super) fn walk(text: &str, mentions: &mut Mentions, put: &mut impl FnMut(u32)) {
-    VOCABULARY.with_borrow_mut(|vocabulary| {
-        vocabulary.next_text();
-        let mut state = State { before: START, sentence: true, vocabulary, mentions };
-        for chunk in text.as_bytes().split(|b| matches!(b, b' ' | b'\n' | b'\t' | b'\r')) {
-            let Some(last) = chunk.last() else { continue };
-            // A chunk is cut between characters.
-            let said = || std::str::from_utf8(chunk).unwrap_or_default();
-            if (chunk.contains(&b':') && said().contains("://")) || chunk.starts_with(b"www.") {
-                state.word(LINK, None, put);
-            } else if chunk.contains(&b'@') && is_address(said()) {
-                state.word(ADDRESS, None, put);
-            } else if chunk.is_ascii() {
-                state.plain(chunk, put);
-            } else {
-                state.foreign(said(), put);
-            }
-            state.sentence |= ends_sentence(*last);
-        }
-    });
+/// Where the hashes of words go.
+pub(super) trait Sink {
+    /// One more hash.
+    fn put(&mut self, hash: u32);
+
+    /// Takes a word that was worked out before, with its pieces and by itself: its hash and the idea it stands for. None
+    /// if it has to be worked out.
+    fn known(&mut self, word: Letters) -> Option<(u32, Option<Concept>)>;
 }
 
-struct State<'a> {
-    before: u32,
-    sentence: bool,
-    vocabulary: &'a mut Vocabulary,
-    mentions: &'a mut Mentions,
-}
+/// Hands every hash on and knows no word.
+pub(super) struct EveryHash<'a, F>(pub(super) &'a mut F);
 
-impl State<'_> {
-    /// One word, the pair it makes with the word before, and its place at the beginning of a sentence.
-    fn word(&mut self, word: u32, idea: Option<Concept>, put: &mut impl FnMut(u32)) {
-        let pair = mix(mix(word, PAIR), self.before);
-        put(finish(word));
-        put(finish(pair));
-        self.mentions.word(concepts::of_pair(pair).or(idea), self.sentence);
-        if self.sentence {
-            put(finish(mix(word, FIRST)));
-        }
-        self.sentence = false;
-        self.before = word;
+impl<F: FnMut(u32)> Sink for EveryHash<'_, F> {
+    fn put(&mut self, hash: u32) {
+        (self.0)(hash);
     }
 
-    /// The words of a chunk of ASCII without spaces.
-    fn plain(&mut self, chunk: &[u8], put: &mut impl FnMut(u32)) {
+    fn known(&mut self, _: Letters) -> Option<(u32, Option<Concept>)> {
+        None
+    }
+}
+
+/// What of the words before a place matters to those behind it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Place {
+    before: u32,
+    sentence: bool,
+}
+
+impl Default for Place {
+    /// The beginning of a text.
+    fn default() -> Self {
+        Self { before: START, sentence: true }
+    }
+}
+
+/// The words of a text, one after the other, from a place between spaces on.
+pub(super) fn walk(text: &str, place: &mut Place, mentions: &mut Mentions, sink: &mut impl Sink) {
+    let bytes = text.as_bytes();
+    let mut state = State { place: *place, mentions, sink };
+    let mut at = 0;
+    while let Some(&byte) = bytes.get(at) {
+        let mut kinds = kind(byte);
+        if kinds == SPACE {
+            at += 1;
+            continue;
+        }
+        let start = at;
+        let mut last = byte;
+        at += 1;
+        while let Some(&byte) = bytes.get(at)
+            && kind(byte) != SPACE
+        {
+            kinds |= kind(byte);
+            last = byte;
+            at += 1;
+        }
+        state.chunk(text, start, at, kinds);
+        state.place.sentence |= kind(last) & ENDING != 0;
+    }
+    *place = state.place;
+}
+
+struct State<'a, S> {
+    place: Place,
+    mentions: &'a mut Mentions,
+    sink: &'a mut S,
+}
+
+impl<S: Sink> State<'_, S> {
+    /// What stands between two spaces; `kinds` are those of its bytes.
+    fn chunk(&mut self, text: &str, start: usize, end: usize, kinds: u8) {
+        // It is cut between characters.
+        let said = || text.get(start..end).unwrap_or_default();
+        if (kinds & COLON != 0 && said().contains("://")) || said().starts_with("www.") {
+            self.word(LINK, None);
+        } else if kinds & AT != 0 && is_address(said()) {
+            self.word(ADDRESS, None);
+        } else if kinds & HIGH != 0 {
+            self.foreign(said());
+        } else if kinds & QUOTE != 0 {
+            self.quoted(said().as_bytes());
+        } else {
+            self.plain(text.as_bytes(), start, end);
+        }
+    }
+
+    /// One word, the pair it makes with the word before, and its place at the beginning of a sentence.
+    fn word(&mut self, word: u32, idea: Option<Concept>) {
+        self.sink.put(finish(word));
+        self.placed(word, idea);
+    }
+
+    fn placed(&mut self, word: u32, idea: Option<Concept>) {
+        let pair = mix(mix(word, PAIR), self.place.before);
+        self.sink.put(finish(pair));
+        self.mentions.word(concepts::of_pair(pair).or(idea), self.place.sentence);
+        if self.place.sentence {
+            self.sink.put(finish(mix(word, FIRST)));
+        }
+        self.place = Place { before: word, sentence: false };
+    }
+
+    /// The words of a chunk of ASCII in which nothing stands within a word.
+    fn plain(&mut self, bytes: &[u8], start: usize, end: usize) {
+        let mut at = start;
+        while at < end {
+            let from = at;
+            let mut byte = b' ';
+            while at < end {
+                byte = bytes.get(at).copied().unwrap_or(b' ');
+                if kind(byte) & WORD == 0 {
+                    break;
+                }
+                at += 1;
+            }
+            let mut first = from;
+            while first < at {
+                let last = (first + MAX_WORD).min(at);
+                self.plain_word(bytes, first, last);
+                first = last;
+            }
+            if at < end {
+                self.mentions.sign(char::from(byte));
+                at += 1;
+            }
+        }
+    }
+
+    /// As [`Self::plain`], where an apostrophe within a word is none of its letters.
+    fn quoted(&mut self, chunk: &[u8]) {
         let mut word = [0_u8; MAX_WORD];
         let mut len = 0;
         for &byte in chunk {
             if byte.is_ascii_alphanumeric() {
                 if let Some(slot) = word.get_mut(len) {
-                    *slot = if byte.is_ascii_digit() { b'0' } else { byte };
+                    *slot = byte;
                     len += 1;
                 }
                 if len == MAX_WORD {
-                    self.plain_word(&word, put);
+                    self.plain_word(&word, 0, len);
                     len = 0;
                 }
             } else if byte != b'\'' {
-                self.plain_word(word.get(..len).unwrap_or_default(), put);
+                self.plain_word(&word, 0, len);
                 len = 0;
                 self.mentions.sign(char::from(byte));
             }
         }
-        self.plain_word(word.get(..len).unwrap_or_default(), put);
+        self.plain_word(&word, 0, len);
     }
 
-    fn plain_word(&mut self, word: &[u8], put: &mut impl FnMut(u32)) {
-        if word.is_empty() {
+    /// A word of ASCII letters and digits, no longer than [`MAX_WORD`].
+    fn plain_word(&mut self, bytes: &[u8], start: usize, end: usize) {
+        if start >= end {
             return;
         }
-        let Some((known, new)) = self.vocabulary.look_up(word) else {
-            let letters: Vec<char> = word.iter().map(|b| char::from(*b)).collect();
-            return self.letters(&letters, put);
-        };
-        if new {
-            for gram in known.grams() {
-                put(*gram);
-            }
+        let known = Letters::of(bytes, start, end).and_then(|word| self.sink.known(word));
+        if let Some((hash, idea)) = known {
+            return self.placed(hash, idea);
         }
-        let (hash, idea) = (known.hash, known.idea);
-        self.word(hash, idea, put);
+        let word = bytes.get(start..end).unwrap_or_default();
+        if word.iter().all(u8::is_ascii_digit) {
+            return self.word(NUMBER, None);
+        }
+        let mut padded = [EDGE_BYTE; MAX_WORD + 2];
+        for (slot, &byte) in padded.iter_mut().skip(1).zip(word) {
+            *slot = if byte.is_ascii_digit() { b'0' } else { byte };
+        }
+        let chars = || padded.iter().skip(1).take(word.len()).map(|b| char::from(*b));
+        self.word(hash_of(chars()), concepts::of_word(chars(), word.len()));
+        let padded = padded.get(..word.len() + 2).unwrap_or_default();
+        grams(padded, &mut |gram| self.sink.put(gram));
     }
 
     /// The words of a chunk without spaces.
-    fn foreign(&mut self, chunk: &str, put: &mut impl FnMut(u32)) {
+    fn foreign(&mut self, chunk: &str) {
         let mut word = Vec::with_capacity(MAX_WORD);
         for c in chunk.chars() {
             if ideograph(c) {
-                self.letters(&std::mem::take(&mut word), put);
-                self.letters(&[c], put);
+                self.letters(&mut word);
+                word.push(c);
+                self.letters(&mut word);
             } else if c.is_alphanumeric() || !c.is_ascii() {
                 word.push(letter(c));
                 if word.len() >= MAX_WORD {
-                    self.letters(&std::mem::take(&mut word), put);
+                    self.letters(&mut word);
                 }
             } else if c != '\'' {
-                self.letters(&std::mem::take(&mut word), put);
+                self.letters(&mut word);
                 self.mentions.sign(c);
             }
         }
-        self.letters(&word, put);
+        self.letters(&mut word);
     }
 
-    fn letters(&mut self, word: &[char], put: &mut impl FnMut(u32)) {
+    /// A word, which is gone afterwards.
+    fn letters(&mut self, word: &mut Vec<char>) {
         if word.is_empty() {
             return;
         }
         if word.iter().all(|&c| c == '0') {
-            return self.word(NUMBER, None, put);
+            word.clear();
+            return self.word(NUMBER, None);
         }
         let chars = || word.iter().copied();
-        self.word(hash_of(chars()), concepts::of_word(chars(), word.len()), put);
-        grams(word.len(), |at| word.get(at).map(|&c| u32::from(c)), put);
+        self.word(hash_of(chars()), concepts::of_word(chars(), word.len()));
+        let mut padded = [EDGE; MAX_WORD + 2];
+        for (slot, &c) in padded.iter_mut().skip(1).zip(word.iter()) {
+            *slot = u32::from(c);
+        }
+        let padded = padded.get(..word.len() + 2).unwrap_or_default();
+        grams(padded, &mut |gram| self.sink.put(gram));
+        word.clear();
     }
 }
 
@@ -135,30 +235,75 @@ pub(super) fn hash_of(word: impl Iterator<Item = char>) -> u32 {
     word.fold(START, |hash, c| mix(hash, u32::from(c)))
 }
 
-/// Pieces of three, four and five letters of a word that has three, the ends of the word counted as letters.
-pub(super) fn grams(len: usize, at: impl Fn(usize) -> Option<u32>, put: &mut impl FnMut(u32)) {
-    if len < 3 {
+/// Pieces of three, four and five letters of a word that has three, the ends of the word counted as letters: `padded` has
+/// an [`EDGE`] at each.
+pub(super) fn grams<T: Copy + Into<u32>>(padded: &[T], put: &mut impl FnMut(u32)) {
+    if padded.len() < 5 {
         return;
     }
-    let last = len + 1;
-    let letter = |n: usize| n.checked_sub(1).and_then(&at).unwrap_or(EDGE);
-    for start in 0..last.saturating_sub(1) {
-        let mut hash = mix(GRAM, letter(start));
-        hash = mix(hash, letter(start + 1));
-        for end in start + 2..=(start + 4).min(last) {
-            hash = mix(hash, letter(end));
-            put(finish(hash));
-        }
+    let begun = |one: T, two: T| mix(mix(GRAM, one.into()), two.into());
+    for piece in padded.windows(5) {
+        let &[one, two, three, four, five] = piece else { continue };
+        let short = mix(begun(one, two), three.into());
+        let longer = mix(short, four.into());
+        put(finish(short));
+        put(finish(longer));
+        put(finish(mix(longer, five.into())));
     }
-}
-
-const fn ends_sentence(byte: u8) -> bool {
-    matches!(byte, b'.' | b'!' | b'?' | b':' | b'"' | b'\'' | b'>' | b';' | b')' | b']')
+    let Some(&[one, two, three, four]) = padded.last_chunk() else { return };
+    let short = mix(begun(one, two), three.into());
+    put(finish(short));
+    put(finish(mix(short, four.into())));
+    put(finish(mix(begun(two, three), four.into())));
 }
 
 fn is_address(chunk: &str) -> bool {
     chunk.split_once('@').is_some_and(|(name, host)| !name.is_empty() && host.contains('.'))
 }
+
+/// Whether a byte stands between words, as a space does.
+pub(super) fn space(byte: u8) -> bool {
+    kind(byte) == SPACE
+}
+
+fn kind(byte: u8) -> u8 {
+    KINDS.get(usize::from(byte)).copied().unwrap_or(0)
+}
+
+const SPACE: u8 = 1;
+const WORD: u8 = 2;
+const COLON: u8 = 4;
+const AT: u8 = 8;
+const HIGH: u8 = 16;
+const QUOTE: u8 = 32;
+/// What a sentence ends with.
+const ENDING: u8 = 64;
+
+static KINDS: [u8; 256] = {
+    let mut kinds = [0; 256];
+    let mut byte = 0_u8;
+    loop {
+        let ends =
+            matches!(byte, b'.' | b'!' | b'?' | b':' | b'"' | b'\'' | b'>' | b';' | b')' | b']');
+        let kind = match byte {
+            b' ' | b'\n' | b'\t' | b'\r' => SPACE,
+            b':' => COLON,
+            b'@' => AT,
+            b'\'' => QUOTE,
+            0x80.. => HIGH,
+            _ if byte.is_ascii_alphanumeric() => WORD,
+            _ => 0,
+        };
+        #[expect(clippy::indexing_slicing, reason = "a byte is within; checked when it is built")]
+        {
+            kinds[byte as usize] = if ends { kind | ENDING } else { kind };
+        }
+        if byte == u8::MAX {
+            break kinds;
+        }
+        byte += 1;
+    }
+};
 
 /// Digits are all alike.
 pub(super) const fn letter(c: char) -> char {
@@ -185,9 +330,7 @@ const GRAM: u32 = 0xA511_E9B3;
 const LINK: u32 = 0x1B87_3593;
 const ADDRESS: u32 = 0xCC9E_2D51;
 pub(super) const NUMBER: u32 = 0x27D4_EB2F;
-const EDGE: u32 = 1;
+/// What stands before and behind a word.
+pub(super) const EDGE_BYTE: u8 = 1;
+const EDGE: u32 = EDGE_BYTE as u32;
 const MAX_WORD: usize = 28;
-
-thread_local! {
-    static VOCABULARY: RefCell<Vocabulary> = RefCell::default();
-}

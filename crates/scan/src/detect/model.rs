@@ -1,8 +1,10 @@
 //! How much does a reading look like an order to a machine?
 
+use super::concepts::Mentions;
 use super::disguise::Disguise;
-use super::features::features;
+use super::features::{self, Place};
 use super::signatures;
+use super::tally::{Rest, Rests, Tally, Total};
 use std::cell::RefCell;
 
 /// The trained weights. `scripts/train-injection` writes the file.
@@ -29,15 +31,24 @@ pub(super) struct Evidence {
 impl Table {
     /// What the first layer says of a text: the log odds by its words and by the ideas they stand for.
     pub(super) fn linear(&self, text: &str) -> (f32, f32) {
-        SEEN.with_borrow_mut(|(seen_words, seen_ideas)| {
-            let mut words = Sum::new(seen_words, self.weights(0, WORD_SLOTS));
-            let mut ideas = Sum::new(seen_ideas, self.weights(WORD_SLOTS, IDEA_SLOTS));
-            features(text, &mut |hash| words.add(hash), &mut |hash| ideas.add(hash));
-            (
-                self.number(BIAS) + self.number(SCALE) * words.mean(),
-                self.number(IDEAS_BIAS) + self.number(IDEAS_SCALE) * ideas.mean(),
-            )
+        with_tally(|tally| {
+            tally.forget();
+            let mark = tally.next();
+            let (mut words, mut ideas) = (Rest::all(mark), Rest::all(mark));
+            let mut mentions = Mentions::default();
+            let sink = &mut Rests { tally, rest: &mut words };
+            features::walk(text, &mut Place::default(), &mut mentions, sink);
+            mentions.features(&mut |hash| tally.ideas.add(hash, &mut ideas));
+            self.of_totals(words.total, ideas.total)
         })
+    }
+
+    /// As [`Self::linear`], of the weights of all its words and of all its ideas.
+    pub(super) fn of_totals(&self, words: Total, ideas: Total) -> (f32, f32) {
+        (
+            self.number(BIAS) + self.number(SCALE) * words.mean(),
+            self.number(IDEAS_BIAS) + self.number(IDEAS_SCALE) * ideas.mean(),
+        )
     }
 
     fn weights(&self, from: usize, count: usize) -> &[u8] {
@@ -86,72 +97,16 @@ pub(super) fn probability(odds: f32) -> f32 {
     1.0 / (1.0 + (-odds).exp())
 }
 
-/// The weights of one reading's features in one table.
-struct Sum<'a> {
-    seen: &'a mut Seen,
-    weights: &'a [u8],
-    total: i32,
-    count: u32,
-}
-
-impl<'a> Sum<'a> {
-    fn new(seen: &'a mut Seen, weights: &'a [u8]) -> Self {
-        seen.clear();
-        Self { seen, weights, total: 0, count: 0 }
-    }
-
-    fn add(&mut self, hash: u32) {
-        let slot = hash & self.seen.mask;
-        if self.seen.add(slot) {
-            self.count += 1;
-            let weight = self.weights.get(slot as usize).copied().unwrap_or(0);
-            self.total += i32::from(weight.cast_signed());
-        }
-    }
-
-    /// The sum as of a reading of length one, whatever the number of its features.
-    fn mean(&self) -> f32 {
-        // Sums of some thousand bytes are exact in this type.
-        #[expect(
-            clippy::cast_precision_loss,
-            reason = "a few thousand features of at most 127 each"
-        )]
-        let (sum, count) = (self.total as f32, self.count.max(1) as f32);
-        sum / count.sqrt()
-    }
-}
-
-/// Which slots a reading has touched: a feature counts once, however often it occurs.
-struct Seen {
-    mask: u32,
-    bits: Vec<u64>,
-}
-
-impl Seen {
-    fn of(slots: usize) -> Self {
-        let mask = u32::try_from(slots - 1).unwrap_or(u32::MAX);
-        Self { mask, bits: vec![0; slots / 64] }
-    }
-
-    fn add(&mut self, slot: u32) -> bool {
-        let bit = 1_u64 << (slot & 63);
-        match self.bits.get_mut((slot >> 6) as usize) {
-            Some(word) if *word & bit == 0 => {
-                *word |= bit;
-                true
-            }
-            _ => false,
-        }
-    }
-
-    fn clear(&mut self) {
-        self.bits.fill(0);
-    }
+/// Lets the weights of texts be added up.
+pub(super) fn with_tally<T>(count: impl FnOnce(&mut Tally) -> T) -> T {
+    TALLY.with_borrow_mut(count)
 }
 
 thread_local! {
-    static SEEN: RefCell<(Seen, Seen)> =
-        RefCell::new((Seen::of(WORD_SLOTS), Seen::of(IDEA_SLOTS)));
+    static TALLY: RefCell<Tally> = RefCell::new(Tally::of(
+        TABLE.weights(0, WORD_SLOTS),
+        TABLE.weights(WORD_SLOTS, IDEA_SLOTS),
+    ));
 }
 
 const WORD_SLOTS: usize = 1 << 16;

@@ -77,39 +77,40 @@ pub(super) fn plainly(text: &str) -> Option<String> {
 
 /// Appends what [`plainly`] makes of a text, and to `odd` the places of what is not what it seems; something stands at each of them.
 pub(super) fn fold_plainly(text: &str, out: &mut String, odd: &mut Vec<usize>) {
-    if text.is_ascii() {
-        let from = out.len();
-        out.push_str(text);
-        if let Some(new) = out.get_mut(from..) {
-            new.make_ascii_lowercase();
-        }
-        // Without a branch for each byte this is done many bytes at a time.
-        if text.bytes().fold(false, |any, byte| any | hides(byte)) {
-            odd.extend(text.bytes().enumerate().filter(|(_, b)| hides(*b)).map(|(n, _)| from + n));
-        }
-        return;
-    }
-    for c in text.chars() {
-        let at = out.len();
-        if let Ok(byte) = u8::try_from(c)
-            && byte.is_ascii()
-        {
-            if hides(byte) {
+    let mut rest = text;
+    while !rest.is_empty() {
+        let plain = rest.bytes().position(|byte| !byte.is_ascii()).unwrap_or(rest.len());
+        let (ascii, behind) = rest.split_at_checked(plain).unwrap_or((rest, ""));
+        fold_ascii(ascii, out, odd);
+        let mut chars = behind.chars();
+        let mut left = behind;
+        while let Some(c) = chars.next().filter(|c| !c.is_ascii()) {
+            left = chars.as_str();
+            let at = out.len();
+            let mut seems = common(c) && !invisible(c);
+            if seems {
+                seems = look(c, &mut |c| out.push(c)) == 0;
+            }
+            if !seems {
                 odd.push(at);
-            }
-            out.push(char::from(byte.to_ascii_lowercase()));
-            continue;
-        }
-        let mut seems = common(c) && !invisible(c);
-        if seems {
-            seems = look(c, &mut |c| out.push(c)) == 0;
-        }
-        if !seems {
-            odd.push(at);
-            if out.len() == at {
-                out.push('\u{1}');
+                if out.len() == at {
+                    out.push('\u{1}');
+                }
             }
         }
+        rest = left;
+    }
+}
+
+fn fold_ascii(text: &str, out: &mut String, odd: &mut Vec<usize>) {
+    let from = out.len();
+    out.push_str(text);
+    if let Some(new) = out.get_mut(from..) {
+        new.make_ascii_lowercase();
+    }
+    // Without a branch for each byte this is done many bytes at a time.
+    if text.bytes().fold(false, |any, byte| any | hides(byte)) {
+        odd.extend(text.bytes().enumerate().filter(|(_, b)| hides(*b)).map(|(n, _)| from + n));
     }
 }
 

@@ -43,30 +43,24 @@ pub(super) fn spaced(text: &str) -> bool {
 }
 
 /// Puts into `places` where single letters stand of which some others stand before them: in no part of the text without
-/// such a place, wherever it is cut, have letters been set apart.
-pub(super) fn letters_apart(text: &[u8], places: &mut Vec<usize>) {
+/// such a place, wherever it is cut, have letters been set apart. `alone` are the places of all letters and digits that
+/// stand by themselves.
+pub(super) fn letters_apart(
+    text: &[u8],
+    alone: impl Iterator<Item = usize>,
+    places: &mut Vec<usize>,
+) {
     // The ends of a part make single letters of the first and the last of a longer word.
     let (mut letters, mut end) = (0, 0);
-    let mut within = false;
-    for (at, &byte) in text.iter().enumerate() {
-        if byte.is_ascii_alphanumeric() || !byte.is_ascii() {
-            let next = text.get(at + 1).copied().unwrap_or(b' ');
-            if !within && byte.is_ascii() && next.is_ascii() && !next.is_ascii_alphanumeric() {
-                // One sign more is let pass before it is missed.
-                letters = if at - end > MAX_APART + 1 { 1 } else { letters + 1 };
-                end = at + 1;
-                if letters + 2 >= MIN_SPACED {
-                    places.push(at);
-                }
-            } else {
-                letters = 0;
-            }
-            within = true;
-        } else {
-            within = false;
-            if byte == b'\n' || !separator(byte) {
-                letters = 0;
-            }
+    for at in alone {
+        let gap = text.get(end..at).unwrap_or_default();
+        // One sign more is let pass before it is missed.
+        let together =
+            gap.len() <= MAX_APART + 1 && gap.iter().all(|&byte| byte != b'\n' && separator(byte));
+        letters = if together { letters + 1 } else { 1 };
+        end = at + 1;
+        if letters + 2 >= MIN_SPACED {
+            places.push(at);
         }
     }
 }
@@ -304,6 +298,6 @@ fn runs(text: &str, within: impl Fn(char) -> bool) -> impl Iterator<Item = Range
 const MIN_SPACED: usize = 6;
 /// So far apart at most are letters that belong together.
 const MAX_APART: usize = 4;
-const MIN_LEET: usize = 3;
+pub(super) const MIN_LEET: usize = 3;
 const MAX_LEET: usize = 16;
-const MIN_JOINED: usize = 12;
+pub(super) const MIN_JOINED: usize = 12;

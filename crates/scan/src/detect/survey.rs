@@ -2,11 +2,13 @@
 //!
 //! Every answer is the one that a window by itself would give; what is cut by its ends is looked at for each window.
 
+use super::bits::Bits;
 use super::decode::{self, Digits, Run};
 use super::landmarks::{self, Hit};
+use super::overlap::Halves;
 use super::spell::{self, respells};
 use super::unescape::{self, Escape};
-use super::{reveal, signatures};
+use super::{candidates, reveal, signatures, words};
 use std::ops::Range;
 
 /// A stretch of a text, as it is read when nothing in it is hidden. Kept from one stretch to the next for its memory.
@@ -33,6 +35,40 @@ pub(super) struct Survey {
     grouped: Vec<Run>,
     /// The words that signatures are told by.
     hits: Vec<Hit>,
+    kinds: Kinds,
+}
+
+/// Which bytes of what is folded are of which kind.
+#[derive(Debug, Default)]
+struct Kinds {
+    letters: Bits,
+    /// Digits, and what else may stand for a letter.
+    others: Bits,
+    /// Letters and others.
+    runs: Bits,
+    /// What may begin an escape.
+    marks: Bits,
+    /// Letters, digits and what is no ASCII.
+    within: Bits,
+    /// Letters and digits.
+    plain: Bits,
+}
+
+impl Kinds {
+    fn read(&mut self, bytes: &[u8]) {
+        let sign = |byte: u8| byte.is_ascii_digit() || spell::leet_sign(byte);
+        self.letters.read(bytes, |byte| byte.is_ascii_alphabetic());
+        self.others.read(bytes, sign);
+        self.runs.read(bytes, |byte| byte.is_ascii_alphabetic() || sign(byte));
+        self.marks.read(bytes, unescape::begins);
+        self.within.read(bytes, |byte| byte.is_ascii_alphanumeric() || !byte.is_ascii());
+        self.plain.read(bytes, |byte| byte.is_ascii_alphanumeric());
+    }
+
+    /// Where letters and digits stand that no other is next to.
+    fn alone(&self) -> impl Iterator<Item = usize> + '_ {
+        self.plain.alone(&self.within)
+    }
 }
 
 /// How a window is to be read.
@@ -52,7 +88,13 @@ impl Survey {
         self.clear();
         let (Some(first), Some(last)) = (windows.first(), windows.last()) else { return };
         self.stretch = first.start..last.end;
-        let mut cuts: Vec<usize> = windows.iter().flat_map(|w| [w.start, w.end]).collect();
+        let mut cuts: Vec<usize> = windows
+            .iter()
+            .flat_map(|window| {
+                let (middle, last) = candidates::halves(text, window);
+                [window.start, middle, last, window.end]
+            })
+            .collect();
         cuts.sort_unstable();
         cuts.dedup();
         let mut from = first.start;
@@ -63,7 +105,6 @@ impl Survey {
             from = cut;
         }
         self.seek_runs();
-        spell::letters_apart(self.folded.as_bytes(), &mut self.apart);
         let raw = text.get(self.stretch.clone()).unwrap_or_default();
         decode::runs(raw, Digits::Joined, &mut self.joined);
         decode::runs(raw, Digits::Grouped, &mut self.grouped);
@@ -74,8 +115,18 @@ impl Survey {
         let (from, known) = (self.folded.len(), self.odd.len());
         reveal::fold_plainly(piece, &mut self.folded, &mut self.odd);
         if !piece.is_ascii() {
-            let new = self.folded.get(from..).unwrap_or_default().char_indices();
-            self.odd.extend(new.filter(|(_, c)| spell::foreign(*c)).map(|(at, _)| from + at));
+            // The letters that may look like others begin with one of these bytes.
+            let foreign = |at: usize, byte: u8| {
+                byte >= FIRST_FOREIGN
+                    && self
+                        .folded
+                        .get(at..)
+                        .and_then(|rest| rest.chars().next())
+                        .is_some_and(spell::foreign)
+            };
+            let new = self.folded.as_bytes().get(from..).unwrap_or_default();
+            let new = (from..).zip(new).filter(|(at, byte)| foreign(*at, **byte)).map(|(at, _)| at);
+            self.odd.extend(new);
             if let Some(new) = self.odd.get_mut(known..) {
                 new.sort_unstable();
             }
@@ -97,45 +148,30 @@ impl Survey {
 
     /// Looks at every run of letters, digits and the signs that may stand for letters, and at what begins escapes.
     fn seek_runs(&mut self) {
-        let folded = std::mem::take(&mut self.folded);
-        let bytes = folded.as_bytes();
-        let mut at = 0;
-        while let Some(&byte) = bytes.get(at) {
-            let mut kinds = class(byte);
-            if kinds & RUN == 0 {
-                if kinds == MARK {
-                    self.escapes.extend(unescape::undone_at(&folded, at));
-                }
-                at += 1;
-                continue;
+        let bytes = self.folded.as_bytes();
+        self.kinds.read(bytes);
+        for at in self.kinds.marks.places() {
+            self.escapes.extend(unescape::undone_at(&self.folded, at));
+        }
+        for (start, end) in self.kinds.runs.runs() {
+            // Most are words that are too short to be several.
+            let may_change = if self.kinds.others.any(start..end) {
+                end - start >= spell::MIN_LEET
+            } else {
+                end - start >= spell::MIN_JOINED
+            };
+            if may_change && respells(bytes.get(start..end).unwrap_or_default()) {
+                self.respelled.push(start..end);
             }
-            let start = at;
-            at += 1;
-            while let Some(&byte) = bytes.get(at)
-                && class(byte) & RUN != 0
+        }
+        for (start, end) in self.kinds.letters.runs() {
+            if end - start >= decode::MIN_TURNED
+                && words::turned(bytes, start, end) != (false, false)
             {
-                kinds |= class(byte);
-                at += 1;
+                self.turned.push(start);
             }
-            self.run(bytes.get(start..at).unwrap_or_default(), start, kinds);
         }
-        self.folded = folded;
-    }
-
-    fn run(&mut self, run: &[u8], start: usize, kinds: u8) {
-        if respells(run) {
-            self.respelled.push(start..start + run.len());
-        }
-        if kinds & LETTER == 0 {
-            return;
-        }
-        let mut at = start;
-        for word in run.split(|b| !b.is_ascii_alphabetic()) {
-            if decode::reads_turned(word) != (false, false) {
-                self.turned.push(at);
-            }
-            at += word.len() + 1;
-        }
+        spell::letters_apart(bytes, self.kinds.alone(), &mut self.apart);
     }
 
     /// How one of the windows is to be read.
@@ -166,9 +202,9 @@ impl Survey {
     /// What of the runs of letters that an end of a window cuts stands within it.
     fn cut_words(&self, place: &Range<usize>) -> impl Iterator<Item = &[u8]> {
         let bytes = self.folded.as_bytes();
-        let within = |at: usize| bytes.get(at).is_some_and(|b| class(*b) & RUN != 0);
+        let within = |at: usize| bytes.get(at).is_some_and(|b| run(*b));
         let part = bytes.get(place.clone()).unwrap_or_default();
-        let run = |b: &&u8| class(**b) & RUN != 0;
+        let run = |b: &&u8| run(**b);
         let head = if place.start > 0 && within(place.start - 1) {
             part.iter().take_while(run).count()
         } else {
@@ -204,6 +240,22 @@ impl Survey {
         self.folded.get(place.clone()).unwrap_or_default()
     }
 
+    /// The halves of a window, in what is folded.
+    pub(super) fn halves(&self, text: &str, window: &Range<usize>) -> Halves {
+        let (middle, last) = candidates::halves(text, window);
+        Halves {
+            start: self.place(window.start),
+            middle: self.place(middle),
+            last: self.place(last),
+            end: self.place(window.end),
+        }
+    }
+
+    /// All that is folded.
+    pub(super) fn all(&self) -> &str {
+        &self.folded
+    }
+
     /// The words in a part that signatures are told by, in bytes of the part.
     pub(super) fn hits(&self, place: &Range<usize>) -> impl Iterator<Item = Hit> + Clone + '_ {
         let from = place.start;
@@ -234,47 +286,19 @@ fn overlapping<'a>(ranges: &'a [Range<usize>], part: &Range<usize>) -> &'a [Rang
     rest.get(..count).unwrap_or_default()
 }
 
-fn class(byte: u8) -> u8 {
-    CLASSES.get(usize::from(byte)).copied().unwrap_or(0)
+/// The first byte of U+0180.
+const FIRST_FOREIGN: u8 = 0xC6;
+
+/// Whether it may be part of a word, whatever it is spelled with.
+const fn run(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || spell::leet_sign(byte)
 }
-
-const LETTER: u8 = 1;
-const DIGIT: u8 = 2;
-/// What may stand for a letter.
-const SIGN: u8 = 4;
-const RUN: u8 = LETTER | DIGIT | SIGN;
-/// What may begin an escape.
-const MARK: u8 = 8;
-
-static CLASSES: [u8; 256] = {
-    let mut classes = [0; 256];
-    let mut byte = 0_u8;
-    loop {
-        #[expect(clippy::indexing_slicing, reason = "a byte is within; checked when it is built")]
-        {
-            classes[byte as usize] = if byte.is_ascii_alphabetic() {
-                LETTER
-            } else if byte.is_ascii_digit() {
-                DIGIT
-            } else if spell::leet_sign(byte) {
-                SIGN
-            } else if unescape::begins(byte) {
-                MARK
-            } else {
-                0
-            };
-        }
-        if byte == u8::MAX {
-            break classes;
-        }
-        byte += 1;
-    }
-};
 
 #[cfg(test)]
 mod tests {
+    use super::super::model::TABLE;
     use super::super::normalise::only_reading;
-    use super::super::{candidates, signatures};
+    use super::super::overlap::Overlap;
     use super::*;
     use proptest::prelude::*;
 
@@ -327,6 +351,7 @@ mod tests {
             let windows: Vec<_> = candidates::every(&text).collect();
             let mut survey = Survey::default();
             survey.read(&text, &windows);
+            let mut overlap = Overlap::default();
             for window in &windows {
                 let part = text.get(window.clone()).unwrap();
                 let only = only_reading(part);
@@ -336,6 +361,10 @@ mod tests {
                         let mut alone = Vec::new();
                         signatures::hits(survey.said(&place), &mut alone);
                         prop_assert_eq!(survey.hits(&place).collect::<Vec<_>>(), alone);
+                        let halves = survey.halves(&text, window);
+                        if let Some(said) = overlap.linear(survey.all(), halves) {
+                            prop_assert_eq!(said, TABLE.linear(survey.said(&place)), "{}", part);
+                        }
                     }
                     View::Undone => prop_assert_eq!(only, None, "{}", part),
                     View::Unsure => {}
@@ -351,8 +380,13 @@ mod tests {
         let windows: Vec<_> = candidates::every(&text).collect();
         let mut survey = Survey::default();
         survey.read(&text, &windows);
+        let mut overlap = Overlap::default();
         for window in &windows {
-            assert!(matches!(survey.view(&text, window), View::Plainly(_)), "{window:?}");
+            let View::Plainly(place) = survey.view(&text, window) else {
+                panic!("{window:?}");
+            };
+            let said = overlap.linear(survey.all(), survey.halves(&text, window));
+            assert_eq!(said, Some(TABLE.linear(survey.said(&place))), "{window:?}");
         }
     }
 }

@@ -1,49 +1,102 @@
 //! What has been worked out about a word before?
 
 use super::concepts::{self, Concept};
-use super::features::{NUMBER, grams, hash_of};
+use super::features::{EDGE_BYTE, NUMBER, finish, grams, hash_of};
+
+/// A word of ASCII letters and digits, a byte each from the lowest on; all digits are noughts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Letters {
+    all: u128,
+    len: usize,
+}
+
+impl Letters {
+    /// The word that is this part of `bytes`; none if it is empty or longer than those that are kept.
+    pub(super) fn of(bytes: &[u8], start: usize, end: usize) -> Option<Self> {
+        let len = end.checked_sub(start).filter(|len| (1..=LONGEST).contains(len))?;
+        let rest = bytes.get(start..)?;
+        let all = if let Some(whole) = rest.first_chunk::<LONGEST>() {
+            u128::from_le_bytes(*whole)
+        } else {
+            let mut whole = [0; LONGEST];
+            for (slot, byte) in whole.iter_mut().zip(rest) {
+                *slot = *byte;
+            }
+            u128::from_le_bytes(whole)
+        };
+        let within = u128::MAX >> (8 * (LONGEST - len));
+        // Of letters and digits, digits are those without this bit.
+        let digits = ((!all & within) >> 6) & EACH;
+        let noughts = digits * 0xFF;
+        let all = (all & within & !noughts) | (noughts & (EACH * 0x30));
+        Some(Self { all, len })
+    }
+
+    fn place(self) -> usize {
+        let [one, two] = self.halves().map(|half| half.wrapping_mul(0x9E37_79B9_7F4A_7C15));
+        let hash = (one.rotate_left(23) ^ two).wrapping_mul(0xD6E8_FEB8_6659_FD93);
+        (hash >> (64 - PLACE_BITS)) as usize
+    }
+
+    fn halves(self) -> [u64; 2] {
+        #[expect(clippy::cast_possible_truncation, reason = "each half by itself")]
+        [self.all as u64, (self.all >> 64) as u64]
+    }
+}
 
 /// What the features of one plain word are made of.
 #[derive(Clone, Debug)]
 pub(super) struct Word {
-    letters: [u8; LONGEST],
+    letters: Letters,
     /// Its hash, the same for all numbers.
     pub(super) hash: u32,
+    /// The last text in which all its slots were touched.
+    pub(super) text: u32,
     /// What it stands for.
     pub(super) idea: Option<Concept>,
-    grams: [u32; MOST_GRAMS],
-    count: usize,
-    /// The last text that it stood in.
-    text: u64,
+    count: u8,
+    slots: [u16; MOST_SLOTS],
 }
 
 impl Word {
-    fn of(letters: [u8; LONGEST], word: &[u8]) -> Self {
-        let numeric = word.iter().all(|b| *b == b'0');
-        let chars = || word.iter().map(|b| char::from(*b));
-        let mut all = [0; MOST_GRAMS];
-        let mut count = 0;
-        if !numeric {
-            grams(word.len(), |at| word.get(at).map(|b| u32::from(*b)), &mut |gram| {
-                if let Some(slot) = all.get_mut(count) {
-                    *slot = gram;
-                    count += 1;
-                }
-            });
+    fn of(letters: Letters) -> Self {
+        let mut padded = [EDGE_BYTE; LONGEST + 2];
+        for (slot, byte) in
+            padded.iter_mut().skip(1).zip(letters.all.to_le_bytes()).take(letters.len)
+        {
+            *slot = byte;
         }
-        Self {
+        let chars = || padded.iter().skip(1).take(letters.len).map(|b| char::from(*b));
+        let numeric = chars().all(|c| c == '0');
+        let mut word = Self {
             letters,
             hash: if numeric { NUMBER } else { hash_of(chars()) },
-            idea: if numeric { None } else { concepts::of_word(chars(), word.len()) },
-            grams: all,
-            count,
             text: 0,
+            idea: if numeric { None } else { concepts::of_word(chars(), letters.len) },
+            count: 0,
+            slots: [0; MOST_SLOTS],
+        };
+        word.put(finish(word.hash));
+        if !numeric {
+            let padded = padded.get(..letters.len + 2).unwrap_or_default();
+            grams(padded, &mut |gram| word.put(gram));
+        }
+        word
+    }
+
+    fn put(&mut self, hash: u32) {
+        if let Some(slot) = self.slots.get_mut(usize::from(self.count)) {
+            #[expect(clippy::cast_possible_truncation, reason = "a table has as many slots")]
+            {
+                *slot = hash as u16;
+            }
+            self.count += 1;
         }
     }
 
-    /// The hashes of its pieces.
-    pub(super) fn grams(&self) -> &[u32] {
-        self.grams.get(..self.count).unwrap_or_default()
+    /// The slots of its hash and of those of its pieces.
+    pub(super) fn slots(&self) -> &[u16] {
+        self.slots.get(..usize::from(self.count)).unwrap_or_default()
     }
 }
 
@@ -53,53 +106,39 @@ pub(super) struct Vocabulary {
     /// For each hash, where in `words` its word is, counted from one.
     places: Vec<u16>,
     words: Vec<Word>,
-    text: u64,
 }
 
 impl Vocabulary {
-    /// What is asked for from here on stands in another text than what was asked for before.
-    pub(super) fn next_text(&mut self) {
-        self.text += 1;
-        self.places.resize(PLACES, 0);
-    }
-
-    /// A word of ASCII letters and noughts, and whether it is new in this text. None if it is longer than those that are kept.
-    pub(super) fn look_up(&mut self, word: &[u8]) -> Option<(&Word, bool)> {
-        if word.len() > LONGEST {
-            return None;
+    /// What is known of a word.
+    pub(super) fn look_up(&mut self, letters: Letters) -> Option<&mut Word> {
+        if self.places.is_empty() {
+            self.places.resize(PLACES, 0);
         }
-        let mut letters = [0; LONGEST];
-        for (slot, byte) in letters.iter_mut().zip(word) {
-            *slot = *byte;
-        }
-        let place = self.places.get_mut(place_of(&letters))?;
+        let place = self.places.get_mut(letters.place())?;
         if *place == 0 {
-            self.words.push(Word::of(letters, word));
+            self.words.push(Word::of(letters));
             *place = u16::try_from(self.words.len()).ok()?;
         }
         let known = self.words.get_mut(usize::from(*place) - 1)?;
         if known.letters != letters {
-            *known = Word::of(letters, word);
+            *known = Word::of(letters);
         }
-        let new = known.text != self.text;
-        known.text = self.text;
-        Some((known, new))
+        Some(known)
     }
-}
 
-fn place_of(letters: &[u8; LONGEST]) -> usize {
-    let [one, two] = halves(letters).map(|half| half.wrapping_mul(0x9E37_79B9_7F4A_7C15));
-    ((one.rotate_left(23) ^ two).wrapping_mul(0xD6E8_FEB8_6659_FD93) >> (64 - PLACE_BITS)) as usize
-}
-
-fn halves(letters: &[u8; LONGEST]) -> [u64; 2] {
-    let half = |bytes: Option<&[u8; 8]>| u64::from_le_bytes(bytes.copied().unwrap_or_default());
-    [half(letters.first_chunk()), half(letters.last_chunk())]
+    /// Forgets in which texts words stood.
+    pub(super) fn forget(&mut self) {
+        for word in &mut self.words {
+            word.text = 0;
+        }
+    }
 }
 
 /// The longest words that are kept; hardly any are longer.
 const LONGEST: usize = 16;
-/// A word of the longest has so many pieces.
-const MOST_GRAMS: usize = 3 * LONGEST - 3;
+/// A word of the longest has so many pieces, and is one itself.
+const MOST_SLOTS: usize = 3 * LONGEST - 2;
+/// One in each byte.
+const EACH: u128 = u128::MAX / 0xFF;
 const PLACE_BITS: u32 = 11;
 const PLACES: usize = 1 << PLACE_BITS;

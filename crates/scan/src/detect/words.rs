@@ -5,18 +5,17 @@ use std::sync::LazyLock;
 
 /// Whether it is one of the common words of orders.
 pub(super) fn known(word: &str) -> bool {
-    COMMON.forwards.may_hold(word.as_bytes()) && COMMON.words.contains(word)
+    COMMON.forwards.may_hold(word.as_bytes(), 0, word.len()) && COMMON.words.contains(word)
 }
 
-/// Whether a word is none of the common ones, but one of them read backwards, and whether one with rotated letters.
-pub(super) fn turned(word: &[u8]) -> (bool, bool) {
-    let Some(word) = COMMON.turned.may_hold(word).then(|| std::str::from_utf8(word).ok()).flatten()
-    else {
-        return (false, false);
-    };
-    if known(word) {
+/// Whether the word that is a part of a text is none of the common ones, but one of them read backwards, and whether one
+/// with rotated letters.
+pub(super) fn turned(text: &[u8], start: usize, end: usize) -> (bool, bool) {
+    if !COMMON.turned.may_hold(text, start, end) {
         return (false, false);
     }
+    let word = text.get(start..end).and_then(|word| std::str::from_utf8(word).ok());
+    let Some(word) = word.filter(|word| !known(word)) else { return (false, false) };
     let reverse: String = word.chars().rev().collect();
     (known(&reverse), known(&rotated(word)))
 }
@@ -106,27 +105,31 @@ impl Default for Sieve {
 }
 
 impl Sieve {
-    /// A word's bit, by its length and its first letters.
-    fn place(word: &[u8]) -> (usize, u64) {
-        let mut head = [0; 8];
-        for (slot, byte) in head.iter_mut().zip(word) {
-            *slot = *byte;
+    /// The bit of the word that is a part of a text, by its length and its first letters.
+    fn place(text: &[u8], start: usize, end: usize) -> (usize, u64) {
+        let len = end.saturating_sub(start);
+        let rest = text.get(start..).unwrap_or_default();
+        let mut head = match rest.first_chunk::<8>() {
+            Some(head) => u64::from_le_bytes(*head),
+            None => rest.iter().rev().fold(0, |head, byte| (head << 8) | u64::from(*byte)),
+        };
+        if len < 8 {
+            head &= !(u64::MAX << (8 * len));
         }
-        let hash =
-            (u64::from_le_bytes(head) ^ word.len() as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        let hash = (head ^ len as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15);
         let place = hash >> (64 - SIEVE_BITS);
         ((place >> 6) as usize, 1 << (place & 63))
     }
 
     fn put(&mut self, word: &[u8]) {
-        let (at, bit) = Self::place(word);
+        let (at, bit) = Self::place(word, 0, word.len());
         if let Some(bits) = self.bits.get_mut(at) {
             *bits |= bit;
         }
     }
 
-    fn may_hold(&self, word: &[u8]) -> bool {
-        let (at, bit) = Self::place(word);
+    fn may_hold(&self, text: &[u8], start: usize, end: usize) -> bool {
+        let (at, bit) = Self::place(text, start, end);
         self.bits.get(at).is_some_and(|bits| bits & bit != 0)
     }
 }

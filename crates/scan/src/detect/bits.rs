@@ -1,0 +1,164 @@
+//! Which bytes of a text are of one kind, a bit for each?
+
+use std::ops::Range;
+
+/// One bit for each byte of a text.
+#[derive(Debug, Default)]
+pub(super) struct Bits {
+    words: Vec<u64>,
+}
+
+impl Bits {
+    /// Those of a text of which `is` holds; what was known before is forgotten.
+    pub(super) fn read(&mut self, text: &[u8], is: impl Fn(u8) -> bool) {
+        self.words.clear();
+        let (whole, rest) = text.as_chunks::<64>();
+        self.words.extend(whole.iter().map(|chunk| bits(chunk, &is)));
+        if !rest.is_empty() {
+            let mut chunk = [0; 64];
+            for (slot, byte) in chunk.iter_mut().zip(rest) {
+                *slot = *byte;
+            }
+            self.words.push(bits(&chunk, &is) & !(u64::MAX << rest.len()));
+        }
+    }
+
+    /// Whether there is one in a part.
+    pub(super) fn any(&self, part: Range<usize>) -> bool {
+        self.next(part.start).is_some_and(|at| at < part.end)
+    }
+
+    /// The first place from one on.
+    pub(super) fn next(&self, from: usize) -> Option<usize> {
+        let mut word = from / 64;
+        let mut rest = self.words.get(word)? & (u64::MAX << (from % 64));
+        while rest == 0 {
+            word += 1;
+            rest = *self.words.get(word)?;
+        }
+        Some(word * 64 + rest.trailing_zeros() as usize)
+    }
+
+    /// All places, in order.
+    pub(super) fn places(&self) -> impl Iterator<Item = usize> + '_ {
+        self.words.iter().enumerate().flat_map(|(n, &word)| ones(word).map(move |at| n * 64 + at))
+    }
+
+    /// The longest runs, in order: where each begins and ends.
+    pub(super) fn runs(&self) -> Runs<'_> {
+        Runs { words: &self.words, at: 0, rest: self.words.first().copied().unwrap_or(0) }
+    }
+
+    /// Those that are by themselves: of which no `other` is next to one.
+    pub(super) fn alone<'a>(&'a self, other: &'a Self) -> impl Iterator<Item = usize> + 'a {
+        let other = |n: Option<usize>| n.and_then(|n| other.words.get(n)).copied().unwrap_or(0);
+        self.words.iter().enumerate().flat_map(move |(n, &word)| {
+            let here = other(Some(n));
+            let before = (here << 1) | (other(n.checked_sub(1)) >> 63);
+            let behind = (here >> 1) | (other(Some(n + 1)) << 63);
+            ones(word & !before & !behind).map(move |at| n * 64 + at)
+        })
+    }
+}
+
+/// See [`Bits::runs`].
+#[derive(Debug)]
+pub(super) struct Runs<'a> {
+    words: &'a [u64],
+    at: usize,
+    /// Those of the word at `at` that have not been seen.
+    rest: u64,
+}
+
+impl Iterator for Runs<'_> {
+    type Item = (usize, usize);
+
+    fn next(&mut self) -> Option<(usize, usize)> {
+        while self.rest == 0 {
+            self.at += 1;
+            self.rest = *self.words.get(self.at)?;
+        }
+        let first = self.rest.trailing_zeros();
+        let start = self.at * 64 + first as usize;
+        let mut len = (!(self.rest >> first)).trailing_zeros();
+        let mut end = start + len as usize;
+        if first + len >= 64 {
+            // It goes on in the words that follow.
+            loop {
+                self.at += 1;
+                self.rest = self.words.get(self.at).copied().unwrap_or(0);
+                len = (!self.rest).trailing_zeros();
+                end += len as usize;
+                if len < 64 {
+                    break;
+                }
+            }
+            self.rest &= u64::MAX << len;
+        } else {
+            self.rest &= u64::MAX << (first + len);
+        }
+        Some((start, end))
+    }
+}
+
+fn ones(mut word: u64) -> impl Iterator<Item = usize> {
+    std::iter::from_fn(move || {
+        let next = (word != 0).then(|| word.trailing_zeros() as usize)?;
+        word &= word - 1;
+        Some(next)
+    })
+}
+
+/// A bit for each of 64 bytes.
+pub(super) fn bits(bytes: &[u8; 64], is: impl Fn(u8) -> bool) -> u64 {
+    // Both loops are done many bytes at a time.
+    let mut flags = [0_u8; 64];
+    for (flag, byte) in flags.iter_mut().zip(bytes) {
+        *flag = u8::from(is(*byte));
+    }
+    let (eights, _) = flags.as_chunks::<8>();
+    eights.iter().rev().fold(0, |all, eight| {
+        // Gathers the lowest bits of eight bytes in the highest byte.
+        (all << 8) | (u64::from_le_bytes(*eight).wrapping_mul(0x0102_0408_1020_4080) >> 56)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn bits_are_what_the_bytes_are(text in "[ab .]{0,200}|a{60,140}[ab]{0,3}|[ab]{64}") {
+            let bytes = text.as_bytes();
+            let is = |byte: u8| byte == b'a';
+            let mut all = Bits::default();
+            all.read(bytes, is);
+            let places: Vec<usize> = (0..bytes.len()).filter(|&at| is(bytes[at])).collect();
+            prop_assert_eq!(all.places().collect::<Vec<_>>(), places.clone());
+            let mut runs = Vec::new();
+            for &at in &places {
+                match runs.last_mut() {
+                    Some((_, end)) if *end == at => *end = at + 1,
+                    _ => runs.push((at, at + 1)),
+                }
+            }
+            prop_assert_eq!(all.runs().collect::<Vec<_>>(), runs);
+            let mut letters = Bits::default();
+            letters.read(bytes, |byte| byte.is_ascii_alphabetic());
+            let letter = |at: Option<usize>| at.and_then(|at| bytes.get(at)).is_some_and(u8::is_ascii_alphabetic);
+            let alone: Vec<usize> = places
+                .iter()
+                .copied()
+                .filter(|&at| !letter(at.checked_sub(1)) && !letter(Some(at + 1)))
+                .collect();
+            prop_assert_eq!(all.alone(&letters).collect::<Vec<_>>(), alone);
+            for from in 0..=bytes.len() {
+                let next = places.iter().copied().find(|&at| at >= from);
+                prop_assert_eq!(all.next(from), next);
+                prop_assert_eq!(all.any(from..bytes.len()), next.is_some());
+            }
+        }
+    }
+}
