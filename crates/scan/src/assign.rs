@@ -32,6 +32,15 @@ pub(crate) fn secret(
     let flag = name.starts_with(b"-");
     let speaks = place != Place::Likely || word.text == "key";
     match value_after(text, behind, at - left, memo) {
+        // A login that is long and random is no name of a person.
+        Some(found)
+            if place == Place::Near
+                && word.text == "login"
+                && found.range.len() >= MIN_LOGIN
+                && memo.is_secret(text, &found.range, Place::Likely) =>
+        {
+            Some(Given { value: found.range, place: Place::Secret })
+        }
         Some(found) if place > Place::Near => {
             let value = text.get(found.range.clone())?;
             *budget = budget.saturating_sub(value.len());
@@ -63,6 +72,7 @@ fn value_after(text: &[u8], at: usize, from: usize, memo: &mut Memo) -> Option<F
     let closed = cursor.closers();
     let weak = cursor.separator(closed)?;
     cursor.colours();
+    cursor.member(false);
     let limit = cursor.at + 16;
     while cursor.at < limit && cursor.peek().is_some_and(|b| b.is_ascii_whitespace()) {
         cursor.at += 1;
@@ -133,7 +143,7 @@ impl Cursor<'_> {
             self.typed();
             return Some(false);
         }
-        if self.attribute() {
+        if self.attribute() || self.element() || (closed && self.member(true)) {
             return Some(false);
         }
         match self.peek()? {
@@ -170,8 +180,8 @@ impl Cursor<'_> {
         let rest = self.rest();
         let skip = rest
             .iter()
-            .take(8)
-            .take_while(|b| matches!(b, b' ' | b',' | b'"' | b'\\' | b'\''))
+            .take(40)
+            .take_while(|b| matches!(b, b' ' | b',' | b'"' | b'\\' | b'\'' | b'\n' | b'\r' | b'\t'))
             .count();
         let name = rest.get(skip..).unwrap_or_default();
         let Some(word) = ["value", "val", "content", "default"].iter().find(|word| {
@@ -186,6 +196,44 @@ impl Cursor<'_> {
         if there {
             self.at += skip + word.len() + close + 1;
         }
+        there
+    }
+
+    /// `</name><value>`, `</key>\n<string>`.
+    fn element(&mut self) -> bool {
+        let rest = self.rest();
+        let Some(end) = rest
+            .strip_prefix(b"</")
+            .and_then(|tag| tag.iter().take(16).position(|b| *b == b'>'))
+            .map(|at| at + 3)
+        else {
+            return false;
+        };
+        let behind = rest.get(end..).unwrap_or_default();
+        let spaces = behind.iter().take(40).take_while(|b| b.is_ascii_whitespace()).count();
+        let tag = behind.get(spaces..).unwrap_or_default();
+        let opens = [&b"<value>"[..], b"<string>", b"<val>", b"<data>"];
+        let Some(open) = opens.iter().find(|open| tag.starts_with(open)) else { return false };
+        self.at += end + spaces + open.len();
+        true
+    }
+
+    /// `{ "type": "string", "value": …`: what an object says its value is. `declared` also takes the default of a
+    /// declaration, as in `variable "api_secret" { default = … }`.
+    fn member(&mut self, declared: bool) -> bool {
+        let rest = self.rest();
+        let spaces = rest.iter().take(4).take_while(|b| **b == b' ').count();
+        let Some(body) = rest.get(spaces..).and_then(|rest| rest.strip_prefix(b"{")) else {
+            return false;
+        };
+        let body = body.get(..MAX_MEMBER.min(body.len())).unwrap_or_default();
+        let body = body.split(|b| matches!(b, b'{' | b'}')).next().unwrap_or_default();
+        let word: &[u8] = if declared { b"default" } else { b"value" };
+        let Some(at) = memchr::memmem::find(body, word) else { return false };
+        let from = self.at;
+        self.at += spaces + 1 + at;
+        let there = self.attribute();
+        self.at = if there { self.at } else { from };
         there
     }
 
@@ -224,11 +272,12 @@ impl Cursor<'_> {
         let letters = prefix
             .iter()
             .take(2)
-            .take_while(|b| matches!(b, b'b' | b'r' | b'f' | b'u' | b'@' | b'$'))
+            .take_while(|b| matches!(b, b'b' | b'r' | b'f' | b'u' | b'@' | b'$' | b'N'))
             .count();
         if letters > 0 && matches!(prefix.get(letters), Some(b'"' | b'\'')) {
             self.at += letters;
         }
+        self.at += called(self.rest());
         self.at += usize::from(matches!(self.rest(), [b'(' | b'[', b'"' | b'\'', ..]));
         let slashes = self.rest().iter().take(8).take_while(|b| **b == b'\\').count();
         let quote = self.rest().get(slashes).copied().filter(|b| matches!(b, b'"' | b'\'' | b'`'));
@@ -244,6 +293,21 @@ impl Cursor<'_> {
         let from = self.at;
         let len = bare_len(self.text, from, in_query, self.memo);
         (len > 0).then_some((from..from + len, false))
+    }
+}
+
+/// How long the name of what is called with a value is, as in `String::from("…")`; 0 if there is none.
+fn called(text: &[u8]) -> usize {
+    let len = text
+        .iter()
+        .take(40)
+        .take_while(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b':'))
+        .count();
+    let makes = |name: &[u8]| MAKES.iter().any(|word| name.ends_with(word.as_bytes()));
+    let name = text.get(..len).unwrap_or_default();
+    match text.get(len..) {
+        Some([b'(', b'"' | b'\'', ..]) if makes(name) => len,
+        _ => 0,
     }
 }
 
@@ -358,6 +422,27 @@ fn in_name(byte: u8) -> bool {
 const MAX_NAMED: usize = 40;
 const _: () = assert!(MAX_NAMED + 2 < AHEAD);
 const MAX_VALUE: usize = 8192;
+/// A shorter login may be somebody's name.
+const MIN_LOGIN: usize = 20;
+/// Within so many bytes an object says its value, or a name's element ends and its value's begins.
+const MAX_MEMBER: usize = 160;
+/// What makes a value out of a literal.
+const MAKES: [&str; 14] = [
+    "::from",
+    "from_str",
+    "fromhex",
+    "fromHex",
+    "to_string",
+    "::new",
+    "Buffer.from",
+    "SecretStr",
+    "SecureString",
+    "String",
+    "str",
+    "bytes",
+    "b64decode",
+    "decode",
+];
 const SCHEMES: [&str; 14] = [
     "apikey",
     "api-key",

@@ -38,8 +38,11 @@ pub(crate) fn judge(name: &[u8], word: &Word, at: usize) -> Option<Place> {
     if !begins(head, found, word.inside) || !ends(found, tail) {
         return None;
     }
+    let paged = |head: &[u8]| {
+        word.text == "token" && PAGES.iter().any(|page| head.ends_with(page.as_bytes()))
+    };
     if tail.is_empty() && word.place != Place::Likely {
-        return Some(word.place);
+        return (!paged(Bare::of(head).bytes())).then_some(word.place);
     }
     let (head, tail) = (Bare::of(head), Bare::of(tail));
     let (head, tail) = (head.bytes(), tail.bytes());
@@ -49,7 +52,7 @@ pub(crate) fn judge(name: &[u8], word: &Word, at: usize) -> Option<Place> {
             || TAIL_ENDS.iter().any(|t| tail.ends_with(t.as_bytes())));
     let other = word.place == Place::Likely && HEADS.iter().any(|h| head.ends_with(h.as_bytes()));
     let sure = word.text == "key" && STRONG_HEADS.iter().any(|h| head.ends_with(h.as_bytes()));
-    (!denied && !other).then_some(if sure { Place::Secret } else { word.place })
+    (!denied && !other && !paged(head)).then_some(if sure { Place::Secret } else { word.place })
 }
 
 /// A word begins a name, follows a sign, or begins with a capital after a small letter.
@@ -102,7 +105,7 @@ impl Bare {
 }
 
 /// The words, in no order that matters. A longer one that is found together with a shorter is a name of its own.
-pub(crate) const WORDS: [Word; 59] = [
+pub(crate) const WORDS: [Word; 72] = [
     word("password", Place::Password, true),
     word("passwd", Place::Password, true),
     word("passwort", Place::Password, true),
@@ -112,6 +115,19 @@ pub(crate) const WORDS: [Word; 59] = [
     word("pass", Place::Password, false),
     word("pwd", Place::Password, false),
     word("psw", Place::Password, false),
+    word("psk", Place::Password, false),
+    word("requirepass", Place::Password, false),
+    word("masterauth", Place::Password, false),
+    word("dbpass", Place::Password, true),
+    word("userpass", Place::Password, true),
+    word("rootpass", Place::Password, true),
+    word("adminpass", Place::Password, true),
+    word("bindpass", Place::Password, true),
+    word("mailpass", Place::Password, true),
+    word("creds", Place::Secret, false),
+    word("unseal", Place::Secret, false),
+    word("totp", Place::Secret, false),
+    word("signing", Place::Likely, false),
     word("pin", Place::Likely, false),
     word("secret", Place::Secret, true),
     word("secret_id", Place::Secret, true),
@@ -225,7 +241,7 @@ const TAIL_ENDS: [&str; 20] = [
     "enabled", "endpoint", "expiry", "limit", "ref", "version", "date", "time", "keyid",
 ];
 /// A `key` of these, and the like, is none that opens anything.
-const HEADS: [&str; 34] = [
+const HEADS: [&str; 36] = [
     "public",
     "primary",
     "foreign",
@@ -260,7 +276,12 @@ const HEADS: [&str; 34] = [
     "i18n",
     "metric",
     "trace",
+    "websocket",
+    "surrogate",
 ];
+/// A `token` of these says where a listing goes on.
+const PAGES: [&str; 9] =
+    ["page", "next", "continuation", "cursor", "pagination", "paging", "sync", "resume", "skip"];
 /// And a `key` of these is surely one that does.
 const STRONG_HEADS: [&str; 26] = [
     "api",
@@ -318,6 +339,10 @@ mod tests {
             "PGPASSWORD",
             "FERNET_KEY",
             "_authToken",
+            "wifi_psk",
+            "MYDBPASS",
+            "requirepass",
+            "HOOK_SIGNING",
         ] {
             assert!(place(name).is_some(), "{name}");
         }
@@ -337,6 +362,9 @@ mod tests {
             "token_type",
             "SECRET_ROTATION_INTERVAL",
             "passport",
+            "nextPageToken",
+            "continuation_token",
+            "sec-websocket-key",
         ] {
             assert_eq!(place(name), None, "{name}");
         }

@@ -24,8 +24,29 @@ pub(crate) fn each_long(text: &[u8], mut found: impl FnMut(Range<usize>)) {
         }
         let rest = text.get(start + MIN_RUN..).unwrap_or_default();
         let end = start + MIN_RUN + rest.iter().take_while(|b| digit(**b)).count();
-        found(start..end);
+        each_part(text, start..end, &mut found);
         (start, told) = (end + 1, end + 1);
+    }
+}
+
+/// Reports the parts of a run that are long enough: what stands before a padding that goes on is a name, or a code of its
+/// own, as in `data=aGVsbG8…`.
+fn each_part(text: &[u8], run: Range<usize>, found: &mut impl FnMut(Range<usize>)) {
+    let mut start = run.start;
+    for sign in memchr::memchr_iter(
+        b'=',
+        text.get(..run.end).unwrap_or_default().get(run.start..).unwrap_or_default(),
+    ) {
+        let next = run.start + sign + 1;
+        if next < run.end && text.get(next) != Some(&b'=') {
+            if next - start >= MIN_RUN {
+                found(start..next);
+            }
+            start = next;
+        }
+    }
+    if run.end - start >= MIN_RUN {
+        found(start..run.end);
     }
 }
 
@@ -237,6 +258,14 @@ mod tests {
             assert_eq!(runs(&text), vec![before * 2..before * 2 + 16]);
         }
         assert!(runs("words that are all short and nothing else").is_empty());
+    }
+
+    #[test]
+    fn a_run_ends_where_a_padding_goes_on() {
+        let code = "aGVsbG8gd29ybGQhIQ==";
+        assert_eq!(runs(&format!("data={code} x")), vec![5..25]);
+        assert_eq!(runs(&format!("{code}{code}")), vec![0..20, 20..40]);
+        assert!(runs("a=b=c=d=e=f=g=h=i=j=k=l=").is_empty());
     }
 
     #[test]

@@ -30,7 +30,11 @@ pub(crate) fn ends(inner: &Inner, marks: &Marks, text: &[u8], line: &[u8]) -> En
     };
     let open = dump_address(line)
         || body.starts_with(b"data:")
-        || (told && (last == b'\\' || introduces(last) || marks.block_open()))
+        || (told
+            && (last == b'\\'
+                || introduces(last)
+                || marks.block_open()
+                || names_what_follows(body)))
         || known_goes_on(inner, marks, text, line);
     if open {
         Ends::Open
@@ -65,6 +69,25 @@ fn known_goes_on(inner: &Inner, marks: &Marks, text: &[u8], line: &[u8]) -> bool
         return inner.known.begins_at_end(text, 1);
     }
     inner.known.may_begin_at_end(marks.window) && inner.known.begins_at_end(line, 4)
+}
+
+/// Whether a line says the name of what the next one says the value of: `- name: DB_PASSWORD`, `<key>AuthToken</key>`,
+/// `"password": {`.
+fn names_what_follows(body: &[u8]) -> bool {
+    if body.ends_with(b"</key>") || body.ends_with(b"</name>") {
+        return true;
+    }
+    if let Some(before) = body.strip_suffix(b"{") {
+        return matches!(before.trim_ascii_end().last(), Some(b':' | b'=' | b'"'));
+    }
+    let Some(colon) = memchr::memrchr(b':', body) else { return false };
+    let (key, name) = body.split_at_checked(colon).unwrap_or((body, &[]));
+    let key = key.trim_ascii_start();
+    let key = key.strip_prefix(b"-").unwrap_or(key).trim_ascii();
+    let name = name.get(1..).unwrap_or_default().trim_ascii();
+    matches!(key, b"name" | b"key" | b"Name" | b"Key")
+        && !name.is_empty()
+        && name.iter().all(|b| is(*b, kind::NAME) || matches!(b, b'"' | b'\'' | b'.' | b'/'))
 }
 
 /// Whether a line ends with a long run of something random, or says itself that it goes on.

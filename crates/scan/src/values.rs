@@ -182,6 +182,30 @@ pub(crate) fn mundane(value: &[u8]) -> bool {
         || code(value)
         || host_or_path(value)
         || versioned(value, digits)
+        || pointer(value)
+        || algorithm(value)
+}
+
+/// An address in memory: `0xc0000b4018`.
+fn pointer(value: &[u8]) -> bool {
+    value
+        .strip_prefix(b"0x")
+        .is_some_and(|digits| digits.len() <= 16 && digits.iter().all(u8::is_ascii_hexdigit))
+}
+
+/// The name of an algorithm: `HKDF-SHA256`, `aes-256-gcm`.
+fn algorithm(value: &[u8]) -> bool {
+    let part = |part: &[u8]| {
+        let letters = part.iter().take_while(|b| b.is_ascii_alphabetic()).count();
+        let (name, number) = part.split_at_checked(letters).unwrap_or((part, &[]));
+        number.len() <= 5
+            && number.iter().all(u8::is_ascii_alphanumeric)
+            && (name.is_empty()
+                || ALGORITHMS.iter().any(|word| name.eq_ignore_ascii_case(word.as_bytes())))
+    };
+    value.len() <= 40
+        && value.first().is_some_and(u8::is_ascii_alphabetic)
+        && value.split(|b| matches!(b, b'-' | b'_' | b'/' | b'@' | b'.')).all(part)
 }
 
 /// A word with a number behind it or before it: `token2`, `v1.2.3`, `sha256`, `30s`, `my-secret-name-1`.
@@ -255,6 +279,14 @@ fn host_or_path(value: &[u8]) -> bool {
             && memchr::memchr_iter(b'/', value).count() >= 2
             && !value.contains(&b'+')
             && !value.contains(&b'=');
+    // `users/17/avatar-5eb9d2.png`: no code has both signs.
+    let file = memchr::memrchr(b'/', value).is_some_and(|at| {
+        let name = value.get(at..).unwrap_or_default();
+        let dot = memchr::memrchr(b'.', name).map(|dot| name.get(dot + 1..).unwrap_or_default());
+        dot.is_some_and(|end| {
+            (2..=5).contains(&end.len()) && end.iter().all(|b| is(*b, kind::LOWER | kind::DIGIT))
+        })
+    });
     let drive = matches!(value, [b'A'..=b'Z' | b'a'..=b'z', b':', b'\\' | b'/', ..]);
     let host = value
         .iter()
@@ -285,7 +317,7 @@ fn host_or_path(value: &[u8]) -> bool {
     ];
     let named = value.get(host).is_none_or(|b| matches!(b, b':' | b'/' | b'?'))
         && value.get(..host).is_some_and(|h| ends.iter().any(|end| h.ends_with(end.as_bytes())));
-    url || path || drive || named
+    url || path || file || drive || named
 }
 
 /// Whether a value is a UUID.
@@ -414,6 +446,12 @@ const WORDS: [&str; 48] = [
     "optional",
     "x-oauth-basic",
 ];
+/// Of which names of algorithms are made.
+const ALGORITHMS: [&str; 26] = [
+    "aes", "argon", "bcrypt", "blake", "cbc", "chacha", "cmac", "crc", "ctr", "ecdh", "ecdsa",
+    "ed", "gcm", "hkdf", "hmac", "md", "p", "pbkdf", "poly", "rsa", "scrypt", "secp", "sha", "siv",
+    "with", "x",
+];
 /// How references to stores, digests and public things begin.
 const REFERENCES: [&str; 30] = [
     "op://",
@@ -478,6 +516,10 @@ mod tests {
             "<TOKEN>",
             "db.internal.example.com:5432",
             "req.headers.authorization",
+            "HKDF-SHA256",
+            "chacha20-poly1305",
+            "0xc000315fc7",
+            "users/816996/avatar-a5eb9d273fa30bb7b26e.png",
         ] {
             assert!(!is_secret(word.as_bytes(), Place::Password), "{word}");
         }

@@ -2,6 +2,8 @@
 #![expect(clippy::string_slice, reason = "a test may panic")]
 
 use bartizan_scan::{Confidence, Redactor, ScanError, ScanKey};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
 use std::collections::BTreeSet;
 
@@ -59,6 +61,36 @@ fn secrets_that_only_their_place_gives_away_are_hidden() {
             "{}",
             redacted.text
         );
+    }
+}
+
+#[test]
+fn a_value_that_stands_apart_from_its_name_is_hidden() {
+    let redactor = redactor(&[]);
+    let value = format!("{}{}", "kV9pQ2zLr7Xw", "B4nT6mYc");
+    let packed = STANDARD.encode(format!("password={value}"));
+    for text in [
+        format!("- name: DB_PASSWORD\n  value: {value}\n"),
+        format!("{{\n  \"name\": \"DB_PASSWORD\",\n  \"value\": \"{value}\"\n}}"),
+        format!("<key>AuthToken</key>\n<string>{value}</string>\n"),
+        format!("<name>fs.s3a.secret.key</name><value>{value}</value>"),
+        format!("\"db_password\": {{\"type\": \"string\", \"value\": \"{value}\"}}"),
+        format!("variable \"api_secret\" {{\n  default = \"{value}\"\n}}\n"),
+        format!("let token = String::from(\"{value}\");"),
+        format!("CREATE LOGIN etl WITH PASSWORD = N'{value}'"),
+        format!("ALTER USER 'r'@'localhost' IDENTIFIED BY '{value}';"),
+        format!("ConvertTo-SecureString \"{value}\" -AsPlainText -Force"),
+        format!("net user svc-x {value} /add"),
+        format!("snmp-server community {value} RO"),
+        format!("echo {value} | sudo -S reboot"),
+        format!("smbclient //nas/share -U 'ann%{value}'"),
+        format!("Le mot de passe est {value}"),
+        format!("密码：{value}"),
+        format!("bind_pw: {value}"),
+        format!("data={packed}"),
+    ] {
+        let shown = redactor.redact(&text).text;
+        assert!(!shown.contains(&value) && !shown.contains(&packed), "{text} -> {shown}");
     }
 }
 

@@ -104,6 +104,11 @@ pub(crate) fn harmless() -> Vec<String> {
     vec![
         format!("commit {}\nAuthor: A <a@example.org>", noise(21, 40, HEX)),
         "id: 550e8400-e29b-41d4-a716-446655440000".into(),
+        format!("\"nextPageToken\": \"{}\"", noise(25, 24, ALNUM)),
+        format!("sec-websocket-key: {}==", noise(26, 22, ALNUM)),
+        format!("\"key\":\"users/816/avatar-{}.png\"", noise(27, 20, HEX)),
+        "main.(server).getSecret(0xc000315fc7, 0x389b4c3a)".into(),
+        "The secret stays in the keychain; the key is derived by HKDF-SHA256.".into(),
         format!("checksum = \"{}\"", noise(22, 64, HEX)),
         format!("\"integrity\": \"sha512-{}==\",", noise(23, 86, ALNUM)),
         format!("<img src=\"data:image/png;base64,{image}\">"),
