@@ -4,7 +4,8 @@
 //! its bytes, so that what policy allows arrives as it was sent. [`method`] is the list of what may be said at all.
 //! [`catalog`] holds back what is not as a person accepted it.
 //! [`bridge`] speaks to servers without sessions, and [`headers`] is what their HTTP wants to see beside the message;
-//! [`endpoint`] is where those of the first revision want to be sent it.
+//! [`endpoint`] is where those of the first revision want to be sent it. [`rest`] lets one end that nobody needs, and begins anew
+//! with another.
 //! [`conversation`] is what a front (stdio, HTTP) and a door agree on; [`front`] is the one of HTTP; [`stateless`] lets clients of
 //! the revision without sessions in. [`signed`] tells whether
 //! an issuer's token is good. [`declare`] holds the tools that exist by configuration alone.
@@ -22,6 +23,7 @@ pub mod events;
 pub mod front;
 pub mod headers;
 pub mod method;
+pub mod rest;
 pub mod signed;
 pub mod stateless;
 pub mod stdio;

@@ -84,6 +84,9 @@ pub(crate) struct McpArgs {
     /// How many seconds a call waits for a person, when its client listens to progress
     #[arg(long, value_name = "SECONDS", default_value_t = 45)]
     pub(crate) wait: u64,
+    /// How long nobody may need the server before it is ended, and started anew for who does, such as `10m`
+    #[arg(long, value_name = "TIME", default_value = "never")]
+    pub(crate) idle_after: String,
     /// Let the server write the current folder itself: no overlay, nothing held back at the end
     #[arg(long, conflicts_with = "read_only")]
     pub(crate) direct: bool,
@@ -95,7 +98,7 @@ pub(crate) struct McpArgs {
     pub(crate) require_tier: Option<RequiredTier>,
     /// Where the server is, instead of a command: `https://…`, or `http://…` on this machine
     #[arg(long, value_name = "URL", value_hint = ValueHint::Url)]
-    #[arg(conflicts_with_all = ["command", "direct", "read_only", "require_tier"])]
+    #[arg(conflicts_with_all = ["command", "direct", "idle_after", "read_only", "require_tier"])]
     pub(crate) url: Option<String>,
     /// Where the bearer token is that the server wants, such as `env://CRM_TOKEN` or `file://crm`
     #[arg(long, value_name = "REFERENCE", requires = "url")]
@@ -164,13 +167,13 @@ pub(crate) struct ServeArgs {
     /// The certificate's private key, in PEM
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, requires = "tls_cert")]
     pub(crate) tls_key: Option<PathBuf>,
-    /// Let everybody in without a token, at a loopback address, for trying out
-    #[arg(long)]
-    pub(crate) dev_no_auth: bool,
     /// Certificates of the authorities that sign for clients, in PEM; `[serve.mtls]` says who is who
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, requires = "tls_cert")]
     #[arg(conflicts_with = "dev_no_auth")]
     pub(crate) tls_client_ca: Option<PathBuf>,
+    /// Let everybody in without a token, at a loopback address, for trying out
+    #[arg(long)]
+    pub(crate) dev_no_auth: bool,
     /// With --dev-no-auth, the role that everybody plays
     #[arg(long, value_name = "ROLE", requires = "dev_no_auth")]
     pub(crate) agent: Option<String>,
@@ -192,6 +195,9 @@ pub(crate) struct ServeArgs {
     /// Hand results on without the markers that tell a model where they begin and end
     #[arg(long)]
     pub(crate) no_framing: bool,
+    /// How long nobody may need a session's server before it is ended, and started anew for who does, such as `10m`
+    #[arg(long, value_name = "TIME", default_value = "never", conflicts_with = "url")]
+    pub(crate) idle_after: String,
     /// Where the server is, instead of a command: `https://…`, or `http://…` on this machine
     #[arg(long, value_name = "URL", value_hint = ValueHint::Url, conflicts_with = "command")]
     pub(crate) url: Option<String>,

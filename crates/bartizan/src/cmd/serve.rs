@@ -1,6 +1,7 @@
 //! `bartizan serve`: how is a gateway put up for many clients?
 
 use super::Desk;
+use super::run::mcp::idle_after;
 use super::run::{runtime, surroundings};
 use crate::cli::{Global, ServeArgs, exit};
 use crate::config::mtls::Demand;
@@ -237,7 +238,8 @@ fn behind(global: &Global, args: &ServeArgs) -> Result<Behind, Failure> {
     let flags =
         [("--no-framing", args.no_framing), ("--roots", args.roots), ("--sampling", args.sampling)];
     if args.command.is_empty() && args.url.is_none() {
-        if !args.allow.is_empty() || !args.read.is_empty() || flags.iter().any(|(_, said)| *said) {
+        let flags = flags.iter().any(|(_, said)| *said) || args.idle_after != "never";
+        if !args.allow.is_empty() || !args.read.is_empty() || flags {
             let problem = Problem::new("these flags speak of one server, and no command names it");
             let hint = "put them before `-- CMD`, or say the same under [servers.NAME]";
             return Err(Failure::new(exit::USAGE, problem.hint(hint)));
@@ -254,6 +256,10 @@ fn behind(global: &Global, args: &ServeArgs) -> Result<Behind, Failure> {
         if said {
             rest.push(flag.into());
         }
+    }
+    idle_after(&args.idle_after)?;
+    if args.url.is_none() {
+        rest.push(format!("--idle-after={}", args.idle_after).into());
     }
     for (flag, said) in [("--url", &args.url), ("--bearer", &args.bearer)] {
         rest.extend(said.as_ref().map(|said| format!("{flag}={said}").into()));

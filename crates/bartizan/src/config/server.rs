@@ -258,8 +258,16 @@ fn timeout(text: &str) -> Result<Duration, Flaw> {
     }
 }
 
-fn idle_after(text: &str) -> Result<Option<Duration>, Flaw> {
-    if text == "never" { Ok(None) } else { timeout(text).map(Some) }
+/// How long nobody may need a server before it is ended; `None` is for ever.
+pub(crate) fn idle_after(text: &str) -> Result<Option<Duration>, Flaw> {
+    if text == "never" {
+        return Ok(None);
+    }
+    let found = timeout(text).map_err(|(what, hint)| {
+        let hint = hint.map(|hint| format!("{hint}; or \"never\""));
+        (what, hint)
+    });
+    found.map(Some)
 }
 
 /// What the role of a server's box begins with.

@@ -1,11 +1,12 @@
 //! `bartizan mcp`: how does one MCP server get its box, and its client the gate?
 
+mod lives;
 pub(super) mod servers;
 mod standard;
 mod streams;
 mod url;
 
-use super::ground::{Ground, Newcomer, gate_beside};
+use super::ground::{Ground, Newcomer, Session, gate_beside};
 use super::reload::Standing;
 use super::{
     Run, configured, facts, finish, not_started, program, random, runtime, secret, state_failure,
@@ -13,7 +14,7 @@ use super::{
 };
 use crate::cli::{ClientChoice, Global, McpArgs, RunArgs, exit};
 use crate::cmd::servers as known_servers;
-use crate::config::{Asks, Config};
+use crate::config::{self, Asks, Config};
 use crate::desk::herald::Heralds;
 use crate::doors::mcp::tools::{Generation, Maker, Operator, take_in, unspoken};
 use crate::doors::mcp::{Parts, Talk};
@@ -48,31 +49,24 @@ pub(crate) fn run(global: &Global, args: &McpArgs, voice: &mut Voice) -> Result<
 fn one(global: &Global, args: &McpArgs, voice: &mut Voice) -> Result<u8, Failure> {
     let begun = Instant::now();
     let server = name_of(args)?;
+    let after = idle_after(&args.idle_after)?;
     let typed = as_run(args);
-    let Stand { runtime, store, program, argv, redactor, mut run, heralds } =
+    let Stand { runtime, store, program, argv, redactor, mut run, ground, session, heralds } =
         stand(global, args, &typed, &server, voice)?;
     let standing = run.standing();
-    let (held, box_started) = oneshot::channel();
     let (to_server, sent) = mpsc::channel(SENT);
     let talk = talk(&run, &standing, (&server, args), (&store, &redactor), to_server)?;
-    let served = async |box_ended: oneshot::Receiver<()>| {
-        // The other half tells why there is no box.
-        let Ok(held) = box_started.await else { return };
-        let mut line = Line::lay(&talk, sent, (redactor, server.to_string()), held);
-        let unreadable = |error: &WireError| talk.unreadable(error);
-        let over = async { drop(line.gone().await) };
-        streams::client(&talk, unreadable, over).await;
-        line.take_up(box_ended).await;
-    };
+    let what = Started { typed: &typed, program: &program, argv: &argv };
     let report = runtime.block_on(async {
         let _reloading = standing.heed()?;
-        let (over, box_ended) = oneshot::channel::<()>();
-        let boxed = async {
-            let report = run.serve(&typed, &program, &argv, held).await;
-            drop(over);
-            report
-        };
-        tokio::join!(boxed, served(box_ended)).0
+        let whose = (redactor, server.to_string());
+        match after {
+            None => once(&mut run, what, (&talk, sent), whose).await,
+            Some(after) => {
+                let beside = lives::Beside { ground: &ground, session: &session, server: &server };
+                Box::pin(lives::rest((&mut run, beside), what, (&talk, sent, after), whose)).await
+            }
+        }
     });
     let ended = finish(&run.gate, &run.caller, &report, begun);
     run.clean();
@@ -87,6 +81,40 @@ fn one(global: &Global, args: &McpArgs, voice: &mut Voice) -> Result<u8, Failure
         Ok(exit) => Ok(exit.code().clamp(0, 255).try_into().unwrap_or(exit::STATE)),
         Err(why) => Err(not_started(&why.0)),
     }
+}
+
+/// What a server is started as.
+#[derive(Clone, Copy)]
+struct Started<'a> {
+    typed: &'a RunArgs,
+    program: &'a Path,
+    argv: &'a [String],
+}
+
+/// Carries the conversation with a server that lives as long as it.
+async fn once(
+    run: &mut Run,
+    what: Started<'_>,
+    (talk, sent): (&Arc<Talk>, mpsc::Receiver<Message>),
+    whose: (Redactor, String),
+) -> Result<RunReport, Failure> {
+    let (held, box_started) = oneshot::channel();
+    let served = async |box_ended: oneshot::Receiver<()>| {
+        // The other half tells why there is no box.
+        let Ok(held) = box_started.await else { return };
+        let mut line = Line::lay(talk, sent, whose, held);
+        let unreadable = |error: &WireError| talk.unreadable(error);
+        let over = async { drop(line.gone().await) };
+        streams::client(talk, unreadable, over).await;
+        line.take_up(box_ended).await;
+    };
+    let (over, box_ended) = oneshot::channel::<()>();
+    let boxed = async {
+        let report = run.serve(what.typed, what.program, what.argv, held).await;
+        drop(over);
+        report
+    };
+    tokio::join!(boxed, served(box_ended)).0
 }
 
 /// The conversation with a server of which flags say what the configuration says of others. Nothing of it is pinned.
@@ -117,6 +145,14 @@ fn talk(
     }))
 }
 
+/// How long nobody may need the server, as typed.
+pub(crate) fn idle_after(text: &str) -> Result<Option<Duration>, Failure> {
+    config::idle_after(text).map_err(|(what, hint)| {
+        let problem = Problem::new(format!("--idle-after: {what}"));
+        Failure::new(exit::USAGE, hint.into_iter().fold(problem, Problem::hint))
+    })
+}
+
 fn name_of(args: &McpArgs) -> Result<ServerName, Failure> {
     ServerName::parse(&args.name).map_err(|error| {
         let hint = "letters, digits, `-`, `_` and `.` make a name";
@@ -132,6 +168,9 @@ struct Stand {
     argv: Vec<String>,
     redactor: Redactor,
     run: Run,
+    /// For servers that are started later.
+    ground: Ground,
+    session: Session,
     heralds: Heralds,
 }
 
@@ -157,8 +196,8 @@ fn stand(
     about.insert("framing".to_owned(), json!(!args.no_framing));
     let session = ground.open(Newcomer::plain(&program, &argv, about), (None, true), voice)?;
     let (store, redactor) = (ground.store.clone(), session.redactor.clone());
-    let run = ground.run(session, None)?;
-    Ok(Stand { runtime, store, program, argv, redactor, run, heralds })
+    let run = ground.clone().run(session.clone(), None)?;
+    Ok(Stand { runtime, store, program, argv, redactor, run, ground, session, heralds })
 }
 
 /// What is left for the person to know, since nobody reads our output but the client.

@@ -86,7 +86,12 @@ pub(super) fn run(global: &Global, args: &McpArgs, voice: &mut Voice) -> Result<
 
 /// What is said of one server by flags is said of many in the configuration.
 fn alone(args: &McpArgs) -> Result<(), Failure> {
-    let flags = args.direct || args.read_only || args.no_framing || args.sampling || args.roots;
+    let flags = args.idle_after != "never"
+        || args.direct
+        || args.read_only
+        || args.no_framing
+        || args.sampling
+        || args.roots;
     if flags || !args.allow.is_empty() || !args.read.is_empty() {
         let problem = Problem::new("these flags speak of one server, and no command names it");
         let hint = "put them before `-- CMD`, or say the same under [servers.NAME]";

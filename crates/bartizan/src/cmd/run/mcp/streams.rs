@@ -108,24 +108,21 @@ async fn begun(begins: &mut Option<oneshot::Receiver<()>>) {
     *begins = None;
 }
 
-/// A server's streams, carried to and from its conversation.
-pub(super) struct Line {
+/// The streams of a server in its box.
+pub(super) struct Wire {
     streams: JoinSet<()>,
-    server: JoinHandle<Gone>,
-    news: JoinHandle<()>,
     killer: Arc<Killer>,
 }
 
-impl Line {
-    /// Lays it to a server that has started. What the server says on its standard error is for the person.
+impl Wire {
+    /// Carries what was `sent` to a server that has started, and what it says to `lines`. What it says on its standard error
+    /// is for the person.
     pub(super) fn lay(
-        talk: &Arc<Talk>,
-        sent: mpsc::Receiver<Message>,
+        gate: &Arc<Gate>,
+        (sent, lines): (mpsc::Receiver<Message>, mpsc::Sender<stdio::Line>),
         (redactor, name): (Redactor, String),
         Held { stdio: ends, killer }: Held,
     ) -> Self {
-        let (lines, from_server) = mpsc::channel(SENT);
-        let (hear, heard) = mpsc::channel(HEARD);
         let stdin = ends.stdin.and_then(|end| pipe::Sender::from_owned_fd(end).ok());
         let stdout = ends.stdout.and_then(|end| pipe::Receiver::from_owned_fd(end).ok());
         let mut streams = JoinSet::new();
@@ -138,12 +135,42 @@ impl Line {
             streams.spawn(bridge::carry(sent, from_stdout, Ends { server, lines }));
         }
         if let Some(stderr) = ends.stderr {
-            let gate = Arc::clone(talk.gate());
+            let gate = Arc::clone(gate);
             std::thread::spawn(move || mutter(stderr, (&redactor, &gate), &name));
         }
+        Self { streams, killer }
+    }
+
+    /// Takes it up: the server reads the end of its input and ends by itself, or it is ended.
+    pub(super) async fn take_up(self, box_ended: oneshot::Receiver<()>) {
+        drop(self.streams);
+        drop(tokio::time::timeout(LAST_WORDS, box_ended).await);
+        // It is gone already when this fails.
+        drop(self.killer.kill());
+    }
+}
+
+/// A server's streams, carried to and from its conversation.
+pub(super) struct Line {
+    wire: Wire,
+    server: JoinHandle<Gone>,
+    news: JoinHandle<()>,
+}
+
+impl Line {
+    /// Lays it to a server that has started.
+    pub(super) fn lay(
+        talk: &Arc<Talk>,
+        sent: mpsc::Receiver<Message>,
+        whose: (Redactor, String),
+        held: Held,
+    ) -> Self {
+        let (lines, from_server) = mpsc::channel(SENT);
+        let (hear, heard) = mpsc::channel(HEARD);
+        let wire = Wire::lay(talk.gate(), (sent, lines), whose, held);
         let server = tokio::spawn(talk.upstream().attend(from_server, hear));
         let news = tokio::spawn(Arc::clone(talk).attend(heard));
-        Self { streams, server, news, killer }
+        Self { wire, server, news }
     }
 
     /// Resolves when the server has ended, or is not listened to any more.
@@ -154,10 +181,7 @@ impl Line {
     /// Takes it up: the server reads the end of its input and ends by itself, or it is ended.
     pub(super) async fn take_up(self, box_ended: oneshot::Receiver<()>) {
         self.news.abort();
-        drop(self.streams);
-        drop(tokio::time::timeout(LAST_WORDS, box_ended).await);
-        // It is gone already when this fails.
-        drop(self.killer.kill());
+        self.wire.take_up(box_ended).await;
     }
 }
 

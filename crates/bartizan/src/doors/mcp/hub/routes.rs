@@ -9,6 +9,7 @@ use crate::doors::calls::Whose;
 use bartizan_gate::call::{Door, Proposed};
 use bartizan_gate::name::ToolName;
 use bartizan_mcp::conversation::Outbox;
+use bartizan_mcp::rest;
 use bartizan_mcp::wire::{INTERNAL_ERROR, INVALID_PARAMS, Id, Message};
 use bartizan_scan::display_line;
 use bartizan_scan::json::View;
@@ -131,7 +132,7 @@ impl Hub {
             Ok(used) => used,
             Err(why) => return Some(Message::failure(Some(id), INTERNAL_ERROR, &why)),
         };
-        if holds(&message) {
+        if rest::holds(&message) {
             used.hold();
         }
         let talk = Arc::clone(used.talk());
@@ -189,20 +190,9 @@ impl Hub {
     }
 }
 
-/// Whether a server is to keep something for its client from this request on.
-fn holds(message: &Message) -> bool {
-    match message.method() {
-        Some("resources/subscribe") => true,
-        Some(method) => {
-            method.starts_with("tasks/")
-                || message.params().is_some_and(|params| params.get("task").is_some())
-        }
-        None => false,
-    }
-}
-
 /// Where Claude Code says which call of its model's a request is for.
 const PROPOSAL: &str = "claudecode/toolUseId";
+
 /// What a server does besides its tools, by the request for it.
 const ACTS: [(&str, &str); 9] = [
     ("completion/complete", "completion"),
