@@ -113,6 +113,29 @@ impl Store {
         })
     }
 
+    /// Stands for everything that is known of all servers: another one as soon as an item is seen that was not, is gone, is
+    /// accepted or is forgotten.
+    pub fn pins_digest(&self) -> Result<Digest, StoreError> {
+        self.reader().read(|db| {
+            let mut statement = db.prepare_cached(
+                "SELECT server, name, seen_digest, accepted_digest FROM pins ORDER BY server, name",
+            )?;
+            let mut rows = statement.query([])?;
+            let mut whole = Vec::new();
+            while let Some(row) = rows.next()? {
+                let texts: [String; 2] = [row.get(0)?, row.get(1)?];
+                let digests: [Option<Vec<u8>>; 2] = [row.get(2)?, row.get(3)?];
+                let parts = texts.iter().map(|text| Some(text.as_bytes()));
+                for part in parts.chain(digests.iter().map(Option::as_deref)) {
+                    // Each by its length, so that no two tables read the same; one that is not there has none.
+                    whole.extend(part.map_or(u64::MAX, |part| part.len() as u64).to_be_bytes());
+                    whole.extend(part.unwrap_or_default());
+                }
+            }
+            Ok(Digest::of(&whole))
+        })
+    }
+
     /// The servers of which anything is known, by name.
     pub fn pinned_servers(&self) -> Result<Vec<String>, StoreError> {
         self.reader().read(|db| {
@@ -196,6 +219,32 @@ mod tests {
         let seen = store.pinned("s").unwrap();
         let seen: Vec<_> = seen.iter().filter(|item| item.seen.is_some()).collect();
         assert_eq!(seen.iter().map(|item| item.name.as_str()).collect::<Vec<_>>(), ["a2", "b"]);
+    }
+
+    #[test]
+    fn whatever_changes_of_what_is_pinned_changes_its_digest() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        let (mut known, a) = (vec![store.pins_digest().unwrap()], item("a", "one"));
+        let mut turns = |what: &str| {
+            let now = store.pins_digest().unwrap();
+            assert!(!known.contains(&now), "{what}");
+            known.push(now);
+        };
+        store.see_items("s", |_| true, vec![a.clone()]).unwrap();
+        turns("seen");
+        store.accept_items("s", &[("a".to_owned(), a.1)], "local:anna").unwrap();
+        turns("accepted");
+        store.see_items("s", |_| true, vec![item("a", "other")]).unwrap();
+        turns("changed");
+        store.see_items("s", |_| true, Vec::new()).unwrap();
+        turns("gone");
+        store.see_items("another", |_| true, vec![item("a", "other")]).unwrap();
+        turns("another's");
+        store.see_items("another", |_| true, vec![item("a", "other")]).unwrap();
+        assert_eq!(store.pins_digest().unwrap(), *known.last().unwrap(), "nothing changed");
+        store.forget_items("s", &["a".to_owned()], "local:anna").unwrap();
+        assert!(!known.contains(&store.pins_digest().unwrap()), "forgotten");
     }
 
     #[test]

@@ -37,6 +37,8 @@ struct Inner {
 struct State {
     config: Config,
     others: Vec<Other>,
+    /// How often another policy has come into force.
+    turns: u64,
 }
 
 /// A gate over a server's tools, until its list changes.
@@ -55,7 +57,7 @@ impl Standing {
         config: Config,
         (gate, caller, told): (Arc<Gate>, Caller, Told),
     ) -> Self {
-        let state = Mutex::new(State { config, others: Vec::new() });
+        let state = Mutex::new(State { config, others: Vec::new(), turns: 0 });
         Self(Arc::new(Inner { places, workspace, given, gate, caller, told, state }))
     }
 
@@ -80,6 +82,12 @@ impl Standing {
         state.others.retain(|other| other.gate.strong_count() > 0);
         state.others.push(Other { gate: Arc::downgrade(&generation.gate), rules });
         Ok(generation)
+    }
+
+    /// How often another policy has come into force, also for tools that are known to no gate now. While one is coming, it
+    /// waits.
+    pub(super) fn turns(&self) -> u64 {
+        self.state().turns
     }
 
     /// Tells where the policies do not fit a server's tools.
@@ -110,6 +118,7 @@ impl Standing {
         let said = match self.read(&state) {
             Ok((config, policies)) => {
                 let said = self.adopt(policies);
+                state.turns += 1;
                 // Also when a gate could not record it: that one refuses, and the next gate is not an older one.
                 state.config = config;
                 said

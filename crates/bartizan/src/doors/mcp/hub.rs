@@ -4,6 +4,7 @@
 mod branch;
 mod declared;
 mod names;
+pub(crate) mod remembered;
 mod routes;
 
 use super::{Talk, no_such, unmade};
@@ -23,6 +24,7 @@ use bartizan_scan::json::quoted;
 use bartizan_store::Desk;
 use branch::Branch;
 use names::List;
+use remembered::Mark;
 use routes::kind_of;
 use serde_json::Value;
 use std::collections::{BTreeMap, HashMap};
@@ -55,6 +57,8 @@ pub(crate) struct Parts {
     pub(crate) framing: bool,
     /// Whose a request is, and whether it may still be made, as far as that is counted.
     pub(crate) reckon: Option<Reckon>,
+    /// What lists are judged by now.
+    pub(crate) mark: Mark,
 }
 
 /// What is asked of a server, as far as it counts.
@@ -287,7 +291,8 @@ impl Hub {
         let mut asked = JoinSet::new();
         for (at, branch) in self.branches.iter().enumerate() {
             let branch = Arc::clone(branch);
-            asked.spawn(async move { (at, branch.listed(list).await) });
+            let mark = Arc::clone(&self.parts.mark);
+            asked.spawn(async move { (at, branch.listed(list, &mark).await) });
         }
         let mut lists = Vec::new();
         while let Some(list) = asked.join_next().await {
@@ -327,7 +332,7 @@ impl Hub {
         let branch = self.branch(talk.server()).cloned();
         while let Some(message) = from.recv().await {
             if let Some(branch) = &branch {
-                branch.stirs();
+                branch.stirs(&message);
             }
             let Kind::Request { id, .. } = message.kind() else {
                 let listener = self.lock().listener.clone();

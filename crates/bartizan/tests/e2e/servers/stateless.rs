@@ -154,7 +154,7 @@ fn a_client_without_a_session_is_asked_in_the_answer() {
 }
 
 /// Puts one message to the gateway, and gives the headers and the message that come back.
-fn post(address: &str, headers: &[(&str, &str)], message: &Value) -> (String, Value) {
+pub(super) fn post(address: &str, headers: &[(&str, &str)], message: &Value) -> (String, Value) {
     #[expect(clippy::disallowed_methods, reason = "the test is the client")]
     let mut stream = TcpStream::connect(address).unwrap();
     let body = message.to_string();

@@ -14,6 +14,7 @@ use crate::cli::{Global, McpArgs, RequiredTier, exit};
 use crate::cmd::servers as known_servers;
 use crate::config::{Config, Source, Tool};
 use crate::desk::herald::Heralds;
+use crate::doors::mcp::hub::remembered::{Mark, Stamp};
 use crate::doors::mcp::hub::{Hub, Parts, Reckon};
 use crate::doors::mcp::tools::pseudos;
 use crate::doors::tools::{Boxes, ToolsDoor};
@@ -157,7 +158,17 @@ pub(in super::super) fn hub(hall: &Hall, part: Part) -> Result<Arc<Hub>, Failure
         alone: part.alone,
         framing: hall.framing,
         reckon: part.reckon,
+        mark: mark(&hall.standing, store),
     }))
+}
+
+/// What lists of servers are judged by.
+fn mark(standing: &Standing, store: &Store) -> Mark {
+    let (standing, store) = (standing.clone(), store.clone());
+    Arc::new(move || {
+        let turns = standing.turns();
+        Some(Stamp { turns, pins: store.pins_digest().ok()? })
+    })
 }
 
 /// The servers of whose tools, or whatever else they do, the role may use one. What nobody has seen yet may hold such a tool.

@@ -2,6 +2,8 @@
 
 use super::super::Talk;
 use super::names::List;
+use super::remembered::{Mark, Remembered};
+use bartizan_mcp::wire::Message;
 use bartizan_scan::json::View;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -15,6 +17,8 @@ pub(super) struct Branch {
     alone: bool,
     life: watch::Sender<Life>,
     need: Mutex<Need>,
+    /// What it said last that it has, for as long as it is asleep.
+    remembered: Remembered,
 }
 
 #[derive(Clone)]
@@ -73,16 +77,20 @@ impl Branch {
     pub(super) fn new(name: &str, alone: bool) -> Arc<Self> {
         let (life, _) = watch::channel(Life::Ahead);
         let need = Need { requests: 0, last: Instant::now(), holds: false, slept: false };
-        Arc::new(Self { name: name.to_owned(), alone, life, need: Mutex::new(need) })
+        let (name, need) = (name.to_owned(), Mutex::new(need));
+        Arc::new(Self { name, alone, life, need, remembered: Remembered::default() })
     }
 
     fn need(&self) -> MutexGuard<'_, Need> {
         self.need.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// It has said something: somebody may wait for more.
-    pub(super) fn stirs(&self) {
+    /// It has said something: somebody may wait for more, and what it said before may count no more.
+    pub(super) fn stirs(&self, said: &Message) {
         self.need().last = Instant::now();
+        if said.method().is_some_and(|method| method.ends_with("/list_changed")) {
+            self.remembered.forget();
+        }
     }
 
     /// Falls asleep if nobody has needed it for so long: the conversation that this ends. Else, when to ask again.
@@ -114,6 +122,8 @@ impl Branch {
 
     /// It has started; says whether it was asleep before that.
     pub(super) fn up(&self, talk: &Arc<Talk>) -> bool {
+        // What another one has is for it to say.
+        self.remembered.forget();
         let mut need = self.need();
         need.last = Instant::now();
         need.holds = false;
@@ -123,6 +133,7 @@ impl Branch {
 
     /// The conversation that this ends, if there was one.
     pub(super) fn down(&self, why: &str) -> Option<Arc<Talk>> {
+        self.remembered.forget();
         match self.life.send_replace(Life::Down(why.to_owned())) {
             Life::Up(talk) => Some(talk),
             Life::Ahead | Life::Asleep | Life::Down(_) => None,
@@ -164,10 +175,18 @@ impl Branch {
     }
 
     /// What it has of one kind, as the client knows it, or why that cannot be judged; `None` when it does not say in time.
+    /// One that is asleep is not woken for what it said last, as long as that would be judged as it was then.
     pub(super) async fn listed(
         self: &Arc<Self>,
         list: &List,
+        mark: &Mark,
     ) -> Option<Result<Vec<String>, String>> {
+        let asking = self.remembered.asks(mark);
+        if matches!(&*self.life.borrow(), Life::Asleep)
+            && let Some(said) = self.remembered.said(list, &asking)
+        {
+            return Some(Ok(said));
+        }
         let used = self.ready().await.ok()?;
         let talk = used.talk();
         let named = |entry: View<'_>| {
@@ -180,6 +199,9 @@ impl Branch {
             }
         };
         let listed = timeout(LIST, listed).await.ok()?;
+        if let Ok(entries) = &listed {
+            self.remembered.keep(list, entries, (&asking, mark));
+        }
         // One that has ended is not there, and is started again.
         (listed.is_ok() || talk.upstream().gone().is_none()).then_some(listed)
     }
