@@ -288,6 +288,11 @@ pub(crate) fn strip_hop_by_hop(headers: &mut HeaderMap) {
     }
 }
 
+/// Whether a header by this name says where a request ends, where it goes, or what holds for one hop.
+pub(crate) fn is_framing(name: &str) -> bool {
+    HOP_BY_HOP.contains(&name) || ["content-length", "host", "transfer-encoding"].contains(&name)
+}
+
 /// A refusal as a response.
 pub(crate) fn to_response(refusal: &Refusal) -> Answer {
     let text = format!("bartizan: {} [{}]\n", refusal.sentence(), refusal.code());

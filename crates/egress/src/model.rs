@@ -27,6 +27,7 @@ use body::{BodyFlaw, Outgoing, Returning};
 use bytes::Bytes;
 use http_body_util::{Either, Full};
 use hyper::body::Incoming;
+use hyper::ext::ReasonPhrase;
 use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode, Uri, server};
@@ -317,6 +318,8 @@ impl ModelRoute {
         for name in echoing {
             parts.headers.remove(name);
         }
+        // The words beside the status could hold the credential as well.
+        parts.extensions.remove::<ReasonPhrase>();
         let kind = parts.headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
         let filter = match &case.ticket {
             Some(ticket) => case.judge.filter(ticket, parts.status.as_u16(), kind),

@@ -12,6 +12,7 @@ use crate::name::SecretName;
 use crate::refuse::{APPROVAL_HEADER, REASON_HEADER, Refusal};
 use http_body_util::{Either, Full};
 use hyper::body::{Body as _, Incoming};
+use hyper::ext::ReasonPhrase;
 use hyper::header;
 use hyper::http::request::Parts;
 use hyper::{Request, Response, StatusCode};
@@ -96,6 +97,8 @@ impl<J: RequestJudge> Session<J> {
         for name in ["alt-svc", REASON_HEADER, APPROVAL_HEADER] {
             parts.headers.remove(name);
         }
+        // The words beside the status are the target's to choose, and no redactor would see them.
+        parts.extensions.remove::<ReasonPhrase>();
         let bound = self.terminator.injector.binds(&self.upstream.target);
         let mut through = (None, None);
         if bound && !switching {

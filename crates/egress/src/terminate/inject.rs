@@ -192,10 +192,17 @@ impl Injector {
         self.redactor().map(|redactor| Masked::new(&redactor))
     }
 
-    /// Takes every value out of an answer's headers.
+    /// Takes every value out of an answer's headers, and each header that is named by one.
     pub(super) fn mask_headers(&self, headers: &mut HeaderMap) -> Result<usize, Refusal> {
         let redactor = self.redactor()?;
         let mut found = 0;
+        let named =
+            |name: &&HeaderName| !redactor.redact_bytes(name.as_str().as_bytes()).1.is_empty();
+        let named: Vec<HeaderName> = headers.keys().filter(named).cloned().collect();
+        for name in named {
+            headers.remove(name);
+            found += 1;
+        }
         for value in headers.values_mut() {
             let (clean, findings) = redactor.redact_bytes(value.as_bytes());
             if !findings.is_empty() {

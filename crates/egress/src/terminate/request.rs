@@ -1,12 +1,13 @@
 //! What is asked for, in the one reading on which it is judged?
 
+use super::strip::parameter;
 use crate::head::HEAD_LIMIT;
 use crate::http;
 use crate::name::HostPort;
 use crate::refuse::{Refusal, Status};
 use bartizan_gate::url_path::UrlPath;
 use hyper::body::Incoming;
-use hyper::header::{self, HeaderMap, HeaderValue};
+use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::{Uri, Version};
 
@@ -86,13 +87,7 @@ pub(super) fn read(
     let default_port = if secure { 443 } else { 80 };
     http::check(&parts.method, &parts.uri, &parts.headers, (target, default_port))?;
     check_scheme(parts, secure)?;
-    if let Some(name) = OVERRIDES.iter().find(|name| parts.headers.contains_key(**name)) {
-        return Err(Refusal::new(
-            Status::BadRequest,
-            "method-override",
-            format!("`{name}` asks for another method than the request's own; use that method"),
-        ));
-    }
+    check_overrides(parts)?;
     let websocket = http::asks_for_websocket(&parts.headers);
     if websocket && (parts.version != Version::HTTP_11 || parts.method != "GET") {
         return Err(malformed("a WebSocket is asked for by GET in HTTP/1.1"));
@@ -107,6 +102,34 @@ pub(super) fn read(
     tidy(&mut parts.headers, websocket);
     let method = parts.method.as_str().to_owned();
     Ok(HttpRequest { secure, method, path, query, size, websocket })
+}
+
+/// Refuses what asks a server to take the request for another than the one that is judged.
+fn check_overrides(parts: &Parts) -> Result<(), Refusal> {
+    let refused = |code, name: &str, what| {
+        let text =
+            format!("`{name}` asks for another {what} than the request's own; use that {what}");
+        Refusal::new(Status::BadRequest, code, text)
+    };
+    for name in parts.headers.keys() {
+        let dashed = dashed(name);
+        if METHOD_OVERRIDES.contains(&dashed.as_str()) {
+            return Err(refused("method-override", &dashed, "method"));
+        }
+        if PATH_OVERRIDES.contains(&dashed.as_str()) {
+            return Err(refused("path-override", &dashed, "path"));
+        }
+    }
+    let mut query = parts.uri.query().unwrap_or_default().split(['&', ';']);
+    if query.any(|pair| parameter(pair) == "_method") {
+        return Err(refused("method-override", "_method", "method"));
+    }
+    Ok(())
+}
+
+/// A header's name as servers read it that hand headers on as variables: `x_http_method` is `x-http-method` there.
+fn dashed(name: &HeaderName) -> String {
+    name.as_str().replace('_', "-")
 }
 
 /// Sets what the connection to the target says of itself.
@@ -154,7 +177,13 @@ fn tidy(headers: &mut HeaderMap, websocket: bool) {
     let grpc =
         headers.get(header::TE).is_some_and(|te| te.as_bytes().eq_ignore_ascii_case(b"trailers"));
     http::strip_hop_by_hop(headers);
-    for name in ["expect", "forwarded", "via", "http2-settings", "x-forwarded-for", "x-real-ip"] {
+    let ours = |name: &HeaderName| {
+        let dashed = dashed(name);
+        let is_double = dashed != name.as_str() && http::is_framing(&dashed);
+        is_double || OURS.contains(&dashed.as_str()) || dashed.starts_with("x-forwarded")
+    };
+    let ours: Vec<HeaderName> = headers.keys().filter(|name| ours(name)).cloned().collect();
+    for name in ours {
         headers.remove(name);
     }
     if grpc {
@@ -171,4 +200,19 @@ fn malformed(sentence: &'static str) -> Refusal {
 }
 
 /// By these a server is asked to take the request for one of another method.
-const OVERRIDES: [&str; 3] = ["x-http-method-override", "x-http-method", "x-method-override"];
+const METHOD_OVERRIDES: [&str; 3] =
+    ["x-http-method-override", "x-http-method", "x-method-override"];
+/// By these, for one of another path.
+const PATH_OVERRIDES: [&str; 4] =
+    ["x-original-uri", "x-original-url", "x-override-url", "x-rewrite-url"];
+/// What is between us and the target, or would tell who is behind us and by which name they called.
+const OURS: [&str; 8] = [
+    "expect",
+    "forwarded",
+    "http2-settings",
+    "via",
+    "x-host",
+    "x-http-host-override",
+    "x-original-host",
+    "x-real-ip",
+];

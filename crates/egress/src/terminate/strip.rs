@@ -15,7 +15,7 @@ pub(super) fn strip(
     query: Option<&str>,
     signs: bool,
 ) -> Result<Option<String>, Refusal> {
-    let half_signed = |name: &str| name.starts_with("x-amz-") || name.starts_with("x-goog-s");
+    let half_signed = |name: &str| name.starts_with("x_amz_") || name.starts_with("x_goog_s");
     if signs {
         let own = parts.headers.get(header::AUTHORIZATION).and_then(|own| own.to_str().ok());
         if let Some(scope) = own.and_then(Scope::of) {
@@ -47,15 +47,16 @@ pub(super) fn strip(
     let Some(query) = query else { return Ok(None) };
     let mut kept = Vec::new();
     for pair in query.split('&') {
-        let name = unescaped(pair.split('=').next().unwrap_or_default());
-        if half_signed(&name) {
+        // Some servers end a parameter at a semicolon too.
+        let names = || pair.split(';').map(parameter);
+        if names().any(|name| half_signed(&name)) {
             return Err(Refusal::new(
                 Status::Forbidden,
                 "signed-url-refused",
                 "a signed URL carries a credential of its own, and this host has one already",
             ));
         }
-        if !QUERY_CREDENTIALS.contains(&name.as_str()) {
+        if !names().any(|name| QUERY_CREDENTIALS.contains(&name.as_str())) {
             kept.push(pair);
         }
     }
@@ -63,25 +64,21 @@ pub(super) fn strip(
     Ok((!kept.is_empty()).then_some(kept))
 }
 
-/// Whether a header by this name commonly carries a credential.
+/// Whether a header by this name commonly carries a credential. A server that hands headers on as variables reads
+/// `x_api_key` as `x-api-key`.
 pub(super) fn is_credential(name: &str) -> bool {
+    let name = name.replace('_', "-");
     name.starts_with("proxy-")
-        || [
-            "authorization",
-            "cookie",
-            "token",
-            "api-key",
-            "apikey",
-            "secret",
-            "password",
-            "credential",
-            "session",
-        ]
-        .iter()
-        .any(|word| name.contains(word))
-        || name.starts_with("x-amz-")
-        || name.starts_with("x-goog-")
-        || name == "x-auth"
+        || HEADER_CREDENTIALS.iter().any(|word| name.contains(word))
+        || ["x-amz-", "x-goog-", "x-auth"].iter().any(|start| name.starts_with(start))
+}
+
+/// The name of a parameter as the most forgiving server takes it: PHP's, which reads `.access token[]` so too.
+pub(super) fn parameter(pair: &str) -> String {
+    let name = unescaped(pair.split('=').next().unwrap_or_default());
+    let name = name.trim_start_matches([' ', '+']);
+    let name = name.split('[').next().unwrap_or_default();
+    name.replace(['-', '.', ' ', '+'], "_")
 }
 
 fn unescaped(name: &str) -> String {
@@ -103,24 +100,59 @@ fn unescaped(name: &str) -> String {
     String::from_utf8_lossy(&out).to_ascii_lowercase()
 }
 
-/// Parameters by which services take credentials in a URL.
-const QUERY_CREDENTIALS: [&str; 16] = [
-    "access_token",
+/// Words in the names of headers by which services take credentials.
+const HEADER_CREDENTIALS: [&str; 16] = [
+    "access-key",
+    "account-key",
     "api-key",
-    "api_key",
     "apikey",
-    "auth",
+    "application-key",
+    "assertion",
     "authorization",
+    "cookie",
+    "credential",
+    "functions-key",
+    "jwt",
+    "password",
+    "secret",
+    "session",
+    "subscription-key",
+    "token",
+];
+/// Parameters by which services take credentials in a URL, in [`parameter`]'s reading.
+const QUERY_CREDENTIALS: [&str; 32] = [
+    "access_key",
+    "access_token",
+    "accesstoken",
+    "api_key",
+    "api_token",
+    "apikey",
+    "app_key",
+    "app_secret",
+    "auth",
+    "auth_token",
+    "authorization",
+    "bearer_token",
     "client_secret",
+    "hapikey",
+    "id_token",
     "job_token",
+    "jwt",
     "key",
     "oauth_token",
     "passwd",
     "password",
+    "personal_access_token",
     "private_token",
+    "pwd",
+    "secret",
+    "session_token",
     "sig",
     "signature",
+    "subscription_key",
     "token",
+    "user_token",
+    "x_api_key",
 ];
 
 #[cfg(test)]
@@ -141,16 +173,24 @@ mod tests {
             "x-amz-security-token",
             "x-goog-api-key",
             "x-auth-token",
+            "x-auth-key",
+            "x_api_key",
+            "private_token",
+            "ocp-apim-subscription-key",
+            "cf-access-jwt-assertion",
             "range",
         ] {
             headers.append(name.parse::<HeaderName>().unwrap(), HeaderValue::from_static("1"));
             headers.append(name.parse::<HeaderName>().unwrap(), HeaderValue::from_static("2"));
         }
         headers.insert("accept", HeaderValue::from_static("*/*"));
-        let query = "a=1&access%5Ftoken=x&KEY=y&b=2&token";
+        headers.insert("idempotency-key", HeaderValue::from_static("1"));
+        let query = "a=1&access%5Ftoken=x&KEY=y&b=2&token&page_token=3;4&c=5;api-key=z&access.token=x&+access_token[]=x";
         let kept = strip(&mut parts, Some(query), false).unwrap();
-        assert_eq!(kept.as_deref(), Some("a=1&b=2"));
-        assert_eq!(parts.headers.keys().collect::<Vec<_>>(), ["accept", "accept-encoding"]);
+        assert_eq!(kept.as_deref(), Some("a=1&b=2&page_token=3;4"));
+        let mut left: Vec<&str> = parts.headers.keys().map(HeaderName::as_str).collect();
+        left.sort_unstable();
+        assert_eq!(left, ["accept", "accept-encoding", "idempotency-key"]);
         let signed = strip(&mut parts, Some("X-Amz-Signature=1"), true).unwrap_err();
         assert_eq!(signed.code(), "signed-url-refused");
     }

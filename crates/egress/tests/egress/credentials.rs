@@ -9,6 +9,8 @@ use bartizan_scan::ScanKey;
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::Response;
+use hyper::ext::ReasonPhrase;
+use hyper::header::HeaderName;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -70,7 +72,7 @@ pub(crate) async fn way(site: &Site, place: &str, value: Option<&str>) -> Way {
 async fn the_boxs_own_credentials_are_taken_out_and_one_is_put_in() {
     let site = Site::start(&[b"http/1.1"], echo).await;
     let own = "Authorization: Bearer mine\r\nauthorization: Basic bWluZQ==\r\nCookie: session=mine\r\nX-Api-Key: mine\r\n\
-               Proxy-Authorization: Basic bWluZQ==\r\nPRIVATE-TOKEN: mine\r\nAccept: */*\r\n";
+               Proxy-Authorization: Basic bWluZQ==\r\nPRIVATE-TOKEN: mine\r\nX-Auth-Key: mine\r\nx_api_key: mine\r\nAccept: */*\r\n";
     for (place, header, value) in [
         ("bearer", "authorization", format!("Bearer {VALUE}")),
         ("header:PRIVATE-TOKEN", "private-token", VALUE.to_owned()),
@@ -177,6 +179,9 @@ fn reflecting(arrived: &Arrived) -> Response<Full<Bytes>> {
     let headers = response.headers_mut();
     headers.insert("x-echo", format!("Bearer {value}").parse().unwrap());
     headers.insert("set-cookie", format!("t={value}").parse().unwrap());
+    headers.insert(hex.parse::<HeaderName>().unwrap(), "1".parse().unwrap());
+    let words = ReasonPhrase::try_from(format!("OK with {value}").into_bytes()).unwrap();
+    response.extensions_mut().insert(words);
     response
 }
 

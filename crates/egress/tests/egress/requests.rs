@@ -174,9 +174,20 @@ async fn a_path_is_judged_and_sent_in_its_one_reading() {
         "X-HTTP-Method-Override: DELETE\r\n",
         "X-HTTP-Method: PUT\r\n",
         "X-Method-Override: PUT\r\n",
+        "X_HTTP_Method_Override: PUT\r\n",
     ] {
         let answer = way.ask("GET /ok/a", header, "").await;
         assert!(answer.contains("method-override"), "{header}: {answer}");
+    }
+    for query in ["_method=DELETE", "a=1;_method=PUT", "%5Fmethod=PUT", "a&_method[]=PUT"] {
+        let answer = way.ask(&format!("POST /ok/a?{query}"), "", "").await;
+        assert!(answer.contains("method-override"), "{query}: {answer}");
+    }
+    for header in
+        ["X-Original-URL: /admin\r\n", "X-Rewrite-Url: /admin\r\n", "x_original_url: /admin\r\n"]
+    {
+        let answer = way.ask("GET /ok/a", header, "").await;
+        assert!(answer.contains("path-override"), "{header}: {answer}");
     }
     assert!(site.lines().is_empty(), "{:?}", site.lines());
     for (path, sent) in
@@ -186,6 +197,20 @@ async fn a_path_is_judged_and_sent_in_its_one_reading() {
         assert!(answer.starts_with("HTTP/1.1 200"), "{path}: {answer}");
         assert_eq!(site.lines().last().unwrap(), &format!("GET {sent}"));
     }
+}
+
+/// What a server would take for the host's, the sender's or the framing, by another spelling or another header.
+#[tokio::test]
+async fn what_says_a_second_time_where_a_request_goes_is_left_out() {
+    let site = Site::start(&OLDER, echo).await;
+    let way = Way::to(&site, Judge::yes()).await;
+    let headers = "X-Forwarded-Host: evil\r\nX-Forwarded-Prefix: /admin\r\nX_Forwarded_Host: evil\r\nX-Host: evil\r\n\
+                   Content_Length: 0\r\nTransfer_Encoding: chunked\r\nX_Plain: 1\r\n";
+    let answer = way.ask("GET /ok", headers, "").await;
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    let mut got: Vec<String> = site.last().headers.iter().map(|(name, _)| name.clone()).collect();
+    got.sort();
+    assert_eq!(got, ["host", "x_plain"]);
 }
 
 /// ATTACKS N10, above TLS.
