@@ -86,6 +86,10 @@ fn a_commit_brings_in_nothing_that_would_be_held_as_a_file() {
         ("echo x > .envrc; git add .envrc; git stash -q", ".envrc"),
         ("echo x > .envrc; git stash -qu", ".envrc"),
         (
+            "echo x > .envrc; git stash -qu; git rev-parse stash > .git/ORIG_HEAD; rm -r .git/logs",
+            ".envrc",
+        ),
+        (
             "echo x > .envrc; git add .envrc; git commit -qm x; git reset -q --hard HEAD~1; git pack-refs --all; git update-ref refs/heads/w ORIG_HEAD; git pack-refs --all",
             ".envrc",
         ),

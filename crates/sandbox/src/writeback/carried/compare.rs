@@ -88,7 +88,9 @@ impl<'a> Compare<'a> {
 
     /// What a reference leads to; a stash keeps the index and new files in commits of their own.
     fn tip(&mut self, oid: &Oid, stash: bool) -> Found {
-        if self.tips.contains(oid) || !self.seen.insert((oid.clone(), b"\0".to_vec())) {
+        // No path is like this; a stash is looked into further than a branch that leads to the same commit.
+        let as_what = if stash { b"\0stash".as_slice() } else { b"\0" };
+        if self.tips.contains(oid) || !self.seen.insert((oid.clone(), as_what.to_vec())) {
             return Ok(None);
         }
         let (kind, data) = self.store.read(oid)?;
