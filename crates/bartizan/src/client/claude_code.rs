@@ -23,6 +23,7 @@ pub(crate) fn outfit(setup: &Setup<'_>) -> Result<Outfit, NotUtf8> {
         // line.
         read_only(MANAGED_MCP, &managed_servers(setup)?),
         seed(setup, &key)?,
+        fallback(setup)?,
     ];
     let mut env: Vec<(String, String)> = pins(setup.model_url);
     env.push(("ANTHROPIC_API_KEY".to_owned(), key));
@@ -32,29 +33,12 @@ pub(crate) fn outfit(setup: &Setup<'_>) -> Result<Outfit, NotUtf8> {
 /// The highest tier of settings. Hooks that stand anywhere else are switched off by one line in a
 /// repository's `.claude/settings.json`.
 fn managed_settings(setup: &Setup<'_>) -> Result<Value, NotUtf8> {
-    let bartizan = utf8(setup.bartizan)?;
-    let hooks: Map<String, Value> = HOOKS
-        .iter()
-        .map(|&(event, timeout_s)| {
-            let hook = json!({
-                "type": "command",
-                // With `args` there is no shell between the client and the hook: 1–3 ms instead of
-                // 15, and nothing to quote.
-                "command": bartizan,
-                "args": ["hook", "claude-code"],
-                "timeout": timeout_s,
-                // Without this a hook that crashes, hangs or is missing lets the call through.
-                "onFailure": "block",
-            });
-            (event.to_owned(), json!([{ "hooks": [hook] }]))
-        })
-        .collect();
     let env: Map<String, Value> = pins(setup.model_url)
         .into_iter()
         .map(|(name, value)| (name, Value::String(value)))
         .collect();
     Ok(json!({
-        "hooks": hooks,
+        "hooks": hooks(setup)?,
         // A repository's hook could answer "allow", or rewrite a call after ours has judged it.
         "allowManagedHooksOnly": true,
         // Inline shell in skills and commands runs without any hook.
@@ -73,16 +57,45 @@ fn managed_settings(setup: &Setup<'_>) -> Result<Value, NotUtf8> {
     }))
 }
 
+fn hooks(setup: &Setup<'_>) -> Result<Map<String, Value>, NotUtf8> {
+    let bartizan = utf8(setup.bartizan)?;
+    let hooks = HOOKS.iter().map(|&(event, timeout_s)| {
+        let hook = json!({
+            "type": "command",
+            // With `args` there is no shell between the client and the hook: 1–3 ms instead of
+            // 15, and nothing to quote.
+            "command": bartizan,
+            "args": ["hook", "claude-code"],
+            "timeout": timeout_s,
+            // Without this a hook that crashes, hangs or is missing lets the call through.
+            "onFailure": "block",
+        });
+        (event.to_owned(), json!([{ "hooks": [hook] }]))
+    });
+    Ok(hooks.collect())
+}
+
+/// The hooks once more, as the user's own: where there are managed settings the client heeds no others', and a box of tier B has
+/// nothing in `/etc`.
+fn fallback(setup: &Setup<'_>) -> Result<SyntheticFile, NotUtf8> {
+    let settings = json!({ "hooks": hooks(setup)?, "disableSkillShellExecution": true });
+    let path = setup.home.join(".claude/settings.json");
+    Ok(SyntheticFile { path, contents: pretty(&settings), mode: 0o600, writable: true })
+}
+
 /// The servers behind the gateway, each by a process that carries its conversation out of the box.
 fn managed_servers(setup: &Setup<'_>) -> Result<Value, NotUtf8> {
+    Ok(json!({ "mcpServers": servers(setup)? }))
+}
+
+fn servers(setup: &Setup<'_>) -> Result<Map<String, Value>, NotUtf8> {
     let bartizan = utf8(setup.bartizan)?;
     let entry = |name: &String| {
         let entry =
             json!({ "type": "stdio", "command": bartizan, "args": ["hook", "server", name] });
         (name.clone(), entry)
     };
-    let servers: Map<String, Value> = setup.servers.iter().map(entry).collect();
-    Ok(json!({ "mcpServers": servers }))
+    Ok(setup.servers.iter().map(entry).collect())
 }
 
 /// What each start of the client must hold, in its environment and in the managed tier.
@@ -122,6 +135,8 @@ fn seed(setup: &Setup<'_>, key: &str) -> Result<SyntheticFile, NotUtf8> {
         // The client knows an approved key by its end.
         "customApiKeyResponses": { "approved": [tail(key)], "rejected": [] },
         "projects": projects,
+        // Where there is a managed list, as in every box but those of tier B, the client heeds no other.
+        "mcpServers": servers(setup)?,
     });
     Ok(SyntheticFile {
         path: setup.home.join(".claude.json"),

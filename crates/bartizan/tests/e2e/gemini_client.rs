@@ -321,6 +321,33 @@ fn gemini_in_its_box_gets_of_a_server_what_its_role_may() {
     assert_eq!(session.doors("refusal", "mcp__notes__drop"), ["model"]);
 }
 
+/// Where no namespaces can be had, and what lies in `/etc` lies elsewhere.
+#[test]
+fn gemini_in_a_box_of_tier_b_has_its_hooks_and_its_servers() {
+    let (Some(folder), Some(client)) = (folder(), client()) else { return };
+    let project = with_servers(&readable(&folder, ""));
+    let theirs = json!({ "hooksConfig": { "enabled": false } });
+    project.write(".gemini/settings.json", &theirs.to_string());
+    accept(&project);
+    let note = tool("mcp_notes_keep", json!({ "text": "a note" }));
+    let main = vec![note, shell("echo made > made.txt"), say("All done.")];
+    let api = Api::start(Script { main, ..Script::default() });
+    let mut command = vec!["run", "--client", "gemini-cli", "--", "/usr/bin/node"];
+    command.push(client.to_str().unwrap());
+    command.extend(["--model", "gemini-2.5-pro", "--yolo", "--skip-trust", "--prompt", "start"]);
+    let program = project.bartizan(&command).env("GEMINI_API_KEY", KEY);
+    let program = program.env("GOOGLE_GEMINI_BASE_URL", &api.url());
+    let ran = program.without_namespaces().finish();
+    assert!(ran.stdout.contains("All done.") && ran.stderr.contains("box tier B"), "{ran:?}");
+    let results = results_of(api.requests().last().unwrap());
+    assert!(results[0].1.contains("notes/keep got"), "{results:?}");
+    assert_eq!(project.file("made.txt").as_deref(), Some("made\n"), "{results:?}");
+    let log = Log::read(&project);
+    log.is_whole(&project);
+    let made = log.find("call", |record| record["tool"] == "Bash");
+    assert!(log.outcome(&made)["details"]["seen"].is_null(), "no hook spoke: {ran:?}");
+}
+
 /// The configuration by which a box shows this folder.
 fn readable(folder: &Path, more: &str) -> String {
     format!("[roles.default.box]\nreadable = [\"{}\"]\n{more}", folder.display())

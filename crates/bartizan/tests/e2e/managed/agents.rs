@@ -144,9 +144,9 @@ fn what_is_read_of_a_server_counts_as_its_calls_do() {
     // Two that the model proposes are counted where it does, and not again when they arrive; a program's count when they do.
     let api = Api::start(Script {
         main: vec![
-            resource(),
-            resource(),
             by_itself(&json!([read, ["resources/read", { "uri": "demo://page/2" }]])),
+            resource(),
+            resource(),
             by_itself(&json!([read, ["prompts/get", { "name": "greet" }]])),
             say("All done."),
         ],
@@ -158,9 +158,9 @@ fn what_is_read_of_a_server_counts_as_its_calls_do() {
     let log = Log::read(&project);
     let session = Session { project, api, ran, log };
     session.ended_well();
-    for turn in [0, 1] {
+    for turn in [1, 2] {
         assert!(session.main(turn).contains("notes read"), "{}", session.main(turn));
     }
-    assert_eq!(session.main(2).matches("notes read").count(), 2, "{}", session.main(2));
+    assert_eq!(session.main(0).matches("notes read").count(), 2, "{}", session.main(0));
     assert!(session.main(3).contains("budget-spent"), "{}", session.main(3));
 }

@@ -1,11 +1,12 @@
 //! Does a client get any server beside those of the configuration, and what becomes of much that one says?
 
-use super::{accept, project};
+use super::{accept, approves, project};
 use crate::claude_code::{Session, client};
 use crate::support::api::{Api, Script, bash, say, tool};
 use crate::support::log::Log;
 use crate::support::project::{Project, Ran};
 use serde_json::json;
+use std::thread;
 
 /// A server that shows that it was started.
 const THEIRS: &str = "import sys; open('started', 'a').write(sys.argv[1] + '\\n')\n";
@@ -113,4 +114,44 @@ fn what_a_server_says_at_length_is_scrubbed_in_the_clients_file_and_data_when_it
         assert!(text.contains("output that the client kept"), "not the workspace's: {text}");
         assert!(text.contains("untrusted"), "{text}");
     }
+}
+
+/// Where no namespaces can be had, the client in its box has the same servers.
+#[test]
+fn the_client_in_a_box_of_tier_b_gets_of_a_server_what_its_role_may() {
+    let Some(client) = client() else { return };
+    let project = project("");
+    accept(&project);
+    let call = |name: &str| tool(&format!("mcp__notes__{name}"), json!({ "text": "a note" }));
+    let main = vec![
+        call("keep"),
+        call("send"),
+        call("drop"),
+        bash("cat ../*/server.py; env"),
+        say("All done."),
+    ];
+    let api = Api::start(Script { main, ..Script::default() });
+    let args = ["run", "--", client.to_str().unwrap(), "-p", "start"];
+    let mut args = args.to_vec();
+    args.extend(["--permission-mode", "bypassPermissions"]);
+    let program = project.bartizan(&args).env("ANTHROPIC_BASE_URL", &api.url());
+    let (ran, questions) = thread::scope(|scope| {
+        let person = scope.spawn(|| approves(&project));
+        let ran = program.without_namespaces().finish();
+        let asked =
+            person.join().unwrap_or_else(|_| panic!("{ran:?}\n{:?}", api.requests().last()));
+        (ran, asked)
+    });
+    let log = Log::read(&project);
+    let session = Session { project, api, ran, log };
+    session.keeps_its_secrets();
+    session.ended_well();
+    assert!(session.ran.stderr.contains("box tier B"), "{:?}", session.ran);
+    assert!(session.main(0).contains("notes/keep got"), "{}", session.main(0));
+    assert!(session.main(1).contains("notes/send got"), "{}", session.main(1));
+    assert_eq!(questions.len(), 1, "a person is asked once");
+    let denied = session.main(2);
+    assert!(denied.contains("tool-not-listed") && !denied.contains("notes/drop got"), "{denied}");
+    assert!(!session.main(3).contains("NOTES_TOKEN="), "{}", session.main(3));
+    session.met_its_hooks(3);
 }
