@@ -105,7 +105,15 @@ fn a_list_wakes_nobody_whose_list_is_known_and_another_policy_wakes_it() {
     let known = client.lists("notes__born");
     let prompts = client.asks("prompts/list", &json!({}));
     assert_eq!(prompts["result"]["prompts"][0]["name"], "notes__greet", "{prompts}");
-    waits_for_rest(&project, 1, &client);
+    // What is pinned may have changed while it was asked: then it is woken once more, and known from then on.
+    let mut known_lives = 0;
+    while lives(&project, "notes") != known_lives {
+        known_lives = lives(&project, "notes");
+        assert!(known_lives <= 3, "it is woken again and again");
+        waits_for_rest(&project, known_lives, &client);
+        client.lists("notes__born");
+        client.asks("prompts/list", &json!({}));
+    }
     // What is asked for again and again is known, so it rests.
     let begun = Instant::now();
     while begun.elapsed() < IDLE * 2 {
@@ -113,7 +121,7 @@ fn a_list_wakes_nobody_whose_list_is_known_and_another_policy_wakes_it() {
         assert_eq!(client.asks("prompts/list", &json!({})), prompts_again(&prompts, &client));
         std::thread::sleep(Duration::from_millis(100));
     }
-    assert_eq!(lives(&project, "notes"), 1, "a list has woken it");
+    assert_eq!(lives(&project, "notes"), known_lives, "a list has woken it");
     // Judged by the policy that is in force now, also what that one says of tools that no gate knows now.
     configure(&roles.replace("allow =", "deny = [\"mcp__notes__keep\"]\nallow ="));
     assert!(project.bartizan(&["policy", "reload"]).finish().status.success());
@@ -121,9 +129,9 @@ fn a_list_wakes_nobody_whose_list_is_known_and_another_policy_wakes_it() {
     let mut names = client.lists("notes__born");
     names.sort_unstable();
     assert_eq!(names, ["notes__born", "other__look"]);
-    assert_eq!(lives(&project, "notes"), 2);
+    assert!(lives(&project, "notes") > known_lives);
     // Somebody takes back what they accepted.
-    waits_for_rest(&project, 2, &client);
+    waits_for_rest(&project, lives(&project, "notes"), &client);
     let forgotten = project.bartizan(&["servers", "forget", "notes", "born"]).finish();
     assert!(forgotten.status.success(), "{forgotten:?}");
     assert_eq!(client.lists("other__look"), ["other__look"]);
