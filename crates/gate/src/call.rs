@@ -45,6 +45,7 @@ pub struct Proposed {
     pub(crate) tool: String,
     pub(crate) arguments: Value,
     pub(crate) reference: Option<String>,
+    pub(crate) veiled: Option<&'static str>,
 }
 
 /// A client's word that a call comes from a subagent. It can only narrow what the call may do,
@@ -65,6 +66,7 @@ impl Proposed {
             tool: tool.into(),
             arguments,
             reference: None,
+            veiled: None,
         }
     }
 
@@ -77,6 +79,13 @@ impl Proposed {
     /// Adds the client's own id of the call, by which the log can be joined with the client's.
     pub fn referring_to(mut self, id: impl Into<String>) -> Self {
         self.reference = Some(id.into());
+        self
+    }
+
+    /// Keeps the value of one argument off the log: it opens something for whoever reads it, such as the name of a
+    /// session at a server. It is judged like any other, it is in the digest, and people who are asked see it.
+    pub fn veiling(mut self, argument: &'static str) -> Self {
+        self.veiled = Some(argument);
         self
     }
 }
@@ -119,6 +128,8 @@ pub(crate) struct CheckedCall {
     pub(crate) policy: Arc<Policy>,
     pub(crate) door: Door,
     pub(crate) reference: Option<String>,
+    /// The argument whose value is not for the log.
+    pub(crate) veiled: Option<&'static str>,
     pub(crate) identified: Identified,
     pub(crate) listed: Listed,
     pub(crate) scoped: Scoped,

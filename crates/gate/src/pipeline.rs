@@ -95,7 +95,7 @@ impl Pipeline {
         let mut known = Known::proposal(
             &proposed.door,
             &proposed.tool,
-            &proposed.arguments,
+            &record::veiled(&proposed.arguments, proposed.veiled),
             proposed.reference.as_deref(),
         );
         let cleared =
@@ -235,7 +235,7 @@ impl Pipeline {
         proposed: Proposed,
         known: &mut Known,
     ) -> Result<(CheckedCall, Clearance), Refusal> {
-        let Proposed { caller, door, subagent, tool, arguments, reference } = proposed;
+        let Proposed { caller, door, subagent, tool, arguments, reference, veiled } = proposed;
         let Parts { catalogue, desk, limits, allowances, .. } = &self.parts;
         let policy = self.policy();
         let seat = caller.seat();
@@ -257,6 +257,7 @@ impl Pipeline {
             policy,
             door,
             reference,
+            veiled,
             identified,
             listed,
             scoped,

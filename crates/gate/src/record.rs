@@ -9,6 +9,7 @@ use crate::taint::{Origins, Traced};
 use bartizan_scan::Redactor;
 use bartizan_store::{Entry, Event};
 use serde_json::{Map, Value, json};
+use std::borrow::Cow;
 
 /// The intent: written before the act, by the call that is about to happen.
 pub(crate) fn intent(
@@ -104,9 +105,9 @@ impl Known {
 
 fn described(call: &CheckedCall) -> Map<String, Value> {
     let tool = call.listed.tool();
-    let arguments = call.scoped.arguments();
+    let arguments = veiled(call.scoped.arguments(), call.veiled);
     let mut known =
-        Known::proposal(&call.door, tool.name().as_str(), arguments, call.reference.as_deref());
+        Known::proposal(&call.door, tool.name().as_str(), &arguments, call.reference.as_deref());
     known.agent(call.identified.agent().as_str(), call.identified.role().as_str());
     let mut body = known.0;
     insert(&mut body, "server", json!(tool.server()));
@@ -126,6 +127,17 @@ fn described(call: &CheckedCall) -> Map<String, Value> {
         insert(&mut body, "origins", origins(found));
     }
     body
+}
+
+/// The arguments without the value of one that is not for the log; that it was there can be seen.
+pub(crate) fn veiled<'v>(arguments: &'v Value, veil: Option<&str>) -> Cow<'v, Value> {
+    let there = veil.filter(|name| arguments.get(name).is_some());
+    let Some(name) = there else { return Cow::Borrowed(arguments) };
+    let mut arguments = arguments.clone();
+    if let Some(value) = arguments.get_mut(name) {
+        *value = json!(VEIL);
+    }
+    Cow::Owned(arguments)
 }
 
 /// What a person, and whoever reads the log, sees of where a call's values come from; null when there is nothing to say.
@@ -233,6 +245,8 @@ fn insert(body: &mut Map<String, Value>, key: &str, value: Value) {
 }
 
 /// Longest text of one field, in bytes; longer ones are cut, and the record says so.
+/// What stands on the log for a value that is not for it.
+const VEIL: &str = "[not kept]";
 const TEXT_MAX: usize = 16 * 1024;
 /// Most values of a call whose origin is told.
 const VALUES_MAX: usize = 16;

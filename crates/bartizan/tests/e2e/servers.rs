@@ -5,6 +5,7 @@ mod away;
 mod down;
 mod idle;
 mod older;
+mod older_faults;
 mod parts;
 mod reload;
 mod stateless;

@@ -19,7 +19,7 @@ use bartizan_mcp::wire::{INTERNAL_ERROR, Id, Kind, Limits, Message};
 use bartizan_scan::display_line;
 use older::Older;
 use resume::Mark;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -195,12 +195,28 @@ impl Away {
 
     fn judged(
         &self,
-        (method, Spot { path, .. }): (&str, Spot<'_>),
+        goal: (&str, Spot<'_>),
         size: usize,
         about: Option<&Id>,
     ) -> Result<Authorized, Failed> {
-        let Parts { gate, caller, secure, target, .. } = &self.parts;
-        let arguments = json!({
+        let decided = self.parts.gate.decide(self.proposed(goal, size, about));
+        decided.map_err(|refused| format!("{}: {refused}", refused.code()))
+    }
+
+    /// Resolves when a policy is in force that does not allow the stream that is listened to.
+    async fn withdrawn(&self, replaced: watch::Receiver<()>) {
+        let proposed = || self.proposed(("GET", self.spot()), 0, None);
+        self.parts.gate.withdrawn(replaced, proposed).await;
+    }
+
+    fn proposed(
+        &self,
+        (method, Spot { path, query }): (&str, Spot<'_>),
+        size: usize,
+        about: Option<&Id>,
+    ) -> Proposed {
+        let Parts { caller, secure, target, .. } = &self.parts;
+        let mut arguments = json!({
             "host": target.host().to_string(),
             "port": target.port(),
             "scheme": if *secure { "https" } else { "http" },
@@ -208,12 +224,15 @@ impl Away {
             "path": path,
             "size": size,
         });
-        let proposed = Proposed::new(caller, Door::Mcp, "net.request", arguments);
-        let proposed = match about {
+        if let (Value::Object(arguments), Some(query)) = (&mut arguments, query) {
+            arguments.insert("query".to_owned(), json!(query));
+        }
+        // What a server names there is what tells its sessions apart: whoever has it is in.
+        let proposed = Proposed::new(caller, Door::Mcp, "net.request", arguments).veiling("query");
+        match about {
             Some(id) => proposed.referring_to(display_line(&id.to_string(), 64)),
             None => proposed,
-        };
-        gate.decide(proposed).map_err(|refused| format!("{}: {refused}", refused.code()))
+        }
     }
 
     fn errand(

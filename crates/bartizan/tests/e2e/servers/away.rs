@@ -1,7 +1,7 @@
 //! A server that is somewhere else, over HTTP: reached with a key that no client sees, and held to the same.
 
 use super::{Client, code, said};
-use crate::support::project::{Project, Started};
+use crate::support::project::{Program, Project, Started};
 use base64::Engine as _;
 use serde_json::{Value, json};
 use std::io::{BufRead as _, BufReader};
@@ -71,10 +71,13 @@ impl Away {
     }
 
     pub(super) fn gateway(&self, args: &[&str]) -> Started {
+        self.knowing(self.project.bartizan(args)).typing()
+    }
+
+    /// A program that is to reach the server: it has the key, and believes the certificate.
+    pub(super) fn knowing(&self, program: Program) -> Program {
         let certificate = self.project.home().join("away/cert.pem");
-        let gateway = self.project.bartizan(args);
-        let gateway = gateway.env("CRM_KEY", KEY);
-        gateway.env("SSL_CERT_FILE", certificate.to_str().unwrap()).typing()
+        program.env("CRM_KEY", KEY).env("SSL_CERT_FILE", certificate.to_str().unwrap())
     }
 }
 

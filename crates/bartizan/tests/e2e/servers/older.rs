@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 const PROGRAM: &str = include_str!("older.py");
 
 /// An honest server, and one that is hostile in this way.
-fn beside(way: &str) -> (Away, Client) {
+pub(super) fn beside(way: &str) -> (Away, Client) {
     let away = Away::of(PROGRAM);
     let port = away.port;
     let timeout = if way == "slow" { 2 } else { 30 };
@@ -26,7 +26,7 @@ fn beside(way: &str) -> (Away, Client) {
 }
 
 /// The inner host was never reached, the honest server is there, and no key was shown.
-fn nothing_came_of_it(mut client: Client) {
+pub(super) fn nothing_came_of_it(mut client: Client) {
     client.answers("good__hits");
     let hits = client.calls("good__hits", &json!({}));
     assert!(said(&hits).contains("reached 0 times"), "{hits}");
@@ -81,6 +81,27 @@ fn a_server_cannot_have_its_messages_sent_elsewhere() {
         let down = Log::read(&away.project).find("config_change", down);
         assert!(down["why"].as_str().unwrap().contains(why), "{down}");
     }
+}
+
+#[test]
+fn what_follows_the_question_mark_of_a_place_is_in_the_policys_view() {
+    let (away, mut client) = beside("absolute");
+    client.tools("crm__plain");
+    client.ends();
+    let whole = std::fs::read_to_string(away.project.config().join("bartizan.toml")).unwrap();
+    let rule = "[roles.\"*\"]\ndeny = [{ tool = \"net.request\", when = 'context.input has query && context.input.query like \"*mode=absolute*\"' }]\n";
+    away.project.configure(&(whole + rule));
+    let mut client = away.client();
+    client.fails("crm__plain", "policy-denied");
+    nothing_came_of_it(client);
+    let log = Log::read(&away.project);
+    let refused = log.find("refusal", |record| record["tool"] == "net.request");
+    assert_eq!(refused["arguments"]["query"], "[not kept]", "{refused}");
+    let sent = |record: &Value| record["arguments"]["path"] == "/messages";
+    let sent = log.find("call", sent);
+    assert_eq!(sent["arguments"]["query"], "[not kept]", "{sent}");
+    let log = away.project.bartizan(&["audit", "list", "--json", "-n", "1000"]).finish().stdout;
+    assert!(!log.contains("session="), "{log}");
 }
 
 #[test]

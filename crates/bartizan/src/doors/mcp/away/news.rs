@@ -35,12 +35,17 @@ impl Away {
     }
 
     async fn stream(&self, mark: &mut Mark) -> Result<End, Failed> {
+        let replaced = self.parts.gate.replaced();
         // Who may not ask has nothing to hear.
         let Ok(authorized) = self.judged(("GET", self.spot()), 0, None) else {
             return Ok(End::Never);
         };
         let gate = self.parts.gate.pipeline();
-        let executed = gate.perform(authorized, News { away: self, mark }).await;
+        let executed = tokio::select! {
+            executed = gate.perform(authorized, News { away: self, mark }) => executed,
+            // What is dropped here is closed, and its record says that it was abandoned.
+            () = self.withdrawn(replaced) => return Ok(End::Over(false)),
+        };
         let released = gate.release(executed).map_err(|refused| refused.to_string())?;
         released.into_output().0
     }

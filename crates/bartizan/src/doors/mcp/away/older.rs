@@ -131,9 +131,14 @@ impl Away {
     }
 
     async fn stream_older(&self) -> Result<(), Failed> {
+        let replaced = self.parts.gate.replaced();
         let authorized = self.judged(("GET", self.spot()), 0, None)?;
         let gate = self.parts.gate.pipeline();
-        let executed = gate.perform(authorized, Stream { away: self }).await;
+        let executed = tokio::select! {
+            executed = gate.perform(authorized, Stream { away: self }) => executed,
+            // What is dropped here is closed, and its record says that it was abandoned.
+            () = self.withdrawn(replaced) => return Err(WITHDRAWN.to_owned()),
+        };
         gate.release(executed).map_err(|refused| refused.to_string())?.into_output().0
     }
 
@@ -280,5 +285,8 @@ impl Effector for Sent<'_> {
 const ENDPOINT: &str = "endpoint";
 /// Why a stream of something else is none of ours.
 const NO_PLACE: &str = "it does not say first where messages go";
+/// Why a stream ends that was allowed.
+const WITHDRAWN: &str =
+    "another policy is in force, which does not allow the server's stream any more";
 /// How long a server may take to begin its stream, and again to say where messages go.
 const BEGIN: Duration = Duration::from_secs(10);
