@@ -79,6 +79,9 @@ fn spelled(value: &str, all: &mut Forms) {
         each(&|b| format!("x{b:02x}")),
         each(&|b| format!("0x{b:02x}")),
         each(&|b| format!("u{b:04x}")),
+        each(&|b| format!("{b:06x}")),
+        each(&|b| format!("char{b}")),
+        each(&|b| format!("0o{b:o}")),
         each(&|b| format!("{b}")),
         each(&|b| format!("{b:03}")),
         each(&|b| format!("{b:03o}")),
@@ -92,6 +95,9 @@ fn spelled(value: &str, all: &mut Forms) {
             if b.is_ascii_alphanumeric() { char::from(b).into() } else { format!("u{b:04x}") }
         }),
     ] {
+        all.add(&text, Script::Spelled);
+    }
+    for text in regrouped(bytes) {
         all.add(&text, Script::Spelled);
     }
     // What is not escaped in a URL, by RFC 3986 and by `encodeURIComponent`, leaves nothing in a skeleton.
@@ -160,7 +166,13 @@ fn packed(value: &str, all: &mut Forms) {
         let shifted = aligned64(hex(value.as_bytes()).as_bytes(), before);
         all.add(&shifted, Script::Packed);
     }
-    all.add(&base58(value.as_bytes()), Script::Spelled);
+    for digits in [CROCKFORD, Z_BASE32] {
+        all.add(&aligned32(value.as_bytes(), 0, digits), Script::Packed);
+    }
+    for digits in [BASE58, BASE62, BASE62_SMALL, BASE36] {
+        all.add(&in_radix(value.as_bytes(), digits), Script::Spelled);
+    }
+    all.add(&base45(value.as_bytes()), Script::Spelled);
     for text in base85(value.as_bytes()) {
         all.add(&text, Script::Spelled);
     }
@@ -203,22 +215,45 @@ fn aligned32(bytes: &[u8], before: usize, digits: &[u8; 32]) -> String {
         .collect()
 }
 
-fn base58(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 58] = b"123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz";
+/// The bytes two and two, four and four: swapped pairs, every second of them, words as dumps of memory show them.
+fn regrouped(bytes: &[u8]) -> [String; 4] {
+    let shown = |all: Vec<u8>| String::from_utf8_lossy(&all).into_owned();
+    let swapped = bytes.chunks(2).flat_map(|pair| pair.iter().rev().copied()).collect();
+    let parted =
+        [0, 1].iter().flat_map(|from| bytes.iter().skip(*from).step_by(2).copied()).collect();
+    let little = bytes.chunks(4).flat_map(|word| word.iter().rev().copied()).collect::<Vec<u8>>();
+    let words = bytes.chunks(4).map(|word| ["0x", &hex(word)].concat()).collect();
+    [shown(swapped), shown(parted), hex(&little), words]
+}
+
+/// The bytes as one number, in so many digits.
+fn in_radix(bytes: &[u8], digits: &[u8]) -> String {
+    let radix = digits.len();
     let mut number: Vec<usize> = Vec::new();
     for &byte in bytes {
         let mut carry = usize::from(byte);
         for digit in &mut number {
             carry += *digit << 8;
-            *digit = carry % 58;
-            carry /= 58;
+            *digit = carry % radix;
+            carry /= radix;
         }
         while carry > 0 {
-            number.push(carry % 58);
-            carry /= 58;
+            number.push(carry % radix);
+            carry /= radix;
         }
     }
-    number.iter().rev().filter_map(|d| DIGITS.get(*d)).map(|d| char::from(*d)).collect()
+    number.iter().rev().filter_map(|d| digits.get(*d)).map(|d| char::from(*d)).collect()
+}
+
+/// As in the codes of certificates of health: two bytes in three digits (RFC 9285).
+fn base45(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 45] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ $%*+-./:";
+    let digits = |pair: &[u8]| {
+        let number = pair.iter().fold(0, |n, b| n << 8 | usize::from(*b));
+        [number % 45, number / 45 % 45, number / 2025].into_iter().take(pair.len() + 1)
+    };
+    let all = bytes.chunks(2).flat_map(digits);
+    all.filter_map(|digit| DIGITS.get(digit)).map(|d| char::from(*d)).collect()
 }
 
 /// Ascii85, the form that git and Python's `b85encode` use, and Z85; of groups of four bytes that are whole.
@@ -260,6 +295,12 @@ fn uuencoded(bytes: &[u8]) -> String {
 
 const BASE32: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
 const BASE32_HEX: &[u8; 32] = b"0123456789ABCDEFGHIJKLMNOPQRSTUV";
+const CROCKFORD: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
+const Z_BASE32: &[u8; 32] = b"ybndrfg8ejkmcpqxot1uwisza345h769";
+const BASE36: &[u8] = b"0123456789abcdefghijklmnopqrstuvwxyz";
+const BASE58: &[u8] = b"123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz";
+const BASE62: &[u8] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+const BASE62_SMALL: &[u8] = b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
 /// Shorter lines of a value with several are too likely to be ordinary text.
 const MIN_LINE_BYTES: usize = 32;
 /// Values above this are not searched for in the forms that are several times as long.
@@ -298,6 +339,16 @@ mod tests {
             ("Hello World!", "2NEpo7TZRRrLZSi2U"),
             ("the quick brown", "=&AE('%U:6-K(&)R;W=N"),
             ("hello-world", "uryyb-jbeyq"),
+            ("Hello World!", "T8dgcjRGkZ3aysdN"),
+            ("Hello!!", "%69 VD92EX0"),
+            ("hello world!", "D1JPRV3F41VPYWKCCGG"),
+            ("hello-world", "ehll-oowlrd"),
+            ("hello-world", "6c6c6568 6f772d6f 646c72"),
+            ("hello-world", "0x68656c6c 0x6f2d776f 0x726c64"),
+            (
+                "hello-world",
+                "[char]104+[char]101+[char]108+[char]108+[char]111+[char]45+[char]119+[char]111+[char]114+[char]108+[char]100",
+            ),
             ("hello-world", "150 145 154 154 157 055 167 157 162 154 144"),
             ("hello-world", "104, 101, 108, 108, 111, 45, 119, 111, 114, 108, 100"),
         ] {
