@@ -125,7 +125,8 @@ const fn plain(byte: u8) -> bool {
 
 /// Whether bytes look like the beginning of a text, of a compressed body, or of a text in UTF-16.
 fn telling(head: &[u8]) -> bool {
-    let squeezed = matches!(head, [0x1F, 0x8B, 8, ..] | [0x78, 0x01 | 0x5E | 0x9C | 0xDA, ..]);
+    let squeezed = head.starts_with(crate::views::ZIP)
+        || matches!(head, [0x1F, 0x8B, 8, ..] | [0x78, 0x01 | 0x5E | 0x9C | 0xDA, ..]);
     let wide = head.len() >= 8
         && (head.chunks_exact(2).all(|pair| matches!(pair, [a, 0] if plain(*a)))
             || head.chunks_exact(2).all(|pair| matches!(pair, [0, a] if plain(*a))));

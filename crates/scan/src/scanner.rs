@@ -231,6 +231,13 @@ impl<'a> Scan<'a> {
             return Ok(hits);
         }
         let mut hits = self.again(bytes, depth)?;
+        if bytes.starts_with(views::ZIP) {
+            for body in views::unzipped(bytes) {
+                let inside = self.again(&body?, depth)?;
+                hits.extend(inside.into_iter().map(|hit| Hit { span: 0..0, from: 0, ..hit }));
+            }
+            return Ok(hits);
+        }
         let texty = bytes.iter().take(32).all(|b| matches!(b, b'\t' | b'\n' | b'\r' | b' '..=b'~'));
         if !texty && let Some(body) = views::inflated(bytes)? {
             let inside = self.again(&body, depth)?;

@@ -360,6 +360,42 @@ pub(crate) fn inflated(bytes: &[u8]) -> Result<Option<Vec<u8>>, TooLarge> {
     }
 }
 
+/// The members of a zip file, one after another, stored or deflated; what is encrypted or packed otherwise is left out.
+/// Each is told by its own header, so a file that is cut short still says something.
+pub(crate) fn unzipped(bytes: &[u8]) -> impl Iterator<Item = Result<Vec<u8>, TooLarge>> {
+    let member = |at: usize| {
+        let head = bytes.get(at..)?.first_chunk::<30>()?;
+        let [.., name, more_name, extra, more_extra] = *head;
+        let [_, _, _, _, _, _, flags, _, method, ..] = *head;
+        let long = |low, high| usize::from(u16::from_le_bytes([low, high]));
+        let body = at + head.len() + long(name, more_name) + long(extra, more_extra);
+        let body = bytes.get(body..)?;
+        match (flags & 1, method) {
+            (0, 0) => {
+                // A member that was written as a stream does not say its size here.
+                let size = u32::from_le_bytes(*head.get(18..)?.first_chunk()?);
+                let size = usize::try_from(size).ok().filter(|size| *size > 0);
+                let end = size.unwrap_or(body.len()).min(body.len());
+                Some(Ok(body.get(..end.min(MAX_INFLATED))?.to_vec()))
+            }
+            (0, 8) => match decompress_to_vec_with_limit(body, MAX_INFLATED) {
+                Ok(body) => Some(Ok(body)),
+                Err(DecompressError { status, output }) => match status {
+                    miniz_oxide::inflate::TINFLStatus::HasMoreOutput => Some(Err(TooLarge)),
+                    _ => Some(Ok(output)),
+                },
+            },
+            _ => None,
+        }
+    };
+    memchr::memmem::find_iter(bytes, ZIP).take(MAX_MEMBERS).filter_map(member)
+}
+
+/// How a member of a zip file begins.
+pub(crate) const ZIP: &[u8] = b"PK\x03\x04";
+/// So many members are looked at.
+const MAX_MEMBERS: usize = 64;
+
 /// More than there is time to look at.
 #[derive(Debug)]
 pub(crate) struct TooLarge;
@@ -431,6 +467,31 @@ mod tests {
         let view = joined(b"see \"abc\" + \"def\"").unwrap();
         assert_eq!(view.bytes, b"see \"abcdef\"");
         assert_eq!((view.span(&(0..3)), view.span(&(5..11))), (Some(0..3), Some(5..16)));
+    }
+
+    #[test]
+    fn members_of_a_zip_file_are_read_whatever_their_header_leaves_out() {
+        let member = |method: u8, flags: u8, size: u32, body: &[u8]| {
+            let mut all = [ZIP, &[20, 0, flags, 0, method, 0, 0, 0, 0, 0, 0, 0, 0, 0]].concat();
+            all.extend(size.to_le_bytes());
+            all.extend([9, 0, 0, 0, 1, 0, 2, 0, b'n', b'x', b'x']);
+            all.extend(body);
+            all
+        };
+        let packed = miniz_oxide::deflate::compress_to_vec(b"deflated", 6);
+        let bomb = miniz_oxide::deflate::compress_to_vec(&vec![0; MAX_INFLATED + 1], 6);
+        let file = [
+            member(0, 0, 6, b"stored"),
+            member(8, 8, 0, &packed),
+            member(8, 1, 0, &packed),
+            member(8, 0, 7, &bomb),
+        ]
+        .concat();
+        let read: Vec<_> = unzipped(&file).map(Result::ok).collect();
+        assert_eq!(read, [Some(b"stored".to_vec()), Some(b"deflated".to_vec()), None]);
+        for cut in 0..file.len() {
+            assert!(unzipped(&file[..cut]).count() <= 3);
+        }
     }
 
     #[test]

@@ -95,6 +95,15 @@ fn a_value_that_stands_apart_from_its_name_is_hidden() {
 }
 
 #[test]
+fn a_secret_in_a_zip_file_in_base64_is_hidden_with_the_file() {
+    let body = miniz_oxide::deflate::compress_to_vec(b"DB_PASSWORD=kV9pQ2zLr7Xw and an end\n", 6);
+    let head = [b"PK\x03\x04\x14\0\0\0\x08\0".as_slice(), &[0; 16], &[1, 0, 0, 0, b'n']].concat();
+    let code = STANDARD.encode([head, body].concat());
+    let shown = redactor(&[]).redact(&format!("body: {code} end\n")).text;
+    assert!(!shown.contains(&code[8..]) && shown.ends_with("] end\n"), "{shown}");
+}
+
+#[test]
 fn what_only_looks_like_a_secret_is_left_alone() {
     let redactor = redactor(&[]);
     for text in fakes::harmless() {
