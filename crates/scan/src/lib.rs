@@ -44,6 +44,7 @@ mod segment;
 mod spoken;
 
 mod stream;
+mod tables;
 mod values;
 mod verify;
 mod views;

@@ -5,6 +5,7 @@ use crate::fold::Window;
 use crate::redact::Inner;
 use crate::rules::Clue;
 use crate::runs::{self, Code};
+use crate::tables::Table;
 use memchr::memmem::{Finder, FinderRev};
 use std::ops::Range;
 use std::sync::LazyLock;
@@ -17,6 +18,9 @@ pub(crate) struct Marks {
     pub(crate) runs: Vec<(Range<usize>, Code)>,
     signs: Signs,
     pub(crate) lines: usize,
+    /// The table that the text is in, and that which it was in when the segment began.
+    table: Table,
+    table_before: Table,
     /// The last letters and digits, up to which no known value was met.
     pub(crate) window: Window,
 }
@@ -61,7 +65,7 @@ impl Signs {
 impl Marks {
     /// Takes the next line of a text, which begins at `base`.
     pub(crate) fn add(&mut self, inner: &Inner, line: &[u8], base: usize) {
-        let mut begins = false;
+        let (mut begins, from) = (false, self.clues.len());
         inner.rules.clues(line, |at, all| {
             for &clue in all {
                 match clue {
@@ -69,7 +73,7 @@ impl Marks {
                     Clue::Escape => self.signs.add(Signs::ESCAPE, true),
                     Clue::Seam => self.signs.add(Signs::SEAM, true),
                     Clue::List => self.signs.add(Signs::LIST, true),
-                    Clue::Rule(_) | Clue::Word(_) => {
+                    Clue::Rule(_) | Clue::Word(_) | Clue::Cell(..) => {
                         self.signs.add(Signs::TOLD, true);
                         if inner.rules.may_tell(line, at, clue) {
                             self.clues.push((base + at, clue));
@@ -78,6 +82,7 @@ impl Marks {
                 }
             }
         });
+        self.tabled(line, base, from);
         if begins || self.block_open() {
             let open = block_open(line, self.block_open());
             self.signs.set(Signs::BLOCK, open);
@@ -97,8 +102,28 @@ impl Marks {
         self.lines += 1;
     }
 
-    /// Forgets everything but its memory.
+    /// Reads a line as one of a table; the clues in it begin at `from`.
+    fn tabled(&mut self, line: &[u8], base: usize, from: usize) {
+        let word = |(at, clue): &(usize, Clue)| match clue {
+            Clue::Word(word) => Some((at - base, *word)),
+            _ => None,
+        };
+        let words: Vec<_> = self.clues.iter().skip(from).filter_map(word).collect();
+        let clues = &mut self.clues;
+        self.table.read(line, &words, |cell, told| {
+            clues.push((base + cell.start, Clue::Cell(cell.len(), told)));
+        });
+    }
+
+    /// Forgets the segment, to look at it anew.
+    pub(crate) fn restart(&mut self) {
+        self.table = self.table_before.clone();
+        self.clear();
+    }
+
+    /// Forgets everything but its memory and the table that goes on.
     pub(crate) fn clear(&mut self) {
+        self.table_before = self.table.clone();
         self.clues.clear();
         self.runs.clear();
         self.signs = Signs::default();

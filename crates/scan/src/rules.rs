@@ -3,6 +3,7 @@
 use crate::bytes::{is, kind};
 use crate::keywords::Keywords;
 use crate::names::WORDS;
+use crate::tables::Told;
 use crate::verify::Check;
 use crate::{Confidence, Kind};
 use regex::bytes::{CaptureLocations, Regex, RegexBuilder};
@@ -34,6 +35,8 @@ pub(crate) enum Clue {
     Seam,
     /// Character codes may be listed here.
     List,
+    /// A cell of a table stands here, so long, whose column may hold secrets.
+    Cell(usize, Told),
 }
 
 /// One rule, compiled.
@@ -185,7 +188,7 @@ impl Rules {
                     && rule.may_match(line.get(at..).unwrap_or_default())
             }),
             Clue::Word(word) => WORDS.get(word).is_some_and(|word| word.may_name(line, at)),
-            Clue::Block | Clue::Escape | Clue::Seam | Clue::List => true,
+            Clue::Block | Clue::Escape | Clue::Seam | Clue::List | Clue::Cell(..) => true,
         }
     }
 

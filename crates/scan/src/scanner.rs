@@ -12,6 +12,7 @@ use crate::redact::Inner;
 use crate::rules::{self, Clue, Rule};
 use crate::runs::{self, Code};
 use crate::segment::is_token;
+use crate::tables::Told;
 use crate::values::Place;
 use crate::verify::judge;
 use crate::views::{self, TooLarge, View};
@@ -103,6 +104,9 @@ impl<'a> Scan<'a> {
             match clue {
                 Clue::Rule(rule) => hits.extend(self.rule(text, start, rule, &mut memo)),
                 Clue::Word(word) => hits.extend(self.named(text, start, word, &mut memo)),
+                Clue::Cell(len, told) => {
+                    hits.extend(cell(text, start..start + len, told, &mut memo));
+                }
                 Clue::Block | Clue::Escape | Clue::Seam | Clue::List => {}
             }
             if self.budget == 0 {
@@ -305,6 +309,19 @@ impl<'a> Scan<'a> {
             Err(TooLarge) => hits.push(withheld(&(0..text.len()))),
         }
     }
+}
+
+/// The secret that a cell of a table is.
+fn cell(text: &[u8], value: Range<usize>, told: Told, memo: &mut Memo) -> Option<Hit> {
+    let word = WORDS.get(told.word)?;
+    let secret = memo.is_secret(text, &value, told.place);
+    let given = assign::Given { value, place: told.place };
+    secret.then(|| Hit {
+        what: What::Kind(called(&given, word)),
+        confidence: Confidence::Medium,
+        from: given.value.start,
+        span: given.value,
+    })
 }
 
 /// Whether a token goes on beside a span.

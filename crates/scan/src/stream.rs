@@ -114,7 +114,7 @@ impl RedactStream {
         if !Arc::ptr_eq(&now, &self.inner) {
             self.inner = Arc::clone(&now);
             (self.taken, self.looked, self.ends) = (0, 0, Ends::Closed);
-            self.marks.clear();
+            self.marks.restart();
         }
     }
 

@@ -95,6 +95,41 @@ fn a_value_that_stands_apart_from_its_name_is_hidden() {
 }
 
 #[test]
+fn cells_of_tables_are_hidden_however_the_table_is_cut() {
+    let redactor = redactor(&[]);
+    let [a, b] = ["kV9pQ2zLr7Xw", "B4nT6mYc9wQx"];
+    for text in [
+        format!("user,password\nann,{a}\nbob,{b}\n"),
+        format!(" id | token \n----+-------\n  1 | {a}\n  2 | {b}\n"),
+        format!("INSERT INTO t (id, secret) VALUES (1,'{a}'),\n(2,'{b}');\n"),
+        format!("COPY t (id, api_key) FROM stdin;\n4\t{a}\n5\t{b}\n\\.\n"),
+    ] {
+        let whole = redactor.redact(&text).text;
+        assert!(!whole.contains(a) && !whole.contains(b), "{whole}");
+        assert_eq!(redactor.redact(&whole).text, whole);
+        for size in 1..9 {
+            let (mut stream, mut out) = (redactor.stream(), Vec::new());
+            for chunk in text.as_bytes().chunks(size) {
+                stream.push(chunk, &mut out);
+            }
+            assert_eq!(stream.finish(&mut out).len(), 2);
+            assert_eq!(out, whole.as_bytes());
+        }
+    }
+}
+
+#[test]
+fn a_value_learnt_in_mid_table_leaves_the_table_known() {
+    let redactor = redactor(&[]);
+    let (mut stream, mut out) = (redactor.stream(), Vec::new());
+    stream.push(b"user,password\nann,kV9pQ2zLr7Xw\nbob", &mut out);
+    redactor.learn(known("late", "something-else-4711")).unwrap();
+    stream.push(b",B4nT6mYc9wQx\n", &mut out);
+    assert_eq!(stream.finish(&mut out).len(), 2);
+    assert!(!out.windows(6).any(|w| w == b"B4nT6m"));
+}
+
+#[test]
 fn a_secret_in_a_zip_file_in_base64_is_hidden_with_the_file() {
     let body = miniz_oxide::deflate::compress_to_vec(b"DB_PASSWORD=kV9pQ2zLr7Xw and an end\n", 6);
     let head = [b"PK\x03\x04\x14\0\0\0\x08\0".as_slice(), &[0; 16], &[1, 0, 0, 0, b'n']].concat();
