@@ -9,8 +9,8 @@ use std::sync::LazyLock;
 /// One idea of `concepts.txt`, by its line.
 pub(super) type Concept = u8;
 
-/// The idea a word stands for: by the whole word, else by the longest stem it begins with.
-pub(super) fn of_word(word: impl Iterator<Item = char>, len: usize) -> Option<Concept> {
+/// The hash of a word, and the idea it stands for: by the whole word, else by the longest stem it begins with.
+pub(super) fn of_word(word: impl Iterator<Item = char>, len: usize) -> (u32, Option<Concept>) {
     let lexicon = &*LEXICON;
     let mut hash = START;
     let mut found = None;
@@ -23,7 +23,7 @@ pub(super) fn of_word(word: impl Iterator<Item = char>, len: usize) -> Option<Co
             found = Some(entry.concept);
         }
     }
-    found
+    (hash, found)
 }
 
 /// The idea two words in a row stand for, by the hash of the pair.

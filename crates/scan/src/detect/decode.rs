@@ -148,7 +148,7 @@ fn may_begin(run: &str) -> bool {
         found += 1;
     }
     // Of fewer digits all are read.
-    if found < HEAD || digits(run).count() < HEAD_OF {
+    if found < HEAD || run.bytes().filter(|b| *b != b'=').count() < HEAD_OF {
         return true;
     }
     (0..4).any(|skip| {

@@ -1,6 +1,7 @@
 //! Which numbers stand for a text in the linear tables?
 
 use super::concepts::{self, Concept, Mentions};
+use super::effort;
 use super::vocabulary::Letters;
 
 /// Hands the hash of every feature of a reading to `put`, some more than once: words, pairs of words, first words of
@@ -16,6 +17,13 @@ pub(super) fn features(text: &str, put: &mut impl FnMut(u32), put_idea: &mut imp
 pub(super) trait Sink {
     /// One more hash.
     fn put(&mut self, hash: u32);
+
+    /// Several.
+    fn put_all(&mut self, hashes: &[u32]) {
+        for &hash in hashes {
+            self.put(hash);
+        }
+    }
 
     /// Takes a word that was worked out before, with its pieces and by itself: its hash and the idea it stands for. None
     /// if it has to be worked out.
@@ -51,6 +59,7 @@ impl Default for Place {
 
 /// The words of a text, one after the other, from a place between spaces on.
 pub(super) fn walk(text: &str, place: &mut Place, mentions: &mut Mentions, sink: &mut impl Sink) {
+    effort::took(text.len());
     let bytes = text.as_bytes();
     let mut state = State { place: *place, mentions, sink };
     let mut at = 0;
@@ -182,10 +191,10 @@ impl<S: Sink> State<'_, S> {
         for (slot, &byte) in padded.iter_mut().skip(1).zip(word) {
             *slot = if byte.is_ascii_digit() { b'0' } else { byte };
         }
-        let chars = || padded.iter().skip(1).take(word.len()).map(|b| char::from(*b));
-        self.word(hash_of(chars()), concepts::of_word(chars(), word.len()));
-        let padded = padded.get(..word.len() + 2).unwrap_or_default();
-        grams(padded, &mut |gram| self.sink.put(gram));
+        let chars = padded.iter().skip(1).take(word.len()).map(|b| char::from(*b));
+        let (hash, idea) = concepts::of_word(chars, word.len());
+        self.word(hash, idea);
+        self.pieces(padded.get(..word.len() + 2).unwrap_or_default());
     }
 
     /// The words of a chunk without spaces.
@@ -218,21 +227,28 @@ impl<S: Sink> State<'_, S> {
             word.clear();
             return self.word(NUMBER, None);
         }
-        let chars = || word.iter().copied();
-        self.word(hash_of(chars()), concepts::of_word(chars(), word.len()));
+        let (hash, idea) = concepts::of_word(word.iter().copied(), word.len());
+        self.word(hash, idea);
         let mut padded = [EDGE; MAX_WORD + 2];
         for (slot, &c) in padded.iter_mut().skip(1).zip(word.iter()) {
             *slot = u32::from(c);
         }
-        let padded = padded.get(..word.len() + 2).unwrap_or_default();
-        grams(padded, &mut |gram| self.sink.put(gram));
+        self.pieces(padded.get(..word.len() + 2).unwrap_or_default());
         word.clear();
     }
-}
 
-/// The hash of a word.
-pub(super) fn hash_of(word: impl Iterator<Item = char>) -> u32 {
-    word.fold(START, |hash, c| mix(hash, u32::from(c)))
+    fn pieces<T: Copy + Into<u32>>(&mut self, padded: &[T]) {
+        let mut all = [0; 3 * MAX_WORD];
+        let mut slots = all.iter_mut();
+        let mut count = 0;
+        grams(padded, &mut |gram| {
+            if let Some(slot) = slots.next() {
+                *slot = gram;
+                count += 1;
+            }
+        });
+        self.sink.put_all(all.get(..count).unwrap_or_default());
+    }
 }
 
 /// Pieces of three, four and five letters of a word that has three, the ends of the word counted as letters: `padded` has

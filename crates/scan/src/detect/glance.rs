@@ -11,15 +11,17 @@ pub(super) struct Bar {
     pub(super) highest: f32,
     /// Whether what is not worth telling of may be told as the least it may be.
     pub(super) least: bool,
+    /// Whether as much has been told of as ever will be, so that nothing is worth it.
+    pub(super) told: bool,
 }
 
-/// The log odds of a part that says `text` alone, hides nothing and is not worth telling of: most parts of most texts are such.
-/// `hits` are the words in it that signatures are told by. Signatures are left out that could not make it worth telling
-/// of where the least will do, and those that could not bring it above the bar.
+/// The log odds of a part that says `text` alone and is not worth telling of: most parts of most texts are such. What hides it
+/// is not worth telling of either. `hits` are the words in it that signatures are told by. Signatures are left out that could
+/// not make it worth telling of where the least will do, and those that could not bring it above the bar.
 pub(super) fn glance(
     text: &str,
     hits: impl Iterator<Item = Hit> + Clone,
-    (linear, ideas): (f32, f32),
+    mut evidence: Evidence,
     bar: &Bar,
     taken: &mut Taken,
 ) -> Option<f32> {
@@ -27,18 +29,24 @@ pub(super) fn glance(
     if text.len() < FEW_CHARS * 4 {
         return None;
     }
-    let mut evidence = Evidence { linear, ideas, ..Evidence::default() };
     let bare = TABLE.odds(&evidence);
-    if bare > NOTABLE {
+    if bare > NOTABLE && !bar.told {
         return None;
     }
-    let possible = signatures::possible(hits.clone(), taken);
     // No weight of a signature speaks for honesty, so that those which are possible are the most there can be.
-    let most = TABLE.odds(&Evidence { signatures: possible.signatures, ..evidence });
-    if most <= NOTABLE && (bar.least || most <= bar.highest) {
+    let idle = |signatures: u32| {
+        let most = TABLE.odds(&Evidence { signatures, ..evidence });
+        let below = most <= bar.highest;
+        (below && bar.told) || (most <= NOTABLE && (below || bar.least))
+    };
+    if idle(signatures::thinkable(hits.clone())) {
+        return Some(bare);
+    }
+    let possible = signatures::possible(hits.clone(), taken);
+    if idle(possible.signatures) {
         return Some(bare);
     }
     evidence.signatures = signatures::bits(&signatures::find_among(text, hits, &possible));
     let odds = TABLE.odds(&evidence);
-    (odds <= NOTABLE).then_some(odds)
+    (bar.told || odds <= NOTABLE).then_some(odds)
 }

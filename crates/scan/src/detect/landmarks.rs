@@ -1,5 +1,6 @@
 //! Where in a text stand the words by which patterns are told?
 
+use super::effort;
 use aho_corasick::automaton::Automaton;
 use aho_corasick::dfa::{Builder, DFA};
 use aho_corasick::{Anchored, MatchKind};
@@ -30,6 +31,7 @@ impl Landmarks {
     /// Puts every place of every word into `hits`, in the order in which they end.
     pub(super) fn find(&self, text: &str, hits: &mut Vec<Hit>) {
         let Some(automaton) = &self.automaton else { return };
+        effort::took(text.len());
         let Ok(mut state) = automaton.start_state(Anchored::No) else { return };
         for (at, &byte) in text.as_bytes().iter().enumerate() {
             state = automaton.next_state(Anchored::No, state, byte);

@@ -4,8 +4,9 @@ use super::concepts::Mentions;
 use super::disguise::Disguise;
 use super::features::{self, Place};
 use super::signatures;
-use super::tally::{Rest, Rests, Tally, Total};
+use super::tally::{IDEA_SLOTS, Rest, Rests, Tally, Total, WORD_SLOTS};
 use std::cell::RefCell;
+use std::iter::once;
 
 /// The trained weights. `scripts/train-injection` writes the file.
 pub(super) static TABLE: Table = Table { bytes: include_bytes!("table.bin") };
@@ -28,6 +29,13 @@ pub(super) struct Evidence {
     pub(super) disguises: u32,
 }
 
+impl Evidence {
+    /// What the first layer says, and nothing else.
+    pub(super) fn of((linear, ideas): (f32, f32)) -> Self {
+        Self { linear, ideas, ..Self::default() }
+    }
+}
+
 impl Table {
     /// What the first layer says of a text: the log odds by its words and by the ideas they stand for.
     pub(super) fn linear(&self, text: &str) -> (f32, f32) {
@@ -38,7 +46,7 @@ impl Table {
             let mut mentions = Mentions::default();
             let sink = &mut Rests { tally, rest: &mut words };
             features::walk(text, &mut Place::default(), &mut mentions, sink);
-            mentions.features(&mut |hash| tally.ideas.add(hash, &mut ideas));
+            mentions.features(&mut |hash| tally.ideas.add(once(hash), &mut ideas));
             self.of_totals(words.total, ideas.total)
         })
     }
@@ -109,8 +117,6 @@ thread_local! {
     ));
 }
 
-const WORD_SLOTS: usize = 1 << 16;
-const IDEA_SLOTS: usize = 1 << 14;
 const SCALE: usize = 0;
 const BIAS: usize = 1;
 const FINAL_BIAS: usize = 2;
@@ -135,7 +141,8 @@ mod tests {
 
     #[test]
     fn no_signature_speaks_for_honesty() {
-        let weights = (FINAL_SIGNATURES..FINAL_DISGUISES).chain([FINAL_SEVERAL, FINAL_MANY]);
+        let weights =
+            (FINAL_SIGNATURES..FINAL_DISGUISES).chain([FINAL_SEVERAL, FINAL_MANY, FINAL_DISGUISED]);
         for n in weights {
             assert!(TABLE.number(n) >= 0.0, "{n}");
         }

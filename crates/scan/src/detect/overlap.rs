@@ -7,6 +7,7 @@ use super::concepts::Mentions;
 use super::features::{self, EveryHash, Place};
 use super::model::{TABLE, with_tally};
 use super::tally::{NOBODY, Part, Parts, Rest, Rests, Tally};
+use std::iter::once;
 use std::ops::Range;
 
 /// The halves that were walked last; kept from one window to the next.
@@ -78,7 +79,7 @@ impl Overlap {
             if all.full() {
                 return None;
             }
-            let put = &mut |hash| tally.ideas.add(hash, &mut ideas);
+            let put = &mut |hash| tally.ideas.add(once(hash), &mut ideas);
             all.chains(0..one, put);
             all.chains(one + first.mentions.settled()..two, put);
             all.chains(two + second.mentions.settled()..all.count(), put);
@@ -135,7 +136,7 @@ impl Half {
         let said = text.get(inner.clone()).unwrap_or_default();
         features::walk(said, &mut self.place, &mut self.mentions, sink);
         let settled = 0..self.mentions.settled();
-        self.mentions.chains(settled, &mut |hash| tally.ideas.touch(hash, &mut self.ideas));
+        self.mentions.chains(settled, &mut |hash| tally.ideas.touch(once(hash), &mut self.ideas));
         self.inner = inner;
         Some(())
     }

@@ -1,6 +1,7 @@
 //! Which characters does a reader not see, or see as others?
 
 use super::disguise::{Disguise, Disguises};
+use super::effort;
 use super::trace::Traced;
 use unicode_normalization::char::decompose_compatible;
 
@@ -10,6 +11,7 @@ use unicode_normalization::char::decompose_compatible;
 pub(super) fn reveal(input: &Traced, seen: &mut Disguises) -> Traced {
     let mut out = input.blank();
     let text = input.text();
+    effort::took(text.len());
     let mut overridden: Option<Vec<(char, usize)>> = None;
     let mut flag = false;
     let mut at = 0;
@@ -79,7 +81,11 @@ pub(super) fn plainly(text: &str) -> Option<String> {
 pub(super) fn fold_plainly(text: &str, out: &mut String, odd: &mut Vec<usize>) {
     let mut rest = text;
     while !rest.is_empty() {
-        let plain = rest.bytes().position(|byte| !byte.is_ascii()).unwrap_or(rest.len());
+        let plain = if rest.is_ascii() {
+            rest.len()
+        } else {
+            rest.bytes().position(|byte| !byte.is_ascii()).unwrap_or(rest.len())
+        };
         let (ascii, behind) = rest.split_at_checked(plain).unwrap_or((rest, ""));
         fold_ascii(ascii, out, odd);
         let mut chars = behind.chars();

@@ -3,6 +3,7 @@
 //! One automaton for all of them grows without bound over ordinary prose, since the patterns have gaps. Each match
 //! begins with one of a few stems, though: those are sought together, and where one stands its patterns are tried.
 
+use super::effort;
 use super::landmarks::{Hit, Landmarks};
 use super::needs::{Needs, Patterns, Taken, Words};
 use regex::bytes::{Regex, RegexBuilder};
@@ -109,6 +110,11 @@ impl Search {
         self.needs.possible(hits, taken)
     }
 
+    /// As [`Self::possible`], and others; at a fraction of the cost.
+    pub(super) fn thinkable(&self, hits: impl Iterator<Item = Hit>) -> Patterns {
+        self.needs.thinkable(hits)
+    }
+
     /// The first place of each pattern of `among` that stands in `text`, with its number and in the order of the numbers. `hits` are of this text.
     pub(super) fn find(
         &self,
@@ -157,6 +163,7 @@ impl Trial {
         }
         self.last = Some(at);
         self.tries += 1;
+        effort::took(TRY);
         // A text of stems alone must not cost more than its length.
         if self.tries > MAX_TRIES {
             self.found = pattern.find(text);
@@ -184,6 +191,8 @@ pub(super) fn compiled(pattern: &str) -> Option<Regex> {
     RegexBuilder::new(pattern).dfa_size_limit(LAZY_BYTES).build().ok()
 }
 
+/// What a try costs, in bytes looked at, more or less.
+const TRY: usize = 100;
 const MIN_STEM: usize = 2;
 const MAX_STEMS: usize = 1000;
 /// After so many places in one text a pattern is sought in all of it at once.
@@ -203,6 +212,7 @@ mod tests {
         search.hits(text, &mut hits);
         let found = search.find(text, hits.iter().copied(), (1 << all.len()) - 1);
         let possible = search.possible(hits.iter().copied(), &mut Taken::default());
+        assert_eq!(possible & !search.thinkable(hits.iter().copied()), 0, "{text}");
         assert_eq!(found, search.find(text, hits.into_iter(), possible), "{text}");
         let mut each = vec![None; all.len()];
         for (number, place) in found {

@@ -174,12 +174,21 @@ pub(super) fn hits(text: &str, hits: &mut Vec<Hit>) {
     COMPILED.search.hits(text, hits);
 }
 
+/// Signatures, a bit for each, no others than which may stand in a reading whose words `hits` are.
+pub(super) fn thinkable(hits: impl Iterator<Item = Hit>) -> u32 {
+    owners(COMPILED.search.thinkable(hits))
+}
+
+/// The signatures of patterns, a bit for each.
+fn owners(patterns: Patterns) -> u32 {
+    let owner = |pattern| COMPILED.owners.get(pattern).copied().unwrap_or(0);
+    search::bits(patterns).fold(0, |bits, pattern| bits | (1 << owner(pattern)))
+}
+
 /// The signatures that may stand in a reading, whose words `hits` are; no other does. This costs a fraction of a search.
 pub(super) fn possible(hits: impl Iterator<Item = Hit>, taken: &mut Taken) -> Possible {
     let patterns = COMPILED.search.possible(hits, taken);
-    let owner = |pattern| COMPILED.owners.get(pattern).copied().unwrap_or(0);
-    let signatures = search::bits(patterns).fold(0, |bits, pattern| bits | (1 << owner(pattern)));
-    Possible { patterns, signatures }
+    Possible { patterns, signatures: owners(patterns) }
 }
 
 /// What may stand in a reading.

@@ -22,11 +22,9 @@ impl Total {
         Self { sum: self.sum - other.sum, count: self.count - other.count }
     }
 
-    const fn add(&mut self, cell: u32, counts: bool) {
+    const fn add(&mut self, weight: i32, counts: bool) {
         // Without a branch, since nothing tells beforehand whether a feature is new.
-        let mask = (counts as i32).wrapping_neg();
-        let [weight, ..] = cell.to_le_bytes();
-        self.sum += weight.cast_signed() as i32 & mask;
+        self.sum += weight & (counts as i32).wrapping_neg();
         self.count += counts as u32;
     }
 
@@ -47,40 +45,56 @@ pub(super) type Mark = u32;
 
 /// A table: for each slot its weight, and above it the mark of the last text that touched it.
 #[derive(Debug)]
-pub(super) struct Layer {
-    cells: Vec<u32>,
-    mask: u32,
+pub(super) struct Layer<const SLOTS: usize> {
+    // Of a known length, so that no place in it need be checked.
+    cells: Box<[u32; SLOTS]>,
 }
 
-impl Layer {
+impl<const SLOTS: usize> Layer<SLOTS> {
     fn of(weights: &[u8]) -> Self {
-        let cells: Vec<u32> = weights.iter().map(|weight| u32::from(*weight)).collect();
-        Self { mask: u32::try_from(cells.len().saturating_sub(1)).unwrap_or(0), cells }
+        let mut cells = Box::new([0; SLOTS]);
+        for (cell, weight) in cells.iter_mut().zip(weights) {
+            *cell = u32::from(*weight);
+        }
+        Self { cells }
     }
 
     fn forget(&mut self) {
-        for cell in &mut self.cells {
+        for cell in self.cells.iter_mut() {
             *cell &= 0xFF;
         }
     }
 
-    /// Counts a feature of a part of a text, and those that the part before it has as well.
-    pub(super) fn touch(&mut self, hash: u32, part: &mut Part) {
-        let Some(cell) = self.cells.get_mut((hash & self.mask) as usize) else { return };
-        let mark = *cell >> 8;
-        part.own.add(*cell, mark != part.mark);
-        part.shared.add(*cell, mark == part.before);
-        *cell = (part.mark << 8) | (*cell & 0xFF);
+    /// The mark of a slot, its weight, and the slot.
+    fn cell(&mut self, hash: u32) -> Option<(Mark, i32, &mut u32)> {
+        let cell = self.cells.get_mut(hash as usize & (SLOTS - 1))?;
+        let [weight, ..] = cell.to_le_bytes();
+        Some((*cell >> 8, i32::from(weight.cast_signed()), cell))
     }
 
-    /// Counts a feature of a text unless it was counted for it before, or for two parts of it.
-    pub(super) fn add(&mut self, hash: u32, rest: &mut Rest) {
-        let Some(cell) = self.cells.get_mut((hash & self.mask) as usize) else { return };
-        let mark = *cell >> 8;
+    /// Counts features of a part of a text, and those that the part before it has as well.
+    pub(super) fn touch(&mut self, hashes: impl Iterator<Item = u32>, part: &mut Part) {
+        let (mut own, mut shared) = (Total::default(), Total::default());
+        let own_mark = part.mark << 8;
+        for hash in hashes {
+            let Some((mark, weight, cell)) = self.cell(hash) else { return };
+            own.add(weight, mark != part.mark);
+            shared.add(weight, mark == part.before);
+            *cell = own_mark | (*cell & 0xFF);
+        }
+        part.own = part.own.and(own);
+        part.shared = part.shared.and(shared);
+    }
+
+    /// Counts features of a text unless they were counted for it before, or for two parts of it.
+    pub(super) fn add(&mut self, hashes: impl Iterator<Item = u32>, rest: &mut Rest) {
         let [one, two] = rest.parts;
-        if mark != rest.mark && mark != one && mark != two {
-            rest.total.add(*cell, true);
-            *cell = (rest.mark << 8) | (*cell & 0xFF);
+        for hash in hashes {
+            let Some((mark, weight, cell)) = self.cell(hash) else { return };
+            if mark != rest.mark && mark != one && mark != two {
+                rest.total.add(weight, true);
+                *cell = (rest.mark << 8) | (*cell & 0xFF);
+            }
         }
     }
 }
@@ -128,8 +142,8 @@ impl Rest {
 /// Both tables, and the words that were met.
 #[derive(Debug)]
 pub(super) struct Tally {
-    pub(super) words: Layer,
-    pub(super) ideas: Layer,
+    pub(super) words: Layer<WORD_SLOTS>,
+    pub(super) ideas: Layer<IDEA_SLOTS>,
     vocabulary: Vocabulary,
     mark: Mark,
     /// How often all that was counted has been forgotten.
@@ -181,16 +195,18 @@ pub(super) struct Parts<'a> {
 
 impl Sink for Parts<'_> {
     fn put(&mut self, hash: u32) {
-        self.tally.words.touch(hash, self.part);
+        self.tally.words.touch(std::iter::once(hash), self.part);
+    }
+
+    fn put_all(&mut self, hashes: &[u32]) {
+        self.tally.words.touch(hashes.iter().copied(), self.part);
     }
 
     fn known(&mut self, word: Letters) -> Option<(u32, Option<Concept>)> {
         let word = self.tally.vocabulary.look_up(word)?;
         if word.text != self.part.mark {
             word.text = self.part.mark;
-            for &slot in word.slots() {
-                self.tally.words.touch(u32::from(slot), self.part);
-            }
+            self.tally.words.touch(word.slots(), self.part);
         }
         Some((word.hash, word.idea))
     }
@@ -204,7 +220,11 @@ pub(super) struct Rests<'a> {
 
 impl Sink for Rests<'_> {
     fn put(&mut self, hash: u32) {
-        self.tally.words.add(hash, self.rest);
+        self.tally.words.add(std::iter::once(hash), self.rest);
+    }
+
+    fn put_all(&mut self, hashes: &[u32]) {
+        self.tally.words.add(hashes.iter().copied(), self.rest);
     }
 
     fn known(&mut self, word: Letters) -> Option<(u32, Option<Concept>)> {
@@ -212,14 +232,16 @@ impl Sink for Rests<'_> {
         let [one, two] = self.rest.parts;
         if word.text != self.rest.mark && word.text != one && word.text != two {
             word.text = self.rest.mark;
-            for &slot in word.slots() {
-                self.tally.words.add(u32::from(slot), self.rest);
-            }
+            self.tally.words.add(word.slots(), self.rest);
         }
         Some((word.hash, word.idea))
     }
 }
 
+/// How many slots the table of words has.
+pub(super) const WORD_SLOTS: usize = 1 << 16;
+/// How many slots the table of ideas has.
+pub(super) const IDEA_SLOTS: usize = 1 << 14;
 /// A mark that nothing is counted under. Cells that nothing has touched are marked by nought.
 pub(super) const NOBODY: Mark = 1;
 /// A mark has three bytes.

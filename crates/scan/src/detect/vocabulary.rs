@@ -1,7 +1,7 @@
 //! What has been worked out about a word before?
 
 use super::concepts::{self, Concept};
-use super::features::{EDGE_BYTE, NUMBER, finish, grams, hash_of};
+use super::features::{EDGE_BYTE, NUMBER, finish, grams};
 
 /// A word of ASCII letters and digits, a byte each from the lowest on; all digits are noughts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,14 +68,9 @@ impl Word {
         }
         let chars = || padded.iter().skip(1).take(letters.len).map(|b| char::from(*b));
         let numeric = chars().all(|c| c == '0');
-        let mut word = Self {
-            letters,
-            hash: if numeric { NUMBER } else { hash_of(chars()) },
-            text: 0,
-            idea: if numeric { None } else { concepts::of_word(chars(), letters.len) },
-            count: 0,
-            slots: [0; MOST_SLOTS],
-        };
+        let (hash, idea) =
+            if numeric { (NUMBER, None) } else { concepts::of_word(chars(), letters.len) };
+        let mut word = Self { letters, hash, text: 0, idea, count: 0, slots: [0; MOST_SLOTS] };
         word.put(finish(word.hash));
         if !numeric {
             let padded = padded.get(..letters.len + 2).unwrap_or_default();
@@ -95,8 +90,9 @@ impl Word {
     }
 
     /// The slots of its hash and of those of its pieces.
-    pub(super) fn slots(&self) -> &[u16] {
-        self.slots.get(..usize::from(self.count)).unwrap_or_default()
+    pub(super) fn slots(&self) -> impl Iterator<Item = u32> + '_ {
+        let slots = self.slots.get(..usize::from(self.count)).unwrap_or_default();
+        slots.iter().map(|slot| u32::from(*slot))
     }
 }
 
