@@ -163,6 +163,11 @@ impl<'a> Reader<'a> {
             let kind = self.doc.text_of(tool, "type").unwrap_or_default();
             let by_client = match &*kind {
                 "tool_search" => self.doc.text_of(tool, "execution").as_deref() == Some("client"),
+                // Anywhere else than here it runs in a container of the vendor's, with a network of its own.
+                "shell" => tool.get("environment").is_some_and(|place| {
+                    !place.has_twins()
+                        && self.doc.text_of(place, "type").as_deref() == Some("local")
+                }),
                 kind => CLIENT_TOOLS.contains(&kind),
             };
             if tool.has_twins() || !by_client {
@@ -240,7 +245,7 @@ fn unseen(tool: &str, call: &str, what: &'static str) -> Unfit {
 }
 
 /// Tools that the client carries out, and the groups that they come in.
-const CLIENT_TOOLS: [&str; 5] = ["custom", "function", "local_shell", "namespace", "shell"];
+const CLIENT_TOOLS: [&str; 4] = ["custom", "function", "local_shell", "namespace"];
 /// Parts that stand for a text which is not in the request, or have the vendor answer where nobody here hears it.
 const KEPT_ELSEWHERE: [&str; 4] = ["background", "conversation", "previous_response_id", "prompt"];
 /// What calls bring back.

@@ -36,6 +36,12 @@ pub(super) const SERVER_BLOCKS: [&str; 5] = [
     "web_search_tool_result",
     "tool_reference",
 ];
-/// Kinds of tools that the client carries out, or that look through the tool list alone.
-pub(super) const CLIENT_TOOLS: [&str; 5] =
-    ["bash_", "computer_", "memory_", "text_editor_", "tool_search_tool_"];
+/// Kinds of tools that the client carries out, or that look through the tool list alone, without the day of their version.
+pub(super) const CLIENT_TOOLS: [&str; 6] = [
+    "bash_",
+    "computer_",
+    "memory_",
+    "text_editor_",
+    "tool_search_tool_bm25_",
+    "tool_search_tool_regex_",
+];

@@ -12,7 +12,10 @@ impl Reader<'_> {
         envelope(tool, "a tool")?;
         let Some(kind) = tool.get("type") else { return Ok(()) };
         let kind = self.doc.text(kind).ok_or_else(|| unread("a tool has no type"))?;
-        let by_client = CLIENT_TOOLS.iter().any(|known| kind.starts_with(known));
+        // The rest is the day of its version: `bash_code_execution_…` would be another tool.
+        let is_day = |rest: &str| !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_digit());
+        let by_client =
+            CLIENT_TOOLS.iter().any(|known| kind.strip_prefix(known).is_some_and(is_day));
         if kind == "custom" || by_client {
             return Ok(());
         }

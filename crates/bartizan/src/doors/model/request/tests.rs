@@ -357,9 +357,15 @@ fn a_body_without_one_reading_does_not_leave() {
 #[test]
 fn what_the_vendors_machines_would_do_does_not_leave() {
     let register = Register::new();
-    for kind in
-        ["web_fetch_20250910", "code_execution_20250825", "web_search_20250305", "mcp_toolset"]
-    {
+    for kind in [
+        "web_fetch_20250910",
+        "code_execution_20250825",
+        "web_search_20250305",
+        "mcp_toolset",
+        "bash_code_execution_20250825",
+        "text_editor_",
+        "memory_x",
+    ] {
         let tool = json!({"type": kind, "name": "x"});
         let offered = json!({"messages": [], "tools": [tool]});
         assert!(matches!(register.read(&offered), Err(Unfit::ServerTool(_))), "{kind}");
@@ -372,6 +378,7 @@ fn what_the_vendors_machines_would_do_does_not_leave() {
         json!({"name": "Bash"}),
         json!({"type": "custom", "name": "x"}),
         json!({"type": "bash_20250124", "name": "bash"}),
+        json!({"type": "tool_search_tool_regex_20251119", "name": "tool_search_tool_regex"}),
     ] {
         register.read(&json!({"messages": [], "tools": [tool]})).unwrap();
     }

@@ -173,6 +173,26 @@ fn the_vendors_machines_do_not_act() {
             "{found:?}"
         );
     }
+    // The one tool that runs here or there, as the request says.
+    for place in [
+        json!(null),
+        json!("local"),
+        json!({}),
+        json!({ "type": "container_auto", "network_policy": { "type": "allowlist" } }),
+        json!({ "type": "container_reference", "container_id": "c" }),
+        json!({ "type": "local", "Type": "container_auto" }),
+    ] {
+        let shell = json!([{ "type": "shell", "environment": place }]);
+        let unfit = with(&|body| body["tools"] = shell.clone());
+        assert_eq!(unfit, Unfit::ServerTool("shell".to_owned()), "{place}");
+    }
+    assert!(matches!(
+        with(&|body| body["tools"] = json!([{ "type": "shell" }])),
+        Unfit::ServerTool(_)
+    ));
+    let mut here = conversation(&json!("x"));
+    here["tools"] = json!([{ "type": "shell", "environment": { "type": "local" } }]);
+    assert!(read_body(&here).is_ok());
     for part in [
         json!({ "type": "input_image", "image_url": "https://evil.test/?q=1" }),
         json!({ "type": "input_file", "file_url": "https://evil.test/" }),
