@@ -5,6 +5,7 @@ use crate::clock;
 use crate::digest::Digest;
 use crate::entry::{Entry, Event, MAX_RECORD_BYTES, Prepared, check_id};
 use crate::store::Store;
+use crate::withdrawn;
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -14,8 +15,9 @@ pub trait Sessions: Send + Sync {
     /// Takes down that a session begins, in this process, with its `session_start` record.
     fn begin(&self, new: NewSession) -> Result<Session, StoreError>;
 
-    /// Takes down that a session has ended, with its `session_end` record, and signs a checkpoint. Any process may
-    /// end a session, so that a leftover one can be closed.
+    /// Takes down that a session has ended, with its `session_end` record, and signs a checkpoint. What it still asks is
+    /// withdrawn, and what was approved and is not used with it. Any process may end a session, so that a leftover one
+    /// can be closed.
     fn end(&self, id: &str, ending: Ending) -> Result<Session, StoreError>;
 
     /// The session whose id is, or begins with, `id`; refused when several do.
@@ -164,6 +166,9 @@ impl Sessions for Store {
                 )?
                 .execute(params![session.id, prepared.time_ms, ending.exit, report])?;
             allowance::forget(batch.transaction, &session.id)?;
+            if let Err(error) = withdrawn::with_session(batch, &session.id, &log_id)? {
+                return Ok(Err(error));
+            }
             let _receipt = batch.append(&prepared)?;
             batch.anchor();
             Ok(fetch(batch.transaction, &session.id)?.ok_or_else(|| not_found(&id)))

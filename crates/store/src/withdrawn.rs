@@ -1,10 +1,12 @@
-//! What becomes of a question that nobody waits for any more? It can be answered no longer, and the log says why.
+//! What becomes of a question that nobody waits for any more, because who asked has given up or is gone? It can be answered
+//! no longer, and the log says why.
 use crate::StoreError;
 use crate::clock;
 use crate::desk::{Question, QuestionState};
 use crate::entry::Prepared;
 use crate::questions::{approval, complete, fetch};
 use crate::store::Store;
+use crate::writer::Batch;
 use rusqlite::params;
 
 /// Ends a question that still waits for answers; one that is answered stays as it is.
@@ -23,11 +25,42 @@ pub(crate) fn withdraw(store: &Store, id: &str) -> Result<Question, StoreError> 
             Ok(prepared) => prepared,
             Err(error) => return Ok(Err(error.into())),
         };
-        batch
-            .transaction
-            .prepare_cached("UPDATE questions SET expires_ms = min(expires_ms, ?2) WHERE id = ?1")?
-            .execute(params![id, clock::now_ms()])?;
-        let _receipt = batch.append(&prepared)?;
+        close(batch, &id, &prepared)?;
         fetch(batch.transaction, &id).map(Ok)
     })
 }
+
+/// Ends what a session still asks, and what it was allowed and has not done: nobody is there any more to do it.
+pub(crate) fn with_session(
+    batch: &mut Batch<'_>,
+    session: &str,
+    log_id: &str,
+) -> rusqlite::Result<Result<(), StoreError>> {
+    let ids: Vec<String> = batch
+        .transaction
+        .prepare_cached(OPEN)?
+        .query_map(params![session, clock::now_ms()], |row| row.get(0))?
+        .collect::<rusqlite::Result<_>>()?;
+    for id in ids {
+        let question = fetch(batch.transaction, &id)?;
+        if !matches!(question.state, QuestionState::Pending | QuestionState::Approved) {
+            continue;
+        }
+        match Prepared::new(approval(&question, "withdraw"), log_id) {
+            Ok(prepared) => close(batch, &id, &prepared)?,
+            Err(error) => return Ok(Err(error.into())),
+        }
+    }
+    Ok(Ok(()))
+}
+
+fn close(batch: &mut Batch<'_>, id: &str, prepared: &Prepared) -> rusqlite::Result<()> {
+    batch.transaction.prepare_cached(CLOSE)?.execute(params![id, clock::now_ms()])?;
+    let _receipt = batch.append(prepared)?;
+    Ok(())
+}
+
+const OPEN: &str =
+    "SELECT id FROM questions WHERE session = ?1 AND used_ms IS NULL AND expires_ms > ?2
+    ORDER BY asked_ms, rowid";
+const CLOSE: &str = "UPDATE questions SET expires_ms = min(expires_ms, ?2) WHERE id = ?1";

@@ -1,8 +1,8 @@
 //! Is an approval good for exactly one call, in time, from enough different people?
 use crate::util::{again, assert_whole, role, state};
 use bartizan_store::{
-    Answer, ApprovalKey, Desk as _, Digest, Event, Filter, NewQuestion, Question, QuestionFilter,
-    QuestionState, Store, StoreError, Verdict,
+    Answer, ApprovalKey, Desk as _, Digest, Ending, Event, Filter, NewQuestion, NewSession,
+    Question, QuestionFilter, QuestionState, Sessions as _, Store, StoreError, Verdict,
 };
 use serde_json::json;
 use std::time::{Duration, Instant};
@@ -391,6 +391,46 @@ fn a_yes_for_a_time_ends_with_it() {
         std::thread::yield_now();
     }
     assert!(matches!(store.consume(&key("rm")), Err(StoreError::NotApproved { .. })));
+}
+
+#[test]
+fn what_a_session_asked_ends_with_it_and_what_others_ask_does_not() {
+    let (dir, store) = open();
+    let session = NewSession {
+        id: "s-1".to_owned(),
+        agent: "build".to_owned(),
+        workspace: "/w".to_owned(),
+        argv: vec!["true".to_owned()],
+        facts: serde_json::Map::new(),
+    };
+    let session = store.begin(session).unwrap();
+    let [open, approved, standing, used] =
+        ["open", "approved", "standing", "used"].map(|call| store.ask(new(call)).unwrap());
+    let other = store.ask(NewQuestion { session: "s-2".to_owned(), ..new("open") }).unwrap();
+    yes(&store, &approved, "anna");
+    store.approve_for(&standing.id, "anna", "", Duration::from_hours(1)).unwrap();
+    yes(&store, &used, "anna");
+    assert!(store.consume(&key("used")).is_ok());
+    store.end(&session.id, Ending::default()).unwrap();
+    for question in [&open, &approved, &standing] {
+        assert_eq!(store.question(&question.id).unwrap().state, QuestionState::Expired);
+        let late = store.answer(&question.id, by("ben", Verdict::Approve));
+        assert!(matches!(late, Err(StoreError::Expired { .. })), "{late:?}");
+    }
+    assert!(store.consume(&key("approved")).is_err() && store.consume(&key("standing")).is_err());
+    assert!(store.standing().unwrap().is_empty());
+    assert_eq!(store.question(&used.id).unwrap().state, QuestionState::Used);
+    assert_eq!(store.question(&other.id).unwrap().state, QuestionState::Pending);
+    let records = store.reader().page(&Filter::default(), 30).unwrap();
+    let told: Vec<_> = records
+        .iter()
+        .map(bartizan_store::Record::value)
+        .filter(|record| record["act"] == "withdraw" || record["event"] == "session_end")
+        .map(|record| record["question"].clone())
+        .collect();
+    let ids = [&open.id, &approved.id, &standing.id].map(|id| json!(id));
+    assert_eq!(told, [ids.to_vec(), vec![json!(null)]].concat(), "and the end comes last");
+    assert_whole(dir.path());
 }
 
 #[test]
