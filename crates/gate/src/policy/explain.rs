@@ -1,6 +1,6 @@
 //! Why this verdict, and what would change it? In words for a person, never for an agent.
 
-use super::{BASE, DEFAULT, Judgement, Policy, Verdict};
+use super::{BASE, DEFAULT, Judgement, Policy, PolicyRef, Verdict};
 use crate::name::RoleName;
 use crate::tool::{Fact, ToolDef};
 
@@ -40,14 +40,7 @@ impl Policy {
             Verdict::Allow => {
                 format!("add `deny = [\"{}\"]` or `ask` under `[roles.{role}]`", example(tool))
             }
-            Verdict::Ask { quorum: 1 } => {
-                "one person says yes: `bartizan approvals list`, then `approve`".to_owned()
-            }
-            Verdict::Ask { quorum } => {
-                format!(
-                    "{quorum} different people say yes: `bartizan approvals list`, then `approve`"
-                )
-            }
+            Verdict::Ask { quorum } => asked(role, tool, quorum, &judgement.policies),
             Verdict::Deny => match judgement.policies.first() {
                 Some(policy) if policy.file == BASE => {
                     format!(
@@ -78,6 +71,19 @@ impl Policy {
             },
         }
     }
+}
+
+/// People answer each time; what the built-in rules ask can be allowed for good.
+fn asked(role: &RoleName, tool: &ToolDef, quorum: u32, policies: &[PolicyRef]) -> String {
+    let people = match quorum {
+        1 => "one person says yes".to_owned(),
+        _ => format!("{quorum} different people say yes"),
+    };
+    let each = format!("{people}, each time: `bartizan approvals`");
+    if policies.iter().any(|policy| policy.file != DEFAULT) {
+        return each;
+    }
+    format!("{each}; for good: `allow = [\"{}\"]` under `[roles.{role}]`", example(tool))
 }
 
 /// A short form for the tool that shows what its pattern would match.

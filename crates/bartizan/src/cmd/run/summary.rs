@@ -101,9 +101,14 @@ impl Told<'_> {
             let times =
                 if refused.times > 1 { format!(" (×{})", refused.times) } else { String::new() };
             voice.say(&format!("          {} {}{times}", refused.code, safe(&refused.sentence)))?;
-            voice.say(&format!("            hint: {}", safe(&refused.hint)))?;
+            if refused.code != ASKED {
+                voice.say(&format!("            hint: {}", safe(&refused.hint)))?;
+            }
         }
         more(voice, self.refused.len())?;
+        if self.refused.iter().any(|refused| refused.code == ASKED) {
+            voice.say(&format!("            hint: {OVER}"))?;
+        }
         for flag in self.flags.iter().take(SHOWN) {
             voice.say(&format!("  flag    {}: {}", safe(&flag.rule), safe(&flag.says)))?;
         }
@@ -278,5 +283,10 @@ fn more(voice: &mut Voice, count: usize) -> Result<(), Failure> {
     Ok(())
 }
 
+/// The code of a call that waits for a person.
+const ASKED: &str = "approval-required";
+/// What can be done about what was asked, when nobody waits for the answer any more.
+const OVER: &str = "questions end with their run: answer the next at its terminal, or with `bartizan approvals` while it runs; \
+                    `bartizan policy explain TOOL` says how to allow a call for good";
 /// Most lines of one kind.
 const SHOWN: usize = 6;
