@@ -154,6 +154,23 @@ impl From<StoreError> for Failure {
             }
             _ => exit::NO,
         };
-        Self::new(code, Problem::from_text(&error.to_string()))
+        let problem = Problem::from_text(&error.to_string());
+        let listed = match error {
+            StoreError::NotFound { what, .. } => whereabouts(what),
+            _ => None,
+        };
+        Self::new(code, listed.into_iter().fold(problem, Problem::hint))
     }
+}
+
+/// Where what was looked for would be listed.
+fn whereabouts(what: &str) -> Option<&'static str> {
+    Some(match what {
+        "question" => "see what waits: bartizan approvals list",
+        "session" => "see the newest: bartizan audit list --event session_start",
+        "token" => "see those that are good: bartizan agent token list",
+        "passkey" => "see them: bartizan console passkeys",
+        "effect" => "see them all: bartizan effects list --all",
+        _ => return None,
+    })
 }

@@ -17,8 +17,8 @@ mod reload;
 mod report;
 
 use clap::Parser;
-use cli::Cli;
-use report::Voice;
+use cli::{Cli, exit};
+use report::{Failure, Voice};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
@@ -31,6 +31,12 @@ fn main() -> ExitCode {
             drop(voice.fail(&failure));
             code
         });
-    drop(voice.flush());
-    ExitCode::from(code)
+    match voice.flush().map_err(Failure::from) {
+        // Output that did not arrive must not pass for a success.
+        Err(failure) if code == exit::DONE && failure.code != exit::DONE => {
+            drop(voice.fail(&failure));
+            ExitCode::from(failure.code)
+        }
+        _ => ExitCode::from(code),
+    }
 }

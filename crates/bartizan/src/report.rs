@@ -277,7 +277,8 @@ impl Voice {
 
     /// All problems of a failure, on standard error.
     pub(crate) fn fail(&mut self, failure: &Failure) -> io::Result<()> {
-        self.out.flush()?;
+        // That the output cannot be written may be the very failure.
+        drop(self.out.flush());
         for problem in &failure.problems {
             let text = render(problem, "error", Paint::Red, self.colour);
             self.err.write_all(text.as_bytes())?;

@@ -8,6 +8,7 @@ pub(crate) mod mcp;
 pub(crate) use enclosure::FOLDERS;
 mod model;
 mod person;
+mod program;
 mod reload;
 pub(crate) mod seat;
 mod stand_ins;
@@ -45,6 +46,7 @@ use enclosure::Hidden;
 use gateway::Gateway;
 use ground::{Ground, Newcomer};
 use model::ModelAccess;
+use program::program;
 use reload::Standing;
 use serde_json::{Map, Value, json};
 use std::ffi::OsString;
@@ -397,14 +399,6 @@ fn no_model(role: &RoleName) -> Failure {
     let hint =
         format!("set network = \"model\" in [roles.{role}.box]: the model API and nothing else");
     Failure::new(exit::CONFIG, problem.hint(hint))
-}
-
-fn program(around: &Surroundings, args: &RunArgs) -> Result<PathBuf, Failure> {
-    let name = args.command.first().map_or(std::ffi::OsStr::new(""), OsString::as_os_str);
-    around.find(name).ok_or_else(|| {
-        let what = format!("there is no program `{}` on the search path", name.to_string_lossy());
-        Failure::new(exit::NOT_FOUND, Problem::new(what).hint("give its path, or install it first"))
-    })
 }
 
 /// The command as text: the gate judges text, and two byte strings must not read as one.

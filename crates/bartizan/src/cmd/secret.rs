@@ -166,6 +166,9 @@ fn list(args: &SecretListArgs, desk: &mut Desk<'_>) -> Result<u8, Failure> {
         writeln!(desk.voice.out(), "{}", json!({ "secrets": rows, "unused_files": unused }))?;
         return Ok(exit::DONE);
     }
+    if config.secrets.is_empty() && sealed.is_empty() {
+        desk.voice.say("no secret is configured; docs/secrets.md says how")?;
+    }
     for (name, secret) in &config.secrets {
         let from = safe(&secret.declared.from.to_string());
         writeln!(desk.voice.out(), "{:<20} {from}", name.as_str())?;

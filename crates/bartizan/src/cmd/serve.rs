@@ -33,6 +33,7 @@ pub(super) fn run(global: &Global, args: &ServeArgs, desk: &mut Desk<'_>) -> Res
     for warning in &config.warnings {
         desk.voice.warn(warning)?;
     }
+    warn_of_nothing(args, &config, desk)?;
     let inbound = inbound(args, &config)?;
     let store = Store::open(&desk.places.state)?;
     let runtime = runtime()?;
@@ -177,6 +178,17 @@ fn inbound(args: &ServeArgs, config: &Config) -> Result<Inbound, Failure> {
         let hint = "all are PEM; the chain begins with the server's own";
         Failure::new(exit::CONFIG, Problem::new(format!("{files}: {error}")).hint(hint))
     })
+}
+
+/// A gateway with nothing behind it is a slip: its clients would find an empty list.
+fn warn_of_nothing(args: &ServeArgs, config: &Config, desk: &mut Desk<'_>) -> Result<(), Failure> {
+    let named = !args.command.is_empty() || args.url.is_some();
+    if named || !config.servers.is_empty() || !config.tools.is_empty() {
+        return Ok(());
+    }
+    let what = "no server and no tool is configured: whoever comes finds nothing";
+    let hint = "name one: bartizan serve -- CMD, or write [servers.NAME] or [tools.NAME]";
+    Ok(desk.voice.warn(&Problem::new(what).hint(hint))?)
 }
 
 async fn porter(

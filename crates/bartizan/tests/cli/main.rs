@@ -23,6 +23,7 @@ mod scan;
 #[path = "../e2e/support/schema.rs"]
 mod schema;
 mod services;
+mod slips;
 mod tokens;
 mod witness;
 mod world;
