@@ -36,6 +36,15 @@ pub(crate) fn question(project: &Project) -> String {
     questions[0]["id"].as_str().unwrap().to_owned()
 }
 
+/// The one question that was ever asked ended with its run, and nobody has answered it. Gives its id.
+pub(crate) fn ended_unanswered(project: &Project) -> String {
+    let listed = approvals(project, &["list", "--all", "--json"]);
+    let questions: Vec<Value> = serde_json::from_str(&listed.stdout).unwrap();
+    assert_eq!(questions.len(), 1, "{listed:?}");
+    assert_eq!((&questions[0]["state"], &questions[0]["answers"]), (&json!("expired"), &json!([])));
+    questions[0]["id"].as_str().unwrap().to_owned()
+}
+
 #[test]
 fn a_yes_counts_once_and_for_that_call_alone() {
     let (project, sink, [one, other]) = asking();
@@ -103,6 +112,7 @@ fn the_agent_cannot_answer_itself() {
     assert!(ran.stdout.contains("HOOK-ANSWERS"), "its twin, the hook, works: {ran:?}");
     assert!(!ran.stdout.contains("THROUGH") && !ran.stdout.contains("net.connect"), "{ran:?}");
     assert_eq!(sink.arrived(), Vec::<String>::new());
-    let id = question(&project);
-    assert!(!id.is_empty(), "the question still waits");
+    let id = ended_unanswered(&project);
+    let late = approvals(&project, &["approve", &id, "--yes"]);
+    assert!(late.stderr.contains("has expired"), "nobody would hear of a yes: {late:?}");
 }
