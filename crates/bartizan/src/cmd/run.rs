@@ -17,6 +17,7 @@ pub(crate) mod surroundings;
 mod told;
 mod unfit;
 pub(crate) mod way_out;
+mod worktree;
 
 use crate::app::Gate;
 use crate::cli::{Global, RunArgs, exit};
@@ -71,6 +72,8 @@ pub(crate) fn run(global: &Global, args: &RunArgs, voice: &mut Voice) -> Result<
     if client.is_some() && config.box_of(&role).network == Network::None {
         return Err(no_model(&role));
     }
+    let shown = worktree::warning(&around.root, &config.box_of(&role).readable);
+    shown.iter().try_for_each(|problem| voice.warn(problem))?;
     let runtime = runtime()?;
     let ground = Ground::lay((places, around, config), role, &runtime, voice)?;
     let access = model::access(&ground.config, &ground.around, &ground.vault, client);
