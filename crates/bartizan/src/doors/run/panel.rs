@@ -207,7 +207,7 @@ impl Panel {
                 format!("yes, once: {code} Enter | for a time: {code} 30m Enter")
             }
         };
-        let no = "no: no REASON Enter | later: Esc | ask no more here: quiet Enter".to_owned();
+        let no = "no: no REASON Enter | later: Esc | ask no more: quiet Enter".to_owned();
         [where_to, self.said.clone(), yes, if self.is_open { no } else { String::new() }]
     }
 }
