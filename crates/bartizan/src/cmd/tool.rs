@@ -180,12 +180,15 @@ fn tell(desk: &mut Desk<'_>, answer: &Result<Answer, Refusal>) -> Result<u8, Fai
         }
         Err(refused) => {
             let what = format!("{refused} [{}]", refused.code());
-            desk.voice.warn(&Problem::new(what).hint(refused.hint()))?;
             let asked = matches!(refused, Refusal::ApprovalRequired { .. });
+            let hint = if asked { UNHEARD.to_owned() } else { refused.hint() };
+            desk.voice.warn(&Problem::new(what).hint(hint))?;
             Ok(if asked { exit::ASK } else { exit::NO })
         }
     }
 }
 
+/// A call is a session of its own, and its question ends with it.
+const UNHEARD: &str = "the question ended with this call; another asks anew, and waits for the answer without --no-wait";
 /// Between two looks at a question.
 const PATIENCE: Duration = Duration::from_millis(200);
