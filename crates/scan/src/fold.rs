@@ -2,6 +2,7 @@
 
 use crate::bytes::byte_table;
 use crate::label::OPEN;
+use crate::work;
 use std::ops::Range;
 use std::sync::LazyLock;
 
@@ -16,6 +17,7 @@ pub(crate) struct Skeleton {
 impl Skeleton {
     /// The skeleton of `text`. Ranges in `walls` (labels of ours) count as one byte that nothing matches.
     pub(crate) fn of(text: &[u8], walls: &[Range<usize>]) -> Self {
+        work::count(text.len());
         let mut skeleton = Self::default();
         skeleton.bytes.reserve(text.len());
         skeleton.places.reserve(text.len());

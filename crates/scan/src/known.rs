@@ -35,6 +35,8 @@ pub(crate) struct Known {
     /// What every form, and every value itself, begins with: one to five letters and digits.
     beginnings: Filter,
     plain_beginnings: Filter,
+    /// How many letters and digits the longest form has.
+    longest: usize,
     /// Values of hardly any letters and digits, searched as they are written.
     odd: Option<(AhoCorasick, Vec<usize>)>,
 }
@@ -139,10 +141,14 @@ impl Known {
 
     /// Whether the end of a text may be the beginning of a value that goes on. `short` says that its last line
     /// has so few letters that a value may be spread over many such lines.
-    pub(crate) fn goes_on(&self, skeleton: &Skeleton, line: &[u8], short: bool) -> bool {
+    pub(crate) fn goes_on(&self, text: &[u8], line: &[u8], short: bool) -> bool {
         if self.begins_at_end(line, if short { 1 } else { 4 }) {
             return true;
         }
+        // What stands farther apart than in any value is no beginning of one; and a text of many short lines would
+        // be walked over for each of them.
+        let tail = text.len().saturating_sub(self.longest.saturating_mul(pieces::MAX_GAP + 1));
+        let skeleton = &Skeleton::of(text.get(tail..).unwrap_or_default(), &[]);
         let mut alive = false;
         self.each_window(skeleton, |start, form, offset| {
             let rest = skeleton.bytes().get(start..).unwrap_or_default();
@@ -268,6 +274,7 @@ impl Builder {
         if bytes > MAX_FORM_BYTES {
             return Err(ScanError::TooMany);
         }
+        let longest = self.forms.iter().map(|form| form.skeleton.len()).max().unwrap_or(0);
         let mut windows = Vec::new();
         let (mut beginnings, mut plain_beginnings) = (Vec::new(), Vec::new());
         for (number, form) in self.forms.iter().enumerate() {
@@ -301,6 +308,7 @@ impl Builder {
             secrets: self.secrets,
             forms: self.forms,
             windows: Windows::new(windows),
+            longest,
             beginnings: Filter::new(beginnings.into_iter(), 64),
             plain_beginnings: Filter::new(plain_beginnings.into_iter(), 64),
             odd,

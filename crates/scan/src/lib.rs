@@ -50,6 +50,7 @@ mod verify;
 mod views;
 mod windows;
 mod words;
+mod work;
 
 pub use detect::{Detection, Detector, Signal, TrainingReading, fold_char, training_readings};
 pub use finding::{Confidence, Finding, Kind};

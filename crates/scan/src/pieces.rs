@@ -262,7 +262,7 @@ fn run(text: &[u8], span: Range<usize>) -> Range<usize> {
 }
 
 /// Between two neighbouring letters of a value there may stand this many bytes of something else.
-const MAX_GAP: usize = 48;
+pub(crate) const MAX_GAP: usize = 48;
 /// And between two pieces of it this many.
 const MAX_BETWEEN: usize = 200;
 /// A longer run keeps what is far from the match.

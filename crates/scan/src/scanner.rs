@@ -16,6 +16,7 @@ use crate::tables::Told;
 use crate::values::Place;
 use crate::verify::judge;
 use crate::views::{self, TooLarge, View};
+use crate::work;
 use memchr::memmem::Finder;
 use std::ops::Range;
 use std::sync::LazyLock;
@@ -91,6 +92,7 @@ impl<'a> Scan<'a> {
     }
 
     fn look(&mut self, text: &[u8], marks: &Marks, depth: usize, hits: &mut Vec<Hit>) {
+        work::count(text.len());
         let walls = labels(text);
         let from = hits.len();
         if marks.known() {

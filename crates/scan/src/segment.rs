@@ -2,7 +2,7 @@
 
 use crate::bytes::{is, kind};
 use crate::dumps::dump_address;
-use crate::fold::{Skeleton, Window, fold, folded};
+use crate::fold::{Window, fold, folded};
 use crate::marks::Marks;
 use crate::redact::Inner;
 use crate::views::{continues, mixed};
@@ -63,7 +63,7 @@ fn known_goes_on(inner: &Inner, marks: &Marks, text: &[u8], line: &[u8]) -> bool
     let mut letters = line.iter().filter(|b| fold(**b) != 0);
     let short = line.len() <= 64 && letters.nth(SHORT_LINE).is_none();
     if marks.known() {
-        return inner.known.goes_on(&Skeleton::of(text, &[]), line, short);
+        return inner.known.goes_on(text, line, short);
     }
     if short {
         return inner.known.begins_at_end(text, 1);

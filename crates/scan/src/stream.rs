@@ -298,3 +298,48 @@ const PIECE_BYTES: usize = 32 * 1024;
 const MAX_SEGMENT: usize = 64 * 1024;
 /// An endless line is cut this far before what has been seen of it.
 const OVERLAP: usize = 16 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use crate::{KnownSecret, Redactor, ScanKey, work};
+
+    /// How many bytes are looked at for each byte of a text.
+    fn work_per_byte(redactor: &Redactor, text: &str) -> usize {
+        let work = work::of(|| {
+            redactor.redact(text);
+        });
+        work / text.len()
+    }
+
+    #[test]
+    fn hostile_shapes_cost_no_more_for_each_byte_the_longer_they_are() {
+        let known = KnownSecret { name: "n".into(), value: "kV9pQ2zLr7Xw-B4nT6mYc".into() };
+        let redactor = Redactor::new(ScanKey::new([1; 32]), [known]).unwrap();
+        let bits = |b: u8| (0..8).rev().map(move |bit| ["0", "1"][usize::from(b >> bit & 1)]);
+        let spelled: Vec<&str> = "kV9pQ2zLr7Xw-B4nT6mYc".bytes().flat_map(bits).collect();
+        for (piece, first) in [
+            ("k\n", "kV9pQ2\n"),
+            ("password=", ""),
+            ("token: \"", ""),
+            ("password=(", ""),
+            ("key='a\\", ""),
+            ("user,password\n", ""),
+            ("a,b\n", "user,password\n"),
+            ("-----BEGIN PRIVATE KEY-----\n", ""),
+            ("%41%5", ""),
+            ("aGVsbG8gd29ybGQ=", ""),
+            ("UEsDBBQAAAAIAA", ""),
+            ("eyJ", ""),
+            ("://a:b", ""),
+            ("data: k\n", "kV9pQ2\n"),
+            ("\u{1b}[", ""),
+            ("[REDACTED:a:", ""),
+            (&spelled.join("\n"), "kV9pQ2\n"),
+        ] {
+            let text = |len: usize| format!("{first}{}", piece.repeat(len / piece.len()));
+            let (little, much) =
+                (work_per_byte(&redactor, &text(8_000)), work_per_byte(&redactor, &text(48_000)));
+            assert!(much <= 2 * little + 40 && much <= 2_000, "{piece:?}: {little}, then {much}");
+        }
+    }
+}

@@ -377,6 +377,31 @@ fn a_stream_never_lets_the_beginning_of_a_secret_go() {
 }
 
 #[test]
+fn the_first_byte_of_a_stream_is_delayed_by_less_than_one_chunk() {
+    let redactor = redactor(&[("first", "kV9pQ2zLr7Xw-B4nT6mYc")]);
+    let hash = fakes::noise(31, 40, b"0123456789abcdef");
+    let line = |n: usize| match n % 6 {
+        0 => format!("2026-11-21T09:15:{n:02} INFO request id={hash} status=200\n"),
+        1 => format!("    pub fn handle_{n}(&self, request: &Request) -> Result<(), Error> {{\n"),
+        2 => format!("{{\"id\":{n},\"token_count\":17,\"url\":\"https://example.org/{hash}\"}}\n"),
+        3 => "A person is asked before anything is published, whoever wrote it.\n".into(),
+        4 => format!("checksum = \"{hash}{hash}\"\n"),
+        _ => format!("-rw-r--r-- 1 user user {n} Nov 21 09:15 src/module_{n}.rs\n"),
+    };
+    let text: String = (0..600).map(line).collect();
+    for size in [512, 1024, 4096, 16 * 1024] {
+        let (mut stream, mut out, mut come) = (redactor.stream(), Vec::new(), 0);
+        for chunk in text.as_bytes().chunks(size) {
+            stream.push(chunk, &mut out);
+            come += chunk.len();
+            assert!(!out.is_empty() && stream.held() < size, "{} held of {come}", stream.held());
+            assert_eq!(out.len() + stream.held(), come);
+        }
+        assert_eq!(stream.finish(&mut out), []);
+    }
+}
+
+#[test]
 fn ordinary_text_is_not_held_back() {
     let redactor = redactor(&[("mine", "correct-horse-battery")]);
     let mut stream = redactor.stream();
