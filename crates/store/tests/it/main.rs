@@ -17,5 +17,6 @@ mod search;
 mod second;
 mod sessions;
 mod tamper;
+mod turns;
 mod util;
 mod waiting;
