@@ -23,6 +23,12 @@ impl Bits {
         }
     }
 
+    /// Those that are among one of two sets of the same text.
+    pub(super) fn either(&mut self, one: &Self, two: &Self) {
+        self.words.clear();
+        self.words.extend(one.words.iter().zip(&two.words).map(|(one, two)| one | two));
+    }
+
     /// Whether there is one in a part.
     pub(super) fn any(&self, part: Range<usize>) -> bool {
         self.next(part.start).is_some_and(|at| at < part.end)
@@ -153,6 +159,12 @@ mod tests {
                 .copied()
                 .filter(|&at| !letter(at.checked_sub(1)) && !letter(Some(at + 1)))
                 .collect();
+            let mut blanks = Bits::default();
+            blanks.read(bytes, |byte| byte == b' ');
+            let mut either = Bits::default();
+            either.either(&letters, &blanks);
+            let expected = (0..bytes.len()).filter(|&at| bytes[at] != b'.');
+            prop_assert_eq!(either.places().collect::<Vec<_>>(), expected.collect::<Vec<_>>());
             prop_assert_eq!(all.alone(&letters).collect::<Vec<_>>(), alone);
             for from in 0..=bytes.len() {
                 let next = places.iter().copied().find(|&at| at >= from);

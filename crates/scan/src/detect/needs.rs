@@ -104,11 +104,13 @@ impl Needs {
 
     /// As [`Self::possible`], and others; at a fraction of the cost.
     pub(super) fn thinkable(&self, hits: impl Iterator<Item = Hit>) -> Patterns {
-        let (first, last) = hits.fold((0, 0), |(first, last), hit| {
+        let (_, last) = hits.fold((0, 0), |(first, last), hit| {
             let (begins, opens) = self.ends.get(hit.word).copied().unwrap_or_default();
-            (first | begins, last | opens)
+            // What comes first ends first.
+            let first = first | begins;
+            (first, last | (opens & first))
         });
-        self.free | (first & last)
+        self.free | last
     }
 
     /// The patterns that may stand where `hits` are all the words in the order of their ends; no other does.

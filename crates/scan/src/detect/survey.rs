@@ -59,7 +59,7 @@ impl Kinds {
         let sign = |byte: u8| byte.is_ascii_digit() || spell::leet_sign(byte);
         self.letters.read(bytes, |byte| byte.is_ascii_alphabetic());
         self.others.read(bytes, sign);
-        self.runs.read(bytes, |byte| byte.is_ascii_alphabetic() || sign(byte));
+        self.runs.either(&self.letters, &self.others);
         self.marks.read(bytes, unescape::begins);
         self.within.read(bytes, |byte| byte.is_ascii_alphanumeric() || !byte.is_ascii());
         self.plain.read(bytes, |byte| byte.is_ascii_alphanumeric());
