@@ -17,6 +17,13 @@ pub(crate) enum Job {
     Work(Work),
 }
 
+impl Job {
+    /// Whether somebody waits for it.
+    pub(crate) fn is_urgent(&self) -> bool {
+        !matches!(self, Self::Append { reply: None, .. })
+    }
+}
+
 pub(crate) type Work = Box<dyn FnOnce(&mut Batch<'_>) -> rusqlite::Result<Finish> + Send>;
 pub(crate) type Finish = Box<dyn FnOnce() + Send>;
 
@@ -109,10 +116,15 @@ impl Queue {
         }
     }
 
+    /// Whether somebody waits for a job that is still to be taken.
+    pub(crate) fn is_urgent(&self) -> bool {
+        self.lock().urgent > 0
+    }
+
     /// Tells that everything taken before is committed.
     pub(crate) fn committed(&self) {
         let mut state = self.lock();
-        let waiting = state.jobs.iter().any(|job| matches!(job, Job::Append { reply: None, .. }));
+        let waiting = state.jobs.iter().any(|job| !job.is_urgent());
         // The entries that came in meanwhile are younger than the one that was oldest.
         state.lagging_since = waiting.then(Instant::now);
     }
@@ -191,8 +203,7 @@ impl Queue {
         state.wake = Wake::Never;
         let count = state.jobs.len().min(MAX_BATCH);
         let jobs: Vec<Job> = state.jobs.drain(..count).collect();
-        let urgent = |job: &&Job| !matches!(job, Job::Append { reply: None, .. });
-        state.urgent -= jobs.iter().filter(urgent).count();
+        state.urgent -= jobs.iter().filter(|job| job.is_urgent()).count();
         let last = state.closing && state.jobs.is_empty();
         drop(state);
         self.room.notify_all();

@@ -65,8 +65,15 @@ impl Writer {
         let before = (head.tree.size(), head.anchored);
         head.anchor_now |= anchor;
         let mut batch = Batch { transaction: &transaction, head };
+        let waited_for = jobs.iter().any(Job::is_urgent);
+        let mut turn = Instant::now();
         for job in jobs {
             acks.push(batch.run(job)?);
+            // Calls go on while records are written that nobody waits for, and may have no core but this one.
+            if !waited_for && turn.elapsed() >= TURN && !self.queue.is_urgent() {
+                std::thread::yield_now();
+                turn = Instant::now();
+            }
         }
         let note = batch.seal(&self.seal)?;
         let head = batch.head;
@@ -181,6 +188,8 @@ impl Drop for FailOnExit {
     }
 }
 
+/// How long the writer keeps a core that others may want.
+const TURN: Duration = Duration::from_micros(100);
 const INSERT: &str = "INSERT INTO records (seq, time_ms, event, session, record, leaf) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
 /// A checkpoint covers at most about this many records more than the one before.
 const ANCHOR_RECORDS: u64 = 64;

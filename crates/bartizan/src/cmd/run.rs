@@ -163,7 +163,13 @@ fn known_tools(
 }
 
 pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
-    let built = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    runtime_of(2)
+}
+
+/// One with so many threads, beside those for what takes long.
+fn runtime_of(workers: usize) -> Result<tokio::runtime::Runtime, Failure> {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    let built = builder.worker_threads(workers).enable_all().build();
     built.map_err(|error| not_started(&format!("cannot start the runtime: {error}")))
 }
 

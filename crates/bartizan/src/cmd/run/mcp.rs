@@ -9,8 +9,8 @@ mod url;
 use super::ground::{Ground, Newcomer, Session, gate_beside};
 use super::reload::Standing;
 use super::{
-    Run, configured, facts, finish, not_started, program, random, runtime, secret, state_failure,
-    words,
+    Run, configured, facts, finish, not_started, program, random, runtime_of, secret,
+    state_failure, words,
 };
 use crate::cli::{ClientChoice, Global, McpArgs, RunArgs, exit};
 use crate::cmd::servers as known_servers;
@@ -103,7 +103,8 @@ async fn once(
         // The other half tells why there is no box.
         let Ok(held) = box_started.await else { return };
         let mut line = Line::lay(talk, sent, whose, held);
-        let unreadable = |error: &WireError| talk.unreadable(error);
+        let own = Arc::clone(talk);
+        let unreadable = move |error: &WireError| own.unreadable(error);
         let over = async { drop(line.gone().await) };
         streams::client(talk, unreadable, over).await;
         line.take_up(box_ended).await;
@@ -186,7 +187,7 @@ fn stand(
     let role = config.role(args.agent.as_deref())?;
     let program = program(&around, typed)?;
     let argv = words(typed)?;
-    let runtime = runtime()?;
+    let runtime = runtime_of(ONE)?;
     let ground = Ground::lay((places, around, config), role, &runtime, voice)?;
     let heralds = ground.heralds(&runtime)?;
     let mut about = facts(None, typed);
@@ -310,5 +311,8 @@ impl Run {
     }
 }
 
+/// Threads on which messages pass. With one, none has to wake another for a message to go on; what takes long (a commit
+/// of the log that is waited for, a large result) leaves it.
+const ONE: usize = 1;
 /// How long a server may take for one answer.
 const PATIENCE: Duration = Duration::from_mins(10);

@@ -7,6 +7,7 @@ use bartizan_gate::call::{Authorized, Door, Outcome, Proposed};
 use bartizan_gate::effect::{Content, Effector, Warrant};
 use bartizan_gate::refusal::Refusal;
 use bartizan_gate::taint::Reading;
+use bartizan_gate::tool::Effect;
 use bartizan_mcp::conversation::Outbox;
 use bartizan_mcp::era;
 use bartizan_mcp::upstream::Progress;
@@ -18,6 +19,8 @@ use bartizan_store::{Desk, QuestionState};
 use serde_json::{Value, json};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
+use tokio::runtime::{Handle, RuntimeFlavor};
+use tokio::task::block_in_place;
 use tokio::time::sleep;
 
 /// One act, read from a request.
@@ -175,7 +178,7 @@ impl Talk {
                 .referring_to(display_line(&id.to_string(), 64))
         };
         let propose = || whose.propose(gate, proposal);
-        let authorized = match self.judged(gate, &propose, progress.as_ref()).await {
+        let authorized = match self.judged(gate, (&tool, &propose), progress.as_ref()).await {
             Ok(authorized) => authorized,
             Err(refused) => return refusal(id, is_tool, &refused),
         };
@@ -192,10 +195,12 @@ impl Talk {
         let Carried { message: answer, hiding, .. } = answer;
         let (source, trust) = (format!("result of {tool}"), gate.pipeline().trust_of(&tool));
         gate.sanitised(&self.parts.caller, &source, &hiding);
-        for text in way_out::spoken(&answer) {
-            let reading = Reading { source: &source, trust, text: &text };
-            gate.read(&self.parts.caller, &reading);
-        }
+        aside(is_large(&answer), || {
+            for text in way_out::spoken(&answer) {
+                let reading = Reading { source: &source, trust, text: &text };
+                gate.read(&self.parts.caller, &reading);
+            }
+        });
         answer
     }
 
@@ -212,12 +217,15 @@ impl Talk {
     async fn judged(
         &self,
         gate: &crate::app::Gate,
-        propose: &(dyn Fn() -> Proposed + Sync),
+        (tool, propose): (&str, &(dyn Fn() -> Proposed + Sync)),
         progress: Option<&Progress>,
     ) -> Result<Authorized, Refusal> {
         let mut wait = Wait::new(&*self.parts.desk, self.parts.hold);
+        let known = gate.pipeline().catalogue().get(tool);
+        // What changes something is on the disk before it happens, and a disk is waited for.
+        let waits = known.is_none_or(|tool| tool.effect() != Effect::Read);
         loop {
-            let refused = match gate.decide(propose()) {
+            let refused = match aside(waits, || gate.decide(propose())) {
                 Ok(authorized) => return Ok(authorized),
                 Err(refused) => refused,
             };
@@ -324,7 +332,9 @@ impl Carried {
 impl Content for Carried {
     fn scrub(self, scrub: &dyn Fn(&str) -> String) -> Self {
         let Self { message, id, framing, sanitiser, .. } = self;
-        let released = way_out::release(&message, framing.as_ref(), scrub, sanitiser);
+        let released = aside(is_large(&message), || {
+            way_out::release(&message, framing.as_ref(), scrub, sanitiser)
+        });
         let (message, hiding) = released.unwrap_or_else(|why| {
             (Message::failure(Some(&id), INTERNAL_ERROR, &why.to_string()), Hiding::new())
         });
@@ -382,9 +392,25 @@ impl Effector for Forward<'_> {
     }
 }
 
+/// Does what takes long without keeping other messages waiting, as far as the runtime has a thread for that.
+fn aside<T>(takes_long: bool, what: impl FnOnce() -> T) -> T {
+    let flavor = Handle::try_current().map(|runtime| runtime.runtime_flavor());
+    if takes_long && matches!(flavor, Ok(RuntimeFlavor::MultiThread)) {
+        block_in_place(what)
+    } else {
+        what()
+    }
+}
+
+fn is_large(message: &Message) -> bool {
+    message.as_str().len() > LARGE
+}
+
 const ROUNDED: Misread = "a number in it has more digits than can be judged, or a text is no text";
 /// The largest answer that passes, in bytes.
 const RESULT_MAX: usize = 8 * 1024 * 1024;
+/// From so many bytes on, the way out of a message takes longer than another thread takes to wake.
+const LARGE: usize = 16 * 1024;
 /// How often the desk is looked at.
 const POLL: Duration = Duration::from_millis(250);
 /// Looks between two words to the client.

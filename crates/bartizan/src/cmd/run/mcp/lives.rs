@@ -40,7 +40,8 @@ pub(super) async fn rest(
     let attended = tokio::spawn(talk.upstream().attend(from_server, hear));
     let carried = tokio::spawn(rest::carry(sent, lines, after, births));
     let spoken = async {
-        let unreadable = |error: &WireError| talk.unreadable(error);
+        let own = Arc::clone(talk);
+        let unreadable = move |error: &WireError| own.unreadable(error);
         streams::client(talk, unreadable, async { drop(attended.await) }).await;
         // Nobody asks for another life any more, and the one there is ends.
         carried.abort();

@@ -7,8 +7,8 @@ mod pins;
 
 use super::super::ground::{Ground, Newcomer, Session};
 use super::super::reload::Standing;
-use super::super::{configured_with, random, runtime, secret, state_failure};
-use super::{showing, standard, streams};
+use super::super::{configured_with, random, runtime_of, secret, state_failure};
+use super::{ONE, showing, standard, streams};
 use crate::app::Gate;
 use crate::cli::{Global, McpArgs, RequiredTier, exit};
 use crate::cmd::servers as known_servers;
@@ -70,7 +70,7 @@ pub(in super::super) type Ends =
 /// Serves one client on our own standard streams.
 pub(super) fn run(global: &Global, args: &McpArgs, voice: &mut Voice) -> Result<u8, Failure> {
     alone(args)?;
-    let runtime = runtime()?;
+    let runtime = runtime_of(ONE)?;
     let (hall, _heralds) = hall(global, args, None, (&runtime, voice))?;
     let hall = Rc::new(hall);
     let Ground { config, role, store, .. } = &hall.ground;
@@ -228,7 +228,8 @@ pub(in super::super) async fn attend(
         let keeper = Keeper::new((hall, hub), name.clone(), server.clone());
         keepers.spawn_local(keeper.keep(end.clone(), end.subscribe()));
     }
-    let unreadable = |error: &WireError| hub.unreadable(error);
+    let own = Arc::clone(hub);
+    let unreadable = move |error: &WireError| own.unreadable(error);
     keepers.run_until(Box::pin(streams::converse(hub, ends, unreadable, until))).await;
     end.send_replace(true);
     // Each waits for its server's last words, and no longer.

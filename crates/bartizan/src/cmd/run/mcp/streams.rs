@@ -5,7 +5,7 @@ use crate::app::Gate;
 use crate::doors::mcp::Talk;
 use crate::doors::run::Held;
 use bartizan_mcp::bridge::{self, Ends};
-use bartizan_mcp::conversation::Conversation;
+use bartizan_mcp::conversation::{Conversation, Outbox};
 use bartizan_mcp::stateless::Stateless;
 use bartizan_mcp::stdio::{self, Flawed};
 use bartizan_mcp::upstream::Gone;
@@ -26,32 +26,52 @@ use tokio::task::{JoinHandle, JoinSet};
 /// Carries the messages of the client, who has our own standard streams, until it closes its end or `over` resolves.
 pub(super) async fn client<C: Conversation>(
     talk: &Arc<C>,
-    unreadable: impl Fn(&WireError),
+    unreadable: impl Fn(&WireError) + Send + 'static,
     over: impl Future<Output = ()>,
 ) {
     converse(talk, (standard::input(), standard::output()), unreadable, over).await;
 }
 
-/// The same of a client who is at the other end of these streams.
+/// The same of a client who is at the other end of these streams. Messages pass on the runtime's own threads alone, so that
+/// whoever waits here is not woken for each.
 pub(super) async fn converse<C: Conversation>(
     talk: &Arc<C>,
     (input, output): (
         impl AsyncRead + Send + Unpin + 'static,
         impl AsyncWrite + Send + Unpin + 'static,
     ),
-    unreadable: impl Fn(&WireError),
+    unreadable: impl Fn(&WireError) + Send + 'static,
     over: impl Future<Output = ()>,
 ) {
     // The detector is slow to make ready: whoever waits for the first answer need not wait for that.
     drop(tokio::task::spawn_blocking(|| Detector::new().score(FIRST_TEXT)));
-    let talk = &Stateless::over(Arc::clone(talk));
+    let talk = Stateless::over(Arc::clone(talk));
     let (to, from) = mpsc::channel(SENT);
     let writer = tokio::spawn(stdio::write(output, from));
     talk.listen(to.clone());
+    // Dropped with this future, if that is dropped.
+    let (end, ended) = oneshot::channel::<()>();
+    let mut attended = tokio::spawn(attend(talk, (input, to), unreadable, ended));
+    tokio::select! {
+        _ = &mut attended => {}
+        () = over => {
+            drop(end);
+            drop(attended.await);
+        }
+    }
+    drop(tokio::time::timeout(LAST_ANSWERS, writer).await);
+}
+
+/// Takes what the client says until it closes its end or `over` is closed, then closes the conversation.
+async fn attend<C: Conversation>(
+    talk: Arc<Stateless<C>>,
+    (input, to): (impl AsyncRead + Send + Unpin + 'static, Outbox),
+    unreadable: impl Fn(&WireError) + Send,
+    mut over: oneshot::Receiver<()>,
+) {
     let (lines, mut said) = mpsc::channel(SENT);
     let mut reader = tokio::spawn(stdio::read(input, Limits::default(), lines));
     let (mut tasks, mut begins, mut ended) = (JoinSet::new(), None, false);
-    tokio::pin!(over);
     loop {
         let line = tokio::select! {
             // What is said before the server has begun waits until it has.
@@ -62,27 +82,11 @@ pub(super) async fn converse<C: Conversation>(
                 continue;
             }
             () = tokio::time::sleep(LAST_ANSWERS), if begins.is_some() && ended => break,
-            () = &mut over => break,
+            _ = &mut over => break,
         };
         match line {
             None | Some(Err(Flawed::Over(_))) => break,
-            Some(Ok(message)) => {
-                let taken = Arc::clone(talk).take(message.clone(), to.clone());
-                match message.method() {
-                    Some("initialize") => {
-                        let (done, wait) = oneshot::channel::<()>();
-                        begins = Some(wait);
-                        tasks.spawn(async move {
-                            taken.await;
-                            drop(done);
-                        });
-                    }
-                    Some(_) if message.id().is_some() => drop(tasks.spawn(taken)),
-                    // What needs no answer keeps its place.
-                    _ => taken.await,
-                }
-                while tasks.try_join_next().is_some() {}
-            }
+            Some(Ok(message)) => begins = take(&talk, message, &to, &mut tasks).await,
             Some(Err(Flawed::Unread(error) | Flawed::Endless(error))) => {
                 unreadable(&error);
                 drop(to.send(Message::refusing(&error)).await);
@@ -95,8 +99,34 @@ pub(super) async fn converse<C: Conversation>(
     tasks.abort_all();
     talk.close();
     reader.abort();
-    drop(to);
-    drop(tokio::time::timeout(LAST_ANSWERS, writer).await);
+}
+
+/// Takes one message; of the one that begins a conversation, when that is done.
+async fn take<C: Conversation>(
+    talk: &Arc<Stateless<C>>,
+    message: Message,
+    to: &Outbox,
+    tasks: &mut JoinSet<()>,
+) -> Option<oneshot::Receiver<()>> {
+    let begins = message.method() == Some("initialize");
+    let keeps_its_place = message.method().is_none() || message.id().is_none();
+    let taken = Arc::clone(talk).take(message, to.clone());
+    while tasks.try_join_next().is_some() {}
+    if begins {
+        let (done, wait) = oneshot::channel::<()>();
+        tasks.spawn(async move {
+            taken.await;
+            drop(done);
+        });
+        return Some(wait);
+    }
+    if keeps_its_place {
+        // It needs no answer.
+        taken.await;
+    } else {
+        tasks.spawn(taken);
+    }
+    None
 }
 
 /// Resolves once the server has begun, or has not.

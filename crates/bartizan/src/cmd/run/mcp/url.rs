@@ -3,10 +3,10 @@
 
 use super::servers::{self, Hall};
 use super::streams::{self, HEARD, SENT};
-use super::{PATIENCE, maker, name_of, showing};
+use super::{ONE, PATIENCE, maker, name_of, showing};
 use crate::cli::{Global, McpArgs, exit};
 use crate::cmd::run::ground::Session;
-use crate::cmd::run::{runtime, state_failure};
+use crate::cmd::run::{runtime_of, state_failure};
 use crate::cmd::servers as known_servers;
 use crate::config::{Asks, Reach, Source, Upstream};
 use crate::doors::mcp::{Parts, Talk};
@@ -30,7 +30,7 @@ pub(super) fn run(
 ) -> Result<u8, Failure> {
     let name = name_of(args)?;
     let given = page(&name, url, args.bearer.as_deref())?;
-    let runtime = runtime()?;
+    let runtime = runtime_of(ONE)?;
     let (hall, _heralds) = servers::hall(global, args, Some(&given), (&runtime, voice))?;
     let served = speak(&hall, &name, args, &runtime);
     let ended = hall.close(&runtime, voice);
@@ -129,8 +129,10 @@ async fn converse(
     let mut tasks = hall.reach((at, PATIENCE), server, sent, lines)?;
     tasks.spawn(Arc::clone(&talk).attend(heard));
     let mut gone = Gone::Ended;
-    let over = async { gone = talk.upstream().attend(from_server, hear).await };
-    let unreadable = |error: &WireError| talk.unreadable(error);
+    let attended = tokio::spawn(talk.upstream().attend(from_server, hear));
+    let over = async { gone = attended.await.unwrap_or(Gone::Ended) };
+    let own = Arc::clone(&talk);
+    let unreadable = move |error: &WireError| own.unreadable(error);
     streams::client(&talk, unreadable, over).await;
     Ok(gone)
 }
