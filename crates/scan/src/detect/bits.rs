@@ -29,20 +29,14 @@ impl Bits {
         self.words.extend(one.words.iter().zip(&two.words).map(|(one, two)| one | two));
     }
 
-    /// Whether there is one in a part.
+    /// Whether there is one in a part. Nothing else is looked at, however far the next is.
     pub(super) fn any(&self, part: Range<usize>) -> bool {
-        self.next(part.start).is_some_and(|at| at < part.end)
-    }
-
-    /// The first place from one on.
-    pub(super) fn next(&self, from: usize) -> Option<usize> {
-        let mut word = from / 64;
-        let mut rest = self.words.get(word)? & (u64::MAX << (from % 64));
-        while rest == 0 {
-            word += 1;
-            rest = *self.words.get(word)?;
-        }
-        Some(word * 64 + rest.trailing_zeros() as usize)
+        let (first, last) = (part.start / 64, part.end / 64);
+        (first..=last).any(|n| {
+            let from = if n == first { u64::MAX << (part.start % 64) } else { u64::MAX };
+            let to = if n == last { !(u64::MAX << (part.end % 64)) } else { u64::MAX };
+            self.words.get(n).is_some_and(|word| word & from & to != 0)
+        })
     }
 
     /// All places, in order.
@@ -167,9 +161,10 @@ mod tests {
             prop_assert_eq!(either.places().collect::<Vec<_>>(), expected.collect::<Vec<_>>());
             prop_assert_eq!(all.alone(&letters).collect::<Vec<_>>(), alone);
             for from in 0..=bytes.len() {
-                let next = places.iter().copied().find(|&at| at >= from);
-                prop_assert_eq!(all.next(from), next);
-                prop_assert_eq!(all.any(from..bytes.len()), next.is_some());
+                for to in [from, from + 1, from + 64, bytes.len()] {
+                    let within = places.iter().any(|at| (from..to).contains(at));
+                    prop_assert_eq!(all.any(from..to), within, "{}..{}", from, to);
+                }
             }
         }
     }
