@@ -70,9 +70,12 @@ impl Columns {
             let tuples = sign == b',';
             return Self::named(line, &split(line, names, b',', &[]), words, sign, tuples);
         }
-        let all = 0..line.len().min(MAX_HEAD + 1);
-        let long = all.end > MAX_HEAD;
-        SIGNS.into_iter().filter(|sign| !long && line.contains(sign)).find_map(|sign| {
+        // Most lines with such words are code or prose, and told by their first sign.
+        if line.len() > MAX_HEAD || !line.iter().all(|b| in_head(*b)) {
+            return None;
+        }
+        let all = 0..line.len();
+        SIGNS.into_iter().filter(|sign| line.contains(sign)).find_map(|sign| {
             Self::named(line, &split(line, all.clone(), sign, QUOTES), words, sign, false)
         })
     }
@@ -206,6 +209,13 @@ fn inner(body: &[u8], cell: Range<usize>, base: usize) -> Range<usize> {
     let left = bytes.iter().take_while(|b| around(b)).count();
     let right = bytes.iter().skip(left).rev().take_while(|b| around(b)).count();
     base + cell.start + left..base + cell.end - right
+}
+
+/// What the head of a table is made of: names, what parts them, and what stands around them.
+fn in_head(byte: u8) -> bool {
+    is(byte, kind::NAME | kind::SPACE)
+        || SIGNS.contains(&byte)
+        || matches!(byte, b'.' | b'#' | b'"' | b'\'' | b'`' | b'[' | b']' | b'*')
 }
 
 /// Whether a cell may be the name of a column.
