@@ -17,20 +17,23 @@ mod reload;
 mod report;
 
 use clap::Parser;
-use cli::{Cli, exit};
+use cli::{Cli, Command, exit};
 use report::{Failure, Voice};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let mut voice = Voice::standard(cli.global.color);
-    let code =
-        memory::shut().and_then(|()| cmd::dispatch(&cli, &mut voice)).unwrap_or_else(|failure| {
-            let code = failure.code;
-            // Whoever closed our standard error does not want to hear of it.
-            drop(voice.fail(&failure));
-            code
-        });
+    let ready = match cli.command {
+        Command::Hook(_) => memory::leave_no_core(),
+        _ => memory::shut(),
+    };
+    let code = ready.and_then(|()| cmd::dispatch(&cli, &mut voice)).unwrap_or_else(|failure| {
+        let code = failure.code;
+        // Whoever closed our standard error does not want to hear of it.
+        drop(voice.fail(&failure));
+        code
+    });
     match voice.flush().map_err(Failure::from) {
         // Output that did not arrive must not pass for a success.
         Err(failure) if code == exit::DONE && failure.code != exit::DONE => {

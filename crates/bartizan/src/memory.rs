@@ -16,7 +16,21 @@ use std::io;
 ///
 /// The kernel refuses it, and nothing that may come to hold a secret goes on.
 pub(crate) fn shut() -> Result<(), Failure> {
-    shut_to_others().map_err(|error| {
+    told(shut_to_others())
+}
+
+/// Leaves no core file, and no more: for the client's hook, which knows only what its box knows. In a box of tier B the
+/// supervisor connects its socket for it, and an ordinary user's may not reach into a process that is shut.
+///
+/// # Errors
+///
+/// The kernel refuses it.
+pub(crate) fn leave_no_core() -> Result<(), Failure> {
+    told(no_core())
+}
+
+fn told(done: io::Result<()>) -> Result<(), Failure> {
+    done.map_err(|error| {
         let what = format!("cannot shut our own memory to others: {}", plain(&error));
         let hint =
             "a filter of system calls around Bartizan may forbid prctl or prlimit64; allow both";
@@ -25,11 +39,15 @@ pub(crate) fn shut() -> Result<(), Failure> {
 }
 
 fn shut_to_others() -> io::Result<()> {
+    no_core()?;
+    Ok(set_dumpable_behavior(DumpableBehavior::NotDumpable)?)
+}
+
+fn no_core() -> io::Result<()> {
     // A limit of 1 byte stops what 0 does not: a core that the kernel pipes into a program (core(5), `core_pattern`).
     let Rlimit { maximum, .. } = getrlimit(Resource::Core);
     let current = Some(maximum.map_or(1, |maximum| maximum.min(1)));
-    setrlimit(Resource::Core, Rlimit { current, maximum })?;
-    Ok(set_dumpable_behavior(DumpableBehavior::NotDumpable)?)
+    Ok(setrlimit(Resource::Core, Rlimit { current, maximum })?)
 }
 
 /// Whether what this process holds can reach a swap device.
