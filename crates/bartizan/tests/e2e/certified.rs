@@ -111,8 +111,17 @@ impl World {
         (format!("Authorization: Bearer {}", text(&made["token"])), text(&made["about"]["id"]))
     }
 
+    /// The record of a refusal, which is on the log soon after the client has heard of it.
     fn refused(&self, code: &str) -> Value {
-        Log::read(&self.project).find("token", |record| record["code"] == code)
+        let deadline = Instant::now() + Duration::from_secs(10);
+        loop {
+            let log = Log::read(&self.project);
+            let refused = |record: &Value| record["code"] == code;
+            if !log.all("token", refused).is_empty() || Instant::now() >= deadline {
+                return log.find("token", refused);
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
     }
 }
 
