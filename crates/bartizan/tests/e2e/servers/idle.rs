@@ -105,11 +105,12 @@ fn a_list_wakes_nobody_whose_list_is_known_and_another_policy_wakes_it() {
     let known = client.lists("notes__born");
     let prompts = client.asks("prompts/list", &json!({}));
     assert_eq!(prompts["result"]["prompts"][0]["name"], "notes__greet", "{prompts}");
-    // What is pinned may have changed while it was asked: then it is woken once more, and known from then on.
+    // What is pinned may have changed while it was asked: then it is woken once more, and known from then on (on a busy machine
+    // it may rest between two questions, too).
     let mut known_lives = 0;
     while lives(&project, "notes") != known_lives {
         known_lives = lives(&project, "notes");
-        assert!(known_lives <= 3, "it is woken again and again");
+        assert!(known_lives <= 5, "it is woken again and again");
         waits_for_rest(&project, known_lives, &client);
         client.lists("notes__born");
         client.asks("prompts/list", &json!({}));

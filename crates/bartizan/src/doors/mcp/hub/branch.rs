@@ -181,14 +181,15 @@ impl Branch {
         list: &List,
         mark: &Mark,
     ) -> Option<Result<Vec<String>, String>> {
-        let asking = self.remembered.asks(mark);
         if matches!(&*self.life.borrow(), Life::Asleep)
-            && let Some(said) = self.remembered.said(list, &asking)
+            && let Some(said) = self.remembered.said(list, &self.remembered.asks(mark))
         {
             return Some(Ok(said));
         }
         let used = self.ready().await.ok()?;
         let talk = used.talk();
+        // Only now: when it was woken for this, what it had said before was forgotten meanwhile.
+        let asking = self.remembered.asks(mark);
         let named = |entry: View<'_>| {
             if self.alone { Some(entry.compact()) } else { list.named(&self.name, entry) }
         };
@@ -199,7 +200,8 @@ impl Branch {
             }
         };
         let listed = timeout(LIST, listed).await.ok()?;
-        if let Ok(entries) = &listed {
+        let still = self.now().is_some_and(|now| Arc::ptr_eq(&now, talk));
+        if let Some(entries) = listed.as_ref().ok().filter(|_| still) {
             self.remembered.keep(list, entries, (&asking, mark));
         }
         // One that has ended is not there, and is started again.
