@@ -4,7 +4,8 @@
 //! Which algorithm a token claims never decides how it is verified: the key does, and the key must be of a listed
 //! algorithm. So neither `none` nor an HMAC under a public key can pass. Keys that a token itself brings or points at
 //! (`jwk`, `jku`, `x5c`, `x5u`) are not looked at. Whatever has no single reading (a key twice, a date that is a text) is
-//! refused.
+//! refused. A token that is bound to a key of its holder's (`cnf`, RFC 7800) is no bearer token: it passes with the
+//! certificate that it names (RFC 8705), and with nothing else.
 
 mod keys;
 
@@ -70,6 +71,9 @@ pub enum Flaw {
     /// For somebody else.
     #[error("it was issued for another audience")]
     Audience,
+    /// Bound to a key, of which the one who shows it has shown nothing.
+    #[error("it is bound to a key that was not shown with it")]
+    Bound,
     /// Too late.
     #[error("it has expired")]
     Expired,
@@ -129,8 +133,15 @@ impl Claims {
     }
 }
 
-/// Checks a token, at `now_s` seconds since 1970.
-pub fn check(token: &str, keys: &KeySet, expected: &Expected, now_s: u64) -> Result<Claims, Flaw> {
+/// Checks a token, at `now_s` seconds since 1970. `holder` is the SHA-256 of the certificate, whole and in DER, whose key the
+/// one who shows the token has proven to hold; a token that is bound to a key is good with that one alone.
+pub fn check(
+    token: &str,
+    keys: &KeySet,
+    expected: &Expected,
+    now_s: u64,
+    holder: Option<&[u8; 32]>,
+) -> Result<Claims, Flaw> {
     if token.len() > LONGEST {
         return Err(Flaw::Malformed);
     }
@@ -145,7 +156,8 @@ pub fn check(token: &str, keys: &KeySet, expected: &Expected, now_s: u64) -> Res
     let signature = URL_SAFE_NO_PAD.decode(signature).map_err(|_| Flaw::Malformed)?;
     keys.verify(algorithm, kid.as_deref(), signed.as_bytes(), &signature)?;
     // Only what was signed is read any further.
-    claims(body, expected, now_s)
+    let claims = claims(body, expected, now_s)?;
+    bound(&claims, holder).map(|()| claims)
 }
 
 fn header(part: &str, expected: &Expected) -> Result<(Algorithm, Option<String>), Flaw> {
@@ -208,6 +220,19 @@ fn claims(part: &str, expected: &Expected, now_s: u64) -> Result<Claims, Flaw> {
     Ok(Claims { root: node, subject, expires_s, text })
 }
 
+/// Whether a token may be shown by whoever shows it. Any other way of binding than by a certificate, and any beside it, is
+/// one that nobody here has proven.
+fn bound(claims: &Claims, holder: Option<&[u8; 32]>) -> Result<(), Flaw> {
+    let Some(bound) = claims.root().get("cnf") else { return Ok(()) };
+    let mut members = bound.members();
+    let alone = matches!((members.next(), members.next()), (Some((THUMBPRINT, _)), None));
+    let named = bound.text_of(THUMBPRINT).filter(|_| alone);
+    match holder.map(|digest| URL_SAFE_NO_PAD.encode(digest)) {
+        Some(shown) if named.is_some_and(|named| named == shown) => Ok(()),
+        _ => Err(Flaw::Bound),
+    }
+}
+
 /// One part of a token as a JSON object.
 fn document(part: &str) -> Result<(String, Node), Flaw> {
     let bytes = URL_SAFE_NO_PAD.decode(part).map_err(|_| Flaw::Malformed)?;
@@ -221,13 +246,21 @@ fn document(part: &str) -> Result<(String, Node), Flaw> {
 
 /// A `NumericDate`: whole seconds, or with a fraction, which is dropped. A text is none.
 fn date(value: View<'_>) -> Result<u64, Flaw> {
-    let whole = value.raw().split('.').next().unwrap_or_default();
+    let raw = value.raw();
+    let (whole, fraction) = raw.split_once('.').unwrap_or((raw, "0"));
+    // `1.8e9` is no 1: with an exponent, a date far ahead would read as one long past.
+    let digits = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+    if !digits(whole) || !digits(fraction) {
+        return Err(Flaw::Malformed);
+    }
     whole.parse().map_err(|_| Flaw::Malformed)
 }
 
 const LONGEST: usize = 16 << 10;
 const SUBJECT: usize = 128;
 const BOUNDS: Bounds = Bounds { depth: 8, parts: 2_000 };
+/// How `cnf` names a certificate.
+const THUMBPRINT: &str = "x5t#S256";
 const KINDS: [&str; 3] = ["JWT", "at+jwt", "application/at+jwt"];
 
 #[cfg(test)]

@@ -72,7 +72,8 @@ async fn one<H: Host>(
 fn shown(client: &Client) -> Option<Certificate> {
     let certificate = client.certificate()?;
     let (dns, uris) = (certificate.dns.clone(), certificate.uris.clone());
-    Some(Certificate { dns, uris, ends_s: certificate.ends_s })
+    let (ends_s, sha256) = (certificate.ends_s, certificate.sha256);
+    Some(Certificate { dns, uris, ends_s, sha256 })
 }
 
 const PATROL: Duration = Duration::from_secs(1);

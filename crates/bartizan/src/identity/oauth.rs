@@ -75,17 +75,24 @@ impl Issuer {
         self.read().await
     }
 
-    /// The claims of a token, the role they give, and when that ends, in seconds since 1970.
+    /// The claims of a token, the role they give, and when that ends, in seconds since 1970. `holder` is the SHA-256 of the
+    /// certificate that was shown beside it.
     pub(crate) async fn judge(
         &self,
         token: &str,
         now_s: u64,
+        holder: Option<&[u8; 32]>,
     ) -> Result<(Claims, String, u64), Refused> {
-        let mut keys = self.fresh().await?;
-        let mut judged = signed::check(token, &keys, &self.expected, now_s);
-        if matches!(judged, Err(Flaw::KeyUnknown)) && self.again().await {
-            keys = self.fresh().await?;
-            judged = signed::check(token, &keys, &self.expected, now_s);
+        let check = |keys: &KeySet| signed::check(token, keys, &self.expected, now_s, holder);
+        let keys = self.fresh().await?;
+        let mut judged = check(&keys);
+        if matches!(judged, Err(Flaw::KeyUnknown)) {
+            self.again().await;
+            // Read anew by us, or by another who asked first while we waited.
+            let newer = self.fresh().await?;
+            if !Arc::ptr_eq(&keys, &newer) {
+                judged = check(&newer);
+            }
         }
         let claims = judged.map_err(Refused::Worthless)?;
         let given = self.roles.iter().find(|role| claims.says(&role.path, &role.has));
@@ -106,14 +113,14 @@ impl Issuer {
         }
     }
 
-    /// Reads the keys again, unless that was done a moment ago; tells whether it was done.
-    async fn again(&self) -> bool {
+    /// Reads the keys again, unless that was done a moment ago. When they cannot be read, those that are held stay.
+    async fn again(&self) {
         let mut asked = self.asked.lock().await;
         if asked.is_some_and(|at| at.elapsed() < PACE) {
-            return false;
+            return;
         }
         *asked = Some(Instant::now());
-        self.read().await.is_ok()
+        drop(self.read().await);
     }
 
     async fn read(&self) -> Result<(), String> {
@@ -145,3 +152,6 @@ const RENEW: Duration = Duration::from_mins(10);
 const STALE: Duration = Duration::from_hours(1);
 /// How often they are read at most, whoever asks.
 const PACE: Duration = Duration::from_secs(30);
+
+#[cfg(test)]
+mod tests;

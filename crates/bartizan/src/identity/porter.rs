@@ -65,7 +65,7 @@ impl Porter {
         let known = self.admits.known();
         let (certificate, beside) = match (known.demand(), shown.certificate) {
             (None, _) | (Some(Demand::Either), None) => {
-                return self.bearer(&known, shown.authorization).await;
+                return self.bearer(&known, shown).await;
             }
             (Some(_), None) => return Err((Turned::Uncertified, "certificate-missing")),
             (Some(_), Some(shown)) if shown.ends_s < now_s() => {
@@ -74,7 +74,7 @@ impl Porter {
             // Whatever is shown must hold, needed or not.
             (Some(demand), Some(certificate)) => {
                 let alone = demand != Demand::Both && shown.authorization.is_none();
-                let beside = self.bearer(&known, shown.authorization);
+                let beside = self.bearer(&known, shown);
                 (certificate, if alone { None } else { Some(beside.await?) })
             }
         };
@@ -85,9 +85,9 @@ impl Porter {
     async fn bearer(
         &self,
         known: &Known,
-        authorization: Option<&str>,
+        shown: Shown<'_>,
     ) -> Result<Pass, (Turned, &'static str)> {
-        let text = authorization.ok_or((Turned::Nothing, "nothing-shown"))?;
+        let text = shown.authorization.ok_or((Turned::Nothing, "nothing-shown"))?;
         let (scheme, token) = text.split_once(' ').ok_or((Turned::Worthless, "no-bearer"))?;
         if !scheme.eq_ignore_ascii_case("bearer") {
             return Err((Turned::Worthless, "no-bearer"));
@@ -97,7 +97,8 @@ impl Porter {
         }
         match &self.issuer {
             Some(issuer) => {
-                let pass = self.signed(issuer, token).await?;
+                let holder = shown.certificate.map(|certificate| &certificate.sha256);
+                let pass = self.signed(issuer, token, holder).await?;
                 let known = known.has_role(&pass.who.role);
                 if known { Ok(pass) } else { Err((Turned::NoRole, "role-unknown")) }
             }
@@ -125,8 +126,13 @@ impl Porter {
     }
 
     /// One of the issuer's.
-    async fn signed(&self, issuer: &Issuer, token: &str) -> Result<Pass, (Turned, &'static str)> {
-        let judged = issuer.judge(token, now_s()).await;
+    async fn signed(
+        &self,
+        issuer: &Issuer,
+        token: &str,
+        holder: Option<&[u8; 32]>,
+    ) -> Result<Pass, (Turned, &'static str)> {
+        let judged = issuer.judge(token, now_s(), holder).await;
         let (claims, role, ends_s) = judged.map_err(|refused| match refused {
             Refused::NoRole => (Turned::NoRole, "scope-insufficient"),
             Refused::NoKeys => (Turned::Unavailable, "issuer-keys-unavailable"),
@@ -307,6 +313,7 @@ fn code_of(flaw: bartizan_mcp::signed::Flaw) -> &'static str {
     match flaw {
         Flaw::Algorithm => "jwt-algorithm",
         Flaw::Audience => "jwt-audience",
+        Flaw::Bound => "jwt-bound",
         Flaw::Expired => "jwt-expired",
         Flaw::Issuer => "jwt-issuer",
         Flaw::KeyUnknown => "jwt-key-unknown",

@@ -4,6 +4,7 @@
 //! that it is made for clients, and no handshake takes up an earlier one, so that each is judged at its own time.
 
 use super::{InboundError, der};
+use ring::digest::{SHA256, digest};
 use rustls::client::danger::HandshakeSignatureValid;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject as _;
@@ -28,6 +29,8 @@ pub struct Certificate {
     pub uris: Vec<String>,
     /// The last second in which it holds, since 1970.
     pub ends_s: u64,
+    /// The SHA-256 of all of it, in DER.
+    pub sha256: [u8; 32],
 }
 
 /// Holds certificates of clients against the authorities that the operator chose.
@@ -61,7 +64,8 @@ impl Verifier {
         let (end, intermediates) = chain.split_first()?;
         let der::Said { dns, uris, for_clients } = der::read(end)?;
         let ends_s = self.ends(end, intermediates)?;
-        for_clients.then_some(Certificate { dns, uris, ends_s })
+        let sha256 = digest(&SHA256, end).as_ref().try_into().ok()?;
+        for_clients.then_some(Certificate { dns, uris, ends_s, sha256 })
     }
 
     /// The last second in which a certificate holds: asked of the same judge, who says since when it does not hold at the

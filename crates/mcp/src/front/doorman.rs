@@ -25,6 +25,8 @@ pub struct Certificate {
     pub uris: Vec<String>,
     /// The last second in which it holds, since 1970.
     pub ends_s: u64,
+    /// The SHA-256 of all of it, in DER: what a token that is bound to it names.
+    pub sha256: [u8; 32],
 }
 
 /// Somebody who was let in.

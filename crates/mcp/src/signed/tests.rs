@@ -73,7 +73,7 @@ const ED: &str = r#"{"alg":"EdDSA","kid":"ed","typ":"at+jwt"}"#;
 
 fn flaw(claims: &Value) -> Option<Flaw> {
     let issuer = Issuer::new(1);
-    check(&issuer.sign(ED, &claims.to_string()), &issuer.keys(), &expected(), NOW).err()
+    check(&issuer.sign(ED, &claims.to_string()), &issuer.keys(), &expected(), NOW, None).err()
 }
 
 fn with(name: &str, value: Value) -> Value {
@@ -87,7 +87,7 @@ fn what_our_issuer_signed_for_us_is_good() {
     let issuer = Issuer::new(1);
     for header in [ED, r#"{"alg":"ES256","kid":"ec"}"#, r#"{"alg":"ES256"}"#] {
         let token = issuer.sign(header, &good().to_string());
-        let claims = check(&token, &issuer.keys(), &expected(), NOW).unwrap();
+        let claims = check(&token, &issuer.keys(), &expected(), NOW, None).unwrap();
         assert_eq!((claims.subject(), claims.expires_s()), ("ann", NOW + 60));
         assert!(claims.says("scope", "tools:call") && !claims.says("scope", "tools"));
         assert!(claims.says("realm.roles", "coder") && !claims.says("realm", "coder"));
@@ -129,11 +129,61 @@ fn time_is_kept_within_the_leeway_and_must_be_a_number() {
 }
 
 #[test]
+fn a_date_with_an_exponent_is_none() {
+    let issuer = Issuer::new(1);
+    for odd in ["1.9e9", "1.8e300", "2.0E9", "1800000000.", "1800000000.5e9", "1_800_000_000"] {
+        for name in ["exp", "nbf"] {
+            let number = good()[name].to_string();
+            let claims = good()
+                .to_string()
+                .replace(&format!(r#""{name}":{number}"#), &format!(r#""{name}":{odd}"#));
+            let token = issuer.sign(ED, &claims);
+            let judged = check(&token, &issuer.keys(), &expected(), NOW, None);
+            assert_eq!(judged.err(), Some(Flaw::Malformed), "{claims}");
+        }
+    }
+}
+
+#[test]
+fn a_token_that_is_bound_to_a_key_passes_with_that_certificate_alone() {
+    let issuer = Issuer::new(1);
+    let (own, other) = ([7; 32], [8; 32]);
+    let named = |digest: &[u8; 32]| json!({ "x5t#S256": encode(digest) });
+    let judge = |bound: Value, shown: Option<&[u8; 32]>| {
+        let token = issuer.sign(ED, &with("cnf", bound).to_string());
+        check(&token, &issuer.keys(), &expected(), NOW, shown).err()
+    };
+    assert_eq!(judge(named(&own), Some(&own)), None);
+    assert_eq!(judge(named(&own), Some(&other)), Some(Flaw::Bound));
+    assert_eq!(judge(named(&own), None), Some(Flaw::Bound));
+    let mut both = named(&own);
+    both["jkt"] = json!("0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I");
+    for bound in [
+        both,
+        json!({ "jkt": encode(own) }),
+        json!({ "jwk": issuer.jwks()["keys"][0] }),
+        json!({ "kid": "ed" }),
+        json!({ "x5t#S256": encode(own), "osc": {} }),
+        json!({ "x5t#S256": [encode(own)] }),
+        json!({ "x5t": encode(own) }),
+        json!({ "x5t#S256": "" }),
+        json!({}),
+        json!(null),
+        json!([]),
+        json!(encode(own)),
+    ] {
+        for shown in [None, Some(&own)] {
+            assert_eq!(judge(bound.clone(), shown), Some(Flaw::Bound), "{bound}");
+        }
+    }
+}
+
+#[test]
 fn the_algorithm_is_the_keys_not_the_tokens() {
     let issuer = Issuer::new(1);
     let (keys, claims) = (issuer.keys(), good().to_string());
     let try_header =
-        |header: &str| check(&issuer.sign(header, &claims), &keys, &expected(), NOW).err();
+        |header: &str| check(&issuer.sign(header, &claims), &keys, &expected(), NOW, None).err();
     for name in ["none", "None", "NONE", "nOnE", "HS256", "HS512", "RS512", "PS256", ""] {
         let header = json!({ "alg": name, "kid": "ed" }).to_string();
         assert_eq!(try_header(&header), Some(Flaw::Algorithm), "{name}");
@@ -143,16 +193,19 @@ fn the_algorithm_is_the_keys_not_the_tokens() {
     let secret = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, issuer.ed.public_key().as_ref());
     let mac = encode(ring::hmac::sign(&secret, signed.as_bytes()));
     assert_eq!(
-        check(&format!("{signed}.{mac}"), &keys, &expected(), NOW).err(),
+        check(&format!("{signed}.{mac}"), &keys, &expected(), NOW, None).err(),
         Some(Flaw::Algorithm)
     );
     let bare = format!("{}.{}.", encode(ED), encode(&claims));
-    assert_eq!(check(&bare, &keys, &expected(), NOW).err(), Some(Flaw::Signature));
+    assert_eq!(check(&bare, &keys, &expected(), NOW, None).err(), Some(Flaw::Signature));
     // The right key under another algorithm's name.
     assert_eq!(try_header(r#"{"alg":"ES256","kid":"ed"}"#), Some(Flaw::KeyUnknown));
     let mut narrow = expected();
     narrow.algorithms = vec![Algorithm::Rs256];
-    assert_eq!(check(&issuer.sign(ED, &claims), &keys, &narrow, NOW).err(), Some(Flaw::Algorithm));
+    assert_eq!(
+        check(&issuer.sign(ED, &claims), &keys, &narrow, NOW, None).err(),
+        Some(Flaw::Algorithm)
+    );
 }
 
 #[test]
@@ -160,17 +213,20 @@ fn a_forged_or_altered_token_is_refused() {
     let (issuer, other) = (Issuer::new(1), Issuer::new(2));
     let claims = good().to_string();
     let forged = other.sign(ED, &claims);
-    assert_eq!(check(&forged, &issuer.keys(), &expected(), NOW).err(), Some(Flaw::Signature));
+    assert_eq!(check(&forged, &issuer.keys(), &expected(), NOW, None).err(), Some(Flaw::Signature));
     let token = issuer.sign(ED, &claims);
     let mut parts: Vec<&str> = token.split('.').collect();
     let wider = encode(with("sub", json!("root")).to_string());
     parts[1] = &wider;
     assert_eq!(
-        check(&parts.join("."), &issuer.keys(), &expected(), NOW).err(),
+        check(&parts.join("."), &issuer.keys(), &expected(), NOW, None).err(),
         Some(Flaw::Signature)
     );
     let unknown = issuer.sign(r#"{"alg":"EdDSA","kid":"new"}"#, &claims);
-    assert_eq!(check(&unknown, &issuer.keys(), &expected(), NOW).err(), Some(Flaw::KeyUnknown));
+    assert_eq!(
+        check(&unknown, &issuer.keys(), &expected(), NOW, None).err(),
+        Some(Flaw::KeyUnknown)
+    );
 }
 
 #[test]
@@ -179,7 +235,7 @@ fn a_key_that_a_token_brings_along_is_not_looked_at() {
     let own = json!({ "alg": "EdDSA", "kid": "ed", "jwk": evil.jwks()["keys"][0],
                       "jku": "https://evil.example/jwks" });
     let token = evil.sign(&own.to_string(), &good().to_string());
-    assert_eq!(check(&token, &issuer.keys(), &expected(), NOW).err(), Some(Flaw::Signature));
+    assert_eq!(check(&token, &issuer.keys(), &expected(), NOW, None).err(), Some(Flaw::Signature));
 }
 
 #[test]
@@ -198,7 +254,7 @@ fn what_has_no_single_reading_is_refused() {
     ] {
         let token = issuer.sign(header, claims);
         assert_eq!(
-            check(&token, &issuer.keys(), &expected(), NOW).err(),
+            check(&token, &issuer.keys(), &expected(), NOW, None).err(),
             Some(Flaw::Malformed),
             "{header} {claims}"
         );
@@ -215,7 +271,7 @@ fn what_has_no_single_reading_is_refused() {
         &"a".repeat(20_000),
     ] {
         assert_eq!(
-            check(token, &issuer.keys(), &expected(), NOW).err(),
+            check(token, &issuer.keys(), &expected(), NOW, None).err(),
             Some(Flaw::Malformed),
             "{token}"
         );
@@ -237,6 +293,6 @@ fn a_key_set_is_read_strictly_and_never_holds_a_private_key() {
 proptest::proptest! {
     #[test]
     fn no_text_makes_it_panic(token in "[A-Za-z0-9_.-]{0,200}") {
-        proptest::prop_assert!(check(&token, &KeySet::default(), &expected(), NOW).is_err());
+        proptest::prop_assert!(check(&token, &KeySet::default(), &expected(), NOW, None).is_err());
     }
 }

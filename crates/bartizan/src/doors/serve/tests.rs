@@ -259,6 +259,9 @@ async fn an_issuers_token_is_good_for_us_alone() {
         with("iss", json!("https://evil.example")),
         with("exp", json!(1)),
         with("nbf", json!(4_000_000_000_u64)),
+        // Bound to a key of whoever it was stolen from.
+        with("cnf", json!({ "jkt": "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I" })),
+        with("cnf", json!({ "x5t#S256": URL_SAFE_NO_PAD.encode([7; 32]) })),
         signed(r#"{"alg":"none"}"#, &claims()),
         signed(r#"{"alg":"HS256","kid":"k"}"#, &claims()),
         signed(r#"{"alg":"EdDSA","kid":"other"}"#, &claims()),
@@ -285,6 +288,7 @@ async fn an_issuers_token_is_good_for_us_alone() {
         "jwt-expired",
         "jwt-not-yet",
         "jwt-algorithm",
+        "jwt-bound",
         "jwt-key-unknown",
         "scope-insufficient",
         "session-of-another",

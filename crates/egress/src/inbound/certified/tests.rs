@@ -116,19 +116,24 @@ async fn who_shows_what_the_authority_signed_comes_in_under_its_names() {
     let ends_s = date_time_ymd(2040, 1, 1).unix_timestamp().unsigned_abs();
     let dns = vec!["laptop.example".to_owned()];
     let uris = vec!["spiffe://example/laptop".to_owned()];
-    let said = Certificate { dns, uris, ends_s };
+    let said = |shown: &Shown| {
+        let sha256 = digest(&SHA256, &shown.0[0]).as_ref().try_into().unwrap();
+        Certificate { dns: dns.clone(), uris: uris.clone(), ends_s, sha256 }
+    };
     for version in [&version::TLS12, &version::TLS13] {
-        let taken = world.take(Some(signed(&params(), &ours)), version).await;
-        assert_eq!(taken, Ok(Some(said.clone())), "{version:?}");
+        let shown = signed(&params(), &ours);
+        let said = said(&shown);
+        assert_eq!(world.take(Some(shown), version).await, Ok(Some(said)), "{version:?}");
     }
     // Through an authority in between that ends earlier: the end is the client's own.
     let mut between = authority_params("between");
     between.not_after = date_time_ymd(2035, 1, 1);
     let between =
         CertifiedIssuer::signed_by(between, KeyPair::generate().unwrap(), &*ours).unwrap();
-    let (mut chain, key) = signed(&params(), &between);
-    chain.push(between.der().clone());
-    assert_eq!(world.take(Some((chain, key)), &version::TLS13).await, Ok(Some(said)));
+    let mut shown = signed(&params(), &between);
+    shown.0.push(between.der().clone());
+    let said = said(&shown);
+    assert_eq!(world.take(Some(shown), &version::TLS13).await, Ok(Some(said)));
 }
 
 #[tokio::test]
