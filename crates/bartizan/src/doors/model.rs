@@ -113,6 +113,15 @@ struct Asked {
 }
 
 impl Side {
+    /// Waits until a turn has room beside those under way.
+    async fn room(&self, asked: &Asked, until: Instant) -> Result<Option<budget::Turn>, Refusal> {
+        if asked.way != Way::Turn {
+            return Ok(None);
+        }
+        let who = (self.caller.seat(), asked.agent.as_ref());
+        self.conversation.budget.begin(who, &asked.body, until).await
+    }
+
     /// Judges a request, and gives the body that leaves. It may wait for the disk.
     fn judge(&self, asked: &Asked) -> Result<(Authorized, Vec<u8>, Notes), Refusal> {
         if let Some(call) = self.stopped.get() {
@@ -273,6 +282,8 @@ struct Ticket {
     bytes: u64,
     /// When a client that has heard nothing by then gives up.
     silence: Instant,
+    /// What it may use up; counted, and free again for others, when this goes.
+    turn: Option<budget::Turn>,
     ended: oneshot::Sender<ModelOutcome>,
 }
 
@@ -295,16 +306,20 @@ impl Judge for ModelJudge {
         let silence = Instant::now() + silence::borne(request.header("x-stainless-timeout"));
         let (method, path) = (request.method().to_owned(), request.path().to_owned());
         let asked = Asked { method, path, way, agent: agent.clone(), body };
-        let judged = tokio::task::spawn_blocking(move || side.judge(&asked)).await;
+        let turn = self.0.room(&asked, silence).await;
+        let judged = tokio::task::spawn_blocking(move || match turn {
+            Ok(turn) => side.judge(&asked).map(|judged| (judged, turn)),
+            Err(refused) => Err(side.refused(&asked, refused)),
+        });
         let failed = || Told::new(Status::Forbidden, "gate-failed", "the gate failed");
-        let (authorized, body, notes) =
-            judged.map_err(|_| failed())?.map_err(|refused| told(&refused))?;
+        let ((authorized, body, notes), turn) =
+            judged.await.map_err(|_| failed())?.map_err(|refused| told(&refused))?;
         let (ended, end) = oneshot::channel();
         let tally = Shared::default();
         self.0.attend(authorized, Passage { end, notes, tally: Arc::clone(&tally) });
         let bytes = body.len() as u64;
         let bench = self.0.bench(agent);
-        Ok((Ticket { way, bench, tally, bytes, silence, ended }, body.into()))
+        Ok((Ticket { way, bench, tally, bytes, silence, turn, ended }, body.into()))
     }
 
     fn stopped(&self, method: &str, path: &str, refusal: &Told) {
@@ -319,11 +334,10 @@ impl Judge for ModelJudge {
         let side = &self.0;
         let tally = ticket.tally.lock().unwrap_or_else(PoisonError::into_inner).clone();
         if ticket.way == Way::Turn && outcome.status.is_none_or(|status| status < 400) {
-            // An answer that was cut off before it said what it cost has cost what was sent, as a guess.
-            let tokens =
-                if tally.counted { tally.tokens() } else { ticket.bytes / BYTES_PER_TOKEN };
+            let tokens = tally.tokens(ticket.bytes);
             side.conversation.budget.spent(side.caller.seat(), ticket.bench.agent.as_ref(), tokens);
         }
+        drop(ticket.turn);
         // The receiver lives until it has heard; it is gone only when the session is.
         drop(ticket.ended.send(outcome));
     }
@@ -436,6 +450,3 @@ fn code(ended: &ModelEnded) -> String {
         ModelEnded::Refused(refusal) => display_line(&format!("model-{}", refusal.code()), 64),
     }
 }
-
-/// English text has some four bytes per token.
-const BYTES_PER_TOKEN: u64 = 4;

@@ -21,7 +21,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, Interval, interval_at};
 
 pub(super) use messages::Messages;
-pub(super) use tally::{Shared, Tally};
+pub(super) use tally::{Shared, Tally, in_tokens};
 pub(super) use whole::{Judged, Whole};
 
 /// How one API writes an answer.
@@ -45,6 +45,9 @@ pub(super) trait Dialect: Default + Send + Sync + 'static {
         event: &Event<'_>,
         onward: &mut Onward,
     ) -> Result<Option<Call>, &'static str>;
+
+    /// How many bytes of the model's own words and arguments an event brings.
+    fn written(event: &Event<'_>) -> usize;
 
     /// The call that was given last is judged. Gives the next one of the same event.
     fn judged(&mut self, verdict: Verdict, onward: &mut Onward) -> Option<Call>;
@@ -216,6 +219,8 @@ impl<D: Dialect> Streamed<D> {
             return Err("an event has two readings");
         }
         let event = Event { doc: &doc, kind: &kind, bytes, data: &data };
+        let written = u64::try_from(D::written(&event)).unwrap_or(u64::MAX);
+        self.onward.note(|tally| tally.written = tally.written.saturating_add(written));
         if let Some(call) = self.dialect.event(&event, &mut self.onward)? {
             self.judge(call);
         }

@@ -54,7 +54,7 @@ impl Dialect for Messages {
                 onward.pass(event.bytes);
             }
             "message_delta" => {
-                onward.note(|tally| tally.read(doc, root));
+                onward.note(|tally| tally.read_last(doc, root));
                 onward.pass(event.bytes);
             }
             "message_stop" | "ping" | "error" => onward.pass(event.bytes),
@@ -65,6 +65,12 @@ impl Dialect for Messages {
             _ => return Err("an event is not known here"),
         }
         Ok(None)
+    }
+
+    fn written(event: &Event<'_>) -> usize {
+        let delta = event.doc.root().get("delta").filter(|_| event.kind == "content_block_delta");
+        let parts = delta.into_iter().flat_map(Node::members);
+        parts.filter(|(key, _)| *key != "type").map(|(_, part)| part.span().len()).sum()
     }
 
     fn judged(&mut self, verdict: Verdict, onward: &mut Onward) -> Option<Call> {
@@ -226,7 +232,7 @@ fn judge_whole(answer: &Judged<'_>) -> Result<Vec<u8>, &'static str> {
     let blocks = root.get("content").and_then(Node::items).ok_or("it has no content")?;
     let mut edits = Edits::default();
     let mut seen = Tally::default();
-    seen.read(&doc, root);
+    seen.read_last(&doc, root);
     for block in blocks {
         let kind = doc.text_of(block, "type").ok_or("a block has no type")?;
         if block.has_twins() {

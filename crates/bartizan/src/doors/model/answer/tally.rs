@@ -9,6 +9,10 @@ use std::sync::{Arc, Mutex};
 pub(in super::super) struct Tally {
     /// Whether the answer has said anything of tokens yet.
     pub(in super::super) counted: bool,
+    /// Whether it has said all that it will say of them: only then is what it said the whole.
+    pub(in super::super) settled: bool,
+    /// Bytes of what the model has written, as far as it has passed.
+    pub(in super::super) written: u64,
     pub(in super::super) input: u64,
     pub(in super::super) cache_write: u64,
     pub(in super::super) cache_read: u64,
@@ -23,11 +27,14 @@ pub(in super::super) struct Tally {
 pub(in super::super) type Shared = Arc<Mutex<Tally>>;
 
 impl Tally {
-    /// All tokens of the answer and its request.
-    pub(in super::super) fn tokens(&self) -> u64 {
-        [self.input, self.cache_write, self.cache_read, self.output]
-            .into_iter()
-            .fold(0, u64::saturating_add)
+    /// All tokens of the answer and its request, which had `sent` bytes. Where the answer was cut off before it had said what it
+    /// cost, what was sent and what has come count by their length: a client that goes before the last word gets nothing
+    /// for nothing.
+    pub(in super::super) fn tokens(&self, sent: u64) -> u64 {
+        let read = [self.input, self.cache_write, self.cache_read];
+        let read = if self.counted { read } else { [in_tokens(sent), 0, 0] };
+        let come = if self.settled { 0 } else { in_tokens(self.written) };
+        read.into_iter().fold(self.output.max(come), u64::saturating_add)
     }
 
     /// Takes the counts of a `usage`; each is the sum so far.
@@ -46,16 +53,31 @@ impl Tally {
         }
     }
 
+    /// Takes the counts that end an answer.
+    pub(in super::super) fn read_last(&mut self, doc: &Doc<'_>, holder: &Node) {
+        self.read(doc, holder);
+        self.settled |= holder.get("usage").is_some_and(Node::is_table);
+    }
+
     /// Takes the counts of a response; what came from the cache is part of its input.
     pub(in super::super) fn read_response(&mut self, doc: &Doc<'_>, response: &Node) {
         let Some(usage) = response.get("usage").filter(|usage| usage.is_table()) else { return };
         let count = |node: Option<&Node>| node.and_then(|count| doc.raw(count).parse::<u64>().ok());
         let cached =
             usage.get("input_tokens_details").and_then(|details| details.get("cached_tokens"));
-        self.counted = true;
+        // It stands in the last event alone.
+        (self.counted, self.settled) = (true, true);
         self.cache_read = count(cached).unwrap_or_default();
         let input = count(usage.get("input_tokens")).unwrap_or_default();
         self.input = input.saturating_sub(self.cache_read);
         self.output = count(usage.get("output_tokens")).unwrap_or_default();
     }
 }
+
+/// A guess at the tokens of so many bytes.
+pub(in super::super) fn in_tokens(bytes: u64) -> u64 {
+    bytes / BYTES_PER_TOKEN
+}
+
+/// English text has some four bytes per token.
+const BYTES_PER_TOKEN: u64 = 4;

@@ -109,7 +109,7 @@ async fn what_is_allowed_passes_byte_for_byte_however_it_is_cut() {
         let tally = Shared::default();
         assert_eq!(passed::<Messages>(&bench(&trial), &tally, &answer, size).await, answer);
         let tally = tally.lock().unwrap().clone();
-        assert_eq!((tally.tokens(), tally.calls, tally.refused), (127, 2, 0));
+        assert_eq!((tally.tokens(0), tally.calls, tally.refused), (127, 2, 0));
     }
     let calls = trial.records("call");
     assert_eq!(calls[0]["reference"], "toolu_1");
@@ -290,7 +290,7 @@ async fn an_answer_that_comes_whole_is_judged_as_one_that_streams() {
     assert_eq!(judged["content"][2]["name"], STAND_IN);
     assert!(!judged.to_string().contains("precious"), "{judged}");
     assert!(judged["content"][3]["text"].as_str().unwrap().contains("withheld"), "{judged}");
-    assert_eq!(tally.lock().unwrap().tokens(), 7);
+    assert_eq!(tally.lock().unwrap().tokens(0), 7);
     for bad in ["{}", "nonsense", r#"{"type":"message","content":[],"content":[]}"#] {
         assert!(whole(&bench, &tally, bad.as_bytes()).await.contains("answer-unread"), "{bad}");
     }

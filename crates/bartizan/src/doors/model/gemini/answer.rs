@@ -75,6 +75,10 @@ impl Dialect for Gemini {
         Ok(first)
     }
 
+    fn written(event: &Event<'_>) -> usize {
+        candidates(event.doc.root()).flat_map(parts).map(|part| part.span().len()).sum()
+    }
+
     fn judged(&mut self, verdict: Verdict, onward: &mut Onward) -> Option<Call> {
         let mut held = self.held.take()?;
         held.fates.push(fate(std::mem::take(&mut held.judging), verdict));
@@ -174,6 +178,18 @@ fn ending(message: &str) -> String {
     )
 }
 
+fn candidates(answer: &Node) -> impl Iterator<Item = &Node> {
+    answer.get("candidates").and_then(Node::items).unwrap_or_default().iter()
+}
+
+fn parts(candidate: &Node) -> &[Node] {
+    candidate
+        .get("content")
+        .and_then(|content| content.get("parts"))
+        .and_then(Node::items)
+        .unwrap_or_default()
+}
+
 impl Tally {
     /// Takes the counts of an answer of Gemini's; each is the sum so far, and what came from the cache is part of the prompt.
     fn read_gemini(&mut self, doc: &Doc<'_>, answer: &Node) {
@@ -184,6 +200,8 @@ impl Tally {
             usage.get(key).and_then(|count| doc.raw(count).parse::<u64>().ok()).unwrap_or_default()
         };
         self.counted = true;
+        // Each part of an answer counts those before it, or the first of them nothing; the last says why it ends.
+        self.settled |= candidates(answer).any(|one| one.get("finishReason").is_some());
         self.cache_read = self.cache_read.max(count("cachedContentTokenCount"));
         let prompt = count("promptTokenCount").saturating_add(count("toolUsePromptTokenCount"));
         self.input = self.input.max(prompt.saturating_sub(self.cache_read));

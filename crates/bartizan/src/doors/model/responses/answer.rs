@@ -69,6 +69,10 @@ impl Dialect for Responses {
         Ok(None)
     }
 
+    fn written(event: &Event<'_>) -> usize {
+        event.doc.root().get("delta").map_or(0, |delta| delta.span().len())
+    }
+
     fn judged(&mut self, verdict: Verdict, onward: &mut Onward) -> Option<Call> {
         let (index, held, call) = self.judging.take()?;
         self.parts.insert(index, Part::Over);

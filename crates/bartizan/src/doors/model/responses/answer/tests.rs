@@ -319,7 +319,7 @@ async fn an_answer_that_comes_whole_is_judged_as_one_that_streams() {
         (&json!("function_call"), &json!("message"))
     );
     assert!(!judged.to_string().contains("precious"), "{judged}");
-    assert_eq!(tally.lock().unwrap().tokens(), 7);
+    assert_eq!(tally.lock().unwrap().tokens(0), 7);
     for bad in ["{}", "nonsense", r#"{"object":"response","output":[],"output":[]}"#] {
         assert!(
             whole_of::<Responses>(&bench, &tally, bad.as_bytes()).await.contains("answer-unread")
