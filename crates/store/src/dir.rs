@@ -99,7 +99,9 @@ impl StateDir {
     pub(crate) fn keep_anchor(&self, note: &str) -> std::io::Result<()> {
         let temporary = self.temporary()?;
         let done = write_new(&temporary, note.as_bytes())
-            .and_then(|_file| fs::rename(&temporary, self.path.join(ANCHOR)));
+            // Without this, a power cut can leave the new name on an empty file, and a log that opens no more.
+            .and_then(|file| file.sync_data())
+            .and_then(|()| fs::rename(&temporary, self.path.join(ANCHOR)));
         if done.is_err() {
             fs::remove_file(&temporary).ok();
         }

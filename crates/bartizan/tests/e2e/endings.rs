@@ -83,6 +83,33 @@ fn killing_the_supervisor_kills_the_box() {
 }
 
 #[test]
+fn runs_that_start_at_once_after_many_were_killed_all_start() {
+    let project = Project::new();
+    let sleeps = ["run", "--", "sh", "-c", "echo ready; exec sleep 1000"];
+    let killed: Vec<Started> =
+        std::iter::repeat_with(|| project.bartizan(&sleeps).start()).take(5).collect();
+    for started in &killed {
+        started.says("ready");
+    }
+    for started in killed {
+        started.signal(Signal::KILL);
+        started.finish();
+    }
+    // Each of them meets all that the dead ones have left, and only one can end each of those.
+    let next: Vec<Started> =
+        std::iter::repeat_with(|| project.bartizan(&["run", "--", "true"]).start())
+            .take(6)
+            .collect();
+    for started in next {
+        let ran = started.finish();
+        assert_eq!(ran.status.code(), Some(0), "{ran:?}");
+    }
+    let log = Log::read(&project);
+    assert_eq!(log.all("session_end", |end| end["leftover"] == true).len(), 5);
+    log.is_whole(&project);
+}
+
+#[test]
 fn an_interrupt_ends_the_run_with_its_changes_and_its_record() {
     for (signal, seconds) in
         [(Signal::INT, 817_263), (Signal::TERM, 716_253), (Signal::HUP, 615_243)]
