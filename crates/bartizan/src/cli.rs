@@ -55,7 +55,8 @@ Exit codes:
 
   run: the command's own exit code (128+N when signal N ended it); 125 when
   Bartizan failed before the command started, 126 when the command was
-  refused, 127 when there is no such command";
+  refused, 127 when there is no such command; 74 for a 0 of the command when
+  its output could not be written";
 
 /// Stands between an AI agent and everything it can touch: one gate, one box, one log.
 #[derive(Debug, Parser)]

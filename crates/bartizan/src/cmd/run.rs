@@ -99,13 +99,15 @@ pub(crate) fn run(global: &Global, args: &RunArgs, voice: &mut Voice) -> Result<
     let performed = run.perform(args, (&program, &argv), access, &standing);
     let report = runtime.block_on(gateway::beside(gateway, performed));
     let ended = finish(&run.gate, &run.caller, &report, begun);
-    let code = summary::tell(voice, args, &run.gate, &run.caller, &report, begun)?;
+    let code = summary::tell(voice, args, &run.gate, &run.caller, &report, begun);
     run.clean();
     // What they could not tell in that time stays on the log for the next.
     runtime.block_on(heralds.finish(LAST_WORD));
-    runtime.block_on(secret::take_back(&run.vault, voice))?;
+    let taken_back = runtime.block_on(secret::take_back(&run.vault, voice));
     // Threads that still carry a stream, and connections of a box that is gone, end with the process.
     runtime.shutdown_timeout(Duration::from_millis(100));
+    // Only now: one that fails is no reason to leave the others undone.
+    taken_back?;
     ended?;
     Ok(code)
 }

@@ -98,6 +98,8 @@ pub(crate) struct RunReport {
     pub(crate) changes: Option<Result<Applied, String>>,
     /// Whether it printed more than it may.
     pub(crate) spilt: bool,
+    /// What of its output did not reach where ours goes, and why.
+    pub(crate) lost: Option<String>,
     /// Which signal ended the run, if we were told to stop.
     pub(crate) interrupted: Option<i32>,
 }
@@ -130,6 +132,7 @@ impl Effector for BoxRun {
                     changes: None,
                     interrupted: None,
                     spilt: false,
+                    lost: None,
                 };
                 (outcome, report)
             }
@@ -231,8 +234,9 @@ impl BoxRun {
         }
         drop(folder);
         let outcome = outcome(exit.as_ref().ok(), changes.as_ref(), spout.is_over());
-        let spilt = spout.is_over();
-        (outcome, RunReport { end: exit, enforcement: Some(report), changes, interrupted, spilt })
+        let (spilt, lost) = (spout.is_over(), spout.lost());
+        let enforcement = Some(report);
+        (outcome, RunReport { end: exit, enforcement, changes, interrupted, spilt, lost })
     }
 }
 
@@ -297,8 +301,8 @@ fn obey(signal: &Heard, carried: &Carried, killer: &Killer, interrupted: &mut Op
 fn unserved(error: &std::io::Error, report: Enforcement) -> (Outcome, RunReport) {
     let end = Err(NotStarted(format!("the box's sockets cannot be served: {error}")));
     let outcome = Outcome::failed("not-served", json!({}));
-    let (changes, interrupted, spilt) = (None, None, false);
-    (outcome, RunReport { end, enforcement: Some(report), changes, interrupted, spilt })
+    let (changes, interrupted, spilt, lost) = (None, None, false, None);
+    (outcome, RunReport { end, enforcement: Some(report), changes, interrupted, spilt, lost })
 }
 
 impl BoxRun {

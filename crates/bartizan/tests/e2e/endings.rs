@@ -175,3 +175,24 @@ fn a_folder_that_holds_too_much_is_refused() {
         assert!(!folder.join("ghost").exists());
     }
 }
+
+#[test]
+fn output_that_does_not_arrive_is_said_and_is_no_success() {
+    let project = Project::new();
+    let lossy = |to: &str, command: &str| {
+        let script = format!("exec \"$0\" run --no-summary -- sh -c '{command}' {to}");
+        let bartizan = env!("CARGO_BIN_EXE_bartizan");
+        project.program(Path::new("/bin/sh"), &["-c", &script, bartizan]).finish()
+    };
+    let lost = lossy("> /dev/full", "echo made > made.txt; echo lost");
+    assert_eq!(lost.status.code(), Some(74), "{lost:?}");
+    assert!(lost.stderr.contains("output is lost: cannot write to standard output: no space left"));
+    assert_eq!(project.file("made.txt").as_deref(), Some("made\n"), "the work itself is not lost");
+    assert_eq!(lossy("2> /dev/full", "echo lost >&2").status.code(), Some(74));
+    // The command's own word on how it went is not painted over, nor by a person who cannot be told.
+    assert_eq!(lossy("> /dev/full", "echo lost; exit 3").status.code(), Some(3));
+    assert_eq!(lossy("2> /dev/full", "exit 3").status.code(), Some(3));
+    // Who closes its end has seen enough.
+    let left = lossy("| :; exit 0", "echo unread");
+    assert!(!left.stderr.contains("error:"), "{left:?}");
+}

@@ -31,13 +31,10 @@ pub(crate) fn tell(
     caller: &Caller,
     report: &Result<RunReport, Failure>,
     begun: Instant,
-) -> Result<u8, Failure> {
+) -> u8 {
     let report = match report {
         Ok(report) => report,
-        Err(failure) => {
-            voice.fail(failure)?;
-            return Ok(failure.code);
-        }
+        Err(failure) => return ends(voice.fail(failure).map_err(Failure::from), failure.code),
     };
     let told = Told {
         session: caller.seat().session.as_str(),
@@ -48,38 +45,56 @@ pub(crate) fn tell(
         refused: gate.refused(),
         flags: gate.pipeline().flags(caller),
     };
-    if let Err(why) = &report.end {
-        voice.fail(&Failure::new(exit::NOT_STARTED, Problem::from_text(&why.0)))?;
-        return Ok(exit::NOT_STARTED);
+    ends(told.tell(voice, args), told.code())
+}
+
+/// That the person cannot be told is no success, unless they left, and hides no other code.
+fn ends(said: Result<(), Failure>, code: u8) -> u8 {
+    match said {
+        Err(failure) if code == exit::DONE => failure.code,
+        _ => code,
     }
-    if args.json {
-        voice.say(&told.json().to_string())?;
-    } else if !args.no_summary {
-        told.print(voice)?;
-    } else {
-        told.set_aside(voice)?;
-    }
-    if args.no_summary
-        && !args.json
-        && let Some(Ok(applied)) = &report.changes
-        && !applied.kept().is_empty()
-    {
-        // Work that did not land must not go unnoticed, however quiet the run was to be.
-        told.files(voice, applied)?;
-    }
-    // What could not be brought home is an error whatever the command said of itself.
-    if let Some(Err(error)) = &report.changes {
-        voice.say(&format!("error: the changes did not reach the workspace: {}", safe(error)))?;
-        return Ok(exit::NOT_STARTED);
-    }
-    Ok(told.code())
 }
 
 impl Told<'_> {
-    /// The command's own code, as a shell would show it.
+    fn tell(&self, voice: &mut Voice, args: &RunArgs) -> Result<(), Failure> {
+        if let Err(why) = &self.report.end {
+            let failure = Failure::new(exit::NOT_STARTED, Problem::from_text(&why.0));
+            return Ok(voice.fail(&failure)?);
+        }
+        if args.json {
+            voice.say(&self.json().to_string())?;
+        } else if !args.no_summary {
+            self.print(voice)?;
+        } else {
+            self.set_aside(voice)?;
+        }
+        if args.no_summary
+            && !args.json
+            && let Some(Ok(applied)) = &self.report.changes
+            && !applied.kept().is_empty()
+        {
+            // Work that did not land must not go unnoticed, however quiet the run was to be.
+            self.files(voice, applied)?;
+        }
+        if let Some(Err(error)) = &self.report.changes {
+            voice
+                .say(&format!("error: the changes did not reach the workspace: {}", safe(error)))?;
+        }
+        if let Some(lost) = &self.report.lost {
+            voice.say(&format!("error: some of the output is lost: cannot write to {lost}"))?;
+        }
+        Ok(())
+    }
+
+    /// The command's own code, as a shell would show it, unless what it did or said is lost.
     fn code(&self) -> u8 {
         match (self.report.interrupted, &self.report.end) {
+            // What could not be brought home is an error whatever the command said of itself.
+            (_, Ok(_)) if matches!(self.report.changes, Some(Err(_))) => exit::NOT_STARTED,
             (Some(signal), _) => u8::try_from(128 + signal).unwrap_or(u8::MAX),
+            // Output that did not arrive must not pass for a success.
+            (None, Ok(exit)) if exit.code() == 0 && self.report.lost.is_some() => exit::STATE,
             (None, Ok(exit)) => u8::try_from(exit.code()).unwrap_or(u8::MAX),
             (None, Err(_)) => exit::NOT_STARTED,
         }
@@ -245,6 +260,7 @@ impl Told<'_> {
             "tier": self.tier(),
             "exit": self.code(),
             "end": self.end(),
+            "lost": self.report.lost,
             "took_ms": u64::try_from(self.took.as_millis()).unwrap_or(u64::MAX),
             "allowed": allowed,
             "asked": asked,

@@ -2,13 +2,14 @@
 //! carry the bytes between the two.
 
 use super::stage::Stage;
+use crate::report::plain;
 use bartizan_sandbox::Killer;
 use rustix::termios::{self, OptionalActions, Termios};
 use std::fs::File;
 use std::io::{self, IsTerminal, Read, Write};
 use std::os::fd::OwnedFd;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 
 /// The size of the person's terminal, as rows and columns, when there is one.
@@ -53,13 +54,14 @@ impl Drop for Raw {
 /// Carries standard input into the box until either end closes. The thread ends with the process:
 /// nothing can interrupt a read of the person's terminal.
 pub(super) fn feed(into: OwnedFd) {
-    std::thread::spawn(move || carry(io::stdin().lock(), File::from(into)));
+    // A program that reads no more of it loses nothing.
+    std::thread::spawn(move || drop(carry(io::stdin().lock(), File::from(into))));
 }
 
 /// The same on a terminal that is shared: a thread takes every key, whatever the box does with its own.
 pub(super) fn feed_in_turns(into: OwnedFd, stage: &Arc<Stage>) {
     let (theirs, keys) = (Arc::clone(stage), Arc::clone(stage));
-    std::thread::spawn(move || carry(io::stdin().lock(), Keys(keys)));
+    std::thread::spawn(move || drop(carry(io::stdin().lock(), Keys(keys))));
     std::thread::spawn(move || {
         let mut into = File::from(into);
         while into.write_all(&theirs.typed_for_them()).is_ok() {}
@@ -74,10 +76,13 @@ pub(super) fn drain(
     (spout, stage): (Arc<Spout>, Option<Arc<Stage>>),
 ) -> JoinHandle<()> {
     std::thread::spawn(move || {
-        let from = File::from(from);
-        match stream {
-            Stream::Output => carry(from, Measured(Turns(io::stdout(), stage), spout)),
-            Stream::Error => carry(from, Measured(Turns(io::stderr(), stage), spout)),
+        let (from, measure) = (File::from(from), Arc::clone(&spout));
+        let carried = match stream {
+            Stream::Output => carry(from, Measured(Turns(io::stdout(), stage), measure)),
+            Stream::Error => carry(from, Measured(Turns(io::stderr(), stage), measure)),
+        };
+        if let Err(error) = carried {
+            spout.loses(stream, &error);
         }
     })
 }
@@ -120,6 +125,7 @@ impl<W: Write> Write for Turns<W> {
 pub(crate) struct Spout {
     left: AtomicU64,
     is_over: AtomicBool,
+    lost: OnceLock<String>,
     killer: Arc<Killer>,
 }
 
@@ -127,7 +133,25 @@ impl Spout {
     /// A spout for so many bytes; without a limit, for as many as may come.
     pub(crate) fn new(limit: Option<u64>, killer: &Arc<Killer>) -> Arc<Self> {
         let left = AtomicU64::new(limit.unwrap_or(u64::MAX));
-        Arc::new(Self { left, is_over: AtomicBool::new(false), killer: Arc::clone(killer) })
+        let (is_over, lost) = (AtomicBool::new(false), OnceLock::new());
+        Arc::new(Self { left, is_over, lost, killer: Arc::clone(killer) })
+    }
+
+    /// Which output did not reach where ours goes, and why, if any was lost.
+    pub(crate) fn lost(&self) -> Option<String> {
+        self.lost.get().cloned()
+    }
+
+    /// A reader that has gone wants no more (`bartizan run -- CMD | head`), and what is beyond the limit is told as that; any
+    /// other output that did not arrive is lost, and the first such loss is remembered.
+    fn loses(&self, stream: Stream, error: &io::Error) {
+        if error.kind() != io::ErrorKind::BrokenPipe && !self.is_over() {
+            let what = match stream {
+                Stream::Error => "standard error",
+                Stream::Output => "standard output",
+            };
+            self.lost.get_or_init(|| format!("{what}: {}", plain(error)));
+        }
     }
 
     /// Whether more came than may.
@@ -179,18 +203,17 @@ pub(crate) enum Stream {
     Output,
 }
 
-fn carry(mut from: impl Read, mut to: impl Write) {
+/// Carries until either side ends; an error is the other side's, which took less than there was.
+fn carry(mut from: impl Read, mut to: impl Write) -> io::Result<()> {
     let mut buffer = vec![0u8; 64 * 1024];
     loop {
         // A terminal whose last process is gone reads as EIO: the end, like any other error here.
         let read = match from.read(&mut buffer) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Ok(0) | Err(_) => return,
+            Ok(0) | Err(_) => return Ok(()),
             Ok(read) => read,
         };
-        let written = buffer.get(..read).map(|bytes| to.write_all(bytes).and_then(|()| to.flush()));
-        if !matches!(written, Some(Ok(()))) {
-            return;
-        }
+        to.write_all(buffer.get(..read).unwrap_or_default())?;
+        to.flush()?;
     }
 }
