@@ -8,6 +8,7 @@ pub(crate) fn what(value: &Value) -> String {
     let text = |key: &str| value.get(key).and_then(Value::as_str).filter(|text| !text.is_empty());
     let target = text("target").or_else(|| text("host")).map(str::to_owned);
     let target = target.or_else(|| value.get("arguments").map(Value::to_string));
+    let client = client(value);
     let parts = [
         text("agent"),
         text("tool"),
@@ -17,6 +18,10 @@ pub(crate) fn what(value: &Value) -> String {
         text("rule"),
         text("says"),
         text("note"),
+        client.as_deref(),
+        text("server"),
+        text("person"),
+        text("listen"),
     ];
     let told = parts.into_iter().flatten().collect::<Vec<_>>().join(" ");
     // An outcome says only which call it is of.
@@ -25,6 +30,34 @@ pub(crate) fn what(value: &Value) -> String {
     } else {
         told
     }
+}
+
+/// Whose token it is and who handled it, or who came in by which evidence.
+fn client(value: &Value) -> Option<String> {
+    if value.get("event")? != "token" {
+        return None;
+    }
+    let who = value.get("who").unwrap_or(value);
+    // What a client showed stands in an object of its own; the record of a token has it all side by side.
+    let shown = who.get("by").filter(|by| by.is_object()).unwrap_or(who);
+    let known = [
+        ("token ", shown.get("token")),
+        ("", who.get("name")),
+        ("", shown.get("subject")),
+        ("of ", shown.get("issuer")),
+        ("", shown.get("certificate")),
+        ("as ", who.get("role")),
+        ("by ", who.get("by").filter(|by| by.is_string())),
+    ];
+    let parts = known.into_iter().filter_map(|(word, part)| {
+        let part = match part? {
+            Value::String(part) if word == "token " => part.get(..8).unwrap_or(part).to_owned(),
+            Value::String(part) => part.clone(),
+            part => part.to_string(),
+        };
+        Some(format!("{word}{part}"))
+    });
+    Some(parts.collect::<Vec<_>>().join(" ")).filter(|told| !told.is_empty())
 }
 
 /// How it ended, in a word or two.
@@ -64,6 +97,32 @@ pub(crate) fn is_flagged(value: &Value) -> bool {
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn a_row_about_a_token_says_which_whose_and_as_what() {
+        for (record, said) in [
+            (
+                json!({ "event": "token", "act": "issue", "token": "0123456789abcdef", "name": "laptop", "role": "coder", "by": "local:anna", "tools": [] }),
+                "token 01234567 laptop as coder by local:anna",
+            ),
+            (
+                json!({ "event": "token", "act": "use", "who": { "role": "coder", "by": { "token": "0123456789abcdef" } } }),
+                "token 01234567 as coder",
+            ),
+            (
+                json!({ "event": "token", "act": "use", "who": { "role": "ops", "by": { "issuer": "https://id.example", "subject": "ben" } } }),
+                "ben of https://id.example as ops",
+            ),
+            (
+                json!({ "event": "token", "act": "refuse", "certificate": ["dns:desk.example"] }),
+                "[\"dns:desk.example\"]",
+            ),
+            (json!({ "event": "token", "act": "refuse", "code": "token-unknown" }), ""),
+            (json!({ "event": "config_change", "server": "notes", "why": "gone" }), "notes"),
+        ] {
+            assert_eq!(what(&record), said);
+        }
+    }
 
     #[test]
     fn what_a_reviewer_should_look_at_is_flagged() {
