@@ -13,6 +13,7 @@ use crate::doors::serve::serve;
 use crate::identity::admits::Admits;
 use crate::identity::oauth::Issuer;
 use crate::identity::porter::Porter;
+use crate::reload::Listed;
 use crate::report::{Failure, Problem, aloud};
 use bartizan_egress::{Inbound, InboundError};
 use bartizan_gate::name::RoleName;
@@ -36,6 +37,7 @@ pub(super) fn run(global: &Global, args: &ServeArgs, desk: &mut Desk<'_>) -> Res
     warn_of_nothing(args, &config, desk)?;
     let inbound = inbound(args, &config)?;
     let store = Store::open(&desk.places.state)?;
+    judges(&config, &store, desk)?;
     let runtime = runtime()?;
     let porter = runtime.block_on(porter(args, &config, &store, desk))?;
     let vault = super::secret::vault(&config, &desk.places, None, &store);
@@ -66,6 +68,8 @@ pub(super) fn run(global: &Global, args: &ServeArgs, desk: &mut Desk<'_>) -> Res
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
         let _reloading = heed(told)?;
+        let gateway = format!("the gateway at {scheme}://{address}/mcp");
+        let _listed = Listed::here(&desk.places.state, &gateway)?;
         desk.voice.say(&format!("serving at {scheme}://{address}/mcp"))?;
         desk.voice.flush()?;
         let until = async move {
@@ -76,6 +80,15 @@ pub(super) fn run(global: &Global, args: &ServeArgs, desk: &mut Desk<'_>) -> Res
     })?;
     runtime.shutdown_timeout(std::time::Duration::from_secs(1));
     Ok(exit::DONE)
+}
+
+/// The door of each client reads the policies for itself: what none of them could use is told here, before anybody comes.
+fn judges(config: &Config, store: &Store, desk: &mut Desk<'_>) -> Result<(), Failure> {
+    let (catalogue, problems) = super::servers::catalogue(config, Some(store))?;
+    for problem in &problems {
+        desk.voice.warn(problem)?;
+    }
+    config.policy(&catalogue).map(drop)
 }
 
 /// Who is to know that the configuration has changed.
@@ -91,7 +104,7 @@ struct Told {
 impl Told {
     /// Reads anew who may come in, and has the doors behind read their policies.
     fn tell(&self) {
-        let read = config::load(&self.places, &self.workspace, Purpose::Run);
+        let read = self.read();
         let entry = Entry::new(Event::ConfigChange).with("act", "serve-reload");
         let entry = entry.with("adopted", read.is_ok());
         match read {
@@ -105,6 +118,16 @@ impl Told {
             aloud("bartizan: the log does not say that the configuration was read anew");
         }
         self.doors.tell();
+    }
+}
+
+impl Told {
+    /// What the doors behind would read: all of it holds, or none.
+    fn read(&self) -> Result<Config, Failure> {
+        let config = config::load(&self.places, &self.workspace, Purpose::Run)?;
+        let (catalogue, _) = super::servers::catalogue(&config, Some(&self.store))?;
+        config.policy(&catalogue)?;
+        Ok(config)
     }
 }
 

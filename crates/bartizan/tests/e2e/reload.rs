@@ -95,3 +95,32 @@ fn a_connection_that_is_no_longer_allowed_is_closed_and_another_goes_on() {
     assert_eq!(log.outcome(&was)["ended"], "abandoned", "{}", log.outcome(&was));
     log.is_whole(&project);
 }
+
+#[test]
+fn a_gateway_whose_policies_do_not_compile_does_not_start() {
+    let project = Project::new();
+    let tool = "[tools.echo]\neffect = \"read\"\ndescription = \"Says it.\"\n\
+                [tools.echo.command]\nargv = [\"/bin/echo\", \"hi\"]\n";
+    let serve = || project.bartizan(&["serve", "--listen", "127.0.0.1:0", "--dev-no-auth"]);
+    project.configure(&format!("{tool}[roles.default]\nallow = [\"ecko\"]\n"));
+    let refused = serve().finish();
+    assert_eq!(refused.status.code(), Some(78), "{refused:?}");
+    for said in ["`ecko`", "bartizan.toml:7", "did you mean `echo`?"] {
+        assert!(refused.stderr.contains(said), "{said}: {refused:?}");
+    }
+    project.configure(&format!("{tool}[roles.default]\nallow = [\"echo\"]\n"));
+    let policy = project.config().join("policy");
+    std::fs::create_dir(&policy).unwrap();
+    let typo =
+        "forbid(principal, action == Action::\"echo\", resource)\nwhen { context.approvel < 1 };\n";
+    std::fs::write(policy.join("own.cedar"), typo).unwrap();
+    let refused = serve().finish();
+    assert_eq!(refused.status.code(), Some(78), "{refused:?}");
+    assert!(refused.stderr.contains("own.cedar:2") && refused.stderr.contains("approvel"));
+    std::fs::remove_dir_all(&policy).unwrap();
+    let mut started = serve().start();
+    started.complaint(&|line| line.contains("serving at"));
+    started.signal(Signal::TERM);
+    assert!(started.finish().status.success());
+    assert!(std::fs::read_dir(project.state().join("gateways")).unwrap().next().is_none());
+}
