@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """A second verifier for exported audit logs, written from docs/audit-record.md with the standard library alone.
 
-usage: verify.py LOG.jsonl VKEY [--from SEQ] [CHECKPOINT-KEPT-ELSEWHERE...]
+usage: verify.py LOG.jsonl VKEY [--from SEQ] [--witness VKEY]... [CHECKPOINT-KEPT-ELSEWHERE...]
+       each witness must have cosigned each checkpoint that was kept
 exit:  0 whole, 1 broken, 2 cut off at the end, 3 whole with an unanchored end
 """
 import base64
@@ -75,12 +76,37 @@ def canonical(value):
     return json.dumps(value, ensure_ascii=False)
 
 
+class Key:
+    """A verifier key of a signed note: kind 1 signs the note, kind 4 cosigns it at a time (C2SP tlog-cosignature)."""
+
+    def __init__(self, vkey, kind):
+        self.name, key_id, key = vkey.split("+", 2)
+        self.id, key = bytes.fromhex(key_id), base64.b64decode(key)
+        fits = len(key) == 33 and key[0] == kind and sha(self.name.encode(), b"\n", key)[:4] == self.id
+        assert fits, f"{vkey} is no key of that kind"
+        self.key, self.kind = key[1:], kind
+
+    def opens(self, note):
+        text, signatures = note.rsplit("\n\n", 1)
+        for line in signatures.splitlines():
+            mark, name, value = line.split(" ")
+            value = base64.b64decode(value)
+            if mark != "\u2014" or name != self.name or value[:4] != self.id:
+                continue
+            value, message = value[4:], text + "\n"
+            if self.kind == 4:
+                message = f"cosignature/v1\ntime {int.from_bytes(value[:8], 'big')}\n{message}"
+                value = value[8:]
+            whole = len(value) == 64 and signed(self.key, message.encode(), value)
+            assert whole, f"the signature of {name} does not verify"
+            return text
+        raise AssertionError(f"not signed by {self.name}")
+
+
 class Log:
-    def __init__(self, vkey):
-        self.origin, key_id, key = vkey.split("+", 2)
-        self.key_id, key = bytes.fromhex(key_id), base64.b64decode(key)
-        assert key[0] == 1 and sha(self.origin.encode(), b"\n", key)[:4] == self.key_id, "bad key"
-        self.key = key[1:]
+    def __init__(self, vkey, witnesses):
+        self.own, self.witnesses = Key(vkey, 1), [Key(witness, 4) for witness in witnesses]
+        self.origin = self.own.name
         self.size, self.last, self.peaks, self.anchored, self.notes = 0, bytes(32), [], 0, 0
         self.begins, self.pruned, self.most, self.kept = 0, 0, 0, {}
 
@@ -115,6 +141,8 @@ class Log:
 
     def keep(self, note):
         size, root = self.open(note)
+        for witness in self.witnesses:
+            witness.opens(note)
         assert self.kept.setdefault(size, root) == root, "two logs of one size were signed"
         self.most = max(self.most, size)
 
@@ -140,13 +168,8 @@ class Log:
         self.anchored, self.notes = self.size, self.notes + 1
 
     def open(self, note):
-        text, signatures = note.rsplit("\n\n", 1)
-        origin, size, root = text.split("\n")[:3]
+        origin, size, root = self.own.opens(note).split("\n")[:3]
         assert origin == self.origin, "a checkpoint of another log"
-        mark, name, value = signatures.strip().split(" ")
-        value = base64.b64decode(value)
-        assert mark == "\u2014" and name == self.origin and value[:4] == self.key_id, "not signed by the key"
-        assert signed(self.key, (text + "\n").encode(), value[4:]), "the signature does not verify"
         return int(size), base64.b64decode(root)
 
 
@@ -168,9 +191,14 @@ def replay(log, file):
 
 def main():
     path, vkey, *rest = sys.argv[1:]
-    log, first = Log(vkey), 0
-    if rest[:1] == ["--from"]:
-        first, rest = int(rest[1]), rest[2:]
+    first, witnesses = 0, []
+    while rest[:1] == ["--from"] or rest[:1] == ["--witness"]:
+        flag, value, *rest = rest
+        if flag == "--from":
+            first = int(value)
+        else:
+            witnesses.append(value)
+    log = Log(vkey, witnesses)
     for anchor in rest:
         with open(anchor, encoding="utf-8") as file:
             log.keep(file.read())

@@ -140,6 +140,7 @@ fn a_witness_vouches_for_a_log_that_grew_and_for_no_other() {
     let when = format!("cosigned by `{NAME}` on 2023-03-20");
     assert!(verified.code == 0 && verified.err.contains(&when), "{verified:?}");
     assert_eq!(world.store().marked("anchor").unwrap().unwrap().seq, 96);
+    second_verifier_agrees(&world, &vkey, kept);
     let (early, later) = (world.path("early"), world.path("later"));
     copy(&world.state(), &early);
     add(&world.store(), 20);
@@ -165,6 +166,42 @@ fn a_witness_vouches_for_a_log_that_grew_and_for_no_other() {
     let own = format!("{kept}.own");
     let forged = world.run(&["audit", "verify", "--anchor", &own, "--witness-key", &vkey]);
     assert!(forged.code == 1 && forged.err.contains("is not cosigned by"), "{forged:?}");
+}
+
+/// The verifier in Python takes the witness's word, and nobody else's for it.
+fn second_verifier_agrees(world: &World, vkey: &str, kept: &str) {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../store/tests/verify.py");
+    let (export, log) = (world.path("export"), world.store().public_key().to_string());
+    assert_eq!(world.run(&["audit", "export", "--to", export.to_str().unwrap()]).code, 0);
+    let says = |witness: &str, kept: &Path| {
+        #[expect(clippy::disallowed_methods, reason = "the second verifier is a program")]
+        let mut python = std::process::Command::new("python3");
+        python.arg(&script).arg(&export).args([&log, "--witness", witness]).arg(kept);
+        let done = python.output().unwrap();
+        (done.status.code(), String::from_utf8_lossy(&done.stderr).into_owned())
+    };
+    let kept = Path::new(kept);
+    let (code, said) = says(vkey, kept);
+    assert_eq!(code, Some(0), "{said}");
+    let other = Witness::new(2, world.store().public_key().clone());
+    let note = fs::read_to_string(kept).unwrap();
+    let (own, _) = note.trim_end().rsplit_once('\n').unwrap();
+    let line = world.path("note");
+    // By another key of that name, by nobody, and with a time that was not signed.
+    fs::write(&line, format!("{own}\n{}", other.cosign(&note))).unwrap();
+    assert!(says(vkey, &line).1.contains("not signed by"));
+    fs::write(&line, format!("{own}\n")).unwrap();
+    assert!(says(vkey, &line).1.contains("not signed by"));
+    fs::write(&line, later(&note)).unwrap();
+    assert!(says(vkey, &line).1.contains("does not verify"));
+}
+
+/// The note with its last line's time put forward.
+fn later(note: &str) -> String {
+    let (rest, value) = note.trim_end().rsplit_once(' ').unwrap();
+    let mut bytes = BASE64.decode(value).unwrap();
+    bytes[11] ^= 1;
+    format!("{rest} {}\n", BASE64.encode(bytes))
 }
 
 #[test]
