@@ -51,6 +51,8 @@ pub(crate) struct Console {
     places: Places,
     /// Where it was started.
     folder: PathBuf,
+    /// Whether it was started to take no answer of weight without a passkey.
+    strict: bool,
 }
 
 /// Where a console is.
@@ -83,7 +85,16 @@ impl Console {
     ) -> Result<Arc<Self>, Failure> {
         let (user, door) = (answering::local_user(), Door::new(at));
         let passkeys = Passkeys::new(door.host(), door.is_secure(), &store)?;
-        Ok(Arc::new(Self { door, passkeys, store, user, places, folder }))
+        let mut console = Self { door, passkeys, store, user, places, folder, strict: false };
+        console.strict = console.requires_passkey()?;
+        Ok(Arc::new(console))
+    }
+
+    /// Whether nobody answers without a passkey here: as it was when it started, or as the configuration stands now. What is
+    /// taken out of it by somebody in between lets nobody in.
+    fn requires_passkey(&self) -> Result<bool, Failure> {
+        let config = config::load_own(&self.places, &self.folder, Purpose::Look)?;
+        Ok(self.strict || config.console.is_some_and(|console| console.require_passkey))
     }
 
     /// The name under which this person's answer is taken down, if the configuration lets them answer, as it stands now.

@@ -71,6 +71,11 @@ fn entrance(args: &ConsoleArgs, config: &Config) -> Result<(Inbound, Option<Stri
         let hint = "name who may answer: [approvers] people = [\"local:anna\", \"web:ben\"]";
         return Err(Failure::new(exit::CONFIG, problem.hint(hint)));
     }
+    if console.require_passkey && passkey_name(&console.host).is_none() {
+        let what = format!("passkeys are required, and `{}` can have none", console.host);
+        let hint = "give the console a name as its origin; browsers use no passkey at an address of numbers";
+        return Err(Failure::new(exit::CONFIG, Problem::new(what).hint(hint)));
+    }
     let read =
         |path: &Path| std::fs::read(path).map_err(|error| Failure::file("read", path, &error));
     let (chain, key) = (read(&console.tls_cert)?, read(&console.tls_key)?);

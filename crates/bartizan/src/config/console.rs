@@ -15,6 +15,8 @@ pub(crate) struct Console {
     pub(crate) tls_cert: PathBuf,
     /// The certificate's private key, in PEM.
     pub(crate) tls_key: PathBuf,
+    /// Whether nobody gives an answer of weight there without a passkey.
+    pub(crate) require_passkey: bool,
 }
 
 /// Reads `[console]`; `None` when something is wrong with it, which the page then says.
@@ -22,7 +24,8 @@ pub(super) fn read(page: &mut Page<'_>, raw: &RawConsole) -> Option<Console> {
     let origin = page.take(&raw.origin, |text| origin(text));
     let tls_cert = page.take(&raw.tls_cert, |text| file(text));
     let tls_key = page.take(&raw.tls_key, |text| file(text));
-    Some(Console { host: origin?, tls_cert: tls_cert?, tls_key: tls_key? })
+    let require_passkey = raw.require_passkey;
+    Some(Console { host: origin?, tls_cert: tls_cert?, tls_key: tls_key?, require_passkey })
 }
 
 fn origin(text: &str) -> Result<String, Flaw> {

@@ -276,7 +276,11 @@ impl<'a> Draft<'a> {
             self.serve = read;
         }
         if let Some(raw) = console {
-            self.console = console::read(page, raw.get_ref());
+            // What one layer requires there, no later one gives up.
+            let strict = self.console.take().is_some_and(|known| known.require_passkey);
+            let read = console::read(page, raw.get_ref());
+            self.console = read
+                .map(|read| Console { require_passkey: read.require_passkey || strict, ..read });
         }
     }
 

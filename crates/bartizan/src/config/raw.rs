@@ -250,6 +250,8 @@ pub(super) struct RawConsole {
     pub(super) origin: At<String>,
     pub(super) tls_cert: At<String>,
     pub(super) tls_key: At<String>,
+    #[serde(default)]
+    pub(super) require_passkey: bool,
 }
 
 /// `[serve]`.

@@ -33,8 +33,14 @@ pub(in crate::console) fn confirm(
     person: &str,
 ) -> Result<Confirmed, Failure> {
     let own = good(&visit.console.store, person)?;
-    if own.is_empty() || !is_weighty(question, say) {
+    if !is_weighty(question, say) || own.is_empty() && !visit.console.requires_passkey()? {
         return Ok(Confirmed::Plain);
+    }
+    if own.is_empty() {
+        let problem = Problem::new("this console takes no such answer without a passkey");
+        let hint =
+            "make yours at Passkeys (your name, at the top), within ten minutes of coming in";
+        return Err(Failure::new(exit::NO, problem.hint(hint)));
     }
     let site = visit.console.passkeys.site()?;
     let reason = visit.request.given("reason").unwrap_or_default();

@@ -6,6 +6,7 @@ use crate::support::authenticator::{
     Authenticator, MAKING, THERE, attestation, client, data, text,
 };
 use crate::support::project::Project;
+use crate::support::terminal::Terminal;
 use bartizan_store::{Desk as _, NewPasskey, PasskeyKey, Question, QuestionState, Store};
 use ring::signature::{ECDSA_P256_SHA256_ASN1, UnparsedPublicKey};
 use serde_json::Value;
@@ -103,6 +104,47 @@ fn an_answer_without_its_persons_passkey_is_none() {
     can_be_verified(&log(&project), &one);
     store.checkpoint().unwrap();
     assert_eq!(project.bartizan(&["audit", "verify"]).finish().status.code(), Some(0));
+}
+
+#[test]
+fn where_a_passkey_is_required_who_has_none_gives_no_answer_of_weight() {
+    let project = Project::new();
+    configure(&project, &[&me(), "web:ben"]);
+    let file = project.config().join("bartizan.toml");
+    let loose = std::fs::read_to_string(&file).unwrap();
+    // At an address of numbers nobody could ever answer: that is said at the start.
+    let numbers = loose.replace(&origin(), "https://192.0.2.7:8485");
+    project.configure(&format!("{numbers}require_passkey = true\n"));
+    let terminal = Terminal::start(project.bartizan(&["console"]));
+    terminal.shows("passkeys are required");
+    project.configure(&format!("{loose}require_passkey = true\n"));
+    let store = Store::open(&project.state()).unwrap();
+    let (_terminal, stranger) = open(&project);
+    let ben = stranger.enters(&invited(&project, "ben"));
+    let question = asked(&store, "one", 1);
+    let refused = |person: &Person, say: &str| {
+        let got = person.post(&place(&question), &form(person, &question, say));
+        assert!(got.status == 403 && got.body.contains("without a passkey"), "{got:?}");
+        assert!(store.question(&question.id).unwrap().answers.is_empty());
+    };
+    refused(&ben, "approve");
+    refused(&ben, "deny");
+    // Whoever can write the configuration and not this process's memory does not loosen it; with a mistake nobody answers.
+    project.configure(&loose);
+    refused(&ben, "approve");
+    let sent = form(&ben, &question, "approve");
+    project.configure(&format!("{loose}require_passkey = 1\n"));
+    assert_ne!(ben.post(&place(&question), &sent).status, 303);
+    assert!(store.question(&question.id).unwrap().answers.is_empty());
+    project.configure(&format!("{loose}require_passkey = true\n"));
+    let passkey = Authenticator::p256(b"ben's");
+    assert_eq!(registers(&ben, &passkey).status, 303);
+    let page = ben.post(&place(&question), &form(&ben, &question, "approve"));
+    let signed = answered(&page.body, &passkey, 1);
+    let sent = format!("{}&{signed}", form(&ben, &question, "approve"));
+    assert_eq!(ben.post(&place(&question), &sent).status, 303);
+    assert_eq!(store.question(&question.id).unwrap().state, QuestionState::Approved);
+    can_be_verified(&log(&project), &question);
 }
 
 /// By the log alone: the key as it was taken down, and what was signed with it.
