@@ -39,7 +39,7 @@ struct Kinds {
     signs: Bits,
 }
 
-/// How much a block speaks for a closer look.
+/// How much a block speaks for a closer look; no more than what is enough by itself.
 fn interest(block: &[u8], kinds: &mut Kinds) -> u32 {
     kinds.words.read(block, |byte| byte.is_ascii_alphanumeric());
     kinds.digits.read(block, |byte| byte.is_ascii_digit());
@@ -53,11 +53,14 @@ fn interest(block: &[u8], kinds: &mut Kinds) -> u32 {
             _ if kinds.digits.any(start..end) => total.words += leet(word),
             _ => total.words += weight(word.iter().fold(SEED, |hash, b| step(hash, b | 0x20))),
         }
+        if total.words + total.odd * 2 >= ENOUGH {
+            return ENOUGH;
+        }
     }
     for at in kinds.signs.places() {
         total.sign(block, at, block.get(at).copied().unwrap_or(b' '));
     }
-    total.sum()
+    total.sum().min(ENOUGH)
 }
 
 #[derive(Default)]
@@ -108,10 +111,18 @@ impl Interest {
 
 /// The weight of a word with digits in the place of letters.
 fn leet(word: &[u8]) -> u32 {
-    weight(word.iter().fold(SEED, |hash, &byte| {
-        step(
-            hash,
-            match byte {
+    let letter = |byte: u8| LETTERS.get(usize::from(byte)).copied().unwrap_or(byte);
+    weight(word.iter().fold(SEED, |hash, &byte| step(hash, letter(byte))))
+}
+
+/// The letter that a letter or digit may stand for.
+static LETTERS: [u8; 256] = {
+    let mut letters = [0; 256];
+    let mut byte = 0_u8;
+    loop {
+        #[expect(clippy::indexing_slicing, reason = "a byte is within; checked when it is built")]
+        {
+            letters[byte as usize] = match byte {
                 b'0' => b'o',
                 b'1' => b'i',
                 b'3' => b'e',
@@ -119,10 +130,14 @@ fn leet(word: &[u8]) -> u32 {
                 b'5' => b's',
                 b'7' => b't',
                 byte => byte | 0x20,
-            },
-        )
-    }))
-}
+            };
+        }
+        if byte == u8::MAX {
+            break letters;
+        }
+        byte += 1;
+    }
+};
 
 /// A long run of letters and digits: hex or base64 that spells text, or words run together.
 fn long(run: &[u8]) -> u32 {

@@ -135,15 +135,11 @@ fn may_begin(run: &str) -> bool {
     let mut values = [0_u32; HEAD];
     let mut found = 0;
     for (slot, digit) in values.iter_mut().zip(digits(run)) {
-        let value = match digit {
-            b'A'..=b'Z' => digit - b'A',
-            b'a'..=b'z' => digit - b'a' + 26,
-            b'0'..=b'9' => digit - b'0' + 52,
-            b'+' => 62,
-            b'/' => 63,
-            // What is none is not told here.
-            _ => return true,
-        };
+        let value = VALUES.get(usize::from(digit)).copied().unwrap_or(NO_DIGIT);
+        // What is none is not told here.
+        if value == NO_DIGIT {
+            return true;
+        }
         *slot = u32::from(value);
         found += 1;
     }
@@ -165,6 +161,30 @@ fn may_begin(run: &str) -> bool {
         begins_as_text(&head)
     })
 }
+
+/// What each digit of base64 stands for.
+static VALUES: [u8; 256] = {
+    let mut values = [NO_DIGIT; 256];
+    let mut byte = 0_u8;
+    loop {
+        #[expect(clippy::indexing_slicing, reason = "a byte is within; checked when it is built")]
+        {
+            values[byte as usize] = match byte {
+                b'A'..=b'Z' => byte - b'A',
+                b'a'..=b'z' => byte - b'a' + 26,
+                b'0'..=b'9' => byte - b'0' + 52,
+                b'+' => 62,
+                b'/' => 63,
+                _ => NO_DIGIT,
+            };
+        }
+        if byte == u8::MAX {
+            break values;
+        }
+        byte += 1;
+    }
+};
+const NO_DIGIT: u8 = u8::MAX;
 
 fn hex(run: &str) -> Option<String> {
     if !run.bytes().all(|b| b.is_ascii_hexdigit()) {

@@ -93,7 +93,7 @@ static COMMON: LazyLock<Common> = LazyLock::new(|| {
     Common { words, forwards, turned }
 });
 
-/// One bit for each of many hashes: what has none is not among the words that were put in.
+/// Two bits for each of many hashes: what has none is not among the words that were put in.
 struct Sieve {
     bits: Vec<u64>,
 }
@@ -105,7 +105,7 @@ impl Default for Sieve {
 }
 
 impl Sieve {
-    /// The bit of the word that is a part of a text, by its length and its first letters.
+    /// The bits of the word that is a part of a text, by its length and its first letters.
     fn place(text: &[u8], start: usize, end: usize) -> (usize, u64) {
         let len = end.saturating_sub(start);
         let rest = text.get(start..).unwrap_or_default();
@@ -117,8 +117,9 @@ impl Sieve {
             head &= !(u64::MAX << (8 * len));
         }
         let hash = (head ^ len as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-        let place = hash >> (64 - SIEVE_BITS);
-        ((place >> 6) as usize, 1 << (place & 63))
+        // Two bits tell more than one.
+        let bits = 1 << (hash >> 58) | 1 << ((hash >> 52) & 63);
+        (((hash >> 32) as usize) & ((1 << (SIEVE_BITS - 6)) - 1), bits)
     }
 
     fn put(&mut self, word: &[u8]) {
@@ -130,7 +131,7 @@ impl Sieve {
 
     fn may_hold(&self, text: &[u8], start: usize, end: usize) -> bool {
         let (at, bit) = Self::place(text, start, end);
-        self.bits.get(at).is_some_and(|bits| bits & bit != 0)
+        self.bits.get(at).is_some_and(|bits| bits & bit == bit)
     }
 }
 
