@@ -15,6 +15,7 @@ mod normalise;
 mod overlap;
 mod reveal;
 mod search;
+mod shape;
 mod signatures;
 mod spell;
 mod survey;
@@ -148,7 +149,9 @@ impl Search {
                 let overlapping = self.overlap.linear(survey.all(), survey.halves(text, window));
                 let linear = overlapping.unwrap_or_else(|| TABLE.linear(said));
                 let evidence = Evidence::of(linear);
-                if let Some(odds) = self.glance(said, survey.hits(&place), evidence, window) {
+                let bar = Bar { highest: self.highest, least: self.least, told: self.told(window) };
+                let (hits, ends) = (survey.hits(&place), survey.ends(&place));
+                if let Some(odds) = glance(said, hits, ends, evidence, &bar, &mut self.taken) {
                     return self.rank(odds, window);
                 }
                 (Some(said.to_owned()), Some(linear))
@@ -171,18 +174,7 @@ impl Search {
         self.bound();
     }
 
-    fn glance(
-        &mut self,
-        text: &str,
-        hits: impl Iterator<Item = Hit> + Clone,
-        evidence: Evidence,
-        window: &Range<usize>,
-    ) -> Option<f32> {
-        let bar = Bar { highest: self.highest, least: self.least, told: self.told(window) };
-        glance(text, hits, evidence, &bar, &mut self.taken)
-    }
-
-    /// As [`Self::glance`], where the words that signatures are told by have yet to be sought.
+    /// As [`glance()`], where the words that signatures are told by have yet to be sought.
     fn sought(
         &mut self,
         text: &str,
@@ -194,7 +186,8 @@ impl Search {
         hits.clear();
         signatures::hits(text, &mut hits);
         let bar = Bar { highest: self.highest, least, told: self.told(window) };
-        let odds = glance(text, hits.iter().copied(), evidence, &bar, &mut self.taken);
+        let ends = signatures::ends(hits.iter().copied());
+        let odds = glance(text, hits.iter().copied(), ends, evidence, &bar, &mut self.taken);
         self.hits = hits;
         odds
     }

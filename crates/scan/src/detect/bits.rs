@@ -46,7 +46,19 @@ impl Bits {
 
     /// The longest runs, in order: where each begins and ends.
     pub(super) fn runs(&self) -> Runs<'_> {
-        Runs { words: &self.words, at: 0, rest: self.words.first().copied().unwrap_or(0) }
+        self.runs_within(0..usize::MAX)
+    }
+
+    /// The longest runs of a part: as if nothing stood before and behind it.
+    pub(super) fn runs_within(&self, part: Range<usize>) -> Runs<'_> {
+        let at = part.start / 64;
+        let first = self.words.get(at).copied().unwrap_or(0);
+        Runs {
+            words: &self.words,
+            at,
+            rest: first & (u64::MAX << (part.start % 64)),
+            end: part.end,
+        }
     }
 
     /// Those that are by themselves: of which no `other` is next to one.
@@ -68,6 +80,7 @@ pub(super) struct Runs<'a> {
     at: usize,
     /// Those of the word at `at` that have not been seen.
     rest: u64,
+    end: usize,
 }
 
 impl Iterator for Runs<'_> {
@@ -80,24 +93,28 @@ impl Iterator for Runs<'_> {
         }
         let first = self.rest.trailing_zeros();
         let start = self.at * 64 + first as usize;
+        if start >= self.end {
+            return None;
+        }
         let mut len = (!(self.rest >> first)).trailing_zeros();
         let mut end = start + len as usize;
         if first + len >= 64 {
             // It goes on in the words that follow.
-            loop {
+            self.rest = 0;
+            while end < self.end {
                 self.at += 1;
-                self.rest = self.words.get(self.at).copied().unwrap_or(0);
-                len = (!self.rest).trailing_zeros();
+                let word = self.words.get(self.at).copied().unwrap_or(0);
+                len = (!word).trailing_zeros();
                 end += len as usize;
                 if len < 64 {
+                    self.rest = word & (u64::MAX << len);
                     break;
                 }
             }
-            self.rest &= u64::MAX << len;
         } else {
             self.rest &= u64::MAX << (first + len);
         }
-        Some((start, end))
+        Some((start, end.min(self.end)))
     }
 }
 
@@ -144,7 +161,7 @@ mod tests {
                     _ => runs.push((at, at + 1)),
                 }
             }
-            prop_assert_eq!(all.runs().collect::<Vec<_>>(), runs);
+            prop_assert_eq!(all.runs().collect::<Vec<_>>(), runs.clone());
             let mut letters = Bits::default();
             letters.read(bytes, |byte| byte.is_ascii_alphabetic());
             let letter = |at: Option<usize>| at.and_then(|at| bytes.get(at)).is_some_and(u8::is_ascii_alphabetic);
@@ -162,6 +179,11 @@ mod tests {
             prop_assert_eq!(all.alone(&letters).collect::<Vec<_>>(), alone);
             for from in 0..=bytes.len() {
                 for to in [from, from + 1, from + 64, bytes.len()] {
+                    if from % 8 == 7 {
+                        let cut = runs.iter().map(|&(one, two)| (one.max(from), two.min(to)));
+                        let cut: Vec<_> = cut.filter(|(start, end)| start < end).collect();
+                        prop_assert_eq!(all.runs_within(from..to).collect::<Vec<_>>(), cut);
+                    }
                     let within = places.iter().any(|at| (from..to).contains(at));
                     prop_assert_eq!(all.any(from..to), within, "{}..{}", from, to);
                 }

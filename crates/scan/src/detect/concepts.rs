@@ -79,6 +79,14 @@ impl Mentions {
         self.questions += u32::from(matches!(sign, '?' | '？' | '؟'));
     }
 
+    /// More of them; so many of these ask.
+    pub(super) fn signs(&mut self, signs: usize, questions: usize) {
+        // A part of a text is far shorter.
+        let add = |count: &mut u32, more| *count += u32::try_from(more).unwrap_or(0);
+        add(&mut self.signs, signs);
+        add(&mut self.questions, questions);
+    }
+
     /// Forgets all.
     pub(super) fn clear(&mut self) {
         self.all.clear();
@@ -237,12 +245,17 @@ const DENSE: u32 = 0x510E_527F;
 #[cfg(test)]
 mod tests {
     use super::super::features::{EveryHash, Place};
+    use super::super::shape::Shape;
     use super::*;
 
     fn concepts(text: &str) -> Vec<Concept> {
         let mut mentions = Mentions::default();
+        let text = fold(text);
+        let mut shape = Shape::default();
+        shape.read(text.as_bytes());
         super::super::features::walk(
-            &fold(text),
+            (&text, &shape),
+            0..text.len(),
             &mut Place::default(),
             &mut mentions,
             &mut EveryHash(&mut |_| {}),

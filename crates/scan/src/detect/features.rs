@@ -2,14 +2,19 @@
 
 use super::concepts::{self, Concept, Mentions};
 use super::effort;
+use super::shape::Shape;
 use super::vocabulary::Letters;
+use std::ops::Range;
 
 /// Hands the hash of every feature of a reading to `put`, some more than once: words, pairs of words, first words of
 /// sentences, and pieces of three to five letters. Numbers, addresses and links count as one word each, so that the
 /// table knows that there is one, not which. To `put_idea` it hands those of the ideas the words stand for.
 pub(super) fn features(text: &str, put: &mut impl FnMut(u32), put_idea: &mut impl FnMut(u32)) {
     let mut mentions = Mentions::default();
-    walk(text, &mut Place::default(), &mut mentions, &mut EveryHash(put));
+    let mut shape = Shape::default();
+    shape.read(text.as_bytes());
+    let all = 0..text.len();
+    walk((text, &shape), all, &mut Place::default(), &mut mentions, &mut EveryHash(put));
     mentions.features(put_idea);
 }
 
@@ -57,30 +62,47 @@ impl Default for Place {
     }
 }
 
-/// The words of a text, one after the other, from a place between spaces on.
-pub(super) fn walk(text: &str, place: &mut Place, mentions: &mut Mentions, sink: &mut impl Sink) {
-    effort::took(text.len());
+/// The words of a part of a text, which has this shape, one after the other, from a place between spaces on.
+pub(super) fn walk(
+    (text, shape): (&str, &Shape),
+    part: Range<usize>,
+    place: &mut Place,
+    mentions: &mut Mentions,
+    sink: &mut impl Sink,
+) {
+    effort::took(part.len());
     let bytes = text.as_bytes();
     let mut state = State { place: *place, mentions, sink };
-    let mut at = 0;
-    while let Some(&byte) = bytes.get(at) {
-        let mut kinds = kind(byte);
-        if kinds == SPACE {
-            at += 1;
-            continue;
+    let mut words = shape.words.runs_within(part.clone());
+    let mut word = words.next();
+    for (start, end) in shape.chunks.runs_within(part) {
+        let chunk = bytes.get(start..end).unwrap_or_default();
+        let kinds = if shape.special.any(start..end) {
+            chunk.iter().fold(0, |kinds, byte| kinds | kind(*byte))
+        } else {
+            0
+        };
+        if state.whole(text, start..end, kinds) {
+            while word.is_some_and(|(start, _)| start < end) {
+                word = words.next();
+            }
+        } else {
+            let mut signs = chunk.len();
+            while let Some((from, to)) = word.filter(|(start, _)| *start < end) {
+                let mut first = from;
+                while first < to {
+                    let last = (first + MAX_WORD).min(to);
+                    state.plain_word(bytes, first, last);
+                    first = last;
+                }
+                signs -= (to - from).min(signs);
+                word = words.next();
+            }
+            let questions =
+                if kinds & QUESTION == 0 { 0 } else { memchr::memchr_iter(b'?', chunk).count() };
+            state.mentions.signs(signs, questions);
         }
-        let start = at;
-        let mut last = byte;
-        at += 1;
-        while let Some(&byte) = bytes.get(at)
-            && kind(byte) != SPACE
-        {
-            kinds |= kind(byte);
-            last = byte;
-            at += 1;
-        }
-        state.chunk(text, start, at, kinds);
-        state.place.sentence |= kind(last) & ENDING != 0;
+        state.place.sentence |= chunk.last().is_some_and(|last| kind(*last) & ENDING != 0);
     }
     *place = state.place;
 }
@@ -92,21 +114,26 @@ struct State<'a, S> {
 }
 
 impl<S: Sink> State<'_, S> {
-    /// What stands between two spaces; `kinds` are those of its bytes.
-    fn chunk(&mut self, text: &str, start: usize, end: usize, kinds: u8) {
-        // It is cut between characters.
-        let said = || text.get(start..end).unwrap_or_default();
-        if (kinds & COLON != 0 && said().contains("://")) || said().starts_with("www.") {
+    /// What stands between two spaces, if it is more than words and signs; `kinds` are those of its bytes.
+    fn whole(&mut self, text: &str, place: Range<usize>, kinds: u8) -> bool {
+        // Most is settled by its first letter. It is cut between characters.
+        let first = text.as_bytes().get(place.start).copied().unwrap_or(b' ');
+        if kinds & (COLON | AT | HIGH | QUOTE) == 0 && first != b'w' {
+            return false;
+        }
+        let said = text.get(place).unwrap_or_default();
+        if (kinds & COLON != 0 && said.contains("://")) || said.starts_with("www.") {
             self.word(LINK, None);
-        } else if kinds & AT != 0 && is_address(said()) {
+        } else if kinds & AT != 0 && is_address(said) {
             self.word(ADDRESS, None);
         } else if kinds & HIGH != 0 {
-            self.foreign(said());
+            self.foreign(said);
         } else if kinds & QUOTE != 0 {
-            self.quoted(said().as_bytes());
+            self.quoted(said.as_bytes());
         } else {
-            self.plain(text.as_bytes(), start, end);
+            return false;
         }
+        true
     }
 
     /// One word, the pair it makes with the word before, and its place at the beginning of a sentence.
@@ -125,33 +152,7 @@ impl<S: Sink> State<'_, S> {
         self.place = Place { before: word, sentence: false };
     }
 
-    /// The words of a chunk of ASCII in which nothing stands within a word.
-    fn plain(&mut self, bytes: &[u8], start: usize, end: usize) {
-        let mut at = start;
-        while at < end {
-            let from = at;
-            let mut byte = b' ';
-            while at < end {
-                byte = bytes.get(at).copied().unwrap_or(b' ');
-                if kind(byte) & WORD == 0 {
-                    break;
-                }
-                at += 1;
-            }
-            let mut first = from;
-            while first < at {
-                let last = (first + MAX_WORD).min(at);
-                self.plain_word(bytes, first, last);
-                first = last;
-            }
-            if at < end {
-                self.mentions.sign(char::from(byte));
-                at += 1;
-            }
-        }
-    }
-
-    /// As [`Self::plain`], where an apostrophe within a word is none of its letters.
+    /// The words of a chunk of ASCII, where an apostrophe within a word is none of its letters.
     fn quoted(&mut self, chunk: &[u8]) {
         let mut word = [0_u8; MAX_WORD];
         let mut len = 0;
@@ -239,38 +240,33 @@ impl<S: Sink> State<'_, S> {
 
     fn pieces<T: Copy + Into<u32>>(&mut self, padded: &[T]) {
         let mut all = [0; 3 * MAX_WORD];
-        let mut slots = all.iter_mut();
-        let mut count = 0;
-        grams(padded, &mut |gram| {
-            if let Some(slot) = slots.next() {
-                *slot = gram;
-                count += 1;
-            }
-        });
+        let count = grams(padded, &mut all);
         self.sink.put_all(all.get(..count).unwrap_or_default());
     }
 }
 
-/// Pieces of three, four and five letters of a word that has three, the ends of the word counted as letters: `padded` has
-/// an [`EDGE`] at each.
-pub(super) fn grams<T: Copy + Into<u32>>(padded: &[T], put: &mut impl FnMut(u32)) {
+/// Puts into `all` the hashes of pieces of three, four and five letters of a word that has three, the ends of the word
+/// counted as letters: `padded` has an [`EDGE`] at each. Gives how many there are; what finds no room is left out.
+pub(super) fn grams<T: Copy + Into<u32>>(padded: &[T], all: &mut [u32]) -> usize {
     if padded.len() < 5 {
-        return;
+        return 0;
     }
     let begun = |one: T, two: T| mix(mix(GRAM, one.into()), two.into());
-    for piece in padded.windows(5) {
+    let most = all.len() / 3;
+    let (threes, _) = all.as_chunks_mut::<3>();
+    let mut threes = threes.iter_mut();
+    for (piece, slots) in padded.windows(5).zip(&mut threes) {
         let &[one, two, three, four, five] = piece else { continue };
         let short = mix(begun(one, two), three.into());
         let longer = mix(short, four.into());
-        put(finish(short));
-        put(finish(longer));
-        put(finish(mix(longer, five.into())));
+        *slots = [finish(short), finish(longer), finish(mix(longer, five.into()))];
     }
-    let Some(&[one, two, three, four]) = padded.last_chunk() else { return };
-    let short = mix(begun(one, two), three.into());
-    put(finish(short));
-    put(finish(mix(short, four.into())));
-    put(finish(mix(begun(two, three), four.into())));
+    if let (Some(&[one, two, three, four]), Some(slots)) = (padded.last_chunk(), threes.next()) {
+        let short = mix(begun(one, two), three.into());
+        let last = mix(begun(two, three), four.into());
+        *slots = [finish(short), finish(mix(short, four.into())), finish(last)];
+    }
+    3 * (padded.len() - 3).min(most)
 }
 
 fn is_address(chunk: &str) -> bool {
@@ -278,22 +274,26 @@ fn is_address(chunk: &str) -> bool {
 }
 
 /// Whether a byte stands between words, as a space does.
-pub(super) fn space(byte: u8) -> bool {
-    kind(byte) == SPACE
+pub(super) const fn space(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\n' | b'\t' | b'\r')
+}
+
+/// Whether what stands between spaces has to be looked at more closely for a byte.
+pub(super) const fn special(byte: u8) -> bool {
+    matches!(byte, b':' | b'@' | b'\'' | b'?' | 0x80..)
 }
 
 fn kind(byte: u8) -> u8 {
     KINDS.get(usize::from(byte)).copied().unwrap_or(0)
 }
 
-const SPACE: u8 = 1;
-const WORD: u8 = 2;
 const COLON: u8 = 4;
 const AT: u8 = 8;
 const HIGH: u8 = 16;
 const QUOTE: u8 = 32;
 /// What a sentence ends with.
 const ENDING: u8 = 64;
+const QUESTION: u8 = 128;
 
 static KINDS: [u8; 256] = {
     let mut kinds = [0; 256];
@@ -302,12 +302,11 @@ static KINDS: [u8; 256] = {
         let ends =
             matches!(byte, b'.' | b'!' | b'?' | b':' | b'"' | b'\'' | b'>' | b';' | b')' | b']');
         let kind = match byte {
-            b' ' | b'\n' | b'\t' | b'\r' => SPACE,
             b':' => COLON,
             b'@' => AT,
             b'\'' => QUOTE,
+            b'?' => QUESTION,
             0x80.. => HIGH,
-            _ if byte.is_ascii_alphanumeric() => WORD,
             _ => 0,
         };
         #[expect(clippy::indexing_slicing, reason = "a byte is within; checked when it is built")]

@@ -2,7 +2,7 @@
 
 use super::landmarks::Hit;
 use super::model::{Evidence, TABLE};
-use super::needs::Taken;
+use super::needs::{Ends, Taken};
 use super::{FEW_CHARS, NOTABLE, signatures};
 
 /// What is known of a text before anything is sought in it.
@@ -16,11 +16,13 @@ pub(super) struct Bar {
 }
 
 /// The log odds of a part that says `text` alone and is not worth telling of: most parts of most texts are such. What hides it
-/// is not worth telling of either. `hits` are the words in it that signatures are told by. Signatures are left out that could
+/// is not worth telling of either. `hits` are the words in it that signatures are told by, and `ends` what is known of these
+/// and perhaps of others. Signatures are left out that could
 /// not make it worth telling of where the least will do, and those that could not bring it above the bar.
 pub(super) fn glance(
     text: &str,
     hits: impl Iterator<Item = Hit> + Clone,
+    ends: Ends,
     mut evidence: Evidence,
     bar: &Bar,
     taken: &mut Taken,
@@ -39,7 +41,7 @@ pub(super) fn glance(
         let below = most <= bar.highest;
         (below && bar.told) || (most <= NOTABLE && (below || bar.least))
     };
-    if idle(signatures::thinkable(hits.clone())) {
+    if idle(signatures::thinkable(ends)) {
         return Some(bare);
     }
     let possible = signatures::possible(hits.clone(), taken);

@@ -45,7 +45,11 @@ impl Table {
             let (mut words, mut ideas) = (Rest::all(mark), Rest::all(mark));
             let mut mentions = Mentions::default();
             let sink = &mut Rests { tally, rest: &mut words };
-            features::walk(text, &mut Place::default(), &mut mentions, sink);
+            let mut shape = std::mem::take(&mut sink.tally.shape);
+            shape.read(text.as_bytes());
+            let all = 0..text.len();
+            features::walk((text, &shape), all, &mut Place::default(), &mut mentions, sink);
+            tally.shape = shape;
             mentions.features(&mut |hash| tally.ideas.add(once(hash), &mut ideas));
             self.of_totals(words.total, ideas.total)
         })

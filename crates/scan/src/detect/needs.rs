@@ -103,14 +103,16 @@ impl Needs {
     }
 
     /// As [`Self::possible`], and others; at a fraction of the cost.
-    pub(super) fn thinkable(&self, hits: impl Iterator<Item = Hit>) -> Patterns {
-        let (_, last) = hits.fold((0, 0), |(first, last), hit| {
-            let (begins, opens) = self.ends.get(hit.word).copied().unwrap_or_default();
-            // What comes first ends first.
-            let first = first | begins;
-            (first, last | (opens & first))
-        });
-        self.free | last
+    pub(super) fn thinkable(&self, ends: Ends) -> Patterns {
+        self.free | ends.both
+    }
+
+    /// What some hits begin and end, in the order of their ends.
+    pub(super) fn ends(&self, hits: impl Iterator<Item = Hit>) -> Ends {
+        hits.fold(Ends::default(), |before, hit| {
+            let (first, last) = self.ends.get(hit.word).copied().unwrap_or_default();
+            before.and(Ends { first, last, both: first & last })
+        })
     }
 
     /// The patterns that may stand where `hits` are all the words in the order of their ends; no other does.
@@ -130,6 +132,27 @@ impl Needs {
             }
         }
         possible
+    }
+}
+
+/// The patterns that a part of a text may have the first or the last word of that they need.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Ends {
+    first: Patterns,
+    last: Patterns,
+    /// Those of which it may have the first and, not before that, the last.
+    both: Patterns,
+}
+
+impl Ends {
+    /// Those of two parts, one behind the other.
+    pub(super) const fn and(self, next: Self) -> Self {
+        // What comes first ends first.
+        Self {
+            first: self.first | next.first,
+            last: self.last | next.last,
+            both: self.both | next.both | (self.first & next.last),
+        }
     }
 }
 
@@ -223,8 +246,13 @@ mod tests {
         let mut hits = Vec::new();
         Landmarks::of(&list).unwrap().find(text, &mut hits);
         let possible = needs.possible(hits.iter().copied(), &mut Taken::default());
-        let thinkable = needs.thinkable(hits.into_iter());
+        let thinkable = needs.thinkable(needs.ends(hits.iter().copied()));
         assert_eq!(possible & !thinkable, 0, "{text}");
+        for cut in 0..=hits.len() {
+            let [one, two] = [&hits[..cut], &hits[cut..]].map(|part| part.iter().copied());
+            let parts = needs.ends(one).and(needs.ends(two));
+            assert_eq!(needs.thinkable(parts), thinkable, "{text}");
+        }
         possible
     }
 

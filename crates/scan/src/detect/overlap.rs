@@ -6,6 +6,7 @@
 use super::concepts::Mentions;
 use super::features::{self, EveryHash, Place};
 use super::model::{TABLE, with_tally};
+use super::shape::Shape;
 use super::tally::{NOBODY, Part, Parts, Rest, Rests, Tally};
 use std::iter::once;
 use std::ops::Range;
@@ -51,8 +52,8 @@ impl Overlap {
         }
     }
 
-    /// What [`TABLE`] says of a part of `text`. None where it has to be walked as a whole: where there are hardly any spaces.
-    pub(super) fn linear(&mut self, text: &str, window: Halves) -> Option<(f32, f32)> {
+    /// What [`TABLE`] says of a part of a text, which has this shape. None where it has to be walked as a whole: where there are hardly any spaces.
+    pub(super) fn linear(&mut self, text: (&str, &Shape), window: Halves) -> Option<(f32, f32)> {
         with_tally(|tally| {
             let forgotten = tally.make_room();
             if std::mem::replace(&mut self.forgotten, forgotten) != forgotten {
@@ -67,8 +68,7 @@ impl Overlap {
             all.clear();
             let sink = &mut Rests { tally, rest: &mut words };
             let mut rest = |part: Range<usize>, mut place: Place, all: &mut Mentions| {
-                let text = text.get(part).unwrap_or_default();
-                features::walk(text, &mut place, all, sink);
+                features::walk(text, part, &mut place, all, sink);
                 all.count()
             };
             let one = rest(window.start..first.inner.start, Place::default(), all);
@@ -93,7 +93,12 @@ impl Overlap {
     }
 
     /// Sees to it that the halves are those of a window, and that the second was counted behind the first.
-    fn walk_halves(&mut self, tally: &mut Tally, text: &str, window: Halves) -> Option<()> {
+    fn walk_halves(
+        &mut self,
+        tally: &mut Tally,
+        text: (&str, &Shape),
+        window: Halves,
+    ) -> Option<()> {
         let [first, second] = &mut self.halves;
         if second.is(window.start) {
             std::mem::swap(first, second);
@@ -116,25 +121,23 @@ impl Half {
     fn walk(
         &mut self,
         tally: &mut Tally,
-        text: &str,
+        text: (&str, &Shape),
         part: Range<usize>,
         before: u32,
     ) -> Option<()> {
         self.start = part.start;
         self.inner = 0..0;
-        let (anchor, inner) = inner(text.as_bytes(), part)?;
+        let (anchor, inner) = inner(text.0.as_bytes(), part)?;
         self.place = Place::default();
         self.mentions.clear();
         // The word before it tells what comes before, whatever that is.
         let none = &mut EveryHash(&mut |_| {});
-        let anchor = text.get(anchor..inner.start).unwrap_or_default();
-        features::walk(anchor, &mut self.place, &mut self.mentions, none);
+        features::walk(text, anchor..inner.start, &mut self.place, &mut self.mentions, none);
         self.mentions.clear();
         let mark = tally.next();
         (self.words, self.ideas) = (Part::behind(mark, before), Part::behind(mark, before));
         let sink = &mut Parts { tally, part: &mut self.words };
-        let said = text.get(inner.clone()).unwrap_or_default();
-        features::walk(said, &mut self.place, &mut self.mentions, sink);
+        features::walk(text, inner.clone(), &mut self.place, &mut self.mentions, sink);
         let settled = 0..self.mentions.settled();
         self.mentions.chains(settled, &mut |hash| tally.ideas.touch(once(hash), &mut self.ideas));
         self.inner = inner;

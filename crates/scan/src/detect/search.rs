@@ -5,7 +5,7 @@
 
 use super::effort;
 use super::landmarks::{Hit, Landmarks};
-use super::needs::{Needs, Patterns, Taken, Words};
+use super::needs::{Ends, Needs, Patterns, Taken, Words};
 use regex::bytes::{Regex, RegexBuilder};
 use regex_syntax::hir::Hir;
 use regex_syntax::hir::literal::Extractor;
@@ -111,8 +111,13 @@ impl Search {
     }
 
     /// As [`Self::possible`], and others; at a fraction of the cost.
-    pub(super) fn thinkable(&self, hits: impl Iterator<Item = Hit>) -> Patterns {
-        self.needs.thinkable(hits)
+    pub(super) fn thinkable(&self, ends: Ends) -> Patterns {
+        self.needs.thinkable(ends)
+    }
+
+    /// What is to be known of hits for [`Self::thinkable`].
+    pub(super) fn ends(&self, hits: impl Iterator<Item = Hit>) -> Ends {
+        self.needs.ends(hits)
     }
 
     /// The first place of each pattern of `among` that stands in `text`, with its number and in the order of the numbers. `hits` are of this text.
@@ -212,7 +217,8 @@ mod tests {
         search.hits(text, &mut hits);
         let found = search.find(text, hits.iter().copied(), (1 << all.len()) - 1);
         let possible = search.possible(hits.iter().copied(), &mut Taken::default());
-        assert_eq!(possible & !search.thinkable(hits.iter().copied()), 0, "{text}");
+        let ends = search.ends(hits.iter().copied());
+        assert_eq!(possible & !search.thinkable(ends), 0, "{text}");
         assert_eq!(found, search.find(text, hits.into_iter(), possible), "{text}");
         let mut each = vec![None; all.len()];
         for (number, place) in found {

@@ -1,7 +1,7 @@
 //! Which turns of phrase speak to a machine instead of a reader?
 
 use super::landmarks::Hit;
-use super::needs::{Patterns, Taken};
+use super::needs::{Ends, Patterns, Taken};
 use super::reveal::fold;
 use super::search::{self, Search};
 use std::ops::Range;
@@ -174,9 +174,14 @@ pub(super) fn hits(text: &str, hits: &mut Vec<Hit>) {
     COMPILED.search.hits(text, hits);
 }
 
-/// Signatures, a bit for each, no others than which may stand in a reading whose words `hits` are.
-pub(super) fn thinkable(hits: impl Iterator<Item = Hit>) -> u32 {
-    owners(COMPILED.search.thinkable(hits))
+/// Signatures, a bit for each, no others than which may stand in a reading of whose words this is known.
+pub(super) fn thinkable(ends: Ends) -> u32 {
+    owners(COMPILED.search.thinkable(ends))
+}
+
+/// What is to be known of the words of a reading, or of a part of one, for [`thinkable`].
+pub(super) fn ends(hits: impl Iterator<Item = Hit>) -> Ends {
+    COMPILED.search.ends(hits)
 }
 
 /// The signatures of patterns, a bit for each.

@@ -5,7 +5,9 @@
 use super::bits::Bits;
 use super::decode::{self, Digits, Run};
 use super::landmarks::{self, Hit};
+use super::needs::Ends;
 use super::overlap::Halves;
+use super::shape::Shape;
 use super::spell::{self, respells};
 use super::unescape::{self, Escape};
 use super::{candidates, reveal, signatures, words};
@@ -35,6 +37,8 @@ pub(super) struct Survey {
     grouped: Vec<Run>,
     /// The words that signatures are told by.
     hits: Vec<Hit>,
+    /// For each of the cuts, what is known of the hits that end behind the cut before it.
+    ends: Vec<Ends>,
     kinds: Kinds,
 }
 
@@ -50,8 +54,7 @@ struct Kinds {
     marks: Bits,
     /// Letters, digits and what is no ASCII.
     within: Bits,
-    /// Letters and digits.
-    plain: Bits,
+    shape: Shape,
 }
 
 impl Kinds {
@@ -62,12 +65,12 @@ impl Kinds {
         self.runs.either(&self.letters, &self.others);
         self.marks.read(bytes, unescape::begins);
         self.within.read(bytes, |byte| byte.is_ascii_alphanumeric() || !byte.is_ascii());
-        self.plain.read(bytes, |byte| byte.is_ascii_alphanumeric());
+        self.shape.read(bytes);
     }
 
     /// Where letters and digits stand that no other is next to.
     fn alone(&self) -> impl Iterator<Item = usize> + '_ {
-        self.plain.alone(&self.within)
+        self.shape.words.alone(&self.within)
     }
 }
 
@@ -109,6 +112,12 @@ impl Survey {
         decode::runs(raw, Digits::Joined, &mut self.joined);
         decode::runs(raw, Digits::Grouped, &mut self.grouped);
         signatures::hits(&self.folded, &mut self.hits);
+        let mut rest = self.hits.as_slice();
+        for (_, cut) in &self.cuts {
+            let (own, behind) = rest.split_at(rest.partition_point(|hit| hit.end <= *cut));
+            self.ends.push(signatures::ends(own.iter().copied()));
+            rest = behind;
+        }
     }
 
     fn fold(&mut self, piece: &str) {
@@ -144,6 +153,7 @@ impl Survey {
         self.joined.clear();
         self.grouped.clear();
         self.hits.clear();
+        self.ends.clear();
     }
 
     /// Looks at every run of letters, digits and the signs that may stand for letters, and at what begins escapes.
@@ -251,9 +261,9 @@ impl Survey {
         }
     }
 
-    /// All that is folded.
-    pub(super) fn all(&self) -> &str {
-        &self.folded
+    /// All that is folded, and its shape.
+    pub(super) const fn all(&self) -> (&str, &Shape) {
+        (self.folded.as_str(), &self.kinds.shape)
     }
 
     /// The words in a part that signatures are told by, in bytes of the part.
@@ -264,6 +274,14 @@ impl Survey {
             end: hit.end - from,
             word: hit.word,
         })
+    }
+
+    /// What is known of the words in a part, and of those that it begins within.
+    pub(super) fn ends(&self, place: &Range<usize>) -> Ends {
+        let [from, to] =
+            [place.start, place.end].map(|at| self.cuts.partition_point(|(_, cut)| *cut <= at));
+        let parts = self.ends.get(from..to).unwrap_or_default();
+        parts.iter().fold(Ends::default(), |all, part| all.and(*part))
     }
 
     /// Where in `folded` a place of the text is at which a window begins or ends.
@@ -360,6 +378,9 @@ mod tests {
                         prop_assert_eq!(only.as_deref(), Some(survey.said(&place)));
                         let mut alone = Vec::new();
                         signatures::hits(survey.said(&place), &mut alone);
+                        let missing = signatures::thinkable(signatures::ends(alone.iter().copied()))
+                            & !signatures::thinkable(survey.ends(&place));
+                        prop_assert_eq!(missing, 0, "{}", part);
                         prop_assert_eq!(survey.hits(&place).collect::<Vec<_>>(), alone);
                         let halves = survey.halves(&text, window);
                         if let Some(said) = overlap.linear(survey.all(), halves) {

@@ -2,40 +2,46 @@
 
 use super::concepts::Concept;
 use super::features::Sink;
+use super::shape::Shape;
 use super::vocabulary::{Letters, Vocabulary};
 
-/// The weights of some features.
+/// The weights of some features: their sum, and below it how many they are. Both are added up at once.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Total {
-    pub(super) sum: i32,
-    pub(super) count: u32,
+    both: i64,
 }
 
 impl Total {
+    const NONE: Self = Self { both: 0 };
+
     /// Those of two that have nothing in common.
     pub(super) const fn and(self, other: Self) -> Self {
-        Self { sum: self.sum + other.sum, count: self.count + other.count }
+        Self { both: self.both + other.both }
     }
 
     /// Those that are not among others, all of which are within.
     pub(super) const fn without(self, other: Self) -> Self {
-        Self { sum: self.sum - other.sum, count: self.count - other.count }
+        Self { both: self.both - other.both }
     }
 
-    const fn add(&mut self, weight: i32, counts: bool) {
-        // Without a branch, since nothing tells beforehand whether a feature is new.
-        self.sum += weight & (counts as i32).wrapping_neg();
-        self.count += counts as u32;
+    const fn of(weight: i8) -> Self {
+        Self { both: ((weight as i64) << 32) + 1 }
+    }
+
+    // Without a branch, since nothing tells beforehand whether a feature is new.
+    const fn add(&mut self, one: Self, counts: bool) {
+        self.both += one.both & (counts as i64).wrapping_neg();
     }
 
     /// The sum as of a reading of length one, whatever the number of its features.
     pub(super) fn mean(self) -> f32 {
+        let (sum, count) = (self.both >> 32, self.both & 0xFFFF_FFFF);
         // Sums of some thousand bytes are exact in this type.
         #[expect(
             clippy::cast_precision_loss,
             reason = "a few thousand features of at most 127 each"
         )]
-        let (sum, count) = (self.sum as f32, self.count.max(1) as f32);
+        let (sum, count) = (sum as f32, count.max(1) as f32);
         sum / count.sqrt()
     }
 }
@@ -66,10 +72,10 @@ impl<const SLOTS: usize> Layer<SLOTS> {
     }
 
     /// The mark of a slot, its weight, and the slot.
-    fn cell(&mut self, hash: u32) -> Option<(Mark, i32, &mut u32)> {
+    fn cell(&mut self, hash: u32) -> Option<(Mark, Total, &mut u32)> {
         let cell = self.cells.get_mut(hash as usize & (SLOTS - 1))?;
         let [weight, ..] = cell.to_le_bytes();
-        Some((*cell >> 8, i32::from(weight.cast_signed()), cell))
+        Some((*cell >> 8, Total::of(weight.cast_signed()), cell))
     }
 
     /// Counts features of a part of a text, and those that the part before it has as well.
@@ -114,8 +120,7 @@ pub(super) struct Part {
 impl Part {
     /// Nothing yet of a part that follows another.
     pub(super) const fn behind(mark: Mark, before: Mark) -> Self {
-        let none = Total { sum: 0, count: 0 };
-        Self { mark, before, own: none, shared: none }
+        Self { mark, before, own: Total::NONE, shared: Total::NONE }
     }
 }
 
@@ -135,7 +140,7 @@ impl Rest {
 
     /// Nothing yet of what is in none of these two parts.
     pub(super) const fn beside(mark: Mark, parts: [Mark; 2]) -> Self {
-        Self { mark, parts, total: Total { sum: 0, count: 0 } }
+        Self { mark, parts, total: Total::NONE }
     }
 }
 
@@ -144,6 +149,8 @@ impl Rest {
 pub(super) struct Tally {
     pub(super) words: Layer<WORD_SLOTS>,
     pub(super) ideas: Layer<IDEA_SLOTS>,
+    /// Of the text that is read; kept for its memory.
+    pub(super) shape: Shape,
     vocabulary: Vocabulary,
     mark: Mark,
     /// How often all that was counted has been forgotten.
@@ -156,6 +163,7 @@ impl Tally {
         Self {
             words: Layer::of(words),
             ideas: Layer::of(ideas),
+            shape: Shape::default(),
             vocabulary: Vocabulary::default(),
             mark: NOBODY,
             forgotten: 0,

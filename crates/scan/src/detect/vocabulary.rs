@@ -6,7 +6,7 @@ use super::features::{EDGE_BYTE, NUMBER, finish, grams};
 /// A word of ASCII letters and digits, a byte each from the lowest on; all digits are noughts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Letters {
-    all: u128,
+    halves: [u64; 2],
     len: usize,
 }
 
@@ -15,33 +15,47 @@ impl Letters {
     pub(super) fn of(bytes: &[u8], start: usize, end: usize) -> Option<Self> {
         let len = end.checked_sub(start).filter(|len| (1..=LONGEST).contains(len))?;
         let rest = bytes.get(start..)?;
-        let all = if let Some(whole) = rest.first_chunk::<LONGEST>() {
-            u128::from_le_bytes(*whole)
+        let halves = if let Some(whole) = rest.first_chunk() {
+            halves(whole)
         } else {
             let mut whole = [0; LONGEST];
             for (slot, byte) in whole.iter_mut().zip(rest) {
                 *slot = *byte;
             }
-            u128::from_le_bytes(whole)
+            halves(&whole)
         };
-        let within = u128::MAX >> (8 * (LONGEST - len));
-        // Of letters and digits, digits are those without this bit.
-        let digits = ((!all & within) >> 6) & EACH;
-        let noughts = digits * 0xFF;
-        let all = (all & within & !noughts) | (noughts & (EACH * 0x30));
-        Some(Self { all, len })
+        let [low, high] = halves;
+        let halves = if len > HALF {
+            [noughts(low), noughts(high & (u64::MAX >> (8 * (LONGEST - len))))]
+        } else {
+            [noughts(low & (u64::MAX >> (8 * (HALF - len)))), 0]
+        };
+        Some(Self { halves, len })
     }
 
     fn place(self) -> usize {
-        let [one, two] = self.halves().map(|half| half.wrapping_mul(0x9E37_79B9_7F4A_7C15));
+        let [one, two] = self.halves.map(|half| half.wrapping_mul(0x9E37_79B9_7F4A_7C15));
         let hash = (one.rotate_left(23) ^ two).wrapping_mul(0xD6E8_FEB8_6659_FD93);
         (hash >> (64 - PLACE_BITS)) as usize
     }
 
-    fn halves(self) -> [u64; 2] {
-        #[expect(clippy::cast_possible_truncation, reason = "each half by itself")]
-        [self.all as u64, (self.all >> 64) as u64]
+    fn bytes(self) -> impl Iterator<Item = u8> {
+        self.halves.into_iter().flat_map(u64::to_le_bytes).take(self.len)
     }
+}
+
+fn halves(word: &[u8; LONGEST]) -> [u64; 2] {
+    let (halves, _) = word.as_chunks::<HALF>();
+    let half = |n: usize| halves.get(n).copied().map_or(0, u64::from_le_bytes);
+    [half(0), half(1)]
+}
+
+/// Puts noughts in the place of digits. Bytes in which there is neither a letter nor a digit are nought themselves.
+const fn noughts(letters: u64) -> u64 {
+    // Of the three, digits alone have the first of these bits without the second.
+    let digits = (letters >> 5) & !(letters >> 6) & EACH;
+    let all = digits.wrapping_mul(0xFF);
+    (letters & !all) | (all & (EACH * 0x30))
 }
 
 /// What the features of one plain word are made of.
@@ -61,9 +75,7 @@ pub(super) struct Word {
 impl Word {
     fn of(letters: Letters) -> Self {
         let mut padded = [EDGE_BYTE; LONGEST + 2];
-        for (slot, byte) in
-            padded.iter_mut().skip(1).zip(letters.all.to_le_bytes()).take(letters.len)
-        {
+        for (slot, byte) in padded.iter_mut().skip(1).zip(letters.bytes()) {
             *slot = byte;
         }
         let chars = || padded.iter().skip(1).take(letters.len).map(|b| char::from(*b));
@@ -74,7 +86,11 @@ impl Word {
         word.put(finish(word.hash));
         if !numeric {
             let padded = padded.get(..letters.len + 2).unwrap_or_default();
-            grams(padded, &mut |gram| word.put(gram));
+            let mut all = [0; MOST_SLOTS];
+            let count = grams(padded, &mut all);
+            for gram in all.iter().take(count) {
+                word.put(*gram);
+            }
         }
         word
     }
@@ -131,10 +147,32 @@ impl Vocabulary {
 }
 
 /// The longest words that are kept; hardly any are longer.
-const LONGEST: usize = 16;
+const LONGEST: usize = 2 * HALF;
+const HALF: usize = 8;
 /// A word of the longest has so many pieces, and is one itself.
 const MOST_SLOTS: usize = 3 * LONGEST - 2;
 /// One in each byte.
-const EACH: u128 = u128::MAX / 0xFF;
+const EACH: u64 = u64::MAX / 0xFF;
 const PLACE_BITS: u32 = 11;
 const PLACES: usize = 1 << PLACE_BITS;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        /// Whatever stands round it.
+        #[test]
+        fn a_word_is_its_letters_and_how_many_digits_it_has(
+            before in "[ -~]{0,3}", word in "[a-zA-Z0-9]{1,18}", behind in "[ -~é]{0,20}",
+        ) {
+            let text = format!("{before}{word}{behind}");
+            let letters = Letters::of(text.as_bytes(), before.len(), before.len() + word.len());
+            let plain: Vec<u8> =
+                word.bytes().map(|b| if b.is_ascii_digit() { b'0' } else { b }).collect();
+            let expected = (word.len() <= LONGEST).then_some(plain);
+            prop_assert_eq!(letters.map(|letters| letters.bytes().collect::<Vec<_>>()), expected);
+        }
+    }
+}
