@@ -2,6 +2,7 @@
 
 mod asking;
 mod hold;
+mod pace;
 mod session;
 
 use crate::call::{
@@ -22,10 +23,11 @@ use crate::tool::{Catalogue, Effect};
 use crate::watch::{Rules, Watches};
 use bartizan_scan::Redactor;
 use bartizan_store::{Allowances, Desk, Durability, Event, Ledger, Receipt, Sessions};
+use pace::Pace;
 use serde_json::{Map, Value, json};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Everything the gate stands on; put together once, by the application.
 #[derive(Clone)]
@@ -65,6 +67,7 @@ pub struct Pipeline {
     /// The policy in force. Each decision takes it once, and is about that one throughout.
     policy: RwLock<Arc<Policy>>,
     watches: Arc<Watches>,
+    pace: Arc<Pace>,
     calls: AtomicU64,
     /// Tells this process's call ids from those of others that write the same log.
     run: String,
@@ -75,7 +78,8 @@ impl Pipeline {
     pub fn new(parts: Parts, run: String) -> Self {
         let policy = RwLock::new(Arc::clone(&parts.policy));
         let watches = Arc::new(Watches::new(Arc::clone(&parts.rules)));
-        Self { parts, policy, watches, calls: AtomicU64::new(0), run }
+        let pace = Arc::default();
+        Self { parts, policy, watches, pace, calls: AtomicU64::new(0), run }
     }
 
     /// Builds another gate for sessions of this one, over other tools. What the rules see at either holds at both: a run that
@@ -83,8 +87,8 @@ impl Pipeline {
     #[must_use]
     pub fn beside(&self, parts: Parts, run: String) -> Self {
         let policy = RwLock::new(Arc::clone(&parts.policy));
-        let watches = Arc::clone(&self.watches);
-        Self { parts, policy, watches, calls: AtomicU64::new(0), run }
+        let (watches, pace) = (Arc::clone(&self.watches), Arc::clone(&self.pace));
+        Self { parts, policy, watches, pace, calls: AtomicU64::new(0), run }
     }
 
     /// Leads a proposal through every gate, in order. A refusal is on the log before it is returned;
@@ -321,11 +325,21 @@ impl Pipeline {
         value
     }
 
-    /// Records a refusal. When even that fails, the answer is that the log is gone: still a refusal.
+    /// Records a refusal, unless so many of its kind were recorded lately that it is only counted. When the log fails, the
+    /// answer is that it is gone: still a refusal.
     fn refuse(&self, session: &SessionId, id: &CallId, known: Known, refused: Refusal) -> Refusal {
-        let entry = record::refusal(&self.parts.redactor, session, id, known, &refused);
-        match self.append(entry, Durability::Durable) {
-            Ok(_) => refused,
+        let mut entry = record::refusal(&self.parts.redactor, session, id, known, &refused);
+        let recorded = match self.pace.turn(refused.code(), Instant::now()) {
+            None => self.raise(session, &self.watches.see(&entry)),
+            Some(left_out) => {
+                if left_out > 0 {
+                    entry = entry.with("left_out", left_out);
+                }
+                self.append(entry, Durability::Durable).map(|_receipt| ())
+            }
+        };
+        match recorded {
+            Ok(()) => refused,
             Err(ledger) => ledger,
         }
     }

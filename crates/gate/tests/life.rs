@@ -9,7 +9,7 @@ use bartizan_gate::name::{CanonicalPath, RoleName};
 use bartizan_gate::policy::{Policy, Roles, ShortForm, Verdict};
 use bartizan_gate::refusal::Refusal;
 use bartizan_gate::seat::Confines;
-use bartizan_store::{Answer, Desk, Durability, Verdict as Word};
+use bartizan_store::{Answer, Desk, Durability, Sessions as _, Verdict as Word};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use std::path::Path;
@@ -49,6 +49,29 @@ fn a_refusal_says_why_and_is_on_the_log() {
         assert_eq!(record["code"], code);
         assert_eq!(record["verdict"], "deny");
     }
+}
+
+#[test]
+fn refusals_without_end_are_counted_and_what_is_of_another_kind_is_on_the_log() {
+    let fixture = Fixture::new(&rules("allow", &["Read"]));
+    for n in 0..1500 {
+        let write = ("Write", json!({ "file_path": format!("{n}"), "content": "" }));
+        assert_eq!(fixture.outcome_code(write), "tool-not-listed");
+    }
+    assert_eq!(fixture.outcome_code(("Frobnicate", json!({}))), "tool-unknown");
+    let of = |code: &str| {
+        let records = fixture.records();
+        records.iter().filter(|one| one["event"] == "refusal" && one["code"] == code).count()
+    };
+    // A few more than at once, if the machine was slow.
+    assert!((1000..1100).contains(&of("tool-not-listed")), "{}", of("tool-not-listed"));
+    assert_eq!(of("tool-unknown"), 1);
+    assert_eq!(fixture.outcome_code(read("a.txt")), "allowed");
+    fixture.pipeline.dismiss(&fixture.caller, Some(0), json!({ "calls": 1 })).unwrap();
+    let session = fixture.store.session(fixture.caller.seat().session.as_str()).unwrap();
+    let report = session.report.unwrap();
+    let left_out = report["refusals_left_out"].as_u64().unwrap();
+    assert!((400..=500).contains(&left_out), "{report}");
 }
 
 #[test]

@@ -7,7 +7,7 @@ use crate::seat::{Caller, Seat};
 use crate::taint::{Impression, Reading, Taint, Trust};
 use crate::watch::{Flag, OnFlag};
 use bartizan_store::{Digest, Ending, NewSession};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 impl Pipeline {
     /// Gives a session its seat, once its start is on the log. `facts` goes into that record.
@@ -44,8 +44,12 @@ impl Pipeline {
         &self,
         caller: &Caller,
         exit: Option<i32>,
-        report: Value,
+        mut report: Value,
     ) -> Result<(), Refusal> {
+        let left_out = self.pace.left_out();
+        if let Some(report) = report.as_object_mut().filter(|_| left_out > 0) {
+            report.insert("refusals_left_out".to_owned(), json!(left_out));
+        }
         let ending = Ending { exit, report: self.redacted(report) };
         let session = caller.seat().session.as_str();
         self.watches.close(session);
