@@ -33,6 +33,18 @@ pub trait Desk: Send + Sync {
     /// call made again is another question. One that is answered stays as it is. `id` may be a unique beginning.
     fn withdraw(&self, id: &str) -> Result<Question, StoreError>;
 
+    /// Lets a question that waits outlive its session: from now on it expires in `life` (at most 7 days), unless its own
+    /// time is longer. Only [`Desk::adopt`] makes it a question of another session. `id` may be a unique beginning.
+    fn defer(&self, id: &str, to: &Deferral, life: Duration) -> Result<Question, StoreError>;
+
+    /// Makes what was deferred for exactly this call, under this policy, a question of the session that `key` names, if the
+    /// session that had it is over; tells whether there was one. An answer comes with it, and is that session's alone. What
+    /// else was deferred for this call of the conversation is withdrawn.
+    fn adopt(&self, key: &ApprovalKey, from: &Deferral) -> Result<bool, StoreError>;
+
+    /// Withdraws what this session has deferred.
+    fn undefer(&self, session: &str) -> Result<(), StoreError>;
+
     /// Takes down that someone who has approved the question vouches for values or sources, in its session alone. What
     /// the keys stand for is the asker's business.
     fn endorse(&self, id: &str, approver: &str, keys: &[Digest]) -> Result<(), StoreError>;
@@ -48,6 +60,19 @@ pub struct Endorsement {
     pub key: Digest,
     /// Who says so.
     pub approver: String,
+}
+
+/// The call that a question is deferred for, beside its digest and its policy.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Deferral {
+    /// The role of the session that asked.
+    pub role: String,
+    /// The workspace's path.
+    pub workspace: String,
+    /// The client's id of the conversation.
+    pub conversation: String,
+    /// The client's id of the call.
+    pub call: String,
 }
 
 /// What an approval is bound to.
@@ -111,6 +136,9 @@ pub struct Question {
     pub until_ms: Option<u64>,
     /// What was answered, in order.
     pub answers: Vec<Answered>,
+    /// What it was deferred for, as long as no later run has taken it over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deferred: Option<Deferral>,
 }
 
 impl Question {

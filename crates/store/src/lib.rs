@@ -26,6 +26,7 @@ mod allowance;
 mod base;
 mod clock;
 mod database;
+mod deferred;
 mod desk;
 mod digest;
 mod dir;
@@ -65,8 +66,8 @@ pub use activity::Activity;
 pub use allowance::{Allowance, Allowances, Per, Spent};
 pub use base::Pruned;
 pub use desk::{
-    Answer, Answered, ApprovalKey, Consumed, Desk, Endorsement, Given, NewQuestion, Question,
-    QuestionFilter, QuestionState, Verdict,
+    Answer, Answered, ApprovalKey, Consumed, Deferral, Desk, Endorsement, Given, NewQuestion,
+    Question, QuestionFilter, QuestionState, Verdict,
 };
 pub use digest::{BadDigest, Digest};
 pub use effects::{Begun, Effect, EffectEnd, EffectState, NewEffect, Resolution};

@@ -1,9 +1,10 @@
 //! How does the desk keep its questions in `SQLite`, each change together with its audit record?
 use crate::StoreError;
 use crate::clock;
+use crate::deferred;
 use crate::desk::{
-    Answer, Answered, ApprovalKey, Consumed, Desk, Endorsement, Given, NewQuestion, Question,
-    QuestionFilter, QuestionState, Verdict,
+    Answer, Answered, ApprovalKey, Consumed, Deferral, Desk, Endorsement, Given, NewQuestion,
+    Question, QuestionFilter, QuestionState, Verdict,
 };
 use crate::digest::{Digest, hex};
 use crate::dir::fill_random;
@@ -110,6 +111,18 @@ impl Desk for Store {
 
     fn withdraw(&self, id: &str) -> Result<Question, StoreError> {
         withdrawn::withdraw(self, id)
+    }
+
+    fn defer(&self, id: &str, to: &Deferral, life: Duration) -> Result<Question, StoreError> {
+        deferred::defer(self, id, to, life)
+    }
+
+    fn adopt(&self, key: &ApprovalKey, from: &Deferral) -> Result<bool, StoreError> {
+        deferred::adopt(self, key, from)
+    }
+
+    fn undefer(&self, session: &str) -> Result<(), StoreError> {
+        deferred::undefer(self, session)
     }
 
     fn endorse(&self, id: &str, approver: &str, keys: &[Digest]) -> Result<(), StoreError> {
@@ -355,7 +368,9 @@ fn read_question(db: &Connection, row: &Row<'_>) -> rusqlite::Result<Question> {
         state: QuestionState::Used,
         until_ms: None,
         answers,
+        deferred: None,
     };
+    question.deferred = deferred::read(db, &question.id)?;
     let span = standing::span(db, &question.id, &question.approvers())?;
     question.until_ms = span.until_ms;
     if used.is_none() {
@@ -424,7 +439,7 @@ const INSERT_ANSWER: &str = "INSERT INTO answers (question, approver, verdict, r
     SET verdict = excluded.verdict, reason = excluded.reason, answered_ms = excluded.answered_ms";
 const ID_DIGITS: usize = 16;
 const MAX_QUORUM: u32 = 16;
-const MAX_LIFE: Duration = Duration::from_hours(168);
+pub(crate) const MAX_LIFE: Duration = Duration::from_hours(168);
 const MAX_REASON: usize = 2048;
 const MAX_LISTED: usize = 1000;
 /// How many questions one session may have open, and all sessions together.

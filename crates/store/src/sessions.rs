@@ -16,7 +16,7 @@ pub trait Sessions: Send + Sync {
     fn begin(&self, new: NewSession) -> Result<Session, StoreError>;
 
     /// Takes down that a session has ended, with its `session_end` record, and signs a checkpoint. What it still asks is
-    /// withdrawn, and what was approved and is not used with it. Any process may end a session, so that a leftover one
+    /// withdrawn, and what was approved and is not used with it, but for what is deferred. Any process may end a session, so that a leftover one
     /// can be closed.
     fn end(&self, id: &str, ending: Ending) -> Result<Session, StoreError>;
 

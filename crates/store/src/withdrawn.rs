@@ -2,6 +2,7 @@
 //! no longer, and the log says why.
 use crate::StoreError;
 use crate::clock;
+use crate::deferred;
 use crate::desk::{Question, QuestionState};
 use crate::entry::Prepared;
 use crate::questions::{approval, complete, fetch};
@@ -30,7 +31,8 @@ pub(crate) fn withdraw(store: &Store, id: &str) -> Result<Question, StoreError> 
     })
 }
 
-/// Ends what a session still asks, and what it was allowed and has not done: nobody is there any more to do it.
+/// Ends what a session still asks, and what it was allowed and has not done: nobody is there any more to do it. What is
+/// deferred waits for another.
 pub(crate) fn with_session(
     batch: &mut Batch<'_>,
     session: &str,
@@ -54,13 +56,15 @@ pub(crate) fn with_session(
     Ok(Ok(()))
 }
 
-fn close(batch: &mut Batch<'_>, id: &str, prepared: &Prepared) -> rusqlite::Result<()> {
+pub(crate) fn close(batch: &mut Batch<'_>, id: &str, prepared: &Prepared) -> rusqlite::Result<()> {
     batch.transaction.prepare_cached(CLOSE)?.execute(params![id, clock::now_ms()])?;
+    deferred::forget(batch.transaction, id)?;
     let _receipt = batch.append(prepared)?;
     Ok(())
 }
 
 const OPEN: &str =
     "SELECT id FROM questions WHERE session = ?1 AND used_ms IS NULL AND expires_ms > ?2
+      AND id NOT IN (SELECT question FROM deferred)
     ORDER BY asked_ms, rowid";
 const CLOSE: &str = "UPDATE questions SET expires_ms = min(expires_ms, ?2) WHERE id = ?1";

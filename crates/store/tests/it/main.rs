@@ -8,6 +8,7 @@
     reason = "clippy knows the tests by their attribute, but not what they call"
 )]
 mod crash;
+mod deferred;
 mod desk;
 mod dirs;
 mod ledger;

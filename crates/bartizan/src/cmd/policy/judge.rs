@@ -160,6 +160,23 @@ impl store::Desk for Nowhere {
         Err(nothing())
     }
 
+    fn defer(
+        &self,
+        _: &str,
+        _: &store::Deferral,
+        _: Duration,
+    ) -> Result<store::Question, StoreError> {
+        Err(nothing())
+    }
+
+    fn adopt(&self, _: &store::ApprovalKey, _: &store::Deferral) -> Result<bool, StoreError> {
+        Err(nothing())
+    }
+
+    fn undefer(&self, _: &str) -> Result<(), StoreError> {
+        Err(nothing())
+    }
+
     fn endorse(&self, _: &str, _: &str, _: &[store::Digest]) -> Result<(), StoreError> {
         Err(nothing())
     }

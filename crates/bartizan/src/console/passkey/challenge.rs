@@ -164,6 +164,7 @@ mod tests {
             state: QuestionState::Pending,
             until_ms: None,
             answers: Vec::new(),
+            deferred: None,
         }
     }
 

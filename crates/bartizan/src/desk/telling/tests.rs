@@ -17,6 +17,7 @@ fn question(shown: Value) -> Question {
         state: QuestionState::Pending,
         until_ms: None,
         answers: Vec::new(),
+        deferred: None,
     }
 }
 

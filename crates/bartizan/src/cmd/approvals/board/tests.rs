@@ -19,6 +19,7 @@ fn question(id: &str, target: &str, lines: usize) -> Question {
         state: QuestionState::Pending,
         until_ms: None,
         answers: Vec::new(),
+        deferred: None,
     }
 }
 
