@@ -46,6 +46,7 @@ pub struct Proposed {
     pub(crate) arguments: Value,
     pub(crate) reference: Option<String>,
     pub(crate) veiled: Option<&'static str>,
+    pub(crate) again: Option<Again>,
 }
 
 /// A client's word that a call comes from a subagent. It can only narrow what the call may do,
@@ -54,6 +55,13 @@ pub struct Proposed {
 pub(crate) struct Subagent {
     pub(crate) kind: String,
     pub(crate) id: String,
+}
+
+/// A call of an earlier run, made again in a conversation that goes on: the client's ids of both.
+#[derive(Debug, Clone)]
+pub(crate) struct Again {
+    pub(crate) conversation: String,
+    pub(crate) call: String,
 }
 
 impl Proposed {
@@ -67,6 +75,7 @@ impl Proposed {
             arguments,
             reference: None,
             veiled: None,
+            again: None,
         }
     }
 
@@ -79,6 +88,14 @@ impl Proposed {
     /// Adds the client's own id of the call, by which the log can be joined with the client's.
     pub fn referring_to(mut self, id: impl Into<String>) -> Self {
         self.reference = Some(id.into());
+        self
+    }
+
+    /// The same call was proposed in an earlier run of this conversation and did not happen. Only a person lets it through:
+    /// what that run had read, and whose words these were, this one does not know. What a person answered to it when it
+    /// was [deferred](crate::pipeline::Pipeline::defer) counts.
+    pub fn made_again(mut self, conversation: impl Into<String>, call: impl Into<String>) -> Self {
+        self.again = Some(Again { conversation: conversation.into(), call: call.into() });
         self
     }
 

@@ -1,6 +1,7 @@
 //! How does a proposal travel? `decide`, `ask` (in `asking`), `perform` or `delegate`, `release`: read this file first.
 
 mod asking;
+mod deferring;
 mod hold;
 mod pace;
 mod session;
@@ -10,7 +11,7 @@ use crate::call::{
     Proposed, Released,
 };
 use crate::effect::{Content, Effector, Warrant};
-use crate::gates::approval::{self, Clearance, Cleared};
+use crate::gates::approval::{self, Clearance, Cleared, Waits};
 use crate::gates::{Identified, Listed, Scoped, grant, identity, limit, list, risk, scope};
 use crate::limit::Limits;
 use crate::name::{CallId, SessionId};
@@ -239,7 +240,8 @@ impl Pipeline {
         proposed: Proposed,
         known: &mut Known,
     ) -> Result<(CheckedCall, Clearance), Refusal> {
-        let Proposed { caller, door, subagent, tool, arguments, reference, veiled } = proposed;
+        let Proposed { caller, door, subagent, tool, arguments, reference, veiled, again } =
+            proposed;
         let Parts { catalogue, desk, limits, allowances, .. } = &self.parts;
         let policy = self.policy();
         let seat = caller.seat();
@@ -250,10 +252,12 @@ impl Pipeline {
         scoped.trace(origins(&policy, &caller, &identified, &listed, &scoped));
         let rated = risk::rate(&listed, &scoped);
         let granted = grant::compute(&listed, &scoped, seat);
-        let asks = self.stands(&policy, &identified, &listed, rated.effect())?;
+        let asks = self.stands(&policy, &identified, &listed, rated.effect())? || again.is_some();
+        let deferred = again.map(|again| deferring::of(seat, again.conversation, again.call));
         let limited = limit::check(limits, allowances.as_ref(), &identified, &listed)?;
         let desk = desk.as_ref();
-        let clearance = approval::clear(&policy, desk, &identified, &listed, &mut scoped, asks)?;
+        let waits = Waits { asks, deferred: deferred.as_ref() };
+        let clearance = approval::clear(&policy, desk, &identified, &listed, &mut scoped, waits)?;
         if matches!(clearance, Clearance::Clear(_)) {
             remember(&caller, door, &listed, &scoped);
         }

@@ -5,7 +5,7 @@ use crate::gates::identity::Principal;
 use crate::gates::{Identified, Listed, Scoped};
 use crate::policy::{Judgement, Policy, PolicyRef, Query, Verdict};
 use crate::refusal::Refusal;
-use bartizan_store::{ApprovalKey, Consumed, Desk, Endorsement};
+use bartizan_store::{ApprovalKey, Consumed, Deferral, Desk, Endorsement, Given, StoreError};
 use std::collections::BTreeSet;
 
 /// Proof that policy permits the call with the approvals that it carries.
@@ -41,13 +41,22 @@ pub(crate) enum Clearance {
     Wait { quorum: u32 },
 }
 
+/// What makes a call wait for people, beside the policy.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Waits<'a> {
+    /// Whether a person has to look at it whatever the policy says.
+    pub(crate) asks: bool,
+    /// What an earlier run may have deferred it for.
+    pub(crate) deferred: Option<&'a Deferral>,
+}
+
 pub(crate) fn clear(
     policy: &Policy,
     desk: &dyn Desk,
     who: &Identified,
     listed: &Listed,
     scoped: &mut Scoped,
-    asks: bool,
+    waits: Waits<'_>,
 ) -> Result<Clearance, Refusal> {
     let mut judged = judge(policy, who, listed, scoped, &[]);
     let mut endorsers = Vec::new();
@@ -58,10 +67,10 @@ pub(crate) fn clear(
         }
     }
     let quorum = match judged.verdict {
-        Verdict::Allow if !asks => return Ok(clearance(judged, Vec::new(), endorsers, None)),
+        Verdict::Allow if !waits.asks => return Ok(clearance(judged, Vec::new(), endorsers, None)),
         Verdict::Deny => return Err(denied(listed, scoped, judged)),
         Verdict::Ask { quorum } => quorum,
-        // The run is flagged: a person looks at what policy alone would let through.
+        // The run is flagged, or the call comes from an earlier one: a person looks at what policy alone would let through.
         Verdict::Allow => 1,
     };
     let key = ApprovalKey {
@@ -69,8 +78,7 @@ pub(crate) fn clear(
         digest: scoped.digest(),
         policy: policy.digest(),
     };
-    let given =
-        desk.given(&key).map_err(|error| Refusal::DeskUnavailable { cause: error.to_string() })?;
+    let given = given(desk, &key, waits.deferred)?;
     if let Some(reason) = given.denied {
         return Err(Refusal::ApprovalDenied { reason: bartizan_scan::display_line(&reason, 300) });
     }
@@ -90,6 +98,24 @@ pub(crate) fn clear(
                 .map_err(|error| Refusal::DeskUnavailable { cause: error.to_string() })?;
             Ok(clearance(judged, approvers, endorsers, Some(consumed)))
         }
+    }
+}
+
+/// What has been answered; where this session has not asked, what an earlier run was answered to the same call.
+fn given(
+    desk: &dyn Desk,
+    key: &ApprovalKey,
+    deferred: Option<&Deferral>,
+) -> Result<Given, Refusal> {
+    let down = |error: StoreError| Refusal::DeskUnavailable { cause: error.to_string() };
+    let given = desk.given(key).map_err(down)?;
+    match deferred {
+        Some(deferred)
+            if given.question.is_none() && desk.adopt(key, deferred).map_err(down)? =>
+        {
+            desk.given(key).map_err(down)
+        }
+        _ => Ok(given),
     }
 }
 

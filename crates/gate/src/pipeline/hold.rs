@@ -18,7 +18,11 @@ impl Pipeline {
         for flag in flags {
             self.tell_flag(session, "raise", flag, Map::new())?;
         }
-        Ok(())
+        if flags.is_empty() {
+            return Ok(());
+        }
+        // Nobody looks at a deferred question with what made this run suspicious before them.
+        self.withdraw_deferred(session.as_str())
     }
 
     /// Whether this call has to be asked of a person because its run is flagged. One that is paused is refused.
