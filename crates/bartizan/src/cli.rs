@@ -28,6 +28,8 @@ pub(crate) mod exit {
     pub(crate) const UNAVAILABLE: u8 = 69;
     /// The state directory or another file could not be read or written.
     pub(crate) const STATE: u8 = 74;
+    /// `run`: a call of the client is put off until a person has answered.
+    pub(crate) const DEFERRED: u8 = 75;
     /// The configuration or a policy cannot be used as it stands.
     pub(crate) const CONFIG: u8 = 78;
     /// `run`: Bartizan failed before the command started.
@@ -56,7 +58,8 @@ Exit codes:
   run: the command's own exit code (128+N when signal N ended it); 125 when
   Bartizan failed before the command started, 126 when the command was
   refused, 127 when there is no such command; 74 for a 0 of the command when
-  its output could not be written";
+  its output could not be written, 75 for one when its client has put a call off
+  until a person has answered";
 
 /// Stands between an AI agent and everything it can touch: one gate, one box, one log.
 #[derive(Debug, Parser)]

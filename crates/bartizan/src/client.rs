@@ -109,6 +109,14 @@ impl Client {
         }
     }
 
+    /// Whether it can end its turn with a call and make it again in its next run.
+    pub(crate) fn puts_calls_off(self) -> bool {
+        match self {
+            Self::ClaudeCode => true,
+            Self::Codex | Self::GeminiCli => false,
+        }
+    }
+
     /// Where in `home` it keeps what it tells the model to read: output that is too long to be shown. The box alone has
     /// this folder, so reading in it is reading what the agent has made.
     pub(crate) fn scratch(self, home: &Path) -> Option<PathBuf> {

@@ -1,5 +1,6 @@
 //! What exists here, and under which limits? Files as typed become a configuration as meant, or a list of errors.
 
+pub(crate) mod approvals;
 pub(crate) mod audit;
 mod aws;
 mod budget;
@@ -78,6 +79,8 @@ pub(crate) struct Config {
     pub(crate) server: Option<Server>,
     /// Who may answer questions; empty means whoever can write the state directory.
     pub(crate) approvers: Vec<Approver>,
+    /// When a call is put off until a person has answered.
+    pub(crate) approvals: approvals::Approvals,
     /// How hosts are reached, and with whose keys.
     pub(crate) egress: Egress,
     /// How other people reach the console; nothing said keeps it to this machine.

@@ -43,6 +43,10 @@ pub(crate) struct RunArgs {
     /// Show no question on this terminal: leave all of them to `bartizan approvals`
     #[arg(long)]
     pub(crate) no_tty_approvals: bool,
+    /// How long a call of a client without a person (`claude -p`) waits for an answer before it is put off until the
+    /// next run, such as 30s; or `never`
+    #[arg(long, value_name = "TIME")]
+    pub(crate) defer_after: Option<String>,
     /// Keep nothing of the client's conversations, and show it none that was kept
     #[arg(long)]
     pub(crate) no_keep: bool,

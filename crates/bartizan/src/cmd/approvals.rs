@@ -56,7 +56,7 @@ fn list(args: &ApprovalsListArgs, desk: &mut Desk<'_>) -> Result<u8, Failure> {
 
 /// One question on one line.
 fn line(desk: &mut Desk<'_>, question: &Question) -> io::Result<()> {
-    let state = paint_state(desk, question.state);
+    let state = paint_stand(desk, question);
     let when = match question.state {
         QuestionState::Pending | QuestionState::Approved => left(question.expires_ms),
         QuestionState::Denied | QuestionState::Expired | QuestionState::Used => {
@@ -121,7 +121,7 @@ fn answer(args: &AnswerArgs, say: Say, desk: &mut Desk<'_>) -> Result<u8, Failur
 /// Everything that an approval would be bound to.
 fn print(desk: &mut Desk<'_>, question: &Question) -> Result<(), Failure> {
     let told = Telling::of(question);
-    let state = paint_state(desk, question.state);
+    let state = paint_stand(desk, question);
     writeln!(desk.voice.out(), "{:<10} {state}", "state")?;
     told.facts.iter().try_for_each(|part| print_part(desk, part, "", " "))?;
     if !told.arguments.is_empty() {
@@ -171,14 +171,18 @@ pub(super) fn standing(desk: &Desk<'_>) -> Result<Vec<String>, Failure> {
     Ok(told.collect())
 }
 
-fn paint_state(desk: &Desk<'_>, state: QuestionState) -> String {
+fn paint_stand(desk: &Desk<'_>, question: &Question) -> String {
+    paint_word(desk, question.state, telling::stand(question))
+}
+
+fn paint_word(desk: &Desk<'_>, state: QuestionState, word: &str) -> String {
     let paint = match state {
         QuestionState::Approved => Paint::Green,
         QuestionState::Denied => Paint::Red,
         QuestionState::Expired | QuestionState::Used => Paint::Dim,
         QuestionState::Pending => Paint::Yellow,
     };
-    desk.voice.paint(paint, &format!("{:<8}", telling::state(state)))
+    desk.voice.paint(paint, &format!("{word:<8}"))
 }
 
 fn json(desk: &mut Desk<'_>, value: &impl serde::Serialize) -> Result<u8, Failure> {

@@ -1,5 +1,6 @@
 //! `bartizan run`: how does one agent get its gate, its box and its log?
 
+mod deferring;
 mod enclosure;
 mod gateway;
 pub(crate) mod ground;
@@ -66,6 +67,7 @@ pub(crate) fn run(global: &Global, args: &RunArgs, voice: &mut Voice) -> Result<
     let begun = Instant::now();
     let (places, around, mut config) = configured(global, voice)?;
     config.audit.narrow(anchor_age(args)?);
+    deferring::said(args, &mut config.approvals)?;
     let role = config.role(args.agent.as_deref())?;
     let (program, argv) = (program(&around, args)?, words(args)?);
     let client = Client::choose(args.client, &program);
@@ -99,7 +101,9 @@ pub(crate) fn run(global: &Global, args: &RunArgs, voice: &mut Voice) -> Result<
     let performed = run.perform(args, (&program, &argv), access, &standing);
     let report = runtime.block_on(gateway::beside(gateway, performed));
     let ended = finish(&run.gate, &run.caller, &report, begun);
-    let code = summary::tell(voice, args, &run.gate, &run.caller, &report, begun);
+    let off = deferring::put_off(args, &run.gate, &run.conversation.calls);
+    let told = (&*run.gate, off.as_ref());
+    let code = summary::tell(voice, args, told, &run.caller, &report, begun);
     run.clean();
     // What they could not tell in that time stays on the log for the next.
     runtime.block_on(heralds.finish(LAST_WORD));
@@ -288,6 +292,8 @@ impl Run {
             streams: Streams::Terminal(self.asks.clone()),
             hook,
             calls: Arc::clone(&self.conversation.calls),
+            deferring: deferring::terms(args, self.client, &self.config.approvals)
+                .filter(|_| kept.is_some()),
             kept,
             home: self.home(args, &bartizan),
         })

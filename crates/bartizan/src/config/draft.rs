@@ -1,5 +1,6 @@
 //! What do the layers say together? The machine's and the user's words, added up, then resolved into roles.
 
+use super::approvals::Approvals;
 use super::audit::Audit;
 use super::budget::Limits;
 use super::canary::{self, Canary};
@@ -44,6 +45,7 @@ pub(super) struct Draft<'a> {
     canaries: BTreeMap<SecretName, Canary>,
     server: Option<Server>,
     approvers: Vec<Approver>,
+    approvals: Approvals,
     egress: Egress,
     serve: Serve,
     audit: Audit,
@@ -71,6 +73,7 @@ impl<'a> Draft<'a> {
             canaries: BTreeMap::new(),
             server: None,
             approvers: Vec::new(),
+            approvals: Approvals::default(),
             egress: Egress::default(),
             serve: Serve::default(),
             audit: Audit::default(),
@@ -128,6 +131,7 @@ impl<'a> Draft<'a> {
             canaries,
             vault,
             approvers,
+            approvals,
             hosts,
             inject,
             egress,
@@ -155,6 +159,7 @@ impl<'a> Draft<'a> {
             self.server = secret::server(&mut page, &vault);
         }
         self.approvers(&mut page, approvers.as_ref());
+        self.approvals.add(&mut page, approvals.as_ref().map(At::get_ref));
         self.egress.hosts(&mut page, &hosts);
         self.egress.inject(&mut page, &inject);
         self.limits.read(&mut page, &limits);
@@ -371,6 +376,7 @@ impl<'a> Draft<'a> {
             canaries,
             server,
             approvers,
+            approvals,
             egress,
             serve,
             audit,
@@ -394,6 +400,7 @@ impl<'a> Draft<'a> {
             canaries,
             server,
             approvers,
+            approvals,
             egress,
             serve,
             audit,

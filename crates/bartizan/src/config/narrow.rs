@@ -67,6 +67,7 @@ fn foreign(raw: &RawConfig) -> Vec<(&'static str, Range<usize>)> {
         canaries,
         vault,
         approvers,
+        approvals,
         hosts,
         inject,
         egress,
@@ -87,6 +88,7 @@ fn foreign(raw: &RawConfig) -> Vec<(&'static str, Range<usize>)> {
     found.extend(canaries.keys().map(|name| ("canaries", name.span())));
     found.extend(vault.as_ref().map(|value| ("vault", value.span())));
     found.extend(approvers.as_ref().map(|value| ("approvers", value.span())));
+    found.extend(approvals.as_ref().map(|value| ("approvals", value.span())));
     found.extend(hosts.keys().map(|name| ("hosts", name.span())));
     found.extend(inject.iter().map(|entry| ("inject", entry.span())));
     found.extend(egress.as_ref().map(|value| ("egress", value.span())));

@@ -1,5 +1,6 @@
 //! What does the file say, word for word? TOML into the shape as typed, every value with its place.
 
+use super::approvals::RawApprovals;
 use super::raw_secret::{RawCanary, RawSecret, RawVault};
 use super::raw_server::RawServer;
 use super::second_opinion::RawSecondOpinion;
@@ -32,6 +33,7 @@ pub(super) struct RawConfig {
     pub(super) canaries: Table<RawCanary>,
     pub(super) vault: Option<At<RawVault>>,
     pub(super) approvers: Option<At<RawApprovers>>,
+    pub(super) approvals: Option<At<RawApprovals>>,
     #[serde(default)]
     pub(super) hosts: Table<RawHost>,
     #[serde(default)]

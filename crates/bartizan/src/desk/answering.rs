@@ -5,7 +5,7 @@ use super::telling::votes;
 use crate::cli::{Endorse, exit};
 use crate::clock::date;
 use crate::config::Config;
-use crate::report::{Failure, Problem};
+use crate::report::{Failure, Problem, safe};
 use bartizan_store::{Answer, Desk as _, Digest, Question, QuestionState, Store, Verdict};
 use serde_json::Value;
 use std::fs;
@@ -110,6 +110,20 @@ impl Word {
 
 /// What became of a question by an answer.
 pub(crate) fn outcome(question: &Question) -> String {
+    let said = said(question);
+    let is_settled = matches!(question.state, QuestionState::Approved | QuestionState::Denied);
+    match &question.deferred {
+        Some(to) if is_settled => {
+            let (conversation, workspace) = (&to.conversation, &to.workspace);
+            safe(&format!(
+                "{said}; it goes on with `bartizan run -- claude -p --resume {conversation}` in {workspace}"
+            ))
+        }
+        _ => said,
+    }
+}
+
+fn said(question: &Question) -> String {
     match question.state {
         QuestionState::Approved => match question.until_ms {
             None => "approved: the agent may make this call once".to_owned(),

@@ -44,6 +44,13 @@ impl Patience {
         self.is_over.load(Ordering::SeqCst)
     }
 
+    /// The same, for so long at most.
+    pub(crate) fn within(&self, time: Duration) -> Self {
+        let end = Instant::now() + time;
+        let until = Some(self.until.map_or(end, |until| until.min(end)));
+        Self { is_over: Arc::clone(&self.is_over), until }
+    }
+
     /// For how long the call may still be held, if there is an end to it. The question outlives it.
     pub(crate) fn left(&self) -> Option<Duration> {
         self.until.map(|until| until.saturating_duration_since(Instant::now()))

@@ -69,6 +69,14 @@ pub(crate) const fn state(state: QuestionState) -> &'static str {
     }
 }
 
+/// The word for where it stands, for one that may outlive its run.
+pub(crate) const fn stand(question: &Question) -> &'static str {
+    match (question.state, &question.deferred) {
+        (QuestionState::Pending, Some(_)) => "deferred",
+        (stands, _) => state(stands),
+    }
+}
+
 /// What it is about, on one line: the target, or the arguments.
 pub(crate) fn brief(question: &Question) -> String {
     let text = |key: &str| question.shown.get(key).and_then(Value::as_str).map(str::to_owned);
@@ -112,6 +120,10 @@ fn facts(question: &Question) -> Vec<Part> {
     parts.push(Part::new("expires", &left(question.expires_ms)));
     if let (QuestionState::Approved, Some(until_ms)) = (question.state, question.until_ms) {
         parts.push(Part::new("stands", &format!("every such call until {}", date(until_ms))));
+    }
+    if let Some(to) = &question.deferred {
+        let until = format!("until conversation {} goes on in {}", to.conversation, to.workspace);
+        parts.push(Part::new("put off", &until));
     }
     parts.push(Part::new("question", &question.id));
     parts.push(Part::new("call", &format!("sha256:{}", question.digest)));

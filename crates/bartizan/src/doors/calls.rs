@@ -4,17 +4,20 @@
 
 mod act;
 pub(crate) mod carried;
+mod deferred;
 mod naming;
 mod past;
 mod whose;
 
 pub(crate) use act::Act;
+pub(crate) use deferred::{PutOff, Terms};
 pub(crate) use naming::Naming;
 pub(crate) use past::Past;
 pub(crate) use whose::{Subagent, Whose};
 
 use bartizan_gate::call::Delegated;
 use bartizan_store::Digest;
+use deferred::DEFERRED;
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
@@ -24,6 +27,7 @@ pub(crate) struct Calls {
     known: Mutex<HashMap<String, Entry>>,
     past: Option<Past>,
     carried: Mutex<carried::Carried>,
+    deferred: deferred::Deferred,
 }
 
 /// One call by the client's id of it.
@@ -248,7 +252,11 @@ impl Calls {
         let known = self.lock();
         let Some(entry) = known.get(id) else {
             let before = self.past.as_ref().and_then(|past| past.tool(id));
-            return before.map_or(Answered::Unknown, Answered::Allowed);
+            return match before {
+                Some(tool) if tool == DEFERRED && !is_error => Answered::Refused,
+                Some(tool) => Answered::Allowed(tool),
+                None => Answered::Unknown,
+            };
         };
         if let Some(stand_in) = &entry.stand_in {
             return Answered::StandIn(stand_in.clone());
@@ -320,6 +328,7 @@ fn callable(name: &str) -> bool {
         && name.len() <= 128
         && name.bytes().all(plain)
         && name != STAND_IN
+        && name != DEFERRED
         && name != "FileMention"
 }
 

@@ -5,12 +5,13 @@
 //! the box as `bartizan hook CLIENT`, [`serve`] in the supervisor. The answer that every client
 //! understands (CONTRACTS §9): deny = exit code 2 and one line on stderr; no opinion = silence.
 
+mod before;
+mod deferring;
 mod gemini;
 mod mentions;
 
 use crate::app::Gate;
-use crate::doors::calls::carried::By;
-use crate::doors::calls::{Act, Calls, Subagent, TakeUp};
+use crate::doors::calls::{Act, Calls};
 use crate::doors::codex;
 use crate::doors::commands::{Commands, Ticket};
 use bartizan_gate::call::{Delegated, Door, Outcome, Proposed};
@@ -18,6 +19,7 @@ use bartizan_gate::refusal::Refusal;
 use bartizan_gate::seat::Caller;
 use bartizan_scan::display_line;
 use bartizan_store::Event;
+use deferring::Said;
 use mentions::mentions;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -55,7 +57,10 @@ pub(crate) fn ask(socket: &Path) -> Heard {
         Ok(Answer { deny: Some(sentence), .. }) => {
             Heard { code: DENY, sentence: Some(sentence), instead: None }
         }
-        Ok(Answer { deny: None, instead }) => {
+        Ok(Answer { deny: None, defer: Some(reason), .. }) => {
+            Heard { code: 0, sentence: None, instead: Some(deferring::document(&reason)) }
+        }
+        Ok(Answer { deny: None, defer: None, instead }) => {
             let instead = instead.map(|input| {
                 json!({ "hookSpecificOutput": { "hookEventName": "PreToolUse", "updatedInput": input } })
                     .to_string()
@@ -93,11 +98,14 @@ struct Answer {
     /// The tool's whole input, when another shall happen.
     #[serde(default)]
     instead: Option<Value>,
+    /// One sentence, when the client shall end its turn and make the call again in its next run.
+    #[serde(default)]
+    defer: Option<String>,
 }
 
 impl From<Option<String>> for Answer {
     fn from(deny: Option<String>) -> Self {
-        Self { deny, instead: None }
+        Self { deny, instead: None, defer: None }
     }
 }
 
@@ -105,6 +113,8 @@ impl From<Option<String>> for Answer {
 #[derive(Debug, Deserialize)]
 struct Payload {
     hook_event_name: String,
+    #[serde(default)]
+    session_id: Option<String>,
     #[serde(default)]
     cwd: Option<String>,
     #[serde(default)]
@@ -220,15 +230,15 @@ impl Judge {
         };
         let workspace = self.caller.seat().workspace.to_string();
         let payload = gemini::translated(payload, &self.calls, &workspace);
+        self.calls.hook_is_heard();
         if payload.hook_event_name != "PreToolUse" {
             return self.event(payload).into();
         }
         let ticket = self.ticket(&payload);
         let input = payload.tool_input.clone();
         match (self.before(payload), ticket) {
-            (Some(sentence), _) => Some(sentence).into(),
-            (None, None) => None.into(),
-            (None, Some((commands, ticket))) => boxed(&commands, ticket, input),
+            (Said::Nothing, Some((commands, ticket))) => boxed(&commands, ticket, input),
+            (said, _) => said.into(),
         }
     }
 
@@ -259,70 +269,6 @@ impl Judge {
         }
     }
 
-    fn before(&self, payload: Payload) -> Option<String> {
-        let Some(tool) = payload.tool_name else {
-            return Some("hook-payload: the call names no tool".to_owned());
-        };
-        let arguments = payload.tool_input.unwrap_or_else(|| json!({}));
-        let (id, agent) = (payload.tool_use_id.as_deref(), payload.agent_id.as_deref());
-        let act = self.act(&tool, &arguments, payload.cwd.as_deref());
-        match id.map_or(TakeUp::Unjudged, |id| self.calls.take_up(id, agent, &act)) {
-            TakeUp::Joined => return None,
-            TakeUp::Refused(sentence) => return Some(sentence),
-            TakeUp::Unjudged => {}
-        }
-        let reference = id.map(|id| display_line(id, 128));
-        if !self.calls.callable(&tool) {
-            let refused = Refusal::ToolUnknown { tool: display_line(&tool, 128) };
-            let reference = reference.as_deref();
-            let refused = self.gate.refused_by_door(
-                &self.caller,
-                Door::Hook,
-                &tool,
-                &arguments,
-                reference,
-                refused,
-            );
-            return Some(format!("{}: {refused}", refused.code()));
-        }
-        let kind = payload.agent_type.as_deref().unwrap_or("agent");
-        let subagent = agent.map(|id| Subagent { id: id.to_owned(), kind: kind.to_owned() });
-        let by = By { seat: self.caller.seat(), agent: subagent.as_ref() };
-        let meant = self.means(&tool, arguments, payload.cwd.as_deref());
-        let refused = meant.into_iter().find_map(|(tool, arguments)| {
-            let named = |tool: String| {
-                let proposed = Proposed::new(&self.caller, Door::Hook, tool, arguments.clone());
-                let proposed = match agent {
-                    Some(agent) => proposed.by_subagent(kind, agent),
-                    None => proposed,
-                };
-                reference.iter().fold(proposed, |proposed, text| proposed.referring_to(&**text))
-            };
-            if let Some(left) = self.calls.leaves(&self.gate, (&tool, &arguments), by, named) {
-                if let Some(id) = id {
-                    self.calls.leave(id, by, &act, left);
-                }
-                return None;
-            }
-            let proposed = named(self.calls.known_as(&self.gate, &tool).unwrap_or(tool));
-            let (delegated, sentence) = match self.decide(proposed) {
-                Ok(delegated) => {
-                    self.calls.acts(by);
-                    (Some(delegated), None)
-                }
-                Err(sentence) => (None, Some(sentence)),
-            };
-            if let Some(id) = id {
-                self.calls.hooked(id, agent, &act, delegated);
-            }
-            sentence
-        });
-        // What was let through of a patch does not happen without the rest.
-        let open = refused.as_ref().and(id).map(|id| self.calls.close(id)).unwrap_or_default();
-        let outcome = Outcome::stopped("part-refused", json!({ "by": "client" }));
-        refused.or(self.end(open, &outcome))
-    }
-
     /// What a call is judged as: itself, or what the tool of Codex's means that it names.
     fn means(&self, tool: &str, arguments: Value, folder: Option<&str>) -> Vec<(String, Value)> {
         if self.gate.pipeline().catalogue().get(tool).is_some() {
@@ -337,8 +283,11 @@ impl Judge {
     }
 
     fn decide(&self, proposed: Proposed) -> Result<Delegated, String> {
-        let decided = self.gate.decide(proposed);
-        let authorized = decided.map_err(|refused| format!("{}: {refused}", refused.code()))?;
+        self.judged(proposed).map_err(|refused| format!("{}: {refused}", refused.code()))
+    }
+
+    fn judged(&self, proposed: Proposed) -> Result<Delegated, Refusal> {
+        let authorized = self.gate.decide(proposed)?;
         Ok(self.gate.pipeline().delegate(authorized))
     }
 
@@ -454,7 +403,7 @@ fn boxed(commands: &Commands, ticket: Ticket, input: Option<Value>) -> Answer {
     match (commands.stand_in(ticket), input) {
         (Ok(command), Some(Value::Object(mut input))) => {
             input.insert("command".to_owned(), Value::String(command));
-            Answer { deny: None, instead: Some(Value::Object(input)) }
+            Answer { deny: None, instead: Some(Value::Object(input)), defer: None }
         }
         (Ok(_), _) => Some("hook-payload: the call has no arguments".to_owned()).into(),
         (Err(sentence), _) => Some(sentence).into(),

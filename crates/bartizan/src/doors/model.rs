@@ -5,6 +5,7 @@
 mod answer;
 mod api;
 mod budget;
+mod deferring;
 mod gemini;
 mod request;
 mod responses;
@@ -14,6 +15,7 @@ mod verdict;
 
 pub(crate) use api::Api;
 pub(crate) use budget::Budget;
+pub(crate) use deferring::is_id;
 pub(crate) use scrub::Scrub;
 
 use crate::app::{Gate, by_name};
@@ -201,6 +203,9 @@ impl Side {
             Unfit::Unseen { tool, call, what } => {
                 // The first one is the one that the log and every later refusal name.
                 let named = self.stopped.get_or_init(|| call.clone()).clone();
+                self.conversation.calls.stop();
+                // Where this fails, so does whoever would use what was deferred.
+                drop(self.gate.pipeline().undefer(&self.caller));
                 let refused = Refusal::UnseenAct { tool, call, what: what.to_owned() };
                 self.refused_as(asked, Some(&named), refused)
             }
@@ -236,13 +241,14 @@ impl Side {
         }
     }
 
-    fn bench(&self, agent: Option<Subagent>) -> Bench {
+    fn bench(&self, agent: Option<Subagent>, conversation: Option<String>) -> Bench {
         Bench {
             gate: Arc::clone(&self.gate),
             caller: self.caller.clone(),
             calls: Arc::clone(&self.conversation.calls),
             budget: Arc::clone(&self.conversation.budget),
             agent,
+            conversation,
         }
     }
 
@@ -303,6 +309,7 @@ impl Judge for ModelJudge {
             id: id.to_owned(),
             kind: request.header("x-claude-code-agent-type").unwrap_or("agent").to_owned(),
         });
+        let conversation = deferring::conversation(request);
         let silence = Instant::now() + silence::borne(request.header("x-stainless-timeout"));
         let (method, path) = (request.method().to_owned(), request.path().to_owned());
         let asked = Asked { method, path, way, agent: agent.clone(), body };
@@ -318,7 +325,7 @@ impl Judge for ModelJudge {
         let tally = Shared::default();
         self.0.attend(authorized, Passage { end, notes, tally: Arc::clone(&tally) });
         let bytes = body.len() as u64;
-        let bench = self.0.bench(agent);
+        let bench = self.0.bench(agent, conversation);
         Ok((Ticket { way, bench, tally, bytes, silence, turn, ended }, body.into()))
     }
 

@@ -13,7 +13,7 @@ pub(crate) mod terminal;
 use crate::app::Gate;
 use crate::client::kept::Kept;
 use crate::config::Network;
-use crate::doors::calls::Calls;
+use crate::doors::calls::{Calls, Terms};
 use crate::doors::commands::Commands;
 use crate::doors::hook;
 use crate::doors::net::NetDoor;
@@ -63,6 +63,8 @@ pub(crate) struct BoxRun {
     pub(crate) hook: Option<UnixListener>,
     /// The session's calls, for its hooks.
     pub(crate) calls: Arc<Calls>,
+    /// On what terms its client can put calls off, if it can.
+    pub(crate) deferring: Option<Terms>,
     /// Keeps its client's conversations, if it has a client.
     pub(crate) kept: Option<Kept>,
     /// Makes boxes for the commands of narrower subagents, and hears of them.
@@ -185,6 +187,10 @@ impl BoxRun {
     async fn attend(mut self, running: Running, since: SystemTime) -> (Outcome, RunReport) {
         let Running { stdio, capture, upper, home, workspace, report, mut life, foothold, folder } =
             running;
+        // In tier B the box can switch the client's hooks off, and its conversations are not kept.
+        if let Some(terms) = self.deferring.filter(|_| report.tier() != Tier::B) {
+            self.calls.defers(terms);
+        }
         let served = self.serve(capture);
         // In tier B the layer is empty until the box has ended, so there is nothing to keep.
         let keeper = upper

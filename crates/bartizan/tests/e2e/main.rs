@@ -23,6 +23,7 @@ mod codex_mcp;
 mod collector;
 mod console;
 mod database;
+mod deferred;
 mod direct;
 mod endings;
 mod faults;

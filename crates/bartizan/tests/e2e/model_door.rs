@@ -202,6 +202,8 @@ fn one_yes_is_one_call_for_door_and_hook_together() {
     let api = Api::start(script);
     let args = [
         "run",
+        "--defer-after",
+        "never",
         "--",
         client.to_str().unwrap(),
         "-p",
@@ -228,7 +230,7 @@ fn one_yes_is_one_call_for_door_and_hook_together() {
 }
 
 /// Waits for the one question, and gives its id.
-fn question(project: &Project) -> String {
+pub(crate) fn question(project: &Project) -> String {
     for _ in 0..600 {
         let listed = project.bartizan(&["approvals", "list", "--json"]).finish();
         let questions: Vec<Value> = serde_json::from_str(&listed.stdout).unwrap_or_default();

@@ -33,8 +33,8 @@ fn begin(project: &Project, client: &str, number: usize) -> Beside {
         ..Script::default()
     });
     let prompt = format!("PROMPT-{number}");
-    let args =
-        ["run", "--json", "--", client, "-p", &prompt, "--permission-mode", "bypassPermissions"];
+    let flags = ["run", "--json", "--defer-after", "never", "--", client];
+    let args = [&flags[..], &["-p", &prompt, "--permission-mode", "bypassPermissions"]].concat();
     let run = project.bartizan(&args).env("ANTHROPIC_BASE_URL", &api.url()).start();
     Beside { api, hold, run }
 }

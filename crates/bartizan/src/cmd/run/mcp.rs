@@ -228,6 +228,7 @@ fn as_run(args: &McpArgs) -> RunArgs {
         no_summary: true,
         no_tty_approvals: true,
         no_keep: true,
+        defer_after: None,
         command: args.command.clone(),
     }
 }

@@ -1,5 +1,6 @@
 //! What happened, in five seconds of reading? Printed when the box is gone, on standard error.
 
+use super::deferring::Off;
 use crate::app::{Gate, Refused};
 use crate::cli::{RunArgs, exit};
 use crate::doors::run::{RunReport, peak, planted};
@@ -21,13 +22,15 @@ struct Told<'a> {
     counts: (u64, u64, u64),
     refused: Vec<Refused>,
     flags: Vec<Flag>,
+    /// The call that is put off.
+    off: Option<&'a Off>,
 }
 
 /// Prints the summary and returns the exit code to pass on.
 pub(crate) fn tell(
     voice: &mut Voice,
     args: &RunArgs,
-    gate: &Gate,
+    (gate, off): (&Gate, Option<&Off>),
     caller: &Caller,
     report: &Result<RunReport, Failure>,
     begun: Instant,
@@ -44,6 +47,7 @@ pub(crate) fn tell(
         counts: gate.tally(),
         refused: gate.refused(),
         flags: gate.pipeline().flags(caller),
+        off,
     };
     ends(told.tell(voice, args), told.code())
 }
@@ -67,6 +71,8 @@ impl Told<'_> {
         } else if !args.no_summary {
             self.print(voice)?;
         } else {
+            // Without this nobody would know that the run can go on, however quiet it was to be.
+            self.off.map_or(Ok(()), |off| off.tell(voice))?;
             self.set_aside(voice)?;
         }
         if args.no_summary
@@ -95,6 +101,7 @@ impl Told<'_> {
             (Some(signal), _) => u8::try_from(128 + signal).unwrap_or(u8::MAX),
             // Output that did not arrive must not pass for a success.
             (None, Ok(exit)) if exit.code() == 0 && self.report.lost.is_some() => exit::STATE,
+            (None, Ok(exit)) if exit.code() == 0 && self.off.is_some() => exit::DEFERRED,
             (None, Ok(exit)) => u8::try_from(exit.code()).unwrap_or(u8::MAX),
             (None, Err(_)) => exit::NOT_STARTED,
         }
@@ -121,13 +128,18 @@ impl Told<'_> {
             }
         }
         more(voice, self.refused.len())?;
-        if self.refused.iter().any(|refused| refused.code == ASKED) {
+        let put_off =
+            |refused: &Refused| self.off.is_some_and(|off| off.is_told_by(&refused.sentence));
+        if self.refused.iter().any(|refused| refused.code == ASKED && !put_off(refused)) {
             voice.say(&format!("            hint: {OVER}"))?;
         }
         for flag in self.flags.iter().take(SHOWN) {
             voice.say(&format!("  flag    {}: {}", safe(&flag.rule), safe(&flag.says)))?;
         }
         more(voice, self.flags.len())?;
+        if let Some(off) = self.off {
+            off.tell(voice)?;
+        }
         if let Some(Ok(applied)) = &self.report.changes {
             self.files(voice, applied)?;
         }
@@ -272,6 +284,7 @@ impl Told<'_> {
                 "rule": flag.rule, "says": flag.says, "severity": flag.severity,
             })).collect::<Vec<_>>(),
             "files": files,
+            "deferred": self.off.map(Off::json),
             "peak": self.report.end.as_ref().ok().map(|exit| peak(&exit.peak)),
             "set_aside": planted(self.planted()),
             "weaker": self.weaker(),

@@ -5,8 +5,9 @@
 //! id, tool and arguments, and the tool: enough to know a call again, nothing of what it was about.
 
 use super::Act;
+use super::deferred::DEFERRED;
 use bartizan_store::Digest;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs::{File, OpenOptions};
 use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -17,9 +18,18 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 #[derive(Debug)]
 pub(crate) struct Past {
     file: Mutex<File>,
-    known: OnceLock<HashMap<String, Recalled>>,
+    known: OnceLock<Known>,
     /// How much of the file there was when the session began.
     until: u64,
+}
+
+/// What the file says.
+#[derive(Debug, Default)]
+struct Known {
+    /// Each call as it was last.
+    calls: HashMap<String, Recalled>,
+    /// Those that were ever put off.
+    deferred: HashSet<String>,
 }
 
 #[derive(Debug)]
@@ -61,13 +71,21 @@ impl Past {
         self.recall(id).map(|recalled| recalled.tool.clone())
     }
 
-    /// The file is read when the first unknown call turns up: most sessions resume nothing.
-    fn recall(&self, id: &str) -> Option<&Recalled> {
-        let known = self.known.get_or_init(|| self.read().unwrap_or_default());
-        known.get(&key(id))
+    /// Whether an earlier session put off a call of this id.
+    pub(super) fn was_deferred(&self, id: &str) -> bool {
+        self.known().deferred.contains(&key(id))
     }
 
-    fn read(&self) -> std::io::Result<HashMap<String, Recalled>> {
+    fn recall(&self, id: &str) -> Option<&Recalled> {
+        self.known().calls.get(&key(id))
+    }
+
+    /// The file is read when the first unknown call turns up: most sessions resume nothing.
+    fn known(&self) -> &Known {
+        self.known.get_or_init(|| self.read().unwrap_or_default())
+    }
+
+    fn read(&self) -> std::io::Result<Known> {
         let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
         let start = self.until.saturating_sub(READ_MAX);
         file.seek(SeekFrom::Start(start))?;
@@ -78,7 +96,14 @@ impl Past {
             let (id, call, tool) = (words.next()?, words.next()?, words.next()?);
             Some((id.to_owned(), Recalled { tool: tool.to_owned(), call: call.to_owned() }))
         };
-        Ok(text.lines().filter_map(line).collect())
+        let mut known = Known::default();
+        for (id, recalled) in text.lines().filter_map(line) {
+            if recalled.tool == DEFERRED {
+                known.deferred.insert(id.clone());
+            }
+            known.calls.insert(id, recalled);
+        }
+        Ok(known)
     }
 }
 

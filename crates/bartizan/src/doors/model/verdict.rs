@@ -6,7 +6,7 @@ use super::scrub::refusal_sentence;
 use crate::app::Gate;
 use crate::desk::patience::Patience;
 use crate::doors::calls::carried::By;
-use crate::doors::calls::{Act, Calls, StandIn, Subagent};
+use crate::doors::calls::{Act, Calls, PutOff, StandIn, Subagent};
 use crate::doors::codex;
 use crate::doors::gemini;
 use bartizan_gate::call::{Delegated, Door, Outcome, Proposed};
@@ -16,6 +16,7 @@ use bartizan_scan::display_line;
 use bartizan_scan::json::{Doc, quoted};
 use serde_json::{Value, json};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Who judges the calls of one answer, and for whom.
 #[derive(Debug, Clone)]
@@ -25,6 +26,8 @@ pub(super) struct Bench {
     pub(super) calls: Arc<Calls>,
     pub(super) budget: Arc<Budget>,
     pub(super) agent: Option<Subagent>,
+    /// The conversation, where its client can put a call off.
+    pub(super) conversation: Option<String>,
 }
 
 /// A call as the model wrote it.
@@ -120,9 +123,14 @@ impl Bench {
         if let Some(left) = self.calls.leaves(&self.gate, (&call.name, arguments), by, named) {
             self.calls.leave(&call.id, by, act, left);
         } else {
-            let acts = self.each(&reference, self.means(call, arguments), patience)?;
-            self.calls.acts(by);
-            self.calls.allow(&call.id, agent, act, acts);
+            match self.waited(call, (&reference, self.means(call, arguments)), act, patience)? {
+                Some(acts) => {
+                    self.calls.acts(by);
+                    self.calls.allow(&call.id, agent, act, acts);
+                }
+                // It has not happened, and its hook tells the client not to carry it out.
+                None => return Ok(()),
+            }
         }
         if let Some(written) = &call.written {
             self.calls.written(&call.id, agent, &written.act);
@@ -142,6 +150,42 @@ impl Bench {
             Some(Words::Codex) if !is_known() => codex::means(&call.name, arguments, &workspace()),
             Some(Words::Gemini) => vec![gemini::means(&call.name, arguments, &workspace())],
             Some(Words::Codex) | None => one(call.name.clone()),
+        }
+    }
+
+    /// What comes of the acts once people have been waited for. Nothing when the client shall put the call off.
+    fn waited(
+        &self,
+        call: &Call,
+        (reference, acts): (&str, Vec<(String, Value)>),
+        act: &Act,
+        patience: &Patience,
+    ) -> Result<Option<Vec<Delegated>>, Refusal> {
+        let conversation = self.conversation.as_ref().filter(|_| self.agent.is_none());
+        let Some((conversation, place)) = conversation.zip(self.calls.place()) else {
+            return self.each(reference, acts, patience).map(Some);
+        };
+        let patience = patience.within(place.terms().after);
+        loop {
+            let refused = match self.each(reference, acts.clone(), &patience) {
+                Ok(allowed) => return Ok(Some(allowed)),
+                Err(refused) => refused,
+            };
+            let Refusal::ApprovalRequired { question, .. } = &refused else { return Err(refused) };
+            // Somebody elsewhere may answer.
+            while self.gate.pipeline().waits(question) && !patience.is_over() {
+                let left = patience.left().unwrap_or_default();
+                if left.is_zero() {
+                    let sentence = format!("{}: {refused}", refused.code());
+                    let off = PutOff::new(&call.id, act, conversation, question).saying(sentence);
+                    self.calls.defer(&place, act, off);
+                    return Ok(None);
+                }
+                std::thread::sleep(left.min(LOOKS));
+            }
+            if patience.is_over() {
+                return Err(refused);
+            }
         }
     }
 
@@ -235,5 +279,7 @@ fn tool_use(call: &Call) -> Option<String> {
     Some(format!("{{\"type\":\"tool_use\",\"id\":{id},\"name\":{name},\"input\":{}}}", call.input))
 }
 
+/// How often is looked whether somebody has answered.
+const LOOKS: Duration = Duration::from_millis(250);
 /// Larger refused calls are not kept to be shown to the model again.
 const ORIGINAL_MAX: usize = 64 * 1024;

@@ -18,6 +18,7 @@ pub(in crate::doors::model) fn bench(trial: &Trial) -> Bench {
         calls: Arc::new(Calls::default()),
         budget: Arc::new(Budget::default()),
         agent: None,
+        conversation: None,
     }
 }
 

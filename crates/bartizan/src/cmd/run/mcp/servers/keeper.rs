@@ -276,6 +276,7 @@ fn typed(command: &[String], tier: Option<RequiredTier>) -> RunArgs {
         no_summary: true,
         no_tty_approvals: true,
         no_keep: true,
+        defer_after: None,
         command: command.iter().map(Into::into).collect(),
     }
 }
