@@ -15,6 +15,7 @@ mod memory;
 mod opinion;
 mod reload;
 mod report;
+mod stop;
 
 use clap::Parser;
 use cli::{Cli, Command, exit};

@@ -11,7 +11,8 @@ use crate::console::{At, Console, passkey_name};
 use crate::desk::answering::local_user;
 use crate::desk::herald::Heralds;
 use crate::doors::serve::crowd::{self, Crowd, Places};
-use crate::report::{Failure, Problem};
+use crate::report::{Failure, Problem, plain};
+use crate::stop::Stop;
 use bartizan_egress::Inbound;
 use bartizan_store::{Durability, Entry, Event, Ledger as _, Store, StoreError};
 use std::io::{self, IsTerminal as _};
@@ -20,7 +21,6 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt as _, BufReader, Lines, Stdin};
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
 
 /// Shows the console until it is told to stop.
 pub(super) fn run(args: &ConsoleArgs, desk: &mut Desk<'_>) -> Result<u8, Failure> {
@@ -95,7 +95,7 @@ async fn open(
     desk: &mut Desk<'_>,
 ) -> Result<(), Failure> {
     let listener = TcpListener::bind(args.listen).await.map_err(|error| {
-        let problem = Problem::new(format!("cannot listen at {}: {error}", args.listen));
+        let problem = Problem::new(format!("cannot listen at {}: {}", args.listen, plain(&error)));
         Failure::new(exit::UNAVAILABLE, problem)
     })?;
     let address = listener.local_addr()?;
@@ -114,15 +114,13 @@ async fn open(
     }
     let at = name.map_or(At::Loopback(address), At::Named);
     let console = Console::new(at, store, (desk.places.clone(), here()?))?;
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut stop = Stop::heed()?;
     let mut keys = io::stdin().is_terminal().then(|| BufReader::new(tokio::io::stdin()).lines());
     show(&console, desk)?;
     let places = Places::new(CROWD);
     loop {
         tokio::select! {
-            _ = terminate.recv() => return Ok(()),
-            _ = interrupt.recv() => return Ok(()),
+            _ = stop.told() => return Ok(()),
             () = entered(&mut keys) => show(&console, desk)?,
             (stream, place) = crowd::admit(&listener, &places) => {
                 let (console, inbound) = (Arc::clone(&console), inbound.clone());

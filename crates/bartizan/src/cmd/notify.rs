@@ -7,8 +7,8 @@ use crate::cli::{NotifyArgs, exit};
 use crate::config::{self, Purpose, units};
 use crate::desk::herald::Heralds;
 use crate::report::{Failure, Problem};
+use crate::stop::Stop;
 use bartizan_store::Store;
-use tokio::signal::unix::{SignalKind, signal};
 
 /// Tells what waits.
 pub(super) fn run(args: &NotifyArgs, desk: &mut Desk<'_>) -> Result<u8, Failure> {
@@ -27,9 +27,7 @@ pub(super) fn run(args: &NotifyArgs, desk: &mut Desk<'_>) -> Result<u8, Failure>
     let heralds = Heralds::begin(&config.notify, (&store, &vault), runtime.handle())?;
     let told = runtime.block_on(async {
         if args.follow {
-            let mut terminate = signal(SignalKind::terminate())?;
-            let mut interrupt = signal(SignalKind::interrupt())?;
-            tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
+            Stop::heed()?.told().await;
         }
         Ok::<_, Failure>(heralds.finish(patience).await)
     })?;

@@ -14,7 +14,8 @@ use crate::identity::admits::Admits;
 use crate::identity::oauth::Issuer;
 use crate::identity::porter::Porter;
 use crate::reload::Listed;
-use crate::report::{Failure, Problem, aloud};
+use crate::report::{Failure, Problem, aloud, plain};
+use crate::stop::Stop;
 use bartizan_egress::{Inbound, InboundError};
 use bartizan_gate::name::RoleName;
 use bartizan_mcp::front::{Caps, Front, Names};
@@ -53,8 +54,9 @@ pub(super) fn run(global: &Global, args: &ServeArgs, desk: &mut Desk<'_>) -> Res
     let front = Front::new(behind, porter, names(args, &config), Caps::default());
     runtime.block_on(async {
         let listener = TcpListener::bind(args.listen).await;
-        let listener = listener
-            .map_err(|error| unavailable(&format!("cannot listen at {}: {error}", args.listen)))?;
+        let listener = listener.map_err(|error| {
+            unavailable(&format!("cannot listen at {}: {}", args.listen, plain(&error)))
+        })?;
         let address = listener.local_addr()?;
         let scheme = if args.tls_cert.is_some() { "https" } else { "http" };
         let began = Entry::new(Event::ConfigChange)
@@ -65,15 +67,14 @@ pub(super) fn run(global: &Global, args: &ServeArgs, desk: &mut Desk<'_>) -> Res
             .with("demands_nothing", args.dev_no_auth);
         let recorded = store.append(began, Durability::Durable);
         let _receipt = recorded.map_err(|error| Failure::from(StoreError::from(error)))?;
-        let mut terminate = signal(SignalKind::terminate())?;
-        let mut interrupt = signal(SignalKind::interrupt())?;
+        let mut stop = Stop::heed()?;
         let _reloading = heed(told)?;
         let gateway = format!("the gateway at {scheme}://{address}/mcp");
         let _listed = Listed::here(&desk.places.state, &gateway)?;
         desk.voice.say(&format!("serving at {scheme}://{address}/mcp"))?;
         desk.voice.flush()?;
         let until = async move {
-            tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
+            stop.told().await;
         };
         serve(listener, inbound, front, Crowd::default(), until).await;
         Ok::<_, Failure>(())

@@ -18,6 +18,7 @@ use crate::doors::commands::Commands;
 use crate::doors::hook;
 use crate::doors::net::NetDoor;
 use crate::report;
+use crate::stop::Stop;
 use asks::Asks;
 use bartizan_gate::call::Outcome;
 use bartizan_gate::effect::{Content, Effector, Warrant};
@@ -399,9 +400,7 @@ pub(crate) fn planted(set_aside: &[SetAside]) -> Value {
 
 /// The signals that a supervisor heeds.
 struct Signals {
-    interrupt: Signal,
-    terminate: Signal,
-    hangup: Signal,
+    stop: Stop,
     resize: Signal,
 }
 
@@ -412,19 +411,12 @@ enum Heard {
 
 impl Signals {
     fn new() -> std::io::Result<Self> {
-        Ok(Self {
-            interrupt: signal(SignalKind::interrupt())?,
-            terminate: signal(SignalKind::terminate())?,
-            hangup: signal(SignalKind::hangup())?,
-            resize: signal(SignalKind::window_change())?,
-        })
+        Ok(Self { stop: Stop::heed()?, resize: signal(SignalKind::window_change())? })
     }
 
     async fn next(&mut self) -> Heard {
         tokio::select! {
-            _ = self.interrupt.recv() => Heard::Stop(2),
-            _ = self.terminate.recv() => Heard::Stop(15),
-            _ = self.hangup.recv() => Heard::Stop(1),
+            number = self.stop.told() => Heard::Stop(number),
             _ = self.resize.recv() => Heard::Resize,
         }
     }

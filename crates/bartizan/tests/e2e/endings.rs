@@ -196,3 +196,59 @@ fn output_that_does_not_arrive_is_said_and_is_no_success() {
     let left = lossy("| :; exit 0", "echo unread");
     assert!(!left.stderr.contains("error:"), "{left:?}");
 }
+
+/// Waits for the end of a program that was told to end.
+fn has_ended(started: &mut Started) -> bool {
+    let deadline = Instant::now() + PATIENCE;
+    while !started.has_ended() && Instant::now() < deadline {
+        thread::sleep(Duration::from_millis(20));
+    }
+    started.has_ended()
+}
+
+#[test]
+fn a_closed_terminal_ends_what_was_started_there_and_not_what_is_to_outlive_it() {
+    let project = Project::new();
+    let outliving = |args: &[&str]| {
+        let script = "trap '' HUP; exec \"$0\" \"$@\"";
+        let all = [&["-c", script, env!("CARGO_BIN_EXE_bartizan")], args].concat();
+        project.program(Path::new("/bin/sh"), &all)
+    };
+    project.configure(
+        "[tools.echo]\neffect = \"read\"\ndescription = \"Says it.\"\n[tools.echo.command]\nargv = [\"/bin/echo\", \"hi\"]\n",
+    );
+    let run = ["run", "--", "sh", "-c", "echo ready; exec sleep 100"];
+    let mut kept = outliving(&run).start();
+    kept.says("ready");
+    kept.signal(Signal::HUP);
+    let serve = ["serve", "--listen", "127.0.0.1:0", "--dev-no-auth"];
+    let mut served = outliving(&serve).start();
+    served.complaint(&|line| line.contains("serving at"));
+    served.signal(Signal::HUP);
+    // Neither has ended by when others have, who were told later.
+    let mut gateway = project.bartizan(&serve).start();
+    gateway.complaint(&|line| line.contains("serving at"));
+    gateway.signal(Signal::HUP);
+    assert!(gateway.finish().status.success());
+    assert!(!kept.has_ended() && !served.has_ended());
+    for (started, code) in [(kept, 143), (served, 0)] {
+        started.signal(Signal::TERM);
+        assert_eq!(started.finish().status.code(), Some(code));
+    }
+    // A conversation whose server rests, and one that needs none: both end, and say so on the log.
+    let server = "import sys\nfor line in sys.stdin: print('{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{}}', flush=True)";
+    let resting = ["mcp", "--idle-after", "1s", "--", "/usr/bin/python3", "-c", server];
+    let hello = "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"ping\"}\n";
+    for (args, pause) in [(&["mcp"][..], 0), (&resting, 3)] {
+        let mut talk = project.bartizan(args).typing();
+        talk.adds(hello);
+        talk.says("\"id\":1");
+        thread::sleep(Duration::from_secs(pause));
+        talk.signal(Signal::HUP);
+        assert!(has_ended(&mut talk), "{args:?}: {talk:?}");
+    }
+    let log = Log::read(&project);
+    let count = |event: &str| log.all(event, |_| true).len();
+    assert_eq!(count("session_start"), count("session_end"));
+    log.is_whole(&project);
+}

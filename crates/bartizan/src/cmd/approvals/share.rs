@@ -9,6 +9,7 @@ use crate::desk::answering::local_user;
 use crate::desk::counter::Counter;
 use crate::doors::hook::bind;
 use crate::report::{Failure, Problem};
+use crate::stop::Stop;
 use bartizan_store::{Durability, Entry, Event, Ledger as _, Store, StoreError};
 use rustix::net::sockopt::socket_peercred;
 use std::fs;
@@ -19,7 +20,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{UnixListener, UnixStream};
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::timeout;
 
 /// Serves the socket until it is told to stop.
@@ -71,13 +71,11 @@ async fn serve(
 ) -> io::Result<()> {
     listener.set_nonblocking(true)?;
     let listener = UnixListener::from_std(listener)?;
-    let (mut terminate, mut interrupt) =
-        (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let mut stop = Stop::heed()?;
     let seats = Arc::new(Seats::default());
     loop {
         let stream = tokio::select! {
-            _ = terminate.recv() => return Ok(()),
-            _ = interrupt.recv() => return Ok(()),
+            _ = stop.told() => return Ok(()),
             accepted = listener.accept() => accepted,
         };
         let Ok((stream, _)) = stream else {

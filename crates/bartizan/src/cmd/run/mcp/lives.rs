@@ -8,6 +8,7 @@ use super::{Started, tell};
 use crate::doors::mcp::Talk;
 use crate::doors::run::RunReport;
 use crate::report::Failure;
+use crate::stop::Stop;
 use bartizan_gate::name::ServerName;
 use bartizan_mcp::rest::{self, Life};
 use bartizan_mcp::wire::{Message, WireError};
@@ -39,10 +40,18 @@ pub(super) async fn rest(
     let news = tokio::spawn(Arc::clone(talk).attend(heard));
     let attended = tokio::spawn(talk.upstream().attend(from_server, hear));
     let carried = tokio::spawn(rest::carry(sent, lines, after, births));
+    // While it rests there is no box that would be told to end.
+    let mut stop = Stop::heed()?;
     let spoken = async {
         let own = Arc::clone(talk);
         let unreadable = move |error: &WireError| own.unreadable(error);
-        streams::client(talk, unreadable, async { drop(attended.await) }).await;
+        let over = async {
+            tokio::select! {
+                ended = attended => drop(ended),
+                _ = stop.told() => {}
+            }
+        };
+        streams::client(talk, unreadable, over).await;
         // Nobody asks for another life any more, and the one there is ends.
         carried.abort();
         news.abort();

@@ -19,6 +19,7 @@ use crate::doors::mcp::hub::{Hub, Parts, Reckon};
 use crate::doors::mcp::tools::pseudos;
 use crate::doors::tools::{Boxes, ToolsDoor};
 use crate::report::{Failure, Problem, Voice};
+use crate::stop::Stop;
 use bartizan_egress::{Clients, Courier, Resolver};
 use bartizan_gate::name::{RoleName, ServerName};
 use bartizan_mcp::wire::WireError;
@@ -34,7 +35,6 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::runtime::Runtime;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::LocalSet;
 
@@ -199,13 +199,11 @@ pub(in super::super) fn usable(
 async fn serve(hall: &Rc<Hall>, hub: &Arc<Hub>) -> Result<(), Failure> {
     let _reloading = hall.standing.heed()?;
     let (end, over) = watch::channel(false);
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut stop = Stop::heed()?;
     let mut told = over;
     let until = async move {
         tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
+            _ = stop.told() => {}
             // A box was told to end, and we with it.
             _ = told.wait_for(|over| *over) => {}
         }

@@ -11,6 +11,7 @@ use crate::cmd::servers as known_servers;
 use crate::config::{Asks, Reach, Source, Upstream};
 use crate::doors::mcp::{Parts, Talk};
 use crate::report::{Failure, Problem, Voice};
+use crate::stop::Stop;
 use bartizan_gate::name::ServerName;
 use bartizan_mcp::stdio::Line;
 use bartizan_mcp::upstream::{self, Gone};
@@ -130,7 +131,13 @@ async fn converse(
     tasks.spawn(Arc::clone(&talk).attend(heard));
     let mut gone = Gone::Ended;
     let attended = tokio::spawn(talk.upstream().attend(from_server, hear));
-    let over = async { gone = attended.await.unwrap_or(Gone::Ended) };
+    let mut stop = Stop::heed()?;
+    let over = async {
+        tokio::select! {
+            ended = attended => gone = ended.unwrap_or(Gone::Ended),
+            _ = stop.told() => {}
+        }
+    };
     let own = Arc::clone(&talk);
     let unreadable = move |error: &WireError| own.unreadable(error);
     streams::client(&talk, unreadable, over).await;
