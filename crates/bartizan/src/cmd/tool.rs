@@ -182,8 +182,9 @@ fn tell(desk: &mut Desk<'_>, answer: &Result<Answer, Refusal>) -> Result<u8, Fai
             let what = format!("{refused} [{}]", refused.code());
             let asked = matches!(refused, Refusal::ApprovalRequired { .. });
             let hint = if asked { UNHEARD.to_owned() } else { refused.hint() };
-            desk.voice.warn(&Problem::new(what).hint(hint))?;
-            Ok(if asked { exit::ASK } else { exit::NO })
+            let code = if asked { exit::ASK } else { exit::NO };
+            desk.voice.fail(&Failure::new(code, Problem::new(what).hint(hint)))?;
+            Ok(code)
         }
     }
 }

@@ -19,6 +19,7 @@ pub(crate) fn what(value: &Value) -> String {
         text("says"),
         text("note"),
         client.as_deref(),
+        text("subject"),
         text("server"),
         text("person"),
         text("listen"),

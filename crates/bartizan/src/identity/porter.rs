@@ -8,7 +8,9 @@ use crate::config::mtls::{Demand, Mtls};
 use bartizan_mcp::conversation::{Evidence, Who};
 use bartizan_mcp::front::{Certificate, Doorman, Pass, Shown, Turned};
 use bartizan_scan::display_line;
-use bartizan_store::{Durability, Entry, Event, Ledger as _, Store, TokenState, Tokens as _};
+use bartizan_store::{
+    Durability, Entry, Event, Ledger as _, Store, Token, TokenState, Tokens as _,
+};
 use serde_json::json;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -125,6 +127,12 @@ impl Porter {
         Ok(Pass { who: Arc::new(who), ends_s: Some(token.expires_ms / 1000) })
     }
 
+    /// The token of ours that was shown, whatever it is worth now: whoever goes on with one that was taken back is worth a look.
+    fn once_issued(&self, shown: Shown<'_>) -> Option<Token> {
+        let (_, token) = shown.authorization?.split_once(' ')?;
+        self.store.token_of(&Bearer::parse(token)?.hash()).ok().flatten()
+    }
+
     /// One of the issuer's.
     async fn signed(
         &self,
@@ -175,7 +183,7 @@ impl Porter {
     }
 
     /// Puts a refusal on the log, up to a number a minute; beyond that they are counted.
-    fn turned_away(&self, code: &str, who: Option<&Who>, certificate: Option<&Certificate>) {
+    fn turned_away(&self, code: &str, who: Option<&Who>, shown: Option<Shown<'_>>) {
         let mut pace = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
         if pace.since.elapsed() >= MINUTE {
             (pace.since, pace.written) = (Instant::now(), 0);
@@ -190,8 +198,11 @@ impl Porter {
         if let Some(who) = who {
             entry = entry.with("who", described(who));
         }
-        if let Some(certificate) = certificate {
+        if let Some(certificate) = shown.and_then(|shown| shown.certificate) {
             entry = entry.with("certificate", named(certificate));
+        }
+        if let Some(token) = shown.and_then(|shown| self.once_issued(shown)) {
+            entry = entry.with("token", token.id).with("name", token.name);
         }
         if left_out > 0 {
             entry = entry.with("left_out", left_out);
@@ -207,7 +218,7 @@ impl Doorman for Porter {
             Ok(pass) if self.came_in(&pass.who) => Ok(pass),
             Ok(_) => Err(Turned::Unavailable),
             Err((turned, code)) => {
-                self.turned_away(code, None, shown.certificate);
+                self.turned_away(code, None, Some(shown));
                 Err(turned)
             }
         }

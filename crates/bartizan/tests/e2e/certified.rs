@@ -252,6 +252,11 @@ fn both_are_demanded_where_nothing_else_is_said_and_both_are_the_identity() {
     let revoked = world.project.bartizan(&["agent", "token", "revoke", &id]).finish();
     assert!(revoked.status.success(), "{revoked:?}");
     assert_eq!(world.ping(Some("laptop"), &both).status, 401);
+    assert_eq!(
+        world.refused("token-revoked")["token"],
+        id,
+        "and the log says which is still in use"
+    );
 }
 
 #[test]
