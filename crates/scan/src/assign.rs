@@ -29,6 +29,13 @@ pub(crate) fn secret(
     let name = text.get(at - left..at + right)?;
     let place = names::judge(name, word, left)?;
     let behind = at + right;
+    // `arn:aws:secretsmanager:…:123456789012:secret:name`.
+    let numbered = text.get(..at - left).is_some_and(|head| {
+        head.strip_suffix(b":").and_then(<[u8]>::last).is_some_and(u8::is_ascii_digit)
+    });
+    if numbered && text.get(behind) == Some(&b':') {
+        return None;
+    }
     let flag = name.starts_with(b"-");
     let speaks = place != Place::Likely || word.text == "key";
     match value_after(text, behind, at - left, memo) {
@@ -51,11 +58,26 @@ pub(crate) fn secret(
             {
                 return Some(Given { value: found.range, place });
             }
-            None
+            let otherwise = otherwise(text, found.range.end)?;
+            memo.is_secret(text, &otherwise, place).then_some(Given { value: otherwise, place })
         }
         None if speaks => spoken::secret(text, behind, place, flag, memo),
         _ => None,
     }
+}
+
+/// What stands in quotes behind an expression, for when that gives nothing: `os.getenv("PW") or "…"`, `x || '…'`.
+fn otherwise(text: &[u8], at: usize) -> Option<Range<usize>> {
+    let ahead = text.get(at..(at + MAX_OTHERWISE).min(text.len()))?;
+    let spaces = ahead.iter().take_while(|b| **b == b' ').count();
+    let rest = ahead.get(spaces..)?;
+    let signs = [&b"|| "[..], b"?? ", b"or ", b"?: "];
+    let sign = signs.iter().find(|sign| rest.starts_with(sign))?;
+    let value = rest.get(sign.len()..)?;
+    let quote = *value.first().filter(|b| matches!(b, b'"' | b'\'' | b'`'))?;
+    let from = at + spaces + sign.len() + 1;
+    let len = quoted_len(text.get(from..)?, quote, 0)?;
+    (len > 0).then_some(from..from + len)
 }
 
 /// Where a value stands behind a separator.
@@ -134,7 +156,7 @@ impl Cursor<'_> {
 
     /// The sign between name and value; whether it is a weak one, `None` if there is none.
     fn separator(&mut self, closed: bool) -> Option<bool> {
-        for sign in [&b":="[..], b"=>", b"->", b"==", b"="] {
+        for sign in [&b":="[..], b"?=", b"+=", b"=>", b"->", b"<-", b"===", b"==", b"="] {
             if self.eat(sign) {
                 return Some(false);
             }
@@ -149,7 +171,10 @@ impl Cursor<'_> {
         match self.peek()? {
             b'>' | b'|' => self.at += 1,
             b',' if closed => self.at += 1,
-            b'(' => {
+            b')' if closed => return self.call(),
+            b'<' => return self.heredoc(),
+            b'A' | b'a' => return self.declared(),
+            b'(' | b'{' => {
                 self.at += 1;
                 let quoted = matches!(self.peek(), Some(b'"' | b'\''));
                 return quoted.then_some(false);
@@ -157,6 +182,38 @@ impl Cursor<'_> {
             _ => return None,
         }
         Some(false)
+    }
+
+    /// A call of what the name was found for: `('#password').type('…`.
+    fn call(&mut self) -> Option<bool> {
+        let rest = self.rest();
+        let name = rest.strip_prefix(b").")?;
+        let len =
+            name.iter().take(24).take_while(|b| b.is_ascii_alphabetic() || **b == b'_').count();
+        let there = len > 0 && matches!(name.get(len..), Some([b'(', b'"' | b'\'', ..]));
+        self.at += if there { len + 3 } else { 0 };
+        there.then_some(false)
+    }
+
+    /// `<<EOF` and the line's end, behind which the value stands.
+    fn heredoc(&mut self) -> Option<bool> {
+        let rest = self.rest();
+        let mark = rest.strip_prefix(b"<<")?;
+        let sign = |b: &&u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'\'' | b'"');
+        let len = mark.iter().take(24).take_while(sign).count();
+        let there = len > 0 && mark.get(len) == Some(&b'\n');
+        self.at += if there { len + 3 } else { 0 };
+        there.then_some(false)
+    }
+
+    /// A type in words, as in `Dim token As String = "…"`.
+    fn declared(&mut self) -> Option<bool> {
+        let rest = self.rest();
+        let kind = rest.get(..3)?.eq_ignore_ascii_case(b"as ").then(|| rest.get(3..))??;
+        let len = kind.iter().take(24).take_while(|b| b.is_ascii_alphanumeric()).count();
+        let there = len > 0 && kind.get(len..)?.starts_with(b" = ");
+        self.at += if there { len + 6 } else { 0 };
+        there.then_some(false)
     }
 
     /// A type between the colon and `=`, as in `let token: &str = "…"`.
@@ -183,6 +240,7 @@ impl Cursor<'_> {
             .take(40)
             .take_while(|b| matches!(b, b' ' | b',' | b'"' | b'\\' | b'\'' | b'\n' | b'\r' | b'\t'))
             .count();
+        let skip = skip + other_member(rest.get(skip..).unwrap_or_default());
         let name = rest.get(skip..).unwrap_or_default();
         let Some(word) = ["value", "val", "content", "default"].iter().find(|word| {
             name.get(..word.len()).is_some_and(|n| n.eq_ignore_ascii_case(word.as_bytes()))
@@ -251,7 +309,7 @@ impl Cursor<'_> {
 
     /// The scheme before the credential of an `Authorization` header, with or without a quote before it.
     fn scheme(&mut self) {
-        let quote = usize::from(matches!(self.peek(), Some(b'"' | b'\'')));
+        let quote = usize::from(matches!(self.peek(), Some(b'"' | b'\'' | b'`')));
         let rest = self.rest().get(quote..).unwrap_or_default();
         let word = rest
             .iter()
@@ -294,6 +352,28 @@ impl Cursor<'_> {
         let len = bare_len(self.text, from, in_query, self.memo);
         (len > 0).then_some((from..from + len, false))
     }
+}
+
+/// How long a member is that stands between a name and its value, as in `"Key": "DB_PW", "Type": "Secure", "Value": …`; 0 if
+/// none does.
+fn other_member(text: &[u8]) -> usize {
+    let word = |from: usize| {
+        let rest = text.get(from..).unwrap_or_default();
+        rest.iter().take(24).take_while(|b| is(**b, kind::NAME)).count()
+    };
+    let signs = |from: usize| {
+        let rest = text.get(from..).unwrap_or_default();
+        let sign = |b: &&u8| matches!(b, b'"' | b'\\' | b':' | b',' | b' ' | b'\n');
+        rest.iter().take(24).take_while(sign).count()
+    };
+    let key = word(0);
+    let sign = signs(key);
+    let value = word(key + sign);
+    let end = signs(key + sign + value);
+    let colon = text.get(key..key + sign).unwrap_or_default().contains(&b':');
+    let comma = text.get(key + sign + value..).unwrap_or_default().get(..end);
+    let comma = comma.unwrap_or_default().contains(&b',');
+    if key > 0 && value > 0 && colon && comma { key + sign + value + end } else { 0 }
 }
 
 /// How long the name of what is called with a value is, as in `String::from("…")`; 0 if there is none.
@@ -418,6 +498,8 @@ fn in_name(byte: u8) -> bool {
     is(byte, kind::NAME)
 }
 
+/// So far behind an expression what it is replaced by begins.
+const MAX_OTHERWISE: usize = 16;
 /// A longer name ends no value. What follows must be within what a memo looks ahead.
 const MAX_NAMED: usize = 40;
 const _: () = assert!(MAX_NAMED + 2 < AHEAD);
@@ -427,7 +509,8 @@ const MIN_LOGIN: usize = 20;
 /// Within so many bytes an object says its value, or a name's element ends and its value's begins.
 const MAX_MEMBER: usize = 160;
 /// What makes a value out of a literal.
-const MAKES: [&str; 14] = [
+const MAKES: [&str; 15] = [
+    "Data",
     "::from",
     "from_str",
     "fromhex",

@@ -45,6 +45,7 @@ mod spoken;
 
 mod stream;
 mod tables;
+mod typed;
 mod values;
 mod verify;
 mod views;

@@ -77,7 +77,7 @@ impl Memo {
             let answer = text.get(begin.clone()).is_some_and(|value| {
                 values::shaped(value, place)
                     && !self.placeholder(text, &begin)
-                    && !values::mundane(value)
+                    && !values::mundane(value, place)
             });
             self.secrets.keep(question, answer);
             answer

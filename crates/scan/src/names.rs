@@ -105,7 +105,7 @@ impl Bare {
 }
 
 /// The words, in no order that matters. A longer one that is found together with a shorter is a name of its own.
-pub(crate) const WORDS: [Word; 72] = [
+pub(crate) const WORDS: [Word; 74] = [
     word("password", Place::Password, true),
     word("passwd", Place::Password, true),
     word("passwort", Place::Password, true),
@@ -113,7 +113,9 @@ pub(crate) const WORDS: [Word; 72] = [
     word("mot_de_passe", Place::Password, true),
     word("contrase", Place::Password, true),
     word("pass", Place::Password, false),
-    word("pwd", Place::Password, false),
+    word("pwd", Place::Password, true),
+    word("pw", Place::Password, true),
+    word("passcode", Place::Password, true),
     word("psw", Place::Password, false),
     word("psk", Place::Password, false),
     word("requirepass", Place::Password, false),

@@ -9,7 +9,7 @@ use crate::{Confidence, Kind};
 use regex::bytes::{CaptureLocations, Regex, RegexBuilder};
 use serde::Deserialize;
 use std::collections::BTreeMap;
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 use std::sync::{LazyLock, Mutex, OnceLock};
 
 /// Every rule, compiled, and one search for all that may begin something.
@@ -45,7 +45,10 @@ pub(crate) struct Rule {
     pub(crate) left: Left,
     pub(crate) window: Window,
     pub(crate) max: usize,
-    pub(crate) back: usize,
+    /// How many letters and digits before the keyword belong to the secret, at least and at most.
+    pub(crate) back: RangeInclusive<usize>,
+    /// The secret stands before the keyword, back to this sign.
+    pub(crate) before: Option<u8>,
     shape: Shape,
     pub(crate) check: Option<Check>,
     pub(crate) confidence: Confidence,
@@ -152,13 +155,24 @@ impl Rules {
                 }
                 rules.push(raw.compile()?);
             }
-            for (prefix, rule) in file.token.into_iter().flat_map(RawTokens::rules) {
-                add(prefix.as_bytes(), Clue::Rule(rules.len()));
+            for (prefix, digits, rule) in file.token.into_iter().flat_map(RawTokens::rules) {
+                // A short prefix is part of many words; with a digit behind it, of few.
+                if digits.many() {
+                    add(prefix.as_bytes(), Clue::Rule(rules.len()));
+                }
+                for digit in digits.few() {
+                    add(&[prefix.as_bytes(), &[digit]].concat(), Clue::Rule(rules.len()));
+                }
                 rules.push(rule);
             }
         }
         for (number, word) in WORDS.iter().enumerate() {
-            add(word.text.as_bytes(), Clue::Word(number));
+            // Keywords have three bytes at least, so a shorter word is one with each sign that may follow a name.
+            let signs: &[u8] = if word.text.len() < 3 { AFTER_NAMES } else { b"" };
+            for sign in signs.iter().map(Some).chain(signs.is_empty().then_some(None)) {
+                let sign = sign.map_or(&[][..], std::slice::from_ref);
+                add(&[word.text.as_bytes(), sign].concat(), Clue::Word(number));
+            }
         }
         for (sign, next, clue) in SIGNS {
             for byte in next.iter().map(Some).chain(next.is_empty().then_some(None)) {
@@ -291,6 +305,16 @@ impl Digits {
         }
     }
 
+    /// Whether there are more than the digits of a number and a sign.
+    fn many(self) -> bool {
+        self.0.iter().map(|word| word.count_ones()).sum::<u32>() > 18
+    }
+
+    /// All of them, if they are few.
+    fn few(self) -> impl Iterator<Item = u8> {
+        (0..=u8::MAX).filter(move |byte| !self.many() && self.has(*byte))
+    }
+
     fn has(self, byte: u8) -> bool {
         self.0.get(usize::from(byte >> 6)).is_some_and(|word| word >> (byte & 63) & 1 != 0)
     }
@@ -317,6 +341,9 @@ struct RawRule {
     max: Option<usize>,
     #[serde(default)]
     back: usize,
+    #[serde(default)]
+    least: usize,
+    before: Option<char>,
     pattern: String,
     check: Option<Check>,
     confidence: Option<RawConfidence>,
@@ -341,7 +368,7 @@ enum RawConfidence {
 }
 
 impl RawTokens {
-    fn rules(self) -> impl Iterator<Item = (String, Rule)> {
+    fn rules(self) -> impl Iterator<Item = (String, Digits, Rule)> {
         let Self { kind, prefixes, min, digits } = self;
         let (kind, digits) = (Kind::slug(&kind), Digits::parse(&digits));
         prefixes.into_iter().map(move |prefix| {
@@ -350,12 +377,13 @@ impl RawTokens {
                 left: Left::Word,
                 window: Window::Line,
                 max: FIRST_LOOK,
-                back: 0,
+                back: 0..=0,
+                before: None,
                 shape: Shape::Token { prefix: prefix.clone(), digits, min },
                 check: Some(Check::Mixed),
                 confidence: Confidence::High,
             };
-            (prefix, rule)
+            (prefix, digits, rule)
         })
     }
 }
@@ -369,7 +397,8 @@ impl RawRule {
             left: self.left,
             window: self.window,
             max: self.max.unwrap_or(FIRST_LOOK),
-            back: self.back,
+            back: self.least..=self.back,
+            before: self.before.and_then(|sign| u8::try_from(sign).ok()),
             shape: Shape::Pattern(pattern),
             check: self.check,
             confidence: match self.confidence {
@@ -402,6 +431,7 @@ const CONTINUATION: [u8; 64] = {
     all
 };
 const HEX: &[u8] = b"0123456789abcdef";
+const AFTER_NAMES: &[u8] = b"=:,;|\t\n \"'<>?)]";
 const ALNUM: &[u8] = b"0123456789abcdefghijklmnopqrstuvwxyz";
 /// What hides letters, digits or signs of values, and which bytes may follow it, if not any.
 const SIGNS: [(&[u8], &[u8], Clue); 63] = [

@@ -150,16 +150,25 @@ impl<'a> Scan<'a> {
         }
         let secret = self.secret_of(rule, ahead)?;
         let mut span = start + secret.start..start + secret.end;
-        let confidence = judge(rule, text, &span, memo)?;
         let before = text.get(..start).unwrap_or_default();
-        let back =
-            before.iter().rev().take(rule.back).take_while(|b| b.is_ascii_alphanumeric()).count();
+        if let Some(sign) = rule.before {
+            let part = before.get(start.saturating_sub(MAX_BEFORE)..)?;
+            let from = part.iter().rposition(|b| *b == sign || b.is_ascii_whitespace())?;
+            span = start - (part.len() - from - 1)..start;
+        }
+        let confidence = judge(rule, text, &span, memo)?;
+        let most = *rule.back.end();
+        let back = before.iter().rev().take(most).take_while(|b| b.is_ascii_alphanumeric()).count();
+        if !rule.back.contains(&back) {
+            return None;
+        }
         span.start -= back;
         // Patterns know bytes, texts have characters: never cut one in two.
         while text.get(span.end).is_some_and(|b| b & 0xC0 == 0x80) {
             span.end += 1;
         }
-        Some(Hit { span, what: What::Kind(rule.kind.clone()), confidence, from: start })
+        let from = start.min(span.start);
+        Some(Hit { span, what: What::Kind(rule.kind.clone()), confidence, from })
     }
 
     /// The secret that a name gives.
@@ -439,6 +448,8 @@ const MAX_DEPTH: usize = 5;
 /// A run of digits up to here is hidden whole.
 const MAX_WHOLE_RUN: usize = 16 * 1024;
 /// What is beside labels is looked at again this often.
+/// How far before a keyword a secret is looked for.
+const MAX_BEFORE: usize = 128;
 const MAX_ROUNDS: usize = 4;
 /// Stands for any label while its surroundings are looked at.
 const STAND_IN: &[u8] = b"[REDACTED:x:0000]";

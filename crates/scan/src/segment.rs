@@ -34,7 +34,7 @@ pub(crate) fn ends(inner: &Inner, marks: &Marks, text: &[u8], line: &[u8]) -> En
             && (last == b'\\'
                 || introduces(last)
                 || marks.block_open()
-                || names_what_follows(body)))
+                || names_what_follows(text, body)))
         || known_goes_on(inner, marks, text, line);
     if open {
         Ends::Open
@@ -73,12 +73,22 @@ fn known_goes_on(inner: &Inner, marks: &Marks, text: &[u8], line: &[u8]) -> bool
 
 /// Whether a line says the name of what the next one says the value of: `- name: DB_PASSWORD`, `<key>AuthToken</key>`,
 /// `"password": {`.
-fn names_what_follows(body: &[u8]) -> bool {
+fn names_what_follows(text: &[u8], body: &[u8]) -> bool {
     if body.ends_with(b"</key>") || body.ends_with(b"</name>") {
         return true;
     }
     if let Some(before) = body.strip_suffix(b"{") {
         return matches!(before.trim_ascii_end().last(), Some(b':' | b'=' | b'"'));
+    }
+    // A declaration that goes on up to its default, the key in a PuTTY file, a document in a script.
+    if body.starts_with(b"  type ") || body.starts_with(b"  description ") {
+        return text_declares(text);
+    }
+    if body.starts_with(b"Private-Lines: ") || heredoc(body) || body.ends_with(b" codes") {
+        return true;
+    }
+    if text.len() <= MAX_CODES && (recovery_code(body) || made_password(text, body)) {
+        return true;
     }
     let Some(colon) = memchr::memrchr(b':', body) else { return false };
     let (key, name) = body.split_at_checked(colon).unwrap_or((body, &[]));
@@ -88,6 +98,39 @@ fn names_what_follows(body: &[u8]) -> bool {
     matches!(key, b"name" | b"key" | b"Name" | b"Key")
         && !name.is_empty()
         && name.iter().all(|b| is(*b, kind::NAME) || matches!(b, b'"' | b'\'' | b'.' | b'/'))
+}
+
+/// Whether a segment began with a declaration in Terraform, few lines ago.
+fn text_declares(text: &[u8]) -> bool {
+    text.starts_with(b"variable ") && text.len() <= MAX_DECLARED
+}
+
+/// Whether a line is one of a list of recovery codes: `7k2fp-x91mq`.
+fn recovery_code(body: &[u8]) -> bool {
+    let mut parts = body.trim_ascii().split(|b| *b == b'-');
+    let part = |part: Option<&[u8]>| {
+        part.is_some_and(|part| {
+            (4..=6).contains(&part.len()) && part.iter().all(u8::is_ascii_alphanumeric)
+        })
+    };
+    body.len() <= 24 && part(parts.next()) && part(parts.next()) && parts.next().is_none()
+}
+
+/// Whether a segment began with a password that Terraform made, and has not come to it.
+fn made_password(text: &[u8], body: &[u8]) -> bool {
+    let head = text.iter().position(|b| !matches!(b, b' ' | b'+' | b'~'));
+    let head = text.get(head.unwrap_or(0)..).unwrap_or_default();
+    head.starts_with(b"resource \"random_password")
+        && memchr::memmem::find(body, b"result").is_none()
+}
+
+/// Whether a line ends with `<<EOF`: `API_KEY<<EOF`.
+fn heredoc(body: &[u8]) -> bool {
+    let sign = |b: &&u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'\'' | b'"');
+    let mark = body.iter().rev().take(16).take_while(sign).count();
+    let head = body.get(..body.len() - mark).unwrap_or_default();
+    let head = head.strip_suffix(b"-").unwrap_or(head);
+    mark > 0 && head.ends_with(b"<<")
 }
 
 /// Whether a line ends with a long run of something random, or says itself that it goes on.
@@ -168,3 +211,7 @@ pub(crate) fn is_token(byte: u8) -> bool {
 /// A line with no more letters and digits may be one of many that a value is spread over.
 const SHORT_LINE: usize = 8;
 const MAX_WORD: usize = 24;
+/// A list of codes, or what is said of a password that was made, is no longer.
+const MAX_CODES: usize = 480;
+/// The head of a declaration is no longer.
+const MAX_DECLARED: usize = 240;

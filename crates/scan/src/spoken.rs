@@ -3,7 +3,7 @@
 use crate::assign::{Given, bare_len, named};
 use crate::bytes::{byte_table, is, kind};
 use crate::memo::Memo;
-use crate::values::{Place, is_secret};
+use crate::values::{Place, is_secret, regular_case};
 use crate::words::gibberish;
 use std::ops::Range;
 
@@ -29,16 +29,25 @@ pub(crate) fn secret(
         let range = stripped(text, start..start + token.len());
         let value = text.get(range.clone())?;
         // A token that the look-ahead cuts is not all of it.
-        let range =
-            if last { range.start..start + bare_len(text, start, false, memo) } else { range };
+        let range = if last {
+            range.start..range.start + bare_len(text, range.start, false, memo)
+        } else {
+            range
+        };
         let value = text.get(range.clone()).unwrap_or(value);
         let signs =
             value.iter().fold(0, |all, b| all | SIGNS.get(usize::from(*b)).copied().unwrap_or(0));
         if signs & BRACKET != 0 || signs & SEPARATOR != 0 && named(value) {
             return None;
         }
-        let next = number == 1 && (flag || place == Place::Password);
-        if number > 0 && tells(value, signs, (next || said).then_some(place)) {
+        // `ENV API_KEY …`, `:api_key "…"`: what stands alone behind the name, or in quotes.
+        let quoted = matches!(token.first(), Some(b'"' | b'\''));
+        let alone = || text.get(start + token.len()).is_none_or(|b| *b == b'\n');
+        let next = number == 1
+            && (flag || quoted || place == Place::Password || (place == Place::Secret && alone()));
+        // A call, as in `Pass *createPass();`, is no word.
+        let call = token.get(1..).is_some_and(|rest| rest.contains(&b'('));
+        if number > 0 && !call && tells(value, signs, (next || said).then_some(place)) {
             return Some(Given { value: range, place: Place::Near });
         }
         said = announces(token);
@@ -60,8 +69,10 @@ fn tells(value: &[u8], signs: u8, told: Option<Place>) -> bool {
     if value.len() < MIN_SPOKEN || !mixed {
         return false;
     }
-    let random = || signs & DIGIT != 0 || gibberish(value);
-    let meant = |place: Place| random() && is_secret(value, place.max(Place::Secret));
+    let random = || signs & DIGIT != 0 || gibberish(value) || !regular_case(value);
+    let meant = |place: Place| {
+        random() && is_secret(value, if place == Place::Near { Place::Secret } else { place })
+    };
     (told.is_some_and(meant) || is_secret(value, Place::Near)) && !identifier(value)
 }
 
@@ -69,7 +80,26 @@ fn tells(value: &[u8], signs: u8, told: Option<Place>) -> bool {
 fn announces(token: &[u8]) -> bool {
     matches!(
         token,
-        b"is" | b"was" | b"to" | b"are" | b"=" | b":" | b"->" | b"as" | b"/" | b"with" | b"using"
+        b"is"
+            | b"was"
+            | b"to"
+            | b"are"
+            | b"="
+            | b":"
+            | b"->"
+            | b"<-"
+            | b"as"
+            | b"/"
+            | b"with"
+            | b"using"
+            | b"from"
+            | b"--body"
+            | b"--value"
+            | b"-b"
+            | b"-v"
+            | b"--secret-string"
+            | b"DEFAULT"
+            | b"default"
     )
 }
 

@@ -91,6 +91,11 @@ impl Columns {
         if cells.len() < 2 || !cells.iter().all(|cell| line.get(cell.clone()).is_some_and(name)) {
             return None;
         }
+        // Spaces align much that is no table: its head is in capitals, or has three columns.
+        let capital = || !line.iter().any(u8::is_ascii_lowercase);
+        if sign == GAP && (line.first() == Some(&b'#') || (cells.len() < 3 && !capital())) {
+            return None;
+        }
         let begin = cells.last().map_or(0, |cell| cell.end);
         let told = |cell: &Range<usize>| {
             let within = words.iter().filter(|(at, _)| cell.contains(at));
@@ -186,7 +191,7 @@ fn split(line: &[u8], row: Range<usize>, sign: u8, quotes: &[u8]) -> Vec<Range<u
     for (at, &byte) in body.iter().enumerate() {
         if quote == Some(byte) {
             quote = None;
-        } else if quote.is_none() && byte == sign {
+        } else if quote.is_none() && byte == sign && (sign != GAP || gap(body, at)) {
             cells.push(inner(body, from..at, base));
             (from, fresh) = (at + 1, true);
             if cells.len() > MAX_CELLS {
@@ -200,6 +205,11 @@ fn split(line: &[u8], row: Range<usize>, sign: u8, quotes: &[u8]) -> Vec<Range<u
     }
     cells.push(inner(body, from..body.len(), base));
     cells
+}
+
+/// Whether a gap between cells ends here: at least two spaces, and then no other.
+fn gap(body: &[u8], at: usize) -> bool {
+    at > 0 && body.get(at - 1) == Some(&b' ') && body.get(at + 1).is_some_and(|b| *b != b' ')
 }
 
 /// A cell without what stands around its text, as a range of the line.
@@ -234,7 +244,9 @@ fn ruled(line: &[u8]) -> bool {
 }
 
 /// What parts cells, the surest first.
-const SIGNS: [u8; 4] = [b'\t', b'|', b';', b','];
+const SIGNS: [u8; 5] = [b'\t', b'|', b';', b',', GAP];
+/// Stands for two spaces or more, as clients align what they print.
+const GAP: u8 = b' ';
 const QUOTES: &[u8] = b"\"'";
 /// A longer line is no head.
 const MAX_HEAD: usize = 2048;
@@ -274,6 +286,10 @@ mod tests {
             (" id | token \n----+------\n  1 | abc\n(1 row)\n 2 | def\n", &["abc"]),
             ("INSERT INTO t (`id`, `secret`) VALUES (1,'a)b'),(2,'c,d');\n", &["a)b", "c,d"]),
             ("COPY public.t (id, secret_key) FROM stdin;\n4\tabc\n\\.\n5\tdef\n", &["abc"]),
+            (
+                "USER      PASSWORD  HOST\nann       abc       db 1\nbob       def       db 2\n",
+                &["abc", "def"],
+            ),
             ("insert into t (id, secret) values\n(1, 'abc'),\n(2, 'def');\n", &["abc", "def"]),
         ] {
             assert_eq!(cells(text), told, "{text}");
@@ -285,6 +301,7 @@ mod tests {
         for text in [
             "id,object_key,token_count\n1,abc,17\n",
             "password\nabc\n",
+            "#   Password  yes\n#   Tunnel  abc\n",
             "fn login(user: &str, password: &str)\nlet a, b = 1;\n",
             "user,password\n\nann,abc\n",
             "user,password\nann,abc,def\nann,abc\n",

@@ -3,6 +3,7 @@
 use crate::bytes::{byte_table, is, kind};
 use crate::keywords::Keywords;
 use crate::label::OPEN;
+use crate::typed::typed;
 use crate::words::{gibberish, gibberish_of};
 use std::sync::LazyLock;
 
@@ -24,7 +25,7 @@ pub(crate) fn is_secret(value: &[u8], place: Place) -> bool {
     // The beginning of a long value says enough.
     let value = value.get(..MAX_JUDGED).unwrap_or(value);
     // The cheap question first: most values are words.
-    shaped(value, place) && !placeholder(value) && !mundane(value)
+    shaped(value, place) && !placeholder(value) && !mundane(value, place)
 }
 
 /// Whether a value looks like a secret, given where it stands.
@@ -162,7 +163,7 @@ pub(crate) fn made_up(value: &[u8]) -> bool {
 }
 
 /// Whether a value is something ordinary: a number, a time, a version, an address, code.
-pub(crate) fn mundane(value: &[u8]) -> bool {
+pub(crate) fn mundane(value: &[u8], place: Place) -> bool {
     let reference = || {
         REFERENCES.iter().any(|word| {
             value.get(..word.len()).is_some_and(|head| head.eq_ignore_ascii_case(word.as_bytes()))
@@ -181,8 +182,9 @@ pub(crate) fn mundane(value: &[u8]) -> bool {
         || reference()
         || code(value)
         || host_or_path(value)
-        || versioned(value, digits)
+        || (versioned(value, digits) && !typed(value, place))
         || pointer(value)
+        || release(bare)
         || algorithm(value)
 }
 
@@ -191,6 +193,19 @@ fn pointer(value: &[u8]) -> bool {
     value
         .strip_prefix(b"0x")
         .is_some_and(|digits| digits.len() <= 16 && digits.iter().all(u8::is_ascii_hexdigit))
+}
+
+/// The number of a release: `1.19.8-rc.3+6c26a4f`.
+fn release(value: &[u8]) -> bool {
+    let mut parts = value.splitn(3, |b| *b == b'.');
+    let number = |part: Option<&[u8]>, whole: bool| {
+        part.is_some_and(|part| {
+            let digits = part.iter().take_while(|b| b.is_ascii_digit()).count();
+            let sign = part.get(digits).is_none_or(|b| matches!(b, b'-' | b'+' | b'.'));
+            (1..=4).contains(&digits) && if whole { digits == part.len() } else { sign }
+        })
+    };
+    number(parts.next(), true) && number(parts.next(), true) && number(parts.next(), false)
 }
 
 /// The name of an algorithm: `HKDF-SHA256`, `aes-256-gcm`.
@@ -234,7 +249,7 @@ fn versioned(value: &[u8], digits: usize) -> bool {
 }
 
 /// Whether capitals stand as names have them: all letters of a word, or its first.
-fn regular_case(value: &[u8]) -> bool {
+pub(crate) fn regular_case(value: &[u8]) -> bool {
     value.split(|b| !b.is_ascii_alphanumeric()).all(|part| {
         let capital = |at: usize| part.get(at).is_some_and(u8::is_ascii_uppercase);
         let small = |at: usize| part.get(at).is_some_and(u8::is_ascii_lowercase);
@@ -264,7 +279,8 @@ fn code(value: &[u8]) -> bool {
     let mut parts = head.split(|b| matches!(b, b'.' | b':'));
     let path = tail.len() <= 1
         && head.contains(&b'.')
-        && parts.all(|part| part.is_empty() || (member(part) && part.len() < 24));
+        && parts.all(|part| part.is_empty() || (member(part) && part.len() < 24))
+        && !gibberish_of(head.iter().copied());
     call || path
         || matches!(value, [b'(' | b'!' | b'=' | b'>' | b'|', ..])
         || value.ends_with(b"()")

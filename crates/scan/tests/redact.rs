@@ -8,6 +8,7 @@ use serde_json::json;
 use std::collections::BTreeSet;
 
 mod fakes;
+mod unseen;
 use fakes::{known, redactor};
 
 #[test]

@@ -1,0 +1,168 @@
+//! Does a redactor know secrets in places and shapes that its first rules did not?
+
+use super::fakes::{ALNUM, HEX, noise, redactor};
+
+/// Hides `value` in each text, whole and in pieces, and nothing else of it when it is harmless.
+fn hides(texts: &[String], value: &str) {
+    let redactor = redactor(&[]);
+    for text in texts {
+        let shown = redactor.redact(text).text;
+        assert!(!shown.contains(value), "{text} -> {shown}");
+        assert_eq!(redactor.redact(&shown).text, shown);
+        for size in [1, 7] {
+            let (mut stream, mut out) = (redactor.stream(), Vec::new());
+            for chunk in text.as_bytes().chunks(size) {
+                stream.push(chunk, &mut out);
+            }
+            drop(stream.finish(&mut out));
+            assert_eq!(out, shown.as_bytes(), "{text} in pieces of {size}");
+        }
+    }
+}
+
+/// A password that a person made up of words, which is no name where a password stands.
+fn made_up() -> String {
+    format!("{}-{}-{}{}", "tiger", "saddle", "harbor", 99)
+}
+
+#[test]
+fn a_password_of_words_is_hidden_where_a_password_stands() {
+    let value = made_up();
+    let texts = [
+        format!("DB_PASSWORD={value}"),
+        format!("DB_PW={value}\n"),
+        format!("rootPw: {value}\n"),
+        format!("postgres://app:{value}@db/app"),
+        format!("the password is {value}"),
+        format!("hey, wifi pw is {value}\n"),
+        format!("mysql -h db -uroot -p{value} shop < dump.sql"),
+        format!("user,pw,host\nann,{value},db\n"),
+        format!("USER    PASSWORD                  HOST\nann     {value}   db 1\n"),
+        format!("\"Kennwort\": 1\nKennwort lautet {value}\n"),
+    ];
+    hides(&texts, &value);
+}
+
+#[test]
+fn a_value_behind_a_sign_that_few_languages_use_is_hidden() {
+    let value = noise(31, 24, ALNUM);
+    let texts = [
+        format!("API_TOKEN?={value}"),
+        format!("api_token <- \"{value}\""),
+        format!("std::string apiToken{{\"{value}\"}};"),
+        format!("Dim apiToken As String = \"{value}\""),
+        format!("#define DD_APP_KEY \"{value}\""),
+        format!("(def api-token \"{value}\")"),
+        format!("ENV API_TOKEN {value}\nRUN make\n"),
+        format!("API_TOKEN<<EOF\n{value}\nEOF\n"),
+        format!("token = os.getenv('TOKEN') or '{value}'"),
+        format!("password: process.env.PW || '{value}',"),
+        format!("cy.get('#password').type('{value}')"),
+        format!("{{\"Key\": \"API_TOKEN\", \"Type\": \"SecureString\", \"Value\": \"{value}\"}}"),
+        format!("variable \"api_token\" {{\n  type    = string\n  default = \"{value}\"\n}}\n"),
+        format!("gh secret set API_TOKEN --body \"{value}\""),
+        format!("echo '{value}' | wrangler secret put API_TOKEN"),
+    ];
+    hides(&texts, &value);
+}
+
+#[test]
+fn a_password_that_follows_a_login_is_hidden() {
+    let value = format!("{}{}", "kV9pQ2zL", "r7Xw");
+    let texts = [
+        format!("requests.get(url, auth=('ann', '{value}'))"),
+        format!("DriverManager.getConnection(url, \"ann\", \"{value}\");"),
+        format!("new PDO('mysql:host=db', 'ann', '{value}');"),
+        format!("btoa('ann:{value}')"),
+        format!("jwt.sign(payload, '{value}')"),
+        format!("const [user, pass] = ['ann', '{value}'];"),
+        format!("creds = {{'ann': '{value}'}}"),
+        format!("creds for staging: ann:{value}\n"),
+        format!("log in as ann with {value}\n"),
+        format!("use root / {value} to get in\n"),
+        format!("ann:{value}@tcp(db:3306)/shop?parseTime=true"),
+        format!("sqlplus ann/{value}@db:1521/XE"),
+        format!("rabbitmqctl add_user ann {value}"),
+        format!("htpasswd -b .htpasswd ann {value}"),
+        format!("echo \"ann:{value}\" | chpasswd"),
+        format!("sudo -S <<< '{value}'"),
+        format!("username admin privilege 15 secret 0 {value}"),
+        format!("[+] db:22 - Success: 'ann:{value}'"),
+    ];
+    hides(&texts, &value);
+}
+
+#[test]
+fn what_files_of_keys_hold_is_hidden() {
+    let key = noise(32, 43, ALNUM);
+    let line = noise(33, 64, ALNUM);
+    for (text, value) in [
+        (format!("{{\"kty\": \"OKP\", \"x\": \"{line}\", \"d\": \"{key}\"}}"), &key),
+        (format!("Encryption: none\nPrivate-Lines: 1\n{line}\nPrivate-MAC: 00\n"), &line),
+        (
+            format!(
+                "\"type\": \"random_password\",\n\"attributes\": {{\n\"length\": 43,\n\"result\": \"{key}\"\n"
+            ),
+            &key,
+        ),
+        (format!("https://app.example/login?code={key}"), &key),
+    ] {
+        hides(&[text], value);
+    }
+    let codes = ["7k2fp-x91mq", "b83ha-02kfd", "q7v1c-9wxt4"];
+    let text = format!("Recovery codes:\n{}\n", codes.join("\n"));
+    for code in codes {
+        hides(std::slice::from_ref(&text), code);
+    }
+}
+
+#[test]
+fn tokens_of_more_vendors_are_hidden_whole() {
+    let (hex, letters) = (|seed, len| noise(seed, len, HEX), |seed, len| noise(seed, len, ALNUM));
+    let (part, long) = (hex(1, 8), hex(2, 64));
+    for token in [
+        format!("pa{}{}.{long}", "t", letters(3, 14)),
+        format!(
+            "xaa{}-{part}-{}-{}-{}-{}",
+            "t",
+            &long[..4],
+            &long[4..8],
+            &long[8..12],
+            &long[..12]
+        ),
+        format!("{}AZ{}{}", letters(4, 76), "DO", letters(5, 4)),
+        format!("{}-us{}", hex(6, 32), 12),
+        format!("sk{}{}", "_", hex(11, 48)),
+        format!("abc8{}~{}", "Q", letters(12, 34)),
+        format!("dt0c0{}.{}.{}", 1, letters(13, 24), letters(14, 64)),
+        format!("{}.atlas{}.{}", letters(15, 14), "v1", letters(16, 64)),
+        format!("access_token${}${}${}", "production", letters(17, 16), hex(18, 32)),
+    ] {
+        let texts = ["", "x = '", "<v>", "see "].map(|before| format!("{before}{token}\n"));
+        hides(&texts, &token[2..]);
+        let redacted = redactor(&[]).redact(&format!("see {token} now"));
+        assert_eq!(redacted.findings[0].span, 4..4 + token.len(), "{token}");
+    }
+}
+
+#[test]
+fn what_stands_in_such_places_and_is_no_secret_stays() {
+    let redactor = redactor(&[]);
+    for text in [
+        "auth 9.17.5-rc.3+dfc149c\n",
+        "arn:aws:secretsmanager:eu-west-1:123456789012:secret:prod/ledger-4yXXHY",
+        "password: db-credentials-v2",
+        "#   PasswordAuthentication  yes\n#   IdentityFile  ~/.ssh/id_ed25519\n",
+        "ImmutablePass *createTypeBasedAAWrapperPass();",
+        "req.headers['proxy-authorization'] === `Basic ${Buffer.from(login).toString('base64')}`",
+        "credentials: see docs/login2fa-setup",
+        "NAME              SECRET          AGE\nledger            db-creds        12d\n",
+        "secretName: tls-wildcard-cert2",
+        "variable \"token_ttl\" {\n  type    = number\n  default = 3600\n}\n",
+        "cluster-us1 and region-eu-us12 are up",
+        "root / home / admin / viewer",
+        "$(pwd)/target OLDPWD=/usr/share/doc",
+    ] {
+        assert_eq!(redactor.redact(text).text, text);
+    }
+}
