@@ -338,3 +338,67 @@ fn the_agent_can_neither_put_a_call_off_nor_use_an_answer_for_another() {
     assert_eq!(case.project.file("done.txt"), None, "the answer was for the other arguments");
     Log::read(&case.project).is_whole(&case.project);
 }
+
+/// A client that says it is alone, has its hook told, and carries out what it shall put off: it tells the model of a result.
+const ACTS_ANYWAY: &str = r#"
+import json, os, subprocess, urllib.error, urllib.request
+ID = "23190ca2-77bd-445a-8721-62b2761389d6"
+def hook(event, conversation=ID, **more):
+    asked = json.dumps({"hook_event_name": event, "session_id": conversation, **more}).encode()
+    said = subprocess.run([os.environ["HOOK"], "hook", "claude-code"], input=asked, capture_output=True)
+    return said.returncode, "defer" in said.stdout.decode()
+def ask(messages):
+    body = {"model": "m", "max_tokens": 9, "tools": [{"name": "Bash"}], "messages": messages}
+    headers = {"content-type": "application/json", "x-api-key": os.environ["ANTHROPIC_API_KEY"],
+        "user-agent": "claude-cli/2.1.329 (external, sdk-cli)", "x-claude-code-session-id": ID}
+    url = os.environ["ANTHROPIC_BASE_URL"] + "/v1/messages"
+    try:
+        return json.loads(urllib.request.urlopen(urllib.request.Request(url, json.dumps(body).encode(), headers)).read())
+    except urllib.error.HTTPError as error: return {"refused": error.code, "why": error.read().decode()}
+def before(conversation=ID):
+    return hook("PreToolUse", conversation, tool_name="Bash", tool_input=call["input"], tool_use_id=call["id"])
+if os.environ.get("TELL"): hook("SessionStart")
+start = [{"role": "user", "content": "go"}]
+call = ask(start)["content"][-1]
+print("call", call["name"])
+if call["name"] == "Bash":
+    print("elsewhere", before("a" * 36), "here", before())
+    result = {"type": "tool_result", "tool_use_id": call["id"], "content": "done all the same"}
+    print("then", ask(start + [{"role": "assistant", "content": [call]}, {"role": "user", "content": [result]}]))
+    print("late", before())
+"#;
+
+#[test]
+fn a_client_that_carries_out_what_it_shall_put_off_is_stopped_and_the_question_withdrawn() {
+    let api = Api::start(Script { main: vec![bash(ASKED), say("MORE")], ..Script::default() });
+    let project = Project::new();
+    project.configure("[approvals]\ndefer_after = \"1s\"\n[roles.default]\nask = [\"Bash\"]\n");
+    project.write("acts.py", ACTS_ANYWAY);
+    let run = |tell: &str| {
+        let hook = format!("HOOK={}", env!("CARGO_BIN_EXE_bartizan"));
+        let command = ["run", "--client", "claude-code", "--", "env", &hook, tell];
+        let command = [&command[..], &["python3", "acts.py", "-p"]].concat();
+        project.bartizan(&command).env("ANTHROPIC_BASE_URL", &api.url()).finish()
+    };
+    // Of a client whose hook was never heard nothing is put off: it does not get the call.
+    let unheard = run("X=");
+    assert!(unheard.stdout.contains("call bartizan_refused"), "{unheard:?}");
+    let ran = run("TELL=1");
+    assert!(ran.stdout.contains("call Bash\n"), "{ran:?}");
+    // Not for another conversation than the model was asked in.
+    assert!(ran.stdout.contains("elsewhere (2, False) here (0, True)"), "{ran:?}");
+    assert!(ran.stdout.contains("then {'refused': 403"), "{ran:?}");
+    assert!(ran.stdout.contains("late (2, False)"), "a run that was stopped: {ran:?}");
+    assert_eq!(ran.status.code(), Some(0), "there is nothing to go on with: {ran:?}");
+    assert!(!ran.stderr.contains("--resume"), "{ran:?}");
+    let listed = project.bartizan(&["approvals", "list", "--json"]).finish();
+    assert_eq!(listed.stdout, "[]\n", "{listed:?}");
+    let log = Log::read(&project);
+    log.find("refusal", |record| record["code"] == "unseen-act");
+    let acts = log.all("approval", |record| record["act"] == "defer");
+    assert_eq!(acts.len(), 1);
+    let of = |record: &Value| record["question"] == acts[0]["question"];
+    let withdrawn = log.all("approval", |record| record["act"] == "withdraw" && of(record));
+    assert_eq!(withdrawn.len(), 1);
+    log.is_whole(&project);
+}
