@@ -17,9 +17,20 @@ pub(crate) fn outfit(setup: &Setup<'_>) -> Result<Outfit, NotUtf8> {
         read_only(REQUIREMENTS, requirements(bartizan, setup.servers)),
         read_only(MANAGED, managed(bartizan, setup)),
         read_only(DEFAULTS, DEFAULT_SETTINGS.to_owned()),
+        fallback(bartizan, setup),
     ];
-    let env = vec![(KEY.to_owned(), placeholder(&setup.entropy))];
+    let mut env = vec![(KEY.to_owned(), placeholder(&setup.entropy))];
+    // It asks for names by datagrams alone, which a box of tier B has not: so the proxy looks the model's name up, too.
+    env.extend(["no_proxy", "NO_PROXY"].map(|name| (name.to_owned(), NO_PROXY.to_owned())));
     Ok(Outfit { files, env })
+}
+
+/// The route, the servers and the settings once more, as the user's own: a box of tier B has nothing in `/etc`. No hooks:
+/// Codex runs none of a user's that nobody has reviewed at its screen.
+fn fallback(bartizan: &str, setup: &Setup<'_>) -> SyntheticFile {
+    let text = format!("{DEFAULT_SETTINGS}{}{FEATURES}", managed(bartizan, setup));
+    let path = setup.home.join(".codex/config.toml");
+    SyntheticFile { path, contents: text.into_bytes(), mode: 0o600, writable: true }
 }
 
 /// The tier that no flag, user or repository leads over. Hooks in it are trusted without a review, and stand alone.
@@ -97,6 +108,10 @@ const KEY: &str = "OPENAI_API_KEY";
 /// Plugins and apps would be fetched from the vendor at each start, and a compressed request cannot be looked into.
 const SWITCHES: &str = "allow_managed_hooks_only = true\n\n[features]\nhooks = true\nplugins = false\napps = false\n\
     enable_request_compression = false\n";
+const FEATURES: &str =
+    "\n[features]\nplugins = false\napps = false\nenable_request_compression = false\n";
+/// The box's own servers.
+const NO_PROXY: &str = "localhost,127.0.0.1,::1";
 
 /// Codex's own sandbox needs user namespaces, which a box does not give; a person's flag leads over this.
 const DEFAULT_SETTINGS: &str = "sandbox_mode = \"danger-full-access\"\n";
@@ -154,7 +169,9 @@ mod tests {
         let outfit = outfit(&setup).unwrap();
         let mut text = String::new();
         for file in &outfit.files {
-            assert!(!file.writable && file.mode == 0o444, "{}", file.path.display());
+            let ours = file.path.starts_with("/etc");
+            let mode = if ours { 0o444 } else { 0o600 };
+            assert!(file.writable != ours && file.mode == mode, "{}", file.path.display());
             writeln!(text, "== {}", file.path.display()).unwrap();
             text.push_str(std::str::from_utf8(&file.contents).unwrap());
             let contents = std::str::from_utf8(&file.contents).unwrap();

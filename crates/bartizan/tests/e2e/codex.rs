@@ -224,7 +224,7 @@ fn neither_a_repository_nor_a_flag_switches_the_hooks_of_codex_off() {
     }
 }
 
-fn client() -> Option<PathBuf> {
+pub(crate) fn client() -> Option<PathBuf> {
     let cached = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../.cache/codex/codex");
     let path = std::env::var_os("BARTIZAN_CODEX").map_or(cached, PathBuf::from);
     if let Ok(found) = path.canonicalize() {
@@ -238,4 +238,36 @@ fn client() -> Option<PathBuf> {
     None
 }
 
-const KEY: &str = "sk-proj-real-key-of-the-person-0123456789abcdef";
+pub(crate) const KEY: &str = "sk-proj-real-key-of-the-person-0123456789abcdef";
+
+/// Where no namespaces can be had, and what lies in `/etc` is not there.
+#[test]
+fn codex_in_a_box_of_tier_b_reaches_its_model_and_each_act_is_judged_there() {
+    let Some(client) = client() else { return };
+    let project = Project::new();
+    project.configure("[roles.default]\ndeny = [\"Bash(touch *)\"]\n");
+    let turns = vec![
+        shell("cat notes.txt && echo made > made.txt"),
+        shell("touch forbidden.txt"),
+        say("All done."),
+    ];
+    let api = Api::start(Script { main: turns, ..Script::default() });
+    let client = client.to_str().unwrap();
+    let command = ["run", "--", client, "exec", "--skip-git-repo-check", "do it"];
+    let program = project.bartizan(&command).env("OPENAI_API_KEY", KEY);
+    let program = program.env("OPENAI_BASE_URL", &format!("{}/v1", api.url()));
+    let ran = program.without_namespaces().finish();
+    assert!(ran.stderr.contains("box tier B"), "{ran:?}");
+    assert!(ran.status.success() && ran.stdout.contains("All done."), "{ran:?}");
+    let log = Log::read(&project);
+    let session = Session { project, api, ran, log };
+    session.keeps_its_secrets();
+    let outputs = session.outputs();
+    assert!(
+        outputs[0].contains(NOTES) && outputs[1].contains("did not let this call"),
+        "{outputs:?}"
+    );
+    assert_eq!(session.project.file("made.txt").as_deref(), Some("made\n"));
+    assert_eq!(session.project.file("forbidden.txt"), None);
+    assert_eq!(session.asked("model", "Bash").len(), 1);
+}

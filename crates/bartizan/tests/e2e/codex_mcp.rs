@@ -75,6 +75,26 @@ fn codex_in_its_box_gets_of_a_server_what_its_role_may() {
     assert_eq!(doors("refusal", "drop"), ["model"]);
 }
 
+/// Where no namespaces can be had, and what lies in `/etc` is not there.
+#[test]
+fn codex_in_a_box_of_tier_b_gets_of_a_server_what_its_role_may() {
+    let Some(client) = crate::codex::client() else { return };
+    let project = project("");
+    accept(&project);
+    let main = vec![call("keep"), call("drop"), say("All done.")];
+    let api = Api::start(Script { main, ..Script::default() });
+    let client = client.to_str().unwrap();
+    let command = ["run", "--", client, "exec", "--skip-git-repo-check", "do it"];
+    let program = project.bartizan(&command).env("OPENAI_API_KEY", crate::codex::KEY);
+    let program = program.env("OPENAI_BASE_URL", &format!("{}/v1", api.url()));
+    let ran = program.without_namespaces().finish();
+    assert!(ran.stderr.contains("box tier B") && ran.stdout.contains("All done."), "{ran:?}");
+    let outputs = crate::support::responses::outputs_of(api.requests().last().unwrap());
+    assert!(outputs[0].contains("notes/keep got"), "{outputs:?}");
+    assert!(outputs[1].contains("tool-not-listed"), "{outputs:?}");
+    Log::read(&project).is_whole(&project);
+}
+
 #[test]
 fn codex_reads_of_a_servers_resources_what_its_role_may() {
     for may in [true, false] {
