@@ -2,6 +2,7 @@
 //! gateway's socket? The real Claude Code where there is one, and a hostile program in any case.
 
 mod agents;
+mod declared;
 mod elsewhere;
 mod pressed;
 
