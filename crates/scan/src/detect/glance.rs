@@ -41,10 +41,11 @@ pub(super) fn glance(
         let below = most <= bar.highest;
         (below && bar.told) || (most <= NOTABLE && (below || bar.least))
     };
-    if idle(signatures::thinkable(ends)) {
+    let thinkable = signatures::thinkable(ends);
+    if idle(thinkable.signatures) {
         return Some(bare);
     }
-    let possible = signatures::possible(hits.clone(), taken);
+    let possible = signatures::possible(hits.clone(), &thinkable, taken);
     if idle(possible.signatures) {
         return Some(bare);
     }

@@ -13,8 +13,8 @@ pub(super) type Patterns = u128;
 #[derive(Debug, Default)]
 pub(super) struct Needs {
     steps: Vec<Step>,
-    /// For each word, the steps that it takes.
-    taken: Vec<Vec<u32>>,
+    /// For each word, the steps that it takes, and the patterns that these are of.
+    taken: Vec<(Patterns, Vec<u32>)>,
     /// For each word, the patterns of which it may be the first that is needed, and those of which it may be the last.
     ends: Vec<(Patterns, Patterns)>,
     /// The patterns that need nothing.
@@ -77,6 +77,7 @@ impl Needs {
         for (group, number) in groups {
             let Some(own) = steps.get(&number) else { continue };
             let all = own.iter().filter_map(|number| self.steps.get(*number as usize));
+            let patterns = all.clone().fold(0, |all, step| all | (1 << step.pattern));
             let ends = all.fold((0, 0), |(first, last), step| {
                 let begins = if step.from.is_none() { 1 << step.pattern } else { 0 };
                 (first | begins, last | step.opens)
@@ -84,8 +85,9 @@ impl Needs {
             for word in group {
                 let next = words.len();
                 let word = *words.entry(word).or_insert(next);
-                self.taken.resize_with(self.taken.len().max(word + 1), Vec::new);
-                if let Some(taken) = self.taken.get_mut(word) {
+                self.taken.resize_with(self.taken.len().max(word + 1), Default::default);
+                if let Some((of, taken)) = self.taken.get_mut(word) {
+                    *of |= patterns;
                     taken.extend(own);
                 }
                 self.ends.resize(self.ends.len().max(word + 1), (0, 0));
@@ -115,15 +117,25 @@ impl Needs {
         })
     }
 
-    /// The patterns that may stand where `hits` are all the words in the order of their ends; no other does.
-    pub(super) fn possible(&self, hits: impl Iterator<Item = Hit>, way: &mut Taken) -> Patterns {
+    /// Those of the patterns `among` that may stand where `hits` are all the words in the order of their ends; no other does.
+    pub(super) fn possible(
+        &self,
+        hits: impl Iterator<Item = Hit>,
+        among: Patterns,
+        way: &mut Taken,
+    ) -> Patterns {
         way.reset(self.steps.len());
         let mut possible = self.free;
         for hit in hits {
-            for &number in self.taken.get(hit.word).map_or(&[][..], Vec::as_slice) {
+            let Some((_, taken)) = self.taken.get(hit.word).filter(|(of, _)| of & among != 0)
+            else {
+                continue;
+            };
+            for &number in taken {
                 let Some(step) = self.steps.get(number as usize) else { continue };
                 // The earliest end of a step leaves the most room for those behind it.
-                if way.end(number).is_none()
+                if among & (1 << step.pattern) != 0
+                    && way.end(number).is_none()
                     && step.from.is_none_or(|from| way.end(from).is_some_and(|e| e <= hit.start))
                 {
                     way.take(number, hit.end);
@@ -131,7 +143,7 @@ impl Needs {
                 }
             }
         }
-        possible
+        possible & among
     }
 }
 
@@ -245,8 +257,10 @@ mod tests {
         }
         let mut hits = Vec::new();
         Landmarks::of(&list).unwrap().find(text, &mut hits);
-        let possible = needs.possible(hits.iter().copied(), &mut Taken::default());
         let thinkable = needs.thinkable(needs.ends(hits.iter().copied()));
+        let among = |among| needs.possible(hits.iter().copied(), among, &mut Taken::default());
+        let possible = among(Patterns::MAX);
+        assert_eq!(possible, among(thinkable), "{text}");
         assert_eq!(possible & !thinkable, 0, "{text}");
         for cut in 0..=hits.len() {
             let [one, two] = [&hits[..cut], &hits[cut..]].map(|part| part.iter().copied());

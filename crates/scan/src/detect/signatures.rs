@@ -165,7 +165,8 @@ pub(super) static SIGNATURES: [Signature; 12] = [
 pub(super) fn find(text: &str) -> Vec<(usize, Range<usize>)> {
     let mut hits = Vec::new();
     self::hits(text, &mut hits);
-    let possible = possible(hits.iter().copied(), &mut Taken::default());
+    let among = thinkable(ends(hits.iter().copied()));
+    let possible = possible(hits.iter().copied(), &among, &mut Taken::default());
     find_among(text, hits.into_iter(), &possible)
 }
 
@@ -174,9 +175,10 @@ pub(super) fn hits(text: &str, hits: &mut Vec<Hit>) {
     COMPILED.search.hits(text, hits);
 }
 
-/// Signatures, a bit for each, no others than which may stand in a reading of whose words this is known.
-pub(super) fn thinkable(ends: Ends) -> u32 {
-    owners(COMPILED.search.thinkable(ends))
+/// What may stand in a reading of whose words this is known; no other does. This costs a fraction of [`possible`].
+pub(super) fn thinkable(ends: Ends) -> Possible {
+    let patterns = COMPILED.search.thinkable(ends);
+    Possible { patterns, signatures: owners(patterns) }
 }
 
 /// What is to be known of the words of a reading, or of a part of one, for [`thinkable`].
@@ -190,9 +192,13 @@ fn owners(patterns: Patterns) -> u32 {
     search::bits(patterns).fold(0, |bits, pattern| bits | (1 << owner(pattern)))
 }
 
-/// The signatures that may stand in a reading, whose words `hits` are; no other does. This costs a fraction of a search.
-pub(super) fn possible(hits: impl Iterator<Item = Hit>, taken: &mut Taken) -> Possible {
-    let patterns = COMPILED.search.possible(hits, taken);
+/// What of `among` may stand in a reading, whose words `hits` are; no other does. This costs a fraction of a search.
+pub(super) fn possible(
+    hits: impl Iterator<Item = Hit>,
+    among: &Possible,
+    taken: &mut Taken,
+) -> Possible {
+    let patterns = COMPILED.search.possible(hits, among.patterns, taken);
     Possible { patterns, signatures: owners(patterns) }
 }
 
@@ -326,7 +332,9 @@ mod tests {
                 together.hits(text, &mut hits);
                 let all = (1 << alone.len()) - 1;
                 assert_eq!(together.find(text, hits.iter().copied(), all), each, "{text}");
-                let possible = together.possible(hits.iter().copied(), &mut Taken::default());
+                let thinkable = together.thinkable(together.ends(hits.iter().copied()));
+                let taken = &mut Taken::default();
+                let possible = together.possible(hits.iter().copied(), thinkable, taken);
                 let among = together.find(text, hits.into_iter(), possible);
                 assert_eq!(among, each, "what stands there is possible: {text}");
             }
