@@ -29,6 +29,15 @@ impl Bits {
         self.words.extend(one.words.iter().zip(&two.words).map(|(one, two)| one | two));
     }
 
+    /// Adds those of a set behind which two of another stand.
+    pub(super) fn add_followed(&mut self, set: &Self, by: &Self) {
+        let next = by.words.iter().skip(1).chain([&0]);
+        let own = self.words.iter_mut().zip(&set.words);
+        for ((own, set), (here, next)) in own.zip(by.words.iter().zip(next)) {
+            *own |= set & ((here >> 1) | (next << 63)) & ((here >> 2) | (next << 62));
+        }
+    }
+
     /// Whether there is one in a part. Nothing else is looked at, however far the next is.
     pub(super) fn any(&self, part: Range<usize>) -> bool {
         let (first, last) = (part.start / 64, part.end / 64);
@@ -126,6 +135,12 @@ fn ones(mut word: u64) -> impl Iterator<Item = usize> {
     })
 }
 
+/// Whether a byte is one of a few. Each is compared with, as that is done with many bytes at a time.
+#[inline]
+pub(super) fn among<const N: usize>(byte: u8, few: [u8; N]) -> bool {
+    few.iter().fold(0, |any, one| any | u8::from(byte == *one)) != 0
+}
+
 /// A bit for each of 64 bytes.
 pub(super) fn bits(bytes: &[u8; 64], is: impl Fn(u8) -> bool) -> u64 {
     // Both loops are done many bytes at a time.
@@ -177,6 +192,15 @@ mod tests {
             let expected = (0..bytes.len()).filter(|&at| bytes[at] != b'.');
             prop_assert_eq!(either.places().collect::<Vec<_>>(), expected.collect::<Vec<_>>());
             prop_assert_eq!(all.alone(&letters).collect::<Vec<_>>(), alone);
+            let mut followed = Bits::default();
+            followed.read(bytes, |byte| byte == b'.');
+            followed.add_followed(&all, &letters);
+            let is = |at: usize| {
+                bytes[at] == b'.'
+                    || (bytes[at] == b'a' && letter(Some(at + 1)) && letter(Some(at + 2)))
+            };
+            let expected: Vec<usize> = (0..bytes.len()).filter(|&at| is(at)).collect();
+            prop_assert_eq!(followed.places().collect::<Vec<_>>(), expected);
             for from in 0..=bytes.len() {
                 for to in [from, from + 1, from + 64, bytes.len()] {
                     if from % 8 == 7 {

@@ -1,6 +1,6 @@
 //! Which parts of a long text deserve a closer look?
 
-use super::bits::Bits;
+use super::bits::{Bits, among};
 use super::words::{SEED, step, weight};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
@@ -43,7 +43,7 @@ struct Kinds {
 fn interest(block: &[u8], kinds: &mut Kinds) -> u32 {
     kinds.words.read(block, |byte| byte.is_ascii_alphanumeric());
     kinds.digits.read(block, |byte| byte.is_ascii_digit());
-    kinds.signs.read(block, |byte| matches!(byte, b'\\' | b'&' | b'%' | 0x1B | 0x80..));
+    kinds.signs.read(block, |byte| among(byte, *b"\\&%\x1B") | !byte.is_ascii());
     let mut total = Interest::default();
     for (start, end) in kinds.words.runs() {
         let word = block.get(start..end).unwrap_or_default();

@@ -151,10 +151,22 @@ fn may_begin(run: &str) -> bool {
         let (fours, _) = values.get(skip..skip + 16).unwrap_or_default().as_chunks::<4>();
         let mut head = [0; 12];
         let (threes, _) = head.as_chunks_mut::<3>();
+        // How many bytes a character is short of.
+        let mut short = 0_u8;
         for (three, [a, b, c, d]) in threes.iter_mut().zip(fours) {
             let [_, bytes @ ..] = (a << 18 | b << 12 | c << 6 | d).to_be_bytes();
-            if bytes.iter().any(|byte| no_text(*byte)) {
-                return false;
+            for byte in bytes {
+                let continues = byte & 0xC0 == 0x80;
+                if continues != (short > 0) || no_text(byte) {
+                    return false;
+                }
+                short = match byte {
+                    0x80..=0xBF => short - 1,
+                    0xC0..=0xDF => 1,
+                    0xE0..=0xEF => 2,
+                    0xF0.. => 3,
+                    _ => 0,
+                };
             }
             *three = bytes;
         }

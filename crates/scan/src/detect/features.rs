@@ -1,5 +1,6 @@
 //! Which numbers stand for a text in the linear tables?
 
+use super::bits::among;
 use super::concepts::{self, Concept, Mentions};
 use super::effort;
 use super::shape::Shape;
@@ -274,13 +275,13 @@ fn is_address(chunk: &str) -> bool {
 }
 
 /// Whether a byte stands between words, as a space does.
-pub(super) const fn space(byte: u8) -> bool {
-    matches!(byte, b' ' | b'\n' | b'\t' | b'\r')
+pub(super) fn space(byte: u8) -> bool {
+    among(byte, [b' ', b'\n', b'\t', b'\r'])
 }
 
-/// Whether what stands between spaces has to be looked at more closely for a byte.
-pub(super) const fn special(byte: u8) -> bool {
-    matches!(byte, b':' | b'@' | b'\'' | b'?' | 0x80..)
+/// Whether what stands between spaces has to be looked at more closely for a byte; for `://` as well.
+pub(super) fn special(byte: u8) -> bool {
+    among(byte, [b'@', b'\'', b'?']) | !byte.is_ascii()
 }
 
 fn kind(byte: u8) -> u8 {

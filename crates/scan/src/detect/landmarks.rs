@@ -19,9 +19,8 @@ pub(super) struct Landmarks {
     width: u32,
     /// For each state where in `ending` its words begin; one more at the end.
     ends: Vec<u32>,
-    /// The words that end in a state, the longest first.
-    ending: Vec<u16>,
-    lens: Vec<usize>,
+    /// The words that end in a state, the longest first, and how long they are.
+    ending: Vec<(u16, u16)>,
     longest: usize,
 }
 
@@ -36,17 +35,16 @@ pub(super) struct Hit {
 impl Default for Landmarks {
     /// No words.
     fn default() -> Self {
-        let (ends, ending, lens) = (vec![0; 2], Vec::new(), Vec::new());
-        Self { columns: [0; 256], rows: vec![0], width: 0, ends, ending, lens, longest: 0 }
+        let (ends, ending) = (vec![0; 2], Vec::new());
+        Self { columns: [0; 256], rows: vec![0], width: 0, ends, ending, longest: 0 }
     }
 }
 
 impl Landmarks {
     /// Readies words to be sought; too many of them are an error.
     pub(super) fn of(words: &[Vec<u8>]) -> Result<Self, String> {
-        let mut marks = Self::default();
-        marks.lens = words.iter().map(Vec::len).collect();
-        marks.longest = marks.lens.iter().copied().max().unwrap_or(0);
+        let longest = words.iter().map(Vec::len).max().unwrap_or(0);
+        let mut marks = Self { longest, ..Self::default() };
         let mut used = [false; 256];
         for &byte in words.iter().flatten() {
             if let Some(slot) = used.get_mut(usize::from(byte)) {
@@ -80,7 +78,8 @@ impl Landmarks {
         while let Some((range, depth, back)) = queue.pop_front() {
             let alike = order.get(range.clone()).unwrap_or_default();
             let whole = alike.partition_point(|number| word(number).len() <= depth);
-            self.ending.extend(alike.iter().take(whole));
+            let len = u16::try_from(depth).map_err(|_| TOO_MANY)?;
+            self.ending.extend(alike.iter().take(whole).map(|number| (*number, len)));
             let row = self.begin_row(back);
             let mut from = range.start + whole;
             let more = alike.get(whole..).unwrap_or_default();
@@ -204,16 +203,14 @@ impl Landmarks {
     }
 
     /// Puts the words that end in a state into `hits`.
-    #[inline(never)]
     fn told(&self, state: u16, end: usize, hits: &mut Vec<Hit>) {
         let at = usize::from(state & !ENDS);
         let place = |at: usize| self.ends.get(at).map_or(0, |n| *n as usize);
         let words = self.ending.get(place(at)..place(at + 1)).unwrap_or_default();
-        hits.extend(words.iter().map(|word| {
-            let word = usize::from(*word);
-            let len = self.lens.get(word).copied().unwrap_or(0);
-            Hit { start: end.saturating_sub(len), end, word }
-        }));
+        for &(word, len) in words {
+            let start = end.saturating_sub(usize::from(len));
+            hits.push(Hit { start, end, word: usize::from(word) });
+        }
     }
 }
 

@@ -10,8 +10,10 @@ pub(super) struct Shape {
     pub(super) words: Bits,
     /// All that is no space.
     pub(super) chunks: Bits,
-    /// What makes more than words and signs of what stands between two spaces.
+    /// What may make more than words and signs of what stands between two spaces.
     pub(super) special: Bits,
+    colons: Bits,
+    slashes: Bits,
 }
 
 impl Shape {
@@ -20,5 +22,8 @@ impl Shape {
         self.words.read(bytes, |byte| byte.is_ascii_alphanumeric());
         self.chunks.read(bytes, |byte| !features::space(byte));
         self.special.read(bytes, features::special);
+        self.colons.read(bytes, |byte| byte == b':');
+        self.slashes.read(bytes, |byte| byte == b'/');
+        self.special.add_followed(&self.colons, &self.slashes);
     }
 }

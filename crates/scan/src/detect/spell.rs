@@ -1,5 +1,6 @@
 //! Which words are spelled so that only a person reads them?
 
+use super::bits::among;
 use super::disguise::{Disguise, Disguises};
 use super::trace::Traced;
 use super::words;
@@ -34,7 +35,9 @@ pub(super) fn as_written(text: &str) -> bool {
 pub(super) fn respells(run: &[u8]) -> bool {
     let letters = run.iter().all(u8::is_ascii_alphabetic);
     let may_change = if letters { run.len() >= MIN_JOINED } else { run.len() >= MIN_LEET };
-    may_change && std::str::from_utf8(run).is_ok_and(|run| read(run).is_some())
+    may_change
+        && (letters || leet(run).is_some())
+        && std::str::from_utf8(run).is_ok_and(|run| read(run).is_some())
 }
 
 /// Whether letters of a text were set apart.
@@ -230,49 +233,81 @@ fn unleet(input: &Traced, seen: &mut Disguises) -> Traced {
 /// What a word says that is spelled with digits, or is several words run together.
 fn read(word: &str) -> Option<(Disguise, String)> {
     if !word.bytes().all(|b| b.is_ascii_alphabetic()) {
-        return leet(word).map(|plain| (Disguise::Leet, plain));
+        return leet(word.as_bytes()).map(|plain| (Disguise::Leet, plain));
     }
     let words = (word.len() >= MIN_JOINED).then(|| words::split(word)).flatten()?;
     (words.len() >= 3).then(|| (Disguise::Spaced, words.join(" ")))
 }
 
-fn leet(word: &str) -> Option<String> {
-    // No common word has a digit that stands for no letter.
-    let never = |word: &str| word.bytes().any(|b| matches!(b, b'2' | b'6'));
-    if !(MIN_LEET..=MAX_LEET).contains(&word.len()) || never(word) {
+fn leet(word: &[u8]) -> Option<String> {
+    if !(MIN_LEET..=MAX_LEET).contains(&word.len()) {
         return None;
     }
-    let letters = word.bytes().filter(u8::is_ascii_alphabetic).count();
+    let mut plain = [0; MAX_LEET];
+    let (mut letters, mut ones) = (0, 0);
+    for (slot, byte) in plain.iter_mut().zip(word) {
+        *slot = LETTERS.get(usize::from(*byte)).copied().unwrap_or(NO_LETTER);
+        // No common word has a digit that stands for no letter.
+        if *slot == NO_LETTER {
+            return None;
+        }
+        letters += usize::from(byte.is_ascii_alphabetic());
+        ones += usize::from(*slot == ONE);
+    }
     if letters * 3 < word.len() {
         return None;
     }
-    [b'i', b'l'].into_iter().find_map(|one| {
-        let mut plain = [0; MAX_LEET];
-        for (slot, byte) in plain.iter_mut().zip(word.bytes()) {
-            *slot = match byte {
-                b'0' => b'o',
-                b'1' | b'!' | b'|' => one,
-                b'3' => b'e',
-                b'4' | b'@' => b'a',
-                b'5' | b'$' => b's',
-                b'7' | b'+' => b't',
-                b'8' => b'b',
-                b'9' => b'g',
-                byte => byte,
-            };
+    let tries: &[u8] = if ones > 0 { b"il" } else { b"i" };
+    tries.iter().find_map(|&one| {
+        let mut plain = plain;
+        for slot in plain.iter_mut().filter(|slot| **slot == ONE) {
+            *slot = one;
+        }
+        if !words::may_be_known(&plain, word.len()) {
+            return None;
         }
         let plain = std::str::from_utf8(plain.get(..word.len())?).ok()?;
         words::known(plain).then(|| plain.to_owned())
     })
 }
 
+/// The letter that each letter, digit or sign may stand for.
+static LETTERS: [u8; 256] = {
+    let mut letters = [0; 256];
+    let mut byte = 0_u8;
+    loop {
+        #[expect(clippy::indexing_slicing, reason = "a byte is within; checked when it is built")]
+        {
+            letters[byte as usize] = match byte {
+                b'0' => b'o',
+                b'1' | b'!' | b'|' => ONE,
+                b'3' => b'e',
+                b'4' | b'@' => b'a',
+                b'5' | b'$' => b's',
+                b'7' | b'+' => b't',
+                b'8' => b'b',
+                b'9' => b'g',
+                b'2' | b'6' => NO_LETTER,
+                byte => byte,
+            };
+        }
+        if byte == u8::MAX {
+            break letters;
+        }
+        byte += 1;
+    }
+};
+/// What stands for one letter or another.
+const ONE: u8 = b'1';
+const NO_LETTER: u8 = b'2';
+
 fn leet_words(text: &str) -> impl Iterator<Item = Range<usize>> + '_ {
     runs(text, |c| c.is_ascii_alphanumeric() || u8::try_from(c).is_ok_and(leet_sign))
 }
 
 /// The signs that may stand for a letter.
-pub(super) const fn leet_sign(byte: u8) -> bool {
-    matches!(byte, b'@' | b'$' | b'!' | b'|' | b'+')
+pub(super) fn leet_sign(byte: u8) -> bool {
+    among(byte, [b'@', b'$', b'!', b'|', b'+'])
 }
 
 fn words_of(text: &str) -> impl Iterator<Item = Range<usize>> + '_ {

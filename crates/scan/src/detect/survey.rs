@@ -163,22 +163,27 @@ impl Survey {
         for at in self.kinds.marks.places() {
             self.escapes.extend(unescape::undone_at(&self.folded, at));
         }
-        for (start, end) in self.kinds.runs.runs() {
-            // Most are words that are too short to be several.
-            let may_change = if self.kinds.others.any(start..end) {
-                end - start >= spell::MIN_LEET
-            } else {
-                end - start >= spell::MIN_JOINED
-            };
-            if may_change && respells(bytes.get(start..end).unwrap_or_default()) {
-                self.respelled.push(start..end);
-            }
-        }
-        for (start, end) in self.kinds.letters.runs() {
+        let turns = words::turns();
+        let mut turned = |start: usize, end: usize| {
             if end - start >= decode::MIN_TURNED
+                && turns.may_hold(bytes, start, end)
                 && words::turned(bytes, start, end) != (false, false)
             {
                 self.turned.push(start);
+            }
+        };
+        for (start, end) in self.kinds.runs.runs() {
+            // Most are words that are too short to be several.
+            let least = if self.kinds.others.any(start..end) {
+                let letters = self.kinds.letters.runs_within(start..end);
+                letters.for_each(|(start, end)| turned(start, end));
+                spell::MIN_LEET
+            } else {
+                turned(start, end);
+                spell::MIN_JOINED
+            };
+            if end - start >= least && respells(bytes.get(start..end).unwrap_or_default()) {
+                self.respelled.push(start..end);
             }
         }
         spell::letters_apart(bytes, self.kinds.alone(), &mut self.apart);
@@ -308,7 +313,7 @@ fn overlapping<'a>(ranges: &'a [Range<usize>], part: &Range<usize>) -> &'a [Rang
 const FIRST_FOREIGN: u8 = 0xC6;
 
 /// Whether it may be part of a word, whatever it is spelled with.
-const fn run(byte: u8) -> bool {
+fn run(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || spell::leet_sign(byte)
 }
 
@@ -378,8 +383,9 @@ mod tests {
                         prop_assert_eq!(only.as_deref(), Some(survey.said(&place)));
                         let mut alone = Vec::new();
                         signatures::hits(survey.said(&place), &mut alone);
-                        let missing = signatures::thinkable(signatures::ends(alone.iter().copied()))
-                            & !signatures::thinkable(survey.ends(&place));
+                        let ends = signatures::ends(alone.iter().copied());
+                        let missing = signatures::thinkable(ends).signatures
+                            & !signatures::thinkable(survey.ends(&place)).signatures;
                         prop_assert_eq!(missing, 0, "{}", part);
                         prop_assert_eq!(survey.hits(&place).collect::<Vec<_>>(), alone);
                         let halves = survey.halves(&text, window);

@@ -1,5 +1,6 @@
 //! Which letters are spelled by their numbers?
 
+use super::bits::among;
 use super::disguise::{Disguise, Disguises};
 use super::trace::Traced;
 
@@ -92,8 +93,8 @@ pub(super) fn undone_at(text: &str, at: usize) -> Option<Escape> {
 }
 
 /// Whether something may begin with a byte that is undone.
-pub(super) const fn begins(byte: u8) -> bool {
-    matches!(byte, b'\\' | b'&' | b'%' | b'<' | b'*' | b'`')
+pub(super) fn begins(byte: u8) -> bool {
+    among(byte, [b'\\', b'&', b'%', b'<', b'*', b'`'])
 }
 
 /// A character written as an escape, and how long the escape is.

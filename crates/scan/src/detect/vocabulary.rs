@@ -113,19 +113,23 @@ impl Word {
 }
 
 /// Words as they were met, a newer one in the place of an older where there is no room for both.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Vocabulary {
     /// For each hash, where in `words` its word is, counted from one.
-    places: Vec<u16>,
+    places: Box<[u16; PLACES]>,
     words: Vec<Word>,
+}
+
+impl Default for Vocabulary {
+    /// No words.
+    fn default() -> Self {
+        Self { places: Box::new([0; PLACES]), words: Vec::new() }
+    }
 }
 
 impl Vocabulary {
     /// What is known of a word.
     pub(super) fn look_up(&mut self, letters: Letters) -> Option<&mut Word> {
-        if self.places.is_empty() {
-            self.places.resize(PLACES, 0);
-        }
         let place = self.places.get_mut(letters.place())?;
         if *place == 0 {
             self.words.push(Word::of(letters));

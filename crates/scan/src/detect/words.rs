@@ -5,7 +5,17 @@ use std::sync::LazyLock;
 
 /// Whether it is one of the common words of orders.
 pub(super) fn known(word: &str) -> bool {
-    COMMON.forwards.may_hold(word.as_bytes(), 0, word.len()) && COMMON.words.contains(word)
+    may_be_known(word.as_bytes(), word.len()) && COMMON.words.contains(word)
+}
+
+/// Whether the first so many bytes may be one of the common words of orders; most that are none are told by this.
+pub(super) fn may_be_known(bytes: &[u8], len: usize) -> bool {
+    COMMON.forwards.may_hold(bytes, 0, len)
+}
+
+/// What holds every word of which [`turned`] says something.
+pub(super) fn turns() -> &'static Sieve {
+    &COMMON.turned
 }
 
 /// Whether the word that is a part of a text is none of the common ones, but one of them read backwards, and whether one
@@ -94,32 +104,32 @@ static COMMON: LazyLock<Common> = LazyLock::new(|| {
 });
 
 /// Two bits for each of many hashes: what has none is not among the words that were put in.
-struct Sieve {
-    bits: Vec<u64>,
+#[derive(Debug)]
+pub(super) struct Sieve {
+    // Of a known length, so that no place in it need be checked.
+    bits: Box<[u64; SIEVE_WORDS]>,
 }
 
 impl Default for Sieve {
     fn default() -> Self {
-        Self { bits: vec![0; 1 << (SIEVE_BITS - 6)] }
+        Self { bits: Box::new([0; SIEVE_WORDS]) }
     }
 }
 
 impl Sieve {
     /// The bits of the word that is a part of a text, by its length and its first letters.
+    #[inline]
     fn place(text: &[u8], start: usize, end: usize) -> (usize, u64) {
         let len = end.saturating_sub(start);
         let rest = text.get(start..).unwrap_or_default();
-        let mut head = match rest.first_chunk::<8>() {
-            Some(head) => u64::from_le_bytes(*head),
-            None => rest.iter().rev().fold(0, |head, byte| (head << 8) | u64::from(*byte)),
-        };
+        let mut head = rest.first_chunk().map_or_else(|| last(rest), |h| u64::from_le_bytes(*h));
         if len < 8 {
             head &= !(u64::MAX << (8 * len));
         }
         let hash = (head ^ len as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15);
         // Two bits tell more than one.
         let bits = 1 << (hash >> 58) | 1 << ((hash >> 52) & 63);
-        (((hash >> 32) as usize) & ((1 << (SIEVE_BITS - 6)) - 1), bits)
+        (((hash >> 32) as usize) & (SIEVE_WORDS - 1), bits)
     }
 
     fn put(&mut self, word: &[u8]) {
@@ -129,10 +139,18 @@ impl Sieve {
         }
     }
 
-    fn may_hold(&self, text: &[u8], start: usize, end: usize) -> bool {
+    /// Whether the word that is a part of a text may be in it.
+    #[inline]
+    pub(super) fn may_hold(&self, text: &[u8], start: usize, end: usize) -> bool {
         let (at, bit) = Self::place(text, start, end);
         self.bits.get(at).is_some_and(|bits| bits & bit == bit)
     }
+}
+
+/// The bytes of a number, of which the last are wanting.
+#[cold]
+fn last(bytes: &[u8]) -> u64 {
+    bytes.iter().take(8).rev().fold(0, |head, byte| (head << 8) | u64::from(*byte))
 }
 
 /// Words share a slot now and then; that costs a closer look and nothing else.
@@ -156,7 +174,7 @@ static TRIGGERS: LazyLock<Vec<u8>> = LazyLock::new(|| {
     table
 });
 
-const SIEVE_BITS: u32 = 15;
+const SIEVE_WORDS: usize = 512;
 const TRIGGER_MASK: u32 = 0x3FFF;
 const MIN_TURNED: usize = 5;
 const MAX_SPLIT: usize = 240;
