@@ -3,6 +3,7 @@
 use super::run::random;
 use crate::cli::{ScanArgs, exit};
 use crate::report::{Failure, Problem, Voice, safe};
+use bartizan_scan::json::{Doc, Node};
 use bartizan_scan::{Confidence, Detector, Finding, KnownSecret, Redactor, ScanKey, Signal};
 use serde_json::{Map, Value, json};
 use std::fs::{self, File};
@@ -122,33 +123,35 @@ impl Scan<'_> {
             if len == 0 {
                 break;
             }
-            if line.trim_ascii().is_empty() {
+            let item = line.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&line).trim_ascii();
+            if item.is_empty() {
                 continue;
             }
-            let (answer, found) = match serde_json::from_slice::<Value>(&line) {
-                Ok(item) => self.item(&item)?,
-                Err(error) => {
-                    (Map::from_iter([error_in(&format!("line {number}: {error}"))]), false)
-                }
-            };
+            let (answer, found) = self.item(item, &format!("{} line {number}", safe(name)))?;
             print(voice, &answer)?;
             any |= found;
         }
         Ok(any)
     }
 
-    fn item(&self, item: &Value) -> Result<Answer, Failure> {
-        let id = item.get("id").map(|id| ("id".to_owned(), id.clone()));
-        let Some(text) = item.get("text").and_then(Value::as_str) else {
-            let error = error_in("`text` is missing or no string");
-            return Ok((id.into_iter().chain([error]).collect(), false));
-        };
-        let known = match item.get("known") {
-            Some(Value::String(value)) => vec![value.clone()],
-            Some(Value::Array(all)) => {
-                all.iter().filter_map(|v| v.as_str().map(str::to_owned)).collect()
+    /// Answers one line. What cannot be read counts as found: nobody has looked at it.
+    fn item(&self, line: &[u8], place: &str) -> Result<Answer, Failure> {
+        let doc = match Doc::read(line) {
+            Ok(doc) => doc,
+            Err(flaw) => {
+                return Ok((Map::from_iter([error_in(&format!("{place}: {flaw}"))]), true));
             }
-            _ => Vec::new(),
+        };
+        let id = doc.root().get("id").map(|id| ("id".to_owned(), value(&doc, id)));
+        let wrong = |what: &str| {
+            let error = error_in(&format!("{place}: {what}"));
+            Ok((id.clone().into_iter().chain([error]).collect(), true))
+        };
+        let Some(text) = doc.text_of(doc.root(), "text") else {
+            return wrong("`text` is missing or no string");
+        };
+        let Some(known) = values(&doc, doc.root().get("known")) else {
+            return wrong("`known` is neither a string nor a list or table of strings");
         };
         let (answer, found) = self.judge(text.as_bytes(), &known)?;
         Ok((id.into_iter().chain(answer).collect(), found))
@@ -196,6 +199,30 @@ impl Scan<'_> {
         let redactor = Redactor::new(self.key.clone(), usable)
             .map_err(|error| Failure::new(exit::NO, Problem::new(error.to_string())))?;
         Ok((redactor, refused))
+    }
+}
+
+/// A part of a document as it is given back.
+fn value(doc: &Doc<'_>, node: &Node) -> Value {
+    match doc.text(node) {
+        Some(text) => text.into(),
+        // A half of a surrogate pair deep within is all that does not come back.
+        None => serde_json::from_str(doc.raw(node)).unwrap_or_default(),
+    }
+}
+
+/// The values to treat as secrets: one, a list, or a table of them by name.
+fn values(doc: &Doc<'_>, known: Option<&Node>) -> Option<Vec<String>> {
+    let Some(known) = known.filter(|known| doc.raw(known) != "null") else {
+        return Some(Vec::new());
+    };
+    let text = |node| doc.text(node).map(String::from);
+    if let Some(items) = known.items() {
+        items.iter().map(text).collect()
+    } else if known.is_table() {
+        known.members().map(|(_, node)| text(node)).collect()
+    } else {
+        text(known).map(|value| vec![value])
     }
 }
 
@@ -256,4 +283,6 @@ fn unreadable(name: &str, error: &io::Error) -> Failure {
     }
 }
 
+/// What some editors and shells put before a text.
+const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 const CHUNK_BYTES: usize = 64 * 1024;

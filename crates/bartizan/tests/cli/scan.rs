@@ -67,3 +67,38 @@ fn each_line_of_json_is_answered_with_the_spans_of_its_secrets() {
     let finding = &answers[3]["injection"]["findings"][0];
     assert_eq!((&finding["kind"], &finding["start"]), (&json!("override"), &json!(3)));
 }
+
+#[test]
+fn what_is_odd_in_a_line_is_read_or_told_and_never_passes_as_clean() {
+    let world = World::new();
+    let known = "correct-horse-battery-9";
+    let lines = [
+        format!("\u{feff}{{\"text\":\"\\ud800 {known}\",\"known\":{{\"DB\":\"{known}\"}}}}"),
+        format!("{{\"id\":\"a\",\"text\":\"{known}\",\"known\":[1,\"{known}\"]}}"),
+        format!("{{\"text\":\"nothing\",\"text\":\"{known}\"}}"),
+        "{\"id\":{\"n\":1},\"txt\":\"x\"}".to_owned(),
+        "\u{feff}".to_owned(),
+        "{\"text\":\"nothing\",\"known\":null}".to_owned(),
+    ];
+    let (_, out) = scan(&world, &["--jsonl"], lines.join("\n").as_bytes());
+    let text = String::from_utf8(out).unwrap();
+    let answers: Vec<Value> =
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(answers.len(), 5);
+    // A half of a surrogate pair is as long as the character that stands for it.
+    let span =
+        json!([{"start": 4, "end": 4 + known.len(), "kind": "known-1", "confidence": "certain"}]);
+    assert_eq!(answers[0]["spans"], span);
+    let told = ["- line 2: `known`", "- line 3: an object has the same key", "- line 4: `text`"];
+    for (answer, told) in answers[1..4].iter().zip(told) {
+        let error = answer["error"].as_str().unwrap();
+        assert!(error.starts_with(told) && answer.get("spans").is_none(), "{answer}");
+    }
+    assert_eq!((&answers[1]["id"], &answers[3]["id"]), (&json!("a"), &json!({"n": 1})));
+    assert_eq!(answers[4]["spans"], json!([]));
+    // What nobody could look at is no reason to let a commit pass.
+    for line in &lines[1..4] {
+        assert_eq!(scan(&world, &["--jsonl", "--check"], line.as_bytes()).0, 1, "{line}");
+    }
+    assert_eq!(scan(&world, &["--jsonl", "--check"], lines[5].as_bytes()).0, 0);
+}
