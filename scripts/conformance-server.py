@@ -6,18 +6,21 @@ both revisions. It says nothing of bartizan.
 import asyncio, base64, json, sys
 from typing import Any
 
+from conformance_tasks import Tasks
 from mcp.server.mcpserver import Context, MCPServer
+from mcp.server.mcpserver.prompts.base import UserMessage
+from mcp.server.streamable_http import EventMessage, EventStore
 from mcp.shared.exceptions import MCPError
 from mcp.types import (
     AudioContent, Completion, CreateMessageRequest, CreateMessageRequestParams, ElicitRequest, ElicitRequestFormParams,
-    EmbeddedResource, ImageContent, InputRequiredResult, ListRootsRequest, PromptMessage, SamplingMessage, TextContent,
-    TextResourceContents,
+    EmbeddedResource, EmptyResult, ImageContent, InputRequiredResult, ListRootsRequest, SamplingMessage, SetLevelRequestParams,
+    SubscribeRequestParams, TextContent, TextResourceContents, UnsubscribeRequestParams,
 )
 from pydantic import BaseModel
 
 PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 SOUND = "UklGRiYAAABXQVZFZm10IBAAAAABAAEAQB8AAAB9AAACABAAZGF0YQIAAAA="
-server = MCPServer("conformance", version="1.0.0")
+server = MCPServer("conformance", version="1.0.0", extensions=[Tasks()])
 
 def text(said: str) -> TextContent: return TextContent(type="text", text=said)
 def image() -> ImageContent: return ImageContent(type="image", data=PIXEL, mime_type="image/png")
@@ -71,6 +74,61 @@ async def sampling(prompt: str, ctx: Context) -> Any:
 async def elicitation(message: str, ctx: Context) -> Any:
     said = await ctx.elicit(message=message, schema=Person)
     return text(f"User response: {said.action} {getattr(said, 'data', None)}")
+
+@tool("test_elicitation_sep1034_defaults", "Asks with defaults.")
+async def elicitation_defaults(ctx: Context) -> Any:
+    return await filled(ctx, name={"type": "string", "default": "John Doe"}, age={"type": "integer", "default": 30},
+                        score={"type": "number", "default": 95.5}, verified={"type": "boolean", "default": True},
+                        status={"type": "string", "enum": ["active", "inactive", "pending"], "default": "active"})
+@tool("test_elicitation_sep1330_enums", "Asks for a choice, in each form.")
+async def elicitation_enums(ctx: Context) -> Any:
+    plain = ["option1", "option2", "option3"]
+    titled = [{"const": f"value{n}", "title": f"Option {n}"} for n in (1, 2, 3)]
+    return await filled(ctx, untitledSingle={"type": "string", "enum": plain}, titledSingle={"type": "string", "oneOf": titled},
+                        legacyEnum={"type": "string", "enum": ["opt1", "opt2", "opt3"], "enumNames": ["One", "Two", "Three"]},
+                        untitledMulti={"type": "array", "items": {"type": "string", "enum": plain}},
+                        titledMulti={"type": "array", "items": {"anyOf": titled}})
+async def filled(ctx: Context, **properties: Any) -> Any:
+    asked = {"type": "object", "properties": properties}
+    given = await ctx.session.elicit_form("Please choose.", asked, ctx.request_id)
+    return text(f"Elicitation completed: action={given.action}, content={json.dumps(given.content)}")
+
+@tool("test_reconnection", "Ends its stream before it answers.")
+async def reconnection(ctx: Context) -> Any:
+    await ctx.close_sse_stream()
+    await asyncio.sleep(1)
+    return text("Reconnection test completed successfully")
+
+@tool("greet", "Greets.")
+def greet(name: str = "you") -> Any: return text(f"Hello, {name}!")
+@tool("test_tool_with_task", "Wants a name, and works in a task.")
+def with_task(ctx: Context) -> Any:
+    given = answers(ctx, "user_name")
+    named = ((given or {}).get("user_name", {}).get("content") or {}).get("name")
+    return text(f"Hello, {named}!") if isinstance(named, str) else wants("task", user_name=form("What is your name?"))
+
+@tool("json_schema_2020_12_tool", "Tool with JSON Schema 2020-12 features")
+def with_schema() -> Any: return text("it fits")
+@tool("test_custom_headers", "Its region comes in a header too.")
+def with_headers(region: str) -> Any: return text(region)
+
+# What the SDK makes of a function's types has neither.
+schemas = {
+    "json_schema_2020_12_tool": {
+        "$schema": "https://json-schema.org/draft/2020-12/schema", "type": "object", "additionalProperties": False,
+        "$defs": {"address": {"$anchor": "addressDef", "type": "object",
+                              "properties": {"street": {"type": "string"}, "city": {"type": "string"}}}},
+        "properties": {"name": {"type": "string"}, "address": {"$ref": "#/$defs/address"},
+                       "contactMethod": {"type": "string", "enum": ["phone", "email"]},
+                       "phone": {"type": "string"}, "email": {"type": "string"}},
+        "allOf": [{"anyOf": [{"required": ["phone"]}, {"required": ["email"]}]}],
+        "if": {"properties": {"contactMethod": {"const": "phone"}}, "required": ["contactMethod"]},
+        "then": {"required": ["phone"]}, "else": {"required": ["email"]},
+    },
+    "test_custom_headers": {"type": "object", "required": ["region"],
+                            "properties": {"region": {"type": "string", "x-mcp-header": "Region"}}},
+}
+for name, schema in schemas.items(): server._tool_manager.get_tool(name).parameters = schema
 
 def form(message: str, **properties: Any) -> ElicitRequest:
     schema = {"type": "object", "properties": properties or {"name": {"type": "string"}}, "required": list(properties or ["name"])}
@@ -151,7 +209,7 @@ def watched() -> str: return "Watched resource content"
 @server.resource("test://template/{id}/data", mime_type="application/json")
 def template(id: str) -> str: return json.dumps({"id": id, "templateTest": True, "data": f"Data for ID: {id}"})
 
-def said(content: Any) -> PromptMessage: return PromptMessage(role="user", content=content)
+def said(content: Any) -> UserMessage: return UserMessage(content=content)
 @server.prompt("test_simple_prompt", description="Simple.")
 def simple_prompt() -> Any: return [said(text("This is a simple prompt for testing."))]
 @server.prompt("test_prompt_with_arguments", description="With arguments.")
@@ -171,6 +229,25 @@ def input_prompt(ctx: Context) -> Any:
 async def complete(ref: Any, argument: Any, context: Any) -> Completion:
     return Completion(values=["test-value-1", "test-value-2"], total=2, has_more=False)
 
+async def done(ctx: Any, params: Any) -> EmptyResult: return EmptyResult()
+for method, params in (("logging/setLevel", SetLevelRequestParams), ("resources/subscribe", SubscribeRequestParams),
+                       ("resources/unsubscribe", UnsubscribeRequestParams)):
+    server._lowlevel_server.add_request_handler(method, params, done)
+
+class Kept(EventStore):
+    """What each stream said, so that a client can come back for it."""
+    def __init__(self) -> None: self.said: list[tuple[str, Any]] = []
+    async def store_event(self, stream_id: str, message: Any) -> str:
+        self.said.append((stream_id, message))
+        return str(len(self.said))
+    async def replay_events_after(self, last_event_id: str, send_callback: Any) -> str | None:
+        at = int(last_event_id)
+        if not 0 < at <= len(self.said): return None
+        stream = self.said[at - 1][0]
+        for number, (of, message) in enumerate(list(self.said[at:]), at + 1):
+            if of == stream and message is not None: await send_callback(EventMessage(message, str(number)))
+        return stream
+
 if __name__ == "__main__":
     if sys.argv[1] == "stdio": server.run("stdio")
-    else: server.run("streamable-http", port=int(sys.argv[2]))
+    else: server.run("streamable-http", port=int(sys.argv[2]), event_store=Kept(), retry_interval=500)
