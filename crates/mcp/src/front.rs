@@ -4,13 +4,14 @@
 //! well-formed; do its headers say what its body says; whose conversation is it for. Only then is a message taken.
 //!
 //! Two eras share the path: `initialize` begins a session (2025-03-26 to 2025-11-25), bound to the identity that began it;
-//! a request that carries its version in `_meta` (2026-07-28) needs none. Streams cannot be resumed: a client that goes
-//! cancels what it waits for.
+//! a request that carries its version in `_meta` (2026-07-28) needs none. A client that goes cancels what it waits for; only
+//! a stream of 2025-11-25 waits a while for its client to come back ([`parked`]).
 
 mod doorman;
 mod events;
 mod hosts;
 mod mirror;
+mod parked;
 mod post;
 mod reply;
 mod serve;
@@ -155,7 +156,7 @@ impl<H: Host, D: Doorman> Front<H, D> {
         }
     }
 
-    /// GET: the stream of what belongs to no request of a session.
+    /// GET: the stream of what belongs to no request of a session, or the rest of one that was cut off.
     fn listen(&self, head: &Parts, pass: &Pass) -> Response<Reply> {
         if !accepts(&head.headers, &["text/event-stream"]) {
             return reply::refused(
@@ -170,6 +171,16 @@ impl<H: Host, D: Doorman> Front<H, D> {
             Ok(None) => return not_allowed("POST"),
             Err(response) => return *response,
         };
+        match mirror::one(&head.headers, LAST_EVENT) {
+            Ok(None) => {}
+            Ok(Some(event)) if let Some(stream) = entry.parked.resume(event) => {
+                return reply::stream(Events::resumed(stream, entry.closed()));
+            }
+            _ => {
+                let what = "there is no stream of this `Last-Event-ID` to go on with";
+                return reply::refused(StatusCode::BAD_REQUEST, INVALID_REQUEST, what);
+            }
+        }
         let (out, rest) = mpsc::channel(OUTBOX);
         entry.conversation.listen(out);
         reply::stream(Events::new(None, rest, entry.closed(), Some(entry.streaming())))
@@ -275,6 +286,7 @@ fn now_s() -> u64 {
 pub const ENDPOINT: &str = "/mcp";
 const METADATA: &str = "/.well-known/oauth-protected-resource";
 const METADATA_OF_ENDPOINT: &str = "/.well-known/oauth-protected-resource/mcp";
+const LAST_EVENT: &str = "last-event-id";
 const SESSION: &str = "mcp-session-id";
 /// The longest request, in bytes.
 const BODY: usize = 8 << 20;

@@ -102,7 +102,8 @@ impl<H: Host, D: Doorman> Front<H, D> {
         }
         match self.sessions.lane(&self.host, pass, (Revision::V2026_07_28, &id)) {
             Ok((entry, asking)) => {
-                let mut response = ask(&entry, message, asking, reply::alone(headers)).await;
+                let alone = Some(reply::alone(headers));
+                let mut response = ask(&entry, message, asking, alone).await;
                 if let (Some(status), true) = (response.1, response.0.status() == StatusCode::OK) {
                     *response.0.status_mut() = status;
                 }
@@ -130,7 +131,7 @@ impl<H: Host, D: Doorman> Front<H, D> {
             Err(full) => return self.full(pass, &full),
         };
         let Some(asking) = entry.ask(&id, false, 1) else { return self.full(pass, &Full::Each) };
-        let (mut response, failed) = ask(&entry, message, asking, reply::json).await;
+        let (mut response, failed) = ask(&entry, message, asking, Some(reply::json)).await;
         if failed.is_some() {
             self.sessions.end(&name);
             return response;
@@ -169,17 +170,34 @@ async fn in_session<C: Conversation>(
         let answer = Message::failure(message.id(), INVALID_REQUEST, what);
         return reply::json(StatusCode::BAD_REQUEST, &answer);
     };
-    ask(entry, message, asking, reply::alone(headers)).await.0
+    // A stream that can be taken up again says so before it says anything else.
+    let alone =
+        Some(reply::alone(headers)).filter(|_| !(resumes(entry) && reply::prefers_events(headers)));
+    ask(entry, message, asking, alone).await.0
 }
 
-/// Puts a request to its conversation: answered `alone` if the answer is the first thing that comes and comes soon, else by a
-/// stream. Beside it, the status that an error is given where statuses tell errors apart.
+/// Whether the client of this session can take a stream up again: only since 2025-11-25 it expects an event that is empty.
+fn resumes<C>(entry: &Entry<C>) -> bool {
+    entry.revision == Revision::V2025_11_25
+}
+
+/// Puts a request to its conversation: answered `alone`, if that is how, when the answer is the first thing that comes and comes
+/// soon; else by a stream. Beside it, the status that an error is given where statuses tell errors apart.
 async fn ask<C: Conversation>(
     entry: &Arc<Entry<C>>,
     message: Message,
     mut asking: Asking,
-    alone: fn(StatusCode, &Message) -> Response<Reply>,
+    alone: Option<fn(StatusCode, &Message) -> Response<Reply>>,
 ) -> (Response<Reply>, Option<StatusCode>) {
+    let stream = |first, rest, closed, asking| {
+        let events = Events::new(first, rest, closed, Some(asking));
+        let thread = resumes(entry).then(|| entry.parked.begin());
+        let events = match thread {
+            Some(thread) => events.on(thread),
+            None => events,
+        };
+        (reply::stream(events), None)
+    };
     let (out, mut rest) = mpsc::channel(OUTBOX);
     let mut closed = entry.closed();
     // On its own: a stream goes on after this has returned, and a client that goes is told by `asking`.
@@ -194,11 +212,12 @@ async fn ask<C: Conversation>(
     match first {
         Ok(Some(first)) if matches!(first.kind(), Kind::Response { id } if id == Some(asking.id())) =>
         {
-            asking.answered();
-            let status = status_of(&first);
             // Only a document has a status that says something.
-            let alone = if first.error().is_some() { reply::json } else { alone };
-            (alone(StatusCode::OK, &first), status)
+            let alone =
+                if first.error().is_some() { Some(reply::json as fn(_, &_) -> _) } else { alone };
+            let Some(alone) = alone else { return stream(Some(first), rest, closed, asking) };
+            asking.answered();
+            (alone(StatusCode::OK, &first), status_of(&first))
         }
         Ok(None) => {
             asking.answered();
@@ -209,8 +228,8 @@ async fn ask<C: Conversation>(
             );
             (reply::json(StatusCode::OK, &what), Some(StatusCode::INTERNAL_SERVER_ERROR))
         }
-        Ok(first) => (reply::stream(Events::new(first, rest, closed, Some(asking))), None),
-        Err(_) => (reply::stream(Events::new(None, rest, closed, Some(asking))), None),
+        Ok(first) => stream(first, rest, closed, asking),
+        Err(_) => stream(None, rest, closed, asking),
     }
 }
 

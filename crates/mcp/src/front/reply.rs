@@ -58,10 +58,12 @@ pub(super) fn json(status: StatusCode, message: &Message) -> Response<Reply> {
 
 /// How a message is sent that comes alone: in the form that the client names first.
 pub(super) fn alone(headers: &HeaderMap) -> fn(StatusCode, &Message) -> Response<Reply> {
-    match listed(headers).first().map(String::as_str) {
-        Some(EVENTS) => one_event,
-        _ => json,
-    }
+    if prefers_events(headers) { one_event } else { json }
+}
+
+/// Whether the client names a stream of events before all else.
+pub(super) fn prefers_events(headers: &HeaderMap) -> bool {
+    listed(headers).first().is_some_and(|first| first == EVENTS)
 }
 
 /// A stream of one event, all of it.

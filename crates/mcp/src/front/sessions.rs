@@ -2,6 +2,7 @@
 
 use super::doorman::Pass;
 use super::events::Closed;
+use super::parked::Parked;
 use crate::conversation::{Conversation, Host, OpenError, Revision, Who};
 use crate::wire::{Id, Message};
 use ring::rand::{SecureRandom as _, SystemRandom};
@@ -36,6 +37,8 @@ impl Default for Caps {
 pub(super) struct Entry<C> {
     pub(super) conversation: Arc<C>,
     pub(super) revision: Revision,
+    /// Streams that wait for their client.
+    pub(super) parked: Arc<Parked>,
     who: Arc<Who>,
     state: Mutex<State>,
     closed: watch::Sender<bool>,
@@ -112,8 +115,8 @@ impl<C: Conversation> Entry<C> {
         let state =
             State { ends_s: pass.ends_s, used: Instant::now(), asked: HashSet::new(), streams: 0 };
         let (closed, _) = watch::channel(false);
-        let (who, state) = (Arc::clone(&pass.who), Mutex::new(state));
-        Arc::new(Self { conversation, revision, who, state, closed })
+        let (who, state, parked) = (Arc::clone(&pass.who), Mutex::new(state), Arc::default());
+        Arc::new(Self { conversation, revision, parked, who, state, closed })
     }
 
     /// Takes up a request; `None` if its id is being asked already, or too many are.
@@ -176,6 +179,7 @@ impl<C: Conversation> Entry<C> {
 
     fn close(&self) {
         self.closed.send_replace(true);
+        self.parked.close();
         self.conversation.close();
     }
 
@@ -277,6 +281,9 @@ impl<C: Conversation> Sessions<C> {
             let table = self.table();
             table.named.values().chain(&table.lanes).cloned().collect()
         };
+        for entry in &all {
+            entry.parked.sweep(now);
+        }
         let gone = |entry: &Arc<Entry<C>>| {
             entry.idle_for(now) > self.caps.idle || entry.has_ended(now_s) || !stands(&entry.who)
         };

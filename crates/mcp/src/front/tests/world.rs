@@ -18,6 +18,7 @@ pub(super) struct Toy {
 pub(super) struct Talk {
     pub(super) heard: Mutex<Vec<String>>,
     pub(super) cancelled: Notify,
+    pub(super) go: Notify,
     pub(super) listeners: Mutex<Vec<Outbox>>,
     pub(super) closed: Mutex<bool>,
 }
@@ -43,6 +44,12 @@ impl Conversation for Talk {
                 let told =
                     Message::notification("notifications/progress", Some(r#"{"progress":1}"#));
                 drop(out.send(told.unwrap()).await);
+            }
+            ("tools/call", Some("slow")) => {
+                let told =
+                    Message::notification("notifications/progress", Some(r#"{"progress":1}"#));
+                drop(out.send(told.unwrap()).await);
+                self.go.notified().await;
             }
             ("nope", _) => {
                 drop(out.send(Message::failure(Some(id), -32601, "no such method")).await);
