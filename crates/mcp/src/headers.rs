@@ -22,20 +22,89 @@ pub(crate) fn named(method: &str) -> Option<&'static str> {
     match method {
         "tools/call" | "prompts/get" => Some("name"),
         "resources/read" => Some("uri"),
+        "tasks/cancel" | "tasks/get" | "tasks/update" => Some("taskId"),
         _ => None,
     }
 }
 
 /// Writes the headers of requests to one server, as its tools want them.
 #[derive(Debug, Default)]
-pub struct Headers(Mutex<HashMap<String, Vec<Marked>>>);
+pub struct Headers(Mutex<HashMap<String, Marks>>);
 
-/// An argument that a header mirrors.
+/// The arguments of one tool that headers mirror.
+#[derive(Debug, Clone, Default)]
+pub struct Marks(Vec<Marked>);
+
 #[derive(Debug, Clone)]
 struct Marked {
     /// The keys that lead to it.
     path: Vec<String>,
     header: String,
+}
+
+impl Marked {
+    fn value<'a>(&self, call: &'a Message) -> Option<View<'a>> {
+        let arguments = call.params()?.get("arguments");
+        let steps = self.path.iter();
+        let value = steps.fold(arguments, |at, key| at.and_then(|at| at.get(key)));
+        value.filter(|value| !value.is_null())
+    }
+}
+
+impl Marks {
+    /// What a tool's schema marks. `None` when it marks what no header can mirror, which is no tool to be called.
+    pub fn of(schema: View<'_>) -> Option<Self> {
+        let (mut found, mut names) = (Vec::new(), BTreeSet::new());
+        walk(schema, &mut Vec::new(), &mut found)?;
+        // Wherever else the word stands, it marks nothing, and the tool is not as it should be.
+        if marks(schema) != found.len() {
+            return None;
+        }
+        let alone = found.iter().all(|marked| names.insert(marked.header.to_ascii_lowercase()));
+        alone.then_some(Self(found))
+    }
+
+    /// Whether it marks nothing.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// A header that does not say what this call's arguments say: who routes by the one and who acts on the other would see
+    /// two calls (2026-07-28, "Server Validation"). A call that came without any transport that has headers has none.
+    pub fn contradicted(&self, call: &Message) -> Option<&str> {
+        let beside = call.beside()?;
+        let wrong = self.0.iter().find(|marked| {
+            let name = marked.header.to_ascii_lowercase();
+            let mut shown = beside.iter().filter(|(header, _)| *header == name);
+            let says = match (shown.next(), shown.next()) {
+                (None, _) => None,
+                (Some((_, value)), None) => Some(decoded(value)),
+                (Some(_), Some(_)) => return true,
+            };
+            match (marked.value(call), says) {
+                (None, None) => false,
+                (Some(value), Some(Some(header))) => !is_said(value, &header),
+                _ => true,
+            }
+        });
+        wrong.map(|marked| marked.header.as_str())
+    }
+}
+
+/// Whether a header's text is this value.
+fn is_said(value: View<'_>, header: &str) -> bool {
+    if let Some(text) = value.text() {
+        return text == header;
+    }
+    // A whole number can be written in more than one way, such as `42.0`.
+    let number = |text: &str| text.parse::<f64>().ok().filter(|number| number.is_finite());
+    match value.raw() {
+        word @ ("true" | "false") => word == header,
+        raw => {
+            raw == header
+                || number(raw).is_some_and(|it| number(header) == Some(it) && it.abs() < EXACT)
+        }
+    }
 }
 
 impl Headers {
@@ -47,16 +116,12 @@ impl Headers {
         let version = Revision::V2026_07_28.as_str();
         let mut headers =
             vec![(VERSION.to_owned(), version.to_owned()), (METHOD.to_owned(), method.to_owned())];
-        // What the server checks of a task it checks by the same header.
-        let field = named(method).or(method.starts_with("tasks/").then_some("taskId"));
-        let name = field.and_then(|field| message.params()?.text_of(field));
+        let name = named(method).and_then(|field| message.params()?.text_of(field));
         headers.extend(name.as_ref().map(|name| (NAME.to_owned(), encoded(name))));
         if let (Some(name), "tools/call") = (name, method) {
-            let arguments = message.params().and_then(|params| params.get("arguments"));
             let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            for marked in known.get(&*name).into_iter().flatten() {
-                let steps = marked.path.iter();
-                let value = steps.fold(arguments, |at, key| at.and_then(|at| at.get(key)));
+            for marked in known.get(&*name).into_iter().flat_map(|marks| &marks.0) {
+                let value = marked.value(message);
                 headers.extend(value.and_then(said).map(|said| (marked.header.clone(), said)));
             }
         }
@@ -71,13 +136,13 @@ impl Headers {
         let (mut kept, mut whole) = (Vec::new(), true);
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         for tool in tools.items().into_iter().flatten() {
-            let marked = tool.get("inputSchema").map_or_else(|| Some(Vec::new()), marked);
-            let (Some(name), Some(marked)) = (tool.text_of("name"), marked) else {
+            let marks = tool.get("inputSchema").map_or_else(|| Some(Marks::default()), Marks::of);
+            let (Some(name), Some(marks)) = (tool.text_of("name"), marks) else {
                 whole = false;
                 continue;
             };
             if known.len() < TOOLS_MAX || known.contains_key(&*name) {
-                known.insert(name.into_owned(), marked);
+                known.insert(name.into_owned(), marks);
             }
             kept.push(tool.raw());
         }
@@ -90,17 +155,6 @@ impl Headers {
     }
 }
 
-/// The arguments that a schema marks; `None` when it marks one that no header can mirror.
-fn marked(schema: View<'_>) -> Option<Vec<Marked>> {
-    let (mut found, mut names) = (Vec::new(), BTreeSet::new());
-    walk(schema, &mut Vec::new(), &mut found)?;
-    // Wherever else the word stands, it marks nothing, and the tool is not as it should be.
-    if marks(schema) != found.len() {
-        return None;
-    }
-    found.iter().all(|marked| names.insert(marked.header.to_ascii_lowercase())).then_some(found)
-}
-
 /// Takes down what is marked among the properties of an object, and of those within.
 fn walk(schema: View<'_>, path: &mut Vec<String>, found: &mut Vec<Marked>) -> Option<()> {
     for (key, property) in schema.get("properties").into_iter().flat_map(View::members) {
@@ -111,7 +165,7 @@ fn walk(schema: View<'_>, path: &mut Vec<String>, found: &mut Vec<Marked>) -> Op
             if !matches!(&*kind, "string" | "integer" | "boolean") {
                 return None;
             }
-            found.push(Marked { path: path.clone(), header: format!("mcp-param-{name}") });
+            found.push(Marked { path: path.clone(), header: format!("{PARAM}{name}") });
         }
         walk(property, path, found)?;
         path.pop();
@@ -168,6 +222,12 @@ fn is_token(name: &str) -> bool {
     !name.is_empty() && name.len() <= NAME_BYTES && name.bytes().all(fits)
 }
 
+/// What every header of an argument begins with, in lower case.
+pub(crate) const PARAM: &str = "mcp-param-";
+/// The code of an error for a request whose headers do not say what its body says.
+pub const HEADER_MISMATCH: i64 = -32020;
+/// Below it, a float says each whole number.
+const EXACT: f64 = 9_007_199_254_740_992.0;
 const BEGIN: &str = "=?base64?";
 const END: &str = "?=";
 /// What a schema marks an argument with.

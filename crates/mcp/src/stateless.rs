@@ -62,6 +62,7 @@ impl<C: Conversation> Conversation for Stateless<C> {
             self.in_session.fetch_or(method == "initialize", Ordering::AcqRel);
             return Arc::clone(&self.inner).take(message, out).await;
         }
+        let message = message.unpacked();
         if let Err(refused) = self.answer(&id, &method, &message, &out).await {
             drop(out.send(refused).await);
         }

@@ -1,6 +1,7 @@
 //! What does this message say, if it has one reading? JSON-RPC frames of MCP: bounded, one reading only, and kept as
 //! they came.
 
+mod beside;
 mod build;
 mod envelope;
 
@@ -80,7 +81,10 @@ pub enum Kind<'a> {
 
 /// One message. Cheap to clone; its bytes are those that came.
 #[derive(Debug, Clone)]
-pub struct Message(Arc<Inner>);
+pub struct Message(Arc<Inner>, Option<Beside>);
+
+/// Headers that came with a message, by their names in lower case.
+pub type Beside = Arc<[(String, String)]>;
 
 #[derive(Debug)]
 struct Inner {
@@ -141,7 +145,7 @@ impl Message {
             flaw => WireError::parse(flaw.to_string()),
         })?;
         let form = envelope::read(root.within(&text))?;
-        Ok(Self(Arc::new(Inner { text, root, form })))
+        Ok(Self(Arc::new(Inner { text, root, form }), None))
     }
 
     /// What kind of message it is.
@@ -223,7 +227,8 @@ impl Message {
             return Some(self.clone());
         }
         let bytes = edits.apply(self.0.text.as_bytes());
-        Self::read(String::from_utf8(bytes).ok()?, Bounds::default()).ok()
+        let edited = Self::read(String::from_utf8(bytes).ok()?, Bounds::default()).ok()?;
+        Some(Self(edited.0, self.1.clone()))
     }
 
     /// The same request or response under another id.

@@ -18,6 +18,7 @@ use bartizan_gate::call::Door;
 use bartizan_gate::seat::Caller;
 use bartizan_mcp::conversation::{Conversation, Outbox, Revision};
 use bartizan_mcp::era;
+use bartizan_mcp::headers::HEADER_MISMATCH;
 use bartizan_mcp::method::{self, Side};
 use bartizan_mcp::upstream::{Heard, Progress, Upstream};
 use bartizan_mcp::way_out::{self, Framing};
@@ -210,7 +211,7 @@ impl Talk {
             "ping" => return Message::success(id, "{}").unwrap_or_else(|| unmade(id)),
             "initialize" => return self.begin(id, message).await,
             "tools/list" => return self.list(id, message).await,
-            "tools/call" => match self.tool(params, message.meta()).await {
+            "tools/call" => match self.tool(message).await {
                 Ok(act) => act,
                 Err(answer) => return answer(id),
             },
@@ -239,15 +240,21 @@ impl Talk {
     /// Finds the tool that a call names.
     async fn tool(
         &self,
-        params: Option<View<'_>>,
-        meta: Option<View<'_>>,
+        message: &Message,
     ) -> Result<Result<Act, call::Misread>, impl FnOnce(&Id) -> Message + use<>> {
         let failed = |code: i64, why: String| move |id: &Id| Message::failure(Some(id), code, &why);
-        let name = params.and_then(|params| params.text_of("name"));
-        let (Some(params), Some(name)) = (params, name) else {
+        let name = message.params().and_then(|params| params.text_of("name"));
+        let (Some(params), Some(name)) = (message.params(), name) else {
             return Err(failed(INVALID_PARAMS, "`tools/call` names a tool".to_owned()));
         };
-        let generation = self.generation(meta).await.map_err(|why| failed(INTERNAL_ERROR, why))?;
+        let generation = self.generation(message.meta()).await;
+        let generation = generation.map_err(|why| failed(INTERNAL_ERROR, why))?;
+        let marks = generation.marks.get(&*name);
+        if let Some(header) = marks.and_then(|marks| marks.contradicted(message)) {
+            let what = format!("Header mismatch: `{header}` does not say what the body says");
+            self.parts.gate.unreadable(&self.parts.caller, Door::Mcp, "mcp-32020", &what);
+            return Err(failed(HEADER_MISMATCH, what));
+        }
         // A name that nobody offers is proposed all the same, so that the attempt is on the log.
         let tool = match generation.tools.get(&*name) {
             Some(offered) => offered.to_string(),

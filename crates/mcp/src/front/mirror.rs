@@ -4,10 +4,10 @@
 use crate::conversation::Revision;
 use crate::era::{CAPABILITIES, VERSION as VERSION_FIELD};
 pub(super) use crate::headers::VERSION;
-use crate::headers::{METHOD, NAME, decoded, named};
+use crate::headers::{HEADER_MISMATCH, METHOD, NAME, PARAM, decoded, named};
 use crate::stateless::unsupported;
 use crate::wire::{INVALID_PARAMS, Message};
-use hyper::header::HeaderMap;
+use hyper::header::{HeaderMap, HeaderValue};
 
 /// Why a request is turned back: an answer with status 400.
 pub(super) type Mismatch = Message;
@@ -55,18 +55,28 @@ pub(super) fn check(headers: &HeaderMap, message: &Message) -> Result<(), Mismat
     }
 }
 
+/// The headers that mirror arguments. Which of them should, the tool's schema says, and whoever knows it.
+pub(super) fn params(headers: &HeaderMap) -> Vec<(String, String)> {
+    let names = headers.iter().filter(|(name, _)| name.as_str().starts_with(PARAM));
+    // What is no text says nothing that an argument could say.
+    let text =
+        |value: &HeaderValue| value.to_str().map_or_else(|_| UNSAYABLE.to_owned(), str::to_owned);
+    names.map(|(name, value)| (name.as_str().to_owned(), text(value))).collect()
+}
+
 fn mismatch(message: &Message, name: &str) -> Mismatch {
     let what = format!("Header mismatch: `{name}` does not say what the body says");
     Message::failure(message.id(), HEADER_MISMATCH, &what)
 }
 
-const HEADER_MISMATCH: i64 = -32020;
+/// Base64 that is none, and so decodes to nothing.
+const UNSAYABLE: &str = "=?base64?!?=";
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::wire::Limits;
-    use hyper::header::{HeaderName, HeaderValue};
+    use hyper::header::HeaderName;
 
     fn code(headers: &[(&str, &str)], body: &str) -> Option<String> {
         let mut map = HeaderMap::new();
@@ -110,6 +120,18 @@ mod tests {
             headers.remove(at);
             assert_eq!(code(&headers, CALL).as_deref(), Some("-32020"), "without {at}");
         }
+    }
+
+    #[test]
+    fn a_task_is_named_in_a_header_too() {
+        let call = CALL
+            .replace("tools/call", "tasks/get")
+            .replace(r#""name":"h\u00e9""#, r#""taskId":"t-1""#);
+        let of = |headers: &[(&str, &str)]| code(headers, &call);
+        let method = ("Mcp-Method", "tasks/get");
+        assert_eq!(of(&[GOOD[0], method, ("Mcp-Name", "t-1")]), None);
+        assert_eq!(of(&[GOOD[0], method, ("Mcp-Name", "t-2")]).as_deref(), Some("-32020"));
+        assert_eq!(of(&[GOOD[0], method]).as_deref(), Some("-32020"));
     }
 
     #[test]

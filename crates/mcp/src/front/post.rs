@@ -100,6 +100,7 @@ impl<H: Host, D: Doorman> Front<H, D> {
         if let Err(mismatch) = mirror::check(headers, &message) {
             return reply::json(StatusCode::BAD_REQUEST, &mismatch);
         }
+        let message = message.with_beside(mirror::params(headers));
         match self.sessions.lane(&self.host, pass, (Revision::V2026_07_28, &id)) {
             Ok((entry, asking)) => {
                 let alone = Some(reply::alone(headers));

@@ -102,3 +102,49 @@ fn a_tool_that_wants_what_no_header_can_say_is_left_out_alone() {
         );
     }
 }
+
+#[test]
+fn a_call_whose_headers_say_another_thing_than_its_arguments_is_found() {
+    let schema = json!({ "type": "object", "properties": {
+        "region": { "type": "string", "x-mcp-header": "Region" },
+        "n": { "type": "integer", "x-mcp-header": "N" },
+        "in": { "type": "object", "properties": { "on": { "type": "boolean", "x-mcp-header": "On" } } },
+        "free": { "type": "string" },
+    } });
+    let tool = message(&json!({ "jsonrpc": "2.0", "id": 1, "result": tool("t", &schema) }));
+    let marks = Marks::of(tool.result().unwrap().get("inputSchema").unwrap()).unwrap();
+    let against = |arguments: &Value, headers: &[(&str, &str)]| {
+        let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        let call = call("t", arguments).with_beside(headers.collect());
+        marks.contradicted(&call).map(str::to_owned)
+    };
+    let region = |value: &str| against(&json!({ "region": "eu" }), &[("mcp-param-region", value)]);
+    assert_eq!(region("eu"), None);
+    assert_eq!(region("=?base64?ZXU=?="), None);
+    for value in ["us", "EU", "", "eu ", "=?base64?ZXU?=", "=?base64?Z!!U=?=", "=?base64?dXM=?="] {
+        assert_eq!(region(value).as_deref(), Some("mcp-param-Region"), "{value}");
+    }
+    let twice = [("mcp-param-region", "eu"), ("mcp-param-region", "eu")];
+    assert!(against(&json!({ "region": "eu" }), &twice).is_some());
+    assert!(against(&json!({ "region": "eu" }), &[]).is_some(), "left out");
+    for empty in [json!({}), json!({ "region": null })] {
+        assert!(against(&empty, &[]).is_none());
+        assert!(against(&empty, &[("mcp-param-region", "eu")]).is_some(), "{empty}");
+    }
+    let number = |value: &Value, header: &str| {
+        against(&json!({ "n": value }), &[("mcp-param-n", header)]).is_none()
+    };
+    assert!(number(&json!(42), "42") && number(&json!(42.0), "42"));
+    assert!(!number(&json!(42), "43") && !number(&json!(42), "NaN") && !number(&json!(42), "true"));
+    assert!(!number(&json!(9_007_199_254_740_993_i64), "9007199254740992"));
+    let within = json!({ "in": { "on": true } });
+    assert!(against(&within, &[("mcp-param-on", "true")]).is_none());
+    assert!(against(&within, &[("mcp-param-on", "false")]).is_some());
+    // A header that nothing marks says nothing, and what came over no HTTP has none.
+    assert!(against(&json!({ "free": "a" }), &[("mcp-param-free", "b")]).is_none());
+    assert!(marks.contradicted(&call("t", &json!({ "region": "eu" }))).is_none());
+    // However it is edited, what came with it stays.
+    let beside = call("t", &json!({})).with_beside(vec![("mcp-param-region".into(), "eu".into())]);
+    let edited = beside.with_id(&crate::wire::Id::Number(9)).unwrap();
+    assert!(marks.contradicted(&edited).is_some());
+}

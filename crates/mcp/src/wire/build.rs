@@ -38,7 +38,7 @@ impl Message {
         );
         // What is put together here is JSON; were it not, it would still be an error about nothing.
         let root = Node::read(&text, Bounds::default()).unwrap_or_default();
-        Self(Arc::new(Inner { text, root, form: Form::Response { id: id.cloned() } }))
+        Self(Arc::new(Inner { text, root, form: Form::Response { id: id.cloned() } }), None)
     }
 
     /// The answer to bytes that are no message.

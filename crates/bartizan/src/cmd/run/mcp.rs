@@ -16,7 +16,7 @@ use crate::cli::{ClientChoice, Global, McpArgs, RunArgs, exit};
 use crate::cmd::servers as known_servers;
 use crate::config::{self, Asks, Config};
 use crate::desk::herald::Heralds;
-use crate::doors::mcp::tools::{Generation, Maker, Operator, take_in, unspoken};
+use crate::doors::mcp::tools::{Generation, Maker, Operator, marks, take_in, unspoken};
 use crate::doors::mcp::{Parts, Talk};
 use crate::doors::run::{BoxRun, Held, RunReport, Streams};
 use crate::report::{self, Failure, Problem, Voice};
@@ -271,7 +271,8 @@ fn maker(
         let gate = gate_beside(first.gate(), &store, judged, redactor.clone(), &run);
         let (held, described) = Default::default();
         let (gate, tools) = (Arc::new(gate), taken.tools);
-        Ok((Generation { gate, tools, held, described }, taken.rules))
+        let marks = marks(pages);
+        Ok((Generation { gate, tools, held, described, marks }, taken.rules))
     };
     Arc::new(move |number, pages| standing.make(|config| made(config, number, pages)))
 }

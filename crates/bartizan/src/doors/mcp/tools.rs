@@ -5,6 +5,7 @@ use crate::app::Gate;
 use bartizan_gate::name::{RoleName, ToolName};
 use bartizan_gate::policy::{Layer, Place, RuleVerdict, ShortForm};
 use bartizan_gate::tool::{Catalogue, Effect};
+use bartizan_mcp::headers::Marks;
 use bartizan_mcp::wire::Message;
 use bartizan_scan::json::View;
 use serde_json::{Map, Value, json};
@@ -21,6 +22,8 @@ pub(crate) struct Generation {
     pub(crate) held: BTreeSet<String>,
     /// What the model is told of a tool instead of the server's own words.
     pub(crate) described: BTreeMap<String, String>,
+    /// The arguments that headers mirror, of the tools that have any.
+    pub(crate) marks: BTreeMap<String, Marks>,
 }
 
 /// Makes a generation of the tools that a server lists.
@@ -60,6 +63,15 @@ pub(crate) fn pseudos(server: &str) -> impl Iterator<Item = ToolName> {
 /// The tools in all pages of a list.
 pub(crate) fn listed(pages: &[Message]) -> impl Iterator<Item = View<'_>> {
     pages.iter().filter_map(|page| page.result()?.get("tools")?.items()).flatten()
+}
+
+/// The arguments that headers mirror, by the server's own names of its tools.
+pub(crate) fn marks(pages: &[Message]) -> BTreeMap<String, Marks> {
+    let tools = listed(pages).filter_map(|tool| {
+        let marks = Marks::of(tool.get("inputSchema")?).filter(|marks| !marks.is_empty())?;
+        Some((tool.text_of("name")?.into_owned(), marks))
+    });
+    tools.collect()
 }
 
 /// Adds a server's tools to the catalogue: each page of its list is one message.

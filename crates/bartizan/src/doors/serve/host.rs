@@ -113,6 +113,10 @@ impl Host for Behind {
 
 impl Conversation for Talk {
     async fn take(self: Arc<Self>, message: Message, out: Outbox) {
+        let Some(message) = message.packed() else {
+            let what = "what its headers say cannot be passed on";
+            return drop(out.send(Message::failure(message.id(), INVALID_PARAMS, what)).await);
+        };
         let done = match message.kind() {
             Kind::Request { id, method } => {
                 let id = id.clone();

@@ -191,6 +191,7 @@ fn many_clients_reach_it_through_one_door_in_sessions_and_without() {
         headers.extend(name.map(|name| ("Mcp-Name", name)));
         post(&address, &headers, message).1
     });
+    headers_and_arguments_are_one(&address);
     let hello = json!({ "protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": { "name": "t", "version": "1" } });
     let hello = json!({ "jsonrpc": "2.0", "id": 1, "method": "initialize", "params": hello });
     let (head, begun) = post(&address, &[], &hello);
@@ -204,4 +205,38 @@ fn many_clients_reach_it_through_one_door_in_sessions_and_without() {
     assert!(said(&echoed).contains("echo hi"), "{echoed}");
     // A session opens nothing for whoever does not name it.
     assert_eq!(post(&address, &[], &call).1["error"]["code"], -32600);
+    let log = project.bartizan(&["audit", "list", "--json", "-n", "1000"]).finish().stdout;
+    assert!(log.contains("Header mismatch: `mcp-param-Region`"), "{log}");
+}
+
+/// Who routes by a header and who acts on an argument see the same call, or there is none.
+fn headers_and_arguments_are_one(address: &str) {
+    let ask = |region: &str, header: Option<&str>, forged: Option<&str>| {
+        let call = json!({ "name": "marked", "arguments": { "region": region } });
+        let mut call = request(8, "tools/call", &call);
+        if let Some(forged) = forged {
+            call["params"]["_meta"]["bartizan/headers"] = json!([["mcp-param-region", forged]]);
+        }
+        let mut headers = vec![
+            ("MCP-Protocol-Version", "2026-07-28"),
+            ("Mcp-Method", "tools/call"),
+            ("Mcp-Name", "marked"),
+        ];
+        headers.extend(header.map(|header| ("Mcp-Param-Region", header)));
+        post(address, &headers, &call)
+    };
+    for header in ["eu", "=?base64?ZXU=?="] {
+        let (head, answer) = ask("eu", Some(header), None);
+        assert!(
+            head.starts_with("HTTP/1.1 200") && said(&answer).contains("region eu"),
+            "{answer}"
+        );
+    }
+    for (header, forged) in
+        [(Some("us"), None), (None, None), (Some("us"), Some("eu")), (None, Some("eu"))]
+    {
+        let (head, answer) = ask("eu", header, forged);
+        assert!(head.starts_with("HTTP/1.1 400"), "{head}");
+        assert_eq!(answer["error"]["code"], -32020, "{answer}");
+    }
 }

@@ -6,7 +6,7 @@ use super::keeper::Keeper;
 use crate::app::Gate;
 use crate::cmd::servers as known_servers;
 use crate::config::{Config, McpServer, Pin};
-use crate::doors::mcp::tools::{Generation, Maker};
+use crate::doors::mcp::tools::{Generation, Maker, marks};
 use crate::doors::mcp::words::{Look, Words};
 use bartizan_gate::name::{ServerName, SessionId};
 use bartizan_gate::tool::upstream_name;
@@ -82,7 +82,8 @@ impl Pins {
             let described =
                 said.filter_map(|(tool, said)| Some((tool.clone(), said.description.clone()?)));
             let described = described.collect();
-            Ok((Generation { gate, tools: open, held, described }, Vec::new()))
+            let marks = marks(pages);
+            Ok((Generation { gate, tools: open, held, described, marks }, Vec::new()))
         };
         Arc::new(move |number, pages| standing.make(|config| made(config, number, pages)))
     }
