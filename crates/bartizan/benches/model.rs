@@ -23,11 +23,13 @@ fn counts() -> (usize, usize) {
 /// Parts of a streamed answer, and the pause between two: some 500 tokens a second, faster than models are.
 const PARTS: usize = 150;
 const PAUSE: Duration = Duration::from_millis(2);
+/// What a client does between two turns takes longer, in seconds: at the least a hook and a tool.
+const MOMENT: &str = "0.02";
 
 /// Asks on one connection, as clients do, and prints µs to the first byte and to the end of each answer.
 const CLIENT: &str = r#"
 import socket, sys, time
-host, port, turns = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+host, port, turns, pause = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), float(sys.argv[4])
 body = open("body.json", "rb").read()
 head = ("POST /v1/messages?beta=true HTTP/1.1\r\nHost: %s\r\nContent-Type: application/json\r\nx-api-key: k\r\n"
         "Content-Length: %d\r\n\r\n" % (host if port == 80 else "%s:%d" % (host, port), len(body))).encode()
@@ -36,6 +38,7 @@ link.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 for turn in range(turns):
     # All of the conversation comes again each time, and something new behind it.
     asked = head + body.replace(b"TURN", b"%04d" % turn)
+    time.sleep(pause)
     began = time.perf_counter()
     link.sendall(asked)
     answer, first = b"", None
@@ -62,17 +65,21 @@ fn main() {
     });
     let (turns, batches) = counts();
     let turns = turns.to_string();
-    for (name, size) in [("50 KB", 50_000), ("1 MB", 1_000_000)] {
+    for (name, size, pause) in [
+        ("50 KB, each turn right after the last", 50_000, "0"),
+        ("50 KB, a moment between turns", 50_000, MOMENT),
+        ("1 MB, a moment between turns", 1_000_000, MOMENT),
+    ] {
         std::fs::write(workspace.join("body.json"), body(size)).unwrap();
         let (mut bare, mut ours) = (Figures::default(), Figures::default());
         for batch in 0..batches {
             // Who is first takes turns too.
             if batch % 2 == 0 {
-                bare.add(&direct(&workspace, &port, &turns));
+                bare.add(&direct(&workspace, [&port, &turns, pause]));
             }
-            ours.add(&boxed(place.path(), &workspace, &port, &turns));
+            ours.add(&boxed(place.path(), &workspace, [&port, &turns, pause]));
             if batch % 2 == 1 {
-                bare.add(&direct(&workspace, &port, &turns));
+                bare.add(&direct(&workspace, [&port, &turns, pause]));
             }
         }
         tell(name, bare, ours);
@@ -189,13 +196,25 @@ fn answer(mut stream: &TcpStream) {
     }
 }
 
-fn direct(workspace: &Path, port: &str, turns: &str) -> String {
-    run(command("python3").args(["-c", CLIENT, "127.0.0.1", port, turns]).current_dir(workspace))
+fn direct(workspace: &Path, [port, turns, pause]: [&str; 3]) -> String {
+    let client = ["-c", CLIENT, "127.0.0.1", port, turns, pause];
+    run(command("python3").args(client).current_dir(workspace))
 }
 
-fn boxed(home: &Path, workspace: &Path, port: &str, turns: &str) -> String {
+fn boxed(home: &Path, workspace: &Path, [port, turns, pause]: [&str; 3]) -> String {
     run(command(env!("CARGO_BIN_EXE_bartizan"))
-        .args(["run", "--no-summary", "--", "python3", "-c", CLIENT, "model.bartizan", "80", turns])
+        .args([
+            "run",
+            "--no-summary",
+            "--",
+            "python3",
+            "-c",
+            CLIENT,
+            "model.bartizan",
+            "80",
+            turns,
+            pause,
+        ])
         .current_dir(workspace)
         .env("HOME", home)
         .env("ANTHROPIC_API_KEY", format!("sk-ant-{}", "bench-".repeat(6)))
