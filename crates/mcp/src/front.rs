@@ -5,7 +5,7 @@
 //!
 //! Two eras share the path: `initialize` begins a session (2025-03-26 to 2025-11-25), bound to the identity that began it;
 //! a request that carries its version in `_meta` (2026-07-28) needs none. A client that goes cancels what it waits for; only
-//! a stream of 2025-11-25 waits a while for its client to come back ([`parked`]).
+//! a stream of 2025-11-25 waits a while for its client to come back.
 
 mod doorman;
 mod events;
