@@ -171,6 +171,9 @@ fn verify(args: &AuditVerifyArgs, desk: &mut Desk<'_>) -> Result<u8, Failure> {
         writeln!(desk.voice.out(), "{}", json!({ "verdict": verdict, "report": report }))?;
     } else {
         describe(desk, &report, verdict)?;
+        if args.file.is_some() && trust.key.is_none() {
+            desk.voice.say("  hint: without the log's public key no checkpoint counts; give it with --key, as checkpoint.pub has it")?;
+        }
     }
     Ok(verdict.code())
 }

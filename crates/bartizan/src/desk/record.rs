@@ -8,7 +8,7 @@ pub(crate) fn what(value: &Value) -> String {
     let text = |key: &str| value.get(key).and_then(Value::as_str).filter(|text| !text.is_empty());
     let target = text("target").or_else(|| text("host")).map(str::to_owned);
     let target = target.or_else(|| value.get("arguments").map(Value::to_string));
-    let client = client(value);
+    let about = client(value).or_else(|| found(value)).or_else(|| written(value));
     let parts = [
         text("agent"),
         text("tool"),
@@ -18,7 +18,7 @@ pub(crate) fn what(value: &Value) -> String {
         text("rule"),
         text("says"),
         text("note"),
-        client.as_deref(),
+        about.as_deref(),
         text("subject"),
         text("server"),
         text("person"),
@@ -61,6 +61,30 @@ fn client(value: &Value) -> Option<String> {
     Some(parts.collect::<Vec<_>>().join(" ")).filter(|told| !told.is_empty())
 }
 
+/// What was found in what came back, how much it looks like orders, and where.
+fn found(value: &Value) -> Option<String> {
+    if value.get("event")? != "finding" {
+        return None;
+    }
+    let text = |key: &str| value.get(key).and_then(Value::as_str);
+    let score = value.get("score").and_then(Value::as_u64).map(|score| format!(" {score}"));
+    let place = text("source").map(|source| format!(" in {source}"));
+    Some([text("kind")?, &score.unwrap_or_default(), &place.unwrap_or_default()].concat())
+}
+
+/// What became of the changes of a box: how many of them, and the first by name.
+fn written(value: &Value) -> Option<String> {
+    if value.get("event")? != "write_back" {
+        return None;
+    }
+    let counts = ["landed", "kept", "dropped"].into_iter().filter_map(|what| {
+        let files = value.get(what)?.as_array()?;
+        let first = files.first()?.get("path").and_then(Value::as_str)?;
+        Some(format!("{what} {}: {first}", files.len()))
+    });
+    Some(counts.collect::<Vec<_>>().join(", ")).filter(|told| !told.is_empty())
+}
+
 /// How it ended, in a word or two.
 pub(crate) fn outcome(value: &Value) -> (String, Paint) {
     let text = |key: &str| value.get(key).and_then(Value::as_str).unwrap_or_default();
@@ -100,7 +124,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn a_row_about_a_token_says_which_whose_and_as_what() {
+    fn a_row_says_what_its_record_is_about() {
         for (record, said) in [
             (
                 json!({ "event": "token", "act": "issue", "token": "0123456789abcdef", "name": "laptop", "role": "coder", "by": "local:anna", "tools": [] }),
@@ -119,6 +143,15 @@ mod tests {
                 "[\"dns:desk.example\"]",
             ),
             (json!({ "event": "token", "act": "refuse", "code": "token-unknown" }), ""),
+            (
+                json!({ "event": "finding", "kind": "injection", "score": 99, "source": "result of read_mail" }),
+                "injection 99 in result of read_mail",
+            ),
+            (
+                json!({ "event": "write_back", "landed": [{ "path": "a.rs" }, { "path": "b.rs" }], "kept": [{ "path": ".git/config" }], "dropped": [] }),
+                "landed 2: a.rs, kept 1: .git/config",
+            ),
+            (json!({ "event": "write_back", "landed": [] }), ""),
             (json!({ "event": "config_change", "server": "notes", "why": "gone" }), "notes"),
         ] {
             assert_eq!(what(&record), said);

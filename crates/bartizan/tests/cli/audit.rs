@@ -46,6 +46,8 @@ fn an_export_to_a_file_goes_on_where_it_was_broken_off() {
     let text = fs::read_to_string(&file).unwrap();
     assert_eq!(seqs(&text, "/seq"), (0..130).collect::<Vec<_>>());
     let key = store.public_key().to_string();
+    let bare = world.run(&["audit", "verify", "--file", path]);
+    assert!(bare.code == 3 && bare.err.contains("give it with --key"), "{bare:?}");
     let verified = world.run(&["audit", "verify", "--key", &key, "--file", path]);
     assert_eq!(verified.code, 0, "{verified:?}");
     // A file that holds another log, or something else, is not touched.
