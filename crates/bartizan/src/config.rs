@@ -14,6 +14,7 @@ pub(crate) mod files;
 mod inherit;
 mod limit;
 mod mint;
+mod mistakes;
 pub(crate) mod mtls;
 mod narrow;
 pub(crate) mod notify;
@@ -317,8 +318,8 @@ fn load_layers(
         }
     }
     if let Some(given) = given {
-        let raw = raw::parse(&given.path, &given.text).map_err(|problem| vec![problem]);
-        let read = raw.and_then(|raw| draft.add(Layer::User, given, raw));
+        let read =
+            raw::parse(&given.path, &given.text).and_then(|raw| draft.add(Layer::User, given, raw));
         problems.extend(read.err().into_iter().flatten());
     }
     // A project is compared with what stands above it, so that must be whole first.
@@ -346,7 +347,7 @@ fn read_layer(
     let watch = guard.read(&dir.join(DETECT_FILE)).map_err(|problem| vec![problem])?;
     let policies = guard.read_policies(&dir.join(POLICY_DIR)).map_err(|problem| vec![problem])?;
     if let Some(source) = config {
-        let raw = raw::parse(&source.path, &source.text).map_err(|problem| vec![problem])?;
+        let raw = raw::parse(&source.path, &source.text)?;
         draft.add(layer, &source, raw)?;
     }
     if let Some(source) = watch {

@@ -62,7 +62,6 @@ impl Problem {
     }
 
     /// The sentence alone.
-    #[cfg(test)]
     pub(crate) fn what(&self) -> &str {
         &self.what
     }

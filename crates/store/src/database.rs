@@ -183,7 +183,7 @@ fn check_form(connection: &Connection, path: &Path) -> Result<(), StoreError> {
         )),
         _ => Err(database(
             "it is no Bartizan database",
-            "move it away, or choose another state directory",
+            "move it away, or choose another with --state",
         )),
     }
 }

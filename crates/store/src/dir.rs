@@ -16,7 +16,7 @@ impl StateDir {
     /// Checks the directory, making it (0700) if it is not there.
     pub(crate) fn prepare(path: &Path) -> Result<Self, StoreError> {
         DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(|error| {
-            refuse(path, format!("it cannot be made: {error}"), "choose another state directory")
+            refuse(path, format!("it cannot be made: {error}"), "choose another with --state")
         })?;
         Self::check(path)
     }
@@ -27,7 +27,7 @@ impl StateDir {
         })?;
         let path = path.to_path_buf();
         if !found.is_dir() {
-            return Err(refuse(&path, "it is no directory", "choose another state directory"));
+            return Err(refuse(&path, "it is no directory", "choose another with --state"));
         }
         check_owner(&path, &found)?;
         if found.mode() & 0o022 != 0 {

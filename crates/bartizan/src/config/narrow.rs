@@ -20,7 +20,7 @@ pub(super) fn apply(
     project: Project,
 ) -> Result<(), Vec<Problem>> {
     if let Some(source) = &project.config {
-        let raw = raw::parse(&source.path, &source.text).map_err(|problem| vec![problem])?;
+        let raw = raw::parse(&source.path, &source.text)?;
         apply_file(config, places, source, &raw)?;
         obeyed(config, source);
     }

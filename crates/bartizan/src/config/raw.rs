@@ -4,7 +4,7 @@ use super::approvals::RawApprovals;
 use super::raw_secret::{RawCanary, RawSecret, RawVault};
 use super::raw_server::RawServer;
 use super::second_opinion::RawSecondOpinion;
-use super::units;
+use super::{mistakes, units};
 use crate::report::{Excerpt, Problem, did_you_mean};
 use serde::de::{self, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
@@ -378,12 +378,12 @@ impl<'de> Visitor<'de> for RuleVisitor {
 }
 
 /// Reads `source`, the contents of `file`.
-pub(super) fn parse(file: &Path, source: &str) -> Result<RawConfig, Problem> {
-    toml::from_str(source).map_err(|error| explain(file, source, &error))
+pub(super) fn parse(file: &Path, source: &str) -> Result<RawConfig, Vec<Problem>> {
+    toml::from_str(source).map_err(|error| mistakes::all(file, source, error))
 }
 
 /// Turns the parser's words into ours, with the word that was probably meant.
-fn explain(file: &Path, source: &str, error: &toml::de::Error) -> Problem {
+pub(super) fn explain(file: &Path, source: &str, error: &toml::de::Error) -> Problem {
     let span = error.span().unwrap_or(0..0);
     let excerpt = Excerpt::new(file, source, span.start, span.end);
     // The parser speaks Rust; a person does not have to.
@@ -425,7 +425,8 @@ mod tests {
     use super::*;
 
     fn problem(source: &str) -> String {
-        parse(Path::new("bartizan.toml"), source).unwrap_err().to_string()
+        let problems = parse(Path::new("bartizan.toml"), source).unwrap_err();
+        problems.iter().map(ToString::to_string).collect()
     }
 
     #[test]
