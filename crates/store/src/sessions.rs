@@ -16,7 +16,7 @@ pub trait Sessions: Send + Sync {
     fn begin(&self, new: NewSession) -> Result<Session, StoreError>;
 
     /// Takes down that a session has ended, with its `session_end` record, and signs a checkpoint. What it still asks is
-    /// withdrawn, and what was approved and is not used with it, but for what is deferred. Any process may end a session, so that a leftover one
+    /// withdrawn, and what was approved and is not used with it, but for what is deferred if the session has not died. Any process may end a session, so that a leftover one
     /// can be closed.
     fn end(&self, id: &str, ending: Ending) -> Result<Session, StoreError>;
 
@@ -150,11 +150,12 @@ impl Sessions for Store {
             if session.ended_ms.is_some() {
                 return Ok(Err(StoreError::Ended { id: session.id }));
             }
+            let died = session.is_leftover();
             let entry = Entry::new(Event::SessionEnd)
                 .session(&session.id)
                 .with("exit", ending.exit)
                 .with("report_sha256", Digest::of(report.as_bytes()).to_string())
-                .with("leftover", session.is_leftover());
+                .with("leftover", died);
             let prepared = match Prepared::new(entry, &log_id) {
                 Ok(prepared) => prepared,
                 Err(error) => return Ok(Err(error.into())),
@@ -166,7 +167,7 @@ impl Sessions for Store {
                 )?
                 .execute(params![session.id, prepared.time_ms, ending.exit, report])?;
             allowance::forget(batch.transaction, &session.id)?;
-            if let Err(error) = withdrawn::with_session(batch, &session.id, &log_id)? {
+            if let Err(error) = withdrawn::with_session(batch, &session.id, &log_id, died)? {
                 return Ok(Err(error));
             }
             let _receipt = batch.append(&prepared)?;

@@ -32,16 +32,17 @@ pub(crate) fn withdraw(store: &Store, id: &str) -> Result<Question, StoreError> 
 }
 
 /// Ends what a session still asks, and what it was allowed and has not done: nobody is there any more to do it. What is
-/// deferred waits for another.
+/// deferred waits for another, unless the session died: then its client has left nothing to go on with.
 pub(crate) fn with_session(
     batch: &mut Batch<'_>,
     session: &str,
     log_id: &str,
+    died: bool,
 ) -> rusqlite::Result<Result<(), StoreError>> {
     let ids: Vec<String> = batch
         .transaction
         .prepare_cached(OPEN)?
-        .query_map(params![session, clock::now_ms()], |row| row.get(0))?
+        .query_map(params![session, clock::now_ms(), died], |row| row.get(0))?
         .collect::<rusqlite::Result<_>>()?;
     for id in ids {
         let question = fetch(batch.transaction, &id)?;
@@ -65,6 +66,6 @@ pub(crate) fn close(batch: &mut Batch<'_>, id: &str, prepared: &Prepared) -> rus
 
 const OPEN: &str =
     "SELECT id FROM questions WHERE session = ?1 AND used_ms IS NULL AND expires_ms > ?2
-      AND id NOT IN (SELECT question FROM deferred)
+      AND (?3 OR id NOT IN (SELECT question FROM deferred))
     ORDER BY asked_ms, rowid";
 const CLOSE: &str = "UPDATE questions SET expires_ms = min(expires_ms, ?2) WHERE id = ?1";

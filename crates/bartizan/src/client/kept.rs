@@ -197,6 +197,11 @@ impl Kept {
 }
 
 impl Account {
+    /// Whether this conversation was kept.
+    pub(crate) fn has(&self, conversation: &str) -> bool {
+        self.kept.iter().any(|name| name.strip_suffix(".jsonl") == Some(conversation))
+    }
+
     /// What the log says of it.
     pub(crate) fn about(&self) -> Map<String, Value> {
         let left = self.left.iter().map(|(name, why)| json!({ "file": name, "why": why }));

@@ -13,7 +13,7 @@ pub(crate) mod terminal;
 use crate::app::Gate;
 use crate::client::kept::Kept;
 use crate::config::Network;
-use crate::doors::calls::{Calls, Terms};
+use crate::doors::calls::{Calls, PutOff, Terms};
 use crate::doors::commands::Commands;
 use crate::doors::hook;
 use crate::doors::net::NetDoor;
@@ -235,10 +235,8 @@ impl BoxRun {
             Some(upper) => Some(self.bring_home(&upper, &workspace, since, keeper).await),
             None => None,
         };
-        if let (Ok(_), Some(kept), Some(home)) = (&exit, &self.kept, home) {
-            // Like the records of the changes: without room for this one the outcome has none either.
-            drop(self.gate.pipeline().note(&self.caller, Event::Client, kept.keep(&home).about()));
-        }
+        let ended_well = exit.is_ok();
+        self.keep(home.filter(|_| ended_well));
         drop(folder);
         let outcome = outcome(exit.as_ref().ok(), changes.as_ref(), spout.is_over());
         let (spilt, lost) = (spout.is_over(), spout.lost());
@@ -248,6 +246,20 @@ impl BoxRun {
 }
 
 impl BoxRun {
+    /// Keeps the client's conversations. What is put off in one that cannot be kept can never go on.
+    fn keep(&self, home: Option<OwnedFd>) {
+        let pipeline = self.gate.pipeline();
+        let account = self.kept.as_ref().zip(home).map(|(kept, home)| kept.keep(&home));
+        let lost = |off: &PutOff| !account.as_ref().is_some_and(|kept| kept.has(&off.conversation));
+        if self.calls.put_off().as_ref().is_some_and(lost) {
+            drop(pipeline.undefer(&self.caller));
+        }
+        if let Some(account) = account {
+            // Like the records of the changes: without room for this one the outcome has none either.
+            drop(pipeline.note(&self.caller, Event::Client, account.about()));
+        }
+    }
+
     /// Has the streams carried, by us or by a door.
     fn carry(
         &mut self,

@@ -4,7 +4,8 @@
 use crate::claude_code::client;
 use crate::support::api::{Api, Block, Script, bash, call_id, say};
 use crate::support::log::Log;
-use crate::support::project::{Project, Ran};
+use crate::support::project::{Program, Project, Ran};
+use rustix::process::Signal;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 
@@ -341,7 +342,7 @@ fn the_agent_can_neither_put_a_call_off_nor_use_an_answer_for_another() {
 
 /// A client that says it is alone, has its hook told, and carries out what it shall put off: it tells the model of a result.
 const ACTS_ANYWAY: &str = r#"
-import json, os, subprocess, urllib.error, urllib.request
+import json, os, subprocess, sys, time, urllib.error, urllib.request
 ID = "23190ca2-77bd-445a-8721-62b2761389d6"
 def hook(event, conversation=ID, **more):
     asked = json.dumps({"hook_event_name": event, "session_id": conversation, **more}).encode()
@@ -357,33 +358,68 @@ def ask(messages):
     except urllib.error.HTTPError as error: return {"refused": error.code, "why": error.read().decode()}
 def before(conversation=ID):
     return hook("PreToolUse", conversation, tool_name="Bash", tool_input=call["input"], tool_use_id=call["id"])
-if os.environ.get("TELL"): hook("SessionStart")
+if os.environ["DO"] != "unheard": hook("SessionStart")
 start = [{"role": "user", "content": "go"}]
 call = ask(start)["content"][-1]
 print("call", call["name"])
 if call["name"] == "Bash":
-    print("elsewhere", before("a" * 36), "here", before())
+    print("elsewhere", before("a" * 36), "here", before(), flush=True)
+    if os.environ["DO"] == "end": sys.exit()
+    if os.environ["DO"] == "wait": time.sleep(60)
     result = {"type": "tool_result", "tool_use_id": call["id"], "content": "done all the same"}
     print("then", ask(start + [{"role": "assistant", "content": [call]}, {"role": "user", "content": [result]}]))
     print("late", before())
 "#;
 
-#[test]
-fn a_client_that_carries_out_what_it_shall_put_off_is_stopped_and_the_question_withdrawn() {
+/// A project with that client, and its model.
+fn acting() -> (Project, Api) {
     let api = Api::start(Script { main: vec![bash(ASKED), say("MORE")], ..Script::default() });
     let project = Project::new();
     project.configure("[approvals]\ndefer_after = \"1s\"\n[roles.default]\nask = [\"Bash\"]\n");
     project.write("acts.py", ACTS_ANYWAY);
-    let run = |tell: &str| {
-        let hook = format!("HOOK={}", env!("CARGO_BIN_EXE_bartizan"));
-        let command = ["run", "--client", "claude-code", "--", "env", &hook, tell];
-        let command = [&command[..], &["python3", "acts.py", "-p"]].concat();
-        project.bartizan(&command).env("ANTHROPIC_BASE_URL", &api.url()).finish()
-    };
+    (project, api)
+}
+
+fn acts(project: &Project, api: &Api, what: &str) -> Program {
+    let (hook, what) = (format!("HOOK={}", env!("CARGO_BIN_EXE_bartizan")), format!("DO={what}"));
+    let command = ["run", "--client", "claude-code", "--", "env", &hook, &what];
+    let command = [&command[..], &["python3", "acts.py", "-p"]].concat();
+    project.bartizan(&command).env("ANTHROPIC_BASE_URL", &api.url())
+}
+
+#[test]
+fn what_is_put_off_in_a_conversation_that_is_not_kept_is_withdrawn() {
+    let (project, api) = acting();
+    let ran = acts(&project, &api, "end").finish();
+    assert!(ran.stdout.contains("here (0, True)"), "{ran:?}");
+    assert_eq!(ran.status.code(), Some(0), "there is nothing to go on with: {ran:?}");
+    crate::approvals::ended_unanswered(&project);
+}
+
+#[test]
+fn what_a_run_has_put_off_goes_with_it_when_it_is_killed() {
+    let (project, api) = acting();
+    let run = acts(&project, &api, "wait").start();
+    run.says("here (0, True)");
+    let listed = project.bartizan(&["approvals", "list"]).finish();
+    assert!(listed.stdout.contains("deferred"), "{listed:?}");
+    run.signal(Signal::KILL);
+    drop(run.finish());
+    // The next start ends what the killed one has left.
+    let next = project.bartizan(&["run", "--", "true"]).finish();
+    assert!(next.status.success(), "{next:?}");
+    crate::approvals::ended_unanswered(&project);
+    Log::read(&project).is_whole(&project);
+}
+
+#[test]
+fn a_client_that_carries_out_what_it_shall_put_off_is_stopped_and_the_question_withdrawn() {
+    let (project, api) = acting();
+    let run = |what: &str| acts(&project, &api, what).finish();
     // Of a client whose hook was never heard nothing is put off: it does not get the call.
-    let unheard = run("X=");
+    let unheard = run("unheard");
     assert!(unheard.stdout.contains("call bartizan_refused"), "{unheard:?}");
-    let ran = run("TELL=1");
+    let ran = run("act");
     assert!(ran.stdout.contains("call Bash\n"), "{ran:?}");
     // Not for another conversation than the model was asked in.
     assert!(ran.stdout.contains("elsewhere (2, False) here (0, True)"), "{ran:?}");

@@ -248,3 +248,24 @@ fn of_many_processes_one_takes_it_over() {
     assert_eq!(used, 1);
     assert_whole(dir.path());
 }
+
+#[test]
+fn what_a_session_deferred_goes_with_it_when_its_process_died() {
+    if let Some(dir) = role() {
+        let store = Store::open(&dir).unwrap();
+        begin(&store, "died");
+        let question = ask(&store, "died", "rm");
+        store.defer(&question.id, &to("c-1"), DAY).unwrap();
+        return;
+    }
+    let (dir, store) = open();
+    let name = "deferred::what_a_session_deferred_goes_with_it_when_its_process_died";
+    assert!(again(name, dir.path()).status().unwrap().success());
+    let questions = || store.questions(&bartizan_store::QuestionFilter::default()).unwrap();
+    assert_eq!(questions()[0].state, QuestionState::Pending);
+    store.end("died", Ending::default()).unwrap();
+    assert_eq!(questions()[0].state, QuestionState::Expired);
+    begin(&store, "s-2");
+    assert!(!store.adopt(&key("s-2", "rm"), &to("c-1")).unwrap());
+    assert_whole(dir.path());
+}
