@@ -2,7 +2,7 @@
 //! own, so that an answer to a question that nobody asked, or a second answer, meets nobody.
 
 use crate::stdio::{Flawed, Line};
-use crate::wire::{INTERNAL_ERROR, Id, Kind, METHOD_NOT_FOUND, Message};
+use crate::wire::{INTERNAL_ERROR, INVALID_REQUEST, Id, Kind, METHOD_NOT_FOUND, Message};
 use bartizan_scan::json::Edits;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -158,6 +158,7 @@ impl Upstream {
                 drop(open.map(|open| open.answer.send(message)));
             }
             Kind::Response { .. } => {}
+            Kind::Notification { .. } if message.size() > UNASKED_MAX => {}
             Kind::Notification { method: "notifications/progress" } => self.progress(&message),
             Kind::Notification { .. } => drop(heard.try_send(Heard::Told(message))),
             Kind::Request { .. } => self.asked(message, heard),
@@ -170,6 +171,12 @@ impl Upstream {
             if let Some(answer) = Message::success(&id, "{}") {
                 self.tell(answer);
             }
+            return;
+        }
+        // What the client's model is to answer may hold a whole conversation.
+        if message.size() > UNASKED_MAX && message.method() != Some("sampling/createMessage") {
+            let what = format!("a question may have {UNASKED_MAX} bytes");
+            self.tell(Message::failure(Some(&id), INVALID_REQUEST, &what));
             return;
         }
         if heard.try_send(Heard::Asked(message)).is_err() {
@@ -235,5 +242,8 @@ impl Drop for Ticket {
 
 /// Requests that may wait at one server.
 const OPEN_MAX: usize = 1024;
+/// What a server may say at a time without being asked, in bytes: it is looked through between the calls of all servers, and
+/// waits in memory for whoever listens.
+const UNASKED_MAX: usize = 64 * 1024;
 /// Lines that are no messages, before a server is not listened to any more.
 const FLAWS_MAX: usize = 1000;

@@ -209,6 +209,11 @@ impl Message {
         self.0.text.as_bytes().to_vec()
     }
 
+    /// How many bytes it has.
+    pub fn size(&self) -> usize {
+        self.0.text.len()
+    }
+
     /// One line and its end, as stdio wants it. White space that breaks lines can only stand between values.
     pub fn to_line(&self) -> Vec<u8> {
         let text = &self.0.text;

@@ -48,6 +48,48 @@ async fn an_answer_that_nobody_asked_for_meets_nobody() {
 }
 
 #[tokio::test]
+async fn what_a_server_says_unasked_is_small_and_nobody_hears_the_rest() {
+    let mut server = server();
+    let big = "x".repeat(70_000);
+    let (to, mut told) = mpsc::channel(8);
+    let id = server.upstream.next();
+    let progress = Some(Progress { token: "1".to_owned(), to });
+    let ticket = server.upstream.ask(id, "tools/call", None, progress).unwrap();
+    server.sent.recv().await.unwrap();
+    let log = |data: &str| {
+        format!(
+            r#"{{"jsonrpc":"2.0","method":"notifications/message","params":{{"data":"{data}"}}}}"#
+        )
+    };
+    server.say(&log(&big)).await;
+    server
+        .say(&format!(
+            r#"{{"jsonrpc":"2.0","method":"notifications/progress","params":{{"progressToken":{id},"message":"{big}"}}}}"#
+        ))
+        .await;
+    for (method, code) in [("elicitation/create", Some("-32600")), ("sampling/createMessage", None)]
+    {
+        server
+            .say(&format!(
+                r#"{{"jsonrpc":"2.0","id":"q","method":"{method}","params":{{"message":"{big}"}}}}"#
+            ))
+            .await;
+        let Some(code) = code else { continue };
+        let refused = server.sent.recv().await.unwrap();
+        assert_eq!(refused.error().unwrap().get("code").unwrap().raw(), code);
+    }
+    server.say(&log("small")).await;
+    let Heard::Asked(asked) = server.heard.recv().await.unwrap() else { panic!("a log") };
+    assert_eq!(asked.method(), Some("sampling/createMessage"));
+    let Heard::Told(said) = server.heard.recv().await.unwrap() else { panic!("a question") };
+    assert_eq!(said.params().unwrap().text_of("data").unwrap(), "small");
+    assert!(told.try_recv().is_err(), "nor does progress");
+    // The answer to a question of ours may be large.
+    server.say(&format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{{"text":"{big}"}}}}"#)).await;
+    assert!(ticket.answer().await.is_ok());
+}
+
+#[tokio::test]
 async fn progress_goes_to_its_request_under_the_clients_token() {
     let server = server();
     let (to, mut told) = mpsc::channel(8);

@@ -3,7 +3,7 @@
 
 use super::super::ground::{Ground, Newcomer, Session};
 use super::super::{Run, facts, finish};
-use super::streams::{self, HEARD, SENT, Wire};
+use super::streams::{self, HEARD, SAID, SENT, Wire};
 use super::{Started, tell};
 use crate::doors::mcp::Talk;
 use crate::doors::run::RunReport;
@@ -35,7 +35,7 @@ pub(super) async fn rest(
     whose: (Redactor, String),
 ) -> Result<RunReport, Failure> {
     let (births, wanted) = mpsc::channel(1);
-    let (lines, from_server) = mpsc::channel(SENT);
+    let (lines, from_server) = mpsc::channel(SAID);
     let (hear, heard) = mpsc::channel(HEARD);
     let news = tokio::spawn(Arc::clone(talk).attend(heard));
     let attended = tokio::spawn(talk.upstream().attend(from_server, hear));
@@ -99,7 +99,7 @@ async fn live(
     let led = async {
         // The other half tells why there is no box.
         let Ok(held) = started.await else { return };
-        let ((to, sent), (lines, from)) = (mpsc::channel(SENT), mpsc::channel(SENT));
+        let ((to, sent), (lines, from)) = (mpsc::channel(SENT), mpsc::channel(SAID));
         let wire = Wire::lay(talk.gate(), (sent, lines), whose, held);
         let (over, ends) = oneshot::channel();
         if born.send(Life { to, from, over }).is_ok() {

@@ -159,7 +159,7 @@ impl Wire {
         // Without its streams the server is one that has ended.
         if let (Some(stdin), Some(stdout)) = (stdin, stdout) {
             let (server, to_server) = mpsc::channel(SENT);
-            let (came, from_stdout) = mpsc::channel(SENT);
+            let (came, from_stdout) = mpsc::channel(SAID);
             streams.spawn(stdio::write(stdin, to_server));
             streams.spawn(stdio::read(stdout, Limits::default(), came));
             streams.spawn(bridge::carry(sent, from_stdout, Ends { server, lines }));
@@ -195,7 +195,7 @@ impl Line {
         whose: (Redactor, String),
         held: Held,
     ) -> Self {
-        let (lines, from_server) = mpsc::channel(SENT);
+        let (lines, from_server) = mpsc::channel(SAID);
         let (hear, heard) = mpsc::channel(HEARD);
         let wire = Wire::lay(talk.gate(), (sent, lines), whose, held);
         let server = tokio::spawn(talk.upstream().attend(from_server, hear));
@@ -239,6 +239,8 @@ fn mutter(stderr: OwnedFd, (redactor, gate): (&Redactor, &Gate), server: &str) {
 
 /// Messages that wait to be sent.
 pub(super) const SENT: usize = 256;
+/// Messages of a server that nobody has taken up yet: each may be large, and the server waits meanwhile.
+pub(super) const SAID: usize = 16;
 /// What a server tells of its own accord and nobody has looked at yet.
 pub(super) const HEARD: usize = 64;
 /// A text that the detector looks at closely.
