@@ -93,7 +93,7 @@ pub(crate) fn run(global: &Global, args: &RunArgs, voice: &mut Voice) -> Result<
     let heralds = ground.heralds(&runtime)?;
     let session = ground.open(who, (known, aloud), voice)?;
     let asks = person::at_the_terminal(args, &ground, voice)?;
-    let stands = (ground.clone(), session.clone());
+    let (stands, store) = ((ground.clone(), session.clone()), ground.store.clone());
     let mut run = Run { asks, ..ground.run(session, client)? };
     let standing = run.standing();
     let gateway = gateway::open(client, stands, (&standing, args), voice)?;
@@ -109,7 +109,7 @@ pub(crate) fn run(global: &Global, args: &RunArgs, voice: &mut Voice) -> Result<
     runtime.block_on(heralds.finish(LAST_WORD));
     let taken_back = runtime.block_on(secret::take_back(&run.vault, voice));
     // Threads that still carry a stream, and connections of a box that is gone, end with the process.
-    runtime.shutdown_timeout(Duration::from_millis(100));
+    ground::close(runtime, &store);
     // Only now: one that fails is no reason to leave the others undone.
     taken_back?;
     ended?;

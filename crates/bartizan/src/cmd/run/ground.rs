@@ -215,6 +215,14 @@ impl Ground {
     }
 }
 
+/// Ends the runtime, then signs what is on the log by now. A thread that still carries a stream may hold the store, which
+/// is then not closed before the process ends; what was abandoned last would stay unsigned.
+pub(super) fn close(runtime: Runtime, store: &Store) {
+    runtime.shutdown_timeout(Duration::from_millis(100));
+    // A log that has failed was told of where it was needed.
+    drop(store.checkpoint());
+}
+
 /// A gate over what is known, what policy says of it, and what is configured of limits and of runs that have turned.
 pub(crate) fn gate(
     store: &Store,

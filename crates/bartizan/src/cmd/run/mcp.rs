@@ -6,7 +6,7 @@ mod standard;
 mod streams;
 mod url;
 
-use super::ground::{Ground, Newcomer, Session, gate_beside};
+use super::ground::{self, Ground, Newcomer, Session, gate_beside};
 use super::reload::Standing;
 use super::{
     Run, configured, facts, finish, not_started, program, random, runtime_of, secret,
@@ -72,8 +72,7 @@ fn one(global: &Global, args: &McpArgs, voice: &mut Voice) -> Result<u8, Failure
     run.clean();
     runtime.block_on(heralds.finish(super::LAST_WORD));
     runtime.block_on(secret::take_back(&run.vault, voice))?;
-    drop(store);
-    runtime.shutdown_timeout(Duration::from_millis(100));
+    ground::close(runtime, &store);
     ended?;
     let report = report?;
     tell(&report);

@@ -5,7 +5,7 @@ mod away;
 mod keeper;
 mod pins;
 
-use super::super::ground::{Ground, Newcomer, Session};
+use super::super::ground::{self, Ground, Newcomer, Session};
 use super::super::reload::Standing;
 use super::super::{configured_with, random, runtime_of, secret, state_failure};
 use super::{ONE, showing, standard, streams};
@@ -79,8 +79,9 @@ pub(super) fn run(global: &Global, args: &McpArgs, voice: &mut Voice) -> Result<
     let hub = hub(&hall, Part { servers, tools, alone: false, reckon: None })?;
     let served = runtime.block_on(serve(&hall, &hub));
     let ended = hall.close(&runtime, voice);
+    let store = hall.ground.store.clone();
     drop(hall);
-    runtime.shutdown_timeout(Duration::from_millis(100));
+    ground::close(runtime, &store);
     ended?;
     served.map(|()| exit::DONE)
 }

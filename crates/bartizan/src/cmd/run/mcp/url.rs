@@ -5,7 +5,7 @@ use super::servers::{self, Hall};
 use super::streams::{self, HEARD, SENT};
 use super::{ONE, PATIENCE, maker, name_of, showing};
 use crate::cli::{Global, McpArgs, exit};
-use crate::cmd::run::ground::Session;
+use crate::cmd::run::ground::{self, Session};
 use crate::cmd::run::{runtime_of, state_failure};
 use crate::cmd::servers as known_servers;
 use crate::config::{Asks, Reach, Source, Upstream};
@@ -19,7 +19,6 @@ use bartizan_mcp::wire::WireError;
 use bartizan_scan::json::quoted;
 use serde_json::json;
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::sync::mpsc;
 
 /// Serves one client on our own standard streams until either side ends.
@@ -35,8 +34,9 @@ pub(super) fn run(
     let (hall, _heralds) = servers::hall(global, args, Some(&given), (&runtime, voice))?;
     let served = speak(&hall, &name, args, &runtime);
     let ended = hall.close(&runtime, voice);
+    let store = hall.ground.store.clone();
     drop(hall);
-    runtime.shutdown_timeout(Duration::from_millis(100));
+    ground::close(runtime, &store);
     ended?;
     served.map(|()| exit::DONE)
 }
