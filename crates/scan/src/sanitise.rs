@@ -1,6 +1,7 @@
 //! Could this text trick a terminal, or the eye of the person who reads it?
 
 mod class;
+mod eye;
 mod letters;
 mod markup;
 mod policy;
@@ -24,8 +25,18 @@ pub enum Mode {
 /// characters except line feed and tab (and a carriage return before a line feed), bidirectional controls,
 /// zero-width and other default-ignorable characters, tag characters. Nothing is removed, so nothing can be put
 /// together by removal. The result contains nothing that a second call would change.
+///
+/// For a person, marks that are heaped on one letter, where they would lie over other lines, are shown by their numbers too, and
+/// so is what a font may draw as nothing or as anything.
 pub fn sanitise(text: &str, mode: Mode) -> (Cow<'_, str>, Vec<Finding>) {
-    pass(text, mode, &|_| false)
+    let (clean, mut findings) = pass(text, mode, &|_| false);
+    match mode {
+        Mode::Agent => (clean, findings),
+        Mode::Person => {
+            eye::note(text, &mut findings);
+            (eye::plain(clean), findings)
+        }
+    }
 }
 
 /// The same, with those characters taken out whose class `removes` says so.
@@ -130,7 +141,7 @@ fn escaped(rest: &str, introducer: char) -> usize {
 /// Whether a character that begins with this byte may need a closer look. It may be asked of any byte of a text.
 const fn suspicious(byte: u8) -> bool {
     (byte < 0x20 && byte != b'\n' && byte != b'\t')
-        || matches!(byte, 0x7F | 0xC2 | 0xCD | 0xD8 | 0xE1..=0xE3 | 0xEF | 0xF3)
+        || matches!(byte, 0x7F | 0xC2 | 0xCD | 0xD8 | 0xE1..=0xE3 | 0xEF | 0xF0 | 0xF3)
 }
 
 /// What a character is, if it is none to show as it stands.
@@ -161,6 +172,11 @@ const fn class(c: char) -> Option<Class> {
         | '\u{FEFF}'
         | '\u{FFA0}'
         | '\u{FFF0}'..='\u{FFFB}'
+        // What steers hieroglyphs, shorthand and music, and a filler of Khitan.
+        | '\u{13430}'..='\u{1345F}'
+        | '\u{16FE4}'
+        | '\u{1BCA0}'..='\u{1BCA3}'
+        | '\u{1D173}'..='\u{1D17A}'
         | '\u{E0080}'..='\u{E0FFF}' => Class::ZeroWidth,
         _ => return None,
     })
