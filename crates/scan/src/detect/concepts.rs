@@ -186,19 +186,22 @@ struct Entry {
 struct Lexicon {
     entries: HashMap<u32, Entry>,
     /// One bit per hash, so that words that stand for nothing cost next to nothing.
-    bits: Vec<u64>,
+    // Of a known length, so that no place in it need be checked.
+    bits: Box<[u64; 1 << (BITS - 6)]>,
 }
 
 impl Lexicon {
     fn may_hold(&self, hash: u32) -> bool {
         let at = hash >> (32 - BITS);
-        self.bits.get((at >> 6) as usize).is_some_and(|word| word & (1 << (at & 63)) != 0)
+        self.bits
+            .get((hash >> (38 - BITS)) as usize)
+            .is_some_and(|word| word & (1 << (at & 63)) != 0)
     }
 }
 
 /// A line an idea: its name, and the words and stems (`…*`) it is said with; `_` joins two words.
 static LEXICON: LazyLock<Lexicon> = LazyLock::new(|| {
-    let mut lexicon = Lexicon { entries: HashMap::new(), bits: vec![0; 1 << (BITS - 6)] };
+    let mut lexicon = Lexicon { entries: HashMap::new(), bits: Box::new([0; 1 << (BITS - 6)]) };
     for (concept, line) in (0..=Concept::MAX).zip(include_str!("concepts.txt").lines()) {
         for word in line.split(' ').skip(1).filter(|word| !word.is_empty()) {
             let stem = word.ends_with('*');
