@@ -72,18 +72,14 @@ impl Table {
         let mut odds = self.number(FINAL_BIAS)
             + self.number(FINAL_LINEAR) * evidence.linear.clamp(-8.0, 8.0)
             + self.number(FINAL_IDEAS) * evidence.ideas.clamp(-8.0, 8.0);
-        for n in 0..signatures::COUNT {
-            if evidence.signatures & (1 << n) != 0 {
-                odds += self.number(FINAL_SIGNATURES + n);
-            }
+        for n in each(evidence.signatures) {
+            odds += self.number(FINAL_SIGNATURES + n);
         }
         let several = evidence.signatures.count_ones();
         odds += self.number(FINAL_SEVERAL) * if several >= 2 { 1.0 } else { 0.0 };
         odds += self.number(FINAL_MANY) * if several >= 4 { 1.0 } else { 0.0 };
-        for n in 0..Disguise::ALL.len() {
-            if evidence.disguises & (1 << n) != 0 {
-                odds += self.number(FINAL_DISGUISES + n);
-            }
+        for n in each(evidence.disguises) {
+            odds += self.number(FINAL_DISGUISES + n);
         }
         if evidence.disguises != 0 && (several > 0 || evidence.linear > 0.0) {
             odds += self.number(FINAL_DISGUISED);
@@ -102,6 +98,15 @@ impl Table {
         let bytes = self.bytes.get(n * 4..n * 4 + 4).and_then(|b| b.try_into().ok());
         f32::from_le_bytes(bytes.unwrap_or_default())
     }
+}
+
+/// The numbers of the bits that are set, from the lowest on: mostly there are none.
+fn each(mut bits: u32) -> impl Iterator<Item = usize> {
+    std::iter::from_fn(move || {
+        let next = (bits != 0).then(|| bits.trailing_zeros() as usize)?;
+        bits &= bits - 1;
+        Some(next)
+    })
 }
 
 /// Log odds as a probability.

@@ -123,8 +123,10 @@ impl Survey {
     fn fold(&mut self, piece: &str) {
         let (from, known) = (self.folded.len(), self.odd.len());
         reveal::fold_plainly(piece, &mut self.folded, &mut self.odd);
-        if !piece.is_ascii() {
-            // The letters that may look like others begin with one of these bytes.
+        let new = self.folded.as_bytes().get(from..).unwrap_or_default();
+        // The letters that may look like others begin with one of these bytes. Without a branch for each byte this is done
+        // many bytes at a time.
+        if new.iter().fold(0, |most, byte| u8::max(most, *byte)) >= FIRST_FOREIGN {
             let foreign = |at: usize, byte: u8| {
                 byte >= FIRST_FOREIGN
                     && self
@@ -133,7 +135,6 @@ impl Survey {
                         .and_then(|rest| rest.chars().next())
                         .is_some_and(spell::foreign)
             };
-            let new = self.folded.as_bytes().get(from..).unwrap_or_default();
             let new = (from..).zip(new).filter(|(at, byte)| foreign(*at, **byte)).map(|(at, _)| at);
             self.odd.extend(new);
             if let Some(new) = self.odd.get_mut(known..) {
