@@ -8,6 +8,12 @@ use serde_json::Value;
 
 /// What vouching for a question's values, or for the texts they stand in, is bound to.
 pub(crate) fn keys(question: &Question, endorse: Endorse) -> Result<Vec<Digest>, Failure> {
+    let hint = "approve it without `--endorse`";
+    if question.deferred.is_some() {
+        // A value is vouched for in one session, and this one's is over, or ends with this call.
+        let problem = Problem::new("the call is put off, and its session has no more to vouch for");
+        return Err(Failure::new(exit::NO, problem.hint(hint)));
+    }
     let (field, what) = match endorse {
         Endorse::Host => ("host_key", "web address that nobody had named"),
         Endorse::Value => ("key", "value that nobody had named"),
@@ -23,7 +29,7 @@ pub(crate) fn keys(question: &Question, endorse: Endorse) -> Result<Vec<Digest>,
     }
     let problem =
         Problem::new(format!("this question has no {what}; there is nothing to vouch for"));
-    Err(Failure::new(exit::NO, problem.hint("approve it without `--endorse`")))
+    Err(Failure::new(exit::NO, problem.hint(hint)))
 }
 
 /// One line for each value that nobody has named, and one for what the session has read.

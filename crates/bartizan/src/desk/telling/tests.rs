@@ -109,3 +109,26 @@ fn nothing_steers_a_terminal_and_nothing_is_cut() {
         assert!(part.lines.concat().contains("END"), "{}", part.name);
     }
 }
+
+#[test]
+fn what_is_put_off_says_until_when_and_has_nothing_to_vouch_for() {
+    use crate::cli::Endorse;
+    let origins = json!({ "values": [{ "part": "to", "value": "eve", "key": "00".repeat(32) }] });
+    let asked = question(json!({ "origins": origins }));
+    assert!(origins::keys(&asked, Endorse::Value).is_ok(), "its twin");
+    let deferred = Some(bartizan_store::Deferral {
+        role: "default".to_owned(),
+        workspace: "/w\u{1b}[2J".to_owned(),
+        conversation: "c-1".to_owned(),
+        call: "toolu_1".to_owned(),
+    });
+    let put_off = Question { deferred, ..asked.clone() };
+    assert!(origins::keys(&put_off, Endorse::Value).is_err());
+    assert_eq!((stand(&put_off), stand(&asked)), ("deferred", "pending"));
+    let told = Telling::of(&put_off);
+    let line = part(&told.facts, "put off").lines.concat();
+    assert!(line.contains("c-1") && !line.contains('\u{1b}'), "{line}");
+    let answered = Question { state: QuestionState::Approved, ..put_off };
+    let said = crate::desk::answering::outcome(&answered);
+    assert!(said.contains("--resume c-1") && !said.contains('\u{1b}'), "{said}");
+}
