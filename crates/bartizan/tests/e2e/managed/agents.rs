@@ -1,12 +1,11 @@
 //! Who asks at the gateway? A subagent of a narrower role gets there what that role may, by its client and by its programs.
 
-use super::{accept, approves, may_read, project};
+use super::{accept, may_read, project, run};
 use crate::claude_code::{Session, client, helper};
 use crate::support::api::{Api, Script, bash, call_id, say, tool};
 use crate::support::log::Log;
 use crate::support::project::Project;
 use serde_json::{Value, json};
-use std::thread;
 
 /// Asks at the gateway without any model, under an id as the client would say it, and tells what came of each.
 const PROGRAM: &str = r#"
@@ -61,10 +60,8 @@ fn narrower() -> Project {
 
 #[test]
 fn a_subagent_of_a_narrower_role_gets_of_a_server_what_that_role_may() {
-    let Some(client) = client() else { return };
-    let project = narrower();
     let asks = asks();
-    let api = Api::start(Script {
+    let script = Script {
         main: vec![
             by_itself(&asks),
             tool("Agent", helper()),
@@ -81,16 +78,8 @@ fn a_subagent_of_a_narrower_role_gets_of_a_server_what_that_role_may() {
             by_itself(&asks),
             say("report of the subagent"),
         ],
-    });
-    let command =
-        [client.to_str().unwrap(), "-p", "start", "--permission-mode", "bypassPermissions"];
-    let (ran, asked) = thread::scope(|scope| {
-        let person = scope.spawn(|| approves(&project));
-        (project.run(&api.url(), &command), person.join().unwrap())
-    });
-    let log = Log::read(&project);
-    let session = Session { project, api, ran, log };
-    session.keeps_its_secrets();
+    };
+    let Some((session, asked)) = run(narrower(), script) else { return };
     session.ended_well();
     assert_eq!(asked.len(), 1, "what the role must be asked for is asked once");
     let said = |turn| session.api.result("subagent", turn);
