@@ -2,6 +2,7 @@
 //! it: any other program would end of it.
 
 use crate::report::{Failure, safe};
+use bartizan_store::started_ticks;
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
@@ -101,7 +102,8 @@ impl Listed {
         let mut file = options.open(&draft).map_err(failed)?;
         // Before it has its name, so that nobody finds it without its lock.
         flock(&file, FlockOperation::LockExclusive).map_err(|error| failed(error.into()))?;
-        file.write_all(what.as_bytes()).map_err(failed)?;
+        let ticks = started_ticks(pid).unwrap_or(0);
+        file.write_all(format!("{ticks} {what}").as_bytes()).map_err(failed)?;
         std::fs::rename(&draft, &entry).map_err(failed)?;
         Ok(Self { entry, _lock: file })
     }
@@ -112,7 +114,8 @@ impl Listed {
         entries.filter_map(|entry| Self::read(&entry.path())).collect()
     }
 
-    /// INVARIANT: that the lock is held is seen once the process is, so that its number cannot have become another's.
+    /// INVARIANT: that the lock is held is seen once the process is, so that its number cannot have become another's; and when
+    /// it was started, so that it is not another's in the container that this one may be in.
     fn read(entry: &Path) -> Option<(u32, String, Heeder)> {
         let pid = entry.file_name()?.to_str()?.parse().ok()?;
         let file = File::open(entry).ok()?;
@@ -126,9 +129,11 @@ impl Listed {
             }
             Err(_) => return None,
         }
-        let mut what = String::new();
-        file.take(LONGEST).read_to_string(&mut what).ok()?;
-        Some((pid, safe(&what), heeder?))
+        let mut entry = String::new();
+        file.take(LONGEST).read_to_string(&mut entry).ok()?;
+        let (ticks, what) = entry.split_once(' ')?;
+        let same = started_ticks(pid)? == ticks.parse::<u64>().ok()?;
+        Some((pid, safe(what), heeder.filter(|_| same)?))
     }
 }
 
@@ -171,6 +176,10 @@ mod tests {
         let [(pid, what, _)] = &Listed::all(state.path())[..] else { panic!("not listed once") };
         assert_eq!((*pid, what.contains('\u{1b}')), (own, false));
         let entry = listed.entry.clone();
+        // The same number and lock, of a process that was started at another time.
+        let text = std::fs::read_to_string(&entry).unwrap();
+        std::fs::write(&entry, format!("1{text}")).unwrap();
+        assert!(Listed::all(state.path()).is_empty() && entry.exists());
         drop(listed);
         assert!(!entry.exists());
         // What a killed process left: its number may be anybody's by now.

@@ -28,7 +28,7 @@ pub(crate) fn boot_id() -> &'static str {
 
 /// When the process `pid` was started, in clock ticks since boot; `None` when there is no such process. Together with
 /// the boot and the pid it names one process for ever, while a pid alone is given out again.
-pub(crate) fn started_ticks(pid: u32) -> Option<u64> {
+pub fn started_ticks(pid: u32) -> Option<u64> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     // The program's name stands in parentheses and may hold anything, so count from the last one.
     let (_, rest) = stat.rsplit_once(')')?;

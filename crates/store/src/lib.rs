@@ -65,6 +65,7 @@ mod writer;
 pub use activity::Activity;
 pub use allowance::{Allowance, Allowances, Per, Spent};
 pub use base::Pruned;
+pub use clock::started_ticks;
 pub use desk::{
     Answer, Answered, ApprovalKey, Consumed, Deferral, Desk, Endorsement, Given, NewQuestion,
     Question, QuestionFilter, QuestionState, Verdict,
