@@ -1,7 +1,10 @@
 //! How is a person told? Errors with their place and remedy on standard error; data stays on standard output.
 
+mod glass;
+
 use crate::cli::{Color, exit};
 use bartizan_scan::display_line;
+use glass::Glass;
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write};
 use std::path::Path;
@@ -246,7 +249,11 @@ impl Voice {
         Self {
             colour: wanted(io::stderr().is_terminal()),
             out_colour: wanted(io::stdout().is_terminal()),
-            out: Box::new(io::BufWriter::new(io::stdout())),
+            out: if io::stdout().is_terminal() {
+                Box::new(Glass::before(io::BufWriter::new(io::stdout())))
+            } else {
+                Box::new(io::BufWriter::new(io::stdout()))
+            },
             err: Box::new(io::stderr()),
         }
     }
