@@ -13,12 +13,19 @@ pub(super) type Patterns = u128;
 #[derive(Debug, Default)]
 pub(super) struct Needs {
     steps: Vec<Step>,
-    /// For each word, the steps that it takes, and the patterns that these are of.
-    taken: Vec<(Patterns, Vec<u32>)>,
+    /// For each word, the patterns that need it, and the steps that it takes.
+    taken: Vec<(Patterns, Vec<Steps>)>,
     /// For each word, the patterns of which it may be the first that is needed, and those of which it may be the last.
     ends: Vec<(Patterns, Patterns)>,
     /// The patterns that need nothing.
     free: Patterns,
+}
+
+/// Steps of one pattern.
+#[derive(Debug)]
+struct Steps {
+    of: Patterns,
+    all: Vec<u32>,
 }
 
 #[derive(Debug)]
@@ -88,7 +95,12 @@ impl Needs {
                 self.taken.resize_with(self.taken.len().max(word + 1), Default::default);
                 if let Some((of, taken)) = self.taken.get_mut(word) {
                     *of |= patterns;
-                    taken.extend(own);
+                    let pattern =
+                        |number: &u32| self.steps.get(*number as usize).map(|s| s.pattern);
+                    for steps in own.chunk_by(|one, two| pattern(one) == pattern(two)) {
+                        let of = steps.first().and_then(pattern).map_or(0, |number| 1 << number);
+                        taken.push(Steps { of, all: steps.to_vec() });
+                    }
                 }
                 self.ends.resize(self.ends.len().max(word + 1), (0, 0));
                 if let Some(slot) = self.ends.get_mut(word) {
@@ -131,11 +143,11 @@ impl Needs {
             else {
                 continue;
             };
-            for &number in taken {
+            let wanted = taken.iter().filter(|steps| steps.of & among != 0);
+            for &number in wanted.flat_map(|steps| &steps.all) {
                 let Some(step) = self.steps.get(number as usize) else { continue };
                 // The earliest end of a step leaves the most room for those behind it.
-                if among & (1 << step.pattern) != 0
-                    && way.end(number).is_none()
+                if way.end(number).is_none()
                     && step.from.is_none_or(|from| way.end(from).is_some_and(|e| e <= hit.start))
                 {
                     way.take(number, hit.end);
