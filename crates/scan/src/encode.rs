@@ -1,5 +1,6 @@
 //! In which shapes could a known value be echoed?
 
+use crate::codes::codes;
 use crate::fold::folded;
 use crate::key::hex;
 use base64::Engine;
@@ -26,14 +27,17 @@ pub(crate) enum Script {
     Dense,
 }
 
-/// Every form of `value` that is searched for.
-pub(crate) fn forms(value: &str) -> Vec<Form> {
+/// Every form of `value` that is searched for; `more` adds those in which nothing but malice would write it.
+pub(crate) fn forms(value: &str, more: bool) -> Vec<Form> {
     let mut all = Forms(Vec::new());
     all.add(value, Script::Plain);
     all.add(&backwards(value), Script::Spelled);
     spelled(value, &mut all);
     shifted(value, &mut all);
     packed(value, &mut all);
+    for text in more.then(|| codes(value)).into_iter().flatten() {
+        all.add(&text, Script::Spelled);
+    }
     all.0
 }
 
@@ -158,6 +162,7 @@ fn packed(value: &str, all: &mut Forms) {
     if value.len() > MAX_BULKY_BYTES {
         return;
     }
+    all.add(&backwards(&aligned32(value.as_bytes(), 0, BASE32)), Script::Packed);
     for before in 0..5 {
         all.add(&aligned32(value.as_bytes(), before, BASE32), Script::Packed);
         all.add(&aligned32(value.as_bytes(), before, BASE32_HEX), Script::Packed);
@@ -316,7 +321,7 @@ mod tests {
 
     fn found(value: &str, text: &str) -> bool {
         let text = folded(text.as_bytes());
-        forms(value).iter().any(|form| memmem::find(&text, &form.skeleton).is_some())
+        forms(value, true).iter().any(|form| memmem::find(&text, &form.skeleton).is_some())
     }
 
     #[test]

@@ -71,7 +71,8 @@ impl Known {
         key: &ScanKey,
         known: impl IntoIterator<Item = KnownSecret>,
     ) -> Result<Self, ScanError> {
-        let mut builder = Builder::default();
+        let known: Vec<KnownSecret> = known.into_iter().collect();
+        let mut builder = Builder { more: known.len() <= MAX_CODED, ..Builder::default() };
         for (number, secret) in known.into_iter().enumerate() {
             let value = secret.value.expose_secret().trim();
             check(number, &secret.name, value)?;
@@ -178,7 +179,7 @@ impl Known {
         })
     }
 
-    /// Whether a value itself may begin so.
+    /// Whether a value itself, or a form of it in words, may begin so.
     pub(crate) fn plain_begins_with(&self, start: &[u8]) -> bool {
         let packed = start.iter().take(WINDOW).fold(0, |v, b| v << 8 | u64::from(*b));
         self.plain_beginnings.has(beginning(start.len(), packed))
@@ -231,6 +232,8 @@ impl Known {
 
 #[derive(Default)]
 struct Builder {
+    /// Whether to search for every code, however unlikely.
+    more: bool,
     secrets: Vec<Entry>,
     forms: Vec<FormEntry>,
     odd: Vec<Zeroizing<Vec<u8>>>,
@@ -253,7 +256,7 @@ impl Builder {
         let last = bytes.iter().rposition(alnum).map_or(bytes.len(), |at| at + 1);
         let edge = |part: Option<&[u8]>| Zeroizing::new(part.unwrap_or_default().to_vec());
         let digits_only = bytes.iter().all(u8::is_ascii_digit);
-        for Form { skeleton, script, written } in encode::forms(value) {
+        for Form { skeleton, script, written } in encode::forms(value, self.more) {
             if odd && script == Script::Plain {
                 continue;
             }
@@ -279,10 +282,14 @@ impl Builder {
         let (mut beginnings, mut plain_beginnings) = (Vec::new(), Vec::new());
         for (number, form) in self.forms.iter().enumerate() {
             let mut packed = 0;
+            // What is written in letters may come word by word: `tango kilo …`.
+            let letters = form.skeleton.iter().take(WINDOW - 1).all(u8::is_ascii_alphabetic);
+            let worded =
+                form.script == Script::Plain || (form.script == Script::Spelled && letters);
             for (at, letter) in form.skeleton.iter().take(WINDOW - 1).enumerate() {
                 packed = packed << 8 | u64::from(*letter);
                 beginnings.push(beginning(at + 1, packed));
-                if form.script == Script::Plain {
+                if worded {
                     plain_beginnings.push(beginning(at + 1, packed));
                 }
             }
@@ -369,6 +376,8 @@ fn check(number: usize, name: &str, value: &str) -> Result<(), ScanError> {
 pub const MIN_SECRET_BYTES: usize = 8;
 /// A longer value would need too much text held back; no credential in use is near it.
 pub const MAX_SECRET_BYTES: usize = 16 * 1024;
+/// More secrets are not searched for in the codes that only malice would choose: their table would leave the nearest cache.
+const MAX_CODED: usize = 32;
 /// What all forms of all secrets may take together.
 const MAX_FORM_BYTES: usize = 16 * 1024 * 1024;
 /// How far from a line's end its last letters are looked for.

@@ -18,7 +18,9 @@
 
 mod assign;
 mod bytes;
+mod codes;
 mod detect;
+mod dress;
 mod dumps;
 mod encode;
 mod filter;

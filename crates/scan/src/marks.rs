@@ -1,5 +1,6 @@
 //! What in a text is worth a closer look?
 
+use crate::dress;
 use crate::dumps;
 use crate::fold::Window;
 use crate::redact::Inner;
@@ -23,6 +24,9 @@ pub(crate) struct Marks {
     table_before: Table,
     /// The last letters and digits, up to which no known value was met.
     pub(crate) window: Window,
+    /// Whether a known value may stand here in other letters, and the last of these.
+    dressed: bool,
+    dressed_window: Window,
 }
 
 /// What a text has, as bits.
@@ -65,7 +69,7 @@ impl Signs {
 impl Marks {
     /// Takes the next line of a text, which begins at `base`.
     pub(crate) fn add(&mut self, inner: &Inner, line: &[u8], base: usize) {
-        let (mut begins, from) = (false, self.clues.len());
+        let (mut begins, mut foreign, from) = (false, false, self.clues.len());
         inner.rules.clues(line, |at, all| {
             for &clue in all {
                 match clue {
@@ -73,6 +77,7 @@ impl Marks {
                     Clue::Escape => self.signs.add(Signs::ESCAPE, true),
                     Clue::Seam => self.signs.add(Signs::SEAM, true),
                     Clue::List => self.signs.add(Signs::LIST, true),
+                    Clue::Foreign => foreign = true,
                     Clue::Rule(_) | Clue::Word(_) | Clue::Cell(..) => {
                         self.signs.add(Signs::TOLD, true);
                         if inner.rules.may_tell(line, at, clue) {
@@ -91,6 +96,10 @@ impl Marks {
         if inner.known.len() > 0 && !self.known() {
             let known = inner.known.passes(line, &mut self.window) || inner.known.odd_in(line);
             self.signs.add(Signs::KNOWN, known);
+        }
+        if inner.known.len() > 0 && !self.dressed && (foreign || dress::mixes(line)) {
+            let plain = dress::plain(line).bytes;
+            self.dressed = inner.known.passes(&plain, &mut self.dressed_window);
         }
         runs::each_long(line, |run| {
             if let Some(code) = line.get(run.clone()).and_then(runs::worth) {
@@ -128,13 +137,20 @@ impl Marks {
         self.runs.clear();
         self.signs = Signs::default();
         (self.lines, self.window) = (0, Window::default());
+        (self.dressed, self.dressed_window) = (false, Window::default());
     }
 
     /// Whether there is nothing to look at.
     pub(crate) fn is_empty(&self) -> bool {
         let joined = self.lines > 1 && self.signs.any(Signs::TOLD | Signs::EVENTS);
         let alone = Signs::ESCAPE | Signs::SEAM | Signs::LIST | Signs::KNOWN | Signs::DUMP;
-        self.clues.is_empty() && self.runs.is_empty() && !self.signs.any(alone) && !joined
+        let quiet = self.clues.is_empty() && self.runs.is_empty() && !self.dressed;
+        quiet && !self.signs.any(alone) && !joined
+    }
+
+    /// Whether a known value may stand here in other letters than plain ones.
+    pub(crate) const fn dressed(&self) -> bool {
+        self.dressed
     }
 
     /// Whether a known value may stand in the text.

@@ -35,6 +35,8 @@ pub(crate) enum Clue {
     Seam,
     /// Character codes may be listed here.
     List,
+    /// Signs of Morse stand here.
+    Foreign,
     /// A cell of a table stands here, so long, whose column may hold secrets.
     Cell(usize, Told),
 }
@@ -202,7 +204,12 @@ impl Rules {
                     && rule.may_match(line.get(at..).unwrap_or_default())
             }),
             Clue::Word(word) => WORDS.get(word).is_some_and(|word| word.may_name(line, at)),
-            Clue::Block | Clue::Escape | Clue::Seam | Clue::List | Clue::Cell(..) => true,
+            Clue::Block
+            | Clue::Escape
+            | Clue::Seam
+            | Clue::List
+            | Clue::Foreign
+            | Clue::Cell(..) => true,
         }
     }
 
@@ -434,7 +441,7 @@ const HEX: &[u8] = b"0123456789abcdef";
 const AFTER_NAMES: &[u8] = b"=:,;|\t\n \"'<>?)]";
 const ALNUM: &[u8] = b"0123456789abcdefghijklmnopqrstuvwxyz";
 /// What hides letters, digits or signs of values, and which bytes may follow it, if not any.
-const SIGNS: [(&[u8], &[u8], Clue); 63] = [
+const SIGNS: [(&[u8], &[u8], Clue); 65] = [
     (b"-----begin ", b"", Clue::Block),
     (b"%2", HEX, Clue::Escape),
     (b"%3", HEX, Clue::Escape),
@@ -492,6 +499,8 @@ const SIGNS: [(&[u8], &[u8], Clue); 63] = [
     (b"\" & \"", b"", Clue::Seam),
     (b"\" \"", ALNUM, Clue::Seam),
     (b"' '", ALNUM, Clue::Seam),
+    (b" .-", b"", Clue::Foreign),
+    (b" -.", b"", Clue::Foreign),
     (b"charcode", b"", Clue::List),
     (b"bytes(", b"", Clue::List),
     (b"bytearray", b"", Clue::List),

@@ -1,6 +1,7 @@
 //! Which parts of a stretch of text are secrets?
 
 use crate::assign;
+use crate::dress;
 use crate::dumps;
 use crate::finding::{Confidence, Kind};
 use crate::fold::Skeleton;
@@ -109,7 +110,7 @@ impl<'a> Scan<'a> {
                 Clue::Cell(len, told) => {
                     hits.extend(cell(text, start..start + len, told, &mut memo));
                 }
-                Clue::Block | Clue::Escape | Clue::Seam | Clue::List => {}
+                Clue::Block | Clue::Escape | Clue::Seam | Clue::List | Clue::Foreign => {}
             }
             if self.budget == 0 {
                 hits.push(withheld(&(0..text.len())));
@@ -296,6 +297,9 @@ impl<'a> Scan<'a> {
         }
         if marks.lines > 1 && marks.events() {
             self.view(text, &views::unframed(text), depth, hits);
+        }
+        if marks.dressed() {
+            self.view(text, &dress::plain(text), depth, hits);
         }
         if marks.listed() {
             self.view(text, &views::listed(text), depth, hits);

@@ -16,6 +16,8 @@ pub(crate) fn secret(
     memo: &mut Memo,
 ) -> Option<Given> {
     let ahead = text.get(at..(at + MAX_SPOKEN).min(text.len()))?;
+    // Whether nothing but a quote stands between the name and the first space.
+    let bare = ahead.iter().take(2).any(|b| is(*b, kind::SPACE));
     let mut said = false;
     let mut position = 0;
     for (number, token) in ahead.split(|b| is(*b, kind::SPACE)).enumerate() {
@@ -24,6 +26,10 @@ pub(crate) fn secret(
         let last = position > ahead.len();
         // What directly follows the name belongs to it.
         if last && number == 0 {
+            return None;
+        }
+        // The name of another member: `"nextPageToken": …`.
+        if token.ends_with(b"\":") && memchr::memchr_iter(b'"', token).count() > 1 {
             return None;
         }
         let range = stripped(text, start..start + token.len());
@@ -44,7 +50,9 @@ pub(crate) fn secret(
         let quoted = matches!(token.first(), Some(b'"' | b'\''));
         let alone = || text.get(start + token.len()).is_none_or(|b| *b == b'\n');
         let next = number == 1
-            && (flag || quoted || place == Place::Password || (place == Place::Secret && alone()));
+            && (flag
+                || place == Place::Password
+                || (bare && (quoted || (place == Place::Secret && alone()))));
         // A call, as in `Pass *createPass();`, is no word.
         let call = token.get(1..).is_some_and(|rest| rest.contains(&b'('));
         if number > 0 && !call && tells(value, signs, (next || said).then_some(place)) {

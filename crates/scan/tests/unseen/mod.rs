@@ -1,6 +1,7 @@
 //! Does a redactor know secrets in places and shapes that its first rules did not?
 
 use super::fakes::{ALNUM, HEX, noise, redactor};
+use bartizan_scan::Redactor;
 
 /// Hides `value` in each text, whole and in pieces, and nothing else of it when it is harmless.
 fn hides(texts: &[String], value: &str) {
@@ -158,6 +159,7 @@ fn what_stands_in_such_places_and_is_no_secret_stays() {
         "credentials: see docs/login2fa-setup",
         "NAME              SECRET          AGE\nledger            db-creds        12d\n",
         "secretName: tls-wildcard-cert2",
+        "-----END PRIVATE KEY-----x\"nextPageToken\": \"WCcp32bHjh1srhQDe2dsaKrY\"",
         "variable \"token_ttl\" {\n  type    = number\n  default = 3600\n}\n",
         "cluster-us1 and region-eu-us12 are up",
         "root / home / admin / viewer",
@@ -165,4 +167,74 @@ fn what_stands_in_such_places_and_is_no_secret_stays() {
     ] {
         assert_eq!(redactor.redact(text).text, text);
     }
+}
+
+#[test]
+fn a_known_value_is_hidden_in_codes_that_only_malice_chooses() {
+    let value = "Tk9-qaZ3vX7bLm2wRf8d";
+    let redactor = redactor(&[("mine", value)]);
+    let each = |show: &dyn Fn(char) -> String| value.chars().map(show).collect::<Vec<_>>();
+    let number = |c: char| u32::from(c.to_ascii_lowercase()) - u32::from('a');
+    let styled =
+        |base: u32| move |c: char| char::from_u32(base + number(c)).unwrap_or(c).to_string();
+    let letters = |show: &dyn Fn(char) -> String| {
+        each(&|c| if c.is_ascii_alphabetic() { show(c) } else { c.to_string() }).concat()
+    };
+    let morse = "- -.- ----. -....- --.- .- --.. ...-- ...- -..- --... -... .-.. -- ..--- .-- .-. ..-. ---.. -..";
+    for (name, text) in [
+        ("neighbours", each(&|c| char::from(c as u8 + 1).to_string()).concat()),
+        (
+            "places",
+            each(&|c| if c.is_ascii_alphabetic() { (number(c) + 1).to_string() } else { c.into() })
+                .join("-"),
+        ),
+        ("numbered", numbered(value, &|n, c| format!("{}: {c}", n + 1))),
+        ("members", numbered(value, &|n, c| format!("x[{n}] = \"{c}\";"))),
+        ("tags", each(&|c| format!("<b>{c}</b>")).concat()),
+        ("mask", each(&|c| format!("{:02x}", c as u8 ^ 0x55)).concat()),
+        ("wide", each(&|c| format!("{:02x}000000", c as u8)).concat()),
+        ("columns", (0..3).flat_map(|from| value.chars().skip(from).step_by(3)).collect()),
+        ("as in", each(&|c| format!("{c} as in {}", spoken(c))).join(", ")),
+        ("spoken", each(&|c| spoken(c).to_owned()).join(" ")),
+        ("flags", letters(&styled(0x1F1E6))),
+        ("squares", letters(&styled(0x1F130))),
+        ("circles", letters(&styled(0x24D0))),
+        ("morse", morse.to_owned()),
+        ("alike", value.replace('a', "\u{430}").replace('X', "\u{425}").replace('T', "\u{422}")),
+    ] {
+        is_hidden(&redactor, name, &text);
+    }
+}
+
+/// One line after another, each with a character and its number.
+fn numbered(value: &str, line: &dyn Fn(usize, char) -> String) -> String {
+    value.chars().enumerate().map(|(number, c)| line(number, c)).collect::<Vec<_>>().join("\n")
+}
+
+/// Hides all of `code`, and nothing round it, however it comes.
+fn is_hidden(redactor: &Redactor, name: &str, code: &str) {
+    let text = format!("before this\n{code}\nand after that\n");
+    let redacted = redactor.redact(&text);
+    assert!(redacted.text.contains("[REDACTED:mine:"), "{name}: {}", redacted.text);
+    assert!(redacted.text.starts_with("before this\n"), "{name}: {}", redacted.text);
+    assert!(redacted.text.ends_with("and after that\n"), "{name}: {}", redacted.text);
+    let hidden: usize = redacted.findings.iter().map(|found| found.span.len()).sum();
+    assert!(hidden * 10 >= (text.len() - 28) * 8, "{name}: {}", redacted.text);
+    for size in [1, 5, 64] {
+        let (mut stream, mut out) = (redactor.stream(), Vec::new());
+        for chunk in text.as_bytes().chunks(size) {
+            stream.push(chunk, &mut out);
+        }
+        drop(stream.finish(&mut out));
+        assert_eq!(out, redacted.text.as_bytes(), "{name} in pieces of {size}");
+    }
+}
+
+/// The word for a letter, digit or sign that people say on the phone.
+fn spoken(c: char) -> &'static str {
+    const WORDS: &str = "alpha bravo charlie delta echo foxtrot golf hotel india juliett kilo lima mike november oscar \
+        papa quebec romeo sierra tango uniform victor whiskey x-ray yankee zulu zero one two three four five six seven \
+        eight nine";
+    let at = "abcdefghijklmnopqrstuvwxyz0123456789".find(c.to_ascii_lowercase());
+    at.and_then(|at| WORDS.split_ascii_whitespace().nth(at)).unwrap_or("dash")
 }
