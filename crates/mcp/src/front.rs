@@ -14,6 +14,7 @@ mod mirror;
 mod parked;
 mod post;
 mod reply;
+mod room;
 mod serve;
 mod sessions;
 #[cfg(test)]
@@ -33,6 +34,7 @@ use hyper::body::Body;
 use hyper::header::{ACCEPT, ALLOW, AUTHORIZATION, HeaderMap, HeaderValue, WWW_AUTHENTICATE};
 use hyper::http::request::Parts;
 use hyper::{Method, Request, Response, StatusCode};
+use room::Room;
 use sessions::{Full, Sessions};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -49,6 +51,7 @@ pub struct Front<H: Host, D> {
     limits: Limits,
     times: Times,
     sessions: Sessions<H::Conversation>,
+    room: Room,
 }
 
 impl<H: Host, D> std::fmt::Debug for Front<H, D> {
@@ -62,7 +65,7 @@ impl<H: Host, D: Doorman> Front<H, D> {
     pub fn new(host: H, doorman: D, names: Names, caps: Caps) -> Arc<Self> {
         let limits = Limits { bytes: BODY, ..Limits::default() };
         let (sessions, times) = (Sessions::new(caps), Times::default());
-        Arc::new(Self { host, doorman, names, limits, times, sessions })
+        Arc::new(Self { host, doorman, names, limits, times, sessions, room: Room::new() })
     }
 
     /// Answers one request of a connection that began with this certificate, if with any.

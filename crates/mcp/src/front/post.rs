@@ -3,12 +3,13 @@
 use super::doorman::{Doorman, Pass};
 use super::events::Events;
 use super::reply::{self, Reply};
+use super::room::Held;
 use super::sessions::{Asking, Entry, Full};
 use super::{Front, OUTBOX, QUIET, SESSION, accepts, mirror};
 use crate::conversation::{Conversation, Host, Revision};
 use crate::era;
 use crate::stateless::unsupported;
-use crate::wire::{INVALID_REQUEST, Kind, METHOD_NOT_FOUND, Message};
+use crate::wire::{INTERNAL_ERROR, INVALID_REQUEST, Kind, METHOD_NOT_FOUND, Message};
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use hyper::body::Body;
@@ -25,6 +26,14 @@ impl<H: Host, D: Doorman> Front<H, D> {
         B: Body<Data = Bytes> + Send,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
+        // One that announces nothing may be as long as any; what announces more than it may is not read.
+        let most = self.limits.bytes as u64;
+        let size = body.size_hint().exact().unwrap_or(most).min(most);
+        let Ok(room) = self.room.take(&pass.who, size) else {
+            self.doorman.noted(Some(&pass.who), "too-much-waits");
+            let what = "too many long requests wait for their answers; try again later";
+            return reply::refused(StatusCode::SERVICE_UNAVAILABLE, INTERNAL_ERROR, what);
+        };
         let message = match self.read(head, body).await {
             Ok(message) => message,
             Err(response) => return *response,
@@ -35,12 +44,12 @@ impl<H: Host, D: Doorman> Front<H, D> {
         let newest = version.and_then(Revision::parse).is_some_and(|it| !it.has_sessions());
         match self.session(headers, pass) {
             // A session's id means nothing to the revision without sessions (it says to ignore one).
-            _ if stateless || newest => self.stateless(headers, message, pass).await,
+            _ if stateless || newest => self.stateless(headers, (message, room), pass).await,
             Ok(Some((_, entry))) => {
-                in_session(headers, message, &entry, self.sessions.caps().asking).await
+                in_session(headers, (message, room), &entry, self.sessions.caps().asking).await
             }
             Ok(None) if message.method() == Some("initialize") => {
-                self.initialize(message, pass).await
+                self.initialize((message, room), pass).await
             }
             Ok(None) => no_session(version, &message),
             Err(response) => *response,
@@ -85,7 +94,7 @@ impl<H: Host, D: Doorman> Front<H, D> {
     async fn stateless(
         &self,
         headers: &HeaderMap,
-        message: Message,
+        (message, room): (Message, Option<Held>),
         pass: &Pass,
     ) -> Response<Reply> {
         let id = match message.kind() {
@@ -104,7 +113,7 @@ impl<H: Host, D: Doorman> Front<H, D> {
         match self.sessions.lane(&self.host, pass, (Revision::V2026_07_28, &id)) {
             Ok((entry, asking)) => {
                 let alone = Some(reply::alone(headers));
-                let mut response = ask(&entry, message, asking, alone).await;
+                let mut response = ask(&entry, (message, room), asking, alone).await;
                 if let (Some(status), true) = (response.1, response.0.status() == StatusCode::OK) {
                     *response.0.status_mut() = status;
                 }
@@ -114,7 +123,11 @@ impl<H: Host, D: Doorman> Front<H, D> {
         }
     }
 
-    async fn initialize(&self, message: Message, pass: &Pass) -> Response<Reply> {
+    async fn initialize(
+        &self,
+        (message, room): (Message, Option<Held>),
+        pass: &Pass,
+    ) -> Response<Reply> {
         let Kind::Request { id, .. } = message.kind() else {
             return reply::refused(
                 StatusCode::BAD_REQUEST,
@@ -132,7 +145,7 @@ impl<H: Host, D: Doorman> Front<H, D> {
             Err(full) => return self.full(pass, &full),
         };
         let Some(asking) = entry.ask(&id, false, 1) else { return self.full(pass, &Full::Each) };
-        let (mut response, failed) = ask(&entry, message, asking, Some(reply::json)).await;
+        let (mut response, failed) = ask(&entry, (message, room), asking, Some(reply::json)).await;
         if failed.is_some() {
             self.sessions.end(&name);
             return response;
@@ -147,7 +160,7 @@ impl<H: Host, D: Doorman> Front<H, D> {
 /// One message in a session.
 async fn in_session<C: Conversation>(
     headers: &HeaderMap,
-    message: Message,
+    (message, room): (Message, Option<Held>),
     entry: &Arc<Entry<C>>,
     cap: usize,
 ) -> Response<Reply> {
@@ -174,7 +187,7 @@ async fn in_session<C: Conversation>(
     // A stream that can be taken up again says so before it says anything else.
     let alone =
         Some(reply::alone(headers)).filter(|_| !(resumes(entry) && reply::prefers_events(headers)));
-    ask(entry, message, asking, alone).await.0
+    ask(entry, (message, room), asking, alone).await.0
 }
 
 /// Whether the client of this session can take a stream up again: only since 2025-11-25 it expects an event that is empty.
@@ -186,7 +199,7 @@ fn resumes<C>(entry: &Entry<C>) -> bool {
 /// soon; else by a stream. Beside it, the status that an error is given where statuses tell errors apart.
 async fn ask<C: Conversation>(
     entry: &Arc<Entry<C>>,
-    message: Message,
+    (message, room): (Message, Option<Held>),
     mut asking: Asking,
     alone: Option<fn(StatusCode, &Message) -> Response<Reply>>,
 ) -> (Response<Reply>, Option<StatusCode>) {
@@ -202,7 +215,11 @@ async fn ask<C: Conversation>(
     let (out, mut rest) = mpsc::channel(OUTBOX);
     let mut closed = entry.closed();
     // On its own: a stream goes on after this has returned, and a client that goes is told by `asking`.
-    drop(tokio::spawn(Arc::clone(&entry.conversation).take(message, out)));
+    let taken = Arc::clone(&entry.conversation).take(message, out);
+    drop(tokio::spawn(async move {
+        taken.await;
+        drop(room);
+    }));
     let first = tokio::select! {
         first = timeout(QUIET, rest.recv()) => first,
         () = closed.wait() => {
@@ -222,11 +239,7 @@ async fn ask<C: Conversation>(
         }
         Ok(None) => {
             asking.answered();
-            let what = Message::failure(
-                Some(asking.id()),
-                crate::wire::INTERNAL_ERROR,
-                "there is no answer",
-            );
+            let what = Message::failure(Some(asking.id()), INTERNAL_ERROR, "there is no answer");
             (reply::json(StatusCode::OK, &what), Some(StatusCode::INTERNAL_SERVER_ERROR))
         }
         Ok(first) => stream(first, rest, closed, asking),

@@ -67,3 +67,55 @@ async fn who_is_slow_is_cut_off_and_a_quiet_call_gives_signs_of_life() {
     }
     assert!(seen.contains("text/event-stream"), "{seen}");
 }
+
+#[tokio::test]
+async fn long_requests_that_nobody_answers_do_not_fill_the_memory_nor_keep_others_out() {
+    let world = World::new(Caps::default());
+    let (ann, bob) = (world.begin("ann").await, world.begin("bob").await);
+    let long = |who: &str, session: &str, (name, id): (&str, usize)| {
+        let padding = "x".repeat(7 << 20);
+        let body = format!(
+            r#"{{"jsonrpc":"2.0","id":{id},"method":"tools/call","params":{{"name":"{name}","arguments":{{"x":"{padding}"}}}}}}"#
+        );
+        request(who, &[("Mcp-Session-Id", session)], &body)
+    };
+    let heard = || locked(&world.talk(0).heard).len();
+    let mut waiting = Vec::new();
+    for id in 0..9 {
+        let mut wire = world.connect();
+        wire.write_all(long("ann", &ann, ("never", 20 + id)).as_bytes()).await.unwrap();
+        waiting.push(wire);
+        while heard() < id + 2 {
+            tokio::task::yield_now().await;
+        }
+    }
+    // Nine times seven of 64 MiB; another seven have no room.
+    let mut tenth = world.connect();
+    tenth
+        .write_all(
+            request("ann", &[("Mcp-Session-Id", &ann), ("Content-Length", "7000000")], "")
+                .as_bytes(),
+        )
+        .await
+        .unwrap();
+    let mut bytes = vec![0; 4096];
+    let count = tenth.read(&mut bytes).await.unwrap();
+    assert_eq!(read(&bytes[..count]).status, 503);
+    assert!(locked(&world.porter.noted).contains(&"too-much-waits"));
+    let short = world.post("ann", &[("Mcp-Session-Id", &ann)], &call("echo")).await;
+    assert_eq!(short.status, 200, "a short one needs none");
+    assert_eq!(world.send(&long("bob", &bob, ("echo", 1))).await.status, 200, "nor does another");
+    // Those who wait have gone: what they asked is cancelled, and all that they held is free.
+    let before = heard();
+    drop(waiting);
+    while heard() < before + 9 {
+        tokio::task::yield_now().await;
+    }
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+    for id in 0..9 {
+        let again = world.send(&long("ann", &ann, ("echo", 40 + id))).await;
+        assert_eq!(again.status, 200, "{id}");
+    }
+}
