@@ -87,6 +87,11 @@ fn a_password_that_follows_a_login_is_hidden() {
         format!("htpasswd -b .htpasswd ann {value}"),
         format!("echo \"ann:{value}\" | chpasswd"),
         format!("sudo -S <<< '{value}'"),
+        format!("Zugangsdaten: ann / {value}"),
+        format!("mail.auth(\"ann\", \"{value}\")"),
+        format!("mc alias set prod https://minio.lan ann {value}"),
+        format!("<password encrypted=\"false\">{value}</password>"),
+        format!("Pass phrase for server.key: {value}"),
         format!("username admin privilege 15 secret 0 {value}"),
         format!("[+] db:22 - Success: 'ann:{value}'"),
     ];
