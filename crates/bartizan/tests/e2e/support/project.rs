@@ -162,6 +162,20 @@ impl Program {
         Self(command)
     }
 
+    /// Runs it as from a terminal, so that a hang-up ends it, also where the tests themselves were started to outlive theirs.
+    pub(crate) fn from_terminal(self) -> Self {
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "the test stands where the person's shell does"
+        )]
+        let mut command = Command::new("/usr/bin/env");
+        command.arg("--default-signal=HUP").arg(self.0.get_program()).args(self.0.get_args());
+        command.current_dir(self.0.get_current_dir().unwrap()).env_clear();
+        command.envs(self.0.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        command.stdin(Stdio::null());
+        Self(command)
+    }
+
     /// Runs it where `folder` is a disk of its own of 24 MiB with what is in the folder, and at the end leaves what is on it
     /// beside the folder. It takes root, and says `no disk of its own` where none can be mounted.
     pub(crate) fn on_own_disk(self, folder: &Path) -> Self {
