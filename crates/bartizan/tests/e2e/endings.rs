@@ -16,7 +16,7 @@ const PATIENCE: Duration = Duration::from_mins(1);
 /// processes of the machine.
 fn sleeper(project: &Project, seconds: u32) -> Started {
     let script = format!("echo made > made.txt; echo ready; exec sleep {seconds}");
-    let started = project.bartizan(&["run", "--", "bash", "-c", &script]).as_at_terminal().start();
+    let started = project.bartizan(&["run", "--", "bash", "-c", &script]).at_terminal().start();
     started.says("ready");
     // The shell has yet to become `sleep`.
     let deadline = Instant::now() + PATIENCE;
@@ -226,7 +226,7 @@ fn a_closed_terminal_ends_what_was_started_there_and_not_what_is_to_outlive_it()
     served.complaint(&|line| line.contains("serving at"));
     served.signal(Signal::HUP);
     // Neither has ended by when others have, who were told later.
-    let mut gateway = project.bartizan(&serve).as_at_terminal().start();
+    let mut gateway = project.bartizan(&serve).at_terminal().start();
     gateway.complaint(&|line| line.contains("serving at"));
     gateway.signal(Signal::HUP);
     assert!(gateway.finish().status.success());
@@ -240,7 +240,7 @@ fn a_closed_terminal_ends_what_was_started_there_and_not_what_is_to_outlive_it()
     let resting = ["mcp", "--idle-after", "1s", "--", "/usr/bin/python3", "-c", server];
     let hello = "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"ping\"}\n";
     for (args, pause) in [(&["mcp"][..], 0), (&resting, 3)] {
-        let mut talk = project.bartizan(args).as_at_terminal().typing();
+        let mut talk = project.bartizan(args).at_terminal().typing();
         talk.adds(hello);
         talk.says("\"id\":1");
         thread::sleep(Duration::from_secs(pause));

@@ -163,7 +163,7 @@ impl Program {
     }
 
     /// Runs it as from a terminal, so that a hang-up ends it, also where the tests themselves were started to outlive theirs.
-    pub(crate) fn as_at_terminal(self) -> Self {
+    pub(crate) fn at_terminal(self) -> Self {
         #[expect(
             clippy::disallowed_methods,
             reason = "the test stands where the person's shell does"
