@@ -114,15 +114,7 @@ impl World {
 
     /// The record of a refusal, which is on the log soon after the client has heard of it.
     fn refused(&self, code: &str) -> Value {
-        let deadline = Instant::now() + Duration::from_secs(10);
-        loop {
-            let log = Log::read(&self.project);
-            let refused = |record: &Value| record["code"] == code;
-            if !log.all("token", refused).is_empty() || Instant::now() >= deadline {
-                return log.find("token", refused);
-            }
-            std::thread::sleep(Duration::from_millis(20));
-        }
+        Log::await_record(&self.project, "token", |record| record["code"] == code)
     }
 }
 

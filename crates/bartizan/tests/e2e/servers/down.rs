@@ -42,7 +42,7 @@ fn accepting_says_why_a_server_did_not_start_and_no_more_once_it_has() {
         assert!(refused.stderr.contains(word), "{word}: {refused:?}");
     }
     client.ends();
-    let down = Log::read(&project).find("config_change", |record| record["act"] == "mcp_down");
+    let down = Log::await_record(&project, "config_change", |record| record["act"] == "mcp_down");
     assert_eq!(down["server"], "notes");
     // Of one that is not configured any more, nobody is told what they could mend.
     let whole = std::fs::read_to_string(project.config().join("bartizan.toml")).unwrap();

@@ -44,7 +44,8 @@ fn policies_that_do_not_fit_an_accepted_tool_are_named_and_the_list_is_an_error_
     assert!(client.until_it_fails("tools/call", &call).contains(unfit));
     client.gateway.complains("no tool of `notes` can be judged");
     client.gateway.complains("bartizan policy reload");
-    let noted = Log::read(&project).find("config_change", |record| record["act"] == "policy-unfit");
+    let noted =
+        Log::await_record(&project, "config_change", |record| record["act"] == "policy-unfit");
     assert_eq!(noted["server"], "notes");
     assert!(noted["places"][0].as_str().unwrap().contains("bartizan.toml:"), "{noted}");
     let whole = std::fs::read_to_string(files.join("bartizan.toml")).unwrap();

@@ -2,6 +2,8 @@
 
 use super::project::Project;
 use serde_json::Value;
+use std::thread;
+use std::time::{Duration, Instant};
 
 /// The records of a project's log, oldest first.
 #[derive(Debug)]
@@ -13,6 +15,22 @@ impl Log {
         let listed = project.bartizan(&["audit", "list", "--json"]).finish();
         assert!(listed.status.success(), "{listed:?}");
         Self(listed.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect())
+    }
+
+    /// The first such record, once it is there: what nobody waits for is on the log soon after it has happened, not before.
+    pub(crate) fn await_record(
+        project: &Project,
+        event: &str,
+        test: impl Fn(&Value) -> bool,
+    ) -> Value {
+        let deadline = Instant::now() + Duration::from_secs(10);
+        loop {
+            let log = Self::read(project);
+            if !log.all(event, &test).is_empty() || Instant::now() >= deadline {
+                return log.find(event, test);
+            }
+            thread::sleep(Duration::from_millis(20));
+        }
     }
 
     /// Asserts that the log is whole, by the program's own word, and that its records are what is published of them.
