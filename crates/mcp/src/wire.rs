@@ -5,7 +5,7 @@ mod beside;
 mod build;
 mod envelope;
 
-use bartizan_scan::json::{Bounds, Edits, Flaw, Node, View};
+use bartizan_scan::json::{Bounds, Edits, Flaw, Node, View, quoted};
 use std::sync::Arc;
 use thiserror::Error;
 
@@ -42,7 +42,7 @@ impl Id {
     pub fn to_json(&self) -> String {
         match self {
             Self::Number(number) => number.to_string(),
-            Self::Text(text) => bartizan_scan::json::quoted(text),
+            Self::Text(text) => quoted(text),
         }
     }
 }
@@ -234,6 +234,18 @@ impl Message {
         let bytes = edits.apply(self.0.text.as_bytes());
         let edited = Self::read(String::from_utf8(bytes).ok()?, Bounds::default()).ok()?;
         Some(Self(edited.0, self.1.clone()))
+    }
+
+    /// The same without these keys of its `_meta`. `None` if that is no message any more.
+    pub(crate) fn without_meta(&self, keys: &[&str]) -> Option<Self> {
+        let has_any = |meta: &View<'_>| keys.iter().any(|key| meta.get(key).is_some());
+        let Some(meta) = self.meta().filter(has_any) else { return Some(self.clone()) };
+        let kept = meta.members().filter(|(key, _)| !keys.contains(key));
+        let kept: Vec<String> =
+            kept.map(|(key, value)| format!("{}:{}", quoted(key), value.raw())).collect();
+        let mut edits = Edits::default();
+        edits.replace(meta.node(), format!("{{{}}}", kept.join(",")));
+        self.edited(edits)
     }
 
     /// The same request or response under another id.

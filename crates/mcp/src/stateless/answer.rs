@@ -120,13 +120,7 @@ impl Begun {
 
 /// A request without what only this revision has in it.
 pub(super) fn without_era(message: &Message) -> Message {
-    let Some(meta) = message.meta() else { return message.clone() };
-    let kept = meta.members().filter(|(key, _)| !era::ALL.contains(key));
-    let kept: Vec<String> =
-        kept.map(|(key, value)| format!("{}:{}", quoted(key), value.raw())).collect();
-    let mut edits = Edits::default();
-    edits.replace(meta.node(), format!("{{{}}}", kept.join(",")));
-    message.edited(edits).unwrap_or_else(|| message.clone())
+    message.without_meta(&era::ALL).unwrap_or_else(|| message.clone())
 }
 
 /// The answer to a revision that we do not speak.

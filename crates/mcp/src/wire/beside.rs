@@ -23,7 +23,7 @@ impl Message {
             headers.iter().map(|(name, value)| format!("[{},{}]", quoted(name), quoted(value)));
         let pairs = pairs.collect::<Vec<_>>().join(",");
         // What a client says under that key is not ours.
-        let bare = self.without_key()?;
+        let bare = self.without_meta(&[KEY])?;
         let meta = bare.meta()?;
         let comma = if meta.members().next().is_some() { "," } else { "" };
         let mut edits = Edits::default();
@@ -42,23 +42,11 @@ impl Message {
         let headers =
             pairs.map(|pair| Some((text(pair, 0)?, text(pair, 1)?))).collect::<Option<_>>();
         // Anything else under that key is not from us, and says nothing.
-        let bare = self.without_key().unwrap_or_else(|| self.clone());
+        let bare = self.without_meta(&[KEY]).unwrap_or_else(|| self.clone());
         match headers {
             Some(headers) => bare.with_beside(headers),
             None => bare,
         }
-    }
-
-    fn without_key(&self) -> Option<Self> {
-        let Some(meta) = self.meta().filter(|meta| meta.get(KEY).is_some()) else {
-            return Some(self.clone());
-        };
-        let kept = meta.members().filter(|(key, _)| *key != KEY);
-        let kept: Vec<String> =
-            kept.map(|(key, value)| format!("{}:{}", quoted(key), value.raw())).collect();
-        let mut edits = Edits::default();
-        edits.replace(meta.node(), format!("{{{}}}", kept.join(",")));
-        self.edited(edits)
     }
 }
 

@@ -1,12 +1,10 @@
 //! Who calls a declared tool? A subagent gets of them what its role may, and the log names it.
 
-use super::approves;
-use crate::claude_code::{Session, client, helper};
-use crate::support::api::{Api, Block, Script, call_id, say, tool};
-use crate::support::log::Log;
+use super::run;
+use crate::claude_code::helper;
+use crate::support::api::{Block, Script, call_id, say, tool};
 use crate::support::project::Project;
 use serde_json::{Value, json};
-use std::thread;
 
 /// Three commands as tools: one that both roles may call, one that the subagent's must be asked for, one that it must not.
 const TOOLS: &str = r#"
@@ -53,10 +51,9 @@ fn call(name: &str, word: &str) -> Vec<Block> {
 
 #[test]
 fn a_subagent_gets_of_the_declared_tools_what_its_role_may() {
-    let Some(client) = client() else { return };
     let project = Project::new();
     project.configure(TOOLS);
-    let api = Api::start(Script {
+    let script = Script {
         main: vec![
             call("pay", "of-main"),
             tool("Agent", helper()),
@@ -71,16 +68,8 @@ fn a_subagent_gets_of_the_declared_tools_what_its_role_may() {
             tool("mcp__bartizan__look", json!({ "word": "x", "other": "y" })),
             say("report of the subagent"),
         ],
-    });
-    let command =
-        [client.to_str().unwrap(), "-p", "start", "--permission-mode", "bypassPermissions"];
-    let (ran, asked) = thread::scope(|scope| {
-        let person = scope.spawn(|| approves(&project));
-        (project.run(&api.url(), &command), person.join().unwrap())
-    });
-    let log = Log::read(&project);
-    let session = Session { project, api, ran, log };
-    session.keeps_its_secrets();
+    };
+    let Some((session, asked)) = run(project, script) else { return };
     session.ended_well();
     assert_eq!(asked.len(), 1, "one question, of the subagent's order");
     let sub = |turn| session.api.result("subagent", turn);
