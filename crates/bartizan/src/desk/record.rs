@@ -8,7 +8,11 @@ pub(crate) fn what(value: &Value) -> String {
     let text = |key: &str| value.get(key).and_then(Value::as_str).filter(|text| !text.is_empty());
     let target = text("target").or_else(|| text("host")).map(str::to_owned);
     let target = target.or_else(|| value.get("arguments").map(Value::to_string));
-    let about = client(value).or_else(|| found(value)).or_else(|| written(value));
+    let about = client(value)
+        .or_else(|| found(value))
+        .or_else(|| written(value))
+        .or_else(|| ended(value))
+        .or_else(|| connected(value));
     let parts = [
         text("agent"),
         text("tool"),
@@ -85,6 +89,33 @@ fn written(value: &Value) -> Option<String> {
     Some(counts.collect::<Vec<_>>().join(", ")).filter(|told| !told.is_empty())
 }
 
+/// How a session ended: with which code, or by being found dead.
+fn ended(value: &Value) -> Option<String> {
+    if value.get("event")? != "session_end" {
+        return None;
+    }
+    let exit = value.get("exit").and_then(Value::as_i64);
+    let exit = exit.map_or_else(|| "no exit code".to_owned(), |code| format!("exit {code}"));
+    let is_leftover = value.get("leftover").and_then(Value::as_bool).unwrap_or(false);
+    Some(if is_leftover { format!("{exit}, found dead") } else { exit })
+}
+
+/// What was seen on the network: a name that was looked up, or what went where it should not.
+fn connected(value: &Value) -> Option<String> {
+    if value.get("event")? != "egress" {
+        return None;
+    }
+    let text = |key: &str| value.get(key).and_then(Value::as_str);
+    if let Some(alarm) = text("alarm") {
+        let place = text("place").map(|place| format!(" in {place}"));
+        return Some(format!("{alarm}{}", place.unwrap_or_default()));
+    }
+    let name = text("name")?;
+    let unreported = value.get("unreported").and_then(Value::as_u64).filter(|&count| count > 0);
+    let more = unreported.map(|count| format!(", and {count} more before it"));
+    Some(format!("name {name}{}", more.unwrap_or_default()))
+}
+
 /// How it ended, in a word or two.
 pub(crate) fn outcome(value: &Value) -> (String, Paint) {
     let text = |key: &str| value.get(key).and_then(Value::as_str).unwrap_or_default();
@@ -152,6 +183,20 @@ mod tests {
                 "landed 2: a.rs, kept 1: .git/config",
             ),
             (json!({ "event": "write_back", "landed": [] }), ""),
+            (json!({ "event": "session_end", "exit": 3, "leftover": false }), "exit 3"),
+            (
+                json!({ "event": "session_end", "exit": null, "leftover": true }),
+                "no exit code, found dead",
+            ),
+            (json!({ "event": "egress", "name": "a.example", "unreported": 0 }), "name a.example"),
+            (
+                json!({ "event": "egress", "alarm": "canary-sent", "host": "b.example:443", "place": "header cookie" }),
+                "b.example:443 canary-sent in header cookie",
+            ),
+            (
+                json!({ "event": "egress", "name": "a.example", "unreported": 4 }),
+                "name a.example, and 4 more before it",
+            ),
             (json!({ "event": "config_change", "server": "notes", "why": "gone" }), "notes"),
         ] {
             assert_eq!(what(&record), said);
