@@ -58,6 +58,7 @@ fn add_tables(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
     transaction.execute_batch(crate::base::TABLE)?;
     transaction.execute_batch(crate::standing::TABLE)?;
     transaction.execute_batch(crate::deferred::TABLE)?;
+    transaction.execute_batch(crate::withdrawn::TABLE)?;
     transaction.execute_batch(crate::marks::TABLE)?;
     transaction.execute_batch(&crate::lookup::indexes())?;
     transaction.execute_batch(crate::links::TABLE)?;

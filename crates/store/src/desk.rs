@@ -139,6 +139,9 @@ pub struct Question {
     /// What it was deferred for, as long as no later run has taken it over.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deferred: Option<Deferral>,
+    /// Whether nobody waits for it any more, though its time was not over; it stands as expired.
+    #[serde(default)]
+    pub withdrawn: bool,
 }
 
 impl Question {

@@ -73,6 +73,14 @@ pub enum StoreError {
         /// The question.
         id: String,
     },
+    /// Nobody waits for the answer any more.
+    #[error(
+        "question `{id}` was withdrawn: who asked it waits no more; the agent has to ask again"
+    )]
+    Withdrawn {
+        /// The question.
+        id: String,
+    },
     /// Something given cannot be taken as it is.
     #[error("{what} {why}")]
     Invalid {

@@ -271,6 +271,9 @@ fn check_open(question: &Question, answer: &Answer) -> Result<(), StoreError> {
     let id = question.id.clone();
     match question.state {
         QuestionState::Used => return Err(StoreError::Used { id }),
+        QuestionState::Expired if question.withdrawn => {
+            return Err(StoreError::Withdrawn { id });
+        }
         QuestionState::Expired => return Err(StoreError::Expired { id }),
         QuestionState::Approved | QuestionState::Denied | QuestionState::Pending => {}
     }
@@ -369,8 +372,10 @@ fn read_question(db: &Connection, row: &Row<'_>) -> rusqlite::Result<Question> {
         until_ms: None,
         answers,
         deferred: None,
+        withdrawn: false,
     };
     question.deferred = deferred::read(db, &question.id)?;
+    question.withdrawn = withdrawn::is_withdrawn(db, &question.id)?;
     let span = standing::span(db, &question.id, &question.approvers())?;
     question.until_ms = span.until_ms;
     if used.is_none() {

@@ -8,7 +8,7 @@ use crate::entry::Prepared;
 use crate::questions::{approval, complete, fetch};
 use crate::store::Store;
 use crate::writer::Batch;
-use rusqlite::params;
+use rusqlite::{Connection, params};
 
 /// Ends a question that still waits for answers; one that is answered stays as it is.
 pub(crate) fn withdraw(store: &Store, id: &str) -> Result<Question, StoreError> {
@@ -58,12 +58,26 @@ pub(crate) fn with_session(
 }
 
 pub(crate) fn close(batch: &mut Batch<'_>, id: &str, prepared: &Prepared) -> rusqlite::Result<()> {
-    batch.transaction.prepare_cached(CLOSE)?.execute(params![id, clock::now_ms()])?;
+    let now_ms = clock::now_ms();
+    batch.transaction.prepare_cached(CLOSE)?.execute(params![id, now_ms])?;
+    batch.transaction.prepare_cached(INSERT)?.execute(params![id, now_ms])?;
     deferred::forget(batch.transaction, id)?;
     let _receipt = batch.append(prepared)?;
     Ok(())
 }
 
+/// Whether a question was withdrawn, and has not just run out of time.
+pub(crate) fn is_withdrawn(db: &Connection, question: &str) -> rusqlite::Result<bool> {
+    db.prepare_cached(SELECT)?.exists([question])
+}
+
+/// Made at each start, since a database of an earlier version has no such table.
+pub(crate) const TABLE: &str = "CREATE TABLE IF NOT EXISTS withdrawn (
+  question     TEXT    PRIMARY KEY REFERENCES questions (id),
+  withdrawn_ms INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;";
+const INSERT: &str = "INSERT OR IGNORE INTO withdrawn (question, withdrawn_ms) VALUES (?1, ?2)";
+const SELECT: &str = "SELECT 1 FROM withdrawn WHERE question = ?1";
 const OPEN: &str =
     "SELECT id FROM questions WHERE session = ?1 AND used_ms IS NULL AND expires_ms > ?2
       AND (?3 OR id NOT IN (SELECT question FROM deferred))

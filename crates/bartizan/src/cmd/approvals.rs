@@ -182,7 +182,7 @@ fn paint_word(desk: &Desk<'_>, state: QuestionState, word: &str) -> String {
         QuestionState::Expired | QuestionState::Used => Paint::Dim,
         QuestionState::Pending => Paint::Yellow,
     };
-    desk.voice.paint(paint, &format!("{word:<8}"))
+    desk.voice.paint(paint, &format!("{word:<9}"))
 }
 
 fn json(desk: &mut Desk<'_>, value: &impl serde::Serialize) -> Result<u8, Failure> {

@@ -5,7 +5,7 @@ use super::html::Html;
 use super::page::{Room, pages};
 use crate::clock::{age, left};
 use crate::desk::lineup::lineup;
-use crate::desk::telling::{brief, state, votes};
+use crate::desk::telling::{brief, stand, votes};
 use crate::report::Failure;
 use bartizan_egress::Page;
 use bartizan_store::{Question, QuestionState};
@@ -44,7 +44,7 @@ pub(super) fn list(visit: &Visit<'_>) -> Result<Page, Failure> {
 
 fn row(body: &mut Html, question: &Question) {
     body.raw("<tr><td>");
-    stands(body, question.state);
+    stands(body, question);
     body.raw("</td><td>");
     effect(body, question.shown.get("effect").and_then(Value::as_str).unwrap_or_default());
     body.raw("</td><td class=\"wide\"><a href=\"/questions/").segment(&question.id).raw("\">");
@@ -64,14 +64,14 @@ fn row(body: &mut Html, question: &Question) {
 }
 
 /// Where a question stands.
-pub(super) fn stands(body: &mut Html, now: QuestionState) {
-    body.raw(match now {
+pub(super) fn stands(body: &mut Html, question: &Question) {
+    body.raw(match question.state {
         QuestionState::Approved => "<span class=\"tag go\">",
         QuestionState::Denied => "<span class=\"tag no\">",
         QuestionState::Expired | QuestionState::Used => "<span class=\"tag\">",
         QuestionState::Pending => "<span class=\"tag ask\">",
     });
-    body.raw(state(now)).raw("</span>");
+    body.raw(stand(question)).raw("</span>");
 }
 
 /// What an act does to the world.

@@ -88,7 +88,7 @@ fn told(visit: &Visit<'_>, question: &Question, problem: Option<Failure>) -> Pag
         }
     }
     body.raw("<h1>").text(&question.tool).raw("</h1><p class=\"lead\">");
-    stands(&mut body, question.state);
+    stands(&mut body, question);
     body.raw(" ");
     effect(&mut body, question.shown.get("effect").and_then(Value::as_str).unwrap_or_default());
     body.raw(" asked by agent ").text(&question.agent).raw(" in <a href=\"/runs/");

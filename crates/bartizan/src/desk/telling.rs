@@ -58,8 +58,8 @@ impl Telling {
     }
 }
 
-/// The word for where a question stands.
-pub(crate) const fn state(state: QuestionState) -> &'static str {
+/// The word for where a question stands, whatever else is known of it.
+const fn state(state: QuestionState) -> &'static str {
     match state {
         QuestionState::Approved => "approved",
         QuestionState::Denied => "denied",
@@ -69,10 +69,11 @@ pub(crate) const fn state(state: QuestionState) -> &'static str {
     }
 }
 
-/// The word for where it stands, for one that may outlive its run.
+/// The word for where it stands, for one that may outlive its run or end with it.
 pub(crate) const fn stand(question: &Question) -> &'static str {
     match (question.state, &question.deferred) {
         (QuestionState::Pending, Some(_)) => "deferred",
+        (QuestionState::Expired, _) if question.withdrawn => "withdrawn",
         (stands, _) => state(stands),
     }
 }

@@ -114,5 +114,5 @@ fn the_agent_cannot_answer_itself() {
     assert_eq!(sink.arrived(), Vec::<String>::new());
     let id = ended_unanswered(&project);
     let late = approvals(&project, &["approve", &id, "--yes"]);
-    assert!(late.stderr.contains("has expired"), "nobody would hear of a yes: {late:?}");
+    assert!(late.stderr.contains("was withdrawn"), "nobody would hear of a yes: {late:?}");
 }

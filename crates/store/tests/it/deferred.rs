@@ -191,7 +191,7 @@ fn what_a_session_deferred_is_withdrawn_when_it_turns_out_not_to_be_trusted() {
         &question.id,
         Answer { approver: "anna".to_owned(), verdict: Verdict::Approve, reason: String::new() },
     );
-    assert!(matches!(late, Err(StoreError::Expired { .. })), "{late:?}");
+    assert!(matches!(late, Err(StoreError::Withdrawn { .. })), "{late:?}");
     assert_whole(dir.path());
 }
 

@@ -415,7 +415,7 @@ fn what_a_session_asked_ends_with_it_and_what_others_ask_does_not() {
     for question in [&open, &approved, &standing] {
         assert_eq!(store.question(&question.id).unwrap().state, QuestionState::Expired);
         let late = store.answer(&question.id, by("ben", Verdict::Approve));
-        assert!(matches!(late, Err(StoreError::Expired { .. })), "{late:?}");
+        assert!(matches!(late, Err(StoreError::Withdrawn { .. })), "{late:?}");
     }
     assert!(store.consume(&key("approved")).is_err() && store.consume(&key("standing")).is_err());
     assert!(store.standing().unwrap().is_empty());
@@ -439,7 +439,7 @@ fn a_question_that_was_withdrawn_takes_no_answer_and_the_same_call_is_another() 
     let question = store.ask(new("rm")).unwrap();
     assert_eq!(store.withdraw(&question.id[..8]).unwrap().state, QuestionState::Expired);
     let late = store.answer(&question.id, by("anna", Verdict::Approve));
-    assert!(matches!(late, Err(StoreError::Expired { .. })), "{late:?}");
+    assert!(matches!(late, Err(StoreError::Withdrawn { .. })), "{late:?}");
     assert!(matches!(store.consume(&key("rm")), Err(StoreError::NotApproved { .. })));
     let again = store.ask(new("rm")).unwrap();
     assert_ne!(again.id, question.id);

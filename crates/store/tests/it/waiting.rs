@@ -1,7 +1,8 @@
 //! Do those who wait come in a fair order, a page at a time, and only while they wait?
 use crate::util::state;
 use bartizan_store::{
-    Answer, Desk as _, Digest, NewQuestion, Question, QuestionFilter, QuestionState, Store, Verdict,
+    Answer, Desk as _, Digest, NewQuestion, Question, QuestionFilter, QuestionState, Store,
+    StoreError, Verdict,
 };
 use serde_json::json;
 use std::time::Duration;
@@ -66,6 +67,13 @@ fn what_is_settled_waits_no_more() {
     while store.question(&lapsed.id).unwrap().state != QuestionState::Expired {
         std::thread::yield_now();
     }
+    let [lapsed, withdrawn] = [lapsed, withdrawn].map(|asked| store.question(&asked.id).unwrap());
+    assert_eq!((lapsed.withdrawn, lapsed.state), (false, QuestionState::Expired));
+    assert_eq!((withdrawn.withdrawn, withdrawn.state), (true, QuestionState::Expired));
+    let late =
+        Answer { approver: "anna".to_owned(), verdict: Verdict::Approve, reason: String::new() };
+    let refused = store.answer(&withdrawn.id, late);
+    assert!(matches!(refused, Err(StoreError::Withdrawn { .. })), "{refused:?}");
     assert_eq!(page(&store, 0, 9), (vec![half.id.clone()], 1));
     says(&store, &half, "ben", Verdict::Approve);
     assert_eq!(page(&store, 0, 9), (Vec::new(), 0));

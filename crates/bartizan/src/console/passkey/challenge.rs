@@ -165,6 +165,7 @@ mod tests {
             until_ms: None,
             answers: Vec::new(),
             deferred: None,
+            withdrawn: false,
         }
     }
 

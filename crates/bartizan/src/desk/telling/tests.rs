@@ -18,6 +18,7 @@ fn question(shown: Value) -> Question {
         until_ms: None,
         answers: Vec::new(),
         deferred: None,
+        withdrawn: false,
     }
 }
 
@@ -125,6 +126,9 @@ fn what_is_put_off_says_until_when_and_has_nothing_to_vouch_for() {
     let put_off = Question { deferred, ..asked.clone() };
     assert!(origins::keys(&put_off, Endorse::Value).is_err());
     assert_eq!((stand(&put_off), stand(&asked)), ("deferred", "pending"));
+    let late = Question { state: QuestionState::Expired, ..asked.clone() };
+    let gone = Question { withdrawn: true, ..late.clone() };
+    assert_eq!((stand(&late), stand(&gone)), ("expired", "withdrawn"));
     let told = Telling::of(&put_off);
     let line = part(&told.facts, "put off").lines.concat();
     assert!(line.contains("c-1") && !line.contains('\u{1b}'), "{line}");

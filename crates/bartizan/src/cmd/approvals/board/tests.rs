@@ -20,6 +20,7 @@ fn question(id: &str, target: &str, lines: usize) -> Question {
         until_ms: None,
         answers: Vec::new(),
         deferred: None,
+        withdrawn: false,
     }
 }
 
