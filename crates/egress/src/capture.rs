@@ -4,12 +4,14 @@
 //! resolved and nothing is dialled here: what comes out is only an [`Intent`], to be judged.
 
 use crate::closing::Closing;
+use crate::front::Kind;
 use crate::head::{self, HEAD_LIMIT, Head};
 use crate::name::{Host, HostPort};
 use crate::names::SyntheticNames;
-use crate::refuse::{self, Refusal, Status, refuse};
+use crate::refuse::{Refusal, Status};
 use crate::socks;
 use crate::stream::Rewound;
+use crate::turn_away::{hang_up, refuse};
 use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -30,31 +32,6 @@ pub enum Arrival {
         /// The destination that the program in the box dialled.
         original: SocketAddr,
     },
-}
-
-/// How a connection says whom it wants.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Kind {
-    /// An HTTP request to a proxy, with the whole URL in its first line.
-    Absolute,
-    /// An HTTP `CONNECT`.
-    Connect,
-    /// A SOCKS5 `CONNECT`.
-    Socks,
-    /// By its destination address alone.
-    Transparent,
-}
-
-impl Kind {
-    /// The word for logs.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Absolute => "absolute",
-            Self::Connect => "connect",
-            Self::Socks => "socks",
-            Self::Transparent => "transparent",
-        }
-    }
 }
 
 /// What a connection wants: the target to be judged.
@@ -155,7 +132,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> BadFront<S> {
 
     /// Tells the client, and closes.
     pub async fn answer(mut self) {
-        refuse::hang_up(&mut self.stream, &self.answer).await;
+        hang_up(&mut self.stream, &self.answer).await;
     }
 }
 

@@ -11,7 +11,6 @@ mod answer;
 
 pub use answer::Answer;
 
-use crate::model::is_loopback;
 use crate::name::HostPort;
 use crate::refuse::{Refusal, Status};
 use crate::resolve::{Reach, Resolver};
@@ -19,6 +18,7 @@ use crate::secret::SecretValue;
 use crate::terminate::Place;
 use crate::terminate::put;
 use crate::tls::Clients;
+use crate::upstream::is_loopback;
 use crate::vault::Vault;
 use bartizan_gate::effect::Warrant;
 use bartizan_scan::{KnownSecret, Redactor, ScanKey};

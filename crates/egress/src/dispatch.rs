@@ -7,11 +7,11 @@ mod desktop;
 
 pub use desktop::show;
 
-use crate::model::{Upstream, is_loopback};
+use crate::fault::{Fault, FaultKind};
 use crate::resolve::{Reach, Resolver};
 use crate::secret::SecretValue;
+use crate::upstream::{Upstream, is_loopback};
 use crate::vault::http::{Call, Client};
-use crate::vault::{Fault, FaultKind};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use hyper::Method;

@@ -7,7 +7,7 @@ use crate::head;
 use crate::name::HostPort;
 use crate::refuse::{REASON_HEADER, Refusal, Status};
 use crate::stream::Rewound;
-use crate::tunnel::Ended;
+use crate::terms::Ended;
 use bytes::Bytes;
 use http_body_util::{Either, Full};
 use hyper::body::Incoming;
@@ -85,7 +85,7 @@ where
 {
     if let Err(ended) = check_first(&mut client).await {
         if let Ended::Refused(refusal) = &ended {
-            crate::refuse::hang_up(&mut client, &refusal.to_http()).await;
+            crate::turn_away::hang_up(&mut client, &refusal.to_http()).await;
         }
         return Err(ended);
     }

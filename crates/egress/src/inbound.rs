@@ -10,8 +10,8 @@ mod pages;
 pub use certified::Certificate;
 pub use pages::{Asked, Page};
 
-use crate::refuse::hang_up;
 use crate::terminate::strict::{Signals, Strict};
+use crate::turn_away::hang_up;
 use certified::Verifier;
 use rustls::ServerConfig;
 use rustls::crypto::ring;

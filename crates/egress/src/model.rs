@@ -7,12 +7,10 @@
 mod body;
 mod link;
 mod request;
-mod upstream;
 
+pub use crate::upstream::{Upstream, UpstreamError};
 pub use body::Filter;
 pub use request::ModelRequest;
-pub(crate) use upstream::is_loopback;
-pub use upstream::{Upstream, UpstreamError};
 
 use crate::capture::Captured;
 use crate::head::HEAD_LIMIT;
@@ -21,8 +19,8 @@ use crate::name::HostPort;
 use crate::refuse::{REASON_HEADER, Refusal, Status};
 use crate::resolve::Resolver;
 use crate::secret::Credential;
+use crate::terms::Ended;
 use crate::tls::{self, TlsError};
-use crate::tunnel::Ended;
 use body::{BodyFlaw, Outgoing, Returning};
 use bytes::Bytes;
 use http_body_util::{Either, Full};

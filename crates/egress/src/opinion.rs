@@ -5,8 +5,8 @@
 //! is known.
 
 use crate::dispatch::{Dispatch, Parcel, Proof};
+use crate::fault::{Fault, FaultKind};
 use crate::secret::SecretValue;
-use crate::vault::{Fault, FaultKind};
 use serde_json::{Value, json};
 use std::time::Duration;
 use tokio::time::timeout;

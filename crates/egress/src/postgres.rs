@@ -9,11 +9,11 @@ mod wire;
 pub use relay::{Relayed, relay, serve};
 pub use role::RoleMint;
 
+use crate::fault::{Fault, FaultKind};
 use crate::name::HostPort;
 use crate::resolve::{AddressClass, Reach, Resolver};
 use crate::secret::SecretValue;
 use crate::tls;
-use crate::vault::{Fault, FaultKind};
 use rustls::pki_types::ServerName;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};

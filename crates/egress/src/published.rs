@@ -1,9 +1,9 @@
 //! What does somebody publish at this address? One GET without any credential, as the operator configured it: verified TLS,
 //! no redirect, bounded in time and length.
 
-use crate::model::Upstream;
+use crate::fault::Fault;
 use crate::resolve::Resolver;
-use crate::vault::Fault;
+use crate::upstream::Upstream;
 use crate::vault::http::{Call, Client};
 use hyper::Method;
 use rustls::ClientConfig;

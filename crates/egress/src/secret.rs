@@ -3,8 +3,9 @@
 //! A secret is spoken of by reference everywhere; its value exists only in here, in memory that is wiped, from
 //! the moment of use on. It never enters a box, a log, an error, an argument list or a child's environment.
 
+use crate::fault::{Fault, FaultKind};
+use crate::reference::SecretRef;
 use crate::refuse::{Refusal, Status};
-use crate::vault::{Fault, FaultKind, SecretRef};
 use bartizan_gate::name::SecretName;
 use bartizan_scan::KnownSecret;
 use hyper::header::{AUTHORIZATION, HeaderName, HeaderValue};

@@ -30,10 +30,11 @@ pub use request::HttpRequest;
 
 use crate::budget::Allowances;
 use crate::name::{HostPort, SecretName};
-use crate::refuse::{Refusal, Status, hang_up};
+use crate::refuse::{Refusal, Status};
 use crate::stream::Rewound;
+use crate::terms::Ended;
 use crate::tls::Clients;
-use crate::tunnel::Ended;
+use crate::turn_away::hang_up;
 use body::Returning;
 use bytes::Bytes;
 use ca::Alpn;

@@ -5,10 +5,9 @@
 //! which closes both sides at once.
 
 mod opening;
-mod terms;
 mod trip;
 
-pub use terms::{EncryptedHello, Ended, Passage, Tls, TunnelLimits, TunnelReport};
+pub use crate::terms::{EncryptedHello, Ended, Passage, Tls, TunnelLimits, TunnelReport};
 
 use crate::budget::Allowances;
 use crate::capture::Captured;

@@ -1,7 +1,7 @@
 //! How does a notice get onto the person's own desktop? By the program for that, started without a shell.
 
+use crate::fault::{Fault, FaultKind};
 use crate::vault::exec::{PATH, Program};
-use crate::vault::{Fault, FaultKind};
 use std::ffi::OsString;
 use std::time::Duration;
 use tokio::time::timeout;

@@ -1,9 +1,9 @@
 //! Which connection to the upstream carries the next request?
 
 use super::body::Outgoing;
-use super::upstream::{Upstream, is_loopback};
 use crate::refuse::{Refusal, Status};
 use crate::resolve::{Reach, Resolver};
+use crate::upstream::{Upstream, is_loopback};
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{Builder, SendRequest};
 use hyper::{Request, Response};

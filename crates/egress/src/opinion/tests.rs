@@ -1,5 +1,5 @@
 use super::*;
-use crate::model::Upstream;
+use crate::upstream::Upstream;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 

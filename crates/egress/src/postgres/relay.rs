@@ -1,11 +1,12 @@
 //! How does `psql` in the box connect without a password? Its startup is read here, and ours is sent.
 
 use super::{Account, connect, log_in, wire};
-use crate::capture::{Captured, Kind};
+use crate::capture::Captured;
+use crate::fault::{Fault, FaultKind};
+use crate::front::Kind;
 use crate::resolve::Resolver;
 use crate::secret::SecretValue;
 use crate::socks;
-use crate::vault::{Fault, FaultKind};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, copy_bidirectional};
 use tokio::time::timeout;

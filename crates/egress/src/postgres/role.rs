@@ -1,9 +1,10 @@
 //! Which role does a session get? One of its own, that ends by itself, and is dropped before.
 
 use super::{Account, log_in, scram, wire};
+use crate::fault::{Fault, FaultKind};
+use crate::reference::SecretRef;
 use crate::resolve::Resolver;
 use crate::secret::SecretValue;
-use crate::vault::{Fault, FaultKind, SecretRef};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use std::time::Duration;

@@ -1,7 +1,7 @@
 //! Do both sides know the password? SCRAM-SHA-256 (RFC 5802, RFC 7677), without channel binding.
 
+use crate::fault::{Fault, FaultKind};
 use crate::secret::SecretValue;
-use crate::vault::{Fault, FaultKind};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use ring::rand::{SecureRandom, SystemRandom};

@@ -1,8 +1,8 @@
 //! What is said on the wire? The few messages of `PostgreSQL`'s protocol 3.0 that a login and a plain query need.
 
 use super::{Account, scram};
+use crate::fault::{Fault, FaultKind};
 use crate::secret::SecretValue;
-use crate::vault::{Fault, FaultKind};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 /// A connection to a server, in TLS or on this machine.

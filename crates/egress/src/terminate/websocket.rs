@@ -6,7 +6,7 @@ use super::body::{Outgoing, Payload};
 use super::request::{HttpRequest, set_host};
 use crate::refuse::{Refusal, Status};
 use crate::stream::Rewound;
-use crate::tunnel::Ended;
+use crate::terms::Ended;
 use hyper::body::Incoming;
 use hyper::http::request::Parts;
 use hyper::upgrade::Upgraded;

@@ -2,13 +2,15 @@
 
 use super::trip::Trip;
 use super::{EncryptedHello, Ended, misdirected, unclear};
-use crate::capture::{Kind, more};
+use crate::capture::more;
+use crate::front::Kind;
 use crate::hello::{self, HELLO_LIMIT, Hello, HelloError};
 use crate::http;
-use crate::refuse::{ACCESS_DENIED, Refusal, Status, hang_up};
+use crate::refuse::{Refusal, Status};
 use crate::socks;
 use crate::stream::Rewound;
 use crate::terminate::RequestJudge;
+use crate::turn_away::{ACCESS_DENIED, hang_up};
 use std::io;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::{Instant, sleep_until};

@@ -2,13 +2,15 @@
 
 use super::opening::{Opening, slow};
 use super::{Ended, Passage, Tls, Tunnel, unclear};
-use crate::capture::{Intent, Kind, more};
+use crate::capture::{Intent, more};
+use crate::front::Kind;
 use crate::hello::HELLO_LIMIT;
 use crate::http;
 use crate::name::{Host, HostPort};
-use crate::refuse::{Refusal, hang_up};
+use crate::refuse::Refusal;
 use crate::stream::{Meter, Metered, Rewound};
 use crate::terminate::{Making, RequestJudge, Session, Terminator};
+use crate::turn_away::hang_up;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -109,7 +111,7 @@ impl<J: RequestJudge> Trip<'_, J> {
         let mut upstream = match self.dial().await {
             Ok(upstream) => upstream,
             Err(refusal) => {
-                crate::refuse::refuse(client, self.kind, &refusal).await;
+                crate::turn_away::refuse(client, self.kind, &refusal).await;
                 return Err(Ended::Refused(refusal));
             }
         };

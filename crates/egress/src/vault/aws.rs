@@ -1,14 +1,14 @@
 //! With which keys are requests to AWS signed? An identity's own, or those of a role that it takes for a while.
 
-use super::fault::{Fault, FaultKind};
 use super::http::{Answer, Call};
 use super::material::{self, Material};
-use super::reference::SecretRef;
 use super::{Declared, Origin, Vault, at_fault, bounded, form};
+use crate::fault::{Fault, FaultKind};
 use crate::http::host_value;
-use crate::model::Upstream;
+use crate::reference::SecretRef;
 use crate::secret::{SecretError, SecretValue};
 use crate::sigv4::{self, Keys, Scope, Signed};
+use crate::upstream::Upstream;
 use bartizan_gate::name::SecretName;
 use hyper::Method;
 use std::fmt;

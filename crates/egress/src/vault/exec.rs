@@ -1,6 +1,6 @@
 //! What does this host command print? Password managers and cloud tools, started without a shell.
 
-use super::fault::{Fault, FaultKind};
+use crate::fault::{Fault, FaultKind};
 use crate::secret::SecretValue;
 use rustix::process::{Pid, Signal, kill_process_group};
 use std::ffi::OsString;

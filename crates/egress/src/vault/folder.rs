@@ -1,8 +1,8 @@
 //! What lies sealed in the person's own folder? Age files, one per secret, and the one key that opens them.
 
 use super::age::{AgeError, Identity};
-use super::fault::{Fault, FaultKind};
-use super::reference::is_file_name;
+use crate::fault::{Fault, FaultKind};
+use crate::reference::is_file_name;
 use crate::secret::SecretValue;
 use ring::rand::{SecureRandom, SystemRandom};
 use rustix::fs::{Mode, OFlags};

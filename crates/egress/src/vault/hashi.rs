@@ -1,12 +1,12 @@
 //! What does the Vault server have at this path? `HashiCorp` Vault and `OpenBao`, over their HTTP API.
 
-use super::fault::{Fault, FaultKind};
 use super::http::{Answer, Call, Client, Json};
 use super::lease::{Lease, LeaseBook, unwritten};
 use super::material::Material;
-use super::reference::SecretRef;
-use crate::model::Upstream;
+use crate::fault::{Fault, FaultKind};
+use crate::reference::SecretRef;
 use crate::secret::SecretValue;
+use crate::upstream::Upstream;
 use hyper::Method;
 use serde_json::{Value, json};
 use std::collections::HashMap;

@@ -1,9 +1,9 @@
 //! How is a back end asked? One request on one connection, over TLS, never redirected, bounded in time and length.
 
-use super::fault::{Fault, FaultKind};
-use crate::model::Upstream;
+use crate::fault::{Fault, FaultKind};
 use crate::resolve::{Reach, Resolver};
 use crate::tls;
+use crate::upstream::Upstream;
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::client::conn::http1;

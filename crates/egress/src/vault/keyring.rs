@@ -6,10 +6,10 @@
 mod bus;
 mod wire;
 
-use super::fault::{Fault, FaultKind};
 use super::material::Material;
-use super::reference::{SecretRef, Source};
 use super::{PATIENCE, Vault, at_fault, late};
+use crate::fault::{Fault, FaultKind};
+use crate::reference::{SecretRef, Source};
 use crate::secret::{SecretError, SecretValue};
 use bus::{Address, Bus};
 use std::future::Future;

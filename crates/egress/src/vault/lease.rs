@@ -1,6 +1,6 @@
 //! What was minted and must be taken back? Written down before it is minted, struck out once it is gone.
 
-use super::fault::{Fault, FaultKind};
+use crate::fault::{Fault, FaultKind};
 use ring::rand::{SecureRandom, SystemRandom};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;

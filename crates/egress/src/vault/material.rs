@@ -1,6 +1,6 @@
 //! What did a back end give, and how long is it good? Values by field, kept no longer than they live.
 
-use super::fault::{Fault, FaultKind};
+use crate::fault::{Fault, FaultKind};
 use crate::secret::SecretValue;
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -4,7 +4,7 @@
 //! for the granted host, in the granted place. Seen anywhere else it is an alarm, never a substitution: nobody
 //! but an agent of this session can have sent it.
 
-use super::fault::{Fault, FaultKind};
+use crate::fault::{Fault, FaultKind};
 use bartizan_gate::name::SecretName;
 use bartizan_scan::{KnownSecret, Redactor, ScanKey};
 use base64::Engine as _;

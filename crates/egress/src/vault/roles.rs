@@ -1,9 +1,9 @@
 //! Which role of a database does this session have? One at a time, in the book before it is made, dropped at the end.
 
-use super::fault::{Fault, FaultKind};
 use super::lease::{self, Lease};
 use super::material::{self, Material};
 use super::{Declared, Origin, Vault, at_fault, bounded};
+use crate::fault::{Fault, FaultKind};
 use crate::postgres::{Account, RoleMint};
 use crate::secret::{SecretError, SecretValue};
 use bartizan_gate::effect::Warrant;

@@ -1,9 +1,9 @@
 //! Is everything that was minted taken back, at the end of a run and after one that died?
 
-use super::fault::{Fault, FaultKind};
 use super::lease::Lease;
 use super::token::github;
 use super::{Origin, Vault, in_time};
+use crate::fault::{Fault, FaultKind};
 use bartizan_gate::name::SecretName;
 
 impl Vault {

@@ -6,13 +6,13 @@
 pub(super) mod github;
 mod sealed;
 
-use super::fault::{Fault, FaultKind};
 use super::http::{Answer, Call, Json};
 use super::material::{self, Material};
-use super::reference::SecretRef;
 use super::{Declared, Vault, at_fault, bounded, form};
-use crate::model::Upstream;
+use crate::fault::{Fault, FaultKind};
+use crate::reference::SecretRef;
 use crate::secret::{SecretError, SecretValue};
+use crate::upstream::Upstream;
 use bartizan_gate::name::SecretName;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;

@@ -1,7 +1,7 @@
 //! How is the session bus reached? By its socket alone, as its own user's, one call at a time.
 
-use super::super::fault::{Fault, FaultKind};
 use super::wire::{Call, Message, Reader, rest};
+use crate::fault::{Fault, FaultKind};
 use rustix::process::geteuid;
 use std::ffi::OsString;
 use std::fmt::Write as _;

@@ -1,12 +1,12 @@
 //! Does a token of a GitHub App end with the run that needed it, also when that was killed? GitHub takes one back from whoever
 //! shows it, so it is kept, sealed for the app's own key: who could open that could mint another.
 
-use super::super::fault::{Fault, FaultKind};
 use super::super::http::Call;
 use super::super::lease::{self, Lease};
 use super::super::material::{self, Material};
 use super::super::{Origin, Vault, in_time};
 use super::{GithubApp, TokenMint, accepted, early, sealed, token};
+use crate::fault::{Fault, FaultKind};
 use crate::secret::SecretValue;
 use bartizan_gate::name::SecretName;
 use base64::Engine as _;

@@ -1,7 +1,7 @@
 //! How is a token kept that must be shown once more, after this process is gone? Sealed under the very key by which it was
 //! minted, bound to its lease.
 
-use super::super::fault::{Fault, FaultKind};
+use crate::fault::{Fault, FaultKind};
 use crate::secret::SecretValue;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;

@@ -8,13 +8,13 @@ use std::str::FromStr;
 /// A reference to a secret, as configuration writes it. Safe to print.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct SecretRef {
-    pub(super) source: Source,
+    pub(crate) source: Source,
     text: String,
 }
 
 /// The back end that a reference names, and the place in it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) enum Source {
+pub(crate) enum Source {
     /// A variable of our own environment.
     Env(String),
     /// What a host command prints; the words, program first.
@@ -152,7 +152,7 @@ fn file(rest: &str) -> Parsed {
 }
 
 /// Whether a secret of this name can be kept as a file: letters, digits, `.`, `_` and `-`, not hidden.
-pub(super) fn is_file_name(text: &str) -> bool {
+pub(crate) fn is_file_name(text: &str) -> bool {
     let tame = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
     !text.is_empty() && text.len() <= 64 && !text.starts_with(['.', '-']) && text.bytes().all(tame)
 }
