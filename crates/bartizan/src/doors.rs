@@ -13,6 +13,7 @@ pub(crate) mod net;
 pub(crate) mod request;
 pub(crate) mod run;
 pub(crate) mod serve;
+mod told;
 pub(crate) mod tools;
 #[cfg(test)]
 pub(crate) mod trial;

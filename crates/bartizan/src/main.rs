@@ -11,6 +11,7 @@ mod console;
 mod desk;
 mod doors;
 mod identity;
+mod machine;
 mod memory;
 mod opinion;
 mod reload;

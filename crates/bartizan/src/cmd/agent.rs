@@ -1,12 +1,12 @@
 //! Who may come in over the network? Bearer tokens: made here, shown once, listed, taken back.
 
 use super::approvals::approver;
-use super::run::random;
 use super::{Desk, here, outside_a_box};
 use crate::cli::{AgentCommand, TokenCommand, TokenCreateArgs, TokenIdArgs, TokenListArgs, exit};
 use crate::clock::{age, left, now_ms};
 use crate::config::{self, Purpose, units};
 use crate::identity::bearer::Bearer;
+use crate::machine::random;
 use crate::report::{Failure, Paint, Problem};
 use bartizan_scan::display_line;
 use bartizan_store::{NewToken, Store, Token, TokenState, Tokens as _};

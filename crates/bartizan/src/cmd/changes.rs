@@ -370,7 +370,7 @@ pub(super) fn resumed(store: &Store, session: &str, applied: &Applied) -> Result
 
 fn append(store: &Store, session: &str, about: Map<String, Value>) -> Result<(), Failure> {
     let unusable = |what: String| Failure::new(exit::STATE, Problem::from_text(&what));
-    let redactor = Redactor::new(ScanKey::new(super::run::random()?), None)
+    let redactor = Redactor::new(ScanKey::new(crate::machine::random()?), None)
         .map_err(|error| unusable(error.to_string()))?;
     let mut body = Value::Object(about);
     // A path can hold a secret as well as a file can.

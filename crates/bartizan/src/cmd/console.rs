@@ -3,7 +3,6 @@
 mod invite;
 mod passkeys;
 
-use super::run::runtime;
 use super::{Desk, here, secret};
 use crate::cli::{ConsoleArgs, ConsoleCommand, exit};
 use crate::config::{self, Config, Purpose};
@@ -11,6 +10,7 @@ use crate::console::{At, Console, passkey_name};
 use crate::desk::answering::local_user;
 use crate::desk::herald::Heralds;
 use crate::doors::serve::crowd::{self, Crowd, Places};
+use crate::machine::runtime;
 use crate::report::{Failure, Problem, plain};
 use crate::stop::Stop;
 use bartizan_egress::Inbound;

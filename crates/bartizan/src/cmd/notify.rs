@@ -1,11 +1,11 @@
 //! `bartizan notify`: who has not been told yet? For a timer, or a service of its own; every run tells as well.
 
 use super::Desk;
-use super::run::runtime;
 use super::secret;
 use crate::cli::{NotifyArgs, exit};
 use crate::config::{self, Purpose, units};
 use crate::desk::herald::Heralds;
+use crate::machine::runtime;
 use crate::report::{Failure, Problem};
 use crate::stop::Stop;
 use bartizan_store::Store;

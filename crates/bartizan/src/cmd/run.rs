@@ -35,6 +35,7 @@ use crate::doors::net::{MODEL_HOST, NetDoor};
 use crate::doors::run::asks::Asks;
 use crate::doors::run::home::Home;
 use crate::doors::run::{BoxRun, RunReport, Streams};
+use crate::machine::{random, runtime};
 use crate::report::{Failure, Problem, Voice};
 use bartizan_egress::Vault;
 use bartizan_egress::vault::Placeholders;
@@ -166,17 +167,6 @@ fn known_tools(
         voice.warn(problem)?;
     }
     Ok((catalogue, Told::of(problems)))
-}
-
-pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
-    runtime_of(2)
-}
-
-/// One with so many threads, beside those for what takes long.
-fn runtime_of(workers: usize) -> Result<tokio::runtime::Runtime, Failure> {
-    let mut builder = tokio::runtime::Builder::new_multi_thread();
-    let built = builder.worker_threads(workers).enable_all().build();
-    built.map_err(|error| not_started(&format!("cannot start the runtime: {error}")))
 }
 
 /// What one run is made of, once it has its seat.
@@ -464,17 +454,6 @@ fn finish(
     });
     let about = json!({ "allowed": allowed, "asked": asked, "denied": denied, "took_ms": took_ms, "enforcement": enforced });
     gate.pipeline().dismiss(caller, exit, about).map_err(|refused| state_failure(&refused.hint()))
-}
-
-pub(crate) fn random<const N: usize>() -> Result<[u8; N], Failure> {
-    let mut bytes = [0u8; N];
-    let mut filled = 0;
-    while filled < N {
-        let rest = bytes.get_mut(filled..).unwrap_or_default();
-        filled += rustix::rand::getrandom(rest, rustix::rand::GetRandomFlags::empty())
-            .map_err(|error| not_started(&format!("the kernel gives no random bytes: {error}")))?;
-    }
-    Ok(bytes)
 }
 
 /// A socket that only the box reaches: the folder is ours alone, and the socket is bound into the box.

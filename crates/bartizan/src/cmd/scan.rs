@@ -1,7 +1,7 @@
 //! Does a text give a secret away, or orders to a model? The way out as a tool of its own: for pipes, hooks before a commit, and corpora.
 
-use super::run::random;
 use crate::cli::{ScanArgs, exit};
+use crate::machine::random;
 use crate::report::{Failure, Problem, Voice, safe};
 use bartizan_scan::json::{Doc, Node};
 use bartizan_scan::{Confidence, Detector, Finding, KnownSecret, Redactor, ScanKey, Signal};

@@ -2,7 +2,7 @@
 
 use super::Desk;
 use super::run::mcp::idle_after;
-use super::run::{runtime, surroundings};
+use super::run::surroundings;
 use crate::cli::{Global, ServeArgs, exit};
 use crate::config::mtls::Demand;
 use crate::config::{self, Config, Places, Purpose};
@@ -13,6 +13,7 @@ use crate::doors::serve::serve;
 use crate::identity::admits::Admits;
 use crate::identity::oauth::Issuer;
 use crate::identity::porter::Porter;
+use crate::machine::runtime;
 use crate::reload::Listed;
 use crate::report::{Failure, Problem, aloud, plain};
 use crate::stop::Stop;

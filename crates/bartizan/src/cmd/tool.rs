@@ -107,7 +107,7 @@ fn call(args: &ToolCallArgs, desk: &mut Desk<'_>) -> Result<u8, Failure> {
     }
     let role = config.role(args.agent.as_deref())?;
     known(&config, &args.name)?;
-    let runtime = runs::runtime()?;
+    let runtime = crate::machine::runtime()?;
     let stands = (desk.places.clone(), around, config);
     let ground = Ground::lay(stands, role, &runtime, desk.voice)?;
     let doubted = ground.store.doubt_the_dead()?;
@@ -121,7 +121,7 @@ fn call(args: &ToolCallArgs, desk: &mut Desk<'_>) -> Result<u8, Failure> {
     let Session { gate, caller, keep, .. } = ground.open(who, (None, false), desk.voice)?;
     let Ground { places, around, config, role, store, vault, .. } = ground;
     let tools = config.tools.clone();
-    let key = ScanKey::new(runs::random()?);
+    let key = ScanKey::new(crate::machine::random()?);
     let courier = Courier::new(vault.clone(), Resolver::system(), Clients::system(), key);
     let boxes = Boxes { around, config, places, role, vault: vault.clone() };
     let stands = (courier, boxes, store.clone());

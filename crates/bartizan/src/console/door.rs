@@ -3,8 +3,7 @@
 use super::At;
 use super::request::Request;
 use super::sent::OPEN;
-use crate::cli::exit;
-use crate::report::{Failure, Problem};
+use crate::report::Failure;
 use bartizan_store::Digest;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -188,12 +187,7 @@ fn digest(text: &str) -> Digest {
 
 /// What nobody can guess: 32 random bytes, hashed, as hexadecimal digits.
 pub(crate) fn random() -> Result<String, Failure> {
-    let mut bytes = [0; 32];
-    let got = rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty());
-    if got != Ok(bytes.len()) {
-        return Err(Failure::new(exit::STATE, Problem::new("the kernel gives no random bytes")));
-    }
-    Ok(Digest::of(&bytes).to_string())
+    Ok(Digest::of(&crate::machine::random::<32>()?).to_string())
 }
 
 /// Where a link leads.

@@ -73,7 +73,7 @@ impl Heralds {
 }
 
 fn redactor() -> Result<Redactor, Failure> {
-    let key = ScanKey::new(crate::cmd::run::random()?);
+    let key = ScanKey::new(crate::machine::random()?);
     Redactor::new(key, None)
         .map_err(|error| Failure::new(crate::cli::exit::STATE, Problem::new(error.to_string())))
 }

@@ -101,7 +101,7 @@ impl Commands {
 
     /// The command that the client gets in the place of an authorised one; or why that cannot run.
     pub(crate) fn stand_in(&self, ticket: Ticket) -> Result<String, String> {
-        let token = crate::cmd::run::random::<16>().map_err(|_| UNAVAILABLE.to_owned())?;
+        let token = crate::machine::random::<16>().map_err(|_| UNAVAILABLE.to_owned())?;
         let token = token.iter().fold(String::new(), |mut text, byte| {
             // Writing to a string cannot fail.
             write!(text, "{byte:02x}").unwrap_or_default();

@@ -1,7 +1,7 @@
 //! Who logs in where the box connects to a database? The session's own role, outside; the box needs no password.
 
 use crate::app::Gate;
-use crate::doors::net::told;
+use crate::doors::told::told;
 use bartizan_egress::{Captured, Refusal as Told, Resolver, Status, Vault, postgres};
 use bartizan_gate::call::{Authorized, Door, Outcome, Proposed};
 use bartizan_gate::effect::{Content, Effector, Warrant};

@@ -20,7 +20,7 @@ pub(crate) use scrub::Scrub;
 
 use crate::app::{Gate, by_name};
 use crate::doors::calls::{Calls, Subagent};
-use crate::doors::net::told;
+use crate::doors::told::told;
 use answer::{Dialect, Messages, Shared, Streamed, Tally, Whole};
 use api::{Way, way};
 use bartizan_egress::model::{Filter, ModelEnded};

@@ -7,7 +7,8 @@ use crate::app::{Gate, Granted};
 use crate::config::HostTls;
 use crate::doors::database::DatabaseDoor;
 use crate::doors::model::ModelDoor;
-use crate::doors::request::RequestDoor;
+use crate::doors::request::{RequestDoor, closed};
+use crate::doors::told::told;
 use bartizan_egress::{
     Arrival, Captured, Closing, Ended, FrontLimits, Intent, Kind, Passage, Reach, Refusal as Told,
     Status, SyntheticNames, Terminator, Tls, Tunnel, TunnelReport, capture, dns,
@@ -15,7 +16,7 @@ use bartizan_egress::{
 use bartizan_gate::call::{Authorized, Door, Outcome, Proposed};
 use bartizan_gate::effect::{Content, Effector, Warrant};
 use bartizan_gate::name::HostPort;
-use bartizan_gate::refusal::Refusal;
+
 use bartizan_gate::seat::Caller;
 use bartizan_sandbox::{Capture, Origins};
 use bartizan_store::Event;
@@ -275,14 +276,6 @@ impl NetDoor {
     }
 }
 
-/// Returns once a client has given up, if that is watched.
-pub(crate) async fn closed(closing: Option<&Closing>) {
-    match closing {
-        Some(closing) => closing.closed().await,
-        None => std::future::pending().await,
-    }
-}
-
 fn connect(caller: &Caller, subagent: Option<&(String, String)>, arguments: &Value) -> Proposed {
     let proposed = Proposed::new(caller, Door::Net, "net.connect", arguments.clone());
     match subagent {
@@ -352,15 +345,6 @@ fn outcome(report: &TunnelReport) -> Outcome {
         Ended::OverBudget => Outcome::stopped("over-budget", details),
         Ended::Refused(refusal) => Outcome::stopped(refusal.code(), details),
         Ended::TooLong => Outcome::stopped("too-long", details),
-    }
-}
-
-/// A refusal of the gate in the egress's words.
-pub(crate) fn told(refused: &Refusal) -> Told {
-    let told = Told::new(Status::Forbidden, refused.code(), refused.to_string());
-    match refused {
-        Refusal::ApprovalRequired { question, .. } => told.asking(question.clone()),
-        _ => told,
     }
 }
 

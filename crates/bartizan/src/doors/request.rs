@@ -5,7 +5,7 @@
 
 use crate::app::Gate;
 use crate::config::CANARY;
-use crate::doors::net::{closed, told};
+use crate::doors::told::told;
 use bartizan_egress::{
     Allowed, Closing, HttpEnded, HttpOutcome, HttpRequest, Refusal as Told, RequestJudge, Status,
 };
@@ -213,5 +213,13 @@ impl Effector for Passage {
             HttpEnded::Refused(refusal) => Outcome::stopped(refusal.code(), details),
         };
         (outcome, ())
+    }
+}
+
+/// Returns once a client has given up, if that is watched.
+pub(crate) async fn closed(closing: Option<&Closing>) {
+    match closing {
+        Some(closing) => closing.closed().await,
+        None => std::future::pending().await,
     }
 }

@@ -3,11 +3,11 @@
 use super::Desk;
 use crate::cli::{ApprovalsShareArgs, exit};
 use crate::cmd::here;
-use crate::cmd::run::runtime;
 use crate::config::{self, Purpose};
 use crate::desk::answering::local_user;
 use crate::desk::counter::Counter;
 use crate::doors::hook::bind;
+use crate::machine::runtime;
 use crate::report::{Failure, Problem};
 use crate::stop::Stop;
 use bartizan_store::{Durability, Entry, Event, Ledger as _, Store, StoreError};

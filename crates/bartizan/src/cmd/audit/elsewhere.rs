@@ -2,9 +2,9 @@
 
 use super::Desk;
 use crate::cli::exit;
-use crate::cmd::run::runtime;
 use crate::cmd::secret;
 use crate::config::{self, Purpose};
+use crate::machine::runtime;
 use crate::report::{Failure, Problem};
 use bartizan_egress::{Dispatch, Parcel, Proof, SecretRef, SecretValue, Upstream};
 use bartizan_store::Store;

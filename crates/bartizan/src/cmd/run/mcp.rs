@@ -8,10 +8,7 @@ mod url;
 
 use super::ground::{self, Ground, Newcomer, Session, gate_beside};
 use super::reload::Standing;
-use super::{
-    Run, configured, facts, finish, not_started, program, random, runtime_of, secret,
-    state_failure, words,
-};
+use super::{Run, configured, facts, finish, not_started, program, secret, state_failure, words};
 use crate::cli::{ClientChoice, Global, McpArgs, RunArgs, exit};
 use crate::cmd::servers as known_servers;
 use crate::config::{self, Asks, Config};
@@ -19,6 +16,7 @@ use crate::desk::herald::Heralds;
 use crate::doors::mcp::tools::{Generation, Maker, Operator, marks, take_in, unspoken};
 use crate::doors::mcp::{Parts, Talk};
 use crate::doors::run::{BoxRun, Held, RunReport, Streams};
+use crate::machine::{random, runtime_of};
 use crate::report::{self, Failure, Problem, Voice};
 use bartizan_gate::call::{Door, Proposed, Released};
 use bartizan_gate::name::{RoleName, ServerName, SessionId};

@@ -2,12 +2,12 @@
 
 use crate::cli::exit;
 use crate::client::{Client, placeholder};
-use crate::cmd::run::random;
 use crate::cmd::run::surroundings::Surroundings;
 use crate::config::{Config, CredentialHeader, Network, Places};
 use crate::doors::calls::{Calls, Past};
 use crate::doors::model::{Budget, Conversation, Scrub};
 use crate::doors::net::MODEL_HOST;
+use crate::machine::random;
 use crate::report::{Failure, Problem};
 use bartizan_egress::{
     Credential, ModelLimits, ModelRoute, Resolver, SecretRef, SecretValue, Upstream, Vault,

@@ -1,9 +1,10 @@
 //! How does a run reach the network? Its authority, whom the box believes, and which secrets go where.
 
-use super::{not_started, random};
+use super::not_started;
 use crate::cmd::run::surroundings::Surroundings;
 use crate::config::Config;
 use crate::doors::net::Ways;
+use crate::machine::random;
 use crate::report::Failure;
 use bartizan_egress::vault::Placeholders;
 use bartizan_egress::{

@@ -7,7 +7,7 @@ mod pins;
 
 use super::super::ground::{self, Ground, Newcomer, Session};
 use super::super::reload::Standing;
-use super::super::{configured_with, random, runtime_of, secret, state_failure};
+use super::super::{configured_with, secret, state_failure};
 use super::{ONE, showing, standard, streams};
 use crate::app::Gate;
 use crate::cli::{Global, McpArgs, RequiredTier, exit};
@@ -18,6 +18,7 @@ use crate::doors::mcp::hub::remembered::{Mark, Stamp};
 use crate::doors::mcp::hub::{Hub, Parts, Reckon};
 use crate::doors::mcp::tools::pseudos;
 use crate::doors::tools::{Boxes, ToolsDoor};
+use crate::machine::{random, runtime_of};
 use crate::report::{Failure, Problem, Voice};
 use crate::stop::Stop;
 use bartizan_egress::{Clients, Courier, Resolver};
