@@ -1,11 +1,13 @@
 //! Where is the value that a name, a header or a sentence gives?
 
-use crate::bytes::{byte_table, is, kind};
+use crate::before;
+use crate::bytes::{is, kind};
+use crate::extent::{bare_len, quoted_len};
 use crate::fold::escape_len;
-use crate::memo::{AHEAD, Memo};
+use crate::memo::Memo;
 use crate::names::{self, Word};
 use crate::spoken;
-use crate::values::{Place, is_secret, placeholder};
+use crate::values::{Place, is_secret, labelled, placeholder};
 use std::ops::Range;
 
 /// A value that stands where a name says that a secret stands.
@@ -27,7 +29,11 @@ pub(crate) fn secret(
         text.get(..at)?.iter().rev().take(names::MAX_PART).take_while(|b| in_name(**b)).count();
     let right = text.get(at..)?.iter().take(names::MAX_PART).take_while(|b| in_name(**b)).count();
     let name = text.get(at - left..at + right)?;
-    let place = names::judge(name, word, left)?;
+    let mut place = names::judge(name, word, left)?;
+    // `API key`, `access key`: the word before says which key it is.
+    if word.text == "key" && left == 0 && names::strong_before(text.get(..at)?) {
+        place = Place::Secret;
+    }
     let behind = at + right;
     // `arn:aws:secretsmanager:…:123456789012:secret:name`.
     let numbered = text.get(..at - left).is_some_and(|head| {
@@ -49,21 +55,54 @@ pub(crate) fn secret(
             Some(Given { value: found.range, place: Place::Secret })
         }
         Some(found) if place > Place::Near => {
-            let value = text.get(found.range.clone())?;
-            *budget = budget.saturating_sub(value.len());
+            *budget = budget.saturating_sub(found.range.len());
             let place = if found.weak { place.min(Place::Likely) } else { place };
-            if memo.is_secret(text, &found.range, place)
-                || phrase(value, place, &found)
-                || webhook(value)
-            {
-                return Some(Given { value: found.range, place });
-            }
-            let otherwise = otherwise(text, found.range.end)?;
-            memo.is_secret(text, &otherwise, place).then_some(Given { value: otherwise, place })
+            given(text, place, found, memo)
         }
-        None if speaks => spoken::secret(text, behind, place, flag, memo),
+        None if speaks => spoken::secret(text, behind, place, flag, memo)
+            .or_else(|| before::secret(text, (at - left, behind), place, memo)),
         _ => None,
     }
+}
+
+/// The secret that what was found behind a name is, or that stands in its place.
+fn given(text: &[u8], place: Place, found: Found, memo: &mut Memo) -> Option<Given> {
+    let value = text.get(found.range.clone())?;
+    if memo.is_secret(text, &found.range, place) || phrase(value, place, &found) || webhook(value) {
+        return Some(Given { value: found.range, place });
+    }
+    let other = otherwise(text, found.range.end);
+    if other.is_none() && found.called && !labelled(value) {
+        let secret = argument(text, found.range.end, memo)?;
+        return Some(Given { value: secret, place: Place::Password });
+    }
+    let other = other?;
+    memo.is_secret(text, &other, place).then_some(Given { value: other, place })
+}
+
+/// The next string that a call is given which is a password, as in `login("ann", "…")`, whose first ends at `at`.
+fn argument(text: &[u8], mut at: usize, memo: &mut Memo) -> Option<Range<usize>> {
+    let mut chosen = None;
+    for _ in 0..MAX_ARGUMENTS {
+        let rest = text.get(at..(at + MAX_MEMBER).min(text.len()))?;
+        let Some([quote @ (b'"' | b'\''), b',', more @ ..]) = rest.get(..) else { break };
+        let spaces = more.iter().take(8).take_while(|b| b.is_ascii_whitespace()).count();
+        if more.get(spaces) != Some(quote) {
+            break;
+        }
+        let from = at + 3 + spaces;
+        let len = quoted_len(text.get(from..)?, *quote, 0)?;
+        let value = from..from + len;
+        // What has a label has been read already.
+        if labelled(text.get(value.clone())?) {
+            return None;
+        }
+        at = value.end;
+        if chosen.is_none() && memo.is_secret(text, &value, Place::Password) {
+            chosen = Some(value);
+        }
+    }
+    chosen
 }
 
 /// What stands in quotes behind an expression, for when that gives nothing: `os.getenv("PW") or "…"`, `x || '…'`.
@@ -86,13 +125,16 @@ struct Found {
     quoted: bool,
     /// The separator often means something else.
     weak: bool,
+    /// It is what the name, as a function's, is called with.
+    called: bool,
 }
 
 /// The value behind a separator at `at`; `from` is where the name began.
 fn value_after(text: &[u8], at: usize, from: usize, memo: &mut Memo) -> Option<Found> {
     let mut cursor = Cursor { text, at, memo };
     let closed = cursor.closers();
-    let weak = cursor.separator(closed)?;
+    let called = !closed && cursor.peek() == Some(b'(');
+    let weak = if cursor.accessors() { false } else { cursor.separator(closed)? };
     cursor.colours();
     cursor.member(false);
     let limit = cursor.at + 16;
@@ -101,10 +143,11 @@ fn value_after(text: &[u8], at: usize, from: usize, memo: &mut Memo) -> Option<F
     }
     cursor.block_scalar();
     cursor.colours();
+    cursor.wrappers();
     cursor.scheme();
     let in_query =
         from.checked_sub(1).and_then(|n| text.get(n)).is_some_and(|b| matches!(b, b'?' | b'&'));
-    cursor.value(in_query).map(|(range, quoted)| Found { range, quoted, weak })
+    cursor.value(in_query).map(|(range, quoted)| Found { range, quoted, weak, called })
 }
 
 struct Cursor<'a> {
@@ -257,23 +300,43 @@ impl Cursor<'_> {
         there
     }
 
-    /// `</name><value>`, `</key>\n<string>`.
+    /// `</name><value>`, `</dt>\n<dd><code>`: the name's element ends, and up to the next text others end and begin.
     fn element(&mut self) -> bool {
+        if !self.rest().starts_with(b"</") {
+            return false;
+        }
+        let len = tags(self.rest());
+        self.at += len;
+        len > 0
+    }
+
+    /// What stands around a value in a few languages: `<![CDATA[`, an element of its own, the length that PHP shows.
+    fn wrappers(&mut self) {
+        if self.peek() == Some(b'<') && !self.eat(b"<![CDATA[") {
+            let len = tags(self.rest());
+            self.at += len;
+        }
+        let shown = self.rest().strip_prefix(b"string(").unwrap_or_default();
+        let digits = shown.iter().take(6).take_while(|b| b.is_ascii_digit()).count();
+        if digits > 0 && shown.get(digits..).is_some_and(|rest| rest.starts_with(b") \"")) {
+            self.at += digits + 9;
+        }
+    }
+
+    /// `{ get; set; } =`, which C# has between a name and its value.
+    fn accessors(&mut self) -> bool {
         let rest = self.rest();
-        let Some(end) = rest
-            .strip_prefix(b"</")
-            .and_then(|tag| tag.iter().take(16).position(|b| *b == b'>'))
-            .map(|at| at + 3)
-        else {
+        let body = rest.strip_prefix(b"{").unwrap_or_default();
+        let Some(end) = body.iter().take(48).position(|b| *b == b'}').map(|at| at + 1) else {
             return false;
         };
+        let inner = rest.get(..end).unwrap_or_default();
+        let words =
+            inner.iter().all(|b| b.is_ascii_alphabetic() || matches!(b, b' ' | b';' | b'{'));
         let behind = rest.get(end..).unwrap_or_default();
-        let spaces = behind.iter().take(40).take_while(|b| b.is_ascii_whitespace()).count();
-        let tag = behind.get(spaces..).unwrap_or_default();
-        let opens = [&b"<value>"[..], b"<string>", b"<val>", b"<data>"];
-        let Some(open) = opens.iter().find(|open| tag.starts_with(open)) else { return false };
-        self.at += end + spaces + open.len();
-        true
+        let there = words && inner.contains(&b';') && behind.starts_with(b"} = ");
+        self.at += if there { end + 4 } else { 0 };
+        there
     }
 
     /// `{ "type": "string", "value": …`: what an object says its value is. `declared` also takes the default of a
@@ -354,6 +417,23 @@ impl Cursor<'_> {
     }
 }
 
+/// How long a row of tags and the space between them is, up to the text behind them; 0 if that is too far.
+fn tags(text: &[u8]) -> usize {
+    let ahead = text.get(..MAX_MEMBER.min(text.len())).unwrap_or_default();
+    let mut at = 0;
+    loop {
+        let rest = ahead.get(at..).unwrap_or_default();
+        match rest {
+            [b'<', b'/' | b'a'..=b'z' | b'A'..=b'Z', ..] => {
+                let Some(end) = rest.iter().position(|b| *b == b'>') else { return 0 };
+                at += end + 1;
+            }
+            [sign, ..] if sign.is_ascii_whitespace() => at += 1,
+            _ => return at,
+        }
+    }
+}
+
 /// How long a member is that stands between a name and its value, as in `"Key": "DB_PW", "Type": "Secure", "Value": …`; 0 if
 /// none does.
 fn other_member(text: &[u8]) -> usize {
@@ -373,102 +453,27 @@ fn other_member(text: &[u8]) -> usize {
     let colon = text.get(key..key + sign).unwrap_or_default().contains(&b':');
     let comma = text.get(key + sign + value..).unwrap_or_default().get(..end);
     let comma = comma.unwrap_or_default().contains(&b',');
+    if text.get(..key).is_some_and(|key| key.eq_ignore_ascii_case(b"value")) {
+        return 0;
+    }
     if key > 0 && value > 0 && colon && comma { key + sign + value + end } else { 0 }
 }
 
-/// How long the name of what is called with a value is, as in `String::from("…")`; 0 if there is none.
+/// How long the name of what is called with a value is, as in `String::from("…")` and `Some("…")`; 0 if there is none, or if
+/// the name says that the value is looked up elsewhere.
 fn called(text: &[u8]) -> usize {
     let len = text
         .iter()
         .take(40)
         .take_while(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b':'))
         .count();
-    let makes = |name: &[u8]| MAKES.iter().any(|word| name.ends_with(word.as_bytes()));
-    let name = text.get(..len).unwrap_or_default();
+    let name = text.get(..len).unwrap_or_default().to_ascii_lowercase();
+    let last = name.rsplit(|b| matches!(b, b'.' | b':')).next().unwrap_or_default();
+    let looks = LOOKS.iter().any(|word| memchr::memmem::find(last, word.as_bytes()).is_some());
     match text.get(len..) {
-        Some([b'(', b'"' | b'\'', ..]) if makes(name) => len,
+        Some([b'(', b'"' | b'\'', ..]) if !looks => len,
         _ => 0,
     }
-}
-
-/// How long a quoted value is: up to the quote, with as many backslashes before it as the first had.
-fn quoted_len(text: &[u8], quote: u8, slashes: usize) -> Option<usize> {
-    let mut at = 0;
-    loop {
-        let step =
-            memchr::memchr2(quote, b'\n', text.get(at..)?.get(..MAX_VALUE.min(text.len() - at))?)?;
-        at += step;
-        if text.get(at) == Some(&b'\n') {
-            return None;
-        }
-        let before = text.get(..at)?.iter().rev().take_while(|b| **b == b'\\').count();
-        if before <= slashes {
-            return Some(at - before);
-        }
-        at += 1;
-    }
-}
-
-/// How long a value without quotes is, which begins at `from`.
-pub(crate) fn bare_len(text: &[u8], from: usize, in_query: bool, memo: &mut Memo) -> usize {
-    let line = text.get(..(from + MAX_VALUE).min(text.len())).unwrap_or_default();
-    let bounds = (from, line.len(), text.len());
-    let end = memo.bare_end(in_query, bounds, |at| ends_bare(line, at, in_query));
-    let value = line.get(from..end).unwrap_or_default();
-    let mut len = value.len();
-    // Where each opening sign is met first.
-    let mut openers = [None; 3];
-    while let Some(last) = len.checked_sub(1).and_then(|at| value.get(at)) {
-        let pair = match last {
-            b')' => Some((0, b'(')),
-            b']' => Some((1, b'[')),
-            b'}' => Some((2, b'{')),
-            b',' | b';' | b'.' | b':' | b'!' | b'?' | b'|' | b'\\' => None,
-            _ => break,
-        };
-        if let Some((which, sign)) = pair
-            && let Some(opener) = openers.get_mut(which)
-            && *opener.get_or_insert_with(|| memchr::memchr(sign, value).unwrap_or(len)) < len
-        {
-            break;
-        }
-        len -= 1;
-    }
-    len
-}
-
-/// Whether a value without quotes ends before `at`.
-fn ends_bare(line: &[u8], at: usize, in_query: bool) -> bool {
-    let Some(byte) = line.get(at).filter(|b| MAY_END.get(usize::from(**b)) == Some(&true)) else {
-        return false;
-    };
-    let behind = line.get(at + 1..).unwrap_or_default();
-    let next = behind.first().copied();
-    match byte {
-        b'&' => in_query || named(behind) || behind.starts_with(b"quot;"),
-        b',' | b';' => {
-            next.is_none_or(|n| n.is_ascii_whitespace() || matches!(n, b'"' | b'\'' | b'}' | b']'))
-                || named(behind)
-        }
-        b'\\' => matches!(next, Some(b'n' | b'r' | b't' | b'"' | b'\'' | b'\\') | None),
-        _ => true,
-    }
-}
-
-const fn may_end(byte: u8) -> bool {
-    byte.is_ascii_whitespace()
-        || byte.is_ascii_control()
-        || matches!(byte, b'"' | b'\'' | b'`' | b'<' | b'>' | b'&' | b',' | b';' | b'\\')
-}
-
-static MAY_END: [bool; 256] = byte_table!(may_end);
-
-/// Whether a name and a sign begin here, as in `&next=`.
-pub(crate) fn named(text: &[u8]) -> bool {
-    let name = text.iter().take(MAX_NAMED).take_while(|b| in_name(**b) || **b == b'.').count();
-    let sign = name > 0 && matches!(text.get(name), Some(b'=' | b':'));
-    let digits = text.iter().take(name).filter(|b| b.is_ascii_digit()).count();
-    sign && digits <= 4
 }
 
 /// Words in quotes behind a password's name are a passphrase when there are several.
@@ -500,31 +505,18 @@ fn in_name(byte: u8) -> bool {
 
 /// So far behind an expression what it is replaced by begins.
 const MAX_OTHERWISE: usize = 16;
-/// A longer name ends no value. What follows must be within what a memo looks ahead.
-const MAX_NAMED: usize = 40;
-const _: () = assert!(MAX_NAMED + 2 < AHEAD);
-const MAX_VALUE: usize = 8192;
 /// A shorter login may be somebody's name.
 const MIN_LOGIN: usize = 20;
 /// Within so many bytes an object says its value, or a name's element ends and its value's begins.
 const MAX_MEMBER: usize = 160;
-/// What makes a value out of a literal.
-const MAKES: [&str; 15] = [
-    "Data",
-    "::from",
-    "from_str",
-    "fromhex",
-    "fromHex",
-    "to_string",
-    "::new",
-    "Buffer.from",
-    "SecretStr",
-    "SecureString",
-    "String",
-    "str",
-    "bytes",
-    "b64decode",
-    "decode",
+/// So many strings of a call may follow the first.
+const MAX_ARGUMENTS: usize = 4;
+/// What is called so is given the name of a value, not the value.
+const LOOKS: [&str; 33] = [
+    "env", "get", "find", "fetch", "read", "load", "look", "path", "file", "open", "param",
+    "config", "require", "import", "query", "select", "format", "print", "log", "error", "warn",
+    "test", "match", "regex", "compile", "exist", "contains", "equal", "assert", "key", "name",
+    "header", "symbol",
 ];
 const SCHEMES: [&str; 14] = [
     "apikey",

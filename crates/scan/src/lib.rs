@@ -17,12 +17,14 @@
 #![forbid(unsafe_code)]
 
 mod assign;
+mod before;
 mod bytes;
 mod codes;
 mod detect;
 mod dress;
 mod dumps;
 mod encode;
+mod extent;
 mod filter;
 mod finding;
 mod fold;
@@ -37,6 +39,7 @@ mod marks;
 mod memo;
 mod names;
 mod pieces;
+mod prefixed;
 mod redact;
 mod rules;
 mod runs;

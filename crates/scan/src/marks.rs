@@ -3,6 +3,7 @@
 use crate::dress;
 use crate::dumps;
 use crate::fold::Window;
+use crate::prefixed;
 use crate::redact::Inner;
 use crate::rules::Clue;
 use crate::runs::{self, Code};
@@ -78,7 +79,7 @@ impl Marks {
                     Clue::Seam => self.signs.add(Signs::SEAM, true),
                     Clue::List => self.signs.add(Signs::LIST, true),
                     Clue::Foreign => foreign = true,
-                    Clue::Rule(_) | Clue::Word(_) | Clue::Cell(..) => {
+                    Clue::Rule(_) | Clue::Word(_) | Clue::Cell(..) | Clue::Token(_) => {
                         self.signs.add(Signs::TOLD, true);
                         if inner.rules.may_tell(line, at, clue) {
                             self.clues.push((base + at, clue));
@@ -104,6 +105,8 @@ impl Marks {
         runs::each_long(line, |run| {
             if let Some(code) = line.get(run.clone()).and_then(runs::worth) {
                 self.runs.push((base + run.start..base + run.end, code));
+            } else if prefixed::token(line, &run) {
+                self.clues.push((base + run.start, Clue::Token(run.len())));
             }
         });
         self.signs.add(Signs::DUMP, dumps::dump_address(line));

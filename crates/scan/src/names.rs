@@ -50,9 +50,28 @@ pub(crate) fn judge(name: &[u8], word: &Word, at: usize) -> Option<Place> {
         && (TAILS.iter().any(|t| tail == t.as_bytes())
             || TAIL_STARTS.iter().any(|t| tail.starts_with(t.as_bytes()))
             || TAIL_ENDS.iter().any(|t| tail.ends_with(t.as_bytes())));
-    let other = word.place == Place::Likely && HEADS.iter().any(|h| head.ends_with(h.as_bytes()));
+    let other = word.place == Place::Likely
+        && !matches!(word.text, "pat" | "webhook")
+        && HEADS.iter().any(|h| head.ends_with(h.as_bytes()));
     let sure = word.text == "key" && STRONG_HEADS.iter().any(|h| head.ends_with(h.as_bytes()));
     (!denied && !other && !paged(head)).then_some(if sure { Place::Secret } else { word.place })
+}
+
+/// Whether the word at the end of `head`, before a space, says of a `key` that it opens something: `API key`.
+pub(crate) fn strong_before(head: &[u8]) -> bool {
+    let Some(head) = head.strip_suffix(b" ") else { return false };
+    let word = head.iter().rev().take(16).take_while(|b| is(**b, kind::LETTER)).count();
+    let word = head.get(head.len() - word..).unwrap_or_default();
+    STRONG_HEADS.iter().any(|strong| word.eq_ignore_ascii_case(strong.as_bytes()))
+}
+
+/// Whether a word behind the name of a secret makes it another: `password policy`, `token count`.
+pub(crate) fn turned_by(next: &[u8]) -> bool {
+    let next = Bare::of(next.get(..MAX_PART).unwrap_or(next));
+    let next = next.bytes();
+    !next.is_empty()
+        && (TAIL_STARTS.iter().any(|t| next.starts_with(t.as_bytes()))
+            || TAIL_ENDS.iter().any(|t| next.ends_with(t.as_bytes())))
 }
 
 /// A word begins a name, follows a sign, or begins with a capital after a small letter.

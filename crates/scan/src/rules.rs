@@ -39,6 +39,8 @@ pub(crate) enum Clue {
     Foreign,
     /// A cell of a table stands here, so long, whose column may hold secrets.
     Cell(usize, Told),
+    /// A token stands here, so long, that begins as those of vendors do.
+    Token(usize),
 }
 
 /// One rule, compiled.
@@ -209,6 +211,7 @@ impl Rules {
             | Clue::Seam
             | Clue::List
             | Clue::Foreign
+            | Clue::Token(_)
             | Clue::Cell(..) => true,
         }
     }

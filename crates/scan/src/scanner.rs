@@ -9,6 +9,7 @@ use crate::label::{OPEN, is_label};
 use crate::marks::Marks;
 use crate::memo::Memo;
 use crate::names::{WORDS, Word};
+use crate::prefixed;
 use crate::redact::Inner;
 use crate::rules::{self, Clue, Rule};
 use crate::runs::{self, Code};
@@ -110,6 +111,7 @@ impl<'a> Scan<'a> {
                 Clue::Cell(len, told) => {
                     hits.extend(cell(text, start..start + len, told, &mut memo));
                 }
+                Clue::Token(len) => hits.extend(prefixed::hit(text, start..start + len, &mut memo)),
                 Clue::Block | Clue::Escape | Clue::Seam | Clue::List | Clue::Foreign => {}
             }
             if self.budget == 0 {

@@ -25,7 +25,8 @@ pub(crate) fn ends(inner: &Inner, marks: &Marks, text: &[u8], line: &[u8]) -> En
     let told = marks.tells();
     let Some(&last) = body.last() else {
         // An empty line ends nothing that is open over lines: events of a stream, a key's block.
-        let open = text.len() > line.len() && (marks.events() || (told && marks.block_open()));
+        let open = text.len() > line.len()
+            && (marks.events() || (told && (marks.block_open() || announced(text))));
         return if open { Ends::Open } else { Ends::Closed };
     };
     let open = dump_address(line)
@@ -43,6 +44,13 @@ pub(crate) fn ends(inner: &Inner, marks: &Marks, text: &[u8], line: &[u8]) -> En
     } else {
         Ends::Closed
     }
+}
+
+/// Whether a short text ends with a colon and one empty line, behind which what it announces stands.
+fn announced(text: &[u8]) -> bool {
+    let body = text.trim_ascii_end();
+    let lines = text.iter().skip(body.len()).filter(|b| **b == b'\n').count();
+    text.len() <= MAX_ANNOUNCED && lines == 2 && body.last() == Some(&b':')
 }
 
 /// Whether `next` looks like the rest of the value that ends `text`.
@@ -211,6 +219,8 @@ pub(crate) fn is_token(byte: u8) -> bool {
 /// A line with no more letters and digits may be one of many that a value is spread over.
 const SHORT_LINE: usize = 8;
 const MAX_WORD: usize = 24;
+/// What announces a value behind an empty line is no longer.
+const MAX_ANNOUNCED: usize = 320;
 /// A list of codes, or what is said of a password that was made, is no longer.
 const MAX_CODES: usize = 480;
 /// The head of a declaration is no longer.

@@ -1,7 +1,8 @@
 //! Which secret does a sentence give: `the password is …`, `--token …`, `machine … password …`?
 
-use crate::assign::{Given, bare_len, named};
+use crate::assign::Given;
 use crate::bytes::{byte_table, is, kind};
+use crate::extent::{bare_len, named};
 use crate::memo::Memo;
 use crate::values::{Place, is_secret, regular_case};
 use crate::words::gibberish;
@@ -28,12 +29,17 @@ pub(crate) fn secret(
         if last && number == 0 {
             return None;
         }
-        // The name of another member: `"nextPageToken": …`.
-        if token.ends_with(b"\":") && memchr::memchr_iter(b'"', token).count() > 1 {
-            return None;
+        // An empty line between.
+        if token.is_empty() && number > 0 && said && !last {
+            continue;
         }
         let range = stripped(text, start..start + token.len());
         let value = text.get(range.clone())?;
+        // The name of another member: `"nextPageToken": …`.
+        let member = token.ends_with(b"\":") && memchr::memchr_iter(b'"', token).count() > 1;
+        if member && !(number == 1 && is_secret(value, Place::Likely)) {
+            return None;
+        }
         // A token that the look-ahead cuts is not all of it.
         let range = if last {
             range.start..range.start + bare_len(text, range.start, false, memo)
@@ -43,11 +49,12 @@ pub(crate) fn secret(
         let value = text.get(range.clone()).unwrap_or(value);
         let signs =
             value.iter().fold(0, |all, b| all | SIGNS.get(usize::from(*b)).copied().unwrap_or(0));
-        if signs & BRACKET != 0 || signs & SEPARATOR != 0 && named(value) {
+        // `ENV API_KEY …`, `:api_key "…"`: what stands alone behind the name, or in quotes.
+        let quoted = matches!(token.first(), Some(b'"' | b'\'' | b'`'));
+        let name = signs & SEPARATOR != 0 && named(value) && !random_with_sign(value, quoted);
+        if signs & BRACKET != 0 && !(quoted && is_secret(value, Place::Near)) || name {
             return None;
         }
-        // `ENV API_KEY …`, `:api_key "…"`: what stands alone behind the name, or in quotes.
-        let quoted = matches!(token.first(), Some(b'"' | b'\''));
         let alone = || text.get(start + token.len()).is_none_or(|b| *b == b'\n');
         let next = number == 1
             && (flag
@@ -55,14 +62,16 @@ pub(crate) fn secret(
                 || (bare && (quoted || (place == Place::Secret && alone()))));
         // A call, as in `Pass *createPass();`, is no word.
         let call = token.get(1..).is_some_and(|rest| rest.contains(&b'('));
-        if number > 0 && !call && tells(value, signs, (next || said).then_some(place)) {
+        let public = identifier(value) && !(next && quoted && !publishable(value));
+        if number > 0 && !call && !public && tells(value, signs, (next || said).then_some(place)) {
             return Some(Given { value: range, place: Place::Near });
         }
-        said = announces(token);
+        // `… the following password:` and, alone in a line of its own, the password.
+        let ended = text.get(start + token.len()) == Some(&b'\n');
+        said = announces(token) || (ended && token.ends_with(b":"));
         if signs & ASSIGNS != 0 || stops(value) {
             return None;
         }
-        let ended = text.get(start + token.len()) == Some(&b'\n');
         if ended && !matches!(token.last(), Some(b'?' | b':')) {
             return None;
         }
@@ -81,7 +90,29 @@ fn tells(value: &[u8], signs: u8, told: Option<Place>) -> bool {
     let meant = |place: Place| {
         random() && is_secret(value, if place == Place::Near { Place::Secret } else { place })
     };
-    (told.is_some_and(meant) || is_secret(value, Place::Near)) && !identifier(value)
+    told.is_some_and(meant) || is_secret(value, Place::Near)
+}
+
+/// Whether a word of a sentence that has not been judged yet is a secret, given what the sentence says of it.
+pub(crate) fn said_of(value: &[u8], place: Place) -> bool {
+    let signs =
+        value.iter().fold(0, |all, b| all | SIGNS.get(usize::from(*b)).copied().unwrap_or(0));
+    signs & BRACKET == 0 && !identifier(value) && tells(value, signs, Some(place))
+}
+
+/// Whether what looks like a name and a sign is a value that has the sign: `VdgVZkyZjSikoqphxsqeUn8XB3r=`, `AAAAyBTPJcW:APA9…`.
+fn random_with_sign(value: &[u8], quoted: bool) -> bool {
+    let Some(at) = memchr::memchr2(b'=', b':', value) else { return false };
+    let (name, rest) = value.split_at_checked(at).unwrap_or((value, &[]));
+    let padding = rest.iter().all(|b| *b == b'=') && rest.len() <= 2;
+    let digits = name.iter().filter(|b| b.is_ascii_digit()).count();
+    let odd = !regular_case(name) && (digits > 0 || gibberish(name));
+    (padding && name.len() >= 16 && odd) || (quoted && odd) || (odd && name.len() >= 10)
+}
+
+/// Whether a key is one that everybody may see.
+fn publishable(value: &[u8]) -> bool {
+    value.starts_with(b"pk_live_") || value.starts_with(b"pk_test_") || !value.starts_with(b"pk_")
 }
 
 /// Whether the next word is what the sentence is about.
@@ -112,7 +143,7 @@ fn announces(token: &[u8]) -> bool {
 }
 
 /// Whether what follows this word is no secret.
-fn stops(value: &[u8]) -> bool {
+pub(crate) fn stops(value: &[u8]) -> bool {
     STOPS.iter().any(|stop| value.eq_ignore_ascii_case(stop.as_bytes()))
 }
 
@@ -137,7 +168,7 @@ const CAPITAL: u8 = 1 << 4;
 const MIN_SPOKEN: usize = 8;
 
 /// A token without the quotes, brackets and full stops around it.
-fn stripped(text: &[u8], range: Range<usize>) -> Range<usize> {
+pub(crate) fn stripped(text: &[u8], range: Range<usize>) -> Range<usize> {
     let token = text.get(range.clone()).unwrap_or_default();
     let wraps = |b: &&u8| {
         matches!(
@@ -156,7 +187,7 @@ fn stripped(text: &[u8], range: Range<usize>) -> Range<usize> {
 }
 
 /// Whether a value has the prefix of an identifier that is public.
-fn identifier(value: &[u8]) -> bool {
+pub(crate) fn identifier(value: &[u8]) -> bool {
     IDENTIFIERS.iter().any(|prefix| value.starts_with(prefix.as_bytes()))
 }
 

@@ -33,7 +33,9 @@ pub(crate) fn shaped(value: &[u8], place: Place) -> bool {
     let shape = Shape::of(value);
     match place {
         Place::Password => shape.len >= 6 && shape.password(value),
-        Place::Secret => shape.len >= 8 && (shape.random(value) || shape.opaque()),
+        Place::Secret => {
+            shape.len >= 8 && (shape.random(value) || shape.opaque() || shape.chaotic(value))
+        }
         Place::Likely => shape.len >= 16 && !uuid(value) && shape.random(value),
         Place::Near => {
             let cased = shape.lower > 0 && shape.upper > 0;
@@ -97,6 +99,16 @@ impl Shape {
         self.digits >= 2 && letters >= 4 && self.turns >= 3 && (self.len >= 12 || self.kinds() >= 3)
     }
 
+    /// Capitals and small letters in turns that no name has.
+    fn chaotic(&self, value: &[u8]) -> bool {
+        let mixed = self.lower >= 2 && self.upper >= 3 && self.turns >= 5;
+        self.len >= 12
+            && mixed
+            && !value.contains(&b'.')
+            && !regular_case(value)
+            && gibberish(value)
+    }
+
     fn password(&self, value: &[u8]) -> bool {
         let letters = self.lower + self.upper;
         let inner =
@@ -131,7 +143,7 @@ pub(crate) fn placeholder(value: &[u8]) -> bool {
 }
 
 /// Whether a label of ours begins in a value.
-fn labelled(value: &[u8]) -> bool {
+pub(crate) fn labelled(value: &[u8]) -> bool {
     memchr::memchr_iter(b'[', value)
         .any(|at| value.get(at..).is_some_and(|rest| rest.starts_with(OPEN.as_bytes())))
 }
@@ -282,7 +294,8 @@ fn code(value: &[u8]) -> bool {
         && parts.all(|part| part.is_empty() || (member(part) && part.len() < 24))
         && !gibberish_of(head.iter().copied());
     call || path
-        || matches!(value, [b'(' | b'!' | b'=' | b'>' | b'|', ..])
+        || matches!(value, [b'(' | b'=' | b'>' | b'|', ..])
+        || matches!(value, [b'!', b'a'..=b'z' | b'A'..=b'Z' | b'_' | b'(' | b'!', ..])
         || value.ends_with(b"()")
 }
 

@@ -20,6 +20,8 @@ pub(crate) enum Check {
     Luhn,
     /// A letter and a digit.
     Mixed,
+    /// Random by itself, whatever stands around it.
+    Near,
     /// No documentation word, no reference.
     Password,
     /// A password by its looks, too.
@@ -45,6 +47,7 @@ pub(crate) fn judge(
         Some(Check::Mixed) => mixed(value),
         Some(Check::Password) => password(value),
         Some(Check::Random) => memo.is_secret(text, range, Place::Likely),
+        Some(Check::Near) => memo.is_secret(text, range, Place::Near),
         Some(Check::Strong) => memo.is_secret(text, range, Place::Password),
         Some(Check::Crc62 | Check::Crc16) | None => true,
     };

@@ -99,6 +99,81 @@ fn a_password_that_follows_a_login_is_hidden() {
 }
 
 #[test]
+fn a_value_that_stands_before_its_name_is_hidden() {
+    let value = noise(41, 24, ALNUM);
+    let texts = [
+        format!("Use `{value}` as the staging API key until we rotate it.\n"),
+        format!("{value} is the token for the old box\n"),
+        format!("ann: {value} was our root password\n"),
+        format!("try {value} (the admin password) first\n"),
+        format!("{value} <- db password\n"),
+        format!("{value}  # registry token\n"),
+    ];
+    hides(&texts, &value);
+    for harmless in [
+        "commit 3f2a9c1b7e is the token change\n",
+        "4460/tcp # network time security key\n",
+        "3f2a9c1b7e0d4f5a6b7c is the secret version\n",
+        "RFC7519 is the token format that we use\n",
+        "const [head, payloadB64] = idToken.split('.')\n",
+    ] {
+        assert_eq!(redactor(&[]).redact(harmless).text, harmless);
+    }
+}
+
+#[test]
+fn a_value_behind_what_a_language_puts_between_is_hidden() {
+    let value = noise(42, 32, ALNUM);
+    let texts = [
+        format!("public string AuthToken {{ get; set; }} = \"{value}\";"),
+        format!("<authToken><![CDATA[{value}]]></authToken>"),
+        format!("<dt>API token</dt><dd><code>{value}</code></dd>"),
+        format!("<AdminPassword><Value>{value}</Value></AdminPassword>"),
+        format!("  [\"auth_token\"]=>\n  string(32) \"{value}\"\n"),
+        format!("Config {{ auth_token: Some(\"{value}\"), retries: 3 }}"),
+        format!("headers.insert(\"X-Auth-Token\", HeaderValue::from_static(\"{value}\"));"),
+        format!("new UsernamePasswordCredentials(\"ann\", \"{value}\")"),
+        format!("ssh.connect(\"db.lan\", 22, \"ann\", \"{value}\")"),
+        format!("\"auth_token\": {{\n  \"value\": \"{}\",\n  \"type\": \"string\"\n", &value),
+        format!("Please use the following password to proceed:\n\n{value}\n\n"),
+        format!("Your new API token (shown only once):\n\n    {value}\n"),
+        format!("setenv AUTH_TOKEN {value}=\n"),
+        format!("curl https://api.lan -u {value}:\n"),
+        format!("mosquitto_pub -h mq -u ann -t a/b -P {value} -m hi\n"),
+        format!("default = root:{value}\n"),
+    ];
+    hides(&texts, &value);
+    let uuid = ["9a4b439c", "9257", "409c", "9bad", "6fa59c753d89"].join("-");
+    hides(&[format!("Shipment API key: {uuid}\n"), format!("the token `{uuid}` is old\n")], &uuid);
+    for harmless in [
+        "let secret = env::get(\"NAME_OF_3rd_SECRET9\");",
+        "image: root:1.27.3-alpine3.20\n",
+        "passwordResetTokenExpiresAt: Date;\n",
+        "def private_key(self) -> dh.DHPrivateKey:\n",
+    ] {
+        assert_eq!(redactor(&[]).redact(harmless).text, harmless);
+    }
+}
+
+#[test]
+fn a_token_of_a_vendor_that_no_rule_knows_is_hidden_by_its_prefix() {
+    let value = noise(43, 36, ALNUM);
+    let token = |prefix: &str| format!("{prefix}{value}");
+    let texts = ["zorb_", "acme-", "qux_live_", "abc-def-ghi-"]
+        .map(|prefix| format!("see {} now\n", token(prefix)));
+    hides(&texts, &value);
+    for harmless in [
+        format!("sha256-{value}\n"),
+        format!("src/module.css,sha256=abc-{value},17\n"),
+        format!("req_{value}\n"),
+        format!("assets/index-{value}.js\n"),
+        format!("see zorb_{} now\n", &value[..24]),
+    ] {
+        assert_eq!(redactor(&[]).redact(&harmless).text, harmless);
+    }
+}
+
+#[test]
 fn what_files_of_keys_hold_is_hidden() {
     let key = noise(32, 43, ALNUM);
     let line = noise(33, 64, ALNUM);

@@ -1,0 +1,77 @@
+//! Is this a token of some vendor whom no rule knows, by its prefix and what follows: `acme_live_…`?
+
+use crate::bytes::{is, kind};
+use crate::finding::{Confidence, Kind};
+use crate::memo::Memo;
+use crate::scanner::{Hit, What};
+use crate::spoken::identifier;
+use std::ops::Range;
+use std::sync::LazyLock;
+
+/// Whether a run of digits of codes is a short word or two, each with `_` or `-` behind, and then many letters and digits
+/// in no order. What identifies an object is shorter (24 to 29), what a build adds to a file's name has a dot behind.
+pub(crate) fn token(text: &[u8], run: &Range<usize>) -> bool {
+    let Some(token) = text.get(run.clone()).filter(|token| token.len() <= MAX_BYTES) else {
+        return false;
+    };
+    let Some(body) = body(token) else { return false };
+    let edge = |at: Option<usize>| at.and_then(|at| text.get(at)).copied();
+    let before = edge(run.start.checked_sub(1));
+    // `sha256=…`: a digest.
+    let head = text.get(run.start.saturating_sub(7)..run.start).unwrap_or_default();
+    if memchr::memmem::find(head, b"sha").is_some() {
+        return false;
+    }
+    let apart = before.is_none_or(|b| !matches!(b, b'.' | b'~' | b'%' | b'@' | b':' | 0x80..));
+    let file = edge(Some(run.end)) == Some(b'.')
+        && edge(Some(run.end + 1)).is_some_and(|b| is(b, kind::LOWER));
+    apart && !file && random(body) && !identifier(token) && !token.starts_with(b"ey")
+}
+
+/// The hit that such a token is.
+pub(crate) fn hit(text: &[u8], span: Range<usize>, memo: &mut Memo) -> Option<Hit> {
+    static KIND: LazyLock<Kind> = LazyLock::new(|| Kind::slug("token"));
+    (!memo.placeholder(text, &span)).then(|| Hit {
+        from: span.start,
+        span,
+        what: What::Kind(KIND.clone()),
+        confidence: Confidence::Medium,
+    })
+}
+
+/// What follows the prefix: one to three parts of small letters, of which the first has no digit.
+fn body(token: &[u8]) -> Option<&[u8]> {
+    let mut rest = token;
+    for number in 0..MAX_PARTS {
+        let len = rest.iter().take(MAX_PART + 1).take_while(|b| is(**b, kind::LOWER)).count();
+        let parted = matches!(rest.get(len), Some(b'_' | b'-'));
+        if !parted || !(2..=MAX_PART).contains(&len) {
+            return (number > 0).then_some(rest);
+        }
+        rest = rest.get(len + 1..)?;
+    }
+    Some(rest)
+}
+
+/// Whether letters of both cases and digits stand in no order, with hardly any sign among them.
+fn random(body: &[u8]) -> bool {
+    let count = |kinds| body.iter().filter(|b| is(**b, kinds)).count();
+    let (lower, upper, digits) = (count(kind::LOWER), count(kind::UPPER), count(kind::DIGIT));
+    let signs = body.len() - lower - upper - digits;
+    let sort = |b: u8| (is(b, kind::LOWER), is(b, kind::UPPER), is(b, kind::DIGIT));
+    let turns =
+        body.iter().zip(body.iter().skip(1)).filter(|(a, b)| sort(**a) != sort(**b)).count();
+    body.len() >= MIN_BODY
+        && lower >= 4
+        && upper >= 4
+        && digits >= 2
+        && signs * 8 <= body.len()
+        && turns * 5 >= body.len() * 2
+        && !body.iter().any(|b| matches!(b, b'/' | b'+'))
+}
+
+const MAX_BYTES: usize = 256;
+const MAX_PARTS: usize = 3;
+const MAX_PART: usize = 10;
+/// Shorter ones are mostly numbers of objects.
+const MIN_BODY: usize = 30;
