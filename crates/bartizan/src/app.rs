@@ -180,13 +180,32 @@ impl Gate {
     /// Leads a proposal through the gate; a call that must be asked is a refusal until people have
     /// answered.
     pub(crate) fn decide(&self, proposed: Proposed) -> Result<Authorized, Refusal> {
-        let decided = self.judge(proposed);
-        if let (Err(Refusal::ApprovalRequired { question, .. }), Some(ear)) =
-            (&decided, self.run.ear.get())
-        {
-            ear.hears(question);
-        }
-        decided
+        self.judge(proposed).inspect_err(|refused| {
+            if let (Refusal::ApprovalRequired { question, .. }, Some(ear)) =
+                (refused, self.run.ear.get())
+            {
+                ear.hears(question);
+            }
+        })
+    }
+
+    /// Leads a proposal through the gate as [`Gate::decide`] does, and does `meanwhile` while the disk takes its intent;
+    /// nothing, with nothing done, where that would be no plain yes.
+    pub(crate) fn foresee(
+        &self,
+        proposed: Proposed,
+        meanwhile: &mut dyn FnMut(),
+    ) -> Option<Result<Authorized, Refusal>> {
+        let foreseen = self.pipeline.foresee(proposed, meanwhile).transpose()?;
+        Some(foreseen.map_err(|refused| self.refused_so(refused)).inspect(|_| {
+            self.run.tally.allowed.fetch_add(1, Ordering::Relaxed);
+        }))
+    }
+
+    /// Gives up a call that was allowed and has not begun.
+    pub(crate) fn withdraw(&self, authorized: Authorized, code: &str) -> Result<(), Refusal> {
+        self.run.tally.allowed.fetch_sub(1, Ordering::Relaxed);
+        self.pipeline.withdraw(authorized, code)
     }
 
     /// Whether a call can be held at all: somebody is asked at the run's own terminal.
@@ -244,11 +263,16 @@ impl Gate {
             Ok(Decision::Ask(pending)) => self.pipeline.ask(pending),
             Err(refused) => refused,
         };
+        Err(self.refused_so(refused))
+    }
+
+    /// Counts what was not allowed, and tells of it.
+    fn refused_so(&self, refused: Refusal) -> Refusal {
         let asked = matches!(refused, Refusal::ApprovalRequired { .. });
         let count = if asked { &self.run.tally.asked } else { &self.run.tally.denied };
         count.fetch_add(1, Ordering::Relaxed);
         self.tell(&refused);
-        Err(refused)
+        refused
     }
 
     /// Refuses a request that could not be read, and counts it.

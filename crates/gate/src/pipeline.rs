@@ -2,6 +2,7 @@
 
 mod asking;
 mod deferring;
+mod foreseen;
 mod hold;
 mod pace;
 mod session;
@@ -11,7 +12,7 @@ use crate::call::{
     Proposed, Released,
 };
 use crate::effect::{Content, Effector, Warrant};
-use crate::gates::approval::{self, Clearance, Cleared, Waits};
+use crate::gates::approval::{self, Clearance, Cleared, People, Waits};
 use crate::gates::{Identified, Listed, Scoped, grant, identity, limit, list, risk, scope};
 use crate::limit::Limits;
 use crate::name::{CallId, SessionId};
@@ -104,10 +105,12 @@ impl Pipeline {
             proposed.reference.as_deref(),
         );
         let cleared =
-            self.check(proposed, &mut known).and_then(|(call, clearance)| match clearance {
-                Clearance::Clear(cleared) => self.authorize(&id, call, cleared),
-                Clearance::Wait { quorum } => {
-                    Ok(Decision::Ask(Pending { call: id.clone(), checked: call, quorum }))
+            self.check(proposed, &mut known, People::Count).and_then(|(call, clearance)| {
+                match clearance {
+                    Clearance::Clear(cleared) => self.authorize(&id, call, cleared, &mut || {}),
+                    Clearance::Wait { quorum } => {
+                        Ok(Decision::Ask(Pending { call: id.clone(), checked: call, quorum }))
+                    }
                 }
             });
         cleared.map_err(|refused| self.refuse(&session, &id, known, refused))
@@ -239,6 +242,7 @@ impl Pipeline {
         &self,
         proposed: Proposed,
         known: &mut Known,
+        people: People,
     ) -> Result<(CheckedCall, Clearance), Refusal> {
         let Proposed { caller, door, subagent, tool, arguments, reference, veiled, again } =
             proposed;
@@ -256,7 +260,7 @@ impl Pipeline {
         let deferred = again.map(|again| deferring::of(seat, again.conversation, again.call));
         let limited = limit::check(limits, allowances.as_ref(), &identified, &listed)?;
         let desk = desk.as_ref();
-        let waits = Waits { asks, deferred: deferred.as_ref() };
+        let waits = Waits { asks, deferred: deferred.as_ref(), people };
         let clearance = approval::clear(&policy, desk, &identified, &listed, &mut scoped, waits)?;
         if matches!(clearance, Clearance::Clear(_)) {
             remember(&caller, door, &listed, &scoped);
@@ -281,6 +285,7 @@ impl Pipeline {
         id: &CallId,
         call: CheckedCall,
         cleared: Cleared,
+        meanwhile: &mut dyn FnMut(),
     ) -> Result<Decision, Refusal> {
         let durability = durability(&call, &cleared);
         let entry = record::intent(&self.parts.redactor, id, &call, &cleared);
@@ -293,9 +298,12 @@ impl Pipeline {
             }
         }
         let receipt = if call.limited.counts() {
-            call.limited.count(self.parts.allowances.as_ref(), entry)?
+            let receipt = call.limited.count(self.parts.allowances.as_ref(), entry)?;
+            meanwhile();
+            receipt
         } else {
-            self.commit(entry, durability)?
+            let written = self.parts.ledger.append_during(entry, durability, meanwhile);
+            written.map_err(|error| Refusal::LedgerUnavailable { cause: error.to_string() })?
         };
         let CheckedCall {
             door,

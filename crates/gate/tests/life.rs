@@ -1,5 +1,7 @@
 //! Does a call live its life as the types say? Proposals through the real gate, on a real store.
 
+#[path = "life/foreseen.rs"]
+mod foreseen;
 #[path = "life/servers.rs"]
 mod servers;
 mod support;

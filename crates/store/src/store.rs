@@ -111,15 +111,28 @@ impl Store {
 
 impl Ledger for Store {
     fn append(&self, entry: Entry, durability: Durability) -> Result<Receipt, LedgerError> {
+        self.append_during(entry, durability, &mut || {})
+    }
+
+    fn append_during(
+        &self,
+        entry: Entry,
+        durability: Durability,
+        meanwhile: &mut dyn FnMut(),
+    ) -> Result<Receipt, LedgerError> {
         let mut prepared = Box::new(self.prepare(entry)?);
         if durability == Durability::Soon {
             match self.inner.queue.push_soon(prepared)? {
-                None => return Ok(Receipt::accepted()),
+                None => {
+                    meanwhile();
+                    return Ok(Receipt::accepted());
+                }
                 Some(late) => prepared = late,
             }
         }
         let (reply, answer) = mpsc::sync_channel(1);
         self.inner.queue.push_urgent(Job::Append { prepared, reply: Some(reply) })?;
+        meanwhile();
         self.wait(&answer)
     }
 }

@@ -41,7 +41,8 @@ impl Writer {
         loop {
             let due = self.bare_since.map(|since| since + ANCHOR_EVERY);
             let Taken { jobs, last } = self.queue.take(due, expected);
-            expected = jobs.len();
+            // What nobody waits for brings nobody back.
+            expected = jobs.iter().filter(|job| job.is_urgent()).count();
             let aged = due.is_some_and(|due| due <= Instant::now());
             if let Err(error) = self.commit(jobs, aged || last) {
                 let failure = database::explain(&self.dir.database(), &error);

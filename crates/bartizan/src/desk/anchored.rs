@@ -61,6 +61,16 @@ impl Ledger for Anchored {
         self.check(&entry)?;
         self.store.append(entry, durability)
     }
+
+    fn append_during(
+        &self,
+        entry: Entry,
+        durability: Durability,
+        meanwhile: &mut dyn FnMut(),
+    ) -> Result<Receipt, LedgerError> {
+        self.check(&entry)?;
+        self.store.append_during(entry, durability, meanwhile)
+    }
 }
 
 /// An intent that is counted goes on the log by this way.
@@ -96,6 +106,9 @@ mod tests {
             (appended, counted)
         };
         assert_eq!(both(), (false, false));
+        let mut begun = false;
+        let during = gate.append_during(intent(), Durability::Durable, &mut || begun = true);
+        assert_eq!((during.is_ok(), begun), (false, false));
         let refusal = Entry::new(Event::Refusal);
         assert!(gate.append(refusal, Durability::Durable).is_ok(), "a refusal is still on the log");
         store.set_mark(ANCHOR, 1).unwrap();

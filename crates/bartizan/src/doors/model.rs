@@ -6,6 +6,7 @@ mod answer;
 mod api;
 mod budget;
 mod deferring;
+mod early;
 mod gemini;
 mod request;
 mod responses;
@@ -40,6 +41,7 @@ use request::{Against, Ears, From, Notes, Unfit};
 use responses::Responses;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Instant;
 use tokio::net::TcpStream;
@@ -73,9 +75,9 @@ impl ModelDoor {
     ) -> Self {
         let target = upstream.target();
         let (host, port) = (target.host().to_string(), target.port());
-        let (stopped, canaries) = Default::default();
-        let side =
-            Arc::new(Side { gate, caller, api, conversation, host, port, stopped, canaries });
+        let (stopped, canaries, wary) = Default::default();
+        let side = Side { gate, caller, api, conversation, host, port, stopped, canaries, wary };
+        let side = Arc::new(side);
         Self { route, judge: Arc::new(ModelJudge(side)) }
     }
 
@@ -103,6 +105,9 @@ struct Side {
     stopped: OnceLock<String>,
     /// The planted values that have been told of.
     canaries: Mutex<BTreeSet<String>>,
+    /// Whether an intent was withdrawn since a request last passed: they are read first then, so that a client which is
+    /// refused without end does not fill the log with intents.
+    wary: AtomicBool,
 }
 
 /// A request as it is judged.
@@ -130,21 +135,30 @@ impl Side {
             let refused = Refusal::SessionStopped { call: call.clone() };
             return Err(self.refused(asked, refused));
         }
-        let read = match asked.way {
-            Way::Look => None,
-            Way::Turn | Way::Count => Some(self.read(asked)?),
+        if asked.way == Way::Look {
+            let authorized = self.gate.decide(self.proposal(asked))?;
+            return Ok((authorized, Vec::new(), Notes::default()));
+        }
+        let (authorized, read) = if let Some(judged) = self.early(asked) {
+            judged?
+        } else {
+            let read = self.counted(asked)?;
+            let authorized = self.gate.decide(self.proposal(asked))?;
+            self.wary.store(false, Ordering::Relaxed);
+            (authorized, read)
         };
+        Ok((authorized, read.body, read.notes))
+    }
+
+    /// Reads a request that the budget has room for.
+    fn counted(&self, asked: &Asked) -> Result<request::Read, Refusal> {
+        let read = self.read(asked)?;
         let (seat, budget) = (self.caller.seat(), &self.conversation.budget);
         if asked.way == Way::Turn {
-            budget
-                .request(seat, asked.agent.as_ref())
-                .map_err(|refused| self.refused(asked, refused))?;
+            let counted = budget.request(seat, asked.agent.as_ref());
+            counted.map_err(|refused| self.refused(asked, refused))?;
         }
-        let authorized = self.gate.decide(self.proposal(asked))?;
-        Ok(match read {
-            Some(read) => (authorized, read.body, read.notes),
-            None => (authorized, Vec::new(), Notes::default()),
-        })
+        Ok(read)
     }
 
     fn read(&self, asked: &Asked) -> Result<request::Read, Refusal> {

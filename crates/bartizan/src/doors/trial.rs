@@ -7,7 +7,7 @@ use bartizan_gate::policy::{Layer, Place, Policy, Roles, RuleVerdict, ShortForm}
 use bartizan_gate::seat::{Caller, Seat};
 use bartizan_gate::tool::Catalogue;
 use bartizan_scan::{Redactor, ScanKey};
-use bartizan_store::{Answer, Desk, Filter, QuestionFilter, Store, Verdict};
+use bartizan_store::{Answer, Desk, Filter, Ledger, QuestionFilter, Store, Verdict};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -31,6 +31,14 @@ impl Trial {
 
     /// The same with subagents of the kind `helper`, whose role may do what `helps` says.
     pub(crate) fn beside(allow: &[&str], ask: &[&str], helps: &[&str]) -> Self {
+        Self::on([allow, ask, helps], |store| Arc::new(store))
+    }
+
+    /// The same on a log that `ledger` makes of the store.
+    pub(crate) fn on(
+        [allow, ask, helps]: [&[&str]; 3],
+        ledger: impl FnOnce(Store) -> Arc<dyn Ledger>,
+    ) -> Self {
         let folder = TempDir::new().unwrap();
         let store = Store::open(folder.path()).unwrap();
         let [role, helper] = ["coder", "helper"].map(|role| RoleName::parse(role).unwrap());
@@ -56,7 +64,7 @@ impl Trial {
         let parts = Parts {
             catalogue: Arc::new(catalogue),
             policy: Arc::new(policy),
-            ledger: Arc::new(store.clone()),
+            ledger: ledger(store.clone()),
             desk: Arc::new(store.clone()),
             sessions: Arc::new(store.clone()),
             limits: Arc::default(),
@@ -95,6 +103,11 @@ impl Trial {
             reason: String::new(),
         };
         self.store.answer(&questions[0].id, answer).unwrap();
+    }
+
+    /// Waits until what nobody waits for is on the log, too.
+    pub(crate) fn settle(&self) {
+        drop(self.store.checkpoint().unwrap());
     }
 
     /// The records of one event.

@@ -48,6 +48,17 @@ pub(crate) struct Waits<'a> {
     pub(crate) asks: bool,
     /// What an earlier run may have deferred it for.
     pub(crate) deferred: Option<&'a Deferral>,
+    /// Whether people's words are used for it.
+    pub(crate) people: People,
+}
+
+/// Whether a call may be cleared by what people say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum People {
+    /// What they have said is used, and used up.
+    Count,
+    /// By the policy alone; their words are left for whoever asks for them.
+    LeftOut,
 }
 
 pub(crate) fn clear(
@@ -60,6 +71,14 @@ pub(crate) fn clear(
 ) -> Result<Clearance, Refusal> {
     let mut judged = judge(policy, who, listed, scoped, &[]);
     let mut endorsers = Vec::new();
+    let quorum = match judged.verdict {
+        Verdict::Ask { quorum } => Some(quorum),
+        Verdict::Allow => waits.asks.then_some(1),
+        Verdict::Deny => None,
+    };
+    if let (Some(quorum), People::LeftOut) = (quorum, waits.people) {
+        return Ok(Clearance::Wait { quorum });
+    }
     if matches!(judged.verdict, Verdict::Ask { .. }) {
         endorsers = endorse(policy, desk, who, scoped)?;
         if !endorsers.is_empty() {

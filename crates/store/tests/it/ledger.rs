@@ -23,6 +23,37 @@ fn a_durable_record_is_readable_when_append_returns() {
 }
 
 #[test]
+fn what_is_done_while_the_disk_takes_a_record_is_done_once_and_proves_nothing() {
+    let dir = state();
+    let store = Store::open(dir.path()).unwrap();
+    for durability in [Durability::Durable, Durability::Soon] {
+        let mut done = 0;
+        // What is done may itself write to the log, and wait for it.
+        let mut more = || {
+            done += 1;
+            append(&store, 1);
+        };
+        let receipt = store.append_during(entry(0), durability, &mut more).unwrap();
+        assert_eq!((receipt.durability(), done), (durability, 1));
+    }
+    let mut done = 0;
+    let refused =
+        store.append_during(entry(0).with("seq", 1), Durability::Durable, &mut || done += 1);
+    assert!(matches!(refused, Err(LedgerError::Unrecordable { .. })), "{refused:?}");
+    assert_eq!(done, 0, "it was not taken");
+    // A row where the next record belongs makes the commit fail.
+    let next = store.reader().size().unwrap();
+    let row = format!("INSERT INTO records VALUES ({next}, 0, 'call', NULL, 'x', x'00')");
+    crate::util::tamper(dir.path(), &row);
+    let failed = store.append_during(entry(2), Durability::Durable, &mut || done += 1);
+    assert!(matches!(failed, Err(LedgerError::Failed { .. })), "{failed:?}");
+    assert_eq!(done, 1, "it was under way by then");
+    let failed = store.append_during(entry(3), Durability::Durable, &mut || done += 1);
+    assert!(failed.is_err());
+    assert_eq!(done, 1);
+}
+
+#[test]
 fn a_soon_record_is_on_the_log_within_50_ms() {
     let dir = state();
     let store = Store::open(dir.path()).unwrap();

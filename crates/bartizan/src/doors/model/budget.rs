@@ -103,6 +103,16 @@ impl Budget {
         Ok(())
     }
 
+    /// Whether nothing is left for one more request, which is not counted.
+    pub(super) fn is_spent(&self, seat: &Seat, agent: Option<&Subagent>) -> bool {
+        self.purses(seat, agent).any(|(_, purse)| {
+            let used = |count: &AtomicU64| count.load(Ordering::Relaxed);
+            let gone = |limit: Option<u64>, used| limit.is_some_and(|limit| used >= limit);
+            gone(purse.limits.model_tokens, used(&purse.tokens))
+                || gone(purse.limits.model_requests, used(&purse.requests))
+        })
+    }
+
     /// Counts a call that no model has proposed, or refuses it.
     pub(crate) fn unproposed(&self, seat: &Seat) -> Result<(), Refusal> {
         self.call(seat, None)
