@@ -33,7 +33,14 @@ pub struct Headers(Mutex<HashMap<String, Marks>>);
 
 /// The arguments of one tool that headers mirror.
 #[derive(Debug, Clone, Default)]
-pub struct Marks(Vec<Marked>);
+pub struct Marks {
+    mirrored: Vec<Marked>,
+    /// Names that are marked as none may be: on a list, on a number with a fraction, twice. What such a header says cannot
+    /// be held against anything, so none may come. In lower case.
+    barred: BTreeSet<String>,
+    /// Whether all that is marked can be mirrored.
+    whole: bool,
+}
 
 #[derive(Debug, Clone)]
 struct Marked {
@@ -52,28 +59,51 @@ impl Marked {
 }
 
 impl Marks {
-    /// What a tool's schema marks. `None` when it marks what no header can mirror, which is no tool to be called.
+    /// What a tool's schema marks. `None` when it marks what no header can mirror, which is no tool to be called by us.
     pub fn of(schema: View<'_>) -> Option<Self> {
-        let (mut found, mut names) = (Vec::new(), BTreeSet::new());
-        walk(schema, &mut Vec::new(), &mut found)?;
-        // Wherever else the word stands, it marks nothing, and the tool is not as it should be.
-        if marks(schema) != found.len() {
-            return None;
-        }
-        let alone = found.iter().all(|marked| names.insert(marked.header.to_ascii_lowercase()));
-        alone.then_some(Self(found))
+        Some(Self::held(schema)).filter(|marks| marks.whole)
     }
 
-    /// Whether it marks nothing.
+    /// What a client's headers are held against. A tool that marks what no header can mirror may still be called by a client
+    /// that does not mind; the rest of what it marks is held all the same, and what cannot be held may not be said.
+    pub fn held(schema: View<'_>) -> Self {
+        let (mut found, mut names) = (Vec::new(), Vec::new());
+        walk(schema, &mut Vec::new(), &mut found);
+        marks(schema, &mut names);
+        let mut times: HashMap<String, (usize, usize)> = HashMap::new();
+        for marked in &found {
+            times.entry(marked.header.to_ascii_lowercase()).or_default().0 += 1;
+        }
+        let mut whole = true;
+        for name in names {
+            // What is no name of a header stands on no request.
+            let Some(name) = name.text().filter(|name| is_token(name)) else {
+                whole = false;
+                continue;
+            };
+            times.entry(format!("{PARAM}{}", name.to_ascii_lowercase())).or_default().1 += 1;
+        }
+        // Wherever else the word stands than on an argument of its own, it marks nothing that can be found.
+        let odd = times.into_iter().filter(|(_, times)| *times != (1, 1));
+        let barred: BTreeSet<String> = odd.map(|(name, _)| name).collect();
+        found.retain(|marked| !barred.contains(&marked.header.to_ascii_lowercase()));
+        whole &= barred.is_empty();
+        Self { mirrored: found, barred, whole }
+    }
+
+    /// Whether it marks nothing that a header could say.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.mirrored.is_empty() && self.barred.is_empty()
     }
 
     /// A header that does not say what this call's arguments say: who routes by the one and who acts on the other would see
     /// two calls (2026-07-28, "Server Validation"). A call that came without any transport that has headers has none.
     pub fn contradicted(&self, call: &Message) -> Option<&str> {
         let beside = call.beside()?;
-        let wrong = self.0.iter().find(|marked| {
+        if let Some(barred) = beside.iter().find_map(|(header, _)| self.barred.get(header)) {
+            return Some(barred);
+        }
+        let wrong = self.mirrored.iter().find(|marked| {
             let name = marked.header.to_ascii_lowercase();
             let mut shown = beside.iter().filter(|(header, _)| *header == name);
             let says = match (shown.next(), shown.next()) {
@@ -120,7 +150,7 @@ impl Headers {
         headers.extend(name.as_ref().map(|name| (NAME.to_owned(), encoded(name))));
         if let (Some(name), "tools/call") = (name, method) {
             let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            for marked in known.get(&*name).into_iter().flat_map(|marks| &marks.0) {
+            for marked in known.get(&*name).into_iter().flat_map(|marks| &marks.mirrored) {
                 let value = marked.value(message);
                 headers.extend(value.and_then(said).map(|said| (marked.header.clone(), said)));
             }
@@ -155,36 +185,35 @@ impl Headers {
     }
 }
 
-/// Takes down what is marked among the properties of an object, and of those within.
-fn walk(schema: View<'_>, path: &mut Vec<String>, found: &mut Vec<Marked>) -> Option<()> {
+/// Takes down what is marked, and can be mirrored, among the properties of an object, and of those within.
+fn walk(schema: View<'_>, path: &mut Vec<String>, found: &mut Vec<Marked>) {
     for (key, property) in schema.get("properties").into_iter().flat_map(View::members) {
         path.push(key.to_owned());
-        if let Some(mark) = property.get(MARK) {
-            let name = mark.text().filter(|name| is_token(name))?;
-            let kind = property.text_of("type")?;
-            if !matches!(&*kind, "string" | "integer" | "boolean") {
-                return None;
-            }
+        let name = property.get(MARK).and_then(View::text);
+        let kind = property.text_of("type");
+        if let (Some(name), Some("string" | "integer" | "boolean")) = (name, kind.as_deref())
+            && is_token(&name)
+        {
             found.push(Marked { path: path.clone(), header: format!("{PARAM}{name}") });
         }
-        walk(property, path, found)?;
+        walk(property, path, found);
         path.pop();
     }
-    Some(())
 }
 
-/// How often the mark stands in a schema, wherever. A property of that name is none.
-fn marks(schema: View<'_>) -> usize {
-    let within: usize = schema
-        .members()
-        .map(|(key, value)| match key {
-            "properties" => value.members().map(|(_, property)| marks(property)).sum(),
-            "const" | "default" | "enum" | "examples" => 0,
-            MARK => 1,
-            _ => marks(value),
-        })
-        .sum();
-    within + schema.items().into_iter().flatten().map(marks).sum::<usize>()
+/// Every place in a schema where the mark stands, and what it says there. A property of that name is none.
+fn marks<'s>(schema: View<'s>, names: &mut Vec<View<'s>>) {
+    for (key, value) in schema.members() {
+        match key {
+            "properties" => value.members().for_each(|(_, property)| marks(property, names)),
+            "const" | "default" | "enum" | "examples" => {}
+            MARK => names.push(value),
+            _ => marks(value, names),
+        }
+    }
+    for item in schema.items().into_iter().flatten() {
+        marks(item, names);
+    }
 }
 
 /// A value as a header says it; `null` and what has parts say nothing.

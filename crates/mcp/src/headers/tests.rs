@@ -148,3 +148,37 @@ fn a_call_whose_headers_say_another_thing_than_its_arguments_is_found() {
     let edited = beside.with_id(&crate::wire::Id::Number(9)).unwrap();
     assert!(marks.contradicted(&edited).is_some());
 }
+
+#[test]
+fn what_no_header_can_carry_keeps_no_other_of_the_tool_from_being_held() {
+    let schema = json!({ "type": "object", "properties": {
+        "region": { "type": "string", "x-mcp-header": "Region" },
+        "odd": { "type": "string", "x-mcp-header": "a b" },
+        "list": { "type": "array", "items": { "type": "string", "x-mcp-header": "List" } },
+        "part": { "type": "number", "x-mcp-header": "Part" },
+        "one": { "type": "string", "x-mcp-header": "Twice" },
+        "two": { "type": "string", "x-mcp-header": "twice" },
+    } });
+    let tool = message(&json!({ "jsonrpc": "2.0", "id": 1, "result": tool("t", &schema) }));
+    let schema = tool.result().unwrap().get("inputSchema").unwrap();
+    assert!(Marks::of(schema).is_none(), "we call no such tool");
+    let marks = Marks::held(schema);
+    let against = |headers: &[(&str, &str)]| {
+        let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        let arguments =
+            json!({ "region": "eu", "part": 1.5, "list": ["a"], "one": "a", "two": "a" });
+        let call = call("t", &arguments).with_beside(headers.collect());
+        marks.contradicted(&call).map(str::to_owned)
+    };
+    let good = ("mcp-param-region", "eu");
+    assert_eq!(against(&[good]), None);
+    assert_eq!(against(&[]).as_deref(), Some("mcp-param-Region"), "left out");
+    assert_eq!(against(&[("mcp-param-region", "us")]).as_deref(), Some("mcp-param-Region"));
+    // What they say cannot be held against one argument, whatever they say.
+    for odd in ["mcp-param-list", "mcp-param-part", "mcp-param-twice"] {
+        for value in ["a", "1.5", "[\"a\"]", ""] {
+            assert_eq!(against(&[good, (odd, value)]).as_deref(), Some(odd), "{value}");
+        }
+    }
+    assert_eq!(against(&[good, ("mcp-param-other", "a")]), None, "nothing marks it");
+}

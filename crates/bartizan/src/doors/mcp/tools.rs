@@ -68,7 +68,8 @@ pub(crate) fn listed(pages: &[Message]) -> impl Iterator<Item = View<'_>> {
 /// The arguments that headers mirror, by the server's own names of its tools.
 pub(crate) fn marks(pages: &[Message]) -> BTreeMap<String, Marks> {
     let tools = listed(pages).filter_map(|tool| {
-        let marks = Marks::of(tool.get("inputSchema")?).filter(|marks| !marks.is_empty())?;
+        let marks =
+            Some(Marks::held(tool.get("inputSchema")?)).filter(|marks| !marks.is_empty())?;
         Some((tool.text_of("name")?.into_owned(), marks))
     });
     tools.collect()
