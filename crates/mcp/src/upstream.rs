@@ -1,6 +1,8 @@
 //! Which answer belongs to which question? One MCP server's end of the line: every request of ours has an id of our
 //! own, so that an answer to a question that nobody asked, or a second answer, meets nobody.
 
+mod shortened;
+
 use crate::stdio::{Flawed, Line};
 use crate::wire::{INTERNAL_ERROR, INVALID_REQUEST, Id, Kind, METHOD_NOT_FOUND, Message};
 use bartizan_scan::json::Edits;
@@ -158,7 +160,11 @@ impl Upstream {
                 drop(open.map(|open| open.answer.send(message)));
             }
             Kind::Response { .. } => {}
-            Kind::Notification { .. } if message.size() > UNASKED_MAX => {}
+            Kind::Notification { .. } if message.size() > UNASKED_MAX => {
+                if let Some(short) = shortened::shortened(&message, UNASKED_MAX) {
+                    self.hear(short, heard);
+                }
+            }
             Kind::Notification { method: "notifications/progress" } => self.progress(&message),
             Kind::Notification { .. } => drop(heard.try_send(Heard::Told(message))),
             Kind::Request { .. } => self.asked(message, heard),

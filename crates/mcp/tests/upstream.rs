@@ -48,7 +48,7 @@ async fn an_answer_that_nobody_asked_for_meets_nobody() {
 }
 
 #[tokio::test]
-async fn what_a_server_says_unasked_is_small_and_nobody_hears_the_rest() {
+async fn what_a_server_says_unasked_is_small_and_what_is_too_long_is_said_to_be() {
     let mut server = server();
     let big = "x".repeat(70_000);
     let (to, mut told) = mpsc::channel(8);
@@ -58,15 +58,34 @@ async fn what_a_server_says_unasked_is_small_and_nobody_hears_the_rest() {
     server.sent.recv().await.unwrap();
     let log = |data: &str| {
         format!(
-            r#"{{"jsonrpc":"2.0","method":"notifications/message","params":{{"data":"{data}"}}}}"#
+            r#"{{"jsonrpc":"2.0","method":"notifications/message","params":{{"level":"error","logger":"db","data":"{data}"}}}}"#
         )
     };
     server.say(&log(&big)).await;
+    let Heard::Told(said) = server.heard.recv().await.unwrap() else { panic!("a question") };
+    let params = said.params().unwrap();
+    let says = |key| params.text_of(key).unwrap().into_owned();
+    assert_eq!(
+        (said.method().unwrap(), says("level"), says("logger")),
+        ("notifications/message", "error".into(), "db".into())
+    );
+    assert!(
+        says("data").starts_with("[left out: 70") && says("data").len() < 100,
+        "{}",
+        says("data")
+    );
     server
         .say(&format!(
-            r#"{{"jsonrpc":"2.0","method":"notifications/progress","params":{{"progressToken":{id},"message":"{big}"}}}}"#
+            r#"{{"jsonrpc":"2.0","method":"notifications/progress","params":{{"progressToken":{id},"progress":0.5,"total":4,"message":"{big}"}}}}"#
         ))
         .await;
+    let came = told.recv().await.unwrap();
+    let figure = |key| came.params().unwrap().get(key).unwrap().raw().to_owned();
+    assert_eq!(
+        (figure("progressToken"), figure("progress"), figure("total")),
+        ("1".into(), "0.5".into(), "4".into())
+    );
+    assert!(figure("message").contains("left out"));
     for (method, code) in [("elicitation/create", Some("-32600")), ("sampling/createMessage", None)]
     {
         server
@@ -83,10 +102,49 @@ async fn what_a_server_says_unasked_is_small_and_nobody_hears_the_rest() {
     assert_eq!(asked.method(), Some("sampling/createMessage"));
     let Heard::Told(said) = server.heard.recv().await.unwrap() else { panic!("a question") };
     assert_eq!(said.params().unwrap().text_of("data").unwrap(), "small");
-    assert!(told.try_recv().is_err(), "nor does progress");
+    assert!(told.try_recv().is_err());
     // The answer to a question of ours may be large.
     server.say(&format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{{"text":"{big}"}}}}"#)).await;
     assert!(ticket.answer().await.is_ok());
+}
+
+#[tokio::test]
+async fn what_stands_for_long_news_says_nothing_of_the_servers_but_what_is_short_and_known() {
+    let mut server = server();
+    let big = "x".repeat(70_000);
+    let told = |method: &str, params: &str| {
+        format!(r#"{{"jsonrpc":"2.0","method":"{method}","params":{{{params}}}}}"#)
+    };
+    // A level that is none, a logger that is too long or no text.
+    for odd in [r#""level":"none","#, r#""level":7,"logger":["a"],"#, ""] {
+        let odd = format!(r#"{odd}"data":"a","_meta":{{"x":"{big}"}}"#);
+        server.say(&told("notifications/message", &odd)).await;
+        let Heard::Told(said) = server.heard.recv().await.unwrap() else { panic!("a question") };
+        let params = said.params().unwrap();
+        assert_eq!(params.text_of("level").unwrap(), "warning", "{}", said.as_str());
+        assert_eq!(params.members().count(), 2, "{}", said.as_str());
+    }
+    let long = format!(r#""level":"info","logger":"{big}","data":"a""#);
+    server.say(&told("notifications/message", &long)).await;
+    let Heard::Told(said) = server.heard.recv().await.unwrap() else { panic!("a question") };
+    assert_eq!(said.params().unwrap().text_of("level").unwrap(), "info");
+    assert!(said.params().unwrap().get("logger").is_none() && said.size() < 300);
+    // A list that changed is known to have, and of an address there is at least a word.
+    let padded = format!(r#""_meta":{{"x":"{big}"}}"#);
+    server.say(&told("notifications/tools/list_changed", &padded)).await;
+    let Heard::Told(said) = server.heard.recv().await.unwrap() else { panic!("a question") };
+    assert_eq!(said.method(), Some("notifications/tools/list_changed"));
+    assert!(said.params().is_none());
+    server.say(&told("notifications/resources/updated", &format!(r#""uri":"{big}""#))).await;
+    let Heard::Told(said) = server.heard.recv().await.unwrap() else { panic!("a question") };
+    assert!(said.params().unwrap().text_of("data").unwrap().contains("resources/updated"));
+    // What nobody would have heard of is not made to be.
+    for method in ["notifications/cancelled", "notifications/made/list_changed", "made/up"] {
+        server.say(&told(method, &padded)).await;
+    }
+    server.say(&told("notifications/message", r#""data":"last""#)).await;
+    let Heard::Told(said) = server.heard.recv().await.unwrap() else { panic!("a question") };
+    assert_eq!(said.params().unwrap().text_of("data").unwrap(), "last");
 }
 
 #[tokio::test]
