@@ -324,10 +324,15 @@ impl Gate {
         }
         let new = Refused { code, sentence, hint: refusal.hint(), times: 1 };
         if self.run.aloud {
-            report::aloud(&format!(
-                "bartizan: {} {}\n  hint: {}",
-                new.code, new.sentence, new.hint
-            ));
+            // What the agent is to do about it is no business of who reads this, and may be nothing: a call can be kept
+            // waiting.
+            let said = match refusal {
+                Refusal::ApprovalRequired { tool, target, .. } => {
+                    format!("a person must approve `{tool}`{target} first")
+                }
+                _ => new.sentence.clone(),
+            };
+            report::aloud(&format!("bartizan: {} {said}\n  hint: {}", new.code, new.hint));
         }
         if refused.len() < REMEMBERED {
             refused.push(new);

@@ -73,6 +73,7 @@ fn a_tool_that_nobody_spoke_of_waits_for_a_person() {
     assert_eq!(first["result"]["_meta"]["bartizan/code"], json!("approval-required"));
     assert!(said(&answer(&ran, &json!(2))).contains("approval-required"));
     assert!(said(&answer(&ran, &json!(3))).contains("\nfirst\n"), "{ran:?}");
+    assert!(!ran.stderr.contains("waiting"), "nobody waited: {}", ran.stderr);
 }
 
 #[test]
@@ -95,6 +96,30 @@ fn a_call_whose_client_listens_is_held_until_a_person_has_answered() {
     let ran = client.types("").finish();
     assert!(ran.stdout.contains(r#""progressToken":"tok""#), "{ran:?}");
     assert!(said(&answer(&ran, &json!(1))).contains("\nheld\n"));
+    // Whoever reads our own words is told what the call does, and not what an agent is to do.
+    assert!(ran.stderr.contains("is kept waiting for its answer, 120 s at most"), "{}", ran.stderr);
+    assert!(!ran.stderr.contains("again"), "{}", ran.stderr);
+}
+
+#[test]
+fn a_call_that_waited_in_vain_is_said_to_wait_no_more() {
+    let project = project();
+    let mut client = start(&project, &["--wait", "1"]);
+    client.adds(HELLO);
+    let params =
+        json!({ "name": "echo", "arguments": { "text": "held" }, "_meta": { "progressToken": 1 } });
+    let held = json!({ "jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params });
+    client.adds(&format!("{held}\n"));
+    client.says("make exactly the same call again");
+    // A client that does not listen is told at once.
+    client.adds(&call(2, "echo", &json!({ "text": "at once" })));
+    client.says("\"id\":2");
+    let ran = client.types("").finish();
+    let times = |words: &str| ran.stderr.matches(words).count();
+    assert_eq!(times("is kept waiting for its answer, 1 s at most"), 1, "{}", ran.stderr);
+    assert_eq!(times("waits no more; its client was told to make it again"), 1, "{}", ran.stderr);
+    assert_eq!(times("a person must approve `mcp__server__echo`"), 2, "{}", ran.stderr);
+    assert_eq!(times("then make exactly the same call again"), 0, "{}", ran.stderr);
 }
 
 #[test]

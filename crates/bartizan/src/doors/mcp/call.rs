@@ -220,7 +220,7 @@ impl Talk {
         (tool, propose): (&str, &(dyn Fn() -> Proposed + Sync)),
         progress: Option<&Progress>,
     ) -> Result<Authorized, Refusal> {
-        let mut wait = Wait::new(&*self.parts.desk, self.parts.hold);
+        let mut wait = Wait::new(gate, &*self.parts.desk, self.parts.hold);
         let known = gate.pipeline().catalogue().get(tool);
         // What changes something is on the disk before it happens, and a disk is waited for.
         let waits = known.is_none_or(|tool| tool.effect() != Effect::Read);
@@ -238,14 +238,16 @@ impl Talk {
 
 /// How a client is kept while people are asked.
 pub(super) struct Wait<'d> {
+    gate: &'d crate::app::Gate,
     desk: &'d dyn Desk,
+    hold: Duration,
     until: Instant,
     beats: u32,
 }
 
 impl<'d> Wait<'d> {
-    pub(super) fn new(desk: &'d dyn Desk, hold: Duration) -> Self {
-        Self { desk, until: Instant::now() + hold, beats: 0 }
+    pub(super) fn new(gate: &'d crate::app::Gate, desk: &'d dyn Desk, hold: Duration) -> Self {
+        Self { gate, desk, hold, until: Instant::now() + hold, beats: 0 }
     }
 
     /// Waits until people have answered what `refused` asks them. `false` when there is nothing to wait for, nobody
@@ -255,11 +257,18 @@ impl<'d> Wait<'d> {
         else {
             return false;
         };
+        if self.beats == 0 && !self.hold.is_zero() {
+            let most = self.hold.as_secs();
+            self.gate.say(&format!("bartizan: the call of question {question} is kept waiting for its answer, {most} s at most"));
+        }
         loop {
             let state = self.desk.question(question).map(|question| question.state);
             match state {
                 Ok(QuestionState::Pending) if Instant::now() < self.until => {}
-                Ok(QuestionState::Pending) | Err(_) => return false,
+                Ok(QuestionState::Pending) | Err(_) => {
+                    self.gave_up(question);
+                    return false;
+                }
                 Ok(_) => return Instant::now() < self.until,
             }
             if self.beats.is_multiple_of(BEAT) {
@@ -267,6 +276,13 @@ impl<'d> Wait<'d> {
             }
             self.beats = self.beats.saturating_add(1);
             sleep(POLL).await;
+        }
+    }
+
+    /// A call that nobody waited for has gone back at once; this one did not.
+    fn gave_up(&self, question: &str) {
+        if self.beats > 0 {
+            self.gate.say(&format!("bartizan: the call of question {question} waits no more; its client was told to make it again once a person has answered"));
         }
     }
 }

@@ -48,7 +48,7 @@ impl Hub {
         let token = message.meta().and_then(|meta| meta.get("progressToken"));
         let progress =
             token.map(|token| Progress { token: token.raw().to_owned(), to: out.clone() });
-        let mut wait = Wait::new(&*self.parts.desk, self.parts.hold);
+        let mut wait = Wait::new(&self.parts.gate, &*self.parts.desk, self.parts.hold);
         loop {
             match self.parts.door.call(Door::Mcp, whose, (&tool, arguments.clone())).await {
                 Ok(answer) => return self.shown(id, &tool, &answer),
