@@ -88,7 +88,7 @@ pub trait Host: Send + Sync + 'static {
 }
 
 /// Who the client is, and how we know.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[expect(clippy::exhaustive_structs, reason = "a front that leaves a part out must not compile")]
 pub struct Who {
     /// The role it has.
@@ -100,7 +100,7 @@ pub struct Who {
 }
 
 /// How a client showed who it is. No part of it is a secret.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Evidence {
     /// It is the program that started us, or that holds the other end of our own socket.

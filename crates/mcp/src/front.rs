@@ -230,6 +230,10 @@ impl<H: Host, D: Doorman> Front<H, D> {
                 StatusCode::TOO_MANY_REQUESTS,
                 "this identity has too many sessions or requests open",
             ),
+            Full::Share => (
+                StatusCode::TOO_MANY_REQUESTS,
+                "this identity has as many sessions open as are left for all others; end one first",
+            ),
             Full::Total => (StatusCode::SERVICE_UNAVAILABLE, "too many sessions are open"),
             Full::NoRandom => (StatusCode::SERVICE_UNAVAILABLE, "the kernel gives no random bytes"),
             Full::Host(error) => {

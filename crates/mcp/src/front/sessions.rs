@@ -60,6 +60,8 @@ pub(super) enum Full {
     Host(OpenError),
     /// A session's id could not be drawn.
     NoRandom,
+    /// This identity has as many as are left for all others together.
+    Share,
     /// There are as many as there may be.
     Total,
 }
@@ -309,25 +311,37 @@ impl<C: Conversation> Sessions<C> {
     }
 
     /// A client that was killed leaves its sessions behind; its next one takes the place of the one that was idle the
-    /// longest, so that nobody locks themselves out. What is in use is never taken.
+    /// longest, so that nobody locks themselves out. Where there is little room for anybody, nobody takes more than half of
+    /// it, and what lies idle of whoever has the most gives way to who has less. What is in use is never taken.
     fn make_room(&self, who: &Who) -> Result<(), Full> {
-        let now = Instant::now();
-        let (own, all) = {
+        let all: Vec<_> = {
             let table = self.table();
-            let entries = || table.named.values().chain(&table.lanes);
-            let own: Vec<_> = entries().filter(|entry| *entry.who == *who).cloned().collect();
-            (own, entries().count())
+            table.named.values().chain(&table.lanes).cloned().collect()
         };
-        let full = if own.len() >= self.caps.each {
-            Full::Each
-        } else if all >= self.caps.total {
-            Full::Total
-        } else {
+        let mut counts: HashMap<&Who, usize> = HashMap::new();
+        for entry in &all {
+            *counts.entry(&entry.who).or_default() += 1;
+        }
+        let of = |who: &Who| counts.get(who).copied().unwrap_or_default();
+        let (own, left) = (of(who), self.caps.total.saturating_sub(all.len()));
+        let full = match (own >= self.caps.each, left) {
+            (true, _) => Full::Each,
+            (false, 0) => Full::Total,
+            (false, left) if own >= left => Full::Share,
+            (false, _) => return Ok(()),
+        };
+        let now = Instant::now();
+        let lies = |entry: &&Arc<Entry<C>>| entry.idle_for(now) >= SPARED.min(self.caps.idle);
+        let idle: Vec<_> = all.iter().filter(lies).collect();
+        let mine = idle.iter().filter(|entry| *entry.who == *who);
+        if let Some(entry) = mine.max_by_key(|entry| entry.idle_for(now)) {
+            self.remove(&[Arc::clone(entry)]);
             return Ok(());
-        };
-        let idlest = own.into_iter().max_by_key(|entry| entry.idle_for(now));
-        match idlest.filter(|entry| entry.idle_for(now) >= SPARED.min(self.caps.idle)) {
-            Some(entry) => self.remove(&[entry]),
+        }
+        let counted = idle.into_iter().map(|entry| (of(&entry.who), entry));
+        let fuller = counted.filter(|(theirs, _)| full != Full::Each && *theirs > own + 1);
+        match fuller.max_by_key(|(theirs, entry)| (*theirs, entry.idle_for(now))) {
+            Some((_, entry)) => self.remove(&[Arc::clone(entry)]),
             None => return Err(full),
         }
         Ok(())

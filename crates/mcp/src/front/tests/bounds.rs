@@ -24,6 +24,78 @@ async fn ten_thousand_sessions_of_one_identity_are_a_few() {
     assert_eq!(world.post("bob", &[], INITIALIZE).await.status, 200, "others are not kept out");
 }
 
+#[tokio::test]
+async fn a_crowd_of_identities_cannot_take_every_session_by_coming_first() {
+    let world = World::new(Caps { total: 32, each: 8, ..Caps::default() });
+    let mut taken = Vec::new();
+    for who in ["ann", "bob", "cid", "dan", "eve"] {
+        let mut full = Vec::new();
+        for _ in 0..10 {
+            match world.post(who, &[], INITIALIZE).await.status {
+                200 => {}
+                other => full.push(other),
+            }
+        }
+        assert!(full.iter().all(|status| *status == 429), "{who}: {full:?}");
+        taken.push(10 - full.len());
+    }
+    // Each takes its eight as long as as many are left, then half of the rest: there is always one for who comes next.
+    assert_eq!(taken, [8, 8, 8, 4, 2]);
+    assert_eq!(world.post("fay", &[], INITIALIZE).await.status, 200);
+    let body = world.post("dan", &[], INITIALIZE).await.body;
+    assert!(body.contains("as are left for all others"), "{body}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_lies_idle_of_whoever_has_the_most_makes_room_for_who_has_less() {
+    let world = World::new(Caps { total: 4, each: 3, ..Caps::default() });
+    let first = world.begin("ann").await;
+    tokio::time::advance(Duration::from_secs(1)).await;
+    let second = world.begin("ann").await;
+    let (mine, next) = (world.begin("bob").await, world.begin("cid").await);
+    // Nothing is idle for long yet, so there is no room, and nobody is put out.
+    let full = world.post("dan", &[], INITIALIZE).await;
+    assert_eq!((full.status, world.front.open()), (503, 4), "{full:?}");
+    assert!(locked(&world.porter.noted).contains(&"too-many-sessions"));
+    tokio::time::advance(Duration::from_mins(2)).await;
+    let alive = async |who: &str, id: &str| {
+        world.post(who, &[("Mcp-Session-Id", id)], &call("echo")).await.status == 200
+    };
+    // `ann` uses her older one, so the other is the one that gives way; nobody else loses theirs.
+    assert!(alive("ann", &first).await);
+    assert_eq!(world.post("dan", &[], INITIALIZE).await.status, 200);
+    assert!(!alive("ann", &second).await && alive("ann", &first).await);
+    assert!(alive("bob", &mine).await && alive("cid", &next).await);
+    tokio::time::advance(Duration::from_mins(2)).await;
+    // All have one, and one more than those is no reason to take anything from them.
+    assert_eq!(world.post("eve", &[], INITIALIZE).await.status, 503);
+    // Who has an idle one of their own changes it for another, and takes from nobody.
+    assert_eq!(world.post("ann", &[], INITIALIZE).await.status, 200);
+    assert!(!alive("ann", &first).await && alive("bob", &mine).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_in_use_is_never_taken_for_anybody() {
+    let world = World::new(Caps { total: 3, each: 3, ..Caps::default() });
+    let mut used = Vec::new();
+    for _ in 0..2 {
+        let id = world.begin("ann").await;
+        let mut wire = world.connect();
+        let asked = request("ann", &[("Mcp-Session-Id", id.as_str())], &call("never"));
+        wire.write_all(asked.as_bytes()).await.unwrap();
+        used.push(wire);
+    }
+    let mine = world.begin("bob").await;
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+    tokio::time::advance(Duration::from_mins(10)).await;
+    assert_eq!(world.post("cid", &[], INITIALIZE).await.status, 503);
+    assert_eq!(world.front.open(), 3);
+    let alive = world.post("bob", &[("Mcp-Session-Id", mine.as_str())], &call("echo")).await;
+    assert_eq!(alive.status, 200);
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_lies_idle_is_closed_and_makes_room_for_its_own() {
     let world = World::new(Caps { each: 1, ..Caps::default() });
