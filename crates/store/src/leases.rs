@@ -57,9 +57,23 @@ impl Store {
                 Ok(prepared) => prepared,
                 Err(error) => return Ok(Err(error.into())),
             };
-            batch.transaction.prepare_cached("DELETE FROM leases WHERE id = ?1")?.execute([&id])?;
+            for table in ["leases", "lease_faults"] {
+                let sql = format!("DELETE FROM {table} WHERE id = ?1");
+                batch.transaction.prepare_cached(&sql)?.execute([&id])?;
+            }
             let _receipt = batch.append(&prepared)?;
             Ok(Ok(()))
+        })
+    }
+
+    /// Takes down why a lease cannot be taken back. Whether that is news: it is not what was taken down of it last, or that
+    /// was a day ago.
+    pub fn lease_fault(&self, id: &str, why: &str) -> Result<bool, StoreError> {
+        let (id, why, now_ms) = (id.to_owned(), why.to_owned(), clock::now_ms());
+        self.work(move |batch| {
+            let since = now_ms.saturating_sub(SAID_AGAIN_MS);
+            let mut statement = batch.transaction.prepare_cached(FAULT)?;
+            Ok(Ok(statement.execute(params![id, why, now_ms, since])? > 0))
         })
     }
 
@@ -119,7 +133,17 @@ pub(crate) const TABLE: &str = "CREATE TABLE IF NOT EXISTS leases (
   pid           INTEGER NOT NULL,
   started_ticks INTEGER NOT NULL,
   boot_id       TEXT    NOT NULL
+) STRICT;
+CREATE TABLE IF NOT EXISTS lease_faults (
+  id      TEXT    PRIMARY KEY,
+  why     TEXT    NOT NULL,
+  told_ms INTEGER NOT NULL
 ) STRICT;";
+const FAULT: &str = "INSERT INTO lease_faults (id, why, told_ms) VALUES (?1, ?2, ?3)
+    ON CONFLICT (id) DO UPDATE SET why = excluded.why, told_ms = excluded.told_ms
+    WHERE why <> excluded.why OR told_ms < ?4";
+/// After so long a person is told again that a credential is out.
+const SAID_AGAIN_MS: u64 = 24 * 60 * 60 * 1000;
 const WRITE: &str =
     "INSERT INTO leases (id, back_end, subject, handle, pid, started_ticks, boot_id)
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
@@ -164,5 +188,24 @@ mod tests {
         let filter = crate::Filter { event: Some(Event::SecretUse), ..crate::Filter::default() };
         let records = again.reader().page(&filter, 10).unwrap();
         assert_eq!(records.len(), 4, "mint, hold, mint, end");
+    }
+
+    #[test]
+    fn why_a_lease_is_still_out_is_news_once_until_it_is_another_reason_or_another_lease() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        for id in ["a", "b"] {
+            store.write_lease(&lease(id, Some("h"))).unwrap();
+            assert!(store.lease_fault(id, "down").unwrap());
+            assert!(!store.lease_fault(id, "down").unwrap());
+        }
+        assert!(
+            store.lease_fault("a", "denied").unwrap() && store.lease_fault("a", "down").unwrap()
+        );
+        drop(store);
+        let again = Store::open(dir.path()).unwrap();
+        assert!(!again.lease_fault("a", "down").unwrap(), "nor in another process");
+        again.strike_lease("a").unwrap();
+        assert!(again.lease_fault("a", "down").unwrap(), "nothing is left of one that is gone");
     }
 }

@@ -57,17 +57,31 @@ pub(crate) async fn recover(vault: &Vault, voice: &mut Voice) -> Result<(), Fail
     if gone > 0 {
         voice.say(&format!("{gone} credentials of runs that were killed were taken back"))?;
     }
-    for fault in faults {
-        voice.say(&format!("a credential of a run that was killed is still out: {fault}"))?;
+    for (fault, times) in each_once(&faults) {
+        let what = "a credential of a run that has ended is still out";
+        voice.say(&format!("{what}{times}: {fault}"))?;
     }
     Ok(())
+}
+
+/// Each of these in its words, and how often, where it is more than once.
+fn each_once(faults: &[Fault]) -> Vec<(String, String)> {
+    let mut said: Vec<(String, usize)> = Vec::new();
+    for fault in faults.iter().map(Fault::to_string) {
+        match said.iter_mut().find(|(known, _)| *known == fault) {
+            Some((_, times)) => *times += 1,
+            None => said.push((fault, 1)),
+        }
+    }
+    let times = |times| if times > 1 { format!(" ({times} of them)") } else { String::new() };
+    said.into_iter().map(|(fault, many)| (fault, times(many))).collect()
 }
 
 /// Takes back what was minted. What cannot be stands in the store for the next start.
 pub(crate) async fn take_back(vault: &Vault, voice: &mut Voice) -> Result<bool, Failure> {
     let faults = vault.close().await;
-    for fault in &faults {
-        voice.say(&format!("a credential that was minted is still out: {fault}"))?;
+    for (fault, times) in each_once(&faults) {
+        voice.say(&format!("a credential that was minted is still out{times}: {fault}"))?;
     }
     Ok(faults.is_empty())
 }
@@ -91,6 +105,11 @@ impl LeaseBook for Book {
             Lease { id, back_end, subject, handle }
         };
         Ok(found.into_iter().map(lease).collect())
+    }
+
+    fn is_news(&self, lease: &Lease, why: &str) -> bool {
+        // A store that cannot say is no reason to say nothing.
+        self.0.lease_fault(&lease.id, why).unwrap_or(true)
     }
 }
 

@@ -1,5 +1,6 @@
 //! Which role does a session get? One of its own, that ends by itself, and is dropped before.
 
+use super::wire::Link;
 use super::{Account, log_in, scram, wire};
 use crate::fault::{Fault, FaultKind};
 use crate::reference::SecretRef;
@@ -28,13 +29,17 @@ impl RoleMint {
         format!("{PREFIX}{random}")
     }
 
-    /// Makes the role, and gives its password. The server gets a verifier, so that the password is in none of its logs.
-    pub(crate) async fn make(
+    /// Reaches the server as the role that makes others.
+    pub(crate) async fn reach(
         &self,
         resolver: &Resolver,
         admin: &SecretValue,
-        name: &str,
-    ) -> Result<SecretValue, Fault> {
+    ) -> Result<Link, Fault> {
+        Ok(log_in(resolver, &self.admin, admin, &[]).await?.0)
+    }
+
+    /// Makes the role, and gives its password. The server gets a verifier, so that the password is in none of its logs.
+    pub(crate) async fn make(&self, link: &mut Link, name: &str) -> Result<SecretValue, Fault> {
         checked(name)?;
         for parent in &self.member_of {
             checked(parent)?;
@@ -55,8 +60,7 @@ impl RoleMint {
              PASSWORD %L VALID UNTIL %L', '{verifier}', now() + interval '{} seconds'); END $mint$",
             self.lives.as_secs().max(1)
         );
-        let (mut link, _) = log_in(resolver, &self.admin, admin, &[]).await?;
-        wire::execute(&mut link, &statement).await?;
+        wire::execute(link, &statement).await?;
         Ok(password)
     }
 
@@ -81,7 +85,7 @@ impl RoleMint {
              GRANT \"{name}\" TO CURRENT_USER; REASSIGN OWNED BY \"{name}\" TO CURRENT_USER; \
              DROP OWNED BY \"{name}\"; DROP ROLE \"{name}\"; END IF; END $drop$"
         );
-        let (mut link, _) = log_in(resolver, &self.admin, admin, &[]).await?;
+        let mut link = self.reach(resolver, admin).await?;
         wire::execute(&mut link, &statement).await
     }
 }

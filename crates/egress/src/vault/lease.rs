@@ -28,6 +28,11 @@ pub trait LeaseBook: Send + Sync {
     fn strike(&self, id: &str) -> Result<(), String>;
     /// The leases that processes which are no more have left behind.
     fn orphans(&self) -> Result<Vec<Lease>, String>;
+    /// Takes down why a lease is still out, and whether a person is to hear of it: not when they were told the same lately,
+    /// as long as the back end is away.
+    fn is_news(&self, _lease: &Lease, _why: &str) -> bool {
+        true
+    }
 }
 
 impl Lease {

@@ -66,16 +66,20 @@ impl Vault {
             return Err(Fault::new(FaultKind::Down, "there is nowhere to write the role down"));
         };
         let admin = self.inner(&mint.password).await?;
-        let before = self.lock_roles().remove(name);
+        let before = self.lock_roles().get(name).cloned();
         if let Some((mint, lease)) = before {
+            // One that cannot be dropped now stays in mind, and is tried again before another is made.
             self.drop_role(&mint, &admin, &lease).await?;
+            self.lock_roles().remove(name);
         }
+        // Before anything is written down: where nobody is reached, nothing is made that would have to be taken back.
+        let mut link = mint.reach(&self.0.resolver, &admin).await?;
         let lease = Lease::new("postgres", name.as_str())?;
         let user = RoleMint::name(&lease.id);
         let lease = lease.held_as(&user);
         book.write(&lease).map_err(lease::unwritten)?;
         self.lock_roles().insert(name.clone(), (mint.clone(), lease));
-        let password = mint.make(&self.0.resolver, &admin, &user).await?;
+        let password = mint.make(&mut link, &user).await?;
         let user = SecretValue::new(user.into_bytes());
         let made = Material::new([(USER.to_owned(), user), (material::VALUE.to_owned(), password)]);
         Ok(made.living(mint.lives.saturating_sub(mint.lives / 10)))

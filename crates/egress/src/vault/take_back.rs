@@ -17,7 +17,12 @@ impl Vault {
                 let admin = self.inner(&mint.password).await?;
                 self.drop_role(&mint, &admin, &lease).await
             };
-            faults.extend(in_time(gone).await.err());
+            let fault = in_time(gone).await.err();
+            if let (Some(book), Some(fault)) = (&self.0.book, &fault) {
+                // Said here, however often: it is the end of this run. The next one need not say it again.
+                book.is_news(&lease, &fault.to_string());
+            }
+            faults.extend(fault);
         }
         if let Some(session) = &self.0.server {
             let closing = async { Ok(session.close(self.0.book.as_ref(), self).await) };
@@ -26,7 +31,8 @@ impl Vault {
         faults
     }
 
-    /// Takes back what processes that died have left behind, and says how many there were and what failed.
+    /// Takes back what processes that died have left behind, and says how many there were and what failed; of a lease that
+    /// is out for the same reason as when a person was last told, nothing.
     pub async fn recover(&self) -> (usize, Vec<Fault>) {
         let Some(book) = &self.0.book else { return (0, Vec::new()) };
         let (mut gone, mut faults) = (0, Vec::new());
@@ -40,7 +46,8 @@ impl Vault {
                     faults
                         .push(Fault::new(FaultKind::Down, "the book of leases cannot be written"));
                 }
-                Err(fault) => faults.push(fault),
+                Err(fault) if book.is_news(&lease, &fault.to_string()) => faults.push(fault),
+                Err(_) => {}
             }
         }
         (gone, faults)

@@ -133,14 +133,20 @@ impl Cluster {
     }
 }
 
-impl Drop for Cluster {
-    fn drop(&mut self) {
+impl Cluster {
+    fn stop(&self) {
         let data = self.dir.path().join("data");
         drop(finish(as_somebody(self.dir.path(), "pg_ctl").arg("-D").arg(data).args([
             "-m",
             "immediate",
             "stop",
         ])));
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        self.stop();
     }
 }
 
@@ -283,4 +289,43 @@ async fn a_wrong_password_or_an_absent_server_is_a_refusal_with_its_reason() {
     let absent =
         Vault::builder().environment(variables).leases(book).declare(name(), Declared::role(mint));
     assert_eq!(fault(absent.build()).await.kind(), FaultKind::Down);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_no_database_is_reached_nothing_is_left_to_be_taken_back_however_often_it_is_asked() {
+    let target = HostPort::parse("127.0.0.1:1").unwrap();
+    let admin = Account { target, database: "postgres".to_owned(), user: "postgres".to_owned() };
+    let password = SecretRef::parse("env://ADMIN").unwrap();
+    let lives = Duration::from_hours(1);
+    let mint = RoleMint { admin, password, member_of: vec!["readers".to_owned()], lives };
+    let variables = HashMap::from([("ADMIN".to_owned(), ADMIN.into())]);
+    let book = Arc::new(Forgetful::default());
+    let leases = Arc::clone(&book) as Arc<dyn LeaseBook>;
+    let vault = Vault::builder().environment(variables).leases(leases);
+    let vault = vault.declare(name(), Declared::role(mint)).build();
+    for _ in 0..3 {
+        assert!(vault.account(&name()).await.is_err());
+    }
+    assert_eq!(book.leases(), []);
+    assert_eq!(vault.close().await, []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_role_that_cannot_be_dropped_is_one_however_often_another_is_asked_for() {
+    let Some(cluster) = Cluster::start() else { return };
+    cluster.sql("CREATE ROLE readers");
+    let book = Arc::new(Forgetful::default());
+    // It is good for nine tenths of a second.
+    let vault = cluster.vault(&book, Duration::from_secs(1), ADMIN);
+    vault.account(&name()).await.unwrap();
+    let first = book.leases();
+    cluster.stop();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    for _ in 0..3 {
+        assert!(vault.account(&name()).await.is_err());
+    }
+    assert_eq!((first.len(), book.leases()), (1, first.clone()));
+    let faults = vault.close().await;
+    assert!(matches!(&faults[..], [fault] if fault.kind() == FaultKind::Down), "{faults:?}");
+    assert_eq!(book.leases(), first, "the next run knows of it");
 }
