@@ -180,7 +180,20 @@ mod tests {
         for text in ["none", "HS256", "rs256", ""] {
             assert!(algorithm(text).is_err(), "{text}");
         }
-        for text in ["http://id.example/keys", "keys.json", "ftp://x", ""] {
+        for text in [
+            "http://id.example/keys",
+            "HTTP://id.example/keys",
+            "http://localhost.example/keys",
+            "http://127.0.0.1.example/keys",
+            "http://127.0.0.1@id.example/keys",
+            "http://10.0.0.1/keys",
+            "http://169.254.169.254/keys",
+            "http://[::ffff:10.0.0.1]/keys",
+            "http://0.0.0.0/keys",
+            "keys.json",
+            "ftp://x",
+            "",
+        ] {
             assert!(keys(text).is_err(), "{text}");
         }
         for text in ["*", "https://*", "https://a/b", "null", "a"] {
@@ -191,6 +204,7 @@ mod tests {
         }
         assert!(near("3m").is_err() && near("30s").is_ok());
         assert!(matches!(keys("https://id.example/keys"), Ok(Keys::Url(_))));
+        assert!(matches!(keys("http://127.0.0.1:8080/keys"), Ok(Keys::Url(_))));
         assert!(matches!(keys("/etc/keys.json"), Ok(Keys::File(_))));
         assert!(identifier("a\"b").is_err() && identifier("https://id.example").is_ok());
     }

@@ -232,10 +232,17 @@ fn a_forged_or_altered_token_is_refused() {
 #[test]
 fn a_key_that_a_token_brings_along_is_not_looked_at() {
     let (issuer, evil) = (Issuer::new(1), Issuer::new(2));
-    let own = json!({ "alg": "EdDSA", "kid": "ed", "jwk": evil.jwks()["keys"][0],
-                      "jku": "https://evil.example/jwks" });
-    let token = evil.sign(&own.to_string(), &good().to_string());
-    assert_eq!(check(&token, &issuer.keys(), &expected(), NOW, None).err(), Some(Flaw::Signature));
+    // There is nothing here that could follow them: the keys are handed in.
+    let (key, away) = (evil.jwks()["keys"][0].clone(), json!("https://evil.example/jwks"));
+    for (name, value) in
+        [("jwk", key), ("jku", away.clone()), ("x5u", away), ("x5c", json!(["AAAA"]))]
+    {
+        let mut own = json!({ "alg": "EdDSA", "kid": "ed" });
+        own[name] = value;
+        let token = evil.sign(&own.to_string(), &good().to_string());
+        let judged = check(&token, &issuer.keys(), &expected(), NOW, None);
+        assert_eq!(judged.err(), Some(Flaw::Signature), "{name}");
+    }
 }
 
 #[test]
