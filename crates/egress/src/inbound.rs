@@ -45,6 +45,9 @@ pub enum InboundError {
     /// Both, together.
     #[error("the certificate and the key do not go together: {0}")]
     Pair(#[from] rustls::Error),
+    /// Whom an authority signs for no more.
+    #[error("there is no revocation list in PEM in it, or one that cannot be read")]
+    Revoked,
 }
 
 /// Why a connection was not taken in.
@@ -99,6 +102,17 @@ impl Inbound {
         Self::under(chain, key, Some(Verifier::new(authorities, demanded, &provider)?))
     }
 
+    /// From now on the revocation lists in this PEM text count, or none: whoever is on one is out, also from connections that
+    /// are open. When it is an error, those from before do.
+    pub fn revoke(&self, lists: Option<&[u8]>) -> Result<(), InboundError> {
+        match (&self.clients, lists) {
+            (Some(verifier), lists) => verifier.revoke(lists),
+            (None, None) => Ok(()),
+            // No certificate is asked for, so none could be found on it.
+            (None, Some(_)) => Err(InboundError::Authority),
+        }
+    }
+
     fn under(
         chain: &[u8],
         key: &[u8],
@@ -129,7 +143,7 @@ impl Inbound {
     pub async fn take(&self, stream: TcpStream) -> Result<Client, NotTaken> {
         // An answer in two packets would wait for an acknowledgement that is itself delayed.
         stream.set_nodelay(true)?;
-        let mut certificate = None;
+        let (mut certificate, mut standing) = (None, None);
         let inner: Box<dyn Stream> = match &self.tls {
             None => Box::new(stream),
             Some(acceptor) => {
@@ -142,13 +156,15 @@ impl Inbound {
                         source: io::Error::from(io::ErrorKind::InvalidData),
                     })?;
                     certificate = Some(Arc::new(said));
+                    let chain = chain.iter().map(|one| one.clone().into_owned()).collect();
+                    standing = Some((Arc::clone(verifier), chain));
                 }
                 Box::new(shaken)
             }
         };
         let signals = Arc::<Signals>::default();
         let strict = Strict::new(inner, Arc::clone(&signals), HEAD);
-        Ok(Client { strict, signals, certificate })
+        Ok(Client { strict, signals, certificate, standing })
     }
 }
 
@@ -158,12 +174,25 @@ pub struct Client {
     strict: Strict<Box<dyn Stream>>,
     signals: Arc<Signals>,
     certificate: Option<Arc<Certificate>>,
+    /// Who says whether that stands, and the chain.
+    standing: Option<(Arc<Verifier>, Vec<CertificateDer<'static>>)>,
 }
 
 impl Client {
     /// What the client's certificate says, if it showed one; it has held.
     pub fn certificate(&self) -> Option<&Arc<Certificate>> {
         self.certificate.as_ref()
+    }
+
+    /// Resolves when the client's certificate is revoked, with a code; never for a client without one.
+    pub fn revoked(&self) -> impl Future<Output = &'static str> + Send + use<> {
+        let standing = self.standing.clone();
+        async move {
+            match standing {
+                Some((verifier, chain)) => verifier.falls(chain).await,
+                None => std::future::pending().await,
+            }
+        }
     }
 
     /// Says why, if a flaw ended it, and closes. Gives the flaw's code.

@@ -38,6 +38,7 @@ pub(super) fn run(global: &Global, args: &ServeArgs, desk: &mut Desk<'_>) -> Res
     }
     warn_of_nothing(args, &config, desk)?;
     let inbound = inbound(args, &config)?;
+    revoke(&inbound, &config)?;
     let store = Store::open(&desk.places.state)?;
     judges(&config, &store, desk)?;
     let runtime = runtime()?;
@@ -51,6 +52,7 @@ pub(super) fn run(global: &Global, args: &ServeArgs, desk: &mut Desk<'_>) -> Res
         store: store.clone(),
         places: desk.places.clone(),
         workspace: around.workspace.clone(),
+        inbound: inbound.clone(),
     };
     let front = Front::new(behind, porter, names(args, &config), Caps::default());
     runtime.block_on(async {
@@ -101,12 +103,14 @@ struct Told {
     store: Store,
     places: Places,
     workspace: PathBuf,
+    inbound: Inbound,
 }
 
 impl Told {
     /// Reads anew who may come in, and has the doors behind read their policies.
     fn tell(&self) {
-        let read = self.read();
+        // What is revoked is the last that can fail, since it counts at once.
+        let read = self.read().and_then(|config| revoke(&self.inbound, &config).map(|()| config));
         let entry = Entry::new(Event::ConfigChange).with("act", "serve-reload");
         let entry = entry.with("adopted", read.is_ok());
         match read {
@@ -166,6 +170,24 @@ fn clients(args: &ServeArgs, config: &Config) -> Result<(), Failure> {
         (Some(_), Some(_)) | (None, None) => return Ok(()),
     };
     Err(Failure::new(exit::USAGE, Problem::new(what).hint(hint)))
+}
+
+/// Has the revocation lists count that the configuration names, or none if it names none.
+fn revoke(inbound: &Inbound, config: &Config) -> Result<(), Failure> {
+    // Where the table is gone nobody comes in, on a list or not.
+    let Some(mtls) = &config.serve.mtls else { return Ok(()) };
+    let lists = match &mtls.revoked {
+        None => None,
+        Some(path) => {
+            let read = std::fs::read(path);
+            Some((path, read.map_err(|error| Failure::file("read", path, &error))?))
+        }
+    };
+    inbound.revoke(lists.as_ref().map(|(_, text)| text.as_slice())).map_err(|error| {
+        let at = lists.map(|(path, _)| format!("`{}`: ", path.display())).unwrap_or_default();
+        let hint = "`revoked` under [serve.mtls] names a file of revocation lists in PEM, of the authorities of --tls-client-ca";
+        Failure::new(exit::CONFIG, Problem::new(format!("{at}{error}")).hint(hint))
+    })
 }
 
 /// Clear text is for this machine alone.

@@ -9,12 +9,15 @@ use super::raw::{At, RawCertified, RawMtls};
 use crate::report::{Problem, did_you_mean};
 use bartizan_gate::name::RoleName;
 use std::fmt;
+use std::path::PathBuf;
 
 /// What the certificates of clients are worth.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Mtls {
     /// What a client has to show.
     pub(crate) demand: Demand,
+    /// Where the lists of certificates are that count no more, if there are any.
+    pub(crate) revoked: Option<PathBuf>,
     /// Which role a name gives.
     pub(crate) roles: Vec<Certified>,
 }
@@ -65,12 +68,16 @@ impl fmt::Display for Name {
 
 /// Reads `[serve.mtls]`; `None` when something is wrong with it, which the page then says.
 pub(super) fn read(page: &mut Page<'_>, raw: &At<RawMtls>) -> Option<Mtls> {
-    let RawMtls { demand, roles } = raw.get_ref();
+    let RawMtls { demand, revoked, roles } = raw.get_ref();
     let said = page.take_option(demand.as_ref(), |text| self::demand(text));
     if demand.is_some() && said.is_none() {
         return None;
     }
     let demand = said.unwrap_or_default();
+    let lists = page.take_option(revoked.as_ref(), |text| file(text));
+    if revoked.is_some() && lists.is_none() {
+        return None;
+    }
     if roles.is_empty() {
         let problem = Problem::new("no name gives a role, so no certificate is good for anything");
         let hint = "such as: [[serve.mtls.roles]] with uri = \"spiffe://example.com/laptop\", role = \"coder\"";
@@ -96,7 +103,7 @@ pub(super) fn read(page: &mut Page<'_>, raw: &At<RawMtls>) -> Option<Mtls> {
         }
         read.push(one);
     }
-    whole.then_some(Mtls { demand, roles: read })
+    whole.then_some(Mtls { demand, revoked: lists, roles: read })
 }
 
 fn certified(page: &mut Page<'_>, raw: &At<RawCertified>) -> Option<Certified> {
@@ -123,6 +130,14 @@ fn demand(text: &str) -> Result<Demand, Flaw> {
         };
         (format!("`{text}` is nothing that can be demanded"), Some(hint))
     })
+}
+
+fn file(text: &str) -> Result<PathBuf, Flaw> {
+    if text.starts_with('/') && !text.contains('\0') {
+        return Ok(PathBuf::from(text));
+    }
+    let hint = "write the absolute path of a file with revocation lists in PEM";
+    Err((format!("`{text}` is no absolute path"), Some(hint.to_owned())))
 }
 
 fn dns(text: &str) -> Result<Name, Flaw> {
@@ -161,6 +176,7 @@ mod tests {
         assert_eq!(dns("Laptop.Example.com"), Ok(Name::Dns("laptop.example.com".to_owned())));
         let kept = "spiffe://Example.com/a";
         assert_eq!(uri(kept), Ok(Name::Uri(kept.to_owned())));
+        assert!(file("revoked.pem").is_err() && file("").is_err() && file("/a/b.pem").is_ok());
         assert!(demand("token").is_err() && demand("Both").is_err());
         assert_eq!(demand("either"), Ok(Demand::Either));
     }

@@ -271,6 +271,7 @@ pub(super) struct RawServe {
 #[serde(deny_unknown_fields)]
 pub(super) struct RawMtls {
     pub(super) demand: Option<At<String>>,
+    pub(super) revoked: Option<At<String>>,
     #[serde(default)]
     pub(super) roles: Vec<At<RawCertified>>,
 }

@@ -56,8 +56,12 @@ async fn one<H: Host>(
             return;
         }
     };
-    let certificate = shown(&client);
-    let served = Arc::clone(&front).serve(client, certificate).await;
+    let (certificate, revoked) = (shown(&client), client.revoked());
+    let served = tokio::select! {
+        served = Arc::clone(&front).serve(client, certificate) => served,
+        // Dropped as it is, with all that is still asked over it.
+        code = revoked => return front.noted(code),
+    };
     if let Some(code) = served.stream.close().await {
         front.noted(match code.as_str() {
             "head-timeout" => "head-timeout",

@@ -53,7 +53,7 @@ impl Admits {
     /// nobody's is good for anything: a table that was deleted opens no door.
     pub(crate) fn replace(&self, roles: BTreeSet<String>, mtls: Option<Mtls>) {
         let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        let closed = || Mtls { demand: Demand::Both, roles: Vec::new() };
+        let closed = || Mtls { demand: Demand::Both, revoked: None, roles: Vec::new() };
         let mtls = mtls.or_else(|| known.mtls.is_some().then(closed));
         *known = Arc::new(Known { roles, mtls });
     }

@@ -54,6 +54,10 @@ impl World {
         let project = Project::new();
         let folder = project.home().join("tls");
         certificates(&folder, &project);
+        Self::within(project, table)
+    }
+
+    fn within(project: Project, table: &str) -> Self {
         project.configure(&format!("{table}{NAMES}{ROLES}"));
         let mut gateway = serve(&project, &[]).start();
         let line = gateway.complaint(&|line| line.contains("serving at"));
@@ -221,6 +225,68 @@ fn a_name_that_is_taken_out_is_out_at_once_from_open_streams_too() {
     let adopted: Vec<_> =
         log.all("config_change", adopted).iter().map(|record| record["adopted"].clone()).collect();
     assert_eq!(adopted, [false, false, true, true].map(Value::from));
+}
+
+/// Lists of our authority: with nobody on it, with the laptop on it, and one that is good for a second.
+fn lists(folder: &Path, project: &Project) {
+    let script = "set -e; touch index.txt; echo 01 > crlnumber; \
+        printf '[ca]\\ndefault_ca=d\\n[d]\\ndatabase=index.txt\\ncrlnumber=crlnumber\\ndefault_md=sha256\\ndefault_crl_days=2\\n' > ca.cnf; \
+        ca() { openssl ca -config ca.cnf -cert ours.pem -keyfile ours.key \"$@\"; }; \
+        ca -gencrl -out none.crl; ca -gencrl -crlsec 1 -out short.crl; \
+        ca -revoke laptop.pem; ca -gencrl -out laptop.crl; cp none.crl revoked.crl";
+    let made = project.program(Path::new("/bin/bash"), &["-c", script]).within(folder).finish();
+    assert!(made.status.success(), "{made:?}");
+}
+
+#[test]
+fn who_is_revoked_is_out_at_once_and_a_list_that_does_not_hold_lets_nobody_in() {
+    let project = Project::new();
+    let folder = project.home().join("tls");
+    certificates(&folder, &project);
+    lists(&folder, &project);
+    let file = folder.join("revoked.crl");
+    let world = World::within(project, &format!("{TABLE}revoked = \"{}\"\n", file.display()));
+    let (laptop, second) =
+        (session(&world.begin(Some("laptop"), &[])), session(&world.begin(Some("second"), &[])));
+    let mut stream = world.curl(Some("laptop"), &[&laptop], &["-N"]).start();
+    stream.line(&|line| line.contains("200 OK"));
+    let mut other = world.curl(Some("second"), &[&second], &["-N"]).start();
+    other.line(&|line| line.contains("200 OK"));
+    // What is no list takes nobody in and puts nobody out.
+    std::fs::write(&file, "nonsense").unwrap();
+    world.gateway.signal(Signal::USR1);
+    world.gateway.complains("who may come in stays as it is");
+    assert_eq!(world.ping(Some("laptop"), &[&laptop]).status, 200);
+    std::fs::copy(folder.join("laptop.crl"), &file).unwrap();
+    let told = world.project.bartizan(&["policy", "reload"]).finish();
+    assert!(told.status.success(), "{told:?}");
+    let ends = |stream: &mut Started| {
+        let deadline = Instant::now() + Duration::from_mins(1);
+        while !stream.has_ended() {
+            assert!(Instant::now() < deadline, "the stream goes on: {stream:?}");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    };
+    ends(&mut stream);
+    assert_eq!(world.ping(Some("laptop"), &[&laptop]).status, 0);
+    world.refused("certificate-revoked");
+    assert_eq!(world.ping(Some("second"), &[&second]).status, 200);
+    assert!(!other.has_ended());
+    // Whoever publishes no newer list in time shuts everybody out.
+    std::fs::copy(folder.join("short.crl"), &file).unwrap();
+    world.gateway.signal(Signal::USR1);
+    ends(&mut other);
+    assert_eq!(world.ping(Some("second"), &[&second]).status, 0);
+    world.refused("revocation-list-expired");
+    world.gateway.signal(Signal::TERM);
+    world.gateway.finish();
+    std::fs::remove_file(&file).unwrap();
+    let ran = serve(&world.project, &[]).finish();
+    assert_eq!(ran.status.code(), Some(74), "{ran:?}");
+    std::fs::write(&file, "").unwrap();
+    let ran = serve(&world.project, &[]).finish();
+    assert_eq!(ran.status.code(), Some(78), "{ran:?}");
+    assert!(ran.stderr.contains("no revocation list in PEM"), "{ran:?}");
 }
 
 #[test]

@@ -2,22 +2,27 @@
 //!
 //! The chain, its times and the proof of the key are rustls's to judge. Two things are stricter here: a certificate must say
 //! that it is made for clients, and no handshake takes up an earlier one, so that each is judged at its own time.
+//!
+//! Where there are lists of revoked certificates, every certificate of a chain must be covered by one that holds; whoever is
+//! on one, or on none that holds, is out, also in the middle of a connection.
 
 use super::{InboundError, der};
 use ring::digest::{SHA256, digest};
 use rustls::client::danger::HandshakeSignatureValid;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, UnixTime};
-use rustls::server::WebPkiClientVerifier;
+use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, UnixTime};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
+use rustls::server::{VerifierBuilderError, WebPkiClientVerifier};
 use rustls::{
     CertificateError, DigitallySignedStruct, DistinguishedName, Error, RootCertStore,
     SignatureScheme,
 };
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
+use tokio::sync::watch;
+use tokio::time::sleep;
 
 /// What a client's certificate says of it, after the certificate has held.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,7 +40,17 @@ pub struct Certificate {
 
 /// Holds certificates of clients against the authorities that the operator chose.
 #[derive(Debug)]
-pub(super) struct Verifier(Arc<dyn ClientCertVerifier>);
+pub(super) struct Verifier {
+    roots: Arc<RootCertStore>,
+    demanded: bool,
+    provider: Arc<CryptoProvider>,
+    /// Judges all but what lists say.
+    plain: Arc<dyn ClientCertVerifier>,
+    /// Judges that too, where there are lists.
+    listed: RwLock<Option<Arc<dyn ClientCertVerifier>>>,
+    /// Told when there are others.
+    changed: watch::Sender<()>,
+}
 
 impl Verifier {
     /// For the authorities in a PEM text. Whoever shows no certificate comes in only if none is `demanded`; whoever shows
@@ -53,10 +68,57 @@ impl Verifier {
         if roots.is_empty() {
             return Err(InboundError::Authority);
         }
-        let builder =
-            WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider));
-        let builder = if demanded { builder } else { builder.allow_unauthenticated() };
-        Ok(Arc::new(Self(builder.build().map_err(|_| InboundError::Authority)?)))
+        let (roots, provider) = (Arc::new(roots), Arc::clone(provider));
+        let plain = judge(&roots, demanded, &provider, Vec::new());
+        let plain = plain.map_err(|_| InboundError::Authority)?;
+        let (listed, changed) = (RwLock::default(), watch::Sender::new(()));
+        Ok(Arc::new(Self { roots, demanded, provider, plain, listed, changed }))
+    }
+
+    /// From now on the revocation lists in this PEM text count, or none. When it is an error, those from before do.
+    pub(super) fn revoke(&self, lists: Option<&[u8]>) -> Result<(), InboundError> {
+        let listed = match lists {
+            None => None,
+            Some(text) => {
+                let lists: Result<Vec<_>, _> =
+                    CertificateRevocationListDer::pem_slice_iter(text).collect();
+                // Without any, nothing would be held against anything.
+                let lists = lists.ok().filter(|lists| !lists.is_empty());
+                let lists = lists.ok_or(InboundError::Revoked)?;
+                let judge = judge(&self.roots, self.demanded, &self.provider, lists);
+                Some(judge.map_err(|_| InboundError::Revoked)?)
+            }
+        };
+        *self.listed.write().unwrap_or_else(PoisonError::into_inner) = listed;
+        self.changed.send_replace(());
+        Ok(())
+    }
+
+    fn listed(&self) -> Option<Arc<dyn ClientCertVerifier>> {
+        self.listed.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Resolves with the code of what a list says of a chain that has held, once one says it: that it is revoked, or that no
+    /// list holds any more that would say so.
+    pub(super) async fn falls(
+        self: Arc<Self>,
+        chain: Vec<CertificateDer<'static>>,
+    ) -> &'static str {
+        let mut changed = self.changed.subscribe();
+        loop {
+            if let (Some(listed), Some((end, others))) = (self.listed(), chain.split_first())
+                && let Err(error) = listed.verify_client_cert(end, others, UnixTime::now())
+                && let Some(code) = list_flaw(&error)
+            {
+                return code;
+            }
+            tokio::select! {
+                // Its sender is ours.
+                _ = changed.changed() => {}
+                // A list ends without a word.
+                () = sleep(AGAIN) => {}
+            }
+        }
     }
 
     /// What the first certificate of a chain says that has held.
@@ -72,7 +134,7 @@ impl Verifier {
     /// end of time.
     fn ends(&self, end: &CertificateDer<'_>, others: &[CertificateDer<'_>]) -> Option<u64> {
         let last = UnixTime::since_unix_epoch(Duration::from_secs(END_OF_TIME_S));
-        match self.0.verify_client_cert(end, others, last) {
+        match self.plain.verify_client_cert(end, others, last) {
             Ok(_) => Some(END_OF_TIME_S),
             Err(Error::InvalidCertificate(CertificateError::ExpiredContext {
                 not_after, ..
@@ -84,15 +146,15 @@ impl Verifier {
 
 impl ClientCertVerifier for Verifier {
     fn offer_client_auth(&self) -> bool {
-        self.0.offer_client_auth()
+        self.plain.offer_client_auth()
     }
 
     fn client_auth_mandatory(&self) -> bool {
-        self.0.client_auth_mandatory()
+        self.plain.client_auth_mandatory()
     }
 
     fn root_hint_subjects(&self) -> &[DistinguishedName] {
-        self.0.root_hint_subjects()
+        self.plain.root_hint_subjects()
     }
 
     fn verify_client_cert(
@@ -101,7 +163,8 @@ impl ClientCertVerifier for Verifier {
         intermediates: &[CertificateDer<'_>],
         now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
-        let verified = self.0.verify_client_cert(end, intermediates, now)?;
+        let judge = self.listed().unwrap_or_else(|| Arc::clone(&self.plain));
+        let verified = judge.verify_client_cert(end, intermediates, now)?;
         let said = der::read(end).ok_or(CertificateError::BadEncoding)?;
         if !said.for_clients {
             return Err(CertificateError::InvalidPurpose.into());
@@ -115,7 +178,7 @@ impl ClientCertVerifier for Verifier {
         end: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.0.verify_tls12_signature(message, end, signed)
+        self.plain.verify_tls12_signature(message, end, signed)
     }
 
     fn verify_tls13_signature(
@@ -124,17 +187,35 @@ impl ClientCertVerifier for Verifier {
         end: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.0.verify_tls13_signature(message, end, signed)
+        self.plain.verify_tls13_signature(message, end, signed)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.supported_verify_schemes()
+        self.plain.supported_verify_schemes()
     }
+}
+
+/// Who judges by these roots, and by these lists if there are any: then every certificate of a chain must be covered by one
+/// that holds.
+fn judge(
+    roots: &Arc<RootCertStore>,
+    demanded: bool,
+    provider: &Arc<CryptoProvider>,
+    lists: Vec<CertificateRevocationListDer<'static>>,
+) -> Result<Arc<dyn ClientCertVerifier>, VerifierBuilderError> {
+    let (roots, provider) = (Arc::clone(roots), Arc::clone(provider));
+    let builder = WebPkiClientVerifier::builder_with_provider(roots, provider);
+    let builder = builder.with_crls(lists).enforce_revocation_expiration();
+    let builder = if demanded { builder } else { builder.allow_unauthenticated() };
+    builder.build()
 }
 
 /// Why a handshake failed for the client's certificate, as a stable code; `None` when it failed for something else.
 pub(super) fn flaw(error: &io::Error) -> Option<&'static str> {
     let error = error.get_ref()?.downcast_ref::<Error>()?;
+    if let Some(code) = list_flaw(error) {
+        return Some(code);
+    }
     Some(match error {
         Error::NoCertificatesPresented => "certificate-missing",
         Error::InvalidCertificate(flaw) => match flaw {
@@ -156,6 +237,24 @@ pub(super) fn flaw(error: &io::Error) -> Option<&'static str> {
     })
 }
 
+/// The code of what a list says of a certificate, or of what is wrong with the list.
+fn list_flaw(error: &Error) -> Option<&'static str> {
+    Some(match error {
+        Error::InvalidCertificate(CertificateError::Revoked) => "certificate-revoked",
+        Error::InvalidCertificate(CertificateError::UnknownRevocationStatus) => {
+            "certificate-on-no-list"
+        }
+        Error::InvalidCertificate(
+            CertificateError::ExpiredRevocationList
+            | CertificateError::ExpiredRevocationListContext { .. },
+        ) => "revocation-list-expired",
+        Error::InvalidCertRevocationList(_) => "revocation-list-refused",
+        _ => return None,
+    })
+}
+
+/// How often an open connection's certificate is held against the lists without a reason.
+const AGAIN: Duration = Duration::from_secs(30);
 /// 31 December 9999, after which no certificate can hold (RFC 5280 section 4.1.2.5).
 const END_OF_TIME_S: u64 = 253_402_300_799;
 

@@ -71,7 +71,7 @@ impl Client {
     where
         F: Fn(Asked) -> Page + Send + Sync + 'static,
     {
-        let Self { strict, signals, certificate } = self;
+        let Self { strict, signals, certificate, standing } = self;
         let service = service_fn(|request| {
             let answer = Arc::clone(&answer);
             Box::pin(async move { Ok::<_, Infallible>(one(request, answer).await) })
@@ -86,7 +86,7 @@ impl Client {
         drop(poll_fn(|cx| connection.poll_without_shutdown(cx)).await);
         let mut strict = connection.into_parts().io.into_inner();
         drop(strict.flush().await);
-        Self { strict, signals, certificate }.close().await
+        Self { strict, signals, certificate, standing }.close().await
     }
 }
 

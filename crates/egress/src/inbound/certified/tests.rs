@@ -4,8 +4,9 @@ use super::*;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, ExtendedKeyUsagePurpose, IsCa, KeyPair,
-    SanType, date_time_ymd,
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, CertifiedIssuer,
+    ExtendedKeyUsagePurpose, IsCa, KeyPair, KeyUsagePurpose, RevokedCertParams, SanType,
+    SerialNumber, date_time_ymd,
 };
 use rustls::crypto::ring;
 use rustls::pki_types::{PrivateKeyDer, ServerName};
@@ -34,6 +35,17 @@ fn authority_params(name: &str) -> CertificateParams {
 
 fn authority(name: &str) -> Authority {
     CertifiedIssuer::self_signed(authority_params(name), KeyPair::generate().unwrap()).unwrap()
+}
+
+/// One that may sign lists.
+fn lister_params(name: &str) -> CertificateParams {
+    let mut params = authority_params(name);
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    params
+}
+
+fn lister(name: &str) -> Authority {
+    CertifiedIssuer::self_signed(lister_params(name), KeyPair::generate().unwrap()).unwrap()
 }
 
 /// What a client's certificate is like unless a test says otherwise.
@@ -194,4 +206,127 @@ fn a_file_without_an_authority_is_none() {
             Err(InboundError::Authority)
         ));
     }
+}
+
+/// A list of `by` that is good from `from` to `to`, with these serial numbers on it.
+fn list(by: &Authority, (from, to): (i32, i32), serials: &[u8]) -> String {
+    let revoked = |serial: &u8| RevokedCertParams {
+        serial_number: SerialNumber::from_slice(&[*serial]),
+        revocation_time: date_time_ymd(2021, 1, 1),
+        reason_code: None,
+        invalidity_date: None,
+    };
+    let params = CertificateRevocationListParams {
+        this_update: date_time_ymd(from, 1, 1),
+        next_update: date_time_ymd(to, 1, 1),
+        crl_number: SerialNumber::from_slice(&[1]),
+        issuing_distribution_point: None,
+        revoked_certs: serials.iter().map(revoked).collect(),
+        key_identifier_method: rcgen::KeyIdMethod::Sha256,
+    };
+    pem("X509 CRL", params.signed_by(&**by).unwrap().der())
+}
+
+fn numbered(serial: u8, by: &Authority) -> Shown {
+    let mut params = params();
+    params.serial_number = Some(SerialNumber::from_slice(&[serial]));
+    signed(&params, by)
+}
+
+fn again(shown: &Shown) -> Shown {
+    (shown.0.clone(), shown.1.clone_key())
+}
+
+#[tokio::test]
+async fn who_is_on_a_list_is_out_and_so_is_whoever_no_list_holds_that_would_say_so() {
+    let ours = lister("ours");
+    let (good, bad) = (numbered(7, &ours), numbered(8, &ours));
+    let (held, past) = ((2024, 2040), (2020, 2024));
+    let of_another = lister("ours");
+    let cases = [
+        (list(&ours, held, &[8]), (None, Some("certificate-revoked"))),
+        (list(&ours, held, &[]), (None, None)),
+        (
+            list(&ours, past, &[8]),
+            (Some("revocation-list-expired"), Some("revocation-list-expired")),
+        ),
+        (
+            list(&lister("theirs"), held, &[]),
+            (Some("certificate-on-no-list"), Some("certificate-on-no-list")),
+        ),
+        // Of an authority that has the very name of ours.
+        (
+            list(&of_another, held, &[]),
+            (Some("revocation-list-refused"), Some("revocation-list-refused")),
+        ),
+        (
+            list(&lister("theirs"), held, &[]) + &list(&ours, held, &[8]),
+            (None, Some("certificate-revoked")),
+        ),
+    ];
+    for demanded in [true, false] {
+        let world = World::new(&[&ours], demanded);
+        for version in [&version::TLS12, &version::TLS13] {
+            for (lists, (first, second)) in &cases {
+                world.inbound.revoke(Some(lists.as_bytes())).unwrap();
+                for (shown, code) in [(&good, first), (&bad, second)] {
+                    let taken = world.take(Some(again(shown)), version).await;
+                    assert_eq!(taken.err(), code.map(Some), "{version:?} {demanded} {lists}");
+                }
+            }
+            // None is worse than nothing: those from before go on.
+            world.inbound.revoke(Some(list(&ours, held, &[8]).as_bytes())).unwrap();
+            for text in ["", "nonsense", "-----BEGIN X509 CRL-----\nAAAA\n-----END X509 CRL-----\n"]
+            {
+                let revoked = world.inbound.revoke(Some(text.as_bytes()));
+                assert!(matches!(revoked, Err(InboundError::Revoked)), "{text}");
+            }
+            let taken = world.take(Some(again(&bad)), version).await;
+            assert_eq!(taken.err(), Some(Some("certificate-revoked")));
+            world.inbound.revoke(None).unwrap();
+            assert!(world.take(Some(again(&bad)), version).await.is_ok());
+        }
+    }
+    assert!(Inbound::plain().revoke(Some(b"")).is_err() && Inbound::plain().revoke(None).is_ok());
+}
+
+#[tokio::test]
+async fn an_authority_in_between_must_be_on_no_list_and_under_one_too() {
+    let ours = lister("ours");
+    let mut params = lister_params("between");
+    params.serial_number = Some(SerialNumber::from_slice(&[9]));
+    let between = CertifiedIssuer::signed_by(params, KeyPair::generate().unwrap(), &*ours).unwrap();
+    let mut shown = numbered(7, &between);
+    shown.0.push(between.der().clone());
+    let world = World::new(&[&ours], true);
+    let held = (2024, 2040);
+    for (lists, code) in [
+        (list(&between, held, &[]), Some("certificate-on-no-list")),
+        (list(&ours, held, &[]), Some("certificate-on-no-list")),
+        (list(&ours, held, &[9]) + &list(&between, held, &[]), Some("certificate-revoked")),
+        (list(&ours, held, &[]) + &list(&between, held, &[7]), Some("certificate-revoked")),
+        (list(&ours, held, &[]) + &list(&between, held, &[]), None),
+    ] {
+        world.inbound.revoke(Some(lists.as_bytes())).unwrap();
+        let taken = world.take(Some(again(&shown)), &version::TLS13).await;
+        assert_eq!(taken.err(), code.map(Some), "{lists}");
+    }
+}
+
+#[tokio::test]
+async fn who_is_revoked_while_connected_falls_at_once() {
+    let ours = lister("ours");
+    let (good, bad) = (numbered(7, &ours), numbered(8, &ours));
+    let world = World::new(&[&ours], true);
+    let verifier = world.inbound.clients.clone().unwrap();
+    let falls = |shown: &Shown| tokio::spawn(Arc::clone(&verifier).falls(shown.0.clone()));
+    let (good, bad) = (falls(&good), falls(&bad));
+    tokio::task::yield_now().await;
+    assert!(!good.is_finished() && !bad.is_finished(), "there are no lists");
+    let held = (2024, 2040);
+    world.inbound.revoke(Some(list(&ours, held, &[8]).as_bytes())).unwrap();
+    assert_eq!(bad.await.unwrap(), "certificate-revoked");
+    assert!(!good.is_finished());
+    world.inbound.revoke(Some(list(&ours, (2020, 2024), &[]).as_bytes())).unwrap();
+    assert_eq!(good.await.unwrap(), "revocation-list-expired");
 }
