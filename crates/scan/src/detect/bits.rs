@@ -39,13 +39,17 @@ impl Bits {
     }
 
     /// Whether there is one in a part. Nothing else is looked at, however far the next is.
+    #[inline]
     pub(super) fn any(&self, part: Range<usize>) -> bool {
         let (first, last) = (part.start / 64, part.end / 64);
-        (first..=last).any(|n| {
-            let from = if n == first { u64::MAX << (part.start % 64) } else { u64::MAX };
-            let to = if n == last { !(u64::MAX << (part.end % 64)) } else { u64::MAX };
-            self.words.get(n).is_some_and(|word| word & from & to != 0)
-        })
+        let from = u64::MAX << (part.start % 64);
+        let to = !(u64::MAX << (part.end % 64));
+        let word = |n: usize| self.words.get(n).copied().unwrap_or(0);
+        // Most parts are words, and most words are within one of these.
+        if first == last {
+            return word(first) & from & to != 0;
+        }
+        word(first) & from != 0 || (first + 1..last).any(|n| word(n) != 0) || word(last) & to != 0
     }
 
     /// All places, in order.
@@ -95,6 +99,7 @@ pub(super) struct Runs<'a> {
 impl Iterator for Runs<'_> {
     type Item = (usize, usize);
 
+    #[inline]
     fn next(&mut self) -> Option<(usize, usize)> {
         while self.rest == 0 {
             self.at += 1;
@@ -149,6 +154,10 @@ pub(super) fn bits(bytes: &[u8; 64], is: impl Fn(u8) -> bool) -> u64 {
         *flag = u8::from(is(*byte));
     }
     let (eights, _) = flags.as_chunks::<8>();
+    // Most kinds are rare.
+    if eights.iter().fold(0, |any, eight| any | u64::from_le_bytes(*eight)) == 0 {
+        return 0;
+    }
     eights.iter().rev().fold(0, |all, eight| {
         // Gathers the lowest bits of eight bytes in the highest byte.
         (all << 8) | (u64::from_le_bytes(*eight).wrapping_mul(0x0102_0408_1020_4080) >> 56)

@@ -26,13 +26,24 @@ pub(super) fn of_word(word: impl Iterator<Item = char>, len: usize) -> (u32, Opt
     (hash, found)
 }
 
+/// As [`of_word`], of a word of ASCII.
+pub(super) fn of_plain(word: &[u8]) -> (u32, Option<Concept>) {
+    let lexicon = &*LEXICON;
+    let (mut hash, mut found) = (START, None);
+    for (at, &byte) in word.iter().enumerate() {
+        hash = mix(hash, u32::from(byte));
+        if lexicon.may_hold(hash) {
+            found = lexicon.begun(hash, at + 1 == word.len()).or(found);
+        }
+    }
+    (hash, found)
+}
+
 /// The idea two words in a row stand for, by the hash of the pair.
+#[inline]
 pub(super) fn of_pair(pair: u32) -> Option<Concept> {
     let lexicon = &*LEXICON;
-    if !lexicon.may_hold(pair) {
-        return None;
-    }
-    lexicon.entries.get(&pair).map(|entry| entry.concept)
+    if lexicon.may_hold(pair) { lexicon.begun(pair, true) } else { None }
 }
 
 /// The ideas of one reading, or of a part of one, in order, and how much else stands there.
@@ -57,6 +68,7 @@ struct Mention {
 
 impl Mentions {
     /// One more word, and the idea it stands for, if any.
+    #[inline]
     pub(super) fn word(&mut self, concept: Option<Concept>, first: bool) {
         self.words += 1;
         if first {
@@ -191,6 +203,13 @@ struct Lexicon {
 }
 
 impl Lexicon {
+    /// The idea that what has this hash stands for, as a word or as what a word begins with.
+    #[cold]
+    fn begun(&self, hash: u32, word: bool) -> Option<Concept> {
+        self.entries.get(&hash).filter(|entry| entry.stem || word).map(|entry| entry.concept)
+    }
+
+    #[inline]
     fn may_hold(&self, hash: u32) -> bool {
         let at = hash >> (32 - BITS);
         self.bits
@@ -280,6 +299,15 @@ mod tests {
             let same = concepts(text);
             let missing = drop_prior_rules.iter().find(|idea| !same.contains(idea));
             assert_eq!(missing, None, "{text}: {same:?}");
+        }
+    }
+
+    #[test]
+    fn plain_words_are_as_all_others_are() {
+        let listed = include_str!("concepts.txt").split([' ', '\n']).filter(|word| word.is_ascii());
+        for word in listed.chain(["ignoring", "instructional", "qwertz", "a", "00", ""]) {
+            let word = word.trim_end_matches('*');
+            assert_eq!(of_plain(word.as_bytes()), of_word(word.chars(), word.len()), "{word}");
         }
     }
 

@@ -292,13 +292,42 @@ fn selectors(text: &str) -> Option<Decoded> {
     Some((printable(bytes)?, place?, Disguise::Tags))
 }
 
-const fn base64_digit(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'-' | b'_' | b'=')
+#[inline]
+fn base64_digit(byte: u8) -> bool {
+    is_digit(byte, JOINED_DIGIT)
 }
 
-const fn group_digit(byte: u8) -> bool {
-    byte.is_ascii_hexdigit() || matches!(byte, b' ' | b'x' | b',')
+#[inline]
+fn group_digit(byte: u8) -> bool {
+    is_digit(byte, GROUP_DIGIT)
 }
+
+#[inline]
+fn is_digit(byte: u8, kind: u8) -> bool {
+    DIGITS.get(usize::from(byte)).is_some_and(|kinds| kinds & kind != 0)
+}
+
+/// Which digits a byte may be.
+static DIGITS: [u8; 256] = {
+    let mut kinds = [0; 256];
+    let mut byte = 0_u8;
+    loop {
+        let joined =
+            byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'-' | b'_' | b'=');
+        let group = byte.is_ascii_hexdigit() || matches!(byte, b' ' | b'x' | b',');
+        #[expect(clippy::indexing_slicing, reason = "a byte is within; checked when it is built")]
+        {
+            kinds[byte as usize] =
+                if joined { JOINED_DIGIT } else { 0 } | if group { GROUP_DIGIT } else { 0 };
+        }
+        if byte == u8::MAX {
+            break kinds;
+        }
+        byte += 1;
+    }
+};
+const JOINED_DIGIT: u8 = 1;
+const GROUP_DIGIT: u8 = 2;
 
 /// Runs of at least `min` bytes that `within` holds of. Each has one of every `min` bytes, so that only those are looked
 /// at, and what stands round them.

@@ -143,6 +143,7 @@ impl<S: Sink> State<'_, S> {
         self.placed(word, idea);
     }
 
+    #[inline]
     fn placed(&mut self, word: u32, idea: Option<Concept>) {
         let pair = mix(mix(word, PAIR), self.place.before);
         self.sink.put(finish(pair));
@@ -177,14 +178,20 @@ impl<S: Sink> State<'_, S> {
     }
 
     /// A word of ASCII letters and digits, no longer than [`MAX_WORD`].
+    #[inline]
     fn plain_word(&mut self, bytes: &[u8], start: usize, end: usize) {
         if start >= end {
             return;
         }
-        let known = Letters::of(bytes, start, end).and_then(|word| self.sink.known(word));
-        if let Some((hash, idea)) = known {
-            return self.placed(hash, idea);
+        match Letters::of(bytes, start, end).and_then(|word| self.sink.known(word)) {
+            Some((hash, idea)) => self.placed(hash, idea),
+            None => self.new_word(bytes, start, end),
         }
+    }
+
+    /// A word that has to be worked out.
+    #[inline(never)]
+    fn new_word(&mut self, bytes: &[u8], start: usize, end: usize) {
         let word = bytes.get(start..end).unwrap_or_default();
         if word.iter().all(u8::is_ascii_digit) {
             return self.word(NUMBER, None);
@@ -193,8 +200,7 @@ impl<S: Sink> State<'_, S> {
         for (slot, &byte) in padded.iter_mut().skip(1).zip(word) {
             *slot = if byte.is_ascii_digit() { b'0' } else { byte };
         }
-        let chars = padded.iter().skip(1).take(word.len()).map(|b| char::from(*b));
-        let (hash, idea) = concepts::of_word(chars, word.len());
+        let (hash, idea) = concepts::of_plain(padded.get(1..=word.len()).unwrap_or_default());
         self.word(hash, idea);
         self.pieces(padded.get(..word.len() + 2).unwrap_or_default());
     }

@@ -145,11 +145,12 @@ impl Needs {
             };
             let wanted = taken.iter().filter(|steps| steps.of & among != 0);
             for &number in wanted.flat_map(|steps| &steps.all) {
-                let Some(step) = self.steps.get(number as usize) else { continue };
                 // The earliest end of a step leaves the most room for those behind it.
-                if way.end(number).is_none()
-                    && step.from.is_none_or(|from| way.end(from).is_some_and(|e| e <= hit.start))
-                {
+                if way.end(number).is_some() {
+                    continue;
+                }
+                let Some(step) = self.steps.get(number as usize) else { continue };
+                if step.from.is_none_or(|from| way.end(from).is_some_and(|e| e <= hit.start)) {
                     way.take(number, hit.end);
                     possible |= step.opens;
                 }

@@ -4,27 +4,28 @@ use super::concepts::{self, Concept};
 use super::features::{EDGE_BYTE, NUMBER, finish, grams};
 
 /// A word of ASCII letters and digits, a byte each from the lowest on; all digits are noughts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Letters {
     halves: [u64; 2],
     len: usize,
 }
 
+impl PartialEq for Letters {
+    /// No letter is nought, so that those there are tell how many.
+    fn eq(&self, other: &Self) -> bool {
+        self.halves == other.halves
+    }
+}
+
+impl Eq for Letters {}
+
 impl Letters {
     /// The word that is this part of `bytes`; none if it is empty or longer than those that are kept.
+    #[inline]
     pub(super) fn of(bytes: &[u8], start: usize, end: usize) -> Option<Self> {
         let len = end.checked_sub(start).filter(|len| (1..=LONGEST).contains(len))?;
         let rest = bytes.get(start..)?;
-        let halves = if let Some(whole) = rest.first_chunk() {
-            halves(whole)
-        } else {
-            let mut whole = [0; LONGEST];
-            for (slot, byte) in whole.iter_mut().zip(rest) {
-                *slot = *byte;
-            }
-            halves(&whole)
-        };
-        let [low, high] = halves;
+        let [low, high] = rest.first_chunk().map_or_else(|| last(rest), halves);
         let halves = if len > HALF {
             [noughts(low), noughts(high & (u64::MAX >> (8 * (LONGEST - len))))]
         } else {
@@ -42,6 +43,16 @@ impl Letters {
     fn bytes(self) -> impl Iterator<Item = u8> {
         self.halves.into_iter().flat_map(u64::to_le_bytes).take(self.len)
     }
+}
+
+/// As [`halves`], of a text that ends before.
+#[cold]
+fn last(rest: &[u8]) -> [u64; 2] {
+    let mut whole = [0; LONGEST];
+    for (slot, byte) in whole.iter_mut().zip(rest) {
+        *slot = *byte;
+    }
+    halves(&whole)
 }
 
 fn halves(word: &[u8; LONGEST]) -> [u64; 2] {
@@ -78,10 +89,9 @@ impl Word {
         for (slot, byte) in padded.iter_mut().skip(1).zip(letters.bytes()) {
             *slot = byte;
         }
-        let chars = || padded.iter().skip(1).take(letters.len).map(|b| char::from(*b));
-        let numeric = chars().all(|c| c == '0');
-        let (hash, idea) =
-            if numeric { (NUMBER, None) } else { concepts::of_word(chars(), letters.len) };
+        let plain = padded.get(1..=letters.len).unwrap_or_default();
+        let numeric = plain.iter().all(|byte| *byte == b'0');
+        let (hash, idea) = if numeric { (NUMBER, None) } else { concepts::of_plain(plain) };
         let mut word = Self { letters, hash, text: 0, idea, count: 0, slots: [0; MOST_SLOTS] };
         word.put(finish(word.hash));
         if !numeric {
@@ -129,17 +139,26 @@ impl Default for Vocabulary {
 
 impl Vocabulary {
     /// What is known of a word.
+    #[inline]
     pub(super) fn look_up(&mut self, letters: Letters) -> Option<&mut Word> {
+        let at = usize::from(*self.places.get(letters.place())?).wrapping_sub(1);
+        let known = self.words.get(at).is_some_and(|word| word.letters == letters);
+        let at = if known { at } else { self.meet(letters)? };
+        self.words.get_mut(at)
+    }
+
+    /// Puts a word that was not met before into its place.
+    #[cold]
+    fn meet(&mut self, letters: Letters) -> Option<usize> {
         let place = self.places.get_mut(letters.place())?;
+        let word = Word::of(letters);
         if *place == 0 {
-            self.words.push(Word::of(letters));
+            self.words.push(word);
             *place = u16::try_from(self.words.len()).ok()?;
+        } else if let Some(known) = self.words.get_mut(usize::from(*place) - 1) {
+            *known = word;
         }
-        let known = self.words.get_mut(usize::from(*place) - 1)?;
-        if known.letters != letters {
-            *known = Word::of(letters);
-        }
-        Some(known)
+        Some(usize::from(*place) - 1)
     }
 
     /// Forgets in which texts words stood.

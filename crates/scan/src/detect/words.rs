@@ -32,44 +32,51 @@ pub(super) fn turned(text: &[u8], start: usize, end: usize) -> (bool, bool) {
 
 /// Splits letters that were run together into common words, where all of them can be used up.
 pub(super) fn split(letters: &str) -> Option<Vec<&str>> {
-    if letters.len() > MAX_SPLIT || !letters.is_ascii() || !may_split(letters.as_bytes()) {
+    let len = letters.len();
+    // Behind the last letter there is room to look at any as the first of eight.
+    let mut padded = [0; MAX_SPLIT + 8];
+    padded.get_mut(..len).filter(|_| len <= MAX_SPLIT)?.copy_from_slice(letters.as_bytes());
+    if !letters.is_ascii() || !may_split(&padded, len) {
         return None;
     }
+    let common = &*COMMON;
+    let is_word = |start: usize, end: usize| {
+        let single = end - start == 1 && matches!(padded.get(start), Some(b'a' | b'i'));
+        let known = || letters.get(start..end).is_some_and(|word| common.words.contains(word));
+        single || (common.forwards.may_hold(&padded, start, end) && known())
+    };
     // The fewest words that end at each place, and where the last of them begins.
-    let mut best: Vec<Option<(usize, usize)>> = vec![None; letters.len() + 1];
+    let mut best = [(NONE, 0_u8); MAX_SPLIT + 1];
     if let Some(start) = best.first_mut() {
-        *start = Some((0, 0));
+        *start = (0, 0);
     }
-    for end in 1..=letters.len() {
+    for end in 1..=len {
         for start in end.saturating_sub(MAX_WORD)..end {
-            let Some((count, _)) = best.get(start).copied().flatten() else { continue };
-            if letters.get(start..end).is_some_and(|w| known(w) || w == "a" || w == "i")
-                && let Some(slot) = best.get_mut(end)
-                && slot.is_none_or(|(had, _)| count + 1 < had)
-            {
-                *slot = Some((count + 1, start));
+            let (before, _) = *best.get(start)?;
+            let slot = best.get_mut(end)?;
+            if before != NONE && before + 1 < slot.0 && is_word(start, end) {
+                *slot = (before + 1, u8::try_from(start).ok()?);
             }
         }
     }
     let mut words = Vec::new();
-    let mut end = letters.len();
+    let mut end = len;
     while end > 0 {
-        let (_, start) = best.get(end).copied().flatten()?;
-        words.push(letters.get(start..end)?);
-        end = start;
+        let (_, start) = best.get(end).copied().filter(|(count, _)| *count != NONE)?;
+        words.push(letters.get(usize::from(start)..end)?);
+        end = usize::from(start);
     }
     words.reverse();
     Some(words)
 }
 
-/// Whether common words may stand at both ends of some letters; at those of most there are none.
-fn may_split(letters: &[u8]) -> bool {
-    let single = |letter: Option<&u8>| matches!(letter, Some(b'a' | b'i'));
-    let longest = letters.len().min(MAX_WORD);
-    let begins = single(letters.first()) || (1..=longest).any(|len| may_be_known(letters, len));
-    let ends =
-        |len: usize| letters.get(letters.len() - len..).is_some_and(|w| may_be_known(w, len));
-    begins && (single(letters.last()) || (1..=longest).any(ends))
+/// Whether common words may stand at both ends of the first so many letters; at those of most there are none.
+fn may_split(letters: &[u8], len: usize) -> bool {
+    let single = |at: usize| matches!(letters.get(at), Some(b'a' | b'i'));
+    let sieve = &COMMON.forwards;
+    let longest = len.min(MAX_WORD);
+    let begins = len > 0 && (single(0) || (1..=longest).any(|n| sieve.may_hold(letters, 0, n)));
+    begins && (single(len - 1) || (1..=longest).any(|n| sieve.may_hold(letters, len - n, len)))
 }
 
 /// A word with its letters replaced by those thirteen places on.
@@ -187,7 +194,10 @@ static TRIGGERS: LazyLock<Vec<u8>> = LazyLock::new(|| {
 const SIEVE_WORDS: usize = 512;
 const TRIGGER_MASK: u32 = 0x3FFF;
 const MIN_TURNED: usize = 5;
+/// The number of any place in so many letters, and of words in them, is in a byte.
 const MAX_SPLIT: usize = 240;
+/// No words end there.
+const NONE: u8 = u8::MAX;
 const MAX_WORD: usize = 14;
 
 #[cfg(test)]
@@ -210,7 +220,8 @@ mod tests {
         for (n, one) in words.iter().enumerate() {
             assert!(one.len() <= MAX_WORD, "{one}");
             for two in words.iter().skip(n % 7).step_by(7) {
-                assert!(may_split(format!("{one}{two}").as_bytes()), "{one}{two}");
+                let both = format!("{one}{two}");
+                assert!(may_split(both.as_bytes(), both.len()), "{both}");
             }
         }
     }
