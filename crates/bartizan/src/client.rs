@@ -5,9 +5,10 @@ mod codex;
 mod gemini;
 pub(crate) mod kept;
 
-pub(crate) use claude_code::placeholder;
+pub(crate) use claude_code::{leads, placeholder};
 
 use crate::cli::ClientChoice;
+use crate::config::Provider;
 use crate::doors::calls::Naming;
 use crate::doors::model::Api;
 use std::path::{Path, PathBuf};
@@ -31,6 +32,8 @@ pub(crate) struct Setup<'a> {
     pub(crate) bartizan: &'a Path,
     /// The model API as the client sees it, without a trailing slash.
     pub(crate) model_url: &'a str,
+    /// Whose API that is, for a client that knows several.
+    pub(crate) cloud: &'a Cloud,
     /// The client's home directory.
     pub(crate) home: &'a Path,
     /// The folder it works in.
@@ -39,6 +42,17 @@ pub(crate) struct Setup<'a> {
     pub(crate) servers: &'a [String],
     /// Fresh random bytes: the placeholder of this session.
     pub(crate) entropy: [u8; 36],
+}
+
+/// Who serves the model, where, and on whose account; empty words where that is of no matter.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub(crate) struct Cloud {
+    /// Who.
+    pub(crate) provider: Provider,
+    /// Where.
+    pub(crate) region: String,
+    /// On whose account with Google.
+    pub(crate) project: String,
 }
 
 /// A path that a client's files cannot hold.

@@ -222,8 +222,26 @@ pub(crate) struct Model {
     pub(crate) upstream: Option<Upstream>,
     /// The credential.
     pub(crate) credential: SecretRef,
-    /// The header it goes in.
-    pub(crate) header: CredentialHeader,
+    /// The header it goes in; `None` leaves it to whose API it is.
+    pub(crate) header: Option<CredentialHeader>,
+    /// Whose API it is.
+    pub(crate) provider: Provider,
+    /// Where the provider runs the model.
+    pub(crate) region: Option<String>,
+    /// On whose account with Google.
+    pub(crate) project: Option<String>,
+}
+
+/// Who serves the model, and in which form of the Messages API.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Provider {
+    /// Anthropic, or whoever speaks as they do.
+    #[default]
+    Anthropic,
+    /// Amazon Bedrock.
+    Bedrock,
+    /// Google Vertex AI.
+    Vertex,
 }
 
 impl Default for Model {
@@ -232,7 +250,10 @@ impl Default for Model {
         Self {
             upstream: None,
             credential: SecretRef::of_variable("ANTHROPIC_API_KEY"),
-            header: CredentialHeader::XApiKey,
+            header: None,
+            provider: Provider::Anthropic,
+            region: None,
+            project: None,
         }
     }
 }

@@ -438,7 +438,8 @@ fn cut() -> Refusal {
 }
 
 fn request_id(headers: &HeaderMap) -> Option<String> {
-    let value = headers.get("request-id").or_else(|| headers.get("x-request-id"))?;
+    let names = ["request-id", "x-request-id", "x-amzn-requestid"];
+    let value = names.iter().find_map(|name| headers.get(*name))?;
     let visible = value.as_bytes().iter().filter(|b| b.is_ascii_graphic()).take(128);
     Some(visible.map(|&b| char::from(b)).collect())
 }

@@ -6,7 +6,8 @@
 //! readable, and give each call its arguments in the log. The choices follow measurements of the
 //! client, version 2.1.329; `docs/claude-code.md` has the table.
 
-use super::{NotUtf8, Outfit, Setup, SyntheticFile};
+use super::{Cloud, NotUtf8, Outfit, Setup, SyntheticFile};
+use crate::config::Provider;
 use serde_json::{Map, Value, json};
 use std::fmt::Write as _;
 use std::path::Path;
@@ -25,7 +26,7 @@ pub(crate) fn outfit(setup: &Setup<'_>) -> Result<Outfit, NotUtf8> {
         seed(setup, &key)?,
         fallback(setup)?,
     ];
-    let mut env: Vec<(String, String)> = pins(setup.model_url);
+    let mut env: Vec<(String, String)> = pins(setup);
     env.push(("ANTHROPIC_API_KEY".to_owned(), key));
     Ok(Outfit { files, env })
 }
@@ -33,10 +34,8 @@ pub(crate) fn outfit(setup: &Setup<'_>) -> Result<Outfit, NotUtf8> {
 /// The highest tier of settings. Hooks that stand anywhere else are switched off by one line in a
 /// repository's `.claude/settings.json`.
 fn managed_settings(setup: &Setup<'_>) -> Result<Value, NotUtf8> {
-    let env: Map<String, Value> = pins(setup.model_url)
-        .into_iter()
-        .map(|(name, value)| (name, Value::String(value)))
-        .collect();
+    let env: Map<String, Value> =
+        pins(setup).into_iter().map(|(name, value)| (name, Value::String(value))).collect();
     Ok(json!({
         "hooks": hooks(setup)?,
         // A repository's hook could answer "allow", or rewrite a call after ours has judged it.
@@ -99,7 +98,7 @@ fn servers(setup: &Setup<'_>) -> Result<Map<String, Value>, NotUtf8> {
 }
 
 /// What each start of the client must hold, in its environment and in the managed tier.
-fn pins(model_url: &str) -> Vec<(String, String)> {
+fn pins(setup: &Setup<'_>) -> Vec<(String, String)> {
     let switches = [
         // The routing variables (base URL, unix socket, Bedrock, Vertex, keys) of a repository's
         // settings are not applied.
@@ -115,9 +114,37 @@ fn pins(model_url: &str) -> Vec<(String, String)> {
         // At a terminal the client would fetch plugins from the vendor by itself.
         "CLAUDE_CODE_DISABLE_OFFICIAL_MARKETPLACE_AUTOINSTALL",
     ];
-    let mut pins = vec![("ANTHROPIC_BASE_URL".to_owned(), model_url.to_owned())];
+    let mut pins = vec![("ANTHROPIC_BASE_URL".to_owned(), setup.model_url.to_owned())];
     pins.extend(switches.map(|name| (name.to_owned(), "1".to_owned())));
+    pins.extend(leads(setup.cloud, setup.model_url));
+    pins.extend(match setup.cloud.provider {
+        Provider::Anthropic => Vec::new(),
+        Provider::Bedrock => {
+            vec![on("CLAUDE_CODE_USE_BEDROCK"), on("CLAUDE_CODE_SKIP_BEDROCK_AUTH")]
+        }
+        Provider::Vertex => vec![on("CLAUDE_CODE_USE_VERTEX"), on("CLAUDE_CODE_SKIP_VERTEX_AUTH")],
+    });
     pins
+}
+
+/// What leads the vendor's libraries to a provider's form of the API, at the door.
+pub(crate) fn leads(cloud: &Cloud, model_url: &str) -> Vec<(String, String)> {
+    let set = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    match cloud.provider {
+        Provider::Anthropic => Vec::new(),
+        Provider::Bedrock => {
+            vec![set("ANTHROPIC_BEDROCK_BASE_URL", model_url), set("AWS_REGION", &cloud.region)]
+        }
+        Provider::Vertex => vec![
+            set("ANTHROPIC_VERTEX_BASE_URL", &format!("{model_url}/v1")),
+            set("ANTHROPIC_VERTEX_PROJECT_ID", &cloud.project),
+            set("CLOUD_ML_REGION", &cloud.region),
+        ],
+    }
+}
+
+fn on(name: &str) -> (String, String) {
+    (name.to_owned(), "1".to_owned())
 }
 
 /// The client's own state, as it is after a person has gone through the first start's dialogs.
@@ -212,6 +239,7 @@ mod tests {
         Setup {
             bartizan: Path::new("/opt/bartizan/bartizan"),
             model_url: "http://model.bartizan",
+            cloud: Box::leak(Box::default()),
             home: Path::new("/home/anna"),
             workspace: Path::new("/home/anna/src/shop"),
             servers: &[],

@@ -122,6 +122,7 @@ mod tests {
             servers: &["notes".to_owned()],
             bartizan: Path::new("/opt/it's/bartizan"),
             model_url: "http://model.bartizan",
+            cloud: Box::leak(Box::default()),
             home: Path::new("/home/anna"),
             workspace: Path::new("/home/anna/src/shop"),
             entropy: [0xa5; 36],

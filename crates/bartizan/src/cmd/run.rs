@@ -30,7 +30,7 @@ use crate::config::{self, Config, Network, Places, Purpose, Rest, Source, units}
 use crate::doors::commands::{self, Commands};
 use crate::doors::database::DatabaseDoor;
 use crate::doors::hook;
-use crate::doors::model::{Api, Conversation, ModelDoor};
+use crate::doors::model::{Conversation, ModelDoor};
 use crate::doors::net::{MODEL_HOST, NetDoor};
 use crate::doors::run::asks::Asks;
 use crate::doors::run::home::Home;
@@ -235,7 +235,10 @@ impl Run {
             not_started(&format!("cannot tell where bartizan itself is: {error}"))
         })?;
         let hook_socket = self.keep.join("hook.sock");
-        let mut outfit = self.client.map(|client| self.outfit(client, &bartizan)).transpose()?;
+        let mut outfit = self
+            .client
+            .map(|client| self.outfit((client, access.as_ref()), &bartizan))
+            .transpose()?;
         let keeps = self.client.is_some_and(Client::is_kept) && !args.no_keep;
         let kept = outfit.as_mut().filter(|_| keeps).map(|outfit| self.kept(outfit)).transpose()?;
         let hook = outfit.as_ref().map(|_| listen(&hook_socket)).transpose()?;
@@ -259,9 +262,9 @@ impl Run {
         let mut way_out = WayOut::new(who, &self.around, hidden.session, held)?;
         way_out.furnish(&mut spec);
         let door = access.map(|access| {
+            let api = access.api(self.client);
             let ModelAccess { route, upstream, .. } = access;
             let (gate, caller) = (Arc::clone(&self.gate), self.caller.clone());
-            let api = self.client.map_or(Api::Messages, Client::api);
             ModelDoor::new(gate, caller, (route, &upstream, api), self.conversation.clone())
         });
         let (gate, caller) = (Arc::clone(&self.gate), self.caller.clone());
@@ -340,10 +343,16 @@ impl Run {
         role.map(|role| &role.enclosure).ok_or_else(|| not_started("the role is not configured"))
     }
 
-    fn outfit(&self, client: Client, bartizan: &Path) -> Result<client::Outfit, Failure> {
+    fn outfit(
+        &self,
+        (client, access): (Client, Option<&ModelAccess>),
+        bartizan: &Path,
+    ) -> Result<client::Outfit, Failure> {
+        let cloud = access.map(|access| access.cloud.clone()).unwrap_or_default();
         let setup = client::Setup {
             bartizan,
             model_url: &format!("http://{MODEL_HOST}"),
+            cloud: &cloud,
             home: &self.around.home,
             workspace: &self.around.workspace,
             servers: &self.entries,

@@ -1,7 +1,7 @@
 //! Is this value one that may stand here? Each is parsed once into what it means, or refused with a remedy.
 
 use super::places::Places;
-use super::{CredentialHeader, Network, Rest, WorkspaceMode};
+use super::{CredentialHeader, Network, Provider, Rest, WorkspaceMode};
 use bartizan_gate::name::{Approver, Host, HostPort};
 use std::net::IpAddr;
 use std::path::{Component, Path, PathBuf};
@@ -109,6 +109,31 @@ pub(super) fn header(text: &str) -> Result<CredentialHeader, Flaw> {
             "write \"x-api-key\", \"x-goog-api-key\" or \"bearer\"",
         ),
     }
+}
+
+/// Whose API the model's is.
+pub(super) fn provider(text: &str) -> Result<Provider, Flaw> {
+    match text {
+        "anthropic" => Ok(Provider::Anthropic),
+        "bedrock" => Ok(Provider::Bedrock),
+        "vertex" => Ok(Provider::Vertex),
+        _ => flaw(
+            format!("`{text}` is no provider of models that is known"),
+            "write \"anthropic\", \"bedrock\" or \"vertex\"",
+        ),
+    }
+}
+
+/// A region or a project of a cloud's: it becomes a part of a host's name, a path and a variable.
+pub(super) fn cloud_word(text: &str) -> Result<String, Flaw> {
+    let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+    if (1..=63).contains(&text.len()) && text.bytes().all(plain) {
+        return Ok(text.to_owned());
+    }
+    flaw(
+        format!("`{text}` is no name that a cloud gives"),
+        "write it in lower case, as in \"eu-west-1\"; only letters, digits and `-` stand in it",
+    )
 }
 
 /// A person who may answer.

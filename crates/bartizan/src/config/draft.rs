@@ -232,8 +232,20 @@ impl<'a> Draft<'a> {
             self.model.credential = credential;
         }
         if let Some(header) = page.take_option(raw.header.as_ref(), |text| check::header(text)) {
-            self.model.header = header;
+            self.model.header = Some(header);
         }
+        if let Some(provider) =
+            page.take_option(raw.provider.as_ref(), |text| check::provider(text))
+        {
+            self.model.provider = provider;
+        }
+        let mut word = |said: Option<&At<String>>, kept: &mut Option<String>| {
+            if let Some(word) = page.take_option(said, |text| check::cloud_word(text)) {
+                *kept = Some(word);
+            }
+        };
+        word(raw.region.as_ref(), &mut self.model.region);
+        word(raw.project.as_ref(), &mut self.model.project);
     }
 
     /// A server has a role of its own, `server.NAME`: whatever it reaches is judged as that role's.

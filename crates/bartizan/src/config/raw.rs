@@ -193,6 +193,9 @@ pub(super) struct RawModel {
     pub(super) upstream: Option<At<String>>,
     pub(super) credential: Option<At<String>>,
     pub(super) header: Option<At<String>>,
+    pub(super) provider: Option<At<String>>,
+    pub(super) region: Option<At<String>>,
+    pub(super) project: Option<At<String>>,
 }
 
 /// `[approvers]`.

@@ -4,6 +4,7 @@
 
 mod answer;
 mod api;
+mod bedrock;
 mod budget;
 mod deferring;
 mod early;
@@ -23,7 +24,7 @@ use crate::app::{Gate, by_name};
 use crate::doors::calls::{Calls, Subagent};
 use crate::doors::told::told;
 use answer::{Dialect, Messages, Shared, Streamed, Tally, Whole};
-use api::{Way, way};
+use api::{Way, model_of, way};
 use bartizan_egress::model::{Filter, ModelEnded};
 use bartizan_egress::{
     Captured, Judge, ModelOutcome, ModelRequest, ModelRoute, Refusal as Told, Status, Upstream,
@@ -35,6 +36,7 @@ use bartizan_gate::seat::Caller;
 use bartizan_gate::taint::{Reading, Trust};
 use bartizan_scan::display_line;
 use bartizan_store::Event;
+use bedrock::Framed;
 use bytes::Bytes;
 use gemini::{Document, Gemini};
 use request::{Against, Ears, From, Notes, Unfit};
@@ -168,10 +170,13 @@ impl Side {
         let against = Against { scrub, calls, workspace: &workspace, ears: self, main };
         let read = match self.api {
             Api::Gemini => gemini::read(&asked.body, &asked.path, against),
-            Api::Messages => request::read(&asked.body, against),
+            Api::Bedrock | Api::Messages => request::read(&asked.body, against),
             Api::Responses => responses::read(&asked.body, against),
         };
-        let read = read.map_err(|unfit| self.unfit(asked, unfit))?;
+        let mut read = read.map_err(|unfit| self.unfit(asked, unfit))?;
+        if read.notes.model.is_empty() {
+            read.notes.model = display_line(model_of(&asked.path), 128);
+        }
         self.seen(&read.notes.found.canaries);
         for (call, failed, bytes) in &read.results {
             self.returned(call, *failed, *bytes).map_err(|refused| self.refused(asked, refused))?;
@@ -378,8 +383,12 @@ impl Judge for ModelJudge {
                 let (bench, tally) = (ticket.bench.clone(), Arc::clone(&ticket.tally));
                 Ok(Some(Box::new(Document::new(bench, tally, ticket.silence))))
             }
+            Api::Bedrock if kind(content_type) == bedrock::TYPE => {
+                let (bench, tally) = (ticket.bench.clone(), Arc::clone(&ticket.tally));
+                Ok(Some(Box::new(Framed::new(bench, tally))))
+            }
             Api::Gemini => filter::<Gemini>(ticket, content_type),
-            Api::Messages => filter::<Messages>(ticket, content_type),
+            Api::Bedrock | Api::Messages => filter::<Messages>(ticket, content_type),
             Api::Responses => filter::<Responses>(ticket, content_type),
         }
     }

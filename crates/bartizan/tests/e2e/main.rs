@@ -16,6 +16,7 @@ mod certified;
 mod changes;
 mod claude_code;
 mod claude_mcp;
+mod clouds;
 mod codex;
 mod codex_mcp;
 #[expect(dead_code, reason = "the tests of the command line need more of it")]

@@ -19,7 +19,7 @@ impl ModelRequest {
         &self.method
     }
 
-    /// The canonical path; it begins with `/v1/` or `/v1beta/`.
+    /// The canonical path; it begins with `/v1/`, `/v1beta/` or `/model/`.
     pub fn path(&self) -> &str {
         &self.path
     }
@@ -45,15 +45,19 @@ impl ModelRequest {
     }
 }
 
-/// The path, when it has one reading only and lies under `/v1/`, or Google's `/v1beta/`.
+/// The path, when it has one reading only and lies under `/v1/`, Google's `/v1beta/`, or Amazon's `/model/`.
 pub(super) fn canonical(path: &str) -> Result<String, Refusal> {
     // No `%`, `;` or `\`: the API needs none, and each is read differently by some server.
     let plain = |b: u8| b.is_ascii_alphanumeric() || b"-._~:@!$&'()*+,=/".contains(&b);
     let versions = ["/v1/", "/v1beta/"];
-    let rest = versions.iter().find_map(|version| path.strip_prefix(version));
-    let mut segments = rest.unwrap_or_default().split('/');
+    let rest = versions.iter().find_map(|version| path.strip_prefix(version)).map(str::to_owned);
+    // A model of Amazon's may be named by what has `:` and `/` in it; such a name is held to what it is when it is unescaped.
+    let named =
+        || path.strip_prefix(AMAZON).map(|rest| rest.replace("%3A", ":").replace("%2F", "/"));
+    let rest = rest.or_else(named).unwrap_or_default();
+    let mut segments = rest.split('/');
     if path.len() <= 1024
-        && path.bytes().all(plain)
+        && rest.bytes().all(plain)
         && segments.all(|segment| !segment.is_empty() && segment.bytes().any(|b| b != b'.'))
     {
         Ok(path.to_owned())
@@ -85,6 +89,8 @@ pub(super) fn strip_credentials(headers: &mut HeaderMap) {
     }
 }
 
+/// What the paths of Amazon Bedrock begin with.
+const AMAZON: &str = "/model/";
 /// `accept-encoding` too: what comes back must be readable by the filter. `expect` is answered by us.
 const STRIPPED: [&str; 12] = [
     "accept-encoding",
@@ -115,6 +121,8 @@ mod tests {
             "/v1/messages/count_tokens",
             "/v1/models/claude-x:1",
             "/v1beta/models/gemini-x:streamGenerateContent",
+            "/model/eu.anthropic.claude-x-v1:0/invoke",
+            "/model/arn%3Aaws%3Abedrock%3Aeu-west-1%3A1%3Ainference-profile%2Fx/invoke",
         ] {
             assert!(canonical(path).is_ok(), "{path}");
         }
@@ -136,6 +144,17 @@ mod tests {
             "/v1/a\\b",
             "/v1/...",
             "/V1/messages",
+            "/model",
+            "/model/",
+            "/model//invoke",
+            "/model/../v1/invoke",
+            "/model/%2e%2e/invoke",
+            "/model/a%2F..%2Fb/invoke",
+            "/model/%2Fa/invoke",
+            "/model/a%2fb/invoke",
+            "/model/a%252Fb/invoke",
+            "/model/a%00/invoke",
+            "/v1/a%3Ab",
             "//v1/messages",
         ] {
             assert_eq!(canonical(path).unwrap_err().code(), "path-refused", "{path}");

@@ -1,11 +1,11 @@
 //! With which key, and to where, does the agent reach its model? Settled before the box exists, outside it.
 
 use crate::cli::exit;
-use crate::client::{Client, placeholder};
+use crate::client::{Client, Cloud, leads, placeholder};
 use crate::cmd::run::surroundings::Surroundings;
-use crate::config::{Config, CredentialHeader, Network, Places};
+use crate::config::{Config, CredentialHeader, Network, Places, Provider};
 use crate::doors::calls::{Calls, Past};
-use crate::doors::model::{Budget, Conversation, Scrub};
+use crate::doors::model::{Api, Budget, Conversation, Scrub};
 use crate::doors::net::MODEL_HOST;
 use crate::machine::random;
 use crate::report::{Failure, Problem};
@@ -14,6 +14,7 @@ use bartizan_egress::{
 };
 use bartizan_gate::name::RoleName;
 use bartizan_scan::{Frames, KnownSecret, Redactor, ScanKey};
+use std::borrow::Cow;
 use std::ffi::OsString;
 use std::sync::Arc;
 
@@ -23,6 +24,8 @@ pub(crate) struct ModelAccess {
     pub(crate) route: ModelRoute,
     /// Where it leads.
     pub(crate) upstream: Upstream,
+    /// Whose API that is.
+    pub(crate) cloud: Cloud,
     known: Option<KnownSecret>,
 }
 
@@ -30,6 +33,14 @@ impl ModelAccess {
     /// The key as the redactor needs it, once.
     pub(crate) fn known(&self) -> Option<KnownSecret> {
         self.known.clone()
+    }
+
+    /// What `client` speaks with it.
+    pub(crate) fn api(&self, client: Option<Client>) -> Api {
+        match (client.map_or(Api::Messages, Client::api), self.cloud.provider) {
+            (Api::Messages, Provider::Bedrock) => Api::Bedrock,
+            (api, _) => api,
+        }
     }
 }
 
@@ -41,15 +52,19 @@ pub(crate) async fn access(
     vault: &Vault,
     client: Option<Client>,
 ) -> Result<Option<ModelAccess>, Failure> {
+    let cloud = match client {
+        Some(Client::Codex | Client::GeminiCli) => Cloud::default(),
+        Some(Client::ClaudeCode) | None => cloud(config)?,
+    };
     let vendor = match client {
-        Some(Client::Codex) => &OPENAI,
-        Some(Client::GeminiCli) => &GOOGLE,
-        Some(Client::ClaudeCode) | None => &ANTHROPIC,
+        Some(Client::Codex) => OPENAI,
+        Some(Client::GeminiCli) => GOOGLE,
+        Some(Client::ClaudeCode) | None => vendor(&cloud),
     };
-    let Some((reference, header)) = credential(config, around, vendor) else {
-        return if client.is_some() { Err(missing(config, vendor)) } else { Ok(None) };
+    let Some((reference, header)) = credential(config, around, &vendor) else {
+        return if client.is_some() { Err(missing(config, &vendor)) } else { Ok(None) };
     };
-    let upstream = upstream(config, around, vendor)?;
+    let upstream = upstream(config, around, &vendor)?;
     let value = vault.resolve(&reference).await.map_err(|error| unusable(&error.to_string()))?;
     let known = known(&value);
     let credential = match header {
@@ -61,7 +76,7 @@ pub(crate) async fn access(
     let route =
         ModelRoute::new(upstream.clone(), credential, Resolver::system(), ModelLimits::default())
             .map_err(|error| unusable(&error.to_string()))?;
-    Ok(Some(ModelAccess { route, upstream, known }))
+    Ok(Some(ModelAccess { route, upstream, cloud, known }))
 }
 
 /// Leads a program that is no known client to the model door by what the vendor's libraries look for, unless the person
@@ -73,12 +88,53 @@ pub(crate) fn lead(
 ) -> Result<(), Failure> {
     let is_led = |name: &OsString| name.to_string_lossy().starts_with("ANTHROPIC_");
     let is_led = client.is_some() || env.iter().any(|(name, _)| is_led(name));
-    if access.is_none() || is_led || network == Network::None {
+    let Some(access) = access.filter(|_| !is_led && network != Network::None) else {
         return Ok(());
+    };
+    let url = format!("http://{MODEL_HOST}");
+    let leads = leads(&access.cloud, &url);
+    if leads.is_empty() {
+        env.push((ANTHROPIC.base.into(), url.into()));
+        env.push((ANTHROPIC.key.into(), placeholder(&random()?).into()));
     }
-    env.push((ANTHROPIC.base.into(), format!("http://{MODEL_HOST}").into()));
-    env.push((ANTHROPIC.key.into(), placeholder(&random()?).into()));
+    env.extend(leads.into_iter().map(|(name, value)| (name.into(), value.into())));
     Ok(())
+}
+
+/// Whose API the model's is, by the configuration.
+fn cloud(config: &Config) -> Result<Cloud, Failure> {
+    let model = &config.model;
+    let word = |name: &str, word: &Option<String>| {
+        let missing = || {
+            let what = format!("`provider` under `[model]` needs a `{name}` beside it");
+            Failure::new(exit::CONFIG, Problem::new(what))
+        };
+        word.clone().ok_or_else(missing)
+    };
+    let region = match model.provider {
+        Provider::Anthropic => String::new(),
+        Provider::Bedrock | Provider::Vertex => word("region", &model.region)?,
+    };
+    let project = match model.provider {
+        Provider::Anthropic | Provider::Bedrock => String::new(),
+        Provider::Vertex => word("project", &model.project)?,
+    };
+    Ok(Cloud { provider: model.provider, region, project })
+}
+
+fn vendor(cloud: &Cloud) -> Vendor {
+    let region = &cloud.region;
+    match cloud.provider {
+        Provider::Anthropic => ANTHROPIC,
+        Provider::Bedrock => Vendor {
+            url: format!("https://bedrock-runtime.{region}.amazonaws.com").into(),
+            ..AMAZON
+        },
+        Provider::Vertex if region == "global" => VERTEX,
+        Provider::Vertex => {
+            Vendor { url: format!("https://{region}-aiplatform.googleapis.com").into(), ..VERTEX }
+        }
+    }
 }
 
 /// Where the key is, and the header it goes in: the configured one, or else what the launching shell has, a key or,
@@ -93,7 +149,8 @@ fn credential(
     let (reference, header) = if is_default && vendor.key != ANTHROPIC.key {
         (SecretRef::of_variable(vendor.key), vendor.header)
     } else {
-        (model.credential.clone(), model.header)
+        let usual = if is_default { vendor.header } else { vendor.usual };
+        (model.credential.clone(), model.header.unwrap_or(usual))
     };
     match reference.environment_name() {
         Some(variable) if !around.has(variable) => {
@@ -107,7 +164,7 @@ fn credential(
 fn upstream(config: &Config, around: &Surroundings, vendor: &Vendor) -> Result<Upstream, Failure> {
     let text = match &config.model.upstream {
         Some(configured) => configured.to_string(),
-        None => around.text(vendor.base).unwrap_or_else(|| vendor.url.to_owned()),
+        None => around.text(vendor.base).unwrap_or_else(|| vendor.url.clone().into_owned()),
     };
     // Every path of the door begins with it.
     let text = text.trim_end_matches('/');
@@ -178,34 +235,58 @@ struct Vendor {
     key: &'static str,
     /// What carries the key of the launching shell.
     header: CredentialHeader,
+    /// What carries a configured one, unless that is said too.
+    usual: CredentialHeader,
     token: Option<&'static str>,
     base: &'static str,
     /// What its base URLs end in and our paths begin with.
     suffix: &'static str,
-    url: &'static str,
+    url: Cow<'static, str>,
 }
 
 const ANTHROPIC: Vendor = Vendor {
     key: "ANTHROPIC_API_KEY",
     header: CredentialHeader::XApiKey,
+    usual: CredentialHeader::XApiKey,
     token: Some("ANTHROPIC_AUTH_TOKEN"),
     base: "ANTHROPIC_BASE_URL",
     suffix: "",
-    url: "https://api.anthropic.com",
+    url: Cow::Borrowed("https://api.anthropic.com"),
 };
 const OPENAI: Vendor = Vendor {
     key: "OPENAI_API_KEY",
     header: CredentialHeader::Bearer,
+    usual: CredentialHeader::XApiKey,
     token: None,
     base: "OPENAI_BASE_URL",
     suffix: "/v1",
-    url: "https://api.openai.com",
+    url: Cow::Borrowed("https://api.openai.com"),
 };
 const GOOGLE: Vendor = Vendor {
     key: "GEMINI_API_KEY",
     header: CredentialHeader::XGoogApiKey,
+    usual: CredentialHeader::XApiKey,
     token: None,
     base: "GOOGLE_GEMINI_BASE_URL",
     suffix: "",
-    url: "https://generativelanguage.googleapis.com",
+    url: Cow::Borrowed("https://generativelanguage.googleapis.com"),
+};
+const AMAZON: Vendor = Vendor {
+    key: "AWS_BEARER_TOKEN_BEDROCK",
+    header: CredentialHeader::Bearer,
+    usual: CredentialHeader::Bearer,
+    token: None,
+    base: "ANTHROPIC_BEDROCK_BASE_URL",
+    suffix: "",
+    url: Cow::Borrowed(""),
+};
+const VERTEX: Vendor = Vendor {
+    // What Google's own tools take a token from.
+    key: "CLOUDSDK_AUTH_ACCESS_TOKEN",
+    header: CredentialHeader::Bearer,
+    usual: CredentialHeader::Bearer,
+    token: None,
+    base: "ANTHROPIC_VERTEX_BASE_URL",
+    suffix: "/v1",
+    url: Cow::Borrowed("https://aiplatform.googleapis.com"),
 };

@@ -109,6 +109,8 @@ pub(super) struct Streamed<D> {
     /// How often a client that waits for a verdict hears that we are still there.
     beat: Duration,
     ended: bool,
+    /// Why nothing that can be read follows what has arrived.
+    broken: Option<&'static str>,
     dead: bool,
 }
 
@@ -156,6 +158,9 @@ impl<D: Dialect> Filter for Streamed<D> {
                 None => break,
             }
         }
+        if let Some(what) = self.broken.take().filter(|_| !self.dead) {
+            self.fail(what);
+        }
         let rest = !self.arrived.trim_ascii().is_empty();
         if self.ended && !self.dead && (self.dialect.is_held() || rest) {
             self.fail("the answer broke off in the middle");
@@ -176,8 +181,14 @@ impl<D: Dialect> Streamed<D> {
             judging: None,
             beat: BEAT,
             ended: false,
+            broken: None,
             dead: false,
         }
+    }
+
+    /// Says that what follows cannot be read. What has arrived before is judged first.
+    pub(super) fn break_off(&mut self, what: &'static str) {
+        self.broken.get_or_insert(what);
     }
 
     /// The next whole event with the empty line that ends it.
@@ -271,7 +282,7 @@ fn withheld(what: &str) -> String {
 }
 
 /// The name and the data of an event; `None` for one without data, such as a comment.
-fn fields(event: &[u8]) -> Result<Option<(Option<&str>, String)>, &'static str> {
+pub(super) fn fields(event: &[u8]) -> Result<Option<(Option<&str>, String)>, &'static str> {
     let text = std::str::from_utf8(event).map_err(|_| "an event is not UTF-8")?;
     let mut name = None;
     let mut data: Option<String> = None;

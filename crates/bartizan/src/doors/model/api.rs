@@ -5,6 +5,8 @@ use bartizan_egress::{ModelRequest, Refusal as Told, Status};
 /// The form of a conversation. A session has one: what does not speak it does not pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Api {
+    /// Anthropic's, as Amazon Bedrock has it: the model in the path, and answers in frames of its own.
+    Bedrock,
     /// Google's: the same, in other words.
     Gemini,
     /// Anthropic's: everything is looked into, and each proposed call is judged here.
@@ -40,6 +42,7 @@ pub(super) fn way(api: Api, request: &ModelRequest) -> Result<Way, Told> {
         }
         ("POST", "/v1/messages/count_tokens", Api::Messages) => Way::Count,
         ("POST", path, Api::Messages) if is_vertex_turn(path) => Way::Turn,
+        ("POST", path, Api::Bedrock) if is_bedrock_turn(path) => Way::Turn,
         (method, path, Api::Gemini) if is_plain(request.query()) => match gemini(method, path) {
             Some(way) => way,
             None => return unknown(),
@@ -78,6 +81,22 @@ fn is_vertex_turn(path: &str) -> bool {
     }
 }
 
+/// The same messages under the path that Bedrock gives them.
+fn is_bedrock_turn(path: &str) -> bool {
+    let parts: Vec<&str> = path.split('/').collect();
+    matches!(&*parts, ["", "model", _, "invoke" | "invoke-with-response-stream"])
+}
+
+/// The model that a path names, where the body names none.
+pub(super) fn model_of(path: &str) -> &str {
+    let models = ["/model/", "/publishers/anthropic/models/"];
+    let rest = models.iter().find_map(|before| path.split_once(before)).map(|(_, rest)| rest);
+    let rest = rest.unwrap_or_default();
+    let model = rest.split('/').next().unwrap_or_default();
+    let act = model.rsplit_once(':').filter(|(_, act)| act.ends_with("Predict"));
+    act.map_or(model, |(model, _)| model)
+}
+
 /// What Google's API does at a path.
 fn gemini(method: &str, path: &str) -> Option<Way> {
     let path =
@@ -102,6 +121,27 @@ fn is_plain(query: Option<&str>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_bedrocks_paths_only_those_of_a_turn_pass_and_each_names_its_model() {
+        for (path, is_turn) in [
+            ("/model/eu.anthropic.claude-x-v1:0/invoke", true),
+            ("/model/arn%3Aaws%3Abedrock%2Fx/invoke-with-response-stream", true),
+            ("/model/m/converse", false),
+            ("/model/m/converse-stream", false),
+            ("/model/m/count-tokens", false),
+            ("/model/m/invoke/x", false),
+            ("/model/m/a/invoke", false),
+            ("/v1/model/m/invoke", false),
+            ("/inference-profiles", false),
+        ] {
+            assert_eq!(is_bedrock_turn(path), is_turn, "{path}");
+        }
+        assert_eq!(model_of("/model/eu.anthropic.x-v1:0/invoke"), "eu.anthropic.x-v1:0");
+        let vertex = "/v1/projects/p/locations/l/publishers/anthropic/models/m@1:streamRawPredict";
+        assert_eq!(model_of(vertex), "m@1");
+        assert_eq!(model_of("/v1/messages"), "");
+    }
 
     #[test]
     fn of_googles_api_only_turns_counts_and_lists_pass() {

@@ -4,7 +4,7 @@
 //! It keeps no state between requests: the turn is the count of assistant messages in a request, so
 //! retries, parallel subagents and resumed sessions replay correctly.
 
-use super::{gemini, responses};
+use super::{bedrock, gemini, responses};
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -243,6 +243,21 @@ fn answer(mut stream: &TcpStream, request: &Request, script: &Script) -> std::io
                 send_json(stream, 200, &message(&body, &reply, true))
             }
         }
+        ("POST", path) if path.ends_with(":streamRawPredict") => {
+            let body = request.json();
+            stream.write_all(&stream_of(&body, &reply(request, &body, script)))
+        }
+        ("POST", path) if path.ends_with("/invoke-with-response-stream") => {
+            let body = request.json();
+            let frames = bedrock::frames(&events(&body, &reply(request, &body, script)));
+            let mut out = head(200, bedrock::TYPE, &format!("content-length: {}", frames.len()));
+            out.extend(frames);
+            stream.write_all(&out)
+        }
+        ("POST", path) if path.ends_with("/invoke") => {
+            let body = request.json();
+            send_json(stream, 200, &message(&body, &reply(request, &body, script), true))
+        }
         ("POST", "/v1/responses") => {
             send_stream(stream, &responses::stream_of(&request.json(), script))
         }
@@ -324,10 +339,21 @@ fn usage() -> Value {
 /// A whole streamed answer, as chunked server-sent events.
 fn stream_of(body: &Value, reply: &Reply) -> Vec<u8> {
     let mut out = head(200, "text/event-stream; charset=utf-8", "transfer-encoding: chunked");
-    let mut event = |mut data: Value, kind: &str| {
-        data["type"] = json!(kind);
+    for data in events(body, reply) {
+        let kind = data["type"].as_str().unwrap();
         let text = format!("event: {kind}\ndata: {data}\n\n");
         out.extend(format!("{:x}\r\n{text}\r\n", text.len()).into_bytes());
+    }
+    out.extend(b"0\r\n\r\n");
+    out
+}
+
+/// The events of a streamed answer.
+fn events(body: &Value, reply: &Reply) -> Vec<Value> {
+    let mut events = Vec::new();
+    let mut event = |mut data: Value, kind: &str| {
+        data["type"] = json!(kind);
+        events.push(data);
     };
     event(json!({ "message": message(body, reply, false) }), "message_start");
     for (index, block) in reply.content.iter().enumerate() {
@@ -348,8 +374,7 @@ fn stream_of(body: &Value, reply: &Reply) -> Vec<u8> {
     let delta = json!({ "stop_reason": reply.stop_reason, "stop_sequence": null });
     event(json!({ "delta": delta, "usage": usage() }), "message_delta");
     event(json!({}), "message_stop");
-    out.extend(b"0\r\n\r\n");
-    out
+    events
 }
 
 fn send_stream(mut stream: &TcpStream, body: &str) -> std::io::Result<()> {

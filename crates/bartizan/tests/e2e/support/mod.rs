@@ -3,6 +3,7 @@
 
 pub(crate) mod api;
 pub(crate) mod authenticator;
+pub(crate) mod bedrock;
 pub(crate) mod gemini;
 pub(crate) mod log;
 pub(crate) mod project;
