@@ -333,7 +333,9 @@ fn check_kept(
 /// What went wrong with the database, where, and what to do.
 pub(crate) fn explain(path: &Path, error: &rusqlite::Error) -> StoreError {
     let fix = match error.sqlite_error_code() {
-        Some(ErrorCode::DiskFull) => "free room on its disk, then start again",
+        Some(ErrorCode::DiskFull) => {
+            "free room on its disk; what is under way goes on by itself then, and what did not start can be started"
+        }
         Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied | ErrorCode::CannotOpen) => {
             "make the state directory writable, or choose another one"
         }

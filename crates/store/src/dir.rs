@@ -47,6 +47,12 @@ impl StateDir {
         &self.path
     }
 
+    /// Whether its disk has room for so many bytes; where that cannot be told, whoever writes finds out.
+    pub(crate) fn has_room(&self, bytes: u64) -> bool {
+        let found = rustix::fs::statvfs(&self.path);
+        found.map_or(true, |disk| disk.f_bavail.saturating_mul(disk.f_frsize) >= bytes)
+    }
+
     pub(crate) fn database(&self) -> PathBuf {
         self.path.join(DATABASE)
     }

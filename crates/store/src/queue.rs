@@ -22,6 +22,14 @@ impl Job {
     pub(crate) fn is_urgent(&self) -> bool {
         !matches!(self, Self::Append { reply: None, .. })
     }
+
+    /// The entry, where nobody waits for it.
+    pub(crate) fn unwaited(self) -> Option<Prepared> {
+        match self {
+            Self::Append { prepared, reply: None } => Some(*prepared),
+            Self::Append { .. } | Self::Anchor { .. } | Self::Work(_) => None,
+        }
+    }
 }
 
 pub(crate) type Work = Box<dyn FnOnce(&mut Batch<'_>) -> rusqlite::Result<Finish> + Send>;
@@ -44,6 +52,10 @@ struct State {
     wake: Wake,
     closing: bool,
     failed: Option<Arc<str>>,
+    /// Why it was shut the last time, for those who hear of it once it is open again.
+    was_shut: Option<Arc<str>>,
+    /// How many have been turned away since it was shut.
+    turned_away: u64,
 }
 
 /// What the writer waits for, so that callers do not wake it for nothing.
@@ -148,19 +160,55 @@ impl Queue {
         self.room.notify_all();
     }
 
+    /// Takes nothing until [`Queue::reopen`]. Whoever waits for an answer finds its channel closed; gives the entries that
+    /// nobody waits for, since what they tell of has happened.
+    pub(crate) fn shut(&self, why: &str) -> Vec<Prepared> {
+        let mut state = self.lock();
+        let why: Arc<str> = why.into();
+        (state.failed, state.was_shut) = (Some(Arc::clone(&why)), Some(why));
+        let jobs = std::mem::take(&mut state.jobs);
+        (state.urgent, state.turned_away, state.lagging_since) = (0, 0, None);
+        drop(state);
+        self.room.notify_all();
+        jobs.into_iter().filter_map(Job::unwaited).collect()
+    }
+
+    /// How many have been turned away since it was shut.
+    pub(crate) fn turned_away(&self) -> u64 {
+        self.lock().turned_away
+    }
+
+    /// Takes entries again.
+    pub(crate) fn reopen(&self) {
+        self.lock().failed = None;
+    }
+
+    /// Waits while it is shut; says whether it is to be closed.
+    pub(crate) fn rest(&self, time: Duration) -> bool {
+        let until = Instant::now() + time;
+        let mut state = self.lock();
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            if state.closing || left.is_zero() {
+                return state.closing;
+            }
+            state = wait(&self.arrived, state, left);
+        }
+    }
+
     /// Why the log has failed, or that it is closed. A caller whose channel closed comes here before the writer has
     /// told why, and must not go on to an append that would still be taken.
     pub(crate) fn failure(&self) -> LedgerError {
         let deadline = Instant::now() + MAX_WAIT;
         let mut state = self.lock();
-        while state.failed.is_none() && !state.closing {
+        while state.failed.is_none() && state.was_shut.is_none() && !state.closing {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 return LedgerError::NoAnswer { waited_s: MAX_WAIT.as_secs() };
             }
             state = wait(&self.room, state, left);
         }
-        let why = state.failed.clone();
+        let why = state.failed.clone().or_else(|| state.was_shut.clone());
         LedgerError::Failed { why: why.unwrap_or_else(|| "it is closed".into()) }
     }
 
@@ -185,6 +233,7 @@ impl Queue {
         let mut state = self.lock();
         loop {
             if state.failed.is_some() || state.closing {
+                state.turned_away += 1;
                 drop(state);
                 return Err(self.failure());
             }

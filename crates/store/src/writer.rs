@@ -1,8 +1,9 @@
 //! How do many entries become durable with one sync of the disk, and nothing be acknowledged that is not?
+use crate::StoreError;
 use crate::clock;
 use crate::database::{self, Head};
 use crate::dir::StateDir;
-use crate::entry::Prepared;
+use crate::entry::{Entry, Event, Prepared};
 use crate::ledger::Receipt;
 use crate::merkle;
 use crate::note::Seal;
@@ -21,6 +22,8 @@ pub(crate) struct Writer {
     /// Since when there are records that no checkpoint covers, as far as this process has seen.
     bare_since: Option<Instant>,
     kept_anchor: Option<Instant>,
+    /// Entries that nobody waits for, until they are committed: what they tell of has happened.
+    unwritten: Vec<Prepared>,
 }
 
 impl Writer {
@@ -30,11 +33,19 @@ impl Writer {
         seal: Arc<Seal>,
         dir: StateDir,
     ) -> Self {
-        Self { connection, queue, seal, dir, bare_since: None, kept_anchor: None }
+        Self {
+            connection,
+            queue,
+            seal,
+            dir,
+            bare_since: None,
+            kept_anchor: None,
+            unwritten: Vec::new(),
+        }
     }
 
     /// Commits until the queue closes or a commit fails. After a failure nothing more is taken: what the disk holds
-    /// is then unknown, and only a fresh start reads it again.
+    /// is then unknown, and only a fresh start reads it again. A disk that is full has taken nothing, and is waited for.
     pub(crate) fn run(mut self) {
         let _guard = FailOnExit(Arc::clone(&self.queue));
         let mut expected = 1;
@@ -45,9 +56,15 @@ impl Writer {
             expected = jobs.iter().filter(|job| job.is_urgent()).count();
             let aged = due.is_some_and(|due| due <= Instant::now());
             if let Err(error) = self.commit(jobs, aged || last) {
-                let failure = database::explain(&self.dir.database(), &error);
-                self.queue.fail(&failure.to_string());
-                return;
+                let failure = database::explain(&self.dir.database(), &error).to_string();
+                if !is_full(&error) {
+                    self.queue.fail(&failure);
+                    return;
+                }
+                if let Err(failure) = self.wait_for_room(&failure) {
+                    self.queue.fail(&failure);
+                    return;
+                }
             }
             if last {
                 return;
@@ -68,8 +85,15 @@ impl Writer {
         let mut batch = Batch { transaction: &transaction, head };
         let waited_for = jobs.iter().any(Job::is_urgent);
         let mut turn = Instant::now();
-        for job in jobs {
-            acks.push(batch.run(job)?);
+        let mut jobs = jobs.into_iter();
+        while let Some(job) = jobs.next() {
+            match batch.run(job, &mut self.unwritten) {
+                Ok(ack) => acks.extend(ack),
+                Err(error) => {
+                    self.unwritten.extend(jobs.filter_map(Job::unwaited));
+                    return Err(error);
+                }
+            }
             // Calls go on while records are written that nobody waits for, and may have no core but this one.
             if !waited_for && turn.elapsed() >= TURN && !self.queue.is_urgent() {
                 std::thread::yield_now();
@@ -82,6 +106,7 @@ impl Writer {
             head.write(&transaction)?;
         }
         transaction.commit()?;
+        self.unwritten.clear();
         self.queue.committed();
         acks.into_iter().for_each(Ack::tell);
         let bare = head.anchored < head.tree.size();
@@ -100,6 +125,83 @@ impl Writer {
             self.kept_anchor = Some(Instant::now());
         }
     }
+}
+
+/// While the disk is full.
+impl Writer {
+    /// Takes nothing until there is room, and then goes on with no hole: first what had happened before and was not written,
+    /// then that the log was shut, and since when. Whatever was asked of it meanwhile was turned away, and did not happen.
+    fn wait_for_room(&mut self, why: &str) -> Result<(), String> {
+        let since = clock::now_ms();
+        self.unwritten.extend(self.queue.shut(why));
+        loop {
+            let closing = self.queue.rest(LOOKS_FOR_ROOM);
+            if self.dir.has_room(ROOM) {
+                match self.go_on(since) {
+                    Ok(()) => {
+                        self.queue.reopen();
+                        return Ok(());
+                    }
+                    Err(Stuck { may_pass: false, why }) => return Err(why),
+                    Err(_) => {}
+                }
+            }
+            if closing {
+                return Err(why.to_owned());
+            }
+        }
+    }
+
+    /// Reads the log again as at a start, and goes on at its end.
+    fn go_on(&mut self, since_ms: u64) -> Result<(), Stuck> {
+        let path = self.dir.database();
+        let public = self.seal.public();
+        let kept = self.dir.anchor()?;
+        let connection = database::open_writer(&self.dir, public.log_id())?;
+        database::check_end(&connection, &path, public, kept.as_deref())?;
+        let shut = Entry::new(Event::Fault)
+            .with("part", "log")
+            .with("act", "full_disk")
+            .with("shut_ms", since_ms)
+            .with("late", self.unwritten.len())
+            .with("turned_away", self.queue.turned_away());
+        let shut = Prepared::new(shut, public.log_id()).map_err(StoreError::from)?;
+        self.connection = connection;
+        let mut late = std::mem::take(&mut self.unwritten);
+        late.push(shut);
+        let jobs = late
+            .into_iter()
+            .map(|prepared| Job::Append { prepared: Box::new(prepared), reply: None });
+        let written = self.commit(jobs.collect(), true);
+        if written.is_err() {
+            // What it would have told is told anew the next time.
+            self.unwritten.pop();
+        }
+        written.map_err(|error| Stuck {
+            may_pass: is_full(&error),
+            why: database::explain(&path, &error).to_string(),
+        })
+    }
+}
+
+/// Why the log does not go on.
+struct Stuck {
+    /// It is worth another look.
+    may_pass: bool,
+    why: String,
+}
+
+impl From<StoreError> for Stuck {
+    fn from(error: StoreError) -> Self {
+        // A log that was changed meanwhile is nothing to go on with.
+        Self { may_pass: !matches!(error, StoreError::Changed { .. }), why: error.to_string() }
+    }
+}
+
+/// Whether a disk had no room. `SQLite` says so of a write, and has taken the transaction back then; of a sync that failed it
+/// says that something is wrong with the disk.
+fn is_full(error: &rusqlite::Error) -> bool {
+    error.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull)
 }
 
 /// The transaction under way, for those who put things into it.
@@ -134,15 +236,24 @@ impl Batch<'_> {
         self.head.anchor_now = true;
     }
 
-    fn run(&mut self, job: Job) -> rusqlite::Result<Ack> {
-        Ok(match job {
-            Job::Append { prepared, reply } => Ack::Append(reply, self.append(&prepared)?),
+    /// Does one job. An entry that nobody waits for is `unwritten` until the commit.
+    fn run(&mut self, job: Job, unwritten: &mut Vec<Prepared>) -> rusqlite::Result<Option<Ack>> {
+        Ok(Some(match job {
+            Job::Append { prepared, reply: None } => {
+                let appended = self.append(&prepared);
+                unwritten.push(*prepared);
+                let _receipt = appended?;
+                return Ok(None);
+            }
+            Job::Append { prepared, reply: Some(reply) } => {
+                Ack::Append(reply, self.append(&prepared)?)
+            }
             Job::Anchor { done } => {
                 self.anchor();
                 Ack::Anchor(done)
             }
             Job::Work(work) => Ack::Work(work(self)?),
-        })
+        }))
     }
 
     /// Signs a checkpoint when enough has come together, in the same transaction as the records it covers.
@@ -163,7 +274,7 @@ impl Batch<'_> {
 
 /// What a caller is told after the commit. Dropped untold, it closes the channel, and the caller learns of the failure.
 enum Ack {
-    Append(Option<SyncSender<Receipt>>, Receipt),
+    Append(SyncSender<Receipt>, Receipt),
     Anchor(SyncSender<()>),
     Work(Finish),
 }
@@ -172,8 +283,7 @@ impl Ack {
     /// A caller that has gone away is no concern of the writer's.
     fn tell(self) {
         match self {
-            Self::Append(Some(reply), receipt) => drop(reply.try_send(receipt)),
-            Self::Append(None, _) => {}
+            Self::Append(reply, receipt) => drop(reply.try_send(receipt)),
             Self::Anchor(done) => drop(done.try_send(())),
             Self::Work(finish) => finish(),
         }
@@ -189,6 +299,10 @@ impl Drop for FailOnExit {
     }
 }
 
+/// How often is looked whether a full disk has room again.
+const LOOKS_FOR_ROOM: Duration = Duration::from_millis(500);
+/// With less room than this it would soon be full again, in bytes.
+const ROOM: u64 = 1024 * 1024;
 /// How long the writer keeps a core that others may want.
 const TURN: Duration = Duration::from_micros(100);
 const INSERT: &str = "INSERT INTO records (seq, time_ms, event, session, record, leaf) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";

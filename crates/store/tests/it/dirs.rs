@@ -2,11 +2,16 @@
 use crate::util::{
     append, assert_whole, database, entry, log_of, on_own_disk, role, set_mode, state,
 };
-use bartizan_store::{Durability, Ledger as _, NewSession, Sessions as _, Store, StoreError};
+use bartizan_store::{
+    Durability, Entry, Filter, Ledger as _, NewSession, Sessions as _, Store, StoreError,
+};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use serde_json::Value;
 use std::fs;
+use std::io::Write as _;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown, symlink};
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 #[test]
 fn everything_is_made_for_the_owner_only() {
@@ -131,7 +136,6 @@ fn a_full_disk_fails_closed_and_loses_nothing() {
         on_own_disk(name, "mount -t tmpfs -o size=3m,mode=700 none \"$1\"");
         return;
     };
-    let big = |number| entry(number).with("blob", "x".repeat(20_000));
     let store = Store::open(&dir).unwrap();
     let mut acked = 0;
     let error = loop {
@@ -153,6 +157,67 @@ fn a_full_disk_fails_closed_and_loses_nothing() {
     drop(store);
     assert_whole_with(&dir, acked);
     assert!(Store::open(&dir).is_err() || assert_whole(&dir).records >= acked);
+}
+
+#[test]
+fn once_there_is_room_again_the_log_goes_on_with_no_hole() {
+    let name = "dirs::once_there_is_room_again_the_log_goes_on_with_no_hole";
+    let Some(dir) = role() else {
+        on_own_disk(name, "mount -t tmpfs -o size=6m,mode=700 none \"$1\"");
+        return;
+    };
+    let store = Store::open(&dir).unwrap();
+    let mut taken = Vec::new();
+    for round in 0..3_u64 {
+        let mut number = round * 100_000;
+        let ballast = dir.join("ballast");
+        let mut file = fs::File::create(&ballast).unwrap();
+        while file.write_all(&[0; 4096]).is_ok() {}
+        drop(file);
+        // What nobody waits for has happened once it was taken, whatever becomes of the commit.
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while store.append(big(number), Durability::Soon).is_ok() {
+            taken.push(number);
+            number += 1;
+            assert!(Instant::now() < deadline, "the disk never filled");
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        assert!(store.append(entry(9), Durability::Durable).is_err());
+        // No room to speak of: it stays shut.
+        std::thread::sleep(Duration::from_millis(1200));
+        let refused = store.append(entry(9), Durability::Soon).unwrap_err().to_string();
+        assert!(refused.contains("free room"), "{refused}");
+        fs::remove_file(&ballast).unwrap();
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while let Err(error) = store.append(big(number + 1), Durability::Durable) {
+            assert!(Instant::now() < deadline, "round {round}: it never went on: {error}");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        taken.push(number + 1);
+    }
+    store.checkpoint().unwrap();
+    let records = store.reader().tail(&Filter::default(), 10_000).unwrap();
+    let records: Vec<Value> =
+        records.iter().map(|record| serde_json::from_str(&record.json).unwrap()).collect();
+    let number = |record: &Value| record["call"].as_str()?.strip_prefix("c-")?.parse().ok();
+    let mut kept: Vec<u64> = records.iter().filter_map(number).collect();
+    kept.sort_unstable();
+    assert_eq!(kept, taken, "each once, and what was refused not at all");
+    let shut: Vec<&Value> = records.iter().filter(|record| record["event"] == "fault").collect();
+    assert_eq!(shut.len(), 3, "{shut:?}");
+    for record in shut {
+        assert_eq!(record["part"], "log");
+        assert!(record["turned_away"].as_u64().unwrap() >= 2, "{record}");
+        let gone = record["time_ms"].as_u64().unwrap() - record["shut_ms"].as_u64().unwrap();
+        assert!(gone >= 1000, "{record}");
+    }
+    drop(store);
+    assert_whole(&dir);
+}
+
+/// A record that fills a page or five.
+fn big(number: u64) -> Entry {
+    entry(number).with("blob", "x".repeat(20_000))
 }
 
 /// On a full disk `SQLite` may lack the room to read its own log back, so the check is done on a copy elsewhere.
