@@ -32,3 +32,17 @@ fn a_person_types_a_prompt_and_leaves_with_control_c() {
     log.call(&call_id("main", 0, 0));
     log.find("session_end", |_| true);
 }
+
+#[test]
+fn a_window_that_changes_its_size_does_so_in_the_box() {
+    let project = Project::new();
+    let script = "stty size; trap 'stty size; exit 7' WINCH; while :; do sleep 0.1; done";
+    let terminal = Terminal::start(project.bartizan(&["run", "--", "bash", "-c", script]));
+    terminal.shows("40 120");
+    terminal.resize(31, 97);
+    terminal.shows("31 97");
+    terminal.ends();
+    let log = Log::read(&project);
+    log.find("session_end", |_| true);
+    log.is_whole(&project);
+}

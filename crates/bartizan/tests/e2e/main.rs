@@ -48,6 +48,7 @@ mod resume;
 mod roundabout;
 mod second_opinion;
 mod servers;
+mod settings_live;
 mod side_by_side;
 mod support;
 mod tier_b;
