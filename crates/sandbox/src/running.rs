@@ -256,15 +256,16 @@ impl Life {
     pub(crate) fn watch(&mut self, plan: &Plan) {
         let bounds = Bounds {
             bytes: (!plan.cgroup.counts_memory()).then_some(plan.limits.memory_bytes),
+            sockets: true,
             processes: (plan.inner && !plan.cgroup.counts_pids()).then_some(plan.limits.pids),
         };
-        if bounds != Bounds::default() {
+        if bounds.bytes.is_some() || bounds.processes.is_some() {
             self.watch_bounds(bounds);
         }
     }
 
     pub(crate) fn watch_memory(&mut self, bytes: u64) {
-        self.watch_bounds(Bounds { bytes: Some(bytes), processes: None });
+        self.watch_bounds(Bounds { bytes: Some(bytes), sockets: false, processes: None });
     }
 
     fn watch_bounds(&mut self, bounds: Bounds) {

@@ -1,7 +1,9 @@
 //! Who keeps a box within its memory and its processes where the kernel counts no group?
 //!
 //! A thread that adds up the box's processes a few times a second and ends the box when a sum is too high. Weaker than a
-//! control group: between two looks a box can take more, and memory shared by a fork is counted more than once.
+//! control group: between two looks a box can take more, and memory shared by a fork is counted more than once. What the
+//! kernel keeps for a box and no process has, it is charged for by what it can come to: page tables as they are, sockets
+//! beyond a few by what can wait in one.
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::process::Signal;
 use std::collections::BTreeSet;
@@ -10,7 +12,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Sender, channel};
-use std::sync::{Arc, OnceLock, Weak};
+use std::sync::{Arc, LazyLock, OnceLock, Weak};
 use std::time::Duration;
 
 /// A watch over one box. Ends with the box.
@@ -24,6 +26,8 @@ pub(crate) struct Watch {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Bounds {
     pub(crate) bytes: Option<u64>,
+    /// Whether the box has a network of its own, so that its sockets can be told from others.
+    pub(crate) sockets: bool,
     /// Processes and threads, without pid 1.
     pub(crate) processes: Option<u64>,
 }
@@ -160,19 +164,41 @@ impl Taken {
                 }
             }
         }
+        if bounds.bytes.is_some() && bounds.sockets {
+            taken.bytes = taken.bytes.saturating_add(socket_bytes(root));
+        }
         taken
     }
 }
 
-/// Anonymous and shared memory; a mapped file is not the box's own.
+/// Anonymous and shared memory, in swap too, and the tables that map it; a mapped file is not the box's own.
 fn own_bytes(pid: i32) -> u64 {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     let field = |name: &str| {
         let line = status.lines().find_map(|line| line.strip_prefix(name))?;
         line.trim().strip_suffix(" kB")?.parse::<u64>().ok()
     };
-    let kib = field("RssAnon:").unwrap_or(0).saturating_add(field("RssShmem:").unwrap_or(0));
+    let kib = ["RssAnon:", "RssShmem:", "VmSwap:", "VmPTE:"]
+        .into_iter()
+        .fold(0, |sum: u64, name| sum.saturating_add(field(name).unwrap_or(0)));
     kib.saturating_mul(1024)
+}
+
+/// What can wait in the sockets of the network that this process is in, but for the first few; those too that are on their
+/// way from one process to another, and that nobody holds.
+fn socket_bytes(pid: i32) -> u64 {
+    static ROOM: LazyLock<u64> = LazyLock::new(|| {
+        let size = |which| {
+            let text = fs::read_to_string(format!("/proc/sys/net/core/{which}_default")).ok()?;
+            text.trim().parse::<u64>().ok()
+        };
+        let sizes = ["wmem", "rmem"].into_iter().filter_map(size);
+        sizes.max().unwrap_or(USUAL_ROOM)
+    });
+    let told = fs::read_to_string(format!("/proc/{pid}/net/sockstat")).unwrap_or_default();
+    let used = told.lines().find_map(|line| line.strip_prefix("sockets: used "));
+    let used = used.and_then(|used| used.trim().parse::<u64>().ok()).unwrap_or(0);
+    used.saturating_sub(FREE_SOCKETS).saturating_mul(*ROOM)
 }
 
 fn threads_and_children(pid: i32) -> (u64, Vec<i32>) {
@@ -187,4 +213,8 @@ fn threads_and_children(pid: i32) -> (u64, Vec<i32>) {
 }
 
 const INTERVAL: Duration = Duration::from_millis(50);
+/// So many sockets nobody is charged for: what programs need that do not serve thousands.
+const FREE_SOCKETS: u64 = 256;
+/// What can wait in a socket where the kernel does not say: its own default.
+const USUAL_ROOM: u64 = 212_992;
 const MOST_PROCESSES: usize = 10_000;

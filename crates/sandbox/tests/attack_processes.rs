@@ -317,6 +317,27 @@ for_everyone! {
         stopped("P20", "SysV segments and memfds that no process maps", "control group, or seccomp: absent", &(outcome.exit.reason, &outcome.stdout));
     }
 
+    fn p20_what_waits_in_sockets_and_what_maps_nothing_is_bounded_too() {
+        let place = Place::new();
+        let sockets = "import socket, time\nkept, sent = [], 0\ntry:\n  while sent < 3 << 30:\n    a, b = socket.socketpair(); kept.append((a, b))\n    \
+             for s in (a, b):\n      s.setblocking(False); s.setsockopt(1, 7, 1 << 30)\n      \
+             try:\n        while True: sent += s.send(b'x' * 65536)\n      except BlockingIOError: pass\n    time.sleep(0.002)\n\
+             except OSError as e: print(e)\ntime.sleep(3); print('SENT', sent >> 20)";
+        // Reading what was never written costs no page, and 4 KiB of the kernel's for each 2 MiB all the same.
+        let tables = "import ctypes, time\nl = ctypes.CDLL(None); l.mmap.restype = ctypes.c_void_p\nl.mmap.argtypes = [ctypes.c_void_p] + [ctypes.c_long] * 5\n\
+             l.madvise.argtypes = [ctypes.c_void_p, ctypes.c_long, ctypes.c_int]\nn = 0\nfor i in range(8):\n  at = l.mmap(None, 256 << 30, 1, 0x4022, -1, 0)\n  \
+             assert at and at != 2 ** 64 - 1\n  l.madvise(at, 256 << 30, 15)\n  for off in range(0, 256 << 30, 2 << 20): ctypes.c_char.from_address(at + off).value; n += 1\n\
+             time.sleep(3); print('MAPPED', n * 4 >> 10)";
+        for (what, script) in [("unix sockets, each filled", sockets), ("page tables for 2 TiB", tables)] {
+            let outcome = run(&place.python(script));
+            let kills = outcome.exit.peak.oom_kills.unwrap_or(0);
+            assert!(outcome.exit.reason == Reason::MemoryLimit || kills > 0, "{outcome:#?}");
+            stopped("P20", what, "control group, or watchdog", &(outcome.exit.reason, outcome.exit.peak));
+        }
+        let twin = place.python("import socket\npairs = [socket.socketpair() for _ in range(100)]\nfor a, b in pairs: a.send(b'x' * 1000); assert len(b.recv(2000)) == 1000\nprint('fine')");
+        assert_eq!(run(&twin).succeeded().stdout, "fine\n");
+    }
+
     fn the_box_is_offered_first_when_the_host_is_out_of_memory() {
         let place = Place::new();
         let outcome = place.run("cat /proc/self/oom_score_adj; echo -1000 > /proc/self/oom_score_adj && echo CHANGED; true");

@@ -156,6 +156,7 @@ fn inspect(check: Check) -> Vec<sock_filter> {
         ],
         Check::CoreLimit { resource, new } => core_limit(resource, new),
         Check::Socket => socket(),
+        Check::BufferSizes => buffer_sizes(),
         shared => inspect_shared(shared),
     }
 }
@@ -174,14 +175,7 @@ fn inspect_shared(check: Check) -> Vec<sock_filter> {
         Check::NoBits { argument, bits } => {
             vec![load(low(argument)), jump(BPF_JSET, bits, 0, 1), REFUSE, ALLOW]
         }
-        Check::NoDeferredConnect => vec![
-            load(low(1)),
-            jump(BPF_JEQ, IPPROTO_TCP, 0, 3),
-            load(low(2)),
-            jump(BPF_JEQ, TCP_FASTOPEN_CONNECT, 0, 1),
-            REFUSE,
-            ALLOW,
-        ],
+        Check::NoDeferredConnect => no_deferred_connect(),
         Check::OwnCoreLimit => {
             let mut code = vec![load(low(0)), jump(BPF_JEQ, 0, 1, 0), REFUSE];
             code.extend(core_limit(1, Some(2)));
@@ -247,6 +241,28 @@ fn core_limit(resource: u32, new: Option<u32>) -> Vec<sock_filter> {
         ALLOW,
         pretend,
     ]
+}
+
+fn no_deferred_connect() -> Vec<sock_filter> {
+    let mut code = vec![
+        load(low(1)),
+        jump(BPF_JEQ, IPPROTO_TCP, 0, 3),
+        load(low(2)),
+        jump(BPF_JEQ, TCP_FASTOPEN_CONNECT, 0, 1),
+        REFUSE,
+    ];
+    code.extend(buffer_sizes());
+    code
+}
+
+/// Programs take a size that is not granted as they do where the host allows no larger one.
+fn buffer_sizes() -> Vec<sock_filter> {
+    let mut code = vec![load(low(1)), jump(BPF_JEQ, SOL_SOCKET, 1, 0), ALLOW, load(low(2))];
+    for option in [SO_SNDBUF, SO_RCVBUF, SO_SNDBUFFORCE, SO_RCVBUFFORCE] {
+        code.extend([jump(BPF_JEQ, option, 0, 1), answer(SECCOMP_RET_ERRNO)]);
+    }
+    code.push(ALLOW);
+    code
 }
 
 fn socket() -> Vec<sock_filter> {
@@ -361,6 +377,11 @@ const SOCK_STREAM: u32 = 1;
 const SOCK_DGRAM: u32 = 2;
 const SOCK_SEQPACKET: u32 = 5;
 const TCP_FASTOPEN_CONNECT: u32 = 30;
+const SOL_SOCKET: u32 = 1;
+const SO_SNDBUF: u32 = 7;
+const SO_RCVBUF: u32 = 8;
+const SO_SNDBUFFORCE: u32 = 32;
+const SO_RCVBUFFORCE: u32 = 33;
 const IPPROTO_TCP: u32 = 6;
 const IPPROTO_UDP: u32 = 17;
 const TIOCSTI: u32 = 0x5412;

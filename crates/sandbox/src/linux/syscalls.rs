@@ -53,7 +53,9 @@ pub(crate) enum Check {
     Equal(&'static [(u32, u32)]),
     /// None of these bits is set.
     NoBits { argument: u32, bits: u32 },
-    /// Not the option that makes a later write connect.
+    /// The sizes of a socket's buffers are not really changed; the caller is told that they were.
+    BufferSizes,
+    /// As [`Check::BufferSizes`], and not the option that makes a later write connect.
     NoDeferredConnect,
     /// As [`Check::CoreLimit`] for `prlimit64`, of the caller itself only.
     OwnCoreLimit,
@@ -587,6 +589,11 @@ pub(crate) const ENTRIES: &[Entry] = &[
 
 /// What is answered otherwise where no control group counts the memory of the whole box.
 pub(crate) const UNCOUNTED: &[Entry] = &[
+    Entry {
+        reason: "what waits in a socket is no process's memory: each keeps the host's usual size, so that their number bounds it",
+        answer: Answer::Check(Check::BufferSizes),
+        calls: &[libc::SYS_setsockopt],
+    },
     Entry {
         reason: "what is written to a memfd belongs to no process, so the watch would not see it; libraries fall back to /dev/shm",
         answer: Answer::Absent,

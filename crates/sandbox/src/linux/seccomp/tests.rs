@@ -269,6 +269,25 @@ fn in_a_shared_network_whom_a_socket_reaches_is_always_asked() {
 }
 
 #[test]
+fn where_nobody_counts_memory_a_socket_keeps_its_size() {
+    let (uncounted, counted) = (program(false), program(true));
+    let call = |program: &[sock_filter], level, option| {
+        let number = u32::try_from(libc::SYS_setsockopt).unwrap();
+        let junk = 0xdead_beef_0000_0000;
+        decide(program, AUDIT_ARCH, number, [junk | 3, junk | level, junk | option, 0, 0, 0])
+    };
+    for option in [7, 8, 32, 33] {
+        assert_eq!(call(&uncounted, 1, option), PRETENDED, "{option}");
+        assert_eq!(call(&shared_program(true), 1, option), PRETENDED, "{option}");
+        assert_eq!(call(&counted, 1, option), ALLOWED, "a control group counts what waits");
+        assert_eq!(call(&uncounted, 6, option), ALLOWED, "it is another option at another level");
+    }
+    for option in [2, 9, 13, 20] {
+        assert_eq!(call(&uncounted, 1, option), ALLOWED, "{option}");
+    }
+}
+
+#[test]
 fn in_a_shared_network_no_write_connects() {
     let fast = u64::from(0x2000_0000_u32);
     for (call, flags) in [(libc::SYS_sendto, 3), (libc::SYS_sendmsg, 2), (libc::SYS_sendmmsg, 3)] {
