@@ -15,6 +15,7 @@ use bartizan_egress::Page;
 use bartizan_store::{Desk as _, Question, QuestionState, Verdict};
 use serde_json::Value;
 use similar::{ChangeTag, TextDiff};
+use std::time::Duration;
 
 /// The page of a question.
 pub(super) fn show(visit: &Visit<'_>, id: &str) -> Result<Page, Failure> {
@@ -126,7 +127,9 @@ fn difference(body: &mut Html, arguments: &Value) {
     let text = |name: &str| arguments.get(name).and_then(Value::as_str);
     let (Some(old), Some(new)) = (text("old_string"), text("new_string")) else { return };
     body.raw("<h2>The change</h2><div class=\"panel\"><pre class=\"diff\">");
-    for change in TextDiff::from_lines(old, new).iter_all_changes() {
+    // Two hostile texts can make a comparison take minutes, and nobody could say no meanwhile; past the time it gets coarser.
+    let diff = TextDiff::configure().timeout(COMPARES).diff_lines(old, new);
+    for change in diff.iter_all_changes() {
         body.raw(match change.tag() {
             ChangeTag::Delete => "<del>- ",
             ChangeTag::Equal => "<span>  ",
@@ -194,4 +197,34 @@ fn end(body: &mut Html, button: &'static str) {
         "<label>Reason<textarea name=\"reason\" maxlength=\"1000\" rows=\"2\"></textarea></label>",
     );
     body.raw(button);
+}
+
+/// How long the lines of an edit are compared.
+const COMPARES: Duration = Duration::from_millis(300);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+    use std::time::Instant;
+
+    #[test]
+    fn an_edit_that_is_hard_to_compare_keeps_nobody_from_its_page() {
+        let noise = |mut state: u32| -> String {
+            let mut line = || {
+                state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                if state >> 31 == 0 { "a\n" } else { "b\n" }
+            };
+            (0..40_000).map(|_| line()).collect()
+        };
+        let (mut body, begun) = (Html::default(), Instant::now());
+        let edit = json!({ "old_string": noise(1) + "last\n", "new_string": noise(7) + "kept\n" });
+        difference(&mut body, &edit);
+        assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
+        let page = String::from_utf8(body.into_bytes()).unwrap();
+        assert!(
+            page.contains("- last") && page.contains("+ kept"),
+            "the change is shown all the same"
+        );
+    }
 }
