@@ -12,6 +12,7 @@ mod beneath;
 
 use super::SyntheticFile;
 use crate::client::kept::beneath::Beneath;
+use bartizan_gate::name::RoleName;
 use bartizan_store::Digest;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -23,7 +24,8 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-/// Where the conversations of one workspace are kept: in the state directory, which no box shows.
+/// Where the conversations of one role in one workspace are kept: in the state directory, which no box shows. A role has its
+/// own: they hold what it has read, and a narrower one must not find in them what its own box does not show it.
 #[derive(Debug)]
 pub(crate) struct Kept {
     folder: PathBuf,
@@ -39,9 +41,9 @@ pub(crate) struct Account {
 
 impl Kept {
     /// The place for this workspace; it is made when there is something to keep.
-    pub(crate) fn of(state: &Path, workspace: &Path) -> Self {
+    pub(crate) fn of(state: &Path, workspace: &Path, role: &RoleName) -> Self {
         let workspace = workspace.to_string_lossy().into_owned();
-        let name = Digest::of(workspace.as_bytes()).to_string();
+        let name = place(&workspace, role);
         Self { folder: state.join("clients/claude-code").join(name), workspace }
     }
 
@@ -194,6 +196,11 @@ impl Kept {
         }
         Ok(found)
     }
+}
+
+/// What stands for a role in a workspace, as a name of a file: no path holds a NUL, so no two have the same.
+pub(crate) fn place(workspace: &str, role: &RoleName) -> String {
+    Digest::of_parts(&[workspace.as_bytes(), b"\0", role.as_str().as_bytes()]).to_string()
 }
 
 impl Account {

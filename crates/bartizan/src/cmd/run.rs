@@ -363,7 +363,7 @@ impl Run {
 
     /// Lays earlier conversations in, and says where this one will be kept.
     fn kept(&self, outfit: &mut client::Outfit) -> Result<Kept, Failure> {
-        let kept = Kept::of(&self.places.state, &self.around.workspace);
+        let kept = Kept::of(&self.places.state, &self.around.workspace, &self.role);
         let earlier = kept.files(&self.around.home);
         let failed = |error| Failure::file("read conversations in", kept.folder(), &error);
         outfit.files.extend(earlier.map_err(failed)?);

@@ -7,18 +7,23 @@ const TWO: &str = "0b9f64d1-8c51-4f43-9b0a-5f0c8f1de002";
 
 /// A state directory, and the home of a box that has ended.
 struct World {
-    _root: tempfile::TempDir,
+    root: tempfile::TempDir,
     kept: Kept,
     home: PathBuf,
+}
+
+fn role(name: &str) -> RoleName {
+    RoleName::parse(name).unwrap()
 }
 
 impl World {
     fn new() -> Self {
         let root = tempfile::tempdir().unwrap();
         let home = root.path().join("box");
-        let kept = Kept::of(&root.path().join("state"), Path::new("/home/anna/shop"));
+        let kept =
+            Kept::of(&root.path().join("state"), Path::new("/home/anna/shop"), &role("default"));
         fs::create_dir_all(home.join(".claude/projects/-home-anna-shop")).unwrap();
-        Self { _root: root, kept, home }
+        Self { root, kept, home }
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -178,4 +183,20 @@ fn prompts_of_this_workspace_are_added_and_never_taken_away() {
     world.keep();
     let all = prompt("one", here) + &prompt("three", here);
     assert_eq!(world.next(), [("/h/.claude/history.jsonl".to_owned(), all)]);
+}
+
+#[test]
+fn no_role_finds_what_another_has_read() {
+    let world = World::new();
+    world.transcript(ONE, &line(ONE, "a"));
+    assert_eq!(world.keep().kept.len(), 1);
+    let state = world.root.path().join("state");
+    let found = |name: &str, workspace: &str| {
+        Kept::of(&state, Path::new(workspace), &role(name)).files(Path::new("/h")).unwrap().len()
+    };
+    assert_eq!(found("default", "/home/anna/shop"), 1, "its own");
+    assert_eq!(found("reader", "/home/anna/shop"), 0);
+    // No name of a folder and a role together reads as another pair of them.
+    assert_eq!(found("default", "/home/anna/shopd"), 0);
+    assert_ne!(place("/w", &role("ab")), place("/wa", &role("b")));
 }

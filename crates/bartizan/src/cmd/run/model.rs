@@ -192,7 +192,7 @@ pub(crate) fn conversation(
         Failure::new(exit::CONFIG, Problem::new(what).hint(hint))
     })?;
     let folder = places.state.join("calls");
-    let past = Past::open(&folder, &around.workspace.to_string_lossy())
+    let past = Past::open(&folder, &around.workspace.to_string_lossy(), role)
         .map_err(|error| Failure::file("keep calls in", &folder, &error))?;
     let limits = config.roles.iter().map(|(name, role)| (name.clone(), role.budget));
     let shown = config.way_out_of(role);

@@ -1,11 +1,13 @@
-//! Which calls did the gate allow in earlier sessions of this workspace? A conversation that is resumed
+//! Which calls did the gate allow in earlier sessions of this role in this workspace? A conversation that is resumed
 //! holds them, and must not look like acts that nobody saw.
 //!
-//! One file per workspace in the state directory, which no box shows. A line is a digest over a call's
+//! One file for each in the state directory, which no box shows. A line is a digest over a call's
 //! id, tool and arguments, and the tool: enough to know a call again, nothing of what it was about.
 
 use super::Act;
 use super::deferred::DEFERRED;
+use crate::client::kept::place;
+use bartizan_gate::name::RoleName;
 use bartizan_store::Digest;
 use std::collections::{HashMap, HashSet};
 use std::fs::{File, OpenOptions};
@@ -39,14 +41,13 @@ struct Recalled {
 }
 
 impl Past {
-    /// Opens the record of the workspace at this path, and makes it if there is none.
+    /// Opens the record of a role in the workspace at this path, and makes it if there is none.
     ///
     /// # Errors
     /// The file cannot be made or read.
-    pub(crate) fn open(folder: &Path, workspace: &str) -> std::io::Result<Self> {
+    pub(crate) fn open(folder: &Path, workspace: &str, role: &RoleName) -> std::io::Result<Self> {
         std::fs::create_dir_all(folder)?;
-        let name = Digest::of(workspace.as_bytes()).to_string();
-        let path = folder.join(name);
+        let path = folder.join(place(workspace, role));
         let file =
             OpenOptions::new().create(true).append(true).read(true).mode(0o600).open(path)?;
         let until = file.metadata()?.len();
@@ -123,18 +124,24 @@ mod tests {
     use super::*;
     use serde_json::json;
 
+    fn role(name: &str) -> RoleName {
+        RoleName::parse(name).unwrap()
+    }
+
     #[test]
     fn the_next_session_knows_the_calls_of_this_one_and_no_others() {
         let folder = tempfile::tempdir().unwrap();
         let act = |command: &str| Act::of("Bash", &json!({ "command": command }), "/w");
-        let first = Past::open(folder.path(), "/w").unwrap();
+        let first = Past::open(folder.path(), "/w", &role("default")).unwrap();
         first.remember("toolu_1", &act("ls"));
         assert!(!first.knows("toolu_1", &act("ls")), "of earlier sessions only");
-        let second = Past::open(folder.path(), "/w").unwrap();
+        let second = Past::open(folder.path(), "/w", &role("default")).unwrap();
         assert!(second.knows("toolu_1", &act("ls")));
         assert!(!second.knows("toolu_1", &act("rm")) && !second.knows("toolu_2", &act("ls")));
         assert_eq!(second.tool("toolu_1").as_deref(), Some("Bash"));
-        let elsewhere = Past::open(folder.path(), "/other").unwrap();
-        assert!(!elsewhere.knows("toolu_1", &act("ls")));
+        for (workspace, other) in [("/other", "default"), ("/w", "other")] {
+            let elsewhere = Past::open(folder.path(), workspace, &role(other)).unwrap();
+            assert!(!elsewhere.knows("toolu_1", &act("ls")), "{workspace} {other}");
+        }
     }
 }
