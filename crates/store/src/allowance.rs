@@ -137,8 +137,11 @@ impl Allowance {
                 Ok(Count { mark: full_at, used: 0 })
             }
             Per::Day => {
-                // Nor does a clock that was put back begin a day anew.
-                let today = (now_ms / DAY_MS).max(count.mark);
+                let day = now_ms / DAY_MS;
+                // Nor does a clock that was put back begin a day anew; but one that was years ahead for a moment must not
+                // end all days until then.
+                let today =
+                    if count.mark > day + SET_BACK_DAYS { day } else { count.mark.max(day) };
                 let used = if count.mark == today { count.used } else { 0 };
                 if used >= most {
                     return Err(Some(((today + 1) * DAY_MS).saturating_sub(now_ms)));
@@ -175,6 +178,8 @@ const WRITE: &str = "INSERT INTO allowances (key, span, mark, used) VALUES (?1, 
     ON CONFLICT (key, span) DO UPDATE SET mark = excluded.mark, used = excluded.used";
 const MINUTE_US: u64 = 60_000_000;
 const DAY_MS: u64 = 86_400_000;
+/// A clock that goes back further than this was wrong before. Whoever can set it had days enough by setting it forward.
+const SET_BACK_DAYS: u64 = 7;
 
 #[cfg(test)]
 mod tests;

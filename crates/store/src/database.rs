@@ -62,6 +62,7 @@ fn add_tables(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
     transaction.execute_batch(crate::marks::TABLE)?;
     transaction.execute_batch(&crate::lookup::indexes())?;
     transaction.execute_batch(crate::links::TABLE)?;
+    transaction.execute_batch(crate::lives::TABLE)?;
     transaction.execute_batch(crate::allowance::TABLE)?;
     transaction.execute_batch(crate::reviews::INDEX)?;
     transaction.execute_batch(crate::invites::TABLE)?;

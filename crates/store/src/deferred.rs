@@ -4,6 +4,7 @@ use crate::StoreError;
 use crate::clock;
 use crate::desk::{ApprovalKey, Deferral, Question, QuestionState};
 use crate::entry::{Entry, Prepared, check_id};
+use crate::lives;
 use crate::questions::{MAX_LIFE, approval, complete, fetch};
 use crate::store::Store;
 use crate::withdrawn::close;
@@ -57,6 +58,7 @@ pub(crate) fn defer(
             call
         ])?;
         batch.transaction.prepare_cached(EXTEND)?.execute(params![id, expires_ms])?;
+        lives::begin(batch.transaction, &id, life_ms)?;
         let _receipt = batch.append(&prepared)?;
         fetch(batch.transaction, &id).map(Ok)
     })

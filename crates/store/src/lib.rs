@@ -39,6 +39,7 @@ mod invites;
 mod leases;
 mod ledger;
 mod links;
+mod lives;
 mod lookup;
 mod marks;
 mod merkle;

@@ -10,6 +10,7 @@ use crate::digest::{Digest, hex};
 use crate::dir::fill_random;
 use crate::endorsements;
 use crate::entry::{Entry, Event, MAX_RECORD_BYTES, Prepared, check_id};
+use crate::lives;
 use crate::standing;
 use crate::store::Store;
 use crate::withdrawn;
@@ -57,6 +58,7 @@ impl Desk for Store {
                 asked_ms,
                 expires_ms,
             ])?;
+            lives::begin(batch.transaction, &id, life_ms)?;
             let _receipt = batch.append(&prepared)?;
             fetch(batch.transaction, &id).map(Ok)
         })
@@ -380,7 +382,9 @@ fn read_question(db: &Connection, row: &Row<'_>) -> rusqlite::Result<Question> {
     question.until_ms = span.until_ms;
     if used.is_none() {
         let now_ms = clock::now_ms();
-        let lapsed = span.lapses_ms.is_some_and(|lapses_ms| now_ms >= lapses_ms);
+        let lapsed = span.lapses_ms.is_some_and(|lapses_ms| now_ms >= lapses_ms)
+            || question.withdrawn
+            || lives::over(db, &question.id)?;
         question.state = if lapsed { QuestionState::Expired } else { state_at(now_ms, &question) };
     }
     Ok(question)

@@ -1,6 +1,8 @@
 //! For how long does a yes stand, when it is not for one call alone? As long as everyone who gave it said, and no longer.
 use crate::StoreError;
+use crate::clock;
 use crate::desk::{Answer, Desk as _, Question, QuestionFilter, QuestionState, Verdict};
+use crate::lives;
 use crate::questions;
 use crate::store::Store;
 use rusqlite::{Connection, params};
@@ -60,6 +62,7 @@ pub(crate) fn write(
     if let (true, Some(until_ms)) = (enough, now.until_ms) {
         let sql = "UPDATE questions SET expires_ms = ?2 WHERE id = ?1";
         db.prepare_cached(sql)?.execute(params![question, until_ms])?;
+        lives::bound(db, question, until_ms.saturating_sub(clock::now_ms()))?;
     }
     Ok(())
 }

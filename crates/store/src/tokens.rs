@@ -3,6 +3,7 @@ use crate::StoreError;
 use crate::clock;
 use crate::digest::Digest;
 use crate::entry::{Entry, Event, Prepared, check_id};
+use crate::questions::MAX_CLOCK_STEP_MS;
 use crate::store::Store;
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use serde::Serialize;
@@ -69,7 +70,7 @@ pub struct Token {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TokenState {
-    /// Its time is over.
+    /// Its time is over, or has not come: who set the clock back gains nothing by it.
     Expired,
     /// It is good.
     Good,
@@ -82,9 +83,13 @@ impl Token {
     pub fn state(&self) -> TokenState {
         match self.revoked_ms {
             Some(_) => TokenState::Revoked,
-            None if clock::now_ms() >= self.expires_ms => TokenState::Expired,
-            None => TokenState::Good,
+            None if self.lives_at(clock::now_ms()) => TokenState::Good,
+            None => TokenState::Expired,
         }
+    }
+
+    fn lives_at(&self, now_ms: u64) -> bool {
+        now_ms < self.expires_ms && now_ms.saturating_add(MAX_CLOCK_STEP_MS) >= self.issued_ms
     }
 }
 
@@ -305,6 +310,21 @@ mod tests {
         let bytes = std::fs::read(dir.path().join("bartizan.db")).unwrap();
         let shown = format!("{:?}", store.tokens().unwrap());
         assert!(!shown.contains("secret") && !bytes.windows(6).any(|part| part == b"secret"));
+    }
+
+    #[test]
+    fn a_clock_that_was_set_back_makes_no_token_good_that_was_not_issued_yet() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        let token = store.issue(new("a")).unwrap();
+        let (issued, expires) = (token.issued_ms, token.expires_ms);
+        for good in [issued, issued - 4000, expires - 1] {
+            assert!(token.lives_at(good), "{good}");
+        }
+        // A machine without a battery begins in 1970.
+        for bad in [0, issued - 60_000, expires, expires + 60_000] {
+            assert!(!token.lives_at(bad), "{bad}");
+        }
     }
 
     #[test]

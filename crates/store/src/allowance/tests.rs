@@ -57,6 +57,20 @@ fn a_clock_that_is_put_back_neither_locks_a_bucket_nor_begins_a_day_anew() {
 }
 
 #[test]
+fn a_clock_that_was_years_ahead_for_a_moment_locks_no_day_for_years() {
+    let day = allowance(Per::Day, 2);
+    let mut count = Count::default();
+    assert_eq!(room(&day, &mut count, NOON + 20_000 * DAY_MS), 2);
+    for back in 0..=7 {
+        let then = NOON + (20_000 - back) * DAY_MS;
+        assert!(day.take_one(count, then).is_err(), "{back} days back begin none anew");
+    }
+    assert_eq!(room(&day, &mut count, NOON), 2);
+    assert!(day.take_one(count, NOON).unwrap_err().unwrap() <= DAY_MS);
+    assert_eq!(room(&day, &mut count, NOON + DAY_MS), 2, "and tomorrow is tomorrow");
+}
+
+#[test]
 fn a_day_ends_at_midnight() {
     let day = allowance(Per::Day, 2);
     let mut count = Count::default();

@@ -184,6 +184,46 @@ fn a_clock_that_was_set_back_gives_no_more_time() {
     assert!(matches!(store.consume(&key("rm")), Err(StoreError::NotApproved { .. })));
 }
 
+/// What a clock does that is set back after a question was put: its times by the calendar lie further ahead.
+const SET_BACK: &str =
+    "UPDATE questions SET asked_ms = asked_ms - 1, expires_ms = expires_ms + 3600000;
+    UPDATE standing SET until_ms = until_ms + 3600000";
+
+#[test]
+fn a_clock_set_back_while_a_question_or_an_approval_lives_lengthens_neither() {
+    let (_dir, store) = open();
+    let short = |call| NewQuestion { expires_in: Duration::from_millis(300), ..new(call) };
+    let (asked, approved) = (store.ask(short("a")).unwrap(), store.ask(short("b")).unwrap());
+    let standing = store.ask(new("c")).unwrap();
+    store.approve_for(&standing.id, "anna", "", Duration::from_millis(300)).unwrap();
+    yes(&store, &approved, "anna");
+    let long = store.ask(new("d")).unwrap();
+    yes(&store, &long, "anna");
+    crate::util::tamper(store.dir(), SET_BACK);
+    std::thread::sleep(Duration::from_millis(310));
+    for question in [&asked, &approved, &standing] {
+        assert_eq!(store.question(&question.id).unwrap().state, QuestionState::Expired);
+        let late = store.answer(&question.id, by("bob", Verdict::Approve));
+        assert!(matches!(late, Err(StoreError::Expired { .. })), "{late:?}");
+    }
+    for call in ["a", "b", "c"] {
+        assert!(matches!(store.consume(&key(call)), Err(StoreError::NotApproved { .. })));
+    }
+    assert!(store.consume(&key("d")).is_ok(), "its twin, whose time is not over");
+}
+
+#[test]
+fn what_was_withdrawn_comes_back_with_no_clock() {
+    let (_dir, store) = open();
+    let question = store.ask(new("rm")).unwrap();
+    store.withdraw(&question.id).unwrap();
+    // As after the next boot, with a clock that runs behind.
+    crate::util::tamper(store.dir(), SET_BACK);
+    let late = store.answer(&question.id, by("anna", Verdict::Approve));
+    assert!(matches!(late, Err(StoreError::Expired { .. })), "{late:?}");
+    assert_ne!(store.ask(new("rm")).unwrap().id, question.id, "asked again it is another");
+}
+
 #[test]
 fn a_flood_of_questions_is_stopped_and_leaves_other_sessions_alone() {
     let (_dir, store) = open();
