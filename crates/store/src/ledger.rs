@@ -83,6 +83,23 @@ pub enum LedgerError {
         /// How long was waited, in seconds.
         waited_s: u64,
     },
+    /// The disk has little room left, and what begins something gets none of it. The log itself is well.
+    #[error(
+        "{} MiB are free where `{dir}` is, {} MiB are wanted, and {} MiB are kept for refusals, answers and ends; make room, or lower `keep_free` under `[audit]`",
+        free >> 20,
+        more.div_ceil(1 << 20),
+        kept.div_ceil(1 << 20)
+    )]
+    NoRoom {
+        /// The state directory.
+        dir: String,
+        /// Bytes that are free.
+        free: u64,
+        /// Bytes that are kept.
+        kept: u64,
+        /// Bytes that are wanted at once; 0 is a record.
+        more: u64,
+    },
     /// An anchor elsewhere is required, and the newest lags too far behind.
     #[error(
         "the audit log is not anchored as `[audit]` requires: {why}; run `bartizan audit anchor`"

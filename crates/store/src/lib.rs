@@ -51,6 +51,7 @@ mod proof;
 mod questions;
 mod queue;
 mod reviews;
+mod room;
 mod search;
 mod sessions;
 mod standing;

@@ -7,6 +7,7 @@ use crate::export::Reader;
 use crate::ledger::{Durability, Ledger, LedgerError, Receipt};
 use crate::note::{PublicKey, Seal};
 use crate::queue::{Finish, Job, MAX_WAIT, Queue};
+use crate::room::Room;
 use crate::writer::{Batch, Writer};
 use std::fmt;
 use std::path::Path;
@@ -27,6 +28,7 @@ struct Inner {
     reader: Reader,
     seal: Arc<Seal>,
     dir: StateDir,
+    room: Room,
 }
 
 impl Store {
@@ -50,7 +52,8 @@ impl Store {
             why: format!("no thread for its writer: {error}"),
             fix: "raise the limit on processes".to_owned(),
         })?;
-        Ok(Self { inner: Arc::new(Inner { queue, writer: Some(writer), reader, seal, dir }) })
+        let (writer, room) = (Some(writer), Room::new());
+        Ok(Self { inner: Arc::new(Inner { queue, writer, reader, seal, dir, room }) })
     }
 
     /// The log's public key; what `bartizan audit verify` on another machine is given.
@@ -81,7 +84,22 @@ impl Store {
         &self.inner.seal
     }
 
+    /// From now on no act begins while less than so many bytes of the disk are free; without this, a twentieth of it, and
+    /// at most 256 MiB.
+    pub fn keep_free(&self, bytes: u64) {
+        self.inner.room.keep(bytes);
+    }
+
+    /// Whether so many bytes can be put beside the log and leave what is kept free; `Err` says in words why not.
+    ///
+    /// # Errors
+    /// There is too little room, or nobody knows how much.
+    pub fn has_room_for(&self, bytes: u64) -> Result<(), LedgerError> {
+        self.inner.room.has(self.dir(), bytes)
+    }
+
     pub(crate) fn prepare(&self, entry: Entry) -> Result<Prepared, LedgerError> {
+        self.inner.room.check(self.dir(), entry.event)?;
         Prepared::new(entry, self.public_key().log_id())
     }
 

@@ -127,7 +127,7 @@ fn anchor_age(args: &RunArgs) -> Result<Audit, Failure> {
         let what = format!("`{age}` is not an age: {why}");
         Failure::new(exit::USAGE, Problem::new(what))
     })?;
-    Ok(Audit { anchor_age: Some(age), anchor_records: None })
+    Ok(Audit { anchor_age: Some(age), ..Audit::default() })
 }
 
 /// What is configured for a run from here, and what should be known of it.
@@ -302,6 +302,7 @@ impl Run {
             bartizan: bartizan.to_path_buf(),
             owner: owner(&self.around.workspace),
             review: args.review,
+            store: self.store.clone(),
             bar: !args.json && !args.no_summary,
         }
     }

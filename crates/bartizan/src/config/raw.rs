@@ -316,6 +316,7 @@ pub(super) struct RawClaim {
 pub(super) struct RawAudit {
     pub(super) require_anchor: Option<At<String>>,
     pub(super) require_anchor_records: Option<At<u64>>,
+    pub(super) keep_free: Option<At<String>>,
 }
 
 /// `[notify]`.

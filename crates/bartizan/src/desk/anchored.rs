@@ -25,17 +25,15 @@ impl Anchored {
 
     /// What keeps the log from being anchored far enough, if anything does.
     fn lag(&self) -> Result<Option<String>, StoreError> {
-        let Audit { anchor_age, anchor_records } = self.terms;
+        let Audit { anchor_age, anchor_records, .. } = self.terms;
         if anchor_age.is_none() && anchor_records.is_none() {
             return Ok(None);
         }
         let Some(anchor) = self.store.marked(ANCHOR)? else {
             return Ok(Some("it was never anchored".to_owned()));
         };
-        let age = Duration::from_millis(now_ms().saturating_sub(anchor.set_ms));
-        if anchor_age.is_some_and(|most| age > most) {
-            let age = distance(now_ms().saturating_sub(anchor.set_ms));
-            return Ok(Some(format!("its newest anchor is {age} old")));
+        if let Some(why) = anchor_age.and_then(|most| aged(now_ms(), anchor.set_ms, most)) {
+            return Ok(Some(why));
         }
         let lacking = self.store.reader().size()?.saturating_sub(anchor.seq);
         let too_many = anchor_records.is_some_and(|most| lacking > most);
@@ -89,15 +87,42 @@ impl Allowances for Anchored {
     }
 }
 
+/// Why an anchor that was set then is too old now, if it is.
+fn aged(now_ms: u64, set_ms: u64, most: Duration) -> Option<String> {
+    // Nobody knows how old it is then, and a clock that was set back must not make it young.
+    if now_ms.saturating_add(CLOCK_STEP_MS) < set_ms {
+        return Some("its newest anchor is of a time that is still to come".to_owned());
+    }
+    let age = now_ms.saturating_sub(set_ms);
+    (Duration::from_millis(age) > most)
+        .then(|| format!("its newest anchor is {} old", distance(age)))
+}
+
+/// How far the clock may be set back.
+const CLOCK_STEP_MS: u64 = 5000;
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
+    fn an_anchor_is_made_young_by_no_clock() {
+        let hour = Duration::from_hours(1);
+        let (set, ms) = (1_800_000_000_000, 3_600_000);
+        for good in [set - 4000, set, set + ms] {
+            assert_eq!(aged(good, set, hour), None, "{good}");
+        }
+        assert!(aged(set + ms + 1, set, hour).is_some_and(|why| why.contains("old")));
+        for back in [0, set - ms, set - 6000] {
+            assert!(aged(back, set, hour).is_some_and(|why| why.contains("to come")), "{back}");
+        }
+    }
+
+    #[test]
     fn no_way_of_an_intent_onto_the_log_passes_by_a_missing_anchor() {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open(&dir.path().join("state")).unwrap();
-        let terms = Audit { anchor_age: None, anchor_records: Some(1) };
+        let terms = Audit { anchor_records: Some(1), ..Audit::default() };
         let gate = Anchored::new(store.clone(), terms);
         let intent = || Entry::new(Event::Call).with("tool", "Bash");
         let both = || {

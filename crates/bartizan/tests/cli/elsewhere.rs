@@ -120,6 +120,22 @@ fn a_file_of_otlp_goes_on_where_it_was_broken_off() {
 }
 
 #[test]
+fn where_little_of_the_disk_is_free_nothing_begins_and_the_log_stays_well() {
+    let world = World::new();
+    let run = || world.run(&["run", "--no-summary", "--", "true"]);
+    // No disk is so large.
+    world.configure("[audit]\nkeep_free = \"8000TiB\"\n");
+    let refused = run();
+    assert_ne!(refused.code, 0, "{refused:?}");
+    assert!(refused.err.contains("`keep_free` under `[audit]`"), "{refused:?}");
+    assert_eq!(world.run(&["audit", "verify"]).code, 0);
+    world.configure("[audit]\nkeep_free = \"1MiB\"\n");
+    let done = run();
+    assert_eq!(done.code, 0, "{done:?}");
+    assert_eq!(world.run(&["audit", "verify"]).code, 0);
+}
+
+#[test]
 fn nothing_is_done_while_the_required_anchor_lags() {
     let world = World::new();
     world.configure("[audit]\nrequire_anchor = \"1h\"\nrequire_anchor_records = 40\n");

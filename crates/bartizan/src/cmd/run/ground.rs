@@ -250,6 +250,9 @@ pub(crate) fn gate_beside(
 type Judged<'a> = (Catalogue, Policy, &'a Config);
 
 fn parts(store: &Store, (catalogue, policy, config): Judged<'_>, redactor: Redactor) -> Parts {
+    if let Some(bytes) = config.audit.keep_free {
+        store.keep_free(bytes);
+    }
     let ledger = Arc::new(Anchored::new(store.clone(), config.audit));
     Parts {
         catalogue: Arc::new(catalogue),

@@ -4,6 +4,7 @@ use super::progress::Bar;
 use crate::report;
 use bartizan_sandbox::writeback::keeper::{Charge, Keeper};
 use bartizan_sandbox::writeback::{self, Applied, Digest};
+use bartizan_store::Store;
 use serde_json::{Map, Value, json};
 use std::ffi::OsString;
 use std::os::fd::{AsFd, OwnedFd};
@@ -27,6 +28,8 @@ pub(crate) struct Home {
     pub(crate) owner: Option<(u32, u32)>,
     /// A person looks before anything lands.
     pub(crate) review: bool,
+    /// Knows how much room there is for what has to be staged.
+    pub(crate) store: Store,
     /// Whether a bar may be drawn.
     pub(crate) bar: bool,
 }
@@ -94,6 +97,9 @@ impl Home {
     ) -> Result<Applied, String> {
         let words = |error: writeback::WritebackError| error.to_string();
         let listed = writeback::list(upper.as_fd(), workspace.as_fd(), since).map_err(words)?;
+        // What an agent wrote is staged beside the log, and must not take from it the room to say so.
+        let bytes = listed.iter().fold(0, |sum: u64, change| sum.saturating_add(change.size()));
+        self.store.has_room_for(bytes).map_err(|error| error.to_string())?;
         let (journal, held) = places(&self.keep);
         let doing = if self.review { "keeping the changes" } else { "writing back" };
         let mut bar = Bar::new(doing, self.bar);
