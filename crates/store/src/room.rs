@@ -32,9 +32,11 @@ impl Room {
         self.kept.store(bytes, Ordering::Relaxed);
     }
 
-    /// Refuses what begins something where less is free than is to be kept. Refusals, answers and ends have that room.
+    /// Refuses what begins something, and what the agent's side tells, where less is free than is to be kept. Refusals, answers
+    /// and ends have that room.
     pub(crate) fn check(&self, dir: &Path, event: Event) -> Result<(), LedgerError> {
-        if !matches!(event, Event::Call | Event::SessionStart) {
+        let told = matches!(event, Event::Client | Event::Finding);
+        if !told && !matches!(event, Event::Call | Event::SessionStart) {
             return Ok(());
         }
         self.has(dir, 0)
@@ -124,7 +126,10 @@ mod tests {
         assert!(matches!(&refused, LedgerError::NoRoom { kept, .. } if *kept == 1 << 62));
         let said = refused.to_string();
         assert!(said.contains("keep_free") && said.contains("MiB"), "{said}");
-        for event in [Event::Refusal, Event::Outcome, Event::Pending, Event::Fault] {
+        for event in [Event::Client, Event::Finding] {
+            assert!(store.append(Entry::new(event), Durability::Soon).is_err(), "{event:?}");
+        }
+        for event in [Event::Refusal, Event::Outcome, Event::Egress, Event::Pending, Event::Fault] {
             assert!(store.append(Entry::new(event), Durability::Durable).is_ok(), "{event:?}");
         }
         store.keep_free(0);

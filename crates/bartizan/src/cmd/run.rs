@@ -179,6 +179,7 @@ struct Run {
     client: Option<Client>,
     keep: PathBuf,
     told: Told,
+    store: Store,
     places: Places,
     conversation: Conversation,
     placeholders: Arc<Placeholders>,

@@ -220,7 +220,7 @@ fn what_was_withdrawn_comes_back_with_no_clock() {
     // As after the next boot, with a clock that runs behind.
     crate::util::tamper(store.dir(), SET_BACK);
     let late = store.answer(&question.id, by("anna", Verdict::Approve));
-    assert!(matches!(late, Err(StoreError::Expired { .. })), "{late:?}");
+    assert!(matches!(late, Err(StoreError::Withdrawn { .. })), "{late:?}");
     assert_ne!(store.ask(new("rm")).unwrap().id, question.id, "asked again it is another");
 }
 

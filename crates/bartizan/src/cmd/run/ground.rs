@@ -189,7 +189,7 @@ impl Ground {
 
     /// A run of `session` on this ground.
     pub(super) fn run(self, session: Session, client: Option<Client>) -> Result<Run, Failure> {
-        let Self { places, around, config, role, vault, store: _, swap: _ } = self;
+        let Self { places, around, config, role, vault, store, swap: _ } = self;
         let Session { gate, caller, conversation, keep, redactor, told } = session;
         let placeholders = Arc::new(placeholders(&config)?);
         // Wherever one turns up on the log, it is its name that stands there, and a rule that looks for it.
@@ -205,6 +205,7 @@ impl Ground {
             role,
             client,
             keep,
+            store,
             told,
             places,
             conversation,
