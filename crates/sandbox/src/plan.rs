@@ -77,7 +77,7 @@ impl Plan {
         let (uid, gid) = inner_ids(facts);
         let mut ops = identity(facts, uid, gid);
         ops.extend(network::ops(spec.network, facts.ipv6));
-        let (mounting, rules) = view.build(spec.limits.scratch_bytes)?;
+        let (mounting, rules) = view.build(spec.limits.scratch(facts.cgroup.counts_memory()))?;
         ops.extend(mounting);
         if spec.stdio.wants_pty() {
             ops.push(Op::Terminal { rows: spec.stdio.size.rows, cols: spec.stdio.size.cols });
@@ -179,7 +179,7 @@ fn fill(
     facts: &HostFacts,
     workspace: &PathFact,
 ) -> Result<Vec<PathBuf>, PlanError> {
-    let scratch = spec.limits.scratch_bytes;
+    let scratch = spec.limits.scratch(facts.cgroup.counts_memory());
     let mut left_out = Vec::new();
     let (pinned, shown): (Vec<_>, Vec<_>) =
         spec.readable.iter().partition(|path| path.starts_with(&spec.workspace));
@@ -236,7 +236,11 @@ fn pin(
         let Some(fact) = facts.path(path).cloned() else { continue };
         let place = if is_repository(path, &fact, spec) {
             let around = facts.path(&spec.workspace).map_or(0o755, |fact| fact.mode);
-            Place::Layered { bytes: spec.limits.scratch_bytes, fact, around }
+            Place::Layered {
+                bytes: spec.limits.scratch(facts.cgroup.counts_memory()),
+                fact,
+                around,
+            }
         } else {
             Place::Workspace { mode: WorkspaceMode::ReadOnly, fact }
         };

@@ -160,6 +160,12 @@ pub struct Limits {
 }
 
 impl Limits {
+    /// How much each scratch space holds. It is memory: where nobody counts it with the box's, none holds more than the box
+    /// may have.
+    pub(crate) fn scratch(&self, counted: bool) -> u64 {
+        if counted { self.scratch_bytes } else { self.scratch_bytes.min(self.memory_bytes) }
+    }
+
     /// Limits under which ordinary development work fits: 4 GiB, 512 processes, 1 GiB of scratch space each, no wall clock.
     pub const fn ordinary() -> Self {
         Self {

@@ -223,7 +223,7 @@ fn resources(report: &mut Enforcement, plan: &Plan) {
         Strength::Kernel,
         format!("{} MiB a file, {} open", limits.file_size >> 20, limits.open_files),
     );
-    let scratch = limits.scratch_bytes >> 20;
+    let scratch = limits.scratch(cgroup.counts_memory()) >> 20;
     report.add(
         "scratch space",
         Strength::Kernel,

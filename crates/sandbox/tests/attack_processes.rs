@@ -338,6 +338,17 @@ for_everyone! {
         assert_eq!(run(&twin).succeeded().stdout, "fine\n");
     }
 
+    fn p20_no_scratch_space_holds_more_than_the_box_may_have() {
+        let place = Place::new();
+        let mut spec = place.spec("for at in /tmp /dev/shm ~; do head -c 120M /dev/zero > $at/x || echo FULL; rm $at/x; done; head -c 10M /dev/zero > /tmp/y && echo twin");
+        (spec.limits.memory_bytes, spec.limits.scratch_bytes) = (64 << 20, 256 << 20);
+        let outcome = run(&spec);
+        let kills = outcome.exit.peak.oom_kills.unwrap_or(0);
+        let bounded = outcome.stdout == "FULL\nFULL\nFULL\ntwin\n";
+        assert!(bounded || kills > 0 || outcome.exit.reason == Reason::MemoryLimit, "{outcome:#?}");
+        stopped("P20", "120 MiB in /tmp, /dev/shm and home of a box of 64 MiB", "control group, or size of the tmpfs", &(outcome.exit.reason, outcome.stdout));
+    }
+
     fn the_box_is_offered_first_when_the_host_is_out_of_memory() {
         let place = Place::new();
         let outcome = place.run("cat /proc/self/oom_score_adj; echo -1000 > /proc/self/oom_score_adj && echo CHANGED; true");
