@@ -154,7 +154,7 @@ impl Gate {
                 "source": reading.source, "score": found.score, "kind": "injection", "signals": found.signals,
             });
             if let Value::Object(about) = about {
-                drop(self.pipeline.note(caller, Event::Finding, about));
+                drop(self.pipeline.remark(caller, Event::Finding, about));
             }
         }
         let Some(opinions) = self.run.opinions.get() else { return };
@@ -163,7 +163,7 @@ impl Gate {
             self.pipeline.advised(caller, text, score);
         }
         let about = opinions.record(reading.source, found.score, opinion);
-        drop(self.pipeline.note(caller, Event::Finding, about));
+        drop(self.pipeline.remark(caller, Event::Finding, about));
     }
 
     /// Puts on the log what hid in a text, or deceives, and has been treated.
@@ -173,7 +173,7 @@ impl Gate {
         }
         let about = json!({ "kind": "sanitised", "source": source, "found": by_name(found) });
         if let Value::Object(about) = about {
-            drop(self.pipeline.note(caller, Event::Finding, about));
+            drop(self.pipeline.remark(caller, Event::Finding, about));
         }
     }
 

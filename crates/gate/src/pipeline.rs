@@ -70,6 +70,7 @@ pub struct Pipeline {
     policy: RwLock<Arc<Policy>>,
     watches: Arc<Watches>,
     pace: Arc<Pace>,
+    remarks: Arc<Pace>,
     calls: AtomicU64,
     /// Tells this process's call ids from those of others that write the same log.
     run: String,
@@ -80,8 +81,8 @@ impl Pipeline {
     pub fn new(parts: Parts, run: String) -> Self {
         let policy = RwLock::new(Arc::clone(&parts.policy));
         let watches = Arc::new(Watches::new(Arc::clone(&parts.rules)));
-        let pace = Arc::default();
-        Self { parts, policy, watches, pace, calls: AtomicU64::new(0), run }
+        let (pace, remarks) = (Arc::default(), Arc::default());
+        Self { parts, policy, watches, pace, remarks, calls: AtomicU64::new(0), run }
     }
 
     /// Builds another gate for sessions of this one, over other tools. What the rules see at either holds at both: a run that
@@ -90,7 +91,8 @@ impl Pipeline {
     pub fn beside(&self, parts: Parts, run: String) -> Self {
         let policy = RwLock::new(Arc::clone(&parts.policy));
         let (watches, pace) = (Arc::clone(&self.watches), Arc::clone(&self.pace));
-        Self { parts, policy, watches, pace, calls: AtomicU64::new(0), run }
+        let remarks = Arc::clone(&self.remarks);
+        Self { parts, policy, watches, pace, remarks, calls: AtomicU64::new(0), run }
     }
 
     /// Leads a proposal through every gate, in order. A refusal is on the log before it is returned;
@@ -202,6 +204,29 @@ impl Pipeline {
     ) -> Result<Receipt, Refusal> {
         let entry = record::plain(&self.parts.redactor, event, &caller.seat().session, about);
         self.append(entry, Durability::Soon)
+    }
+
+    /// Writes a record of something that the agent's side can have happen without end, and that no call stands behind. Of one
+    /// event only so much is written at once and over time; the rest is counted, told with the next, and seen by the rules.
+    pub fn remark(
+        &self,
+        caller: &Caller,
+        event: Event,
+        about: Map<String, Value>,
+    ) -> Result<(), Refusal> {
+        let session = &caller.seat().session;
+        let bytes = about.iter().fold(0, |sum, (key, value)| sum + key.len() + size(value));
+        let mut entry = record::plain(&self.parts.redactor, event, session, about);
+        let weight = u64::try_from(1 + bytes / pace::USUAL_BYTES).unwrap_or(u64::MAX);
+        match self.remarks.turn_of(event.as_str(), weight, Instant::now()) {
+            None => self.raise(session, &self.watches.see(&entry)),
+            Some(left_out) => {
+                if left_out > 0 {
+                    entry = entry.with("left_out", left_out);
+                }
+                self.append(entry, Durability::Soon).map(|_receipt| ())
+            }
+        }
     }
 
     /// Whether to show a tool to whoever sits there: false only when no call of it could ever be
@@ -384,6 +409,11 @@ impl Pipeline {
         let number = self.calls.fetch_add(1, Ordering::Relaxed);
         CallId::parse(&format!("{}.{number}", self.run)).map_err(|_| Refusal::AgentUnknown)
     }
+}
+
+/// About how long a value is on the log, in bytes.
+fn size(value: &Value) -> usize {
+    value.as_str().map_or_else(|| value.to_string().len(), str::len)
 }
 
 fn origins(

@@ -87,7 +87,7 @@ impl Rules {
         let mut session = Session::default();
         let seen = records.into_iter().enumerate();
         seen.flat_map(|(n, (event, body))| {
-            session.see(&self.rules, event, body).into_iter().map(move |flag| (n, flag))
+            session.see((&self.rules, true), event, body).into_iter().map(move |flag| (n, flag))
         })
         .collect()
     }

@@ -11,7 +11,7 @@ use bartizan_gate::name::{CanonicalPath, RoleName};
 use bartizan_gate::policy::{Policy, Roles, ShortForm, Verdict};
 use bartizan_gate::refusal::Refusal;
 use bartizan_gate::seat::Confines;
-use bartizan_store::{Answer, Desk, Durability, Sessions as _, Verdict as Word};
+use bartizan_store::{Answer, Desk, Durability, Event, Sessions as _, Verdict as Word};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use std::path::Path;
@@ -74,6 +74,33 @@ fn refusals_without_end_are_counted_and_what_is_of_another_kind_is_on_the_log() 
     let report = session.report.unwrap();
     let left_out = report["refusals_left_out"].as_u64().unwrap();
     assert!((400..=500).contains(&left_out), "{report}");
+}
+
+#[test]
+fn what_the_agents_side_tells_without_end_is_counted() {
+    let fixture = Fixture::new(&rules("allow", &["Read"]));
+    let tell = |event: Event, text: &str| {
+        let about = json!({ "hook": "Notification", "prompt": text });
+        let about = about.as_object().unwrap().clone();
+        fixture.pipeline.remark(&fixture.caller, event, about).unwrap();
+    };
+    (0..3000).for_each(|_| tell(Event::Client, "x"));
+    tell(Event::Finding, "of another kind");
+    fixture.pipeline.dismiss(&fixture.caller, Some(0), json!({})).unwrap();
+    let of =
+        |event: &str| fixture.records().iter().filter(|record| record["event"] == event).count();
+    assert!((1000..1100).contains(&of("client")), "{}", of("client"));
+    assert_eq!(of("finding"), 1);
+    // Nor is what is long told as often as what is short.
+    let fixture = Fixture::new(&rules("allow", &["Read"]));
+    let long = "x".repeat(200_000);
+    for _ in 0..100 {
+        let about = json!({ "prompt": long }).as_object().unwrap().clone();
+        fixture.pipeline.remark(&fixture.caller, Event::Client, about).unwrap();
+    }
+    fixture.pipeline.dismiss(&fixture.caller, Some(0), json!({})).unwrap();
+    let told = fixture.records().iter().filter(|record| record["event"] == "client").count();
+    assert!((20..25).contains(&told), "{told}");
 }
 
 #[test]

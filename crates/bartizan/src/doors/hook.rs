@@ -393,7 +393,7 @@ impl Judge {
         if let Some(prompt) = &payload.prompt {
             about.insert("prompt".to_owned(), json!(prompt));
         }
-        let noted = self.gate.pipeline().note(&self.caller, Event::Client, about);
+        let noted = self.gate.pipeline().remark(&self.caller, Event::Client, about);
         noted.err().map(|refused| format!("{}: {refused}", refused.code()))
     }
 }

@@ -1,11 +1,11 @@
-//! How many refusals of a kind go on the log? As many as tell what an agent tried; one that tries without end must not fill
+//! How many refusals of a kind, and remarks, go on the log? As many as tell what an agent tried; one that tries without end must not fill
 //! the disk of whoever runs it. What is left out is counted, and the rules see it all the same.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
-/// The refusals of one run, by their code: one kind's flood hides no other.
+/// The refusals of one run, by their code, or its remarks, by their event: one kind's flood hides no other.
 #[derive(Debug, Default)]
 pub(super) struct Pace(Mutex<BTreeMap<&'static str, Bucket>>);
 
@@ -23,6 +23,11 @@ impl Pace {
     /// Whether a refusal with this code goes on the log at `now`: how many before it did not, or nothing if it does not
     /// either.
     pub(super) fn turn(&self, code: &'static str, now: Instant) -> Option<u64> {
+        self.turn_of(code, 1, now)
+    }
+
+    /// The same for one that is as long as `weight` others.
+    pub(super) fn turn_of(&self, code: &'static str, weight: u64, now: Instant) -> Option<u64> {
         let mut kinds = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let fresh = || Bucket { room: BURST, filled: now, left_out: 0, ever: 0 };
         let bucket = kinds.entry(code).or_insert_with(fresh);
@@ -31,12 +36,12 @@ impl Pace {
             bucket.room = BURST.min(bucket.room.saturating_add(seconds * PER_SECOND));
             bucket.filled = now;
         }
-        if bucket.room == 0 {
+        if bucket.room < weight {
             bucket.left_out += 1;
             bucket.ever += 1;
             return None;
         }
-        bucket.room -= 1;
+        bucket.room -= weight;
         Some(std::mem::take(&mut bucket.left_out))
     }
 
@@ -47,6 +52,8 @@ impl Pace {
     }
 }
 
+/// How long a record is that weighs as one.
+pub(super) const USUAL_BYTES: usize = 4096;
 /// Refusals of one code that are written at once, and over time: some tens of megabytes a day at most.
 const BURST: u64 = 1000;
 const PER_SECOND: u64 = 1;
@@ -55,6 +62,15 @@ const PER_SECOND: u64 = 1;
 mod tests {
     use super::*;
     use std::time::Duration;
+
+    #[test]
+    fn what_is_long_counts_as_much_as_what_is_short_and_many() {
+        let (pace, start) = (Pace::default(), Instant::now());
+        let written = (0..100).filter(|_| pace.turn_of("client", 60, start).is_some()).count();
+        assert_eq!(written, 16);
+        assert_eq!(pace.turn_of("client", 1, start), Some(84), "a short one still has room");
+        assert_eq!(pace.turn_of("client", 2000, start + Duration::from_hours(9)), None);
+    }
 
     #[test]
     fn a_flood_is_counted_and_another_kind_is_not_hidden_by_it() {

@@ -25,10 +25,10 @@ pub(super) struct Session {
 }
 
 impl Session {
-    /// Looks at one more record.
+    /// Looks at one more record. `stops` is whether a rule of high severity would hold the session now.
     pub(super) fn see(
         &mut self,
-        rules: &[Rule],
+        (rules, stops): (&[Rule], bool),
         event: Event,
         body: &Map<String, Value>,
     ) -> Vec<Flag> {
@@ -53,7 +53,9 @@ impl Session {
             {
                 let times = self.flagged.entry(rule.id.clone()).or_default();
                 *times += 1;
-                if *times <= FLAGS_MAX || rule.severity == Severity::High {
+                // What holds the session is told each time, and people say how often that is; what tells again of one that
+                // is held, or that nothing holds, would let an agent fill the disk, and its people's eyes.
+                if *times <= FLAGS_MAX || rule.severity == Severity::High && stops {
                     flags.push(rule.flag());
                 }
             }
@@ -149,7 +151,9 @@ impl Watches {
         };
         let mut sessions = self.lock();
         let watched = sessions.entry(id.clone()).or_default();
-        let flags = watched.session.see(&self.rules.rules, entry.event, &entry.body);
+        let is_held = watched.held.is_some() && entry.event != Event::Call;
+        let stops = self.rules.on_flag != OnFlag::Note && !is_held;
+        let flags = watched.session.see((&self.rules.rules, stops), entry.event, &entry.body);
         for flag in &flags {
             if watched.raised.len() < RAISED_MAX {
                 watched.raised.push(flag.clone());
@@ -199,7 +203,7 @@ impl Watches {
 
 /// The one call that says nothing of what an agent does.
 pub(crate) const MODEL_REQUEST: &str = "model.request";
-/// Most flags of one rule of low severity in one session.
+/// Most flags of one rule in one session, but for those that hold it.
 const FLAGS_MAX: usize = 8;
 /// Most flags of one session that are kept for its summary.
 const RAISED_MAX: usize = 64;

@@ -48,6 +48,31 @@ fn a_burst_is_counted_among_the_last_calls_and_the_same_call_once() {
 }
 
 #[test]
+fn refusals_without_end_are_flagged_a_few_times_and_after_each_word_of_a_person() {
+    let entry = |n: usize| {
+        let (event, body) = refused(n, "deny");
+        let mut entry = bartizan_store::Entry::new(event).session("s-1");
+        entry.body = body.as_object().unwrap().clone();
+        entry
+    };
+    let flood = |watches: &Watches, from: usize| -> usize {
+        (from..from + 10_000).map(|n| watches.see(&entry(n)).len()).sum()
+    };
+    for on_flag in [OnFlag::Note, OnFlag::Ask, OnFlag::Pause] {
+        let rules = Rules { on_flag, ..Rules::builtin().unwrap() };
+        let watches = Watches::new(std::sync::Arc::new(rules));
+        assert_eq!(flood(&watches, 0), 8, "{on_flag:?}");
+        let Some(held) = watches.held("s-1") else {
+            assert_eq!(on_flag, OnFlag::Note);
+            continue;
+        };
+        watches.resume("s-1", held.number);
+        assert_eq!(flood(&watches, 20_000), 1, "it is held again: {on_flag:?}");
+        assert!(watches.held("s-1").is_some_and(|again| again.number > held.number));
+    }
+}
+
+#[test]
 fn fields_lead_into_objects_and_lists_and_stars_stand_for_anything() {
     let rule = |when: &str| {
         only(&format!(
