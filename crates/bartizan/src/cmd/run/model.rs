@@ -1,6 +1,7 @@
 //! With which key, and to where, does the agent reach its model? Settled before the box exists, outside it.
 
 use crate::cli::exit;
+use crate::client::kept::place;
 use crate::client::{Client, Cloud, leads, placeholder};
 use crate::cmd::run::surroundings::Surroundings;
 use crate::config::{Config, CredentialHeader, Network, Places, Provider};
@@ -192,7 +193,7 @@ pub(crate) fn conversation(
         Failure::new(exit::CONFIG, Problem::new(what).hint(hint))
     })?;
     let folder = places.state.join("calls");
-    let past = Past::open(&folder, &around.workspace.to_string_lossy(), role)
+    let past = Past::open(&folder, &place(&around.workspace.to_string_lossy(), role))
         .map_err(|error| Failure::file("keep calls in", &folder, &error))?;
     let limits = config.roles.iter().map(|(name, role)| (name.clone(), role.budget));
     let shown = config.way_out_of(role);

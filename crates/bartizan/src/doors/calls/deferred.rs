@@ -247,12 +247,11 @@ mod tests {
     #[test]
     fn the_next_session_knows_it_as_one_that_has_not_happened() {
         let folder = tempfile::tempdir().unwrap();
-        let role = bartizan_gate::name::RoleName::parse("default").unwrap();
-        let first = Calls::after(Past::open(folder.path(), "/w", &role).unwrap());
+        let first = Calls::after(Past::open(folder.path(), "w").unwrap());
         first.defers(TERMS);
         first.hook_is_heard();
         put_off(&first, "toolu_1", "ls");
-        let second = Calls::after(Past::open(folder.path(), "/w", &role).unwrap());
+        let second = Calls::after(Past::open(folder.path(), "w").unwrap());
         assert!(second.was_deferred("toolu_1") && !second.was_deferred("toolu_2"));
         assert_eq!(second.seen("toolu_1", || Some(act("ls")), "Bash"), Seen::Judged);
         assert_eq!(second.seen("toolu_1", || Some(act("rm")), "Bash"), Seen::Unknown);
@@ -261,7 +260,7 @@ mod tests {
         assert!(matches!(second.answered("toolu_1", true), Answered::Allowed(_)));
         // Once it was allowed and has happened, the next one knows that too, and that it was put off before.
         second.recall("toolu_1", &act("ls"));
-        let third = Calls::after(Past::open(folder.path(), "/w", &role).unwrap());
+        let third = Calls::after(Past::open(folder.path(), "w").unwrap());
         assert!(third.was_deferred("toolu_1"));
         assert_eq!(third.answered("toolu_1", false), Answered::Allowed("Bash".to_owned()));
         assert_eq!(third.seen("toolu_1", || Some(act("ls")), "Bash"), Seen::Judged);

@@ -6,8 +6,6 @@
 
 use super::Act;
 use super::deferred::DEFERRED;
-use crate::client::kept::place;
-use bartizan_gate::name::RoleName;
 use bartizan_store::Digest;
 use std::collections::{HashMap, HashSet};
 use std::fs::{File, OpenOptions};
@@ -41,13 +39,13 @@ struct Recalled {
 }
 
 impl Past {
-    /// Opens the record of a role in the workspace at this path, and makes it if there is none.
+    /// Opens the record of this name, which stands for a role in a workspace, and makes it if there is none.
     ///
     /// # Errors
     /// The file cannot be made or read.
-    pub(crate) fn open(folder: &Path, workspace: &str, role: &RoleName) -> std::io::Result<Self> {
+    pub(crate) fn open(folder: &Path, name: &str) -> std::io::Result<Self> {
         std::fs::create_dir_all(folder)?;
-        let path = folder.join(place(workspace, role));
+        let path = folder.join(name);
         let file =
             OpenOptions::new().create(true).append(true).read(true).mode(0o600).open(path)?;
         let until = file.metadata()?.len();
@@ -124,24 +122,18 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn role(name: &str) -> RoleName {
-        RoleName::parse(name).unwrap()
-    }
-
     #[test]
     fn the_next_session_knows_the_calls_of_this_one_and_no_others() {
         let folder = tempfile::tempdir().unwrap();
         let act = |command: &str| Act::of("Bash", &json!({ "command": command }), "/w");
-        let first = Past::open(folder.path(), "/w", &role("default")).unwrap();
+        let first = Past::open(folder.path(), "w").unwrap();
         first.remember("toolu_1", &act("ls"));
         assert!(!first.knows("toolu_1", &act("ls")), "of earlier sessions only");
-        let second = Past::open(folder.path(), "/w", &role("default")).unwrap();
+        let second = Past::open(folder.path(), "w").unwrap();
         assert!(second.knows("toolu_1", &act("ls")));
         assert!(!second.knows("toolu_1", &act("rm")) && !second.knows("toolu_2", &act("ls")));
         assert_eq!(second.tool("toolu_1").as_deref(), Some("Bash"));
-        for (workspace, other) in [("/other", "default"), ("/w", "other")] {
-            let elsewhere = Past::open(folder.path(), workspace, &role(other)).unwrap();
-            assert!(!elsewhere.knows("toolu_1", &act("ls")), "{workspace} {other}");
-        }
+        let elsewhere = Past::open(folder.path(), "another").unwrap();
+        assert!(!elsewhere.knows("toolu_1", &act("ls")));
     }
 }

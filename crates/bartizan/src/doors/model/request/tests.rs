@@ -5,10 +5,6 @@ use serde_json::{Value, json};
 
 const SECRET: &str = "kF8s-20xQ-77hW-secret";
 
-fn role() -> bartizan_gate::name::RoleName {
-    bartizan_gate::name::RoleName::parse("default").unwrap()
-}
-
 /// A register in which an earlier session called `toolu_read` and `toolu_bash`, and `toolu_no` was refused.
 struct Register {
     calls: Calls,
@@ -23,14 +19,14 @@ impl Register {
 
     fn framing(form: Form) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let first = Calls::after(Past::open(folder.path(), "/w", &role()).unwrap());
+        let first = Calls::after(Past::open(folder.path(), "w").unwrap());
         for (id, tool, arguments) in [
             ("toolu_read", "Read", read_arguments()),
             ("toolu_bash", "Bash", json!({"command": "ls"})),
         ] {
             first.recall(id, &Act::of(tool, &arguments, "/w"));
         }
-        let calls = Calls::after(Past::open(folder.path(), "/w", &role()).unwrap());
+        let calls = Calls::after(Past::open(folder.path(), "w").unwrap());
         let stand_in = StandIn {
             original: Some(
                 r#"{"type":"tool_use","id":"toolu_no","name":"Bash","input":{"command":"rm"}}"#
