@@ -98,7 +98,12 @@ pub(crate) fn lead(
         env.push((ANTHROPIC.base.into(), url.into()));
         env.push((ANTHROPIC.key.into(), placeholder(&random()?).into()));
     }
-    env.extend(leads.into_iter().map(|(name, value)| (name.into(), value.into())));
+    for (name, value) in leads {
+        // A region of the person's own stays.
+        if env.iter().all(|(known, _)| *known != *name) {
+            env.push((name.into(), value.into()));
+        }
+    }
     Ok(())
 }
 
