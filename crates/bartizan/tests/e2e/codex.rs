@@ -153,6 +153,25 @@ fn what_the_gate_refuses_codex_does_not_do() {
     assert!(script[0]["arguments"]["script"].as_str().unwrap().contains(".aws"), "{script:?}");
 }
 
+#[test]
+fn a_role_without_scripts_has_none_of_codexs_reach_it() {
+    let project = Project::new();
+    project.configure("[roles.default]\ndeny = [\"codex.script\"]\n");
+    let turns = vec![
+        tool("exec", json!("await tools.exec_command({cmd: 'touch by-script'})")),
+        shell("touch by-command"),
+        say("All done."),
+    ];
+    let Some(session) = Session::run(project, turns, &[]) else { return };
+    let outputs = session.outputs();
+    assert!(outputs[0].contains("bartizan did not let this call of"), "{outputs:?}");
+    assert!(outputs[0].contains("policy-denied"), "{outputs:?}");
+    let stopped = session.log.stopped(|record| record["tool"] == "codex.script");
+    assert_eq!((stopped.len(), &stopped[0]["door"]), (1, &json!("model")), "{stopped:?}");
+    assert_eq!(session.project.file("by-script"), None);
+    assert!(session.project.file("by-command").is_some(), "other calls go on");
+}
+
 /// The client asks for itself in the box, as whoever had taken it over would.
 #[test]
 fn an_act_that_the_gate_never_allowed_stops_a_session_of_codex() {
