@@ -4,6 +4,7 @@
 mod away;
 mod down;
 mod idle;
+mod killed;
 mod older;
 mod older_faults;
 mod parts;
