@@ -15,7 +15,7 @@ use crate::effect::{Content, Effector, Warrant};
 use crate::gates::approval::{self, Clearance, Cleared, People, Waits};
 use crate::gates::{Identified, Listed, Scoped, grant, identity, limit, list, risk, scope};
 use crate::limit::Limits;
-use crate::name::{CallId, SessionId};
+use crate::name::{CallId, SessionId, ToolName};
 use crate::policy::{Judgement, Policy};
 use crate::record::{self, Known};
 use crate::refusal::Refusal;
@@ -232,11 +232,14 @@ impl Pipeline {
     /// Whether to show a tool to whoever sits there: false only when no call of it could ever be
     /// allowed or asked. What is shown may still be denied when it is called.
     pub fn offers(&self, caller: &Caller, tool: &str) -> bool {
+        self.parts.catalogue.get(tool).is_some_and(|tool| self.may_ever(caller, tool.name()))
+    }
+
+    /// Whether the policy could ever let whoever sits there call a tool of this name, and the session is not narrowed to others.
+    pub fn may_ever(&self, caller: &Caller, tool: &ToolName) -> bool {
         let seat = caller.seat();
-        self.parts.catalogue.get(tool).is_some_and(|tool| {
-            let within = seat.only.as_ref().is_none_or(|only| only.contains(tool.name()));
-            within && self.policy().may_ever(&seat.role, tool.name())
-        })
+        let within = seat.only.as_ref().is_none_or(|only| only.contains(tool));
+        within && self.policy().may_ever(&seat.role, tool)
     }
 
     /// The policy in force.

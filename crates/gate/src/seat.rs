@@ -93,6 +93,17 @@ impl Caller {
         Self { seat: Arc::new(seat), memory: Arc::new(Memory::new()) }
     }
 
+    /// The same session's, for whoever speaks in it and may use these tools alone. What it was narrowed to before holds on.
+    #[must_use = "the caller itself stays as wide as it was"]
+    pub fn narrowed(&self, only: BTreeSet<ToolName>) -> Self {
+        let only = match &self.seat.only {
+            Some(known) => known.intersection(&only).cloned().collect(),
+            None => only,
+        };
+        let seat = Seat { only: Some(only), ..Seat::clone(&self.seat) };
+        Self { seat: Arc::new(seat), memory: Arc::clone(&self.memory) }
+    }
+
     /// The seat behind the socket.
     pub fn seat(&self) -> &Seat {
         &self.seat

@@ -76,6 +76,9 @@ pub(crate) struct McpArgs {
     /// A tool that changes nothing, and may be called without a person; `*` is all of them
     #[arg(long, value_name = "TOOL", value_delimiter = ',')]
     pub(crate) read: Vec<String>,
+    /// The only tools that this client may use, of those that its role may; nothing but tools is left of the servers
+    #[arg(long, value_name = "TOOL", value_delimiter = ',')]
+    pub(crate) only: Vec<String>,
     /// Let the server have the client's model write for it
     #[arg(long)]
     pub(crate) sampling: bool,

@@ -28,7 +28,10 @@ use std::sync::Arc;
 /// The declared tools, for one session.
 pub(crate) struct ToolsDoor {
     gate: Arc<Gate>,
+    /// The session.
     caller: Caller,
+    /// Whoever calls in it, who may be narrowed to some of what it may do.
+    client: Caller,
     tools: BTreeMap<String, Tool>,
     courier: Courier,
     boxes: Boxes,
@@ -52,7 +55,12 @@ impl ToolsDoor {
         tools: BTreeMap<String, Tool>,
         (courier, boxes, store): (Courier, Boxes, Store),
     ) -> Self {
-        Self { gate, caller, tools, courier, boxes, store }
+        Self { gate, client: caller.clone(), caller, tools, courier, boxes, store }
+    }
+
+    /// The same, for a client of that session that may use some tools alone.
+    pub(crate) fn called_by(self, client: Caller) -> Self {
+        Self { client, ..self }
     }
 
     /// Proposes a call, and performs it once it may happen.
@@ -93,7 +101,7 @@ impl ToolsDoor {
                 refused,
             ));
         }
-        let proposal = || Proposed::new(&self.caller, door, name, arguments.clone());
+        let proposal = || Proposed::new(&self.client, door, name, arguments.clone());
         self.gate.decide(whose.propose(&self.gate, proposal))
     }
 

@@ -449,3 +449,31 @@ fn a_client_without_a_session_is_served_by_a_server_that_has_them() {
     assert_eq!(answer(&ran, &json!(5))["result"]["cacheScope"], "private");
     assert_eq!(answer(&ran, &json!(6))["error"]["code"], json!(-32601));
 }
+
+#[test]
+fn one_run_is_narrowed_to_the_tools_that_it_names() {
+    let read = json!({ "jsonrpc": "2.0", "id": 4, "method": "resources/read", "params": { "uri": "a:b" } });
+    let list = json!({ "jsonrpc": "2.0", "id": 1, "method": "tools/list" });
+    let asked = format!("{list}\n{read}\n")
+        + &call(2, "echo", &json!({ "text": "hi" }))
+        + &call(3, "secret", &json!({}));
+    let ran = talk(&["--allow", "*", "--only", "echo,never-there"], &asked);
+    let listed = answer(&ran, &json!(1));
+    let names: Vec<&str> = listed["result"]["tools"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|tool| tool["name"].as_str().unwrap())
+        .collect();
+    assert_eq!(names, ["echo"], "{listed}");
+    assert!(said(&answer(&ran, &json!(2))).contains("\nhi\n"));
+    let other = answer(&ran, &json!(3));
+    assert_eq!(other["result"]["_meta"]["bartizan/code"], json!("tool-not-listed"), "{other}");
+    let read = answer(&ran, &json!(4));
+    assert!(read["error"]["message"].as_str().unwrap().contains("tool-not-listed"), "{read}");
+    // It allows nothing, and a name that cannot be one ends it.
+    let ran = talk(&["--only", "echo"], &call(1, "echo", &json!({ "text": "hi" })));
+    assert!(said(&answer(&ran, &json!(1))).contains("approval-required"), "{ran:?}");
+    let ran = talk(&["--allow", "*", "--only", "ec ho"], "");
+    assert_eq!(ran.status.code(), Some(2), "{ran:?}");
+}

@@ -375,5 +375,29 @@ fn declared_tools_stand_beside_those_of_servers() {
     assert_eq!(code(&client.calls("hide", &json!({}))), "tool-not-listed");
 }
 
+#[test]
+fn one_run_over_all_of_them_is_narrowed_to_the_tools_that_it_names() {
+    let project = Project::new();
+    let tool = |name: &str| {
+        format!(
+            "[tools.{name}]\ndescription = \"Says it.\"\neffect = \"read\"\nresult = [\"stdout\"]\n[tools.{name}.command]\nargv = [\"/bin/echo\", \"{name}\"]\n"
+        )
+    };
+    let (one, other) = (tool("one"), tool("other"));
+    project.configure(&format!("{one}{other}[roles.default]\nallow = [\"one\", \"other\"]\n"));
+    let narrowed = ["mcp", "--only", "one,mcp__fw__block_ip"];
+    let mut client = Client::begin(project.bartizan(&narrowed).typing());
+    assert_eq!(client.lists("one"), ["one"]);
+    assert!(said(&client.calls("one", &json!({}))).contains("one"));
+    assert_eq!(code(&client.calls("other", &json!({}))), "tool-not-listed");
+    client.ends();
+    // The next one is not.
+    let mut client = Client::of(&project);
+    assert_eq!(client.lists("other"), ["one", "other"]);
+    client.ends();
+    let log = project.bartizan(&["audit", "list", "--json"]).finish().stdout;
+    assert!(log.contains(r#""only":["mcp__fw__block_ip","one"]"#), "{log}");
+}
+
 /// How long is waited for what must come.
 const PATIENCE: Duration = Duration::from_secs(90);

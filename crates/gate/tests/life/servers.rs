@@ -5,7 +5,7 @@
 
 use crate::support::{Fixture, rules, when};
 use bartizan_gate::call::{Door, Proposed};
-use bartizan_gate::name::ServerName;
+use bartizan_gate::name::{ServerName, ToolName};
 use bartizan_gate::policy::ShortForm;
 use bartizan_gate::tool::{Catalogue, Effect, Target, TargetKind, UpstreamTool};
 use serde_json::{Value, json};
@@ -328,6 +328,13 @@ fn only_what_could_ever_be_called_is_offered() {
     assert_eq!(shown(&fixture.caller), whole);
     let narrow = fixture.narrowed(&["mcp__crm__get_customer", "mcp__mail__send"]);
     assert_eq!(shown(&narrow), ["mcp__crm__get_customer"]);
+    // A caller in the same session is narrowed as well, and never widened.
+    let only = |names: &[&str]| names.iter().map(|name| ToolName::parse(name).unwrap()).collect();
+    let further = fixture.caller.narrowed(only(&["mcp__fw__block_ip", "mcp__files__move"]));
+    assert_eq!(shown(&further), ["mcp__fw__block_ip"]);
+    assert_eq!(further.seat().session, fixture.caller.seat().session);
+    let wider = further.narrowed(only(&["mcp__crm__get_customer", "mcp__bank__pay"]));
+    assert!(shown(&wider).is_empty());
     assert!(!fixture.pipeline.offers(&fixture.caller, "mcp__ghost__tool"));
     // What is not shown cannot be called either.
     let call = |caller, tool: &str, arguments| {

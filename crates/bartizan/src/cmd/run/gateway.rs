@@ -46,7 +46,7 @@ pub(super) fn open(
     voice: &mut Voice,
 ) -> Result<Option<Gateway>, Failure> {
     let Some(naming) = client.map(Client::naming) else { return Ok(None) };
-    let servers = usable(&ground.config, &session.gate, &ground.role, &ground.store)?;
+    let servers = usable((&ground.config, &ground.store), &session.gate, &session.caller)?;
     let entries = entries(naming, servers, declares(&ground, &session), voice)?;
     if entries.is_empty() {
         return Ok(None);
@@ -57,7 +57,7 @@ pub(super) fn open(
     let at = socket(&session.keep);
     let listener = hook::bind(&at).map_err(|error| Failure::file("listen at", &at, &error))?;
     let (standing, tier) = (standing.clone(), args.require_tier);
-    let hall = Hall { ground, session, standing, wait: WAIT, tier, framing: false };
+    let hall = Hall { ground, session, standing, wait: WAIT, tier, framing: false, only: None };
     Ok(Some(Gateway { hall: Rc::new(hall), entries, listener }))
 }
 

@@ -19,13 +19,14 @@ use crate::doors::run::{BoxRun, Held, RunReport, Streams};
 use crate::machine::{random, runtime_of};
 use crate::report::{self, Failure, Problem, Voice};
 use bartizan_gate::call::{Door, Proposed, Released};
-use bartizan_gate::name::{RoleName, ServerName, SessionId};
+use bartizan_gate::name::{RoleName, ServerName, SessionId, ToolName};
 use bartizan_mcp::upstream::Upstream;
 use bartizan_mcp::wire::{Message, WireError};
 use bartizan_sandbox::{Stdio, Stream, WindowSize};
 use bartizan_scan::{Frames, Redactor, Sanitiser, ScanKey, display_line};
 use bartizan_store::Store;
 use serde_json::json;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -125,10 +126,13 @@ fn talk(
 ) -> Result<Arc<Talk>, Failure> {
     let whose = (server.clone(), run.role.clone(), run.caller.seat().session.clone());
     let (frames, sanitiser) = showing(&run.config, &run.role)?;
+    // The server's box stays what it is; the client alone is narrowed.
+    let only = only(args, true)?;
+    let caller = only.map_or_else(|| run.caller.clone(), |only| run.caller.narrowed(only));
     Ok(Talk::new(Parts {
         server: server.to_string(),
         upstream: Upstream::new(to_server),
-        caller: run.caller.clone(),
+        caller,
         gate: Arc::clone(&run.gate),
         make: maker(standing, (store, redactor), whose, args),
         look: None,
@@ -148,6 +152,23 @@ pub(crate) fn idle_after(text: &str) -> Result<Option<Duration>, Failure> {
     config::idle_after(text).map_err(|(what, hint)| {
         let problem = Problem::new(format!("--idle-after: {what}"));
         Failure::new(exit::USAGE, hint.into_iter().fold(problem, Problem::hint))
+    })
+}
+
+/// The tools that the client is narrowed to for this run, as typed: of one server by its own names, of several by those of
+/// policies.
+fn only(args: &McpArgs, of_one: bool) -> Result<Option<BTreeSet<ToolName>>, Failure> {
+    if args.only.is_empty() {
+        return Ok(None);
+    }
+    let whole = |name: &String| {
+        let of_server = of_one && !name.starts_with("mcp__") && !name.starts_with("mcp.");
+        if of_server { format!("mcp__{}__{name}", args.name) } else { name.clone() }
+    };
+    let parsed = args.only.iter().map(|name| ToolName::parse(&whole(name)));
+    parsed.collect::<Result<_, _>>().map(Some).map_err(|error| {
+        let hint = "such as --only read_file, or, where no command names the server, --only mcp__files__read_file";
+        Failure::new(exit::USAGE, Problem::new(format!("--only: {error}")).hint(hint))
     })
 }
 
@@ -192,6 +213,9 @@ fn stand(
     about.insert("allowed_by_flag".to_owned(), json!(args.allow));
     about.insert("read_by_flag".to_owned(), json!(args.read));
     about.insert("framing".to_owned(), json!(!args.no_framing));
+    if let Some(only) = only(args, true)? {
+        about.insert("only".to_owned(), json!(only));
+    }
     let session = ground.open(Newcomer::plain(&program, &argv, about), (None, true), voice)?;
     let (store, redactor) = (ground.store.clone(), session.redactor.clone());
     let run = ground.clone().run(session.clone(), None)?;

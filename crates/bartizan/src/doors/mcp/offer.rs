@@ -27,11 +27,10 @@ impl Talk {
         let Some(tools) = answer.result().and_then(|result| result.get("tools")) else {
             return unmade(id);
         };
-        let role = &self.parts.caller.seat().role;
-        let policy = generation.gate.pipeline().policy();
+        let (gate, caller) = (generation.gate.pipeline(), &self.parts.caller);
         let kept = tools.items().into_iter().flatten().filter(|tool| {
             let offered = tool.text_of("name").and_then(|name| generation.tools.get(&*name));
-            offered.is_some_and(|offered| policy.may_ever(role, offered))
+            offered.is_some_and(|offered| gate.may_ever(caller, offered))
         });
         let kept: Vec<&str> = kept.map(View::raw).collect();
         let mut edits = Edits::default();
@@ -49,14 +48,13 @@ impl Talk {
         let json = format!("{{\"tools\":[{}]}}", self.listing().await.join(","));
         let unread = || "its list of tools cannot be shown".to_owned();
         let whole = Message::success(&Id::Number(0), &json).ok_or_else(unread)?;
-        let role = &self.parts.caller.seat().role;
-        let policy = generation.gate.pipeline().policy();
+        let (gate, caller) = (generation.gate.pipeline(), &self.parts.caller);
         let tools = whole.result().and_then(|result| result.get("tools")).and_then(View::items);
         let mut offered = Vec::new();
         for tool in tools.into_iter().flatten() {
             let Some(own) = tool.text_of("name") else { continue };
             let known = generation.tools.get(&*own);
-            if !known.is_some_and(|name| policy.may_ever(role, name)) {
+            if !known.is_some_and(|name| gate.may_ever(caller, name)) {
                 continue;
             }
             let Some(mut json) = named(tool) else { continue };
@@ -94,9 +92,8 @@ impl Talk {
 
     /// Whether this role may ever ask the server for something of this kind.
     pub(super) fn may_ask_for(&self, kind: &str) -> bool {
-        let role = &self.parts.caller.seat().role;
         let name = ToolName::parse(&pseudo(&self.parts.server, kind));
-        name.is_ok_and(|name| self.parts.gate.pipeline().policy().may_ever(role, &name))
+        name.is_ok_and(|name| self.parts.gate.pipeline().may_ever(&self.parts.caller, &name))
     }
 
     /// One entry of a list, the way out. One by one, so that one that cannot be shown hides no other.

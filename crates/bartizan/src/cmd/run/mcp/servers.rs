@@ -22,13 +22,14 @@ use crate::machine::{random, runtime_of};
 use crate::report::{Failure, Problem, Voice};
 use crate::stop::Stop;
 use bartizan_egress::{Clients, Courier, Resolver};
-use bartizan_gate::name::{RoleName, ServerName};
+use bartizan_gate::name::{ServerName, ToolName};
+use bartizan_gate::seat::Caller;
 use bartizan_mcp::wire::WireError;
 use bartizan_scan::ScanKey;
 use bartizan_store::Store;
 use keeper::Keeper;
 use serde_json::{Map, Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::path::Path;
 use std::rc::Rc;
@@ -50,6 +51,8 @@ pub(in super::super) struct Hall {
     pub(in super::super) tier: Option<RequiredTier>,
     /// Whether what comes back stands between markers; where the model door makes them, it does not.
     pub(in super::super) framing: bool,
+    /// The tools that the client is narrowed to for this run, if it is.
+    pub(in super::super) only: Option<BTreeSet<ToolName>>,
 }
 
 /// What one client is shown of it.
@@ -74,8 +77,8 @@ pub(super) fn run(global: &Global, args: &McpArgs, voice: &mut Voice) -> Result<
     let runtime = runtime_of(ONE)?;
     let (hall, _heralds) = hall(global, args, None, (&runtime, voice))?;
     let hall = Rc::new(hall);
-    let Ground { config, role, store, .. } = &hall.ground;
-    let servers = usable(config, &hall.session.gate, role, store)?;
+    let Ground { config, store, .. } = &hall.ground;
+    let servers = usable((config, store), &hall.session.gate, &hall.client())?;
     let tools = config.tools.clone();
     let hub = hub(&hall, Part { servers, tools, alone: false, reckon: None })?;
     let served = runtime.block_on(serve(&hall, &hub));
@@ -117,10 +120,14 @@ pub(super) fn hall(
         return Err(Failure::new(exit::CONFIG, problem.hint(hint)));
     }
     let role = config.role(args.agent.as_deref())?;
+    let only = super::only(args, given.is_some())?;
     let ground = Ground::lay((places, around, config), role, runtime, voice)?;
     ground.store.doubt_the_dead()?;
     let servers: Vec<String> = ground.config.servers.keys().map(ToString::to_string).collect();
-    let about = Map::from_iter([("servers".to_owned(), json!(servers))]);
+    let mut about = Map::from_iter([("servers".to_owned(), json!(servers))]);
+    if only.is_some() {
+        about.insert("only".to_owned(), json!(only));
+    }
     let argv = ["bartizan".to_owned(), "mcp".to_owned()];
     let who = Newcomer::plain(Path::new("/bin/sh"), &argv, about);
     let session = ground.open(who, (None, true), voice)?;
@@ -129,7 +136,7 @@ pub(super) fn hall(
     let own = (Arc::clone(&session.gate), session.caller.clone(), session.told.clone());
     let standing = Standing::new(places, ground.config.clone(), own);
     let heralds = ground.heralds(runtime)?;
-    Ok((Hall { ground, session, standing, wait, tier, framing: true }, heralds))
+    Ok((Hall { ground, session, standing, wait, tier, framing: true, only }, heralds))
 }
 
 /// The client's side of it.
@@ -148,8 +155,9 @@ pub(in super::super) fn hub(hall: &Hall, part: Part) -> Result<Arc<Hub>, Failure
     };
     let stands = (courier, boxes, store.clone());
     let door = ToolsDoor::new(Arc::clone(gate), caller.clone(), config.tools.clone(), stands);
+    let (client, door) = (hall.client(), door.called_by(hall.client()));
     Ok(Hub::new(Parts {
-        caller: caller.clone(),
+        caller: client,
         gate: Arc::clone(gate),
         door: Arc::new(door),
         tools: part.tools,
@@ -175,21 +183,20 @@ fn mark(standing: &Standing, store: &Store) -> Mark {
 
 /// The servers of whose tools, or whatever else they do, the role may use one. What nobody has seen yet may hold such a tool.
 pub(in super::super) fn usable(
-    config: &Config,
+    (config, store): (&Config, &Store),
     gate: &Gate,
-    role: &RoleName,
-    store: &Store,
+    client: &Caller,
 ) -> Result<Vec<String>, Failure> {
     let mut usable = Vec::new();
-    let policy = gate.pipeline().policy();
+    let gate = gate.pipeline();
     for name in config.servers.keys() {
         let known = known_servers::known(store, name.as_str())?;
         let may = |tool: &String| {
             let tool = bartizan_gate::tool::upstream_name(name, tool);
-            tool.is_ok_and(|tool| policy.may_ever(role, &tool))
+            tool.is_ok_and(|tool| gate.may_ever(client, &tool))
         };
         let mut besides = pseudos(name.as_str());
-        let may_besides = besides.any(|act| policy.may_ever(role, &act));
+        let may_besides = besides.any(|act| gate.may_ever(client, &act));
         let unseen = known.accepted_tools().next().is_none();
         if unseen || known.accepted_tools().any(may) || may_besides {
             usable.push(name.to_string());
@@ -237,6 +244,12 @@ pub(in super::super) async fn attend(
 }
 
 impl Hall {
+    /// Whoever speaks to us: the session's agent, narrowed to what the command line says.
+    pub(in super::super) fn client(&self) -> Caller {
+        let caller = &self.session.caller;
+        self.only.clone().map_or_else(|| caller.clone(), |only| caller.narrowed(only))
+    }
+
     /// What the log says of a server's own session.
     fn about(&self, server: &ServerName) -> Map<String, Value> {
         let client = &self.session.caller.seat().session;

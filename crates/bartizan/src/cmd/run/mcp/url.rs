@@ -115,7 +115,7 @@ async fn converse(
     let talk = Talk::new(Parts {
         server: name.to_string(),
         upstream: upstream::Upstream::new(to_server),
-        caller: caller.clone(),
+        caller: hall.client(),
         gate: Arc::clone(gate),
         make: maker(&hall.standing, (&ground.store, redactor), whose, args),
         look: None,

@@ -18,9 +18,8 @@ use serde_json::json;
 impl Hub {
     /// The declared tools that this role may call, each as JSON.
     pub(super) fn declared_tools(&self) -> impl Iterator<Item = String> {
-        let role = &self.parts.caller.seat().role;
-        let policy = self.parts.gate.pipeline().policy();
-        let may = move |name: &ToolName| policy.may_ever(role, name);
+        let (gate, caller) = (self.parts.gate.pipeline(), &self.parts.caller);
+        let may = move |name: &ToolName| gate.may_ever(caller, name);
         let offered = self.parts.tools.values().filter(move |tool| may(tool.declared.name()));
         offered.map(|tool| {
             let tool = &tool.declared;

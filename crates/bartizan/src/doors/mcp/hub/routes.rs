@@ -24,12 +24,11 @@ pub(super) fn kind_of(method: &str) -> Option<(&'static str, &'static str)> {
 impl Hub {
     /// What this role could ask for of any server.
     pub(super) fn capabilities(&self) -> String {
-        let role = &self.parts.caller.seat().role;
-        let policy = self.parts.gate.pipeline().policy();
+        let (gate, caller) = (self.parts.gate.pipeline(), &self.parts.caller);
         let may = |kind: &str| {
             self.branches.iter().any(|branch| {
                 let name = ToolName::parse(&pseudo(branch.name(), kind));
-                name.is_ok_and(|name| policy.may_ever(role, &name))
+                name.is_ok_and(|name| gate.may_ever(caller, &name))
             })
         };
         let mut parts = vec![r#""tools":{"listChanged":true}"#];

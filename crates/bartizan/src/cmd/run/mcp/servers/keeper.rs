@@ -246,7 +246,7 @@ impl Keeper {
         Ok(Talk::new(Parts {
             server: self.name.to_string(),
             upstream: Upstream::new(to_server),
-            caller: hall.session.caller.clone(),
+            caller: hall.client(),
             gate: Arc::clone(&hall.session.gate),
             make: pins.clone().maker(self, session),
             look: Some(pins.look()),
