@@ -6,7 +6,7 @@ use crate::label::OPEN;
 use crate::memo::Memo;
 use crate::names::turned_by;
 use crate::spoken::{said_of, stops, stripped};
-use crate::values::Place;
+use crate::values::{Place, is_secret, regular_case};
 use crate::work;
 use std::ops::Range;
 
@@ -28,7 +28,14 @@ pub(crate) fn secret(
     work::count(head.len());
     let line = memchr::memrchr(b'\n', head).map_or(0, |at| at + 1);
     let (from, head) = (from + line, head.get(line..)?);
-    let (pivot, sure) = pivot(head)?;
+    // `client.token`: the path to the name.
+    let path = |b: &&u8| is(**b, kind::NAME) || matches!(b, b'.' | b'$');
+    let path =
+        if head.last() == Some(&b'.') { head.iter().rev().take_while(path).count() } else { 0 };
+    let head = head.get(..head.len() - path)?;
+    let Some((pivot, sure)) = pivot(head) else {
+        return (place == Place::Password).then(|| near(text, from, head, name.1)).flatten();
+    };
     let value = last_token(head.get(..pivot)?)?;
     let range = stripped(text, from + value.start..from + value.end);
     let before = head.get(..value.start)?;
@@ -51,6 +58,35 @@ pub(crate) fn secret(
     secret.then_some(Given { value: range, place })
 }
 
+/// A random word anywhere before the name in its sentence: `get in with …, it is the same password`.
+fn near(text: &[u8], from: usize, head: &[u8], behind: usize) -> Option<Given> {
+    let name = text.get(from + head.len()..behind)?;
+    let word = name.iter().all(|b| is(*b, kind::LETTER)) && regular_case(name);
+    if !word || other_meant(text, behind) {
+        return None;
+    }
+    let mut end = head.len();
+    for _ in 0..MAX_NEAR {
+        let token = last_token(head.get(..end)?)?;
+        let range = stripped(text, from + token.start..from + token.end);
+        let value = text.get(range.clone())?;
+        let plain = value.iter().all(u8::is_ascii_alphabetic);
+        let signs = value.iter().any(|b| matches!(b, b'=' | b':' | b'/' | b',' | b'\'' | b'"'));
+        if !plain
+            && !signs
+            && !value.starts_with(b"0x")
+            && said_of(value, Place::Near)
+            && is_secret(value, Place::Near)
+        {
+            let before = head.get(..token.start)?;
+            let stopped = last_token(before).is_some_and(|t| before.get(t).is_some_and(stops));
+            return (!stopped).then_some(Given { value: range, place: Place::Password });
+        }
+        end = token.start;
+    }
+    None
+}
+
 /// Where in what stands before a name the word or sign begins that points further back, and whether it surely does; up to
 /// it there are only words.
 fn pivot(head: &[u8]) -> Option<(usize, bool)> {
@@ -65,6 +101,11 @@ fn pivot(head: &[u8]) -> Option<(usize, bool)> {
     for _ in 0..MAX_WORDS {
         let token = last_token(head.get(..end)?)?;
         let word = head.get(token.clone())?;
+        // `assert '…' == token`.
+        if matches!(word, b"==" | b"!=" | b"===") {
+            let quoted = matches!(head.get(token.start.checked_sub(2)?), Some(b'\'' | b'"'));
+            return quoted.then_some((token.start, true));
+        }
         if points(word) {
             return Some((token.start, is(*word.first()?, kind::LETTER)));
         }
@@ -112,5 +153,7 @@ fn last_token(text: &[u8]) -> Option<Range<usize>> {
 const MAX_BEFORE: usize = 200;
 /// So many words may stand between the name and what points back.
 const MAX_WORDS: usize = 6;
+/// So many words before a password's name may be it.
+const MAX_NEAR: usize = 12;
 /// So far behind a name its value is looked for.
 const MAX_BEHIND: usize = 120;

@@ -118,7 +118,9 @@ fn moved(bytes: &[u8]) -> Vec<String> {
         b'0' => "j".into(),
         b => char::from(b).into(),
     });
+    let flipped = each(bytes, upside_down);
     let mut all = vec![by(1), by(u8::MAX), keys(false), keys(true), turned, like, braille];
+    all.extend([flipped.chars().rev().collect(), flipped]);
     // With the same letter behind each.
     all.extend(["x", "z", "0"].map(|sign| each(bytes, |b| format!("{}{sign}", char::from(b)))));
     for columns in 3..=6 {
@@ -129,6 +131,18 @@ fn moved(bytes: &[u8]) -> Vec<String> {
         all.push(shown(bytes.chunks(size).rev().flatten().copied().collect()));
     }
     all
+}
+
+/// A character upside down, if that is another plain one; the others are told by their look (`dress.rs`).
+fn upside_down(byte: u8) -> String {
+    const PAIRS: [(u8, u8); 5] =
+        [(b'b', b'q'), (b'd', b'p'), (b'n', b'u'), (b'6', b'9'), (b'M', b'W')];
+    let other = PAIRS.iter().find_map(|(one, two)| match byte {
+        b if b == *one => Some(*two),
+        b if b == *two => Some(*one),
+        _ => None,
+    });
+    char::from(other.unwrap_or(byte)).into()
 }
 
 /// As numbers: places in the alphabet, squares of five, codes that were moved, words and all of it in another base.
@@ -332,6 +346,7 @@ mod tests {
             ("hello", "ifmmp"),
             ("abcdefgh", "adgbehcf"),
             ("abcdefgh", "efghabcd"),
+            ("Tb6-nuWq", "bMnu-9qT"),
             ("Hello-42", "C885939396 60F4F2"),
             ("hello", "448378203247"),
             ("hello-wo", "8031938417022231912"),

@@ -27,7 +27,7 @@ pub(crate) fn mixes(line: &[u8]) -> bool {
                 0xEA => matches!(next, [0x9C, 0xB0..=0xB1, ..]),
                 0xF0 => matches!(next, [0x9F, 0x84..=0x87, ..]),
                 0xF3 => true,
-                0xC3..=0xC9 => {
+                0xC3..=0xCB => {
                     accents += 1;
                     accents >= MIN_ACCENTS
                 }
@@ -130,7 +130,7 @@ const PART: usize = 32;
 /// So many letters with accents may be most of a value's.
 const MIN_ACCENTS: usize = 4;
 /// Letters of other scripts, and the plain ones that they look like.
-const ALIKE: [(&str, &str); 3] = [
+const ALIKE: [(&str, &str); 6] = [
     (
         "\u{430}\u{441}\u{435}\u{43e}\u{440}\u{445}\u{443}\u{456}\u{458}\u{455}\u{501}\u{51b}\u{51d}",
         "aceopxyijsdqw",
@@ -143,6 +143,16 @@ const ALIKE: [(&str, &str); 3] = [
         "\u{3bf}\u{3b1}\u{3c1}\u{3bd}\u{391}\u{392}\u{395}\u{397}\u{39a}\u{39c}\u{39f}\u{a730}\u{a731}",
         "oapvabehkmofs",
     ),
+    // Upside down.
+    (
+        "\u{250}\u{254}\u{1dd}\u{25f}\u{183}\u{265}\u{131}\u{1d09}\u{27e}\u{29e}\u{5df}\u{26f}\u{279}\u{287}\u{28c}\u{28d}\u{28e}",
+        "acefghiijklmrtvwy",
+    ),
+    (
+        "\u{2200}\u{186}\u{18e}\u{2132}\u{2141}\u{17f}\u{2e5}\u{500}\u{1d1a}\u{22a5}\u{2229}\u{39b}\u{2144}",
+        "acefgjlprtuvy",
+    ),
+    ("\u{196}\u{1105}\u{190}\u{3123}\u{3db}\u{3125}", "123457"),
 ];
 const MORSE: [&str; 36] = [
     ".-", "-...", "-.-.", "-..", ".", "..-.", "--.", "....", "..", ".---", "-.-", ".-..", "--",
@@ -168,6 +178,7 @@ mod tests {
             ("p\u{430}ss", "pass"),
             ("\u{24E3}\u{2460}", "t1"),
             ("\u{1D57}\u{2071}\u{2079}", "ti9"),
+            ("\u{18E}\u{250}\u{287}\u{190}", "eat3"),
         ] {
             let view = plain(text.as_bytes());
             assert_eq!(String::from_utf8_lossy(&view.bytes), plain_text, "{text}");

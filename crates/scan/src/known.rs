@@ -71,9 +71,9 @@ impl Known {
         key: &ScanKey,
         known: impl IntoIterator<Item = KnownSecret>,
     ) -> Result<Self, ScanError> {
-        let known: Vec<KnownSecret> = known.into_iter().collect();
-        let mut builder = Builder { more: known.len() <= MAX_CODED, ..Builder::default() };
+        let mut builder = Builder::default();
         for (number, secret) in known.into_iter().enumerate() {
+            builder.more = number < MAX_CODED;
             let value = secret.value.expose_secret().trim();
             check(number, &secret.name, value)?;
             builder.add(number, value);
@@ -376,7 +376,8 @@ fn check(number: usize, name: &str, value: &str) -> Result<(), ScanError> {
 pub const MIN_SECRET_BYTES: usize = 8;
 /// A longer value would need too much text held back; no credential in use is near it.
 pub const MAX_SECRET_BYTES: usize = 16 * 1024;
-/// More secrets are not searched for in the codes that only malice would choose: their table would leave the nearest cache.
+/// Only so many secrets, those that came first, are searched for in the codes that only malice would choose: the table of
+/// more would leave the nearest cache.
 const MAX_CODED: usize = 32;
 /// What all forms of all secrets may take together.
 const MAX_FORM_BYTES: usize = 16 * 1024 * 1024;
@@ -408,6 +409,19 @@ mod tests {
         let secrets =
             values.iter().map(|value| KnownSecret { name: "k".to_owned(), value: (*value).into() });
         Known::compile(&ScanKey::new([3; 32]), secrets).unwrap()
+    }
+
+    #[test]
+    fn the_first_secrets_are_known_in_every_code_however_many_there_are() {
+        let values: Vec<String> =
+            (0..=MAX_CODED).map(|n| format!("Qz{n:02}-{}x9", "kTw".repeat(3))).collect();
+        let known = known(&values.iter().map(String::as_str).collect::<Vec<_>>());
+        let shifted = |value: &str| value.bytes().map(|b| char::from(b + 1)).collect::<String>();
+        let found =
+            |value: Option<&String>| value.is_some_and(|v| known.occurs(shifted(v).as_bytes()));
+        assert!(found(values.first()));
+        assert!(!found(values.last()));
+        assert!(values.iter().all(|value| known.occurs(value.as_bytes())));
     }
 
     #[test]

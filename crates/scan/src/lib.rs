@@ -28,6 +28,7 @@ mod extent;
 mod filter;
 mod finding;
 mod fold;
+mod found;
 mod frame;
 pub mod json;
 mod key;

@@ -7,6 +7,7 @@ use crate::prefixed;
 use crate::redact::Inner;
 use crate::rules::Clue;
 use crate::runs::{self, Code};
+use crate::spoken;
 use crate::tables::Table;
 use memchr::memmem::{Finder, FinderRev};
 use std::ops::Range;
@@ -169,6 +170,12 @@ impl Marks {
     /// Whether a rule or a name may have begun.
     pub(crate) const fn tells(&self) -> bool {
         self.signs.any(Signs::TOLD)
+    }
+
+    /// Whether the last name that may be a secret's ends its line, so that the value may be shown in the next.
+    pub(crate) fn ends_with_name(&self, line: &[u8], base: usize) -> bool {
+        let last = self.clues.iter().rev().find(|(_, clue)| matches!(clue, Clue::Word(_)));
+        last.and_then(|(at, _)| at.checked_sub(base)).is_some_and(|at| spoken::asks(line, at))
     }
 
     /// Whether a block that began with `-----BEGIN` has not ended.

@@ -316,10 +316,13 @@ impl<'a> Scan<'a> {
             Ok(inner) => hits.extend(inner.into_iter().filter_map(|mut hit| {
                 let span = view.span(&hit.span)?;
                 // What the plain reading shows as well has been judged there.
-                let written = text.get(span.clone()) != view.bytes.get(hit.span.clone());
+                let mut written = text.get(span.clone()) != view.bytes.get(hit.span.clone());
+                let told = hit.from..hit.span.start;
                 hit.from = view
                     .span(&(hit.from..hit.from + 1))
                     .map_or(span.start, |s| s.start.min(span.start));
+                // So has what tells it, unless that was written in another way.
+                written |= text.get(hit.from..span.start) != view.bytes.get(told);
                 hit.span = span;
                 (written || depth == 0).then_some(hit)
             })),

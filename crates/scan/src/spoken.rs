@@ -4,6 +4,7 @@ use crate::assign::Given;
 use crate::bytes::{byte_table, is, kind};
 use crate::extent::{bare_len, named};
 use crate::memo::Memo;
+use crate::names;
 use crate::values::{Place, is_secret, regular_case};
 use crate::words::gibberish;
 use std::ops::Range;
@@ -69,7 +70,12 @@ pub(crate) fn secret(
         // `… the following password:` and, alone in a line of its own, the password.
         let ended = text.get(start + token.len()) == Some(&b'\n');
         said = announces(token) || (ended && token.ends_with(b":"));
-        if signs & ASSIGNS != 0 || stops(value) {
+        // `PASSWORD FOR 'ann' = '…'`.
+        let equals = place == Place::Password
+            && number > 1
+            && token == b"="
+            && matches!(text.get(start + 2), Some(b'"' | b'\''));
+        if signs & ASSIGNS != 0 && !equals || stops(value) {
             return None;
         }
         if ended && !matches!(token.last(), Some(b'?' | b':')) {
@@ -77,6 +83,58 @@ pub(crate) fn secret(
         }
     }
     None
+}
+
+/// Whether a line asks for what it ends with the name of, a word of which stands at `at`: a command's last argument, what is
+/// typed at a prompt, a path.
+pub(crate) fn asks(line: &[u8], at: usize) -> bool {
+    let body = line.trim_ascii_end();
+    let in_name = |b: &u8| is(*b, kind::NAME);
+    let closers = |b: &u8| matches!(b, b'"' | b'\'' | b']' | b')');
+    let Some((head, tail)) = body.split_at_checked(at) else { return false };
+    let tail = tail.iter().skip_while(|b| in_name(b));
+    let left = head.iter().rev().take_while(|b| in_name(b)).count();
+    let before = head.len().checked_sub(left + 1).and_then(|at| head.get(at));
+    body.len() - at <= names::MAX_PART
+        && left <= names::MAX_PART
+        && tail.clone().count() <= 3
+        && tail.clone().all(closers)
+        && before.is_some_and(|b| matches!(b, b' ' | b'/' | b'"' | b'\'' | b'.' | b'$' | b'{'))
+        && body.len() <= MAX_ASKED
+        && (head.contains(&b' ') || body.starts_with(b"/"))
+        && !body.contains(&b'+')
+}
+
+/// What a command shows, alone in the line below, whose own line the name at `at` ends: `printenv API_TOKEN`,
+/// `get-login-password`, `ENV["API_TOKEN"]`.
+pub(crate) fn shown(text: &[u8], (name, at): (usize, usize), place: Place) -> Option<Given> {
+    let (rest, from) = (text.get(at..)?, at);
+    let closers =
+        rest.iter().take(4).take_while(|b| matches!(b, b'"' | b'\'' | b']' | b')')).count();
+    let breaks = usize::from(rest.get(closers) == Some(&b'\r'));
+    if place < Place::Secret || rest.get(closers + breaks) != Some(&b'\n') {
+        return None;
+    }
+    let head = text.get(name.saturating_sub(MAX_ASKED)..from)?;
+    let line = memchr::memrchr(b'\n', head).map_or(0, |at| at + 1);
+    if !asks(head.get(line..)?, head.len() - line - (from - name)) {
+        return None;
+    }
+    let start = from + closers + breaks + 1;
+    let line = text.get(start..(start + MAX_SHOWN).min(text.len()))?;
+    let line = memchr::memchr(b'\n', line).and_then(|end| line.get(..end)).unwrap_or(line);
+    let body = line.strip_prefix(b"=> ").unwrap_or(line);
+    let start = start + line.len() - body.len();
+    let range = stripped(text, start..start + body.trim_ascii_end().len());
+    let value = text.get(range.clone())?;
+    let one = !value
+        .iter()
+        .any(|b| is(*b, kind::SPACE) || matches!(b, b'(' | b'{' | b'<' | b'[' | b',' | b';'));
+    let other = memchr::memchr2(b'=', b':', value).is_some()
+        && named(value)
+        && !random_with_sign(value, true);
+    let secret = one && !other && body.len() < MAX_SHOWN && said_of(value, place);
+    secret.then_some(Given { value: range, place })
 }
 
 /// Whether a word of a sentence is a secret; `told` is what the sentence says of it, if it does.
@@ -192,6 +250,10 @@ pub(crate) fn identifier(value: &[u8]) -> bool {
 }
 
 const MAX_SPOKEN: usize = 120;
+/// A longer line asks for more than a value.
+const MAX_ASKED: usize = 200;
+/// A longer line is no value alone.
+const MAX_SHOWN: usize = 512;
 /// What such a word names is no secret.
 const STOPS: [&str; 18] = [
     "commit",

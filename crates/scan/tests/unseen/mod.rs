@@ -141,6 +141,13 @@ fn a_value_behind_what_a_language_puts_between_is_hidden() {
         format!("curl https://api.lan -u {value}:\n"),
         format!("mosquitto_pub -h mq -u ann -t a/b -P {value} -m hi\n"),
         format!("default = root:{value}\n"),
+        format!("const auth_token: []const u8 = \"{value}\";"),
+        format!("const authToken string = \"{value}\""),
+        format!("  auth_token = <<-EOT\n    {value}\n  EOT\n"),
+        format!("\"ParameterKey\": \"AuthToken\",\n\"ParameterValue\": \"{value}\"\n"),
+        format!("<meta-data android:name=\"AuthToken\" android:value=\"{value}\"/>"),
+        format!("GET /cb?next=%252Fa%253Fauth_token%253D{value} HTTP/1.1\n"),
+        format!("Cookie: _gitlab_session={value}; theme=dark\n"),
     ];
     hides(&texts, &value);
     let uuid = ["9a4b439c", "9257", "409c", "9bad", "6fa59c753d89"].join("-");
@@ -153,6 +160,36 @@ fn a_value_behind_what_a_language_puts_between_is_hidden() {
     ] {
         assert_eq!(redactor(&[]).redact(harmless).text, harmless);
     }
+}
+
+#[test]
+fn what_a_command_shows_below_its_own_line_is_hidden() {
+    let value = noise(44, 32, ALNUM);
+    let texts = [
+        format!("$ gcloud auth print-access-token\n{value}\n"),
+        format!("cat /run/secrets/api_token\n{value}\n"),
+        format!(">>> os.environ['API_TOKEN']\n'{value}'\n"),
+        format!("irb(main):001> ENV[\"API_TOKEN\"]\n=> \"{value}\"\n"),
+        format!("/shop/api_token\r\n{value}\r\n"),
+    ];
+    hides(&texts, &value);
+    for harmless in [
+        "git log --grep token\n3f2a9c1b7e0d Rotate the signing key\n",
+        "fn next(&self) -> Token\nwhere\n    Self: Sized,\n",
+        "see the password\nREADME-2.md\n",
+    ] {
+        assert_eq!(redactor(&[]).redact(harmless).text, harmless);
+    }
+    let password = format!("{}{}", "kV9pQ2zL", "r7Xw");
+    let texts = [
+        format!("you can get in with {password}, it's the same password everywhere\n"),
+        format!("SET PASSWORD FOR 'ann'@'%' = '{password}'\n"),
+        format!("echo '{password}' | kinit ann\n"),
+        format!("WIFI:S:home;T:WPA;P:{password};;\n"),
+        format!("\"basic_auth\": {{\"ann\": \"{password}\"}}\n"),
+        format!("cache_peer up parent 3128 0 login=ann:{password}\n"),
+    ];
+    hides(&texts, &password);
 }
 
 #[test]
