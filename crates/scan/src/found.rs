@@ -374,13 +374,13 @@ fn called(text: &[u8]) -> usize {
         .take(40)
         .take_while(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b':'))
         .count();
+    if len == 0 || !matches!(text.get(len..), Some([b'(', b'"' | b'\'', ..])) {
+        return 0;
+    }
     let name = text.get(..len).unwrap_or_default().to_ascii_lowercase();
     let last = name.rsplit(|b| matches!(b, b'.' | b':')).next().unwrap_or_default();
     let looks = LOOKS.iter().any(|word| memchr::memmem::find(last, word.as_bytes()).is_some());
-    match text.get(len..) {
-        Some([b'(', b'"' | b'\'', ..]) if !looks => len,
-        _ => 0,
-    }
+    if looks { 0 } else { len }
 }
 
 /// Within so many bytes an object says its value, or a name's element ends and its value's begins.

@@ -1,6 +1,6 @@
 //! Is this a token of some vendor whom no rule knows, by its prefix and what follows: `acme_live_…`?
 
-use crate::bytes::{is, kind};
+use crate::bytes::{is, kind, kinds};
 use crate::finding::{Confidence, Kind};
 use crate::memo::Memo;
 use crate::scanner::{Hit, What};
@@ -55,14 +55,20 @@ fn body(token: &[u8]) -> Option<&[u8]> {
 
 /// Whether letters of both cases and digits stand in no order, with hardly any sign among them.
 fn random(body: &[u8]) -> bool {
-    let count = |kinds| body.iter().filter(|b| is(**b, kinds)).count();
-    let (lower, upper, digits) = (count(kind::LOWER), count(kind::UPPER), count(kind::DIGIT));
+    if body.len() < MIN_BODY {
+        return false;
+    }
+    let (mut lower, mut upper, mut digits, mut turns, mut last) = (0, 0, 0, 0, 0);
+    for byte in body {
+        let sort = kinds(*byte) & kind::ALNUM;
+        lower += usize::from(sort & kind::LOWER != 0);
+        upper += usize::from(sort & kind::UPPER != 0);
+        digits += usize::from(sort & kind::DIGIT != 0);
+        turns += usize::from(sort != last);
+        last = sort;
+    }
     let signs = body.len() - lower - upper - digits;
-    let sort = |b: u8| (is(b, kind::LOWER), is(b, kind::UPPER), is(b, kind::DIGIT));
-    let turns =
-        body.iter().zip(body.iter().skip(1)).filter(|(a, b)| sort(**a) != sort(**b)).count();
-    body.len() >= MIN_BODY
-        && lower >= 4
+    lower >= 4
         && upper >= 4
         && digits >= 2
         && signs * 8 <= body.len()

@@ -34,9 +34,9 @@ pub(crate) fn ends(inner: &Inner, marks: &Marks, text: &[u8], line: &[u8]) -> En
         || (told
             && (last == b'\\'
                 || introduces(last)
-                || marks.ends_with_name(line, text.len() - line.len())
                 || marks.block_open()
-                || names_what_follows(text, body)))
+                || names_what_follows(text, body)
+                || marks.ends_with_name(line, text.len() - line.len())))
         || known_goes_on(inner, marks, text, line);
     if open {
         Ends::Open

@@ -63,8 +63,9 @@ pub(crate) fn secret(
                 || (bare && (quoted || (place == Place::Secret && alone()))));
         // A call, as in `Pass *createPass();`, is no word.
         let call = token.get(1..).is_some_and(|rest| rest.contains(&b'('));
-        let public = identifier(value) && !(next && quoted && !publishable(value));
-        if number > 0 && !call && !public && tells(value, signs, (next || said).then_some(place)) {
+        let public = || identifier(value) && !(next && quoted && !publishable(value));
+        let told = (next || said).then_some(place);
+        if number > 0 && !call && tells(value, signs, told) && !public() {
             return Some(Given { value: range, place: Place::Near });
         }
         // `… the following password:` and, alone in a line of its own, the password.
