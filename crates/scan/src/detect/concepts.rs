@@ -3,6 +3,7 @@
 use super::features::{PAIR, START, finish, letter, mix};
 use super::reveal::fold;
 use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
 use std::ops::Range;
 use std::sync::LazyLock;
 
@@ -195,8 +196,26 @@ struct Entry {
     stem: bool,
 }
 
+/// Spreads what is a hash already. Nobody but us chooses the entries.
+#[derive(Default)]
+struct Spread(u64);
+
+impl Hasher for Spread {
+    fn finish(&self) -> u64 {
+        self.0.wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(26)
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        self.0 = bytes.iter().fold(self.0, |all, byte| (all << 8) | u64::from(*byte));
+    }
+
+    fn write_u32(&mut self, hash: u32) {
+        self.0 = hash.into();
+    }
+}
+
 struct Lexicon {
-    entries: HashMap<u32, Entry>,
+    entries: HashMap<u32, Entry, BuildHasherDefault<Spread>>,
     /// One bit per hash, so that words that stand for nothing cost next to nothing.
     // Of a known length, so that no place in it need be checked.
     bits: Box<[u64; 1 << (BITS - 6)]>,
@@ -220,7 +239,7 @@ impl Lexicon {
 
 /// A line an idea: its name, and the words and stems (`…*`) it is said with; `_` joins two words.
 static LEXICON: LazyLock<Lexicon> = LazyLock::new(|| {
-    let mut lexicon = Lexicon { entries: HashMap::new(), bits: Box::new([0; 1 << (BITS - 6)]) };
+    let mut lexicon = Lexicon { entries: HashMap::default(), bits: Box::new([0; 1 << (BITS - 6)]) };
     for (concept, line) in (0..=Concept::MAX).zip(include_str!("concepts.txt").lines()) {
         for word in line.split(' ').skip(1).filter(|word| !word.is_empty()) {
             let stem = word.ends_with('*');

@@ -142,7 +142,7 @@ impl Landmarks {
             before.unwrap_or_default().iter().fold(0, |state, byte| self.step(state, *byte))
         });
         let mut found = [const { Vec::new() }; STREAMS];
-        let mut ends = [const { Ends { count: 0, all: [(0, 0); 256] } }; STREAMS];
+        let mut ends = [const { Ends { set: 0, states: [0; BLOCK] } }; STREAMS];
         let mut from = 0;
         while from < part {
             let to = (from + BLOCK).min(part);
@@ -150,8 +150,8 @@ impl Landmarks {
                 [0, 1, 2, 3].map(|n| bytes.get(n * part + from..n * part + to).unwrap_or_default());
             self.read(&mut states, blocks, &mut ends);
             for (n, (found, ends)) in found.iter_mut().zip(&ends).enumerate() {
-                for &(at, state) in ends.told() {
-                    self.told(state, n * part + from + usize::from(at) + 1, found);
+                for (at, state) in ends.told(to - from) {
+                    self.told(state, n * part + from + at + 1, found);
                 }
             }
             from = to;
@@ -174,24 +174,27 @@ impl Landmarks {
         ends: &mut [Ends; STREAMS],
     ) {
         let [ends_1, ends_2, ends_3, ends_4] = ends;
-        for count in [&mut ends_1.count, &mut ends_2.count, &mut ends_3.count, &mut ends_4.count] {
-            *count = 0;
-        }
         let [mut state_1, mut state_2, mut state_3, mut state_4] = *states;
         let [block_1, block_2, block_3, block_4] = blocks;
         let bytes = block_1.iter().zip(block_2).zip(block_3.iter().zip(block_4));
-        let mut at = 0_u8;
-        for ((one, two), (three, four)) in bytes {
+        let slots_1 = ends_1.states.iter_mut().zip(&mut ends_2.states);
+        let slots_2 = ends_3.states.iter_mut().zip(&mut ends_4.states);
+        let [mut set_1, mut set_2, mut set_3, mut set_4] = [0; STREAMS];
+        for (((one, two), (three, four)), ((slot_1, slot_2), (slot_3, slot_4))) in
+            bytes.zip(slots_1.zip(slots_2))
+        {
             state_1 = self.step(state_1, *one);
             state_2 = self.step(state_2, *two);
             state_3 = self.step(state_3, *three);
             state_4 = self.step(state_4, *four);
-            ends_1.note(at, state_1);
-            ends_2.note(at, state_2);
-            ends_3.note(at, state_3);
-            ends_4.note(at, state_4);
-            at = at.wrapping_add(1);
+            (*slot_1, *slot_2) = (state_1, state_2);
+            (*slot_3, *slot_4) = (state_3, state_4);
+            set_1 = (set_1 << 1) | u64::from(state_1 >> 15);
+            set_2 = (set_2 << 1) | u64::from(state_2 >> 15);
+            set_3 = (set_3 << 1) | u64::from(state_3 >> 15);
+            set_4 = (set_4 << 1) | u64::from(state_4 >> 15);
         }
+        (ends_1.set, ends_2.set, ends_3.set, ends_4.set) = (set_1, set_2, set_3, set_4);
         *states = [state_1, state_2, state_3, state_4];
     }
 
@@ -214,23 +217,21 @@ impl Landmarks {
     }
 }
 
-/// The states of a block in which words end, and where.
+/// The states of a block, and a bit for each in which words end, the lowest for the last.
 struct Ends {
-    count: u8,
-    all: [(u8, u16); 256],
+    set: u64,
+    states: [u16; BLOCK],
 }
 
 impl Ends {
-    /// Without a branch, since nothing tells beforehand where words end.
-    fn note(&mut self, at: u8, state: u16) {
-        if let Some(slot) = self.all.get_mut(usize::from(self.count)) {
-            *slot = (at, state);
-        }
-        self.count += u8::from(state & ENDS != 0);
-    }
-
-    fn told(&self) -> &[(u8, u16)] {
-        self.all.get(..usize::from(self.count)).unwrap_or_default()
+    /// Those in which words end, in order, and where they stand in a block of so many bytes.
+    fn told(&self, count: usize) -> impl Iterator<Item = (usize, u16)> + '_ {
+        let mut rest = self.set << (BLOCK - count);
+        std::iter::from_fn(move || {
+            let at = (rest != 0).then(|| rest.leading_zeros() as usize)?;
+            rest &= !(1 << (BLOCK - 1 - at));
+            Some((at, self.states.get(at).copied().unwrap_or(0)))
+        })
     }
 }
 
@@ -246,8 +247,8 @@ pub(super) fn within(hits: &[Hit], part: Range<usize>) -> impl Iterator<Item = H
 /// The bit of a state in which words end.
 const ENDS: u16 = 0x8000;
 const STREAMS: usize = 4;
-/// So many bytes are read of each stream at a time; the number of a state in them, and their count, are in a byte.
-const BLOCK: usize = 255;
+/// So many bytes are read of each stream at a time, a bit for each.
+const BLOCK: usize = 64;
 /// In texts in which parts would be shorter than so many times the longest word it would not be worth it.
 const FEW: usize = 4;
 const TOO_MANY: &str = "too many words";
