@@ -137,6 +137,8 @@ fn a_full_disk_fails_closed_and_loses_nothing() {
         return;
     };
     let store = Store::open(&dir).unwrap();
+    // It is to fill, and not to stop before.
+    store.keep_free(0);
     let mut acked = 0;
     let error = loop {
         match store.append(big(acked), Durability::Durable) {

@@ -93,7 +93,8 @@ fn on_a_full_disk_no_call_reaches_a_server() {
     if !rustix::process::geteuid().is_root() {
         return skipped("it takes root");
     }
-    let project = project("");
+    // It is to fill, and not to stop before.
+    let project = project("[audit]\nkeep_free = \"1B\"\n");
     project.write("talk.py", STEP_BY_STEP);
     accept(&project);
     let command = ["run", "--client", "claude-code", "--", "/usr/bin/python3", "talk.py"];
