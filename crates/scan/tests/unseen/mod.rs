@@ -186,6 +186,8 @@ fn what_a_command_shows_below_its_own_line_is_hidden() {
         format!("SET PASSWORD FOR 'ann'@'%' = '{password}'\n"),
         format!("echo '{password}' | kinit ann\n"),
         format!("WIFI:S:home;T:WPA;P:{password};;\n"),
+        format!("Password for 'https://ann@git.lan': {password}\n"),
+        format!("expect \"assword:\"\nsend \"{password}\\r\"\n"),
         format!("\"basic_auth\": {{\"ann\": \"{password}\"}}\n"),
         format!("cache_peer up parent 3128 0 login=ann:{password}\n"),
     ];
