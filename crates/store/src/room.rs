@@ -42,14 +42,16 @@ impl Room {
         self.has(dir, 0)
     }
 
-    /// Refuses so many bytes more where they would leave less than is to be kept.
+    /// Refuses so many bytes more of what a run has made where they would leave less than half of what is to be kept: its acts
+    /// ended where less than all of it was free, and what it made must not be lost for that.
     pub(crate) fn has(&self, dir: &Path, more: u64) -> Result<(), LedgerError> {
         let Seen { free, all } = self.look(dir)?;
         let kept = match self.kept.load(Ordering::Relaxed) {
             USUAL => usual(all),
             bytes => bytes,
         };
-        if free >= kept.saturating_add(more) {
+        let least = if more == 0 { kept } else { (kept / 2).saturating_add(more) };
+        if free >= least {
             return Ok(());
         }
         Err(LedgerError::NoRoom { dir: dir.display().to_string(), free, kept, more })
@@ -134,6 +136,12 @@ mod tests {
         }
         store.keep_free(0);
         assert!(store.has_room_for(1 << 62).is_err() && store.has_room_for(1).is_ok());
+        store.keep_free(1 << 62);
+        assert!(
+            store.has_room_for(1).is_err() && store.has_room_for(0).is_ok(),
+            "nothing takes nothing"
+        );
+        store.keep_free(0);
         assert_eq!(ways("c"), [true; 4], "the log itself was well all the time");
     }
 }

@@ -90,11 +90,15 @@ impl Store {
         self.inner.room.keep(bytes);
     }
 
-    /// Whether so many bytes can be put beside the log and leave what is kept free; `Err` says in words why not.
+    /// Whether so many bytes of what a run has made can be put beside the log and leave half of what is kept free; `Err` says
+    /// in words why not.
     ///
     /// # Errors
     /// There is too little room, or nobody knows how much.
     pub fn has_room_for(&self, bytes: u64) -> Result<(), LedgerError> {
+        if bytes == 0 {
+            return Ok(());
+        }
         self.inner.room.has(self.dir(), bytes)
     }
 
