@@ -114,6 +114,11 @@ impl Node {
         matches!(self.kind, Kind::Table { twins: true, .. })
     }
 
+    /// Whether it is a string.
+    pub fn is_text(&self) -> bool {
+        matches!(self.kind, Kind::Text { .. })
+    }
+
     fn text_parts(&self) -> Option<bool> {
         match self.kind {
             Kind::Text { escaped } => Some(escaped),
@@ -205,21 +210,22 @@ impl Edits {
 
 /// A text as a JSON string.
 pub fn quoted(text: &str) -> String {
-    serde_json::Value::from(text).to_string()
+    // A string is written to memory, which does not fail.
+    serde_json::to_string(text).unwrap_or_default()
 }
 
 fn text_of<'a>(text: &'a str, node: &Node) -> Option<Cow<'a, str>> {
     let escaped = node.text_parts()?;
     let inner = text.get(node.start + 1..node.end.saturating_sub(1)).unwrap_or_default();
-    Some(if escaped { Cow::Owned(unescape(inner)) } else { Cow::Borrowed(inner) })
+    if !escaped {
+        return Some(Cow::Borrowed(inner));
+    }
+    let whole = text.get(node.span()).unwrap_or_default();
+    Some(Cow::Owned(serde_json::from_str(whole).unwrap_or_else(|_| unescape(inner))))
 }
 
-/// The inside of a string whose escapes are well formed.
+/// The inside of a string whose escapes are well formed, half surrogates among them: each run of escapes is read as UTF-16.
 fn unescape(inner: &str) -> String {
-    if let Ok(text) = serde_json::from_str(&format!("\"{inner}\"")) {
-        return text;
-    }
-    // Only half surrogates are left to fail: each run of escapes is read as UTF-16.
     let mut out = String::with_capacity(inner.len());
     let mut units = Vec::new();
     let mut rest = inner;
@@ -302,6 +308,33 @@ mod tests {
     fn half_a_surrogate_pair_reads_as_no_character() {
         let doc = Doc::read(br#""a\ud83d\\b\ud83d\ude00\n\udc00""#).unwrap();
         assert_eq!(doc.text(doc.root()).unwrap(), "a\u{fffd}\\b😀\n\u{fffd}");
+    }
+
+    #[test]
+    fn a_string_ends_where_it_ends_wherever_that_is() {
+        for length in 0..100 {
+            let plain = "a".repeat(length);
+            for (inside, sound) in [
+                ("", true),
+                ("\\n", true),
+                ("é", true),
+                ("\n", false),
+                ("\\x", false),
+                ("\u{1f}", false),
+            ] {
+                for text in [format!("\"{plain}{inside}{plain}\""), format!("\"{inside}{plain}\"")]
+                {
+                    let doc = Doc::read(text.as_bytes());
+                    assert_eq!(doc.is_ok(), sound, "{text}");
+                    if let Ok(doc) = doc {
+                        let said: String = serde_json::from_str(&text).unwrap();
+                        assert_eq!(doc.text(doc.root()).unwrap(), said);
+                        assert!(doc.root().is_text());
+                    }
+                }
+                assert!(Doc::read(format!("\"{plain}{inside}").as_bytes()).is_err(), "{inside}");
+            }
+        }
     }
 
     #[test]

@@ -7,6 +7,7 @@ mod offered;
 mod outside;
 mod past;
 mod place;
+mod strings;
 
 use super::scrub::{Found, Scrub, machine_part};
 use crate::doors::calls::Calls;
@@ -176,7 +177,7 @@ impl<'a> Reader<'a> {
             _ => return Err(unread("a message has no known role")),
         };
         let content = message.get("content").ok_or_else(|| unread("a message has no content"))?;
-        if self.doc.text(content).is_some() {
+        if content.is_text() {
             return self.text(content, role);
         }
         let blocks = content.items().ok_or_else(|| unread("a message's content is no text"))?;
@@ -219,55 +220,47 @@ impl<'a> Reader<'a> {
 
     /// The person's words stay as they are; what the client has put between them is data.
     fn user_text(&mut self, node: &'a Node) -> Result<(), Unfit> {
-        let text = self.doc.text(node).ok_or_else(|| unread("a text is no text"))?;
-        let found = &mut self.notes.found;
-        let scrub = self.against.scrub;
-        let Some(part) = machine_part(&text) else {
-            if self.person && !text.starts_with(CONTINUED) {
-                self.against.ears.heard(&text);
+        let person = self.person;
+        let form = if person { "a person's" } else { "a user's" };
+        self.string(node, form, |against, text, notes| {
+            let Against { ears, scrub, .. } = against;
+            let Some(part) = machine_part(text) else {
+                if person && !text.starts_with(CONTINUED) {
+                    ears.heard(text);
+                }
+                return scrub.clean(text, &mut notes.found);
+            };
+            let piece = |range: std::ops::Range<usize>| text.get(range).unwrap_or_default();
+            let (before, after) = (piece(0..part.start), piece(part.end..text.len()));
+            if person {
+                ears.heard(before);
+                ears.heard(after);
             }
-            let clean = scrub.clean(&text, found);
-            self.put(node, &text, &clean);
-            return Ok(());
-        };
-        let piece = |range: std::ops::Range<usize>| text.get(range).unwrap_or_default();
-        if self.person {
-            self.against.ears.heard(piece(0..part.start));
-            self.against.ears.heard(piece(part.end..text.len()));
-        }
-        let before = scrub.clean(piece(0..part.start), found);
-        let machine = piece(part.clone());
-        let (source, trust) = origin(machine);
-        self.against.ears.read(source, From::Client(trust), said(machine));
-        let framed = scrub.frame_text(source, trust, machine, found);
-        let after = scrub.clean(piece(part.end..text.len()), found);
-        self.notes.framed += 1;
-        self.put(node, &text, &format!("{before}{framed}{after}"));
-        Ok(())
+            let before = scrub.clean(before, &mut notes.found);
+            let machine = piece(part.clone());
+            let (source, trust) = origin(machine);
+            ears.read(source, From::Client(trust), said(machine));
+            let framed = scrub.frame_text(source, trust, machine, &mut notes.found);
+            let after = scrub.clean(after, &mut notes.found);
+            notes.framed += 1;
+            format!("{before}{framed}{after}")
+        })
     }
 
     /// A message of the client's own in mid-conversation: its words, and whatever it has wrapped in them.
     fn client_text(&mut self, node: &'a Node) -> Result<(), Unfit> {
-        let text = self.doc.text(node).ok_or_else(|| unread("a text is no text"))?;
-        let (source, trust) = origin(&text);
-        self.against.ears.read(source, From::Client(trust), said(&text));
-        let framed = self.against.scrub.frame_text(source, trust, &text, &mut self.notes.found);
-        self.notes.framed += 1;
-        self.put(node, &text, &framed);
-        Ok(())
+        self.string(node, "the client's", |against, text, notes| {
+            let (source, trust) = origin(text);
+            against.ears.read(source, From::Client(trust), said(text));
+            notes.framed += 1;
+            against.scrub.frame_text(source, trust, text, &mut notes.found)
+        })
     }
 
     fn redact(&mut self, node: &'a Node) -> Result<(), Unfit> {
-        let text = self.doc.text(node).ok_or_else(|| unread("a text is no text"))?;
-        let redacted = self.against.scrub.redact(&text, &mut self.notes.found);
-        self.put(node, &text, &redacted);
-        Ok(())
-    }
-
-    fn put(&mut self, node: &Node, old: &str, new: &str) {
-        if old != new {
-            self.edits.replace(node, quoted(new));
-        }
+        self.string(node, "redacted", |against, text, notes| {
+            against.scrub.redact(text, &mut notes.found)
+        })
     }
 }
 

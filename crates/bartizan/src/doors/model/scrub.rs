@@ -7,7 +7,8 @@ use crate::config::CANARY;
 use bartizan_gate::refusal::Refusal;
 use bartizan_scan::{Class, Frames, Redactor, Sanitiser, Trust};
 use bartizan_store::Digest;
-use past::{Cleaned, Past};
+pub(super) use past::Cleaned;
+use past::Past;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -51,17 +52,33 @@ impl Scrub {
         found: &mut Found,
         make: impl FnOnce(&mut Found) -> String,
     ) -> String {
-        let key = past::key(self.redactor.edition(), form, text);
-        let lock = || self.past.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(cleaned) = lock().get(&key) {
+        let key = self.key(form, text);
+        if let Some(cleaned) = self.known(&key) {
             found.add(&cleaned.found);
             return cleaned.text.clone();
         }
         let mut fresh = Found::default();
         let made = make(&mut fresh);
         found.add(&fresh);
-        lock().keep(key, Cleaned { text: made.clone(), found: fresh });
+        drop(self.keep(key, Cleaned { text: made.clone(), found: fresh, framed: 0 }));
         made
+    }
+
+    /// All that decides what becomes of a text in this form: `form`, the text, and the secrets that are known by now.
+    pub(super) fn key(&self, form: &str, text: &str) -> Digest {
+        past::key(self.redactor.edition(), form, text)
+    }
+
+    /// What became of a text before.
+    pub(super) fn known(&self, key: &Digest) -> Option<Arc<Cleaned>> {
+        self.past.lock().unwrap_or_else(PoisonError::into_inner).get(key)
+    }
+
+    /// Remembers what became of a text.
+    pub(super) fn keep(&self, key: Digest, cleaned: Cleaned) -> Arc<Cleaned> {
+        let cleaned = Arc::new(cleaned);
+        self.past.lock().unwrap_or_else(PoisonError::into_inner).keep(key, &cleaned);
+        cleaned
     }
 
     fn cleaned(&self, sanitiser: Sanitiser, text: &str, found: &mut Found) -> String {
@@ -132,7 +149,7 @@ impl Scrub {
 }
 
 impl Found {
-    fn add(&mut self, other: &Self) {
+    pub(super) fn add(&mut self, other: &Self) {
         self.secrets += other.secrets;
         for (class, count) in &other.hiding {
             *self.hiding.entry(*class).or_default() += count;

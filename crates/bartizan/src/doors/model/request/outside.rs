@@ -60,7 +60,7 @@ impl<'a> Reader<'a> {
         for key in ["title", "context"] {
             block
                 .get(key)
-                .filter(|text| self.doc.text(text).is_some())
+                .filter(|text| text.is_text())
                 .map_or(Ok(()), |text| self.redact(text))?;
         }
         match &*self.kind(source)? {
@@ -70,7 +70,7 @@ impl<'a> Reader<'a> {
                 self.framed(data, place)
             }
             "content" => match source.get("content") {
-                Some(content) if self.doc.text(content).is_some() => self.framed(content, place),
+                Some(content) if content.is_text() => self.framed(content, place),
                 Some(content) => {
                     for (at, part) in content.items().unwrap_or_default().iter().enumerate() {
                         envelope(part, "a block")?;
@@ -89,18 +89,17 @@ impl<'a> Reader<'a> {
     }
 
     pub(super) fn framed(&mut self, node: &'a Node, place: &Place) -> Result<(), Unfit> {
-        let text = self.doc.text(node).ok_or_else(|| unread("a text is no text"))?;
-        let from = place.tool.as_deref().map_or(From::Client(place.trust), From::Tool);
-        self.against.ears.read(&place.source, from, &text);
-        let found = &mut self.notes.found;
-        let scrub = self.against.scrub;
-        let framed = match &place.call {
-            Some(call) => scrub.frame(call, &place.source, place.trust, &text, found),
-            None => scrub.frame_text(&place.source, place.trust, &text, found),
-        };
-        self.notes.framed += 1;
-        self.put(node, &text, &framed);
-        Ok(())
+        let Place { call, source, trust, tool } = place;
+        let form = format!("framed {call:?} {source:?} {trust:?} {tool:?}");
+        self.string(node, &form, |against, text, notes| {
+            let from = tool.as_deref().map_or(From::Client(*trust), From::Tool);
+            against.ears.read(source, from, text);
+            notes.framed += 1;
+            match call {
+                Some(call) => against.scrub.frame(call, source, *trust, text, &mut notes.found),
+                None => against.scrub.frame_text(source, *trust, text, &mut notes.found),
+            }
+        })
     }
 
     pub(super) fn withhold(&mut self, block: &Node, kind: &str, why: &str) {

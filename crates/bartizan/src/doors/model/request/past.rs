@@ -72,7 +72,7 @@ impl<'a> Reader<'a> {
         let place =
             if self.kept.contains(&id) { Place::kept(&id) } else { Place::result(&id, &tool) };
         let Some(content) = block.get("content") else { return Ok(()) };
-        if doc.text(content).is_some() {
+        if content.is_text() {
             return self.framed(content, &place);
         }
         let Some(blocks) = content.items() else {

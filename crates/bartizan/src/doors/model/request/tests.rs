@@ -9,6 +9,7 @@ const SECRET: &str = "kF8s-20xQ-77hW-secret";
 struct Register {
     calls: Calls,
     scrub: Scrub,
+    redactor: Redactor,
     _folder: tempfile::TempDir,
 }
 
@@ -39,7 +40,8 @@ impl Register {
         let known = KnownSecret { name: "deploy".to_owned(), value: SECRET.to_owned().into() };
         let redactor = Redactor::new(ScanKey::new([1; 32]), Some(known)).unwrap();
         let frames = Frames::new(ScanKey::new([2; 32]), form);
-        Self { calls, scrub: Scrub::new(redactor, frames, Sanitiser::default()), _folder: folder }
+        let scrub = Scrub::new(redactor.clone(), frames, Sanitiser::default());
+        Self { calls, scrub, redactor, _folder: folder }
     }
 
     fn read(&self, body: &Value) -> Result<Read, Unfit> {
@@ -476,4 +478,43 @@ fn the_person_s_words_are_told_from_all_others() {
     assert_eq!(read, ["client context", "client context", "result of Bash", "client context"]);
     assert_eq!(told(&tools, false).0, "", "a subagent's user is an agent");
     assert_eq!(told(&json!([]), true).0, "", "a request without tools is the client's own");
+}
+
+#[test]
+fn what_comes_again_in_its_place_is_dealt_with_once_and_sent_the_same() {
+    let register = Register::new();
+    let note = "notes <b>of\nthe</b> client";
+    let reminder = "<system-reminder>a file</system-reminder> go \u{202e}on";
+    let mut messages = vec![
+        user(&json!(note)),
+        user(&json!(reminder)),
+        json!({"role": "system", "content": note}),
+        called("toolu_read", "Read", &read_arguments()),
+        result("toolu_read", &json!(format!("the key is {SECRET}"))),
+    ];
+    let mut asked = body(&json!(messages));
+    asked["tools"] = json!([{"name": "Read", "input_schema": {"type": "object"}}]);
+    let deal = |asked: &Value, main: bool| {
+        let noted = Noted::default();
+        let read = read(asked.to_string().as_bytes(), register.against(&noted, main)).unwrap();
+        let told = noted.heard.into_inner().len() + noted.read.into_inner().len();
+        (String::from_utf8(read.body).unwrap(), read.notes, told)
+    };
+    let (first, notes, told) = deal(&asked, true);
+    assert!(told > 3 && notes.found.secrets == 1 && notes.framed == 3, "{told} {notes:?}");
+    assert!(!first.contains(SECRET));
+    assert_eq!(deal(&asked, true), (first.clone(), notes.clone(), 0));
+    // The same words in another place, or from another, are others.
+    let (_, _, told) = deal(&asked, false);
+    assert!(told > 0, "a subagent's user is no person");
+    messages.push(json!({"role": "system", "content": reminder}));
+    asked["messages"] = json!(messages);
+    let (longer, notes_now, told) = deal(&asked, true);
+    assert_eq!((notes_now.framed, told), (4, 1));
+    let shared = first.bytes().zip(longer.bytes()).take_while(|(a, b)| a == b).count();
+    assert!(shared > first.find("the key is").unwrap(), "{shared}");
+    // A secret that is learned meanwhile is looked for everywhere again.
+    let known = KnownSecret { name: "new".to_owned(), value: "notes <b>of".to_owned().into() };
+    register.redactor.learn(known).unwrap();
+    assert!(!deal(&asked, true).0.contains("notes <b>of"));
 }

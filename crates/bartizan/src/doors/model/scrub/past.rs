@@ -17,9 +17,11 @@ pub(super) struct Past {
 
 /// A text as it goes to the model, and what was found in it.
 #[derive(Debug)]
-pub(super) struct Cleaned {
-    pub(super) text: String,
-    pub(super) found: Found,
+pub(in super::super) struct Cleaned {
+    pub(in super::super) text: String,
+    pub(in super::super) found: Found,
+    /// How many parts of it stand between markers.
+    pub(in super::super) framed: usize,
 }
 
 /// All that decides what becomes of a text, the text itself among it. Only its digest, since no secret of it shall stay.
@@ -38,8 +40,8 @@ impl Past {
         Some(cleaned)
     }
 
-    pub(super) fn keep(&mut self, key: Digest, cleaned: Cleaned) {
-        self.put(key, Arc::new(cleaned));
+    pub(super) fn keep(&mut self, key: Digest, cleaned: &Arc<Cleaned>) {
+        self.put(key, Arc::clone(cleaned));
     }
 
     fn put(&mut self, key: Digest, cleaned: Arc<Cleaned>) {
@@ -62,17 +64,17 @@ const YOUNG_BYTES: usize = 16 * 1024 * 1024;
 mod tests {
     use super::*;
 
-    fn cleaned(bytes: usize) -> Cleaned {
-        Cleaned { text: "x".repeat(bytes), found: Found::default() }
+    fn cleaned(bytes: usize) -> Arc<Cleaned> {
+        Arc::new(Cleaned { text: "x".repeat(bytes), found: Found::default(), framed: 0 })
     }
 
     #[test]
     fn what_is_used_stays_and_what_is_not_goes() {
         let mut past = Past::default();
-        past.keep(key(0, "f", "used"), cleaned(1));
-        past.keep(key(0, "f", "unused"), cleaned(1));
+        past.keep(key(0, "f", "used"), &cleaned(1));
+        past.keep(key(0, "f", "unused"), &cleaned(1));
         for turn in 0..8 {
-            past.keep(key(0, "f", &turn.to_string()), cleaned(YOUNG_BYTES / 3));
+            past.keep(key(0, "f", &turn.to_string()), &cleaned(YOUNG_BYTES / 3));
             assert!(past.get(&key(0, "f", "used")).is_some(), "{turn}");
         }
         assert!(past.get(&key(0, "f", "unused")).is_none());
@@ -80,7 +82,7 @@ mod tests {
             map.values().map(|cleaned| size_of::<Digest>() + cleaned.text.len()).sum::<usize>()
         };
         assert!(held(&past.young) <= YOUNG_BYTES && held(&past.old) <= YOUNG_BYTES);
-        past.keep(key(0, "f", "huge"), cleaned(YOUNG_BYTES + 1));
+        past.keep(key(0, "f", "huge"), &cleaned(YOUNG_BYTES + 1));
         assert!(past.get(&key(0, "f", "huge")).is_none());
     }
 
