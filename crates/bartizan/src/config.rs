@@ -42,7 +42,7 @@ pub(crate) use egress::{Egress, HostTls};
 pub(crate) use files::{Source, quoted};
 pub(crate) use places::Places;
 pub(crate) use secret::Secret;
-pub(crate) use server::{Asks, McpServer, Pin, Reach, idle_after};
+pub(crate) use server::{AT_ONCE_MAX, Asks, McpServer, Pin, Reach, idle_after};
 pub(crate) use tools::Tool;
 pub(crate) use way_out::WayOut;
 

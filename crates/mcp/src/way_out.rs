@@ -48,17 +48,22 @@ pub fn release(
         }
     }
     let Some(cleaned) = message.edited(edits) else { return Err(Withheld::Broken) };
-    let (Some(framing), Some(result)) = (framing, cleaned.result()) else {
-        return Ok((cleaned, hiding));
-    };
+    match framing {
+        Some(framing) => between(&cleaned, framing).map(|message| (message, hiding)),
+        None => Ok((cleaned, hiding)),
+    }
+}
+
+/// Puts what a tool, a resource or a prompt returned between markers, and does nothing else.
+pub fn between(message: &Message, framing: &Framing) -> Result<Message, Withheld> {
     let mut edits = Edits::default();
-    for text in framed(result) {
+    for text in message.result().into_iter().flat_map(framed) {
         if let Some(said) = text.text() {
             let wrapped = framing.frame.wrap(&framing.source, Trust::Untrusted, &said);
             edits.replace(text.node(), quoted(&wrapped));
         }
     }
-    cleaned.edited(edits).map(|message| (message, hiding)).ok_or(Withheld::Broken)
+    message.edited(edits).ok_or(Withheld::Broken)
 }
 
 fn texts(

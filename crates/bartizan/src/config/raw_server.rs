@@ -21,6 +21,7 @@ pub(super) struct RawServer {
     pub(super) roots: Option<bool>,
     pub(super) elicitation: Option<bool>,
     pub(super) timeout: Option<At<String>>,
+    pub(super) page: Option<At<String>>,
     pub(super) idle_after: Option<At<String>>,
     pub(super) pin: Option<At<String>>,
     #[serde(default)]

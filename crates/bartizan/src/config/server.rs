@@ -40,6 +40,8 @@ pub(crate) struct McpServer {
     pub(crate) asks: Asks,
     /// How long a call may take; nothing said leaves it to the door.
     pub(crate) timeout: Option<Duration>,
+    /// How many bytes of an answer pass at once; nothing said leaves it to the door.
+    pub(crate) page: Option<usize>,
     /// How long nobody may need it before it is ended, to be started anew for the next who does; `None` is for ever.
     pub(crate) idle_after: Option<Duration>,
     /// What becomes of tools that nobody has looked at yet.
@@ -100,6 +102,7 @@ impl McpServer {
         let env = page.list(raw.env.as_ref(), |text| check::variable(text)).unwrap_or_default();
         let (secrets, secrets_at) = placeholders(page, &raw.secrets);
         let timeout = page.take_option(raw.timeout.as_ref(), |text| timeout(text));
+        let at_once = page.take_option(raw.page.as_ref(), |text| at_once(text));
         let idle_after = page.take_option(raw.idle_after.as_ref(), |text| idle_after(text));
         if let (Some(said), Some(_)) = (&raw.idle_after, &raw.url) {
             let problem = Problem::new("only a server that is started here can be ended when idle");
@@ -123,6 +126,7 @@ impl McpServer {
                 sampling: raw.sampling.unwrap_or(false),
             },
             timeout,
+            page: at_once,
             idle_after: idle_after.unwrap_or(Some(IDLE)),
             pin,
             tools,
@@ -258,6 +262,16 @@ fn timeout(text: &str) -> Result<Duration, Flaw> {
     }
 }
 
+/// How many bytes of an answer pass at once.
+fn at_once(text: &str) -> Result<usize, Flaw> {
+    let size = units::size(text)
+        .map_err(|why| (format!("`{text}` is not a size"), Some(why.to_owned())))?;
+    let size = usize::try_from(size).ok().filter(|size| (AT_ONCE_MIN..=AT_ONCE_MAX).contains(size));
+    size.ok_or_else(|| {
+        (format!("`{text}` is too small or too large"), Some("1KiB to 8MiB".to_owned()))
+    })
+}
+
 /// How long nobody may need a server before it is ended; `None` is for ever.
 pub(crate) fn idle_after(text: &str) -> Result<Option<Duration>, Flaw> {
     if text == "never" {
@@ -274,6 +288,9 @@ pub(crate) fn idle_after(text: &str) -> Result<Option<Duration>, Flaw> {
 pub(super) const ROLE_PREFIX: &str = "server.";
 const BUILTIN: [&str; 5] = ["claude-code", "model", "net", "process", "tools"];
 const NAME_MAX: usize = 32;
+/// The largest answer that passes at once, in bytes.
+pub(crate) const AT_ONCE_MAX: usize = 8 << 20;
+const AT_ONCE_MIN: usize = 1 << 10;
 const TIMEOUT_MAX: Duration = Duration::from_hours(24);
 /// How long a server is kept that nobody needs, when nothing is said of it.
 const IDLE: Duration = Duration::from_mins(10);

@@ -6,6 +6,7 @@ pub(crate) mod entry;
 pub(crate) mod hub;
 mod judged;
 mod offer;
+mod rest;
 mod rounds;
 pub(crate) mod tools;
 mod unasked;
@@ -68,6 +69,8 @@ pub(crate) struct Parts {
     pub(crate) hold: Duration,
     /// How long a call waits for the server.
     pub(crate) patience: Duration,
+    /// How many bytes of an answer pass at once.
+    pub(crate) page: usize,
 }
 
 /// One client's conversation with one server.
@@ -78,6 +81,7 @@ pub(crate) struct Talk {
     stale: AtomicBool,
     seen: words::Seen,
     memory: rounds::Memory,
+    rests: rest::Rests,
 }
 
 #[derive(Default)]
@@ -148,8 +152,8 @@ impl Talk {
     /// A conversation that has not begun.
     pub(crate) fn new(parts: Parts) -> Arc<Self> {
         let (state, judged) = (Mutex::default(), tokio::sync::Mutex::default());
-        let (stale, seen, memory) = Default::default();
-        Arc::new(Self { parts, state, judged, stale, seen, memory })
+        let (stale, seen, memory, rests) = Default::default();
+        Arc::new(Self { parts, state, judged, stale, seen, memory, rests })
     }
 
     /// The client's gate.
@@ -217,7 +221,10 @@ impl Talk {
             },
             "completion/complete" => other("completion/complete", "completion"),
             "prompts/get" => other("prompts/get", "prompt"),
-            "resources/read" => other("resources/read", "resource"),
+            "resources/read" => match params.and_then(|params| params.text_of("uri")) {
+                Some(uri) if rest::is_rest(&uri) => return self.rest(id, &uri),
+                _ => other("resources/read", "resource"),
+            },
             "resources/subscribe" => other("resources/subscribe", "resource"),
             "resources/unsubscribe" => other("resources/unsubscribe", "resource"),
             "tasks/cancel" => other("tasks/cancel", "task"),

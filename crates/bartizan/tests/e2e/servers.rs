@@ -7,6 +7,7 @@ mod idle;
 mod killed;
 mod older;
 mod older_faults;
+mod pages;
 mod parts;
 mod reload;
 mod stateless;

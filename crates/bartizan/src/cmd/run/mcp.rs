@@ -11,7 +11,7 @@ use super::reload::Standing;
 use super::{Run, configured, facts, finish, not_started, program, secret, state_failure, words};
 use crate::cli::{ClientChoice, Global, McpArgs, RunArgs, exit};
 use crate::cmd::servers as known_servers;
-use crate::config::{self, Asks, Config};
+use crate::config::{self, AT_ONCE_MAX, Asks, Config};
 use crate::desk::herald::Heralds;
 use crate::doors::mcp::tools::{Generation, Maker, Operator, marks, take_in, unspoken};
 use crate::doors::mcp::{Parts, Talk};
@@ -144,6 +144,7 @@ fn talk(
         asks: Asks { elicitation: true, roots: args.roots, sampling: args.sampling },
         hold: Duration::from_secs(args.wait),
         patience: PATIENCE,
+        page: AT_ONCE_MAX,
     }))
 }
 

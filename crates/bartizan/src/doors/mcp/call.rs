@@ -1,7 +1,8 @@
 //! What does the client want done, and may it be? Each act is a proposal; what was judged is what is sent.
 
-use super::Talk;
 use super::tools::Generation;
+use super::{Talk, rest};
+use crate::config::AT_ONCE_MAX;
 use crate::doors::calls::Whose;
 use bartizan_gate::call::{Authorized, Door, Outcome, Proposed};
 use bartizan_gate::effect::{Content, Effector, Warrant};
@@ -15,7 +16,7 @@ use bartizan_mcp::way_out::{self, Framing, Hiding};
 use bartizan_mcp::wire::{INTERNAL_ERROR, INVALID_PARAMS, Id, Message};
 use bartizan_scan::json::{View, quoted};
 use bartizan_scan::{Sanitiser, display_line};
-use bartizan_store::{Desk, QuestionState};
+use bartizan_store::{Desk, Event, QuestionState};
 use serde_json::{Value, json};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -192,7 +193,10 @@ impl Talk {
             Ok(released) => released.into_output(),
             Err(refused) => return refusal(id, is_tool, &refused),
         };
-        let Carried { message: answer, hiding, .. } = answer;
+        let Carried { message: answer, framing, hiding, .. } = answer;
+        let Some(answer) = self.paged(answer, framing.as_ref(), &tool) else {
+            return Message::failure(Some(id), INTERNAL_ERROR, TOO_LARGE);
+        };
         let (source, trust) = (format!("result of {tool}"), gate.pipeline().trust_of(&tool));
         gate.sanitised(&self.parts.caller, &source, &hiding);
         aside(is_large(&answer), || {
@@ -200,6 +204,45 @@ impl Talk {
                 let reading = Reading { source: &source, trust, text: &text };
                 gate.read(&self.parts.caller, &reading);
             }
+        });
+        answer
+    }
+
+    /// An answer as it passes at once; one that is large gets its markers here, each page its own.
+    fn paged(&self, answer: Message, framing: Option<&Framing>, tool: &str) -> Option<Message> {
+        let page = self.parts.page;
+        if framing.is_none() && answer.as_str().len() <= page {
+            return Some(answer);
+        }
+        let first = self.rests.first(answer, page, tool)?;
+        match framing {
+            Some(framing) => way_out::between(&first, framing).ok(),
+            None => Some(first),
+        }
+    }
+
+    /// The page of a kept answer that an address names. The call that it is of was allowed, and what it says has gone the
+    /// way out; it goes again, since what is a secret may have become known meanwhile.
+    pub(super) fn rest(&self, id: &Id, uri: &str) -> Message {
+        let Some(page) = self.rests.page(uri, self.parts.page) else {
+            return Message::failure(Some(id), RESOURCE_NOT_FOUND, NOT_KEPT);
+        };
+        let (gate, source) = (&self.parts.gate, format!("result of {}", page.tool));
+        let about =
+            json!({ "act": "page", "source": source, "from": page.from, "bytes": page.text.len() });
+        if let Value::Object(about) = about
+            && let Err(refused) = gate.pipeline().note(&self.parts.caller, Event::Client, about)
+        {
+            return refusal(id, false, &refused);
+        }
+        let framing =
+            Framing { frame: self.parts.frames.of(uri), source: format!("mcp {}", page.tool) };
+        let framing = self.parts.framing.then_some(framing);
+        let cleaned = page.answer(id, uri).and_then(|it| self.cleaned(&it, framing.as_ref()));
+        let Some(answer) = cleaned else { return super::unmade(id) };
+        let trust = gate.pipeline().trust_of(&page.tool);
+        aside(is_large(&answer), || {
+            gate.read(&self.parts.caller, &Reading { source: &source, trust, text: &page.text });
         });
         answer
     }
@@ -335,26 +378,34 @@ struct Carried {
     id: Id,
     framing: Option<Framing>,
     sanitiser: Sanitiser,
+    /// How many bytes of it pass at once.
+    page: usize,
     /// What hid in it, once it has gone the way out.
     hiding: Hiding,
 }
 
 impl Carried {
-    fn new(message: Message, id: Id, framing: Option<Framing>, sanitiser: Sanitiser) -> Self {
-        Self { message, id, framing, sanitiser, hiding: Hiding::new() }
+    fn new(message: Message, id: Id, framing: Option<Framing>, talk: &Talk) -> Self {
+        let (sanitiser, page) = (talk.parts.sanitiser, talk.parts.page);
+        Self { message, id, framing, sanitiser, page, hiding: Hiding::new() }
     }
 }
 
 impl Content for Carried {
     fn scrub(self, scrub: &dyn Fn(&str) -> String) -> Self {
-        let Self { message, id, framing, sanitiser, .. } = self;
+        let Self { message, id, framing, sanitiser, page, .. } = self;
+        // What does not pass at once gets its markers page by page.
+        let (now, later) = match framing {
+            framing if message.as_str().len() > page => (None, framing),
+            framing => (framing, None),
+        };
         let released = aside(is_large(&message), || {
-            way_out::release(&message, framing.as_ref(), scrub, sanitiser)
+            way_out::release(&message, now.as_ref(), scrub, sanitiser)
         });
         let (message, hiding) = released.unwrap_or_else(|why| {
             (Message::failure(Some(&id), INTERNAL_ERROR, &why.to_string()), Hiding::new())
         });
-        Self { message, id, framing: None, sanitiser, hiding }
+        Self { message, id, framing: later, sanitiser, page, hiding }
     }
 }
 
@@ -363,10 +414,9 @@ impl Effector for Forward<'_> {
 
     async fn run(self, warrant: &Warrant<'_>) -> (Outcome, Carried) {
         let Self { talk, id, act, progress, framing, stateless } = self;
-        let sanitiser = talk.parts.sanitiser;
         let failed = |code: &str, what: &str| {
             let answer = Message::failure(Some(&id), INTERNAL_ERROR, what);
-            let carried = Carried::new(answer, id.clone(), None, sanitiser);
+            let carried = Carried::new(answer, id.clone(), None, talk);
             (Outcome::failed(code, json!({ "by": "server" })), carried)
         };
         let own = talk.parts.upstream.next();
@@ -381,9 +431,9 @@ impl Effector for Forward<'_> {
             Err(_) => return failed("server-silent", "the server did not answer in time"),
         };
         let bytes = answer.as_str().len();
-        if bytes > RESULT_MAX {
+        if !rest::may_pass(&answer, talk.parts.page) {
             let what = format!(
-                "the server's answer has {bytes} bytes, of which {RESULT_MAX} pass; ask for less"
+                "the server's answer has {bytes} bytes, of which {AT_ONCE_MAX} pass; ask for less"
             );
             return failed("result-too-large", &what);
         }
@@ -404,7 +454,7 @@ impl Effector for Forward<'_> {
         } else {
             Outcome::succeeded(details)
         };
-        (outcome, Carried::new(answer, id, framing, sanitiser))
+        (outcome, Carried::new(answer, id, framing, talk))
     }
 }
 
@@ -423,8 +473,11 @@ fn is_large(message: &Message) -> bool {
 }
 
 const ROUNDED: Misread = "a number in it has more digits than can be judged, or a text is no text";
-/// The largest answer that passes, in bytes.
-const RESULT_MAX: usize = 8 * 1024 * 1024;
+const TOO_LARGE: &str =
+    "the answer is larger than may pass, and not of a kind that can be read in pages; ask for less";
+const NOT_KEPT: &str = "nothing is kept at this address, or not any more; make the call again";
+/// Of the revision 2025-11-25 of MCP.
+const RESOURCE_NOT_FOUND: i64 = -32002;
 /// From so many bytes on, the way out of a message takes longer than another thread takes to wake.
 const LARGE: usize = 16 * 1024;
 /// How often the desk is looked at.

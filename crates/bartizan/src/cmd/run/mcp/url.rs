@@ -8,7 +8,7 @@ use crate::cli::{Global, McpArgs, exit};
 use crate::cmd::run::ground::{self, Session};
 use crate::cmd::run::state_failure;
 use crate::cmd::servers as known_servers;
-use crate::config::{Asks, Reach, Source, Upstream};
+use crate::config::{AT_ONCE_MAX, Asks, Reach, Source, Upstream};
 use crate::doors::mcp::{Parts, Talk};
 use crate::machine::runtime_of;
 use crate::report::{Failure, Problem, Voice};
@@ -127,6 +127,7 @@ async fn converse(
         asks: Asks { elicitation: true, roots: args.roots, sampling: args.sampling },
         hold: hall.wait,
         patience: PATIENCE,
+        page: AT_ONCE_MAX,
     });
     let mut tasks = hall.reach((at, PATIENCE), server, sent, lines)?;
     tasks.spawn(Arc::clone(&talk).attend(heard));

@@ -8,7 +8,7 @@ use super::super::{showing, told};
 use super::Hall;
 use super::pins::Pins;
 use crate::cli::{ClientChoice, RequiredTier, RunArgs};
-use crate::config::{Config, McpServer, Reach};
+use crate::config::{AT_ONCE_MAX, Config, McpServer, Reach};
 use crate::doors::mcp::hub::Hub;
 use crate::doors::mcp::{Parts, Talk};
 use crate::doors::run::{Held, RunReport};
@@ -258,6 +258,7 @@ impl Keeper {
             asks: self.said.asks,
             hold: hall.wait,
             patience: self.said.timeout.unwrap_or(super::super::PATIENCE),
+            page: self.said.page.unwrap_or(AT_ONCE_MAX),
         }))
     }
 }
