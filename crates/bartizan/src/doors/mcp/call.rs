@@ -193,11 +193,17 @@ impl Talk {
             Ok(released) => released.into_output(),
             Err(refused) => return refusal(id, is_tool, &refused),
         };
+        self.passing(id, &generation, answer, &tool)
+    }
+
+    /// What the client gets of an answer that was released, once the run knows what it reads.
+    fn passing(&self, id: &Id, generation: &Generation, answer: Carried, tool: &str) -> Message {
+        let gate = &generation.gate;
         let Carried { message: answer, framing, hiding, .. } = answer;
-        let Some(answer) = self.paged(answer, framing.as_ref(), &tool) else {
+        let Some(answer) = self.paged(answer, framing.as_ref(), tool) else {
             return Message::failure(Some(id), INTERNAL_ERROR, TOO_LARGE);
         };
-        let (source, trust) = (format!("result of {tool}"), gate.pipeline().trust_of(&tool));
+        let (source, trust) = (format!("result of {tool}"), gate.pipeline().trust_of(tool));
         gate.sanitised(&self.parts.caller, &source, &hiding);
         aside(is_large(&answer), || {
             for text in way_out::spoken(&answer) {

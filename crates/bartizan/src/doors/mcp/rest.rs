@@ -8,7 +8,6 @@ use crate::machine;
 use bartizan_mcp::wire::{Id, Message};
 use bartizan_scan::json::{Edits, View, quoted};
 use std::collections::VecDeque;
-use std::fmt::Write as _;
 use std::sync::{Mutex, PoisonError};
 
 /// What is kept of one conversation's answers.
@@ -54,10 +53,7 @@ impl Rests {
         let Some((key, Cut { mut blocks, rest })) = cut(&answer, page) else {
             return passes(answer);
         };
-        let id = machine::random::<16>().ok()?.iter().fold(String::new(), |mut id, byte| {
-            let _ = write!(id, "{byte:02x}");
-            id
-        });
+        let id = format!("{:032x}", u128::from_be_bytes(machine::random().ok()?));
         let said = format!("the next page: {} more bytes of this answer are kept", rest.len());
         blocks.push(link(key, &address(&id, 0), &said));
         let mut edits = Edits::default();
@@ -230,7 +226,7 @@ mod tests {
 
     #[test]
     fn page_by_page_nothing_is_lost_and_no_letter_is_cut() {
-        let lines: String = (0..200).map(|n| format!("line {n}: ünïcödé ☃\n")).collect();
+        let lines = (0..200).fold(String::new(), |all, n| all + &format!("line {n}: ünïcödé ☃\n"));
         let seam = "x".repeat(1000);
         for (key, block) in [
             (CONTENT, json!({ "type": "text", "text": lines, "annotations": { "priority": 1 } })),
