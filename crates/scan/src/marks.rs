@@ -106,7 +106,7 @@ impl Marks {
         runs::each_long(line, |run| {
             if let Some(code) = line.get(run.clone()).and_then(runs::worth) {
                 self.runs.push((base + run.start..base + run.end, code));
-            } else if prefixed::token(line, &run) {
+            } else if !inner.rules.is_empty() && prefixed::token(line, &run) {
                 self.clues.push((base + run.start, Clue::Token(run.len())));
             }
         });

@@ -170,7 +170,9 @@ impl Rules {
                 rules.push(rule);
             }
         }
-        for (number, word) in WORDS.iter().enumerate() {
+        // Where nothing is hidden for its shape, nothing is for its name.
+        let words = if rules.is_empty() { &[] } else { &WORDS[..] };
+        for (number, word) in words.iter().enumerate() {
             // Keywords have three bytes at least, so a shorter word is one with each sign that may follow a name.
             let signs: &[u8] = if word.text.len() < 3 { AFTER_NAMES } else { b"" };
             for sign in signs.iter().map(Some).chain(signs.is_empty().then_some(None)) {
@@ -194,6 +196,11 @@ impl Rules {
                 hit(at, clues);
             }
         });
+    }
+
+    /// Whether nothing is hidden for its shape.
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.all.is_empty()
     }
 
     /// Whether a rule may match where its keyword stands in a line, or a name may be one that a word is part of: a quick

@@ -540,3 +540,25 @@ fn a_value_of_few_letters_is_found_in_a_url_whatever_stands_before_it() {
         assert!(!redacted.contains(text), "{redacted}");
     }
 }
+
+#[test]
+fn bytes_on_their_way_to_a_program_lose_the_known_values_and_nothing_else() {
+    let known = known("gh", "plum-Orbit-7731-quartz");
+    let redactor = Redactor::of_values(ScanKey::new([7; 32]), [known]).unwrap();
+    let token = fakes::noise(5, 36, fakes::ALNUM);
+    let texts = [
+        format!("GET /other?q={}{token}", "ghp_"),
+        format!("acme_live_{token}\n"),
+        format!("password: {token}\nDB_PASSWORD={token}\n"),
+        format!("user,password\nann,{token}\n"),
+        format!("Enter the password\n{token}\n"),
+        format!("{token} is the token\n"),
+        format!("-----BEGIN PRIVATE KEY-----\n{token}\n-----END PRIVATE KEY-----\n"),
+        format!("https://ann:{token}@example.com/"),
+    ];
+    for text in texts {
+        assert_eq!(redactor.redact(&text).text, text);
+        let mixed = redactor.redact(&format!("{text} plum-Orbit-7731-quartz")).text;
+        assert!(mixed.starts_with(&text) && !mixed.contains("quartz"), "{mixed}");
+    }
+}
