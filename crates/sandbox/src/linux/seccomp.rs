@@ -255,11 +255,15 @@ fn no_deferred_connect() -> Vec<sock_filter> {
     code
 }
 
-/// Programs take a size that is not granted as they do where the host allows no larger one.
+/// Programs take a size that is not granted as they do where the host allows no larger one; what needs a capability is
+/// refused as the kernel does.
 fn buffer_sizes() -> Vec<sock_filter> {
     let mut code = vec![load(low(1)), jump(BPF_JEQ, SOL_SOCKET, 1, 0), ALLOW, load(low(2))];
-    for option in [SO_SNDBUF, SO_RCVBUF, SO_SNDBUFFORCE, SO_RCVBUFFORCE] {
+    for option in [SO_SNDBUF, SO_RCVBUF] {
         code.extend([jump(BPF_JEQ, option, 0, 1), answer(SECCOMP_RET_ERRNO)]);
+    }
+    for option in [SO_SNDBUFFORCE, SO_RCVBUFFORCE] {
+        code.extend([jump(BPF_JEQ, option, 0, 1), REFUSE]);
     }
     code.push(ALLOW);
     code
