@@ -7,7 +7,9 @@ use std::sync::Arc;
 pub trait Ledger: Send + Sync {
     /// Puts an entry on the log. No receipt, no act: an error means that the entry is not known to be on the log (it
     /// may be, if the failure was in the last step), and that the caller must not do what it was about to record.
-    fn append(&self, entry: Entry, durability: Durability) -> Result<Receipt, LedgerError>;
+    fn append(&self, entry: Entry, durability: Durability) -> Result<Receipt, LedgerError> {
+        self.append_during(entry, durability, &mut || {})
+    }
 
     /// As [`Ledger::append`], and does `meanwhile` once the entry is handed over, while the disk takes it. It is no act:
     /// there is no receipt yet, and there may never be one. It is not done when the entry is not taken at all.
@@ -16,11 +18,7 @@ pub trait Ledger: Send + Sync {
         entry: Entry,
         durability: Durability,
         meanwhile: &mut dyn FnMut(),
-    ) -> Result<Receipt, LedgerError> {
-        let receipt = self.append(entry, durability)?;
-        meanwhile();
-        Ok(receipt)
-    }
+    ) -> Result<Receipt, LedgerError>;
 }
 
 /// How soon an entry must survive a crash.

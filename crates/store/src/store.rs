@@ -132,10 +132,6 @@ impl Store {
 }
 
 impl Ledger for Store {
-    fn append(&self, entry: Entry, durability: Durability) -> Result<Receipt, LedgerError> {
-        self.append_during(entry, durability, &mut || {})
-    }
-
     fn append_during(
         &self,
         entry: Entry,

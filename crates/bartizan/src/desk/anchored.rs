@@ -55,11 +55,6 @@ impl Anchored {
 }
 
 impl Ledger for Anchored {
-    fn append(&self, entry: Entry, durability: Durability) -> Result<Receipt, LedgerError> {
-        self.check(&entry)?;
-        self.store.append(entry, durability)
-    }
-
     fn append_during(
         &self,
         entry: Entry,

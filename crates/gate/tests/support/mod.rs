@@ -260,7 +260,12 @@ fn path(text: &str) -> CanonicalPath {
 struct BrokenLedger;
 
 impl Ledger for BrokenLedger {
-    fn append(&self, _: Entry, _: Durability) -> Result<Receipt, LedgerError> {
+    fn append_during(
+        &self,
+        _: Entry,
+        _: Durability,
+        _: &mut dyn FnMut(),
+    ) -> Result<Receipt, LedgerError> {
         Err(LedgerError::Failed { why: "the disk is full".into() })
     }
 }

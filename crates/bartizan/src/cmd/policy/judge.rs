@@ -112,7 +112,12 @@ fn nothing() -> StoreError {
 }
 
 impl store::Ledger for Nowhere {
-    fn append(&self, _: store::Entry, _: store::Durability) -> Result<store::Receipt, LedgerError> {
+    fn append_during(
+        &self,
+        _: store::Entry,
+        _: store::Durability,
+        _: &mut dyn FnMut(),
+    ) -> Result<store::Receipt, LedgerError> {
         Err(LedgerError::Unrecordable { why: NOTHING.to_owned() })
     }
 }
