@@ -71,15 +71,18 @@ fn a_run_that_one_gate_has_paused_is_paused_at_the_gate_beside_it() {
 #[test]
 fn a_paused_run_does_nothing_until_a_person_says_so_and_then_goes_on() {
     let fixture = turned(OnFlag::Pause);
+    let reads_on = || fixture.pipeline.may_read_on(&fixture.caller, read().0);
     for call in [write(8), read()] {
         assert_eq!(fixture.outcome_code(call), "run-paused");
     }
+    assert!(!reads_on(), "nor does it read on in what was returned before");
     let question = the_question(&fixture);
     let other = fixture.another("s9", &["other"]);
     assert!(fixture.pipeline.flags(&other).is_empty(), "another session is not concerned");
     fixture.approve(&question, "anna");
     assert_eq!(fixture.outcome_code(write(8)), "allowed");
     assert_eq!(fixture.outcome_code(read()), "allowed");
+    assert!(reads_on() && !fixture.pipeline.may_read_on(&fixture.caller, "Unheard"));
     let resumed = fixture.last("flag");
     assert_eq!(resumed["act"], "resume");
     assert_eq!(resumed["approvers"], json!(["anna"]));

@@ -222,7 +222,7 @@ impl Talk {
             "completion/complete" => other("completion/complete", "completion"),
             "prompts/get" => other("prompts/get", "prompt"),
             "resources/read" => match params.and_then(|params| params.text_of("uri")) {
-                Some(uri) if rest::is_rest(&uri) => return self.rest(id, &uri),
+                Some(uri) if rest::is_rest(&uri) => return self.rest(id, &uri, message).await,
                 _ => other("resources/read", "resource"),
             },
             "resources/subscribe" => other("resources/subscribe", "resource"),

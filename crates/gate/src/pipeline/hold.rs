@@ -7,6 +7,7 @@ use crate::name::SessionId;
 use crate::policy::Policy;
 use crate::record;
 use crate::refusal::Refusal;
+use crate::seat::Caller;
 use crate::tool::Effect;
 use crate::watch::{Flag, Held, MODEL_REQUEST, OnFlag};
 use bartizan_store::{ApprovalKey, Digest, Durability, Event, NewQuestion, StoreError};
@@ -48,7 +49,14 @@ impl Pipeline {
         Ok(false)
     }
 
-    /// The same for a call that was cleared before its own record raised a flag.
+    /// Whether whoever sits there may read on in what this tool returned, which is no call: not while the run is paused, nor
+    /// once no call of the tool could be allowed any more.
+    pub fn may_read_on(&self, caller: &Caller, tool: &str) -> bool {
+        let held = self.watches.held(caller.seat().session.as_str());
+        held.is_none_or(|held| held.how != OnFlag::Pause) && self.offers(caller, tool)
+    }
+
+    /// As [`Pipeline::stands`], for a call that was cleared before its own record raised a flag.
     pub(super) fn hold(&self, call: &CheckedCall) -> Result<bool, Refusal> {
         self.stands(&call.policy, &call.identified, &call.listed, call.rated.effect())
     }

@@ -229,26 +229,39 @@ impl Talk {
 
     /// The page of a kept answer that an address names. The call that it is of was allowed, and what it says has gone the
     /// way out; it goes again, since what is a secret may have become known meanwhile.
-    pub(super) fn rest(&self, id: &Id, uri: &str) -> Message {
+    pub(super) async fn rest(&self, id: &Id, uri: &str, message: &Message) -> Message {
+        let generation = match self.generation(message.meta()).await {
+            Ok(generation) => generation,
+            Err(why) => return Message::failure(Some(id), INTERNAL_ERROR, &why),
+        };
+        let (gate, caller) = (&generation.gate, &self.parts.caller);
         let Some(page) = self.rests.page(uri, self.parts.page) else {
             return Message::failure(Some(id), RESOURCE_NOT_FOUND, NOT_KEPT);
         };
-        let (gate, source) = (&self.parts.gate, format!("result of {}", page.tool));
-        let about =
-            json!({ "act": "page", "source": source, "from": page.from, "bytes": page.text.len() });
+        let source = format!("result of {}", page.tool);
+        let may = gate.pipeline().may_read_on(caller, &page.tool);
+        let about = json!({
+            "act": if may { "page" } else { "page-refused" },
+            "source": source,
+            "from": page.from,
+            "bytes": page.text.len(),
+        });
         if let Value::Object(about) = about
-            && let Err(refused) = gate.pipeline().note(&self.parts.caller, Event::Client, about)
+            && let Err(refused) = gate.pipeline().remark(caller, Event::Client, about)
         {
             return refusal(id, false, &refused);
         }
-        let framing =
-            Framing { frame: self.parts.frames.of(uri), source: format!("mcp {}", page.tool) };
+        if !may {
+            return Message::failure(Some(id), INVALID_PARAMS, NO_MORE);
+        }
+        let frame = self.parts.frames.of(uri);
+        let framing = Framing { frame, source: format!("mcp {}", page.tool) };
         let framing = self.parts.framing.then_some(framing);
         let cleaned = page.answer(id, uri).and_then(|it| self.cleaned(&it, framing.as_ref()));
         let Some(answer) = cleaned else { return super::unmade(id) };
         let trust = gate.pipeline().trust_of(&page.tool);
         aside(is_large(&answer), || {
-            gate.read(&self.parts.caller, &Reading { source: &source, trust, text: &page.text });
+            gate.read(caller, &Reading { source: &source, trust, text: &page.text });
         });
         answer
     }
@@ -479,9 +492,11 @@ fn is_large(message: &Message) -> bool {
 }
 
 const ROUNDED: Misread = "a number in it has more digits than can be judged, or a text is no text";
+// What was asked for may be done, and must not be done again for the sake of its answer.
 const TOO_LARGE: &str =
-    "the answer is larger than may pass, and not of a kind that can be read in pages; ask for less";
-const NOT_KEPT: &str = "nothing is kept at this address, or not any more; make the call again";
+    "the call was made; its answer is larger than may pass, and cannot be read in pages";
+const NOT_KEPT: &str = "nothing is kept at this address, or not any more";
+const NO_MORE: &str = "this may not be read any more; a call of the tool says why";
 /// Of the revision 2025-11-25 of MCP.
 const RESOURCE_NOT_FOUND: i64 = -32002;
 /// From so many bytes on, the way out of a message takes longer than another thread takes to wake.

@@ -122,27 +122,34 @@ pub(super) fn may_pass(answer: &Message, page: usize) -> bool {
         || cut(answer, page).map(first).is_some_and(|size| size <= AT_ONCE_MAX)
 }
 
-/// Cuts an answer where its first page is full. `None` when what comes after them is not all text, or when a program
-/// reads the answer: it would find a part of it.
-fn cut(answer: &Message, page: usize) -> Option<(&'static str, Cut)> {
+/// Cuts an answer where its first page is full. `None` when what comes after it is not all text, or when a program reads
+/// the answer: it would find a part of it.
+fn cut<'a>(answer: &'a Message, page: usize) -> Option<(&'static str, Cut)> {
     let result = answer.result()?;
     if result.get("structuredContent").is_some() {
         return None;
     }
     let (key, content) =
         [CONTENT, CONTENTS].into_iter().find_map(|key| Some((key, result.get(key)?)))?;
+    // Nothing but its text is kept of a block. Of resources, whose addresses would be lost, only the last is cut.
+    let is_text = |block: View<'_>| match key {
+        CONTENT => block.text_of("type").as_deref() == Some("text"),
+        _ => block.get("blob").is_none(),
+    };
+    let text_of = |block: View<'a>| block.get("text").filter(|_| is_text(block));
     // As it is written, a text is longer than what it says; all but the texts has its place on the first page.
-    let written = |block: View<'_>| block.get("text").map_or(0, |text| text.raw().len());
+    let written = |block: View<'a>| text_of(block).map_or(0, |text| text.raw().len());
     let texts: usize = content.items()?.map(written).sum();
     let mut room = page.saturating_sub(answer.as_str().len().saturating_sub(texts));
     let (mut blocks, mut rest) = (Vec::new(), String::new());
     for block in content.items()? {
         let size = written(block);
-        match block.get("text").and_then(View::text) {
-            Some(text) if !rest.is_empty() => {
+        match text_of(block).and_then(View::text) {
+            Some(text) if !rest.is_empty() && key == CONTENT => {
                 rest.push('\n');
                 rest.push_str(&text);
             }
+            _ if !rest.is_empty() => return None,
             Some(text) if size > room => {
                 let most = text.len().saturating_mul(room) / size;
                 let (now, later) = text.split_at(boundary(&text, most));
@@ -151,7 +158,6 @@ fn cut(answer: &Message, page: usize) -> Option<(&'static str, Cut)> {
                 }
                 rest.push_str(later);
             }
-            None if !rest.is_empty() => return None,
             Some(_) | None => blocks.push(block.raw().to_owned()),
         }
         room = room.saturating_sub(size);
@@ -235,14 +241,18 @@ mod tests {
             for page in [300, 397, 1000] {
                 let rests = Rests::default();
                 let more = json!({ "type": "text", "text": seam });
-                let came = answer(&json!({ key: [block, more], "isError": false }));
+                let (blocks, all) = match key {
+                    CONTENT => (vec![block.clone(), more], format!("{lines}\n{seam}")),
+                    _ => (vec![block.clone()], lines.clone()),
+                };
+                let came = answer(&json!({ key: blocks, "isError": false }));
                 let first = value(&rests.first(came, page, "mcp__s__t").unwrap());
                 let mut kept = block.clone();
                 let head = first["result"][key][0]["text"].as_str().unwrap().to_owned();
                 kept["text"] = json!(head);
                 assert_eq!(first["result"][key][0], kept, "all else of a block stays");
                 assert!(head.len() <= page);
-                assert_eq!(head + &read(&rests, &first, key, page), format!("{lines}\n{seam}"));
+                assert_eq!(head + &read(&rests, &first, key, page), all);
             }
         }
     }
@@ -257,6 +267,9 @@ mod tests {
             json!({ "content": [{ "type": "text", "text": long }], "structuredContent": {} }),
             json!({ "content": [{ "type": "image", "data": long, "mimeType": "image/png" }] }),
             json!({ "content": [{ "type": "text", "text": long }, { "type": "image", "data": "", "mimeType": "image/png" }] }),
+            json!({ "content": [{ "type": "text", "text": long }, { "type": "audio", "text": "said", "data": "AA==", "mimeType": "audio/wav" }] }),
+            json!({ "contents": [{ "uri": "a:1", "text": long }, { "uri": "a:2", "text": long }] }),
+            json!({ "contents": [{ "uri": "a:1", "text": long, "blob": "AA==" }] }),
             json!({ "content": [], "_meta": { "x": long } }),
             json!({ "content": long }),
         ] {

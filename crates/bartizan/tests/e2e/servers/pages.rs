@@ -69,10 +69,20 @@ fn an_answer_that_is_too_large_is_read_page_by_page_and_is_scrubbed_as_a_whole()
     }
     let denied = client.asks("resources/read", &json!({ "uri": "mcp://docs/demo://1" }));
     assert!(denied["error"]["message"].is_string(), "the role reads no resources: {denied}");
+    // What a policy takes away is out of reach, however much of an answer is still kept.
+    let whole = std::fs::read_to_string(project.config().join("bartizan.toml")).unwrap();
+    project.configure(&whole.replace("allow =", "deny = [\"mcp__docs__big\"]\nallow ="));
+    assert!(project.bartizan(&["policy", "reload"]).finish().status.success());
+    client.gateway.complains("another policy is in force");
+    let read = client.asks("resources/read", &json!({ "uri": uris[0] }));
+    assert!(read["error"]["message"].as_str().unwrap().contains("any more"), "{read}");
     client.ends();
     other.ends();
     let log = Log::read(&project);
     log.is_whole(&project);
     let read = log.all("client", |record| record["act"] == json!("page"));
     assert_eq!(read.len(), uris.len(), "each page that was read is on the log");
+    assert_eq!(log.all("client", |record| record["act"] == json!("page-refused")).len(), 1);
+    let found = log.find("finding", |record| record["kind"] == json!("injection"));
+    assert_eq!(found["source"], json!("result of mcp__docs__big"), "orders on the last page");
 }
