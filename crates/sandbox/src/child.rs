@@ -276,6 +276,11 @@ impl<'a> Builder<'a> {
             Op::Bind(bind) => self.bind(step, bind),
             Op::Mask { path, with } => mask(path, with),
             Op::NoUserNamespaces => write_file(c"proc/sys/user/max_user_namespaces", b"0"),
+            Op::UserLimit { path, value } => match write_file(path, value) {
+                // A kernel that has no such thing counts none.
+                Err(Errno::NOENT) => Ok(()),
+                written => written,
+            },
             Op::ReadOnly { path } => {
                 let at = rustix::fs::open(path.as_c_str(), PATH_ONLY, Mode::empty())?;
                 sys::mount_attributes(at.as_fd(), false, crate::op::RDONLY, None)

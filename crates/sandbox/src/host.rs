@@ -33,6 +33,8 @@ pub struct HostFacts {
     pub(crate) etc_trees: Vec<PathBuf>,
     /// What tools of the host execute or obey at the top of a workspace that is written directly.
     pub(crate) obeyed: Vec<PathBuf>,
+    /// How many inotify instances and watches one user may have here.
+    pub(crate) inotify: [u64; 2],
     /// A mount below the workspace, if there is one.
     pub(crate) mount_in_workspace: Option<PathBuf>,
     /// Makes names of this box unlike those of any other.
@@ -85,6 +87,7 @@ impl HostFacts {
             etc_files: BTreeMap::new(),
             etc_trees: Vec::new(),
             obeyed: Vec::new(),
+            inotify: ["instances", "watches"].map(inotify),
             mount_in_workspace: mount_below(&mounts, &spec.workspace),
             nonce: nonce()?,
         };
@@ -268,6 +271,12 @@ fn small_public_file(path: &Path) -> Option<Vec<u8>> {
     let mut limited = io::Read::take(fs::File::from(file), SMALL_BYTES as u64);
     io::Read::read_to_end(&mut limited, &mut contents).ok()?;
     Some(contents)
+}
+
+/// How many of these a user may have. What cannot be read is taken for the kernel's usual least.
+fn inotify(what: &str) -> u64 {
+    let told = fs::read_to_string(format!("/proc/sys/fs/inotify/max_user_{what}"));
+    told.ok().and_then(|told| told.trim().parse().ok()).unwrap_or(128)
 }
 
 fn obstacle() -> Option<Obstacle> {

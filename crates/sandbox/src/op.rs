@@ -71,6 +71,11 @@ pub(crate) enum Op {
     Proc,
     /// No further user namespace below this one.
     NoUserNamespaces,
+    /// Of what the kernel counts for a user, the box may have so many, so that its user has some left outside of it.
+    UserLimit {
+        path: CString,
+        value: Vec<u8>,
+    },
     ReadOnly {
         path: CString,
     },
@@ -192,7 +197,9 @@ impl Op {
     /// The mechanism this act belongs to.
     pub(crate) const fn mechanism(&self) -> Mechanism {
         match self {
-            Self::OfferToOom | Self::Limit { .. } => Mechanism::ResourceLimits,
+            Self::OfferToOom | Self::Limit { .. } | Self::UserLimit { .. } => {
+                Mechanism::ResourceLimits
+            }
             Self::MapSelf { .. } | Self::Become { .. } | Self::BecomeMapped { .. } => {
                 Mechanism::UserMapping
             }
@@ -263,6 +270,9 @@ impl fmt::Display for Op {
             }
             Self::Proc => f.write_str("proc /proc hidepid=2"),
             Self::NoUserNamespaces => f.write_str("no nested user namespace"),
+            Self::UserLimit { path, value } => {
+                write!(f, "limit /{} {}", text(path), String::from_utf8_lossy(value))
+            }
             Self::ReadOnly { path } => write!(f, "read-only /{}", text(path)),
             Self::Pts => f.write_str("pts /dev/pts"),
             Self::Terminal { rows, cols } => write!(f, "terminal {rows}x{cols}"),

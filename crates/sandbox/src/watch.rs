@@ -3,7 +3,10 @@
 //! A thread that adds up the box's processes a few times a second and ends the box when a sum is too high. Weaker than a
 //! control group: between two looks a box can take more, and memory shared by a fork is counted more than once. What the
 //! kernel keeps for a box and no process has, it is charged for by what it can come to: page tables as they are, sockets
-//! beyond a few by what can wait in one.
+//! beyond a few by what can wait in one. Of the rest only the sum for the whole machine is known ([`kernel`]).
+mod kernel;
+
+use kernel::Memory;
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::process::Signal;
 use std::collections::BTreeSet;
@@ -67,7 +70,14 @@ impl Watch {
         let seen = Arc::new(Seen::default());
         let pidfd = Arc::downgrade(pidfd);
         watcher
-            .send(Watching { pidfd, pid, bounds, signal, seen: Arc::clone(&seen) })
+            .send(Watching {
+                pidfd,
+                pid,
+                bounds,
+                signal,
+                seen: Arc::clone(&seen),
+                machine: bounds.bytes.and_then(|_| Memory::look()),
+            })
             .map_err(|_| io::ErrorKind::BrokenPipe)?;
         Ok(Self { seen, bounds })
     }
@@ -89,6 +99,8 @@ struct Watching {
     /// What ends the box.
     signal: Signal,
     seen: Arc<Seen>,
+    /// The machine's memory when the box began.
+    machine: Option<Memory>,
 }
 
 /// One thread for all boxes: it sleeps while there are none.
@@ -121,7 +133,11 @@ impl Watching {
         let taken = Taken::of_tree(self.pid, self.bounds);
         self.seen.peak_bytes.fetch_max(taken.bytes, Ordering::SeqCst);
         let above = |taken: u64, bound: Option<u64>| bound.is_some_and(|bound| taken > bound);
-        let over = if above(taken.bytes, self.bounds.bytes) {
+        let machine_is_out = || {
+            let (then, now) = (self.machine?, Memory::look()?);
+            Some(now.is_taken_since(&then))
+        };
+        let over = if above(taken.bytes, self.bounds.bytes) || machine_is_out() == Some(true) {
             Some(Over::Bytes)
         } else if above(taken.processes, self.bounds.processes) {
             Some(Over::Processes)

@@ -264,4 +264,27 @@ for_everyone! {
         }
         stopped("B16", "swap a directory for a link outwards while it is read", "view: what a link names does not exist", &"only the box's own contents");
     }
+
+    fn b17_queues_and_semaphores_are_no_memory_that_nobody_counts() {
+        let place = Place::new();
+        let outcome = tried(&place,
+            "sets = 0\nwhile sets < 400 and l.semget(0, 32000, 0o600) >= 0: sets += 1\nprint('sets', sets, errno.errorcode[ctypes.get_errno()], flush=True)\n\
+             c('queue', 68, 0, 0o600)\nprint('own', l.semget(0, 17, 0o600) >= 0)");
+        // A control group of 512 MiB holds no 400 sets of 2 MB.
+        let counted = outcome.exit.reason == Reason::MemoryLimit || outcome.exit.peak.oom_kills.is_some_and(|kills| kills > 0) || outcome.stdout.contains("ENOMEM");
+        assert!(counted || outcome.stdout == "sets 0 ENOSPC\nqueue ENOSYS\nown True\n", "{outcome:#?}");
+        stopped("B17", "400 sets of 32,000 semaphores (2 MB of the kernel's each), queues of empty messages", "control group, or seccomp", &(outcome.exit.reason, outcome.stdout));
+    }
+
+    fn b18_the_box_leaves_its_user_instances_to_watch_files_with() {
+        let limit: u64 = fs::read_to_string("/proc/sys/fs/inotify/max_user_instances").unwrap().trim().parse().unwrap();
+        let place = Place::new();
+        let outcome = tried(&place, "n = 0\nwhile l.inotify_init1(0) >= 0: n += 1\nprint(n, errno.errorcode[ctypes.get_errno()])");
+        let (made, why) = outcome.stdout.trim().split_once(' ').unwrap();
+        // Other boxes of this user have some of the same.
+        assert!(made.parse::<u64>().unwrap() <= limit / 4 && why == "EMFILE", "{outcome:#?}");
+        let watched = tried(&place, "i = l.inotify_init1(0); open('/tmp/x', 'w'); print(i >= 0 and l.inotify_add_watch(i, b'/tmp/x', 2) > 0)");
+        assert_eq!(watched.succeeded().stdout, "True\n");
+        stopped("B18", "inotify_init without end, whose instances the kernel counts for the user outside", "limit of the user namespace", &outcome.stdout);
+    }
 }

@@ -206,7 +206,7 @@ impl<'a> View<'a> {
             build.place(path, place, exists, self.facts.private_uid.is_some());
         }
         build.devices(scratch_bytes);
-        build.processes();
+        build.processes(self.facts.inotify);
         build.finish();
         Ok((build.ops, build.rules))
     }
@@ -412,9 +412,21 @@ impl Build {
         self.scratch(Path::new("/dev/shm"), scratch_bytes, 0o1777);
     }
 
-    fn processes(&mut self) {
+    fn processes(&mut self, inotify: [u64; 2]) {
         self.directory(Path::new("/proc"), 0o555);
-        self.ops.extend([Op::Proc, Op::NoUserNamespaces, Op::ReadOnly { path: c"proc".into() }]);
+        self.ops.extend([Op::Proc, Op::NoUserNamespaces]);
+        // The kernel counts these for the user who made the namespace, and whose editor needs some too.
+        let [instances, watches] = inotify;
+        let limits = [
+            (c"proc/sys/user/max_inotify_instances", instances / 4),
+            (c"proc/sys/user/max_inotify_watches", watches / 2),
+        ];
+        let limit = |(path, value): (&CStr, u64)| Op::UserLimit {
+            path: path.into(),
+            value: value.to_string().into_bytes(),
+        };
+        self.ops.extend(limits.map(limit));
+        self.ops.push(Op::ReadOnly { path: c"proc".into() });
         let at = |name: &&str| relative(&Path::new("/proc").join(name));
         let file = |name| Op::Mask { path: at(name), with: c"dev/null".into() };
         let tree = |name| Op::Mask { path: at(name), with: c"../nothing".into() };

@@ -146,11 +146,11 @@ fn inspect(check: Check) -> Vec<sock_filter> {
         Check::Personality => {
             vec![load(low(0)), jump(BPF_JEQ, 0, 1, 0), jump(BPF_JEQ, u32::MAX, 0, 1), ALLOW, REFUSE]
         }
-        Check::Small(size) => vec![
-            load(low(size) + 4),
+        Check::AtMost { argument, most } => vec![
+            load(low(argument) + 4),
             jump(BPF_JEQ, 0, 0, 2),
-            load(low(size)),
-            jump(BPF_JGE, SMALL_BYTES + 1, 0, 1),
+            load(low(argument)),
+            jump(BPF_JGE, most + 1, 0, 1),
             answer(SECCOMP_RET_ERRNO | ENOSPC),
             ALLOW,
         ],
@@ -404,8 +404,6 @@ const FILE_TYPE: u32 = 0o170_000;
 const CHARACTER_DEVICE: u32 = 0o020_000;
 const BLOCK_DEVICE: u32 = 0o060_000;
 const RLIMIT_CORE: u32 = 4;
-/// 4096 segments, the most there can be, of this size make 256 MiB.
-const SMALL_BYTES: u32 = 64 << 10;
 
 #[cfg(test)]
 mod tests;

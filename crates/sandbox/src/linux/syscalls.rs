@@ -43,8 +43,8 @@ pub(crate) enum Check {
     Personality,
     /// The core-size limit is not really changed; the caller is told that it was.
     CoreLimit { resource: u32, new: Option<u32> },
-    /// The size in this argument is small.
-    Small(u32),
+    /// The number in this argument is not above that one.
+    AtMost { argument: u32, most: u32 },
     /// Unix, IPv4 and IPv6 (TCP and UDP), and routing netlink.
     Socket,
     /// Unix only.
@@ -601,8 +601,18 @@ pub(crate) const UNCOUNTED: &[Entry] = &[
     },
     Entry {
         reason: "a segment that nobody has attached belongs to no process; databases need only a small one",
-        answer: Answer::Check(Check::Small(1)),
+        answer: Answer::Check(Check::AtMost { argument: 1, most: SMALL_BYTES }),
         calls: &[libc::SYS_shmget],
+    },
+    Entry {
+        reason: "a set of 32,000 semaphores is 2 MB of the kernel's, and there may be 32,000 sets: databases need 17 at once",
+        answer: Answer::Check(Check::AtMost { argument: 1, most: 32 }),
+        calls: &[libc::SYS_semget],
+    },
+    Entry {
+        reason: "32,000 queues of 16,384 empty messages are 32 GB of the kernel's; fakeroot has a form that needs none",
+        answer: Answer::Absent,
+        calls: &[libc::SYS_msgget],
     },
 ];
 
@@ -735,6 +745,8 @@ pub(crate) const SHARED: &[Entry] = &[
     },
 ];
 
+/// The largest segment of shared memory where nobody counts it: there may be 4,096.
+pub(super) const SMALL_BYTES: u32 = 64 << 10;
 /// The flags of `clone` that make a namespace.
 const NAMESPACES: u32 = 0x7e02_0000;
 

@@ -51,6 +51,7 @@ fn host() -> HostFacts {
         etc_files: BTreeMap::from([("/etc/os-release".into(), b"ID=test\n".to_vec())]),
         etc_trees: Vec::new(),
         obeyed: Vec::new(),
+        inotify: [128, 200_000],
         mount_in_workspace: None,
         nonce: 7,
     }

@@ -288,6 +288,20 @@ fn where_nobody_counts_memory_a_socket_keeps_its_size() {
 }
 
 #[test]
+fn where_nobody_counts_memory_few_semaphores_are_made_at_once_and_no_queue() {
+    let call = |counted, call, arguments: [u64; 6]| {
+        decide(&program(counted), AUDIT_ARCH, u32::try_from(call).unwrap(), arguments)
+    };
+    for (count, answer) in [(1, ALLOWED), (32, ALLOWED), (33, NO_SPACE), (32_000, NO_SPACE)] {
+        let arguments = [0, count, 0o600, 0, 0, 0];
+        assert_eq!(call(false, libc::SYS_semget, arguments), answer, "{count}");
+        assert_eq!(call(true, libc::SYS_semget, arguments), ALLOWED);
+    }
+    assert_eq!(call(false, libc::SYS_msgget, [0; 6]), MISSING);
+    assert_eq!(call(true, libc::SYS_msgget, [0; 6]), ALLOWED);
+}
+
+#[test]
 fn in_a_shared_network_no_write_connects() {
     let fast = u64::from(0x2000_0000_u32);
     for (call, flags) in [(libc::SYS_sendto, 3), (libc::SYS_sendmsg, 2), (libc::SYS_sendmmsg, 3)] {
