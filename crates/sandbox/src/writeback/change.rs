@@ -229,6 +229,11 @@ pub enum HoldReason {
     },
     /// An editor or development environment executes or obeys it.
     IdeSettings,
+    /// The link leads to what is held; whoever writes to it on this machine would write there.
+    InwardLink {
+        /// Where it points, escaped.
+        to: String,
+    },
     /// The name is not, but could be taken for, a name that is held.
     Lookalike {
         /// The name it could be taken for.
@@ -293,6 +298,12 @@ impl fmt::Display for HoldReason {
             Self::Lookalike { of } => return write!(f, "its name could be taken for `{of}`"),
             Self::OtherRepository => {
                 "it is of a repository that is not git's, whose tools execute what its settings name"
+            }
+            Self::InwardLink { to } => {
+                return write!(
+                    f,
+                    "what is written to it would be written to `{to}`, which is held"
+                );
             }
             Self::OutwardLink => "the link is absolute or leads out of the workspace",
             Self::OverlayForm => "the overlay recorded it in a form whose contents cannot be told",

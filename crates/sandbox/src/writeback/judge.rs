@@ -5,6 +5,7 @@ use super::fold::fold;
 use super::git::{self, GitPlace};
 use super::list::BARE_PARTS;
 use super::names;
+use super::path::escape;
 
 /// Where a directory stands, as far as judging its entries goes.
 #[derive(Debug, Clone, Default)]
@@ -52,6 +53,8 @@ pub(crate) struct Judgement {
     pub(crate) in_git_unit: bool,
     /// The place to judge its entries from, when it is a directory.
     pub(crate) inside: Place,
+    /// The folded names of where a link leads, from the workspace down.
+    pub(crate) leads_to: Vec<String>,
 }
 
 /// A verdict that also depends on what the file says.
@@ -76,6 +79,7 @@ impl Place {
             notable: None,
             in_git_unit: false,
             inside,
+            leads_to: Vec::new(),
         };
         if let Some(withheld) = &self.withheld {
             judged.verdict = withheld.clone();
@@ -113,6 +117,7 @@ impl Place {
             Form::Link(target) if leads_out(target, self.folded.len()) => {
                 judged.withhold(HoldReason::OutwardLink);
             }
+            Form::Link(target) if self.leads_into(target, judged).is_some() => {}
             Form::Dir | Form::NewDir | Form::Link(_) if folded == ".gitattributes" => {
                 judged
                     .withhold(HoldReason::GitAttributes { line: "not a regular file".to_owned() });
@@ -123,6 +128,28 @@ impl Place {
             Form::File | Form::Link(_) => judged.notable = self.notable(folded),
             Form::Dir | Form::NewDir | Form::Gone => {}
         }
+    }
+
+    /// Holds a link into what is held: whoever of the host writes to it, an editor or a command's `>`, would write there. Says so
+    /// with `Some`.
+    fn leads_into(&self, target: &[u8], judged: &mut Judgement) -> Option<()> {
+        let parts = || target.split(|b| *b == b'/').filter(|name| !matches!(*name, b"" | b"."));
+        let climbs = parts().take_while(|name| *name == b"..").count();
+        let above = self.folded.len().checked_sub(climbs)?;
+        judged.leads_to = self.folded.get(..above)?.to_vec();
+        let mut held = None;
+        let mut rest = parts().skip(climbs).peekable();
+        while let Some(name) = rest.next() {
+            let folded = fold(name);
+            let parent = judged.leads_to.last().map(String::as_str);
+            // A folder of which a part is held has that part under any other name of it too.
+            let is_held = folded == ".git"
+                || (rest.peek().is_none() && names::is_shared_folder(&folded))
+                || names::protected(parent, &folded, name).is_some();
+            held = held.or(is_held.then_some(()));
+            judged.leads_to.push(folded);
+        }
+        held.map(|()| judged.withhold(HoldReason::InwardLink { to: escape(target) }))
     }
 
     /// Installed packages bring thousands of build files of their own; only the workspace's are worth a person's eye.

@@ -177,7 +177,11 @@ impl Walk<'_> {
         if marks.odd {
             judged.hold(HoldReason::OverlayForm);
         }
-        if let Some(used) = self.configured.iter().find(|u| u.covers(&judged.inside.folded)) {
+        if let Some(used) = self
+            .configured
+            .iter()
+            .find(|u| u.covers(&judged.inside.folded) || u.covers(&judged.leads_to))
+        {
             judged.hold(HoldReason::Configured { key: used.key.clone() });
         }
         if matches!(found, Found::Unreadable) {

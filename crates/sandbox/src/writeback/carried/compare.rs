@@ -227,7 +227,11 @@ impl<'a> Compare<'a> {
         if let Verdict::Hold(reason) = judged.verdict {
             return Ok((Some(reason), judged.inside));
         }
-        if let Some(used) = self.configured.iter().find(|u| u.covers(&judged.inside.folded)) {
+        if let Some(used) = self
+            .configured
+            .iter()
+            .find(|u| u.covers(&judged.inside.folded) || u.covers(&judged.leads_to))
+        {
             return Ok((Some(HoldReason::Configured { key: used.key.clone() }), judged.inside));
         }
         if let (Some(Contents::GitAttributes), Some(node)) = (judged.contents, new) {
