@@ -331,6 +331,32 @@ fn check_kept(
     })
 }
 
+/// Looks through what stands beside the log: what is used up, spent or taken back. The chain does not hold it, and a row that
+/// a disk lost reads as one that never was. The log itself has its checkpoints, and is too long to be read at each start.
+pub(crate) fn check_tables(connection: &Connection, path: &Path) -> Result<(), StoreError> {
+    let read = |error| explain(path, &error);
+    let sql = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT IN ('checkpoints', 'records')";
+    let mut names = connection.prepare(sql).map_err(read)?;
+    let names = names.query_map([], |row| row.get::<_, String>(0)).map_err(read)?;
+    for name in names {
+        let name = name.map_err(read)?;
+        let mut said = None;
+        // One finding is enough, and the first row is one or `ok`.
+        connection
+            .pragma(None, "quick_check", &name, |row| {
+                said.get_or_insert(row.get::<_, String>(0)?);
+                Ok(())
+            })
+            .map_err(read)?;
+        let said = said.unwrap_or_default();
+        if said != "ok" {
+            let why = format!("its table `{name}` is damaged: {said}");
+            return Err(StoreError::Changed { path: path.to_path_buf(), why });
+        }
+    }
+    Ok(())
+}
+
 /// What went wrong with the database, where, and what to do.
 pub(crate) fn explain(path: &Path, error: &rusqlite::Error) -> StoreError {
     let fix = match error.sqlite_error_code() {

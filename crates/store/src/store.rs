@@ -43,6 +43,7 @@ impl Store {
         let kept = dir.anchor()?;
         let connection = database::open_writer(&dir, public.log_id())?;
         database::check_end(&connection, &dir.database(), public, kept.as_deref())?;
+        database::check_tables(&connection, &dir.database())?;
         let reader = Reader::open(dir.path())?;
         let queue = Arc::new(Queue::default());
         let writer = Writer::new(connection, Arc::clone(&queue), Arc::clone(&seal), dir.clone());

@@ -1,11 +1,16 @@
 //! Is every change to a log found, and named by its record?
 use crate::util::{append, database, log_of, state, tamper, verified};
 use bartizan_store::verify::{self, Integrity, Trust, Verdict};
-use bartizan_store::{Store, StoreError};
+use bartizan_store::{
+    Allowance, Allowances as _, Answer, ApprovalKey, Desk as _, Digest, Entry, Event, NewQuestion,
+    NewToken, Per, Store, StoreError, TokenState, Tokens as _, Verdict as Answered,
+};
 use proptest::prelude::*;
 use rusqlite::{Connection, params};
+use serde_json::json;
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
 const COUNT: u64 = 150;
 
@@ -54,7 +59,7 @@ fn a_record_that_was_changed_with_its_hash_is_named() {
             .query_row("SELECT record FROM records WHERE seq = ?1", [seq], |row| row.get(0))
             .unwrap();
         let forged = record.replace("cargo test", "rm -rf / #");
-        let leaf = bartizan_store::Digest::of_parts(&[&[0], forged.as_bytes()]);
+        let leaf = Digest::of_parts(&[&[0], forged.as_bytes()]);
         let sql = "UPDATE records SET record = ?1, leaf = ?2 WHERE seq = ?3";
         db.execute(sql, params![forged, leaf.as_bytes(), seq]).unwrap();
         drop(db);
@@ -278,3 +283,90 @@ proptest! {
         }
     }
 }
+
+/// What is used up, taken back or spent, and so is good for nothing any more.
+struct Gone {
+    used: ApprovalKey,
+    denied: ApprovalKey,
+    token: Digest,
+    allowance: Allowance,
+}
+
+fn gone(dir: &Path) -> Gone {
+    let store = Store::open(dir).unwrap();
+    let answered = |call: &str, verdict| {
+        let digest = Digest::of(call.as_bytes());
+        let key =
+            ApprovalKey { session: "s-1".to_owned(), digest, policy: Digest::of(b"policy 1") };
+        let question = store
+            .ask(NewQuestion {
+                session: key.session.clone(),
+                agent: "build".to_owned(),
+                tool: "Bash".to_owned(),
+                digest,
+                policy: key.policy,
+                quorum: 1,
+                shown: json!({ "command": call }),
+                expires_in: Duration::from_mins(10),
+            })
+            .unwrap();
+        let answer = Answer { approver: "anna".to_owned(), verdict, reason: String::new() };
+        drop(store.answer(&question.id, answer).unwrap());
+        key
+    };
+    let used = answered("used", Answered::Approve);
+    drop(store.consume(&used).unwrap());
+    let denied = answered("denied", Answered::Deny);
+    let token = Digest::of(b"token");
+    let new = NewToken {
+        hash: token,
+        name: "ci".to_owned(),
+        role: "default".to_owned(),
+        tools: Vec::new(),
+        lives: Duration::from_mins(10),
+        by: "anna".to_owned(),
+    };
+    let issued = store.issue(new).unwrap();
+    drop(store.revoke(&issued.id, "anna").unwrap());
+    let most = 1.try_into().unwrap();
+    let allowance = Allowance { key: "Bash".to_owned(), per: Per::Session("s-1".to_owned()), most };
+    let entry = || Entry::new(Event::Refusal).session("s-1");
+    drop(store.spend(vec![allowance.clone()], entry()).unwrap().unwrap());
+    assert!(store.spend(vec![allowance.clone()], entry()).unwrap().is_err());
+    Gone { used, denied, token, allowance }
+}
+
+#[test]
+fn no_damage_to_the_file_makes_good_again_what_is_used_up_or_taken_back() {
+    let dir = log_of(3);
+    let Gone { used, denied, token, allowance } = gone(dir.path());
+    let kept = fs::read(dir.path().join("checkpoint.latest")).unwrap();
+    let whole = fs::read(database(dir.path())).unwrap();
+    let (mut taken, mut refused) = (0, 0);
+    // What a disk did not write is zero, by the sector. What lies last in a page was put there first.
+    for page in 0..whole.len() / PAGE {
+        let end = (page + 1) * PAGE;
+        let mut torn = whole.clone();
+        torn[end - 512..end].fill(0);
+        fs::write(database(dir.path()), torn).unwrap();
+        for side in ["bartizan.db-wal", "bartizan.db-shm"] {
+            fs::remove_file(dir.path().join(side)).ok();
+        }
+        fs::write(dir.path().join("checkpoint.latest"), &kept).unwrap();
+        let Ok(store) = Store::open(dir.path()) else {
+            refused += 1;
+            continue;
+        };
+        taken += 1;
+        assert!(store.consume(&used).is_err(), "page {page}");
+        assert!(store.consume(&denied).is_err(), "page {page}");
+        let token = store.token_of(&token).ok().flatten();
+        assert!(token.is_none_or(|token| token.state() != TokenState::Good), "page {page}");
+        let entry = Entry::new(Event::Refusal).session("s-1");
+        let spent = store.spend(vec![allowance.clone()], entry);
+        assert!(!spent.is_ok_and(|spent| spent.is_ok()), "page {page}");
+    }
+    assert!(taken > 0 && refused > 0, "{taken} {refused}");
+}
+
+const PAGE: usize = 4096;
