@@ -59,6 +59,7 @@ pub mod tunnel;
 mod turn_away;
 mod upstream;
 pub mod vault;
+mod when;
 
 use bartizan_gate::name;
 

@@ -3,10 +3,11 @@
 //! Source: AWS General Reference, "Signature Version 4 signing process"; the examples there are the tests here.
 
 use crate::secret::SecretValue;
+use crate::when;
+use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 use ring::{digest, hmac};
 use std::fmt::Write as _;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 use zeroize::Zeroizing;
 
 /// The keys of one identity.
@@ -83,8 +84,11 @@ pub(crate) fn authorization(
 
 fn canonical(service: &str, signed: &Signed<'_>) -> Zeroizing<String> {
     // S3 alone takes the path as it is; the others encode once more what is encoded.
-    let path = encoded(&decoded(signed.path), true);
-    let path = if service == "s3" { path } else { encoded(path.as_bytes(), true) };
+    let path = if service == "s3" {
+        encoded(&decoded(signed.path), true)
+    } else {
+        encoded(encoded_once(signed.path).as_bytes(), true)
+    };
     let path = if path.is_empty() { "/" } else { &path };
     let mut out = Zeroizing::new(String::new());
     _ = write!(out, "{}\n{path}\n{}\n", signed.method, query(signed.query));
@@ -93,6 +97,77 @@ fn canonical(service: &str, signed: &Signed<'_>) -> Zeroizing<String> {
     }
     _ = write!(out, "\n{}\n{}", names(signed), signed.body);
     out
+}
+
+/// A path whose segments are each encoded in the one way, so that what a service makes of it cannot depend on whether it
+/// decodes a path before it encodes it. A `%2F` stays what it is: no end of a segment.
+pub(crate) fn encoded_once(path: &str) -> String {
+    let segments: Vec<String> =
+        path.split('/').map(|segment| encoded(&decoded(segment), false)).collect();
+    segments.join("/")
+}
+
+/// Signs a request that has `headers` and a body of this digest, for now: the date, the token and the signature are put
+/// among the headers.
+pub(crate) fn seal(
+    keys: &Keys,
+    scope: &Scope,
+    (method, path, query): (&str, &str, &str),
+    headers: &mut HeaderMap,
+    body: &str,
+) -> Result<(), Unsignable> {
+    let stamp = now();
+    put(headers, "x-amz-date", &stamp)?;
+    if let Some(token) = &keys.token {
+        put(headers, "x-amz-security-token", token.text().unwrap_or_default())?;
+    }
+    let list = listed(headers)?;
+    let signed = Signed { method, path, query, headers: &list, body };
+    let proof = authorization(keys, scope, &stamp, &signed);
+    put(headers, header::AUTHORIZATION.as_str(), &proof)
+}
+
+/// A header has characters that cannot be signed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Unsignable;
+
+/// Puts a header in that `Debug` does not show.
+pub(crate) fn put(
+    headers: &mut HeaderMap,
+    name: &'static str,
+    text: &str,
+) -> Result<(), Unsignable> {
+    let mut value = HeaderValue::from_str(text).map_err(|_| Unsignable)?;
+    value.set_sensitive(true);
+    headers.insert(HeaderName::from_static(name), value);
+    Ok(())
+}
+
+/// Host, content type and everything of AWS's own, sorted.
+fn listed(headers: &HeaderMap) -> Result<Vec<(String, Zeroizing<String>)>, Unsignable> {
+    let mut names: Vec<&HeaderName> = headers
+        .keys()
+        .filter(|name| {
+            **name == header::HOST
+                || **name == header::CONTENT_TYPE
+                || name.as_str().starts_with("x-amz-")
+        })
+        .collect();
+    names.sort_by_key(|name| name.as_str());
+    let mut list = Vec::new();
+    for name in names {
+        let mut joined = Zeroizing::new(String::new());
+        for value in headers.get_all(name) {
+            let value = value.to_str().map_err(|_| Unsignable)?;
+            if !joined.is_empty() {
+                joined.push(',');
+            }
+            let words: Vec<&str> = value.split(' ').filter(|word| !word.is_empty()).collect();
+            joined.push_str(&words.join(" "));
+        }
+        list.push((name.as_str().to_owned(), joined));
+    }
+    Ok(list)
 }
 
 fn names(signed: &Signed<'_>) -> String {
@@ -164,11 +239,11 @@ fn hex(bytes: &[u8]) -> String {
 
 /// The time now as AWS writes it.
 pub(crate) fn now() -> String {
-    stamp(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs())
+    stamp(when::now())
 }
 
 /// Seconds since 1970 as `YYYYMMDDTHHMMSSZ`, by the days-to-civil algorithm of Howard Hinnant.
-fn stamp(seconds: u64) -> String {
+pub(crate) fn stamp(seconds: u64) -> String {
     let (days, rest) = (seconds / 86_400, seconds % 86_400);
     let shifted = days + 719_468;
     let (era, day_of_era) = (shifted / 146_097, shifted % 146_097);
@@ -184,125 +259,4 @@ fn stamp(seconds: u64) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn keys(id: &str, secret: &str) -> Keys {
-        let value = |text: &str| Arc::new(SecretValue::new(text.as_bytes().to_vec()));
-        Keys { id: value(id), secret: value(secret), token: None }
-    }
-
-    fn headers(list: &[(&str, &str)]) -> Vec<(String, Zeroizing<String>)> {
-        list.iter()
-            .map(|(name, value)| ((*name).to_owned(), Zeroizing::new((*value).to_owned())))
-            .collect()
-    }
-
-    fn scope(service: &str) -> Scope {
-        Scope { region: "us-east-1".to_owned(), service: service.to_owned() }
-    }
-
-    const EMPTY: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
-
-    /// The example of the General Reference: IAM `ListUsers`.
-    #[test]
-    fn the_example_of_the_reference_is_signed_alike() {
-        let headers = headers(&[
-            ("content-type", "application/x-www-form-urlencoded; charset=utf-8"),
-            ("host", "iam.amazonaws.com"),
-            ("x-amz-date", "20150830T123600Z"),
-        ]);
-        let signed = Signed {
-            method: "GET",
-            path: "/",
-            query: "Action=ListUsers&Version=2010-05-08",
-            headers: &headers,
-            body: EMPTY,
-        };
-        let keys = keys("AKIDEXAMPLE", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY");
-        let made = authorization(&keys, &scope("iam"), "20150830T123600Z", &signed);
-        assert!(
-            made.ends_with("5d672d79c15b13162d9279b0855cfba6789a8edb4c82c400e06b5924a6f2b5d7"),
-            "{}",
-            *made
-        );
-        assert!(made.contains("SignedHeaders=content-type;host;x-amz-date,"));
-    }
-
-    /// The examples of the S3 reference: a ranged GET, a sub-resource, a list.
-    #[test]
-    fn the_examples_of_s3_are_signed_alike() {
-        let keys = keys("AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY");
-        let all = headers(&[
-            ("host", "examplebucket.s3.amazonaws.com"),
-            ("range", "bytes=0-9"),
-            ("x-amz-content-sha256", EMPTY),
-            ("x-amz-date", "20130524T000000Z"),
-        ]);
-        let plain: Vec<_> = all.iter().filter(|(name, _)| name != "range").cloned().collect();
-        for (path, query, headers, signature) in [
-            (
-                "/test.txt",
-                "",
-                &all,
-                "f0e8bdb87c964420e857bd35b5d6ed310bd44f0170aba48dd91039c6036bdb41",
-            ),
-            (
-                "/",
-                "lifecycle",
-                &plain,
-                "fea454ca298b7da1c68078a5d1bdbfbbe0d65c699e0f91ac7a200a0136783543",
-            ),
-            (
-                "/",
-                "max-keys=2&prefix=J",
-                &plain,
-                "34b48302e7b5fa45bde8084f4b7868a86f0a534bc59db6670ed5711ef69dc6f7",
-            ),
-        ] {
-            let signed = Signed { method: "GET", path, query, headers, body: EMPTY };
-            let made = authorization(&keys, &scope("s3"), "20130524T000000Z", &signed);
-            assert!(made.ends_with(signature), "{path}?{query}: {}", *made);
-        }
-    }
-
-    #[test]
-    fn a_clients_scope_is_read_and_nothing_else_of_it() {
-        let own = "AWS4-HMAC-SHA256 Credential=AKIA/x/20260101/eu-west-1/s3/aws4_request, SignedHeaders=host, Signature=00";
-        assert_eq!(
-            Scope::of(own),
-            Some(Scope { region: "eu-west-1".to_owned(), service: "s3".to_owned() })
-        );
-        for wrong in [
-            "",
-            "Bearer x",
-            "AWS4-HMAC-SHA256 Credential=A/20260101/eu-west-1/s3/aws5_request",
-            "AWS4-HMAC-SHA256 Credential=A/20260101/eu west/s3/aws4_request",
-            "AWS4-HMAC-SHA256 Credential=A/20260101//s3/aws4_request",
-            "AWS4-ECDSA-P256-SHA256 Credential=A/20260101/s3/aws4_request",
-        ] {
-            assert_eq!(Scope::of(wrong), None, "{wrong}");
-        }
-    }
-
-    #[test]
-    fn time_is_written_as_aws_does() {
-        for (seconds, text) in [
-            (0, "19700101T000000Z"),
-            (951_782_399, "20000228T235959Z"),
-            (951_782_400, "20000229T000000Z"),
-            (1_440_938_160, "20150830T123600Z"),
-            (4_107_542_400, "21000301T000000Z"),
-        ] {
-            assert_eq!(stamp(seconds), text);
-        }
-    }
-
-    #[test]
-    fn a_path_has_one_encoding_whatever_it_came_in() {
-        let path = |text: &str| encoded(&decoded(text), true);
-        assert_eq!(path("/a b/ä%2fx"), "/a%20b/%C3%A4/x");
-        assert_eq!(path("/a%20b"), "/a%20b");
-        assert_eq!(query("b=2&a=%20x&a=&c"), "a=&a=%20x&b=2&c=");
-    }
-}
+mod tests;

@@ -26,7 +26,7 @@ mod turned;
 pub use crate::fault::{Fault, FaultKind};
 pub use crate::reference::SecretRef;
 pub use age::{AgeError, Identity};
-pub use aws::{AwsIdentity, AwsRole};
+pub use aws::{AwsIdentity, AwsKeys, AwsRole};
 pub use folder::Folder;
 pub use hashi::{Login, Server};
 pub use lease::{Forgetful, Lease, LeaseBook};

@@ -7,20 +7,42 @@ use super::raw_secret::RawAws;
 use super::secret::{reference, span};
 use crate::report::Problem;
 use bartizan_egress::Upstream;
-use bartizan_egress::vault::{AwsIdentity, AwsRole};
+use bartizan_egress::vault::{AwsIdentity, AwsKeys, AwsRole};
 use std::time::Duration;
 
 pub(super) fn read(page: &mut Page<'_>, raw: &At<RawAws>) -> Option<AwsIdentity> {
-    let RawAws { access_key_id, secret_access_key, role_arn, .. } = raw.get_ref();
-    let id = page.take_unshown(access_key_id, |text| reference(text));
-    let secret = page.take_unshown(secret_access_key, |text| reference(text));
-    let role = if let Some(arn) = role_arn {
+    let own = own(page, raw);
+    let role = if let Some(arn) = &raw.get_ref().role_arn {
         Some(role(page, raw, arn)?)
     } else {
         own_keys_alone(page, raw);
         None
     };
-    Some(AwsIdentity { id: id?, secret: secret?, role })
+    Some(AwsIdentity { own: own?, role })
+}
+
+/// Where the identity's own keys are: each by itself, or all in what a command of AWS's tools prints.
+fn own(page: &mut Page<'_>, raw: &At<RawAws>) -> Option<AwsKeys> {
+    let RawAws { access_key_id, secret_access_key, session_token, credentials, .. } = raw.get_ref();
+    match (access_key_id, secret_access_key, session_token, credentials) {
+        (Some(id), Some(secret), token, None) => {
+            let id = page.take_unshown(id, |text| reference(text));
+            let secret = page.take_unshown(secret, |text| reference(text));
+            let token = match token {
+                Some(token) => Some(page.take_unshown(token, |text| reference(text))?),
+                None => None,
+            };
+            Some(AwsKeys::Apart { id: id?, secret: secret?, token })
+        }
+        (None, None, None, Some(keys)) => {
+            page.take_unshown(keys, |text| reference(text)).map(AwsKeys::Together)
+        }
+        _ => {
+            let problem = Problem::new("keys of AWS come each by itself, or all together");
+            page.complain(raw.span(), problem.hint("write `access_key_id` and `secret_access_key`, with a `session_token` if there is one; or `credentials` alone"));
+            None
+        }
+    }
 }
 
 fn role(page: &mut Page<'_>, raw: &At<RawAws>, arn: &At<String>) -> Option<AwsRole> {
@@ -115,6 +137,11 @@ mod tests {
         );
         let own = ROLE.split("role_arn").next().unwrap();
         assert_eq!(said(own), "the AWS keys file://aws-id and file://aws-secret");
+        let with_token = format!("{own}session_token = \"env://AWS_SESSION_TOKEN\"\n");
+        assert_eq!(said(&with_token), "the AWS keys file://aws-id and file://aws-secret");
+        let together =
+            "[secrets.cloud.aws]\ncredentials = \"exec://aws configure export-credentials\"\n";
+        assert_eq!(said(together), "the AWS keys exec://aws configure export-credentials");
     }
 
     #[test]
@@ -123,6 +150,13 @@ mod tests {
         for (from, to, said) in [
             ("file://aws-secret", "wJalrXUtnFEMI/K7MDENG", "this is not a reference"),
             ("arn:aws:iam::123456789012:role/agent", "agent", "is no role's ARN"),
+            ("access_key_id = \"file://aws-id\"", "", "each by itself, or all together"),
+            (
+                "access_key_id",
+                "credentials = \"file://aws-all\"\naccess_key_id",
+                "each by itself, or all together",
+            ),
+            ("secret_access_key", "session_token", "each by itself, or all together"),
             ("lives = \"15m\"", "lives = \"5m\"", "at least 15 minutes"),
             ("eu-west-1", "eu west", "is no region"),
             ("role_arn = \"arn:aws:iam::123456789012:role/agent\"\n", "", "no `role_arn` is given"),

@@ -68,8 +68,10 @@ pub(super) struct RawGithubApp {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RawAws {
-    pub(super) access_key_id: At<String>,
-    pub(super) secret_access_key: At<String>,
+    pub(super) access_key_id: Option<At<String>>,
+    pub(super) secret_access_key: Option<At<String>>,
+    pub(super) session_token: Option<At<String>>,
+    pub(super) credentials: Option<At<String>>,
     pub(super) role_arn: Option<At<String>>,
     pub(super) external_id: Option<At<String>>,
     pub(super) session: Option<At<String>>,

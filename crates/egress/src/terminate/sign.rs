@@ -7,10 +7,9 @@
 use super::body::{BodyFlaw, Payload};
 use super::request::HttpRequest;
 use crate::refuse::{Refusal, Status};
-use crate::sigv4::{self, Keys, Scope, Signed};
+use crate::sigv4::{self, Keys, Scope};
 use http_body_util::{BodyExt as _, Full, Limited};
-use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
-use zeroize::Zeroizing;
+use hyper::header::HeaderMap;
 
 /// Signs a request whose credentials have been taken out, and gives its body back.
 pub(super) async fn sign(
@@ -34,23 +33,10 @@ pub(super) async fn sign(
         (sigv4::hash(&bytes), Payload::Whole(Full::new(bytes)))
     };
     if scope.service == "s3" {
-        set(headers, CONTENT_DIGEST, &digest)?;
+        sigv4::put(headers, CONTENT_DIGEST, &digest).map_err(|_| unsignable())?;
     }
-    let stamp = sigv4::now();
-    set(headers, "x-amz-date", &stamp)?;
-    if let Some(token) = &keys.token {
-        set(headers, "x-amz-security-token", token.text().unwrap_or_default())?;
-    }
-    let list = signed_headers(headers)?;
-    let signed = Signed {
-        method: request.method(),
-        path: request.sent_path(),
-        query: query.unwrap_or_default(),
-        headers: &list,
-        body: &digest,
-    };
-    let proof = sigv4::authorization(keys, scope, &stamp, &signed);
-    set(headers, header::AUTHORIZATION.as_str(), &proof)?;
+    let line = (request.method(), request.sent_path(), query.unwrap_or_default());
+    sigv4::seal(keys, scope, line, headers, &digest).map_err(|_| unsignable())?;
     Ok(body)
 }
 
@@ -64,40 +50,6 @@ fn announced(headers: &HeaderMap) -> Result<Option<String>, Refusal> {
     }
     let text = "each piece of this body is signed with the program's own key, which is a placeholder; let it send the body unsigned";
     Err(Refusal::new(Status::Forbidden, "signed-chunks", text))
-}
-
-/// Host, content type and everything of AWS's own, sorted.
-fn signed_headers(headers: &HeaderMap) -> Result<Vec<(String, Zeroizing<String>)>, Refusal> {
-    let mut names: Vec<&HeaderName> = headers
-        .keys()
-        .filter(|name| {
-            **name == header::HOST
-                || **name == header::CONTENT_TYPE
-                || name.as_str().starts_with("x-amz-")
-        })
-        .collect();
-    names.sort_by_key(|name| name.as_str());
-    let mut list = Vec::new();
-    for name in names {
-        let mut joined = Zeroizing::new(String::new());
-        for value in headers.get_all(name) {
-            let value = value.to_str().map_err(|_| unsignable())?;
-            if !joined.is_empty() {
-                joined.push(',');
-            }
-            let words: Vec<&str> = value.split(' ').filter(|word| !word.is_empty()).collect();
-            joined.push_str(&words.join(" "));
-        }
-        list.push((name.as_str().to_owned(), joined));
-    }
-    Ok(list)
-}
-
-fn set(headers: &mut HeaderMap, name: &'static str, text: &str) -> Result<(), Refusal> {
-    let mut value = HeaderValue::from_str(text).map_err(|_| unsignable())?;
-    value.set_sensitive(true);
-    headers.insert(HeaderName::from_static(name), value);
-    Ok(())
 }
 
 fn unsignable() -> Refusal {

@@ -1,7 +1,7 @@
 //! Is a request that was signed with a placeholder signed anew with the real keys, and is nothing wider opened by it?
 
 use crate::court::{Arrived, Judge, Making, Site, Way, echo};
-use bartizan_egress::vault::{AwsIdentity, Declared, Placeholders};
+use bartizan_egress::vault::{AwsIdentity, AwsKeys, Declared, Placeholders};
 use bartizan_egress::{Bound, Injector, Place, SecretRef, Vault};
 use bartizan_gate::name::{HostPort, SecretName};
 use bartizan_gate::seat::Binding;
@@ -24,8 +24,8 @@ async fn way(site: &Site, below: &'static str) -> Way {
         below: below.into(),
     };
     let reference = |text: &str| SecretRef::parse(text).unwrap();
-    let identity =
-        AwsIdentity { id: reference("env://ID"), secret: reference("env://SECRET"), role: None };
+    let (id, secret) = (reference("env://ID"), reference("env://SECRET"));
+    let identity = AwsIdentity { own: AwsKeys::Apart { id, secret, token: None }, role: None };
     let vault = Vault::builder()
         .environment(HashMap::from([
             ("ID".to_owned(), "AKIAREALREALREALREAL".into()),
@@ -53,12 +53,12 @@ fn own(service: &str) -> String {
 }
 
 /// Whether the signature is the one that the standard's own words lead to, computed by other code than ours.
-fn is_good(got: &Arrived, port: u16) -> Option<bool> {
+pub(crate) fn is_good(got: &Arrived, (secret, host): (&str, &str)) -> Option<bool> {
     use std::io::Write as _;
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/egress/sigv4.py");
     #[expect(clippy::disallowed_methods, reason = "the test asks other code than ours")]
     let mut child = std::process::Command::new("python3")
-        .args([script, SECRET, &format!("ok.test:{port}")])
+        .args([script, secret, host])
         .stdin(std::process::Stdio::piped())
         .stdout(std::process::Stdio::piped())
         .spawn()
@@ -82,6 +82,7 @@ async fn a_placeholders_signature_becomes_a_real_one() {
         ("PUT /bucket/key", "s3", "x-amz-content-sha256: UNSIGNED-PAYLOAD\r\nx-amz-meta-a:  b   c \r\n".to_owned(), "body"),
         ("POST /", "dynamodb", "X-Amz-Target: DynamoDB_20120810.GetItem\r\nContent-Type: application/x-amz-json-1.0\r\n".to_owned(), "{}"),
         ("POST /2015-03-31/functions/a%3Ab/invocations", "lambda", String::new(), "{}"),
+        ("POST /model/arn%3Aaws%3Aprofile%2Fx/invoke", "bedrock", String::new(), "{}"),
     ] {
         let headers = format!("{}{more}", own(service));
         let answer = way.ask(line, &headers, body).await;
@@ -94,7 +95,7 @@ async fn a_placeholders_signature_becomes_a_real_one() {
         assert!(proof.contains(&format!("/eu-west-1/{service}/aws4_request")), "{proof}");
         assert!(got.all("x-amz-security-token").is_empty() && !proof.contains("PLACEHOLDER"));
         assert_ne!(got.all("x-amz-date"), ["20260101T000000Z"]);
-        match is_good(&got, site.port) {
+        match is_good(&got, (SECRET, &format!("ok.test:{}", site.port))) {
             Some(good) => assert!(good, "{line}: {proof}"),
             None => skipped("the check of signatures by other code: no python3"),
         }
@@ -138,6 +139,6 @@ async fn an_echoed_key_is_hidden() {
 
 /// Says aloud that something could not be tried here.
 #[expect(clippy::print_stderr, reason = "a test that is skipped must say so")]
-fn skipped(why: &str) {
+pub(crate) fn skipped(why: &str) {
     eprintln!("SKIPPED: {why}");
 }

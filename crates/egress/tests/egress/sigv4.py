@@ -18,9 +18,11 @@ proof = headers["authorization"][0]
 key_id, day, region, service, _ = re.search("Credential=([^,]+)", proof)[1].split("/")
 names = re.search("SignedHeaders=([^,]+)", proof)[1].split(";")
 digest = headers.get("x-amz-content-sha256", [hashlib.sha256(request["body"].encode()).hexdigest()])[0]
-path = urllib.parse.quote(urllib.parse.unquote(path), safe="/-_.~")
-if service != "s3":
-    path = urllib.parse.quote(path, safe="/-_.~")
+if service == "s3":
+    path = urllib.parse.quote(urllib.parse.unquote(path), safe="/-_.~")
+else:
+    segments = [urllib.parse.quote(urllib.parse.unquote(segment), safe="-_.~") for segment in path.split("/")]
+    path = urllib.parse.quote("/".join(segments), safe="/-_.~")
 pairs = sorted(
     (urllib.parse.quote(urllib.parse.unquote(name), safe="-_.~"), urllib.parse.quote(urllib.parse.unquote(value), safe="-_.~"))
     for name, _, value in (pair.partition("=") for pair in query.split("&") if pair)

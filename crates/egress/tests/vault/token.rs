@@ -289,7 +289,7 @@ async fn a_key_that_is_none_is_said_without_being_shown() {
 
 mod aws {
     use super::*;
-    use bartizan_egress::vault::{AwsIdentity, AwsRole};
+    use bartizan_egress::vault::{AwsIdentity, AwsKeys, AwsRole};
 
     fn vault(fake: &Fake) -> Vault {
         let reference = |text: &str| SecretRef::parse(text).unwrap();
@@ -301,11 +301,9 @@ mod aws {
             sts: Upstream::parse(&fake.base()).unwrap(),
             region: "eu-west-1".to_owned(),
         };
-        let identity = AwsIdentity {
-            id: reference("env://ID"),
-            secret: reference("env://S"),
-            role: Some(role),
-        };
+        let (id, secret) = (reference("env://ID"), reference("env://S"));
+        let own = AwsKeys::Apart { id, secret, token: None };
+        let identity = AwsIdentity { own, role: Some(role) };
         let variables = [("ID", "AKIAOWN"), ("S", "s3cr-own")];
         let variables = variables.map(|(name, value)| (name.to_owned(), value.into())).into();
         Vault::builder().environment(variables).declare(name(), Declared::aws(identity)).build()
