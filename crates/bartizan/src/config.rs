@@ -220,8 +220,10 @@ pub(crate) enum Network {
 pub(crate) struct Model {
     /// Where they go; `None` leaves it to the launching environment, then to the vendor.
     pub(crate) upstream: Option<Upstream>,
-    /// The credential.
+    /// Where the credential is found, unless it is a secret with a name.
     pub(crate) credential: SecretRef,
+    /// The secret that is the credential.
+    pub(crate) secret: Option<SecretName>,
     /// The header it goes in; `None` leaves it to whose API it is.
     pub(crate) header: Option<CredentialHeader>,
     /// Whose API it is.
@@ -250,6 +252,7 @@ impl Default for Model {
         Self {
             upstream: None,
             credential: SecretRef::of_variable("ANTHROPIC_API_KEY"),
+            secret: None,
             header: None,
             provider: Provider::Anthropic,
             region: None,

@@ -70,13 +70,15 @@ pub use courier::{Answer, Courier, Errand, Lost, Reply};
 pub use dispatch::{Dispatch, Parcel, Proof};
 pub use front::Kind;
 pub use inbound::{Asked, Certificate, Client, Inbound, InboundError, NotTaken, Page};
-pub use model::{Judge, ModelLimits, ModelOutcome, ModelRequest, ModelRoute, Upstream};
+pub use model::{
+    Judge, KeyPlace, ModelKey, ModelLimits, ModelOutcome, ModelRequest, ModelRoute, Upstream,
+};
 pub use names::SyntheticNames;
 pub use opinion::{Adviser, Silence};
 pub use published::Published;
 pub use refuse::{Refusal, Status};
 pub use resolve::{AddressClass, Lookup, Reach, Resolver, SystemLookup};
-pub use secret::{Credential, SecretError, SecretValue};
+pub use secret::{SecretError, SecretValue};
 pub use stream::Rewound;
 pub use terminate::{
     Allowed, Bound, HttpEnded, HttpOutcome, HttpRequest, Injector, Place, RequestJudge, SessionCa,

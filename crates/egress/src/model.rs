@@ -1,15 +1,18 @@
 //! How does the model's API get its requests without the box ever holding a key?
 //!
 //! In the box the client is told that the API lives at `http://model.bartizan` and that some placeholder is
-//! its key. Each request that arrives here is read whole, offered to a [`Judge`], stripped of every credential it
-//! brought, given the real one, and sent to the configured upstream; the answer streams back as it comes.
+//! its key. Each request that arrives here is read whole, stripped of every credential it brought, offered to a
+//! [`Judge`], given the real one, and sent to the configured upstream; the answer streams back as it comes.
 
 mod body;
+mod key;
 mod link;
+mod mask;
 mod request;
 
 pub use crate::upstream::{Upstream, UpstreamError};
 pub use body::Filter;
+pub use key::{KeyPlace, ModelKey};
 pub use request::ModelRequest;
 
 use crate::capture::Captured;
@@ -18,7 +21,6 @@ use crate::http;
 use crate::name::HostPort;
 use crate::refuse::{REASON_HEADER, Refusal, Status};
 use crate::resolve::Resolver;
-use crate::secret::Credential;
 use crate::terms::Ended;
 use crate::tls::{self, TlsError};
 use body::{BodyFlaw, Outgoing, Returning};
@@ -27,9 +29,11 @@ use http_body_util::{Either, Full};
 use hyper::body::Incoming;
 use hyper::ext::ReasonPhrase;
 use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
+use hyper::http::request::Parts;
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode, Uri, server};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use key::{Lent, turns_away};
 use link::Link;
 use request::{bad_path, canonical, strip_credentials};
 use std::future::Future;
@@ -82,6 +86,8 @@ pub struct ModelOutcome {
     pub bytes_out: u64,
     /// Bytes of the answer's body that were received.
     pub bytes_in: u64,
+    /// Whether the API turned the credential away, and the request left again with another.
+    pub renewed: bool,
     /// From the verdict to the head of the answer.
     pub first_byte: Option<Duration>,
     /// From the verdict to the end.
@@ -141,35 +147,35 @@ pub trait Judge: Send + Sync + 'static {
 #[expect(missing_debug_implementations, reason = "it holds the credential")]
 pub struct ModelRoute {
     link: Link,
-    credential: Credential,
+    key: ModelKey,
     limits: ModelLimits,
     /// Bytes of request bodies held at the same time, in [`UNIT`]s.
     room: Semaphore,
 }
 
 impl ModelRoute {
-    /// A route to `upstream` that adds `credential`; an https upstream is checked against the system's roots.
+    /// A route to `upstream` that adds `key`; an https upstream is checked against the system's roots.
     pub fn new(
         upstream: Upstream,
-        credential: Credential,
+        key: ModelKey,
         resolver: Resolver,
         limits: ModelLimits,
     ) -> Result<Self, TlsError> {
         let tls = if upstream.is_secure() { Some(tls::system()?) } else { None };
         let link = Link::new(upstream, resolver, tls, limits.connect);
-        Ok(Self { link, credential, limits, room: Semaphore::new(ROOM) })
+        Ok(Self { link, key, limits, room: Semaphore::new(ROOM) })
     }
 
     /// As [`ModelRoute::new`], over a TLS configuration of one's own.
     pub fn with_tls(
         upstream: Upstream,
-        credential: Credential,
+        key: ModelKey,
         resolver: Resolver,
         limits: ModelLimits,
         tls: Arc<rustls::ClientConfig>,
     ) -> Self {
         let link = Link::new(upstream, resolver, Some(tls), limits.connect);
-        Self { link, credential, limits, room: Semaphore::new(ROOM) }
+        Self { link, key, limits, room: Semaphore::new(ROOM) }
     }
 
     /// Serves one connection of the box, which the door has recognised as meant for the model.
@@ -235,7 +241,7 @@ impl ModelRoute {
             Err(refusal) => return Ok(refuse(&refusal)),
         };
         let mut case = Case::open(Arc::clone(judge), ticket);
-        let sent = self.forward(Request::from_parts(parts, body), &mut case).await;
+        let sent = self.forward((parts, body), &mut case).await;
         drop(room);
         let handed = match sent {
             Ok(reply) => self.hand_back(reply, case),
@@ -281,18 +287,37 @@ impl ModelRoute {
         parts.version = hyper::Version::HTTP_11;
         let host = HeaderValue::from_str(&upstream.host_value()).map_err(|_| bad_path())?;
         parts.headers.insert(header::HOST, host);
-        let (name, value) = self.credential.header().map_err(|error| error.refusal())?;
-        parts.headers.insert(name, value);
         Ok((seen, Request::from_parts(parts, body)))
     }
 
+    /// Sends a request with the credential as it is now. One that the API turns away, before anything of an answer has gone
+    /// to the box, is sent once more if there is another by then.
     async fn forward<J: Judge>(
         &self,
-        request: Request<Bytes>,
+        (parts, body): (Parts, Bytes),
         case: &mut Case<J>,
     ) -> Result<link::Reply, Refusal> {
-        let counts = Arc::clone(&case.counts);
-        let request = request.map(|body| Outgoing::new(body, counts));
+        let lent = self.key.lend().await?;
+        let mut reply = self.dispatch((parts.clone(), body.clone()), &lent, case).await?;
+        if turns_away(reply.response.status())
+            && let Some(other) = self.key.another(&lent).await?
+        {
+            case.outcome.renewed = true;
+            // The first one's connection ends with it.
+            reply = self.dispatch((parts, body), &other, case).await?;
+        }
+        Ok(reply)
+    }
+
+    async fn dispatch<J: Judge>(
+        &self,
+        (mut parts, body): (Parts, Bytes),
+        lent: &Lent,
+        case: &mut Case<J>,
+    ) -> Result<link::Reply, Refusal> {
+        self.key.put(lent, &mut parts, &body)?;
+        let body = Outgoing::new(body, Arc::clone(&case.counts));
+        let request = Request::from_parts(parts, body);
         let reply = self.link.send(request, self.limits.first_byte).await?;
         case.outcome.first_byte = Some(case.started.elapsed());
         case.outcome.status = Some(reply.response.status().as_u16());
@@ -303,19 +328,14 @@ impl ModelRoute {
     /// Makes of the upstream's answer what the box gets.
     fn hand_back<J: Judge>(&self, reply: link::Reply, case: Case<J>) -> Result<Answer<J>, Refusal> {
         let (mut parts, body) = reply.response.into_parts();
+        if let Some(skewed) = self.key.skewed(parts.status, &parts.headers) {
+            return Err(case.refuse(skewed));
+        }
         http::strip_hop_by_hop(&mut parts.headers);
         for name in ["alt-svc", "set-cookie", REASON_HEADER] {
             parts.headers.remove(name);
         }
-        let echoing: Vec<HeaderName> = parts
-            .headers
-            .iter()
-            .filter(|(_, value)| self.credential.is_echoed_in(value.as_bytes()))
-            .map(|(name, _)| name.clone())
-            .collect();
-        for name in echoing {
-            parts.headers.remove(name);
-        }
+        self.key.strip_echoes(&mut parts.headers);
         // The words beside the status could hold the credential as well.
         parts.extensions.remove::<ReasonPhrase>();
         let kind = parts.headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
@@ -323,8 +343,10 @@ impl ModelRoute {
             Some(ticket) => case.judge.filter(ticket, parts.status.as_u16(), kind),
             None => Ok(None),
         };
+        let is_error = parts.status.as_u16() >= 400;
+        let mask = || is_error.then(|| Box::new(self.key.mask()) as Box<dyn Filter>);
         let filter = match filter {
-            Ok(filter) => filter,
+            Ok(filter) => filter.or_else(mask),
             Err(refusal) => return Err(case.refuse(refusal)),
         };
         if filter.is_some() {
@@ -364,6 +386,7 @@ impl<J: Judge> Case<J> {
             request_id: None,
             bytes_out: 0,
             bytes_in: 0,
+            renewed: false,
             first_byte: None,
             took: Duration::ZERO,
             ended: ModelEnded::Abandoned,

@@ -8,8 +8,6 @@ use crate::reference::SecretRef;
 use crate::refuse::{Refusal, Status};
 use bartizan_gate::name::SecretName;
 use bartizan_scan::KnownSecret;
-use hyper::header::{AUTHORIZATION, HeaderName, HeaderValue};
-use std::sync::Arc;
 use thiserror::Error;
 use zeroize::Zeroizing;
 
@@ -84,6 +82,9 @@ pub enum SecretError {
         "the secret `{0}` cannot be kept out of what returns; use a random value of 8 characters or more"
     )]
     Unfit(SecretName),
+    /// Another secret has this name.
+    #[error("there is already a secret `{0}`")]
+    Taken(SecretName),
     /// No secret of this name is configured, or the warrant names none.
     #[error("no secret `{0}` is configured")]
     Unknown(String),
@@ -113,6 +114,7 @@ impl SecretError {
             },
             Self::BadReference { .. }
             | Self::Missing(_)
+            | Self::Taken(_)
             | Self::Unfit(_)
             | Self::Unknown(_)
             | Self::Unsendable => "the credential for this host is not available",
@@ -127,88 +129,4 @@ pub(crate) fn unfit() -> Refusal {
     Refusal::new(Status::Forbidden, "secret-unfit", text)
 }
 
-/// A secret together with the place where a request carries it.
-#[expect(missing_debug_implementations, reason = "a secret has no printed form")]
-#[derive(Clone)]
-pub struct Credential {
-    place: Place,
-    value: Arc<SecretValue>,
-}
-
-#[derive(Clone, Copy)]
-enum Place {
-    ApiKey,
-    Bearer,
-    GoogleApiKey,
-}
-
-impl Credential {
-    /// Sent as `x-api-key: VALUE`.
-    pub fn api_key(value: Arc<SecretValue>) -> Result<Self, SecretError> {
-        Self::new(Place::ApiKey, value)
-    }
-
-    /// Sent as `authorization: Bearer VALUE`.
-    pub fn bearer(value: Arc<SecretValue>) -> Result<Self, SecretError> {
-        Self::new(Place::Bearer, value)
-    }
-
-    /// Sent as `x-goog-api-key: VALUE`.
-    pub fn google_api_key(value: Arc<SecretValue>) -> Result<Self, SecretError> {
-        Self::new(Place::GoogleApiKey, value)
-    }
-
-    fn new(place: Place, value: Arc<SecretValue>) -> Result<Self, SecretError> {
-        let credential = Self { place, value };
-        credential.header().map(|_| credential)
-    }
-
-    /// The header to send. hyper copies it into its write buffer, which is not wiped; the mark as sensitive
-    /// keeps it out of `Debug`.
-    pub(crate) fn header(&self) -> Result<(HeaderName, HeaderValue), SecretError> {
-        let (name, text) = match self.place {
-            Place::ApiKey => (HeaderName::from_static("x-api-key"), self.value.0.clone()),
-            Place::GoogleApiKey => {
-                (HeaderName::from_static("x-goog-api-key"), self.value.0.clone())
-            }
-            Place::Bearer => {
-                (AUTHORIZATION, Zeroizing::new([b"Bearer ", self.value.0.as_slice()].concat()))
-            }
-        };
-        let mut value = HeaderValue::from_bytes(&text).map_err(|_| SecretError::Unsendable)?;
-        value.set_sensitive(true);
-        Ok((name, value))
-    }
-
-    /// Whether `text` echoes the secret.
-    pub(crate) fn is_echoed_in(&self, text: &[u8]) -> bool {
-        self.value.occurs_in(text)
-    }
-}
-
 const SHORTEST_SOUGHT: usize = 8;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_value_that_would_break_a_header_is_refused() {
-        let value = Arc::new(SecretValue::new(b"a\r\nx: y".to_vec()));
-        assert!(matches!(Credential::bearer(value), Err(SecretError::Unsendable)));
-    }
-
-    #[test]
-    fn an_injected_header_does_not_print_its_value() {
-        let credential =
-            Credential::bearer(Arc::new(SecretValue::new(b"s3cr3t-value".to_vec()))).unwrap();
-        let (name, value) = credential.header().unwrap();
-        assert_eq!(
-            (name.as_str(), value.as_bytes()),
-            ("authorization", &b"Bearer s3cr3t-value"[..])
-        );
-        assert!(!format!("{value:?}").contains("s3cr3t"));
-        assert!(credential.is_echoed_in(b"you sent s3cr3t-value."));
-        assert!(!credential.is_echoed_in(b"you sent s3cr3t-valu"));
-    }
-}

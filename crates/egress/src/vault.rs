@@ -136,6 +136,8 @@ pub struct Vault(Arc<Inner>);
 
 struct Inner {
     secrets: BTreeMap<SecretName, Declared>,
+    /// One that is known only once it is settled what runs.
+    late: OnceLock<(SecretName, Declared)>,
     environment: Box<Environment>,
     folder: Option<Folder>,
     workspace: Option<PathBuf>,
@@ -229,6 +231,7 @@ impl Vault {
     pub fn builder() -> VaultBuilder {
         VaultBuilder(Inner {
             secrets: BTreeMap::new(),
+            late: OnceLock::new(),
             environment: Box::new(|name| std::env::var_os(name)),
             folder: None,
             workspace: None,
@@ -285,8 +288,19 @@ impl Vault {
         if let Some(Ok(())) = learnt { Ok(()) } else { Err(SecretError::Unfit(name.clone())) }
     }
 
+    /// Declares one more secret, once. A name that is taken stays whose it is.
+    pub fn settle(&self, name: SecretName, declared: Declared) -> Result<(), SecretError> {
+        let taken = SecretError::Taken(name.clone());
+        if self.0.secrets.contains_key(&name) {
+            return Err(taken);
+        }
+        self.0.late.set((name, declared)).map_err(|_| taken)
+    }
+
     fn declared(&self, name: &SecretName) -> Result<&Declared, SecretError> {
-        self.0.secrets.get(name).ok_or_else(|| SecretError::Unknown(name.to_string()))
+        let late = || self.0.late.get().filter(|(late, _)| late == name).map(|(_, late)| late);
+        let found = self.0.secrets.get(name).or_else(late);
+        found.ok_or_else(|| SecretError::Unknown(name.to_string()))
     }
 
     /// The value behind `reference`, with the usual patience.
@@ -296,12 +310,12 @@ impl Vault {
 
     /// Forgets what is kept of a secret, so that the next use asks its back end again.
     pub fn forget(&self, name: &SecretName) {
-        match self.0.secrets.get(name).map(|declared| &declared.from) {
-            Some(Origin::At(reference)) => self.0.shelf.forget(&key(reference)),
-            Some(Origin::Role(_)) => self.0.shelf.forget(&roles::key(name)),
-            Some(Origin::Aws(_)) => self.0.shelf.forget(&aws::key(name)),
-            Some(Origin::Token(_)) => self.0.shelf.forget(&token::key(name)),
-            None => {}
+        let Ok(declared) = self.declared(name) else { return };
+        match &declared.from {
+            Origin::At(reference) => self.0.shelf.forget(&key(reference)),
+            Origin::Role(_) => self.0.shelf.forget(&roles::key(name)),
+            Origin::Aws(_) => self.0.shelf.forget(&aws::key(name)),
+            Origin::Token(_) => self.0.shelf.forget(&token::key(name)),
         }
     }
 

@@ -89,7 +89,7 @@ pub(crate) fn run(global: &Global, args: &RunArgs, voice: &mut Voice) -> Result<
         client,
         about: facts(client, args),
     };
-    let known = access.as_ref().and_then(ModelAccess::known);
+    let known = access.as_ref().map(ModelAccess::known).unwrap_or_default();
     let aloud = !args.no_summary && crate::doors::run::terminal::terminals() == [false; 3];
     let heralds = ground.heralds(&runtime)?;
     let session = ground.open(who, (known, aloud), voice)?;

@@ -118,7 +118,7 @@ fn call(args: &ToolCallArgs, desk: &mut Desk<'_>) -> Result<u8, Failure> {
     }
     let argv = ["bartizan".to_owned(), "tool".to_owned(), "call".to_owned(), args.name.clone()];
     let who = Newcomer::plain(Path::new("/bin/sh"), &argv, Map::new());
-    let Session { gate, caller, keep, .. } = ground.open(who, (None, false), desk.voice)?;
+    let Session { gate, caller, keep, .. } = ground.open(who, (Vec::new(), false), desk.voice)?;
     let Ground { places, around, config, role, store, vault, .. } = ground;
     let tools = config.tools.clone();
     let key = ScanKey::new(crate::machine::random()?);

@@ -52,6 +52,7 @@ pub(super) struct Draft<'a> {
     console: Option<Console>,
     notify: Notify,
     second_opinion: Option<SecondOpinion>,
+    model_secret: Option<(SecretName, Excerpt)>,
     tools: BTreeMap<String, Tool>,
     servers: BTreeMap<ServerName, McpServer>,
     rules: Vec<ShortForm>,
@@ -80,6 +81,7 @@ impl<'a> Draft<'a> {
             console: None,
             notify: Notify::default(),
             second_opinion: None,
+            model_secret: None,
             tools: BTreeMap::new(),
             servers: BTreeMap::new(),
             rules: Vec::new(),
@@ -230,6 +232,10 @@ impl<'a> Draft<'a> {
             .and_then(|credential| page.take_unshown(credential, |text| secret::reference(text)))
         {
             self.model.credential = credential;
+            (self.model.secret, self.model_secret) = (None, None);
+        }
+        if let Some(said) = &raw.secret {
+            self.model_named(page, raw, said);
         }
         if let Some(header) = page.take_option(raw.header.as_ref(), |text| check::header(text)) {
             self.model.header = Some(header);
@@ -246,6 +252,17 @@ impl<'a> Draft<'a> {
         };
         word(raw.region.as_ref(), &mut self.model.region);
         word(raw.project.as_ref(), &mut self.model.project);
+    }
+
+    /// The credential is a secret with a name: what is said of that holds, how long it is kept among it.
+    fn model_named(&mut self, page: &mut Page<'_>, raw: &RawModel, said: &At<String>) {
+        if raw.credential.is_some() {
+            let problem = Problem::new("the model's key is either a `credential` or a `secret`");
+            page.complain(said.span(), problem.hint("leave one of them out"));
+        }
+        let name = page.take(said, |text| SecretName::parse(text).map_err(|why| name_flaw(&why)));
+        self.model_secret = name.clone().map(|name| (name, page.at(said.span())));
+        self.model.secret = name;
     }
 
     /// A server has a role of its own, `server.NAME`: whatever it reaches is judged as that role's.
@@ -367,6 +384,7 @@ impl<'a> Draft<'a> {
         if let Some(asked) = &self.second_opinion {
             asked.check(&self.secrets.keys(), problems);
         }
+        secret::check(self.model_secret.as_slice(), &self.secrets.keys(), problems);
     }
 
     /// Resolves who extends whom, and what that means for each box.

@@ -192,6 +192,7 @@ pub(super) struct RawBox {
 pub(super) struct RawModel {
     pub(super) upstream: Option<At<String>>,
     pub(super) credential: Option<At<String>>,
+    pub(super) secret: Option<At<String>>,
     pub(super) header: Option<At<String>>,
     pub(super) provider: Option<At<String>>,
     pub(super) region: Option<At<String>>,

@@ -457,6 +457,7 @@ fn details(outcome: &ModelOutcome, notes: &Notes, tally: &Tally) -> Value {
         "bytes_out": outcome.bytes_out,
         "bytes_in": outcome.bytes_in,
         "first_byte_ms": outcome.first_byte.map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX)),
+        "credential_renewed": outcome.renewed,
         "took_ms": u64::try_from(outcome.took.as_millis()).unwrap_or(u64::MAX),
         "model": notes.model,
         "tokens": tokens,

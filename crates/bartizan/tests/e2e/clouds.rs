@@ -9,7 +9,7 @@ use crate::support::sink::Sink;
 use serde_json::json;
 
 /// One call of each kind: allowed, out of reach, and of a subagent.
-fn script(project: &Project) -> Script {
+pub(crate) fn script(project: &Project) -> Script {
     let key = project.home().join(".ssh/id_rsa");
     let agent = json!({
         "description": "x", "prompt": "x", "subagent_type": "general-purpose", "run_in_background": false
@@ -24,7 +24,7 @@ fn script(project: &Project) -> Script {
 }
 
 /// A repository that would lead the client elsewhere.
-fn lead_astray(project: &Project, sink: &Sink) {
+pub(crate) fn lead_astray(project: &Project, sink: &Sink) {
     let elsewhere = format!("http://127.0.0.1:{}", sink.port());
     let env = json!({
         "ANTHROPIC_BASE_URL": elsewhere, "ANTHROPIC_BEDROCK_BASE_URL": elsewhere,
@@ -36,7 +36,19 @@ fn lead_astray(project: &Project, sink: &Sink) {
 }
 
 /// What holds whichever cloud it is.
-fn holds((project, api, sink): (&Project, &Api, &Sink), ran: &Ran, is_turn: fn(&Request) -> bool) {
+fn holds(all: (&Project, &Api, &Sink), ran: &Ran, is_turn: fn(&Request) -> bool) {
+    holds_behind_the_door(all, ran, is_turn);
+    for request in &all.1.requests() {
+        assert_eq!(request.header("authorization"), Some(&*format!("Bearer {MODEL_KEY}")));
+    }
+}
+
+/// The same, whatever a request proves with whose it is.
+pub(crate) fn holds_behind_the_door(
+    (project, api, sink): (&Project, &Api, &Sink),
+    ran: &Ran,
+    is_turn: fn(&Request) -> bool,
+) {
     assert!(ran.status.success(), "{ran:?}");
     assert_eq!(project.file("made.txt").as_deref(), Some("made\n"));
     assert_eq!(sink.arrived(), Vec::<String>::new());
@@ -46,7 +58,6 @@ fn holds((project, api, sink): (&Project, &Api, &Sink), ran: &Ran, is_turn: fn(&
     let requests = api.requests();
     assert!(requests.len() >= 6 && requests.iter().all(is_turn), "{requests:?}");
     for request in &requests {
-        assert_eq!(request.header("authorization"), Some(&*format!("Bearer {MODEL_KEY}")));
         assert_eq!(request.header("x-api-key"), None);
         let body = String::from_utf8_lossy(&request.body);
         assert!(SECRETS.iter().all(|secret| !body.contains(secret)), "{body}");
@@ -134,4 +145,17 @@ fn a_cloud_without_its_place_or_token_is_told_before_anything_runs() {
     assert!(token.contains("AWS_BEARER_TOKEN_BEDROCK"), "{token}");
     let strange = told("[model]\nprovider = \"bedrock\"\nregion = \"eu.evil.example/\"\n");
     assert!(strange.contains("is no name that a cloud gives"), "{strange}");
+    let keys =
+        "[secrets.cloud.aws]\naccess_key_id = \"env://ID\"\nsecret_access_key = \"env://S\"\n";
+    let elsewhere = told(&format!("[model]\nsecret = \"cloud\"\n{keys}"));
+    assert!(elsewhere.contains("sign requests to Bedrock alone"), "{elsewhere}");
+    let bedrock = "[model]\nprovider = \"bedrock\"\nregion = \"eu-west-1\"\nsecret = \"cloud\"\n";
+    let headed = told(&format!("{bedrock}header = \"bearer\"\n{keys}"));
+    assert!(headed.contains("go in no `header`"), "{headed}");
+    let twice = told(&format!("{bedrock}credential = \"env://X\"\n{keys}"));
+    assert!(twice.contains("either a `credential` or a `secret`"), "{twice}");
+    let unknown = told(bedrock);
+    assert!(unknown.contains("there is no secret `cloud`"), "{unknown}");
+    let missing = told(&format!("{bedrock}{keys}"));
+    assert!(missing.contains("`env://ID` is missing or empty"), "{missing}");
 }

@@ -38,6 +38,7 @@ mod limits;
 mod managed;
 mod mcp;
 mod model_door;
+mod model_key;
 mod notify;
 mod off_switches;
 mod parallel;

@@ -23,9 +23,20 @@ impl Vault {
             // What signs or logs in is not turned away like this.
             Origin::Aws(_) | Origin::Role(_) => false,
         };
-        if !kept {
-            return false;
-        }
+        kept && self.forget_once(name)
+    }
+
+    /// The same of keys that sign, which are turned away with the words for it: 403, and why.
+    pub(crate) fn keys_turned_away(&self, name: &SecretName) -> bool {
+        let Ok(declared) = self.declared(name) else { return false };
+        let kept = match &declared.from {
+            Origin::Aws(identity) => !identity.keeping(declared).is_zero(),
+            Origin::At(_) | Origin::Role(_) | Origin::Token(_) => false,
+        };
+        kept && self.forget_once(name)
+    }
+
+    fn forget_once(&self, name: &SecretName) -> bool {
         let now = Instant::now();
         let mut turned = self.0.turned.0.lock().unwrap_or_else(PoisonError::into_inner);
         let lately = turned.get(name).is_some_and(|at| now.duration_since(*at) < TURNED);

@@ -16,6 +16,7 @@ mod dns;
 mod frames;
 mod front;
 mod model;
+mod model_key;
 mod real_clients;
 mod renewal;
 mod requests;

@@ -4,10 +4,14 @@ use crate::support::{Here, listen, rest, soon, until};
 use crate::tls;
 use bartizan_egress::model::{Filter, ModelEnded};
 use bartizan_egress::resolve::Lookup;
+use bartizan_egress::vault::Declared;
 use bartizan_egress::{
-    Arrival, Credential, Ended, FrontLimits, Judge, ModelLimits, ModelOutcome, ModelRequest,
-    ModelRoute, Refusal, Resolver, SecretValue, Status, SyntheticNames, Upstream, capture,
+    Arrival, Ended, FrontLimits, Judge, KeyPlace, ModelKey, ModelLimits, ModelOutcome,
+    ModelRequest, ModelRoute, Refusal, Resolver, SecretRef, Status, SyntheticNames, Upstream,
+    Vault, capture,
 };
+use bartizan_gate::name::SecretName;
+use bartizan_scan::ScanKey;
 use bytes::Bytes;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
@@ -17,16 +21,16 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
 
-const KEY: &str = "sk-ant-real-0123456789";
+pub(crate) const KEY: &str = "sk-ant-real-0123456789";
 
 #[derive(Default)]
-struct Clerk {
+pub(crate) struct Clerk {
     refuse: bool,
     filter: bool,
     rewrite: bool,
-    seen: Mutex<Vec<String>>,
+    pub(crate) seen: Mutex<Vec<String>>,
     walls: Mutex<Vec<String>>,
-    done: Mutex<Vec<(usize, ModelOutcome)>>,
+    pub(crate) done: Mutex<Vec<(usize, ModelOutcome)>>,
 }
 
 impl Judge for Clerk {
@@ -115,21 +119,30 @@ impl Filter for Upper {
     }
 }
 
-fn route(upstream: &str, limits: ModelLimits) -> ModelRoute {
-    let key = Arc::new(SecretValue::new(KEY.into()));
+/// A key that does not change.
+async fn key(place: KeyPlace) -> ModelKey {
+    let variables = [("KEY".to_owned(), KEY.into())].into();
+    let name = SecretName::parse("model").unwrap();
+    let declared = Declared::new(SecretRef::parse("env://KEY").unwrap());
+    let vault = Vault::builder().environment(variables).declare(name.clone(), declared).build();
+    ModelKey::open(vault, name, place, ScanKey::new([7; 32])).await.unwrap().0
+}
+
+async fn route(upstream: &str, limits: ModelLimits) -> ModelRoute {
+    route_with(upstream, key(KeyPlace::ApiKey).await, limits)
+}
+
+pub(crate) fn route_with(upstream: &str, key: ModelKey, limits: ModelLimits) -> ModelRoute {
     let resolver = Resolver::new(Arc::new(Here::default()) as Arc<dyn Lookup>);
-    ModelRoute::new(
-        Upstream::parse(upstream).unwrap(),
-        Credential::api_key(key).unwrap(),
-        resolver,
-        limits,
-    )
-    .unwrap()
+    ModelRoute::new(Upstream::parse(upstream).unwrap(), key, resolver, limits).unwrap()
 }
 
 /// Lets a client of the box talk to `route`.
 #[expect(clippy::disallowed_methods, reason = "the route is what is tested")]
-async fn box_end(route: Arc<ModelRoute>, clerk: &Arc<Clerk>) -> (TcpStream, JoinHandle<Ended>) {
+pub(crate) async fn box_end(
+    route: Arc<ModelRoute>,
+    clerk: &Arc<Clerk>,
+) -> (TcpStream, JoinHandle<Ended>) {
     let (listener, port) = listen().await;
     let client = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
     let (accepted, _) = listener.accept().await.unwrap();
@@ -143,7 +156,7 @@ async fn box_end(route: Arc<ModelRoute>, clerk: &Arc<Clerk>) -> (TcpStream, Join
     (client, tokio::spawn(async move { route.serve(captured, clerk).await }))
 }
 
-fn post(fields: &str, body: &str) -> String {
+pub(crate) fn post(fields: &str, body: &str) -> String {
     let length = body.len();
     format!(
         "POST /v1/messages?beta=true HTTP/1.1\r\nHost: model.bartizan\r\n{fields}Content-Length: {length}\r\n\r\n{body}"
@@ -178,7 +191,8 @@ async fn the_placeholder_is_stripped_and_the_key_is_added() {
     let upstream =
         tokio::spawn(async move { answer_one(&mut listener.accept().await.unwrap().0, OK).await });
     let clerk = Arc::new(Clerk::default());
-    let route = Arc::new(route(&format!("http://127.0.0.1:{port}/gw/"), ModelLimits::default()));
+    let route =
+        Arc::new(route(&format!("http://127.0.0.1:{port}/gw/"), ModelLimits::default()).await);
     let (mut client, served) = box_end(route, &clerk).await;
     let fields = "X-Api-Key: sk-ant-dummy\r\nx-api-key: second\r\nAuthorization: Bearer dummy\r\nCookie: a=b\r\n\
                   Proxy-Authorization: Basic x\r\nX-Forwarded-For: 10.0.0.1\r\nAccept-Encoding: gzip\r\nConnection: close, X-Drop\r\n\
@@ -238,7 +252,7 @@ async fn an_answer_streams_as_it_arrives() {
     }));
     let clerk = Arc::new(Clerk::default());
     let (mut client, _served) = box_end(
-        Arc::new(route(&format!("http://127.0.0.1:{port}"), ModelLimits::default())),
+        Arc::new(route(&format!("http://127.0.0.1:{port}"), ModelLimits::default()).await),
         &clerk,
     )
     .await;
@@ -256,7 +270,7 @@ async fn a_refused_request_gets_an_error_the_client_can_show_and_goes_nowhere() 
     let (listener, port) = listen().await;
     let clerk = Arc::new(Clerk { refuse: true, ..Clerk::default() });
     let (mut client, _served) = box_end(
-        Arc::new(route(&format!("http://127.0.0.1:{port}"), ModelLimits::default())),
+        Arc::new(route(&format!("http://127.0.0.1:{port}"), ModelLimits::default()).await),
         &clerk,
     )
     .await;
@@ -284,7 +298,7 @@ async fn stopped(text: &str, limits: ModelLimits) -> String {
     let (_listener, port) = listen().await;
     let clerk = Arc::new(Clerk::default());
     let (mut client, _served) =
-        box_end(Arc::new(route(&format!("http://127.0.0.1:{port}"), limits)), &clerk).await;
+        box_end(Arc::new(route(&format!("http://127.0.0.1:{port}"), limits).await), &clerk).await;
     client.write_all(text.as_bytes()).await.unwrap();
     let answer = until(&mut client, "}}").await;
     assert!(clerk.seen.lock().unwrap().is_empty(), "{text:?} reached the judge");
@@ -361,7 +375,7 @@ async fn what_leaves_is_the_body_that_the_judge_gave() {
     });
     let clerk = Arc::new(Clerk { rewrite: true, ..Clerk::default() });
     let (mut client, _served) = box_end(
-        Arc::new(route(&format!("http://127.0.0.1:{port}"), ModelLimits::default())),
+        Arc::new(route(&format!("http://127.0.0.1:{port}"), ModelLimits::default()).await),
         &clerk,
     )
     .await;
@@ -380,7 +394,7 @@ async fn trailers_carry_no_credential_past_the_stripping() {
         tokio::spawn(async move { answer_one(&mut listener.accept().await.unwrap().0, OK).await });
     let clerk = Arc::new(Clerk::default());
     let (mut client, _served) = box_end(
-        Arc::new(route(&format!("http://127.0.0.1:{port}"), ModelLimits::default())),
+        Arc::new(route(&format!("http://127.0.0.1:{port}"), ModelLimits::default()).await),
         &clerk,
     )
     .await;
@@ -404,7 +418,7 @@ async fn no_header_of_the_answer_echoes_the_key() {
     }));
     let clerk = Arc::new(Clerk::default());
     let (mut client, _served) = box_end(
-        Arc::new(route(&format!("http://127.0.0.1:{port}"), ModelLimits::default())),
+        Arc::new(route(&format!("http://127.0.0.1:{port}"), ModelLimits::default()).await),
         &clerk,
     )
     .await;
@@ -431,7 +445,7 @@ async fn a_filter_sees_the_whole_body_and_what_it_cannot_read_is_withheld() {
         }));
         let clerk = Arc::new(Clerk { filter: true, ..Clerk::default() });
         let (mut client, _served) = box_end(
-            Arc::new(route(&format!("http://127.0.0.1:{port}"), ModelLimits::default())),
+            Arc::new(route(&format!("http://127.0.0.1:{port}"), ModelLimits::default()).await),
             &clerk,
         )
         .await;
@@ -460,7 +474,7 @@ async fn a_client_that_goes_away_is_reported_once_as_abandoned() {
     });
     let clerk = Arc::new(Clerk::default());
     let (mut client, served) = box_end(
-        Arc::new(route(&format!("http://127.0.0.1:{port}"), ModelLimits::default())),
+        Arc::new(route(&format!("http://127.0.0.1:{port}"), ModelLimits::default()).await),
         &clerk,
     )
     .await;
@@ -486,7 +500,7 @@ async fn a_client_that_goes_away_while_the_model_thinks_ends_the_request() {
     });
     let clerk = Arc::new(Clerk::default());
     let (mut client, _served) = box_end(
-        Arc::new(route(&format!("http://127.0.0.1:{port}"), ModelLimits::default())),
+        Arc::new(route(&format!("http://127.0.0.1:{port}"), ModelLimits::default()).await),
         &clerk,
     )
     .await;
@@ -504,7 +518,7 @@ async fn an_upstream_that_is_down_silent_or_broken_is_an_error_and_not_a_hang() 
     drop(listener);
     let clerk = Arc::new(Clerk::default());
     let (mut client, _served) = box_end(
-        Arc::new(route(&format!("http://127.0.0.1:{port}"), ModelLimits::default())),
+        Arc::new(route(&format!("http://127.0.0.1:{port}"), ModelLimits::default()).await),
         &clerk,
     )
     .await;
@@ -516,7 +530,7 @@ async fn an_upstream_that_is_down_silent_or_broken_is_an_error_and_not_a_hang() 
     let limits = ModelLimits { first_byte: Duration::from_millis(80), ..ModelLimits::default() };
     let clerk = Arc::new(Clerk::default());
     let (mut client, _served) =
-        box_end(Arc::new(route(&format!("http://127.0.0.1:{port}"), limits)), &clerk).await;
+        box_end(Arc::new(route(&format!("http://127.0.0.1:{port}"), limits).await), &clerk).await;
     client.write_all(post("", "{}").as_bytes()).await.unwrap();
     let answer = until(&mut client, "}}").await;
     assert!(answer.starts_with("HTTP/1.1 504 ") && answer.contains("upstream-timeout"), "{answer}");
@@ -532,7 +546,7 @@ async fn an_upstream_that_is_down_silent_or_broken_is_an_error_and_not_a_hang() 
     }));
     let clerk = Arc::new(Clerk::default());
     let (mut client, _served) = box_end(
-        Arc::new(route(&format!("http://127.0.0.1:{port}"), ModelLimits::default())),
+        Arc::new(route(&format!("http://127.0.0.1:{port}"), ModelLimits::default()).await),
         &clerk,
     )
     .await;
@@ -554,7 +568,7 @@ async fn upstream_connections_are_used_again_and_a_stale_one_does_no_harm() {
     });
     let clerk = Arc::new(Clerk::default());
     let (mut client, _served) = box_end(
-        Arc::new(route(&format!("http://127.0.0.1:{port}"), ModelLimits::default())),
+        Arc::new(route(&format!("http://127.0.0.1:{port}"), ModelLimits::default()).await),
         &clerk,
     )
     .await;
@@ -576,10 +590,9 @@ async fn over_tls(trusted: bool) -> String {
             assert!(sent.contains(KEY));
         }
     }));
-    let key = Arc::new(SecretValue::new(KEY.into()));
     let route = ModelRoute::with_tls(
         Upstream::parse(&format!("https://api.test:{port}")).unwrap(),
-        Credential::bearer(key).unwrap(),
+        key(KeyPlace::Bearer).await,
         Resolver::new(Arc::new(Here::default()) as Arc<dyn Lookup>),
         ModelLimits::default(),
         if trusted { client_config } else { stranger },

@@ -115,12 +115,12 @@ impl Ground {
         Ok(Self { around, config, role, ..self.clone() })
     }
 
-    /// Opens a session with a gate of its own. `known` is a secret that was resolved before there was one; a gate that is
+    /// Opens a session with a gate of its own. `known` are secrets that were resolved before there was one; a gate that is
     /// `aloud` tells the person what it refuses.
     pub(crate) fn open(
         &self,
         who: Newcomer<'_>,
-        (known, aloud): (Option<KnownSecret>, bool),
+        (known, aloud): (Vec<KnownSecret>, bool),
         voice: &mut Voice,
     ) -> Result<Session, Failure> {
         let id = session_id()?;

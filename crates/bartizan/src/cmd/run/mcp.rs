@@ -217,7 +217,8 @@ fn stand(
     if let Some(only) = only(args, true)? {
         about.insert("only".to_owned(), json!(only));
     }
-    let session = ground.open(Newcomer::plain(&program, &argv, about), (None, true), voice)?;
+    let session =
+        ground.open(Newcomer::plain(&program, &argv, about), (Vec::new(), true), voice)?;
     let (store, redactor) = (ground.store.clone(), session.redactor.clone());
     let run = ground.clone().run(session.clone(), None)?;
     Ok(Stand { runtime, store, program, argv, redactor, run, ground, session, heralds })

@@ -1,5 +1,7 @@
 //! With which key, and to where, does the agent reach its model? Settled before the box exists, outside it.
 
+mod key;
+
 use crate::cli::exit;
 use crate::client::kept::place;
 use crate::client::{Client, Cloud, leads, placeholder};
@@ -10,11 +12,10 @@ use crate::doors::model::{Api, Budget, Conversation, Scrub};
 use crate::doors::net::MODEL_HOST;
 use crate::machine::random;
 use crate::report::{Failure, Problem};
-use bartizan_egress::{
-    Credential, ModelLimits, ModelRoute, Resolver, SecretRef, SecretValue, Upstream, Vault,
-};
+use bartizan_egress::{ModelKey, ModelLimits, ModelRoute, Resolver, Upstream, Vault};
 use bartizan_gate::name::RoleName;
 use bartizan_scan::{Frames, KnownSecret, Redactor, ScanKey};
+use key::Held;
 use std::borrow::Cow;
 use std::ffi::OsString;
 use std::sync::Arc;
@@ -27,12 +28,12 @@ pub(crate) struct ModelAccess {
     pub(crate) upstream: Upstream,
     /// Whose API that is.
     pub(crate) cloud: Cloud,
-    known: Option<KnownSecret>,
+    known: Vec<KnownSecret>,
 }
 
 impl ModelAccess {
-    /// The key as the redactor needs it, once.
-    pub(crate) fn known(&self) -> Option<KnownSecret> {
+    /// The key as it is now, for the redactor. It learns later ones from the vault.
+    pub(crate) fn known(&self) -> Vec<KnownSecret> {
         self.known.clone()
     }
 
@@ -62,21 +63,16 @@ pub(crate) async fn access(
         Some(Client::GeminiCli) => GOOGLE,
         Some(Client::ClaudeCode) | None => vendor(&cloud),
     };
-    let Some((reference, header)) = credential(config, around, &vendor) else {
+    let Some(held) = Held::find(config, around, &vendor) else {
         return if client.is_some() { Err(missing(config, &vendor)) } else { Ok(None) };
     };
     let upstream = upstream(config, around, &vendor)?;
-    let value = vault.resolve(&reference).await.map_err(|error| unusable(&error.to_string()))?;
-    let known = known(&value);
-    let credential = match header {
-        CredentialHeader::XApiKey => Credential::api_key(value),
-        CredentialHeader::Bearer => Credential::bearer(value),
-        CredentialHeader::XGoogApiKey => Credential::google_api_key(value),
-    };
-    let credential = credential.map_err(|error| unusable(&error.to_string()))?;
-    let route =
-        ModelRoute::new(upstream.clone(), credential, Resolver::system(), ModelLimits::default())
-            .map_err(|error| unusable(&error.to_string()))?;
+    let (name, place) = held.settle(config, vault, &cloud)?;
+    let opened = ModelKey::open(vault.clone(), name, place, ScanKey::new(random()?)).await;
+    let (key, known) = opened.map_err(|error| unusable(&error.to_string()))?;
+    let limits = ModelLimits::default();
+    let route = ModelRoute::new(upstream.clone(), key, Resolver::system(), limits)
+        .map_err(|error| unusable(&error.to_string()))?;
     Ok(Some(ModelAccess { route, upstream, cloud, known }))
 }
 
@@ -143,30 +139,6 @@ fn vendor(cloud: &Cloud) -> Vendor {
     }
 }
 
-/// Where the key is, and the header it goes in: the configured one, or else what the launching shell has, a key or,
-/// where the vendor knows one, a bearer token.
-fn credential(
-    config: &Config,
-    around: &Surroundings,
-    vendor: &Vendor,
-) -> Option<(SecretRef, CredentialHeader)> {
-    let model = &config.model;
-    let is_default = model.credential.environment_name() == Some(ANTHROPIC.key);
-    let (reference, header) = if is_default && vendor.key != ANTHROPIC.key {
-        (SecretRef::of_variable(vendor.key), vendor.header)
-    } else {
-        let usual = if is_default { vendor.header } else { vendor.usual };
-        (model.credential.clone(), model.header.unwrap_or(usual))
-    };
-    match reference.environment_name() {
-        Some(variable) if !around.has(variable) => {
-            let token = vendor.token.filter(|token| around.has(token))?;
-            Some((SecretRef::of_variable(token), CredentialHeader::Bearer))
-        }
-        _ => Some((reference, header)),
-    }
-}
-
 fn upstream(config: &Config, around: &Surroundings, vendor: &Vendor) -> Result<Upstream, Failure> {
     let text = match &config.model.upstream {
         Some(configured) => configured.to_string(),
@@ -189,7 +161,7 @@ pub(crate) fn conversation(
     (config, role): (&Config, &RoleName),
     around: &Surroundings,
     places: &Places,
-    known: Option<KnownSecret>,
+    known: Vec<KnownSecret>,
 ) -> Result<(Redactor, Conversation), Failure> {
     let key = ScanKey::new(random()?);
     let redactor = Redactor::new(key.clone(), known).map_err(|error| {
@@ -210,13 +182,6 @@ pub(crate) fn conversation(
     Ok((redactor, conversation))
 }
 
-fn known(value: &SecretValue) -> Option<KnownSecret> {
-    value.danger_expose(|bytes| {
-        let text = std::str::from_utf8(bytes).ok()?;
-        Some(KnownSecret { name: "model".to_owned(), value: text.to_owned().into() })
-    })
-}
-
 fn missing(config: &Config, vendor: &Vendor) -> Failure {
     let configured = config.model.credential.environment_name();
     let variable = configured.filter(|name| *name != ANTHROPIC.key).unwrap_or(vendor.key);
@@ -225,14 +190,22 @@ fn missing(config: &Config, vendor: &Vendor) -> Failure {
     let hint = format!(
         "set {variable}{or} here, outside the box, or `credential` under `[model]`; the box never sees it"
     );
-    Failure::new(exit::NOT_STARTED, problem.hint(hint))
+    let problem = problem.hint(hint);
+    let problem = if vendor.key == AMAZON.key {
+        problem.hint(
+            "or sign with keys of AWS: [secrets.NAME.aws], and `secret = \"NAME\"` under `[model]`",
+        )
+    } else {
+        problem
+    };
+    Failure::new(exit::NOT_STARTED, problem)
 }
 
 fn unusable(why: &str) -> Failure {
     let problem = Problem::new(format!("the model credential cannot be used: {why}"));
     Failure::new(
         exit::NOT_STARTED,
-        problem.hint("`credential` under `[model]` says where it comes from"),
+        problem.hint("`credential` or `secret` under `[model]` says where it comes from"),
     )
 }
 

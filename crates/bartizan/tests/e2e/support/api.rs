@@ -67,6 +67,9 @@ pub(crate) fn say(text: &str) -> Turn {
     vec![Block::Text(text.to_owned())]
 }
 
+/// What the API says, status and body, of a request whose credential it does not take.
+pub(crate) type Guard = dyn Fn(&Request) -> Option<(u16, Value)> + Send + Sync;
+
 /// A request as it arrived, with header names in lower case.
 #[derive(Debug, Clone)]
 pub(crate) struct Request {
@@ -120,6 +123,15 @@ pub(crate) struct Api {
 impl Api {
     /// Listens on a free loopback port.
     pub(crate) fn start(script: Script) -> Self {
+        Self::guarded(script, |_| None)
+    }
+
+    /// The same, but each request has to pass `guard`.
+    pub(crate) fn guarded(
+        script: Script,
+        guard: impl Fn(&Request) -> Option<(u16, Value)> + Send + Sync + 'static,
+    ) -> Self {
+        let guard: Arc<Guard> = Arc::new(guard);
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let requests = Arc::<Mutex<Vec<Request>>>::default();
@@ -128,7 +140,8 @@ impl Api {
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 let (log, script) = (Arc::clone(&log), Arc::clone(&script));
-                thread::spawn(move || converse(&stream, &log, &script));
+                let guard = Arc::clone(&guard);
+                thread::spawn(move || converse(&stream, &log, (&script, &*guard)));
             }
         });
         Self { address, requests }
@@ -163,7 +176,7 @@ pub(crate) fn call_id(thread: &str, turn: usize, block: usize) -> String {
 }
 
 /// Serves one connection until either side has enough of it.
-fn converse(stream: &TcpStream, log: &Mutex<Vec<Request>>, script: &Script) {
+fn converse(stream: &TcpStream, log: &Mutex<Vec<Request>>, (script, guard): (&Script, &Guard)) {
     stream.set_read_timeout(Some(IDLE)).unwrap();
     stream.set_nodelay(true).unwrap();
     let mut reader = BufReader::new(stream);
@@ -174,7 +187,11 @@ fn converse(stream: &TcpStream, log: &Mutex<Vec<Request>>, script: &Script) {
             log.len()
         };
         // A script that never ends would keep the client busy until the test's patience is over.
-        if count > REQUESTS_MAX || answer(stream, &request, script).is_err() {
+        let answered = match guard(&request) {
+            Some((status, body)) => send_json(stream, status, &body),
+            None => answer(stream, &request, script),
+        };
+        if count > REQUESTS_MAX || answered.is_err() {
             return;
         }
     }

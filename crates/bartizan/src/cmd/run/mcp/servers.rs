@@ -130,7 +130,7 @@ pub(super) fn hall(
     }
     let argv = ["bartizan".to_owned(), "mcp".to_owned()];
     let who = Newcomer::plain(Path::new("/bin/sh"), &argv, about);
-    let session = ground.open(who, (None, true), voice)?;
+    let session = ground.open(who, (Vec::new(), true), voice)?;
     let (wait, tier) = (Duration::from_secs(args.wait), args.require_tier);
     let places = (ground.places.clone(), ground.around.workspace.clone(), given.cloned());
     let own = (Arc::clone(&session.gate), session.caller.clone(), session.told.clone());
