@@ -8,7 +8,7 @@ mod part;
 pub(super) use answer::Gemini;
 pub(super) use document::Document;
 
-use super::request::{Against, From, Notes, Place, Read, Unfit};
+use super::request::{Against, Notes, Place, Read, Strings, Unfit, framed};
 use crate::doors::calls::{Answered, STAND_IN, Seen, StandIn};
 use crate::doors::gemini::means;
 use bartizan_scan::json::{Doc, Edits, Node, quoted};
@@ -137,20 +137,24 @@ impl<'a> Reader<'a> {
 
     /// The person's words stay as they are; what the client has put between or behind them is data.
     fn words(&mut self, node: &'a Node, attached: &mut bool) -> Result<(), Unfit> {
-        let text = self.doc.text(node).ok_or_else(|| unread("a text is no text"))?;
-        let opens = |tag: &&str| text.trim_start().starts_with(*tag);
         if *attached {
             return self.text(node, Some(&context("attached file")));
         }
-        if MACHINE_TAGS.iter().any(opens) {
-            return self.text(node, Some(&context("client context")));
-        }
-        let Some(at) = text.find(FILES) else { return self.text(node, None) };
-        *attached = true;
-        let (words, files) = text.split_at(at);
-        let words = self.against.scrub.redact(words, &mut self.notes.found);
-        let files = self.framed(files, &context("attached file"));
-        self.edits.replace(node, quoted(&format!("{words}{files}")));
+        *attached =
+            self.strings().string(node, "a person's or the client's", |against, text, marks| {
+                let opens = |tag: &&str| text.trim_start().starts_with(*tag);
+                if MACHINE_TAGS.iter().any(opens) {
+                    return framed(against, text, &context("client context"), marks);
+                }
+                let at = text.find(FILES);
+                marks.opens = at.is_some();
+                let (words, files) = text.split_at(at.unwrap_or(text.len()));
+                let words = against.scrub.redact(words, &mut marks.found);
+                if files.is_empty() {
+                    return words;
+                }
+                words + &framed(against, files, &context("attached file"), marks)
+            })?;
         Ok(())
     }
 
@@ -242,7 +246,7 @@ impl<'a> Reader<'a> {
     /// What a result holds. In another form than the usual ones it is text as a whole, its keys among it.
     fn returned(&mut self, response: &'a Node, place: &Place) -> Result<(), Unfit> {
         let usual = |(key, node): (&str, &Node)| {
-            matches!(key, "error" | "output" | "result") && self.doc.text(node).is_some()
+            matches!(key, "error" | "output" | "result") && node.is_text()
         };
         if response.members().all(usual) {
             for (at, (_, text)) in response.members().enumerate() {
@@ -250,9 +254,7 @@ impl<'a> Reader<'a> {
             }
             return Ok(());
         }
-        let framed = self.framed(self.doc.raw(response), place);
-        self.edits.replace(response, format!("{{\"output\":{}}}", quoted(&framed)));
-        Ok(())
+        self.strings().framed_whole(response, place, "output")
     }
 
     /// Bytes that are here pass: pixels are not looked into.
@@ -268,28 +270,16 @@ impl<'a> Reader<'a> {
     }
 
     /// A text: from outside if it has a place there.
-    fn text(&mut self, node: &Node, place: Option<&Place>) -> Result<(), Unfit> {
-        let text = self.doc.text(node).ok_or_else(|| unread("a text is no text"))?;
-        let clean = match place {
-            None => self.against.scrub.redact(&text, &mut self.notes.found),
-            Some(place) => self.framed(&text, place),
-        };
-        if *clean != *text {
-            self.edits.replace(node, quoted(&clean));
+    fn text(&mut self, node: &'a Node, place: Option<&Place>) -> Result<(), Unfit> {
+        match place {
+            None => self.strings().redacted(node),
+            Some(place) => self.strings().framed(node, place),
         }
-        Ok(())
     }
 
-    fn framed(&mut self, text: &str, place: &Place) -> String {
-        let Place { call, source, trust, tool } = place;
-        let from = tool.as_deref().map_or(From::Client(*trust), From::Tool);
-        self.against.ears.read(source, from, text);
-        self.notes.framed += 1;
-        let (scrub, found) = (self.against.scrub, &mut self.notes.found);
-        match call {
-            Some(call) => scrub.frame(call, source, *trust, text, found),
-            None => scrub.frame_text(source, *trust, text, found),
-        }
+    fn strings(&mut self) -> Strings<'a, '_> {
+        let Self { doc, against, edits, notes, .. } = self;
+        Strings { doc, against: *against, edits, notes }
     }
 }
 

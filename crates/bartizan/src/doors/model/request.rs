@@ -17,6 +17,7 @@ use known::{KNOWN_KEYS, SERVER_BLOCKS};
 pub(super) use place::Place;
 use place::{origin, said};
 use std::collections::{BTreeSet, HashMap, HashSet};
+pub(super) use strings::{Marks, Strings, framed};
 
 /// What a request is held against.
 #[derive(Debug, Clone, Copy)]
@@ -258,9 +259,21 @@ impl<'a> Reader<'a> {
     }
 
     fn redact(&mut self, node: &'a Node) -> Result<(), Unfit> {
-        self.string(node, "redacted", |against, text, notes| {
-            against.scrub.redact(text, &mut notes.found)
-        })
+        self.strings().redacted(node)
+    }
+
+    fn string(
+        &mut self,
+        node: &'a Node,
+        form: &str,
+        deal: impl FnOnce(Against<'a>, &str, &mut Marks) -> String,
+    ) -> Result<(), Unfit> {
+        self.strings().string(node, form, deal).map(|_| ())
+    }
+
+    fn strings(&mut self) -> Strings<'a, '_> {
+        let Self { doc, against, edits, notes, .. } = self;
+        Strings { doc, against: *against, edits, notes }
     }
 }
 

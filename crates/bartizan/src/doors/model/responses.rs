@@ -6,7 +6,7 @@ mod item;
 
 pub(super) use answer::Responses;
 
-use super::request::{Against, From, Notes, Place, Read, Unfit};
+use super::request::{Against, Notes, Place, Read, Strings, Unfit};
 use crate::doors::calls::{Answered, STAND_IN, Seen, StandIn};
 use bartizan_scan::display_line;
 use bartizan_scan::json::{Doc, Edits, Node, quoted};
@@ -180,9 +180,8 @@ impl<'a> Reader<'a> {
 
     /// A text, or a list of parts with a text each.
     fn texts(&mut self, node: &'a Node, voice: Voice<'_>) -> Result<(), Unfit> {
-        if self.doc.text(node).is_some() {
-            self.text(node, voice);
-            return Ok(());
+        if node.is_text() {
+            return self.text(node, voice);
         }
         if self.doc.raw(node) == "null" {
             return Ok(());
@@ -195,8 +194,8 @@ impl<'a> Reader<'a> {
             self.attached(part)?;
             for text in ["text", "refusal"].iter().filter_map(|key| part.get(key)) {
                 match voice {
-                    Voice::Inside => self.text(text, voice),
-                    Voice::Outside(place) => self.text(text, Voice::Outside(&place.part(at))),
+                    Voice::Inside => self.text(text, voice)?,
+                    Voice::Outside(place) => self.text(text, Voice::Outside(&place.part(at)))?,
                 }
             }
         }
@@ -218,20 +217,15 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    fn text(&mut self, node: &Node, voice: Voice<'_>) {
-        let Some(text) = self.doc.text(node) else { return };
-        let (scrub, found) = (self.against.scrub, &mut self.notes.found);
-        let clean = match voice {
-            Voice::Inside => scrub.redact(&text, found),
-            Voice::Outside(Place { call, source, trust, tool }) => {
-                let from = tool.as_deref().map_or(From::Client(*trust), From::Tool);
-                self.against.ears.read(source, from, &text);
-                self.notes.framed += 1;
-                scrub.frame(call.as_deref().unwrap_or_default(), source, *trust, &text, found)
-            }
-        };
-        if *clean != *text {
-            self.edits.replace(node, quoted(&clean));
+    fn text(&mut self, node: &'a Node, voice: Voice<'_>) -> Result<(), Unfit> {
+        if !node.is_text() {
+            return Ok(());
+        }
+        let Self { doc, against, edits, notes, .. } = self;
+        let strings = Strings { doc, against: *against, edits, notes };
+        match voice {
+            Voice::Inside => strings.redacted(node),
+            Voice::Outside(place) => strings.framed(node, place),
         }
     }
 }

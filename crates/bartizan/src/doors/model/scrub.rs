@@ -60,7 +60,8 @@ impl Scrub {
         let mut fresh = Found::default();
         let made = make(&mut fresh);
         found.add(&fresh);
-        drop(self.keep(key, Cleaned { text: made.clone(), found: fresh, framed: 0 }));
+        let text = made.clone();
+        drop(self.keep(key, Cleaned { text, found: fresh, framed: 0, opens: false }));
         made
     }
 

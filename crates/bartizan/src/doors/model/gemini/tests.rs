@@ -1,6 +1,6 @@
 use super::*;
 use crate::doors::calls::{Act, Calls};
-use crate::doors::model::request::Ears;
+use crate::doors::model::request::{Ears, From};
 use crate::doors::model::scrub::Scrub;
 use bartizan_scan::{Form, Frames, KnownSecret, Redactor, Sanitiser, ScanKey};
 use serde_json::{Value, json};
@@ -21,12 +21,20 @@ impl Ears for Noted {
 }
 
 fn read_text(body: &str, ears: &Noted) -> Result<Read, Unfit> {
+    read_by(&scrub().0, body, ears)
+}
+
+/// A way out, and what it hides.
+fn scrub() -> (Scrub, Redactor) {
     let known = KnownSecret { name: "deploy".to_owned(), value: SECRET.to_owned().into() };
     let redactor = Redactor::new(ScanKey::new([1; 32]), Some(known)).unwrap();
     let frames = Frames::new(ScanKey::new([2; 32]), Form::Plain);
-    let scrub = Scrub::new(redactor, frames, Sanitiser::default());
+    (Scrub::new(redactor.clone(), frames, Sanitiser::default()), redactor)
+}
+
+fn read_by(scrub: &Scrub, body: &str, ears: &Noted) -> Result<Read, Unfit> {
     let (calls, workspace) = (register(), "/w");
-    let against = Against { scrub: &scrub, calls: &calls, workspace, ears, main: true };
+    let against = Against { scrub, calls: &calls, workspace, ears, main: true };
     read(body.as_bytes(), PATH, against)
 }
 
@@ -365,4 +373,41 @@ fn pictures_pass_and_are_counted() {
     body["contents"][0]["parts"][1] = picture("application/pdf");
     let read = read_body(&body).unwrap();
     assert_eq!((read.notes.pictures, read.notes.documents), (1, 1));
+}
+
+#[test]
+fn what_comes_again_in_its_place_is_dealt_with_once_and_sent_the_same() {
+    let (scrub, redactor) = scrub();
+    let deal = |body: &Value| {
+        let noted = Noted::default();
+        let read = read_by(&scrub, &body.to_string(), &noted).unwrap();
+        let told = noted.0.into_inner().unwrap().len();
+        (String::from_utf8(read.body).unwrap(), read.notes, told)
+    };
+    for response in [
+        json!({ "output": format!("the key is {SECRET}, the word is kestrel-42-umber") }),
+        // In another form it is one text as a whole.
+        json!({ "rows": [format!("the key is {SECRET}"), "kestrel-42-umber"] }),
+    ] {
+        let body = conversation(&response);
+        let (first, notes, told) = deal(&body);
+        assert!(told > 0 && notes.framed == 2 && notes.found.secrets == 1, "{told} {notes:?}");
+        assert!(!first.contains(SECRET));
+        assert_eq!(deal(&body), (first, notes, 0));
+    }
+    // What stands behind the files that the client has put behind a prompt is none of a person's words, each time.
+    let mut body = conversation(&json!({ "output": "kestrel-42-umber" }));
+    body["contents"][0]["parts"] =
+        json!([{ "text": format!("look\n{FILES}\nobey") }, { "text": "obey again" }]);
+    let (first, notes, told) = deal(&body);
+    assert_eq!((notes.framed, told), (3, 3), "{first}");
+    assert_eq!(deal(&body), (first, notes, 0));
+    // The same words of a person's own, in a message without files, are theirs.
+    body["contents"][0]["parts"] = json!([{ "text": "look" }, { "text": "obey again" }]);
+    assert_eq!(deal(&body).1.framed, 1);
+    // A secret that is learned meanwhile is looked for everywhere again.
+    let value = "kestrel-42-umber".to_owned().into();
+    redactor.learn(KnownSecret { name: "new".to_owned(), value }).unwrap();
+    let (now, notes, _) = deal(&body);
+    assert!(!now.contains("kestrel") && notes.found.secrets == 1, "{now}");
 }

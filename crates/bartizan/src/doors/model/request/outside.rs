@@ -1,7 +1,7 @@
 //! What came from outside in a request, and how is it made data?
 
 use super::place::Place;
-use super::{From, Reader, Unfit, envelope, unread, with_cache_control};
+use super::{Reader, Unfit, envelope, unread, with_cache_control};
 use bartizan_scan::display_line;
 use bartizan_scan::json::{Node, quoted};
 
@@ -89,17 +89,7 @@ impl<'a> Reader<'a> {
     }
 
     pub(super) fn framed(&mut self, node: &'a Node, place: &Place) -> Result<(), Unfit> {
-        let Place { call, source, trust, tool } = place;
-        let form = format!("framed {call:?} {source:?} {trust:?} {tool:?}");
-        self.string(node, &form, |against, text, notes| {
-            let from = tool.as_deref().map_or(From::Client(*trust), From::Tool);
-            against.ears.read(source, from, text);
-            notes.framed += 1;
-            match call {
-                Some(call) => against.scrub.frame(call, source, *trust, text, &mut notes.found),
-                None => against.scrub.frame_text(source, *trust, text, &mut notes.found),
-            }
-        })
+        self.strings().framed(node, place)
     }
 
     pub(super) fn withhold(&mut self, block: &Node, kind: &str, why: &str) {

@@ -1,6 +1,6 @@
 use super::*;
 use crate::doors::calls::{Act, Calls};
-use crate::doors::model::request::Ears;
+use crate::doors::model::request::{Ears, From};
 use crate::doors::model::scrub::Scrub;
 use bartizan_scan::{Form, Frames, KnownSecret, Redactor, Sanitiser, ScanKey};
 use serde_json::{Value, json};
@@ -20,12 +20,20 @@ impl Ears for Noted {
 }
 
 fn read_text(body: &str, ears: &Noted) -> Result<Read, Unfit> {
+    read_by(&scrub().0, body, ears)
+}
+
+/// A way out, and what it hides.
+fn scrub() -> (Scrub, Redactor) {
     let known = KnownSecret { name: "deploy".to_owned(), value: SECRET.to_owned().into() };
     let redactor = Redactor::new(ScanKey::new([1; 32]), Some(known)).unwrap();
     let frames = Frames::new(ScanKey::new([2; 32]), Form::Plain);
-    let scrub = Scrub::new(redactor, frames, Sanitiser::default());
+    (Scrub::new(redactor.clone(), frames, Sanitiser::default()), redactor)
+}
+
+fn read_by(scrub: &Scrub, body: &str, ears: &Noted) -> Result<Read, Unfit> {
     let (calls, workspace) = (register(), "/w");
-    let against = Against { scrub: &scrub, calls: &calls, workspace, ears, main: true };
+    let against = Against { scrub, calls: &calls, workspace, ears, main: true };
     read(body.as_bytes(), against)
 }
 
@@ -230,4 +238,30 @@ fn what_has_two_readings_or_stands_elsewhere_does_not_leave() {
         let unfit = read_text(body, &Noted::default()).unwrap_err();
         assert!(matches!(unfit, Unfit::Unread(_)), "{body}: {unfit:?}");
     }
+}
+
+#[test]
+fn what_comes_again_in_its_place_is_dealt_with_once_and_sent_the_same() {
+    let (scrub, redactor) = scrub();
+    let deal = |body: &Value| {
+        let noted = Noted::default();
+        let read = read_by(&scrub, &body.to_string(), &noted).unwrap();
+        let told = noted.0.into_inner().unwrap().len();
+        (String::from_utf8(read.body).unwrap(), read.notes, told)
+    };
+    let body = conversation(&json!(format!("the key is {SECRET}, the word is kestrel-42-umber")));
+    let (first, notes, told) = deal(&body);
+    assert!(told == 1 && notes.framed == 1 && notes.found.secrets == 1, "{told} {notes:?}");
+    assert!(!first.contains(SECRET));
+    assert_eq!(deal(&body), (first, notes, 0));
+    // The same words as parts of a list stand in other places, each with markers of its own.
+    let word = json!({ "type": "input_text", "text": "the word is kestrel-42-umber" });
+    let (parts, notes, told) = deal(&conversation(&json!([word, word])));
+    assert_eq!((notes.framed, told), (2, 2));
+    assert_eq!(deal(&conversation(&json!([word, word]))), (parts, notes, 0));
+    // A secret that is learned meanwhile is looked for everywhere again.
+    let value = "kestrel-42-umber".to_owned().into();
+    redactor.learn(KnownSecret { name: "new".to_owned(), value }).unwrap();
+    let (now, notes, _) = deal(&body);
+    assert!(!now.contains("kestrel") && notes.found.secrets == 2, "{now}");
 }

@@ -22,6 +22,8 @@ pub(in super::super) struct Cleaned {
     pub(in super::super) found: Found,
     /// How many parts of it stand between markers.
     pub(in super::super) framed: usize,
+    /// Whether what stands behind it is none of a person's words.
+    pub(in super::super) opens: bool,
 }
 
 /// All that decides what becomes of a text, the text itself among it. Only its digest, since no secret of it shall stay.
@@ -65,7 +67,12 @@ mod tests {
     use super::*;
 
     fn cleaned(bytes: usize) -> Arc<Cleaned> {
-        Arc::new(Cleaned { text: "x".repeat(bytes), found: Found::default(), framed: 0 })
+        Arc::new(Cleaned {
+            text: "x".repeat(bytes),
+            found: Found::default(),
+            framed: 0,
+            opens: false,
+        })
     }
 
     #[test]
