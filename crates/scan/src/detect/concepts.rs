@@ -31,11 +31,26 @@ pub(super) fn of_word(word: impl Iterator<Item = char>, len: usize) -> (u32, Opt
 pub(super) fn of_plain(word: &[u8]) -> (u32, Option<Concept>) {
     let lexicon = &*LEXICON;
     let (mut hash, mut found) = (START, None);
-    for (at, &byte) in word.iter().enumerate() {
-        hash = mix(hash, u32::from(byte));
+    let (head, rest) = word.split_at(word.len().min(HEAD));
+    let mut left = word.len();
+    let mut known = |hash: u32| {
+        left -= 1;
         if lexicon.may_hold(hash) {
-            found = lexicon.begun(hash, at + 1 == word.len()).or(found);
+            found = lexicon.begun(hash, left == 0).or(found);
         }
+    };
+    for &byte in head {
+        hash = mix(hash, u32::from(byte));
+        known(hash);
+    }
+    // No entry begins as most words do.
+    if lexicon.goes_on(hash) {
+        for &byte in rest {
+            hash = mix(hash, u32::from(byte));
+            known(hash);
+        }
+    } else {
+        hash = rest.iter().fold(hash, |hash, byte| mix(hash, u32::from(*byte)));
     }
     (hash, found)
 }
@@ -219,6 +234,8 @@ struct Lexicon {
     /// One bit per hash, so that words that stand for nothing cost next to nothing.
     // Of a known length, so that no place in it need be checked.
     bits: Box<[u64; 1 << (BITS - 6)]>,
+    /// As these, of what longer entries begin with.
+    heads: Box<[u64; 1 << (BITS - 6)]>,
 }
 
 impl Lexicon {
@@ -230,25 +247,48 @@ impl Lexicon {
 
     #[inline]
     fn may_hold(&self, hash: u32) -> bool {
-        let at = hash >> (32 - BITS);
-        self.bits
-            .get((hash >> (38 - BITS)) as usize)
-            .is_some_and(|word| word & (1 << (at & 63)) != 0)
+        let (at, bit) = place(hash);
+        self.bits.get(at).is_some_and(|word| word & bit != 0)
     }
+
+    /// Whether an entry of more than [`HEAD`] letters may begin with so many, which have this hash.
+    fn goes_on(&self, hash: u32) -> bool {
+        let (at, bit) = place(hash);
+        self.heads.get(at).is_some_and(|word| word & bit != 0)
+    }
+
+    fn put(&mut self, entry: &str, concept: Concept) {
+        let stem = entry.ends_with('*');
+        let entry = entry.trim_end_matches('*');
+        let hash = hash_of(entry);
+        let (at, bit) = place(hash);
+        if let Some(bits) = self.bits.get_mut(at) {
+            *bits |= bit;
+        }
+        let folded = fold(entry);
+        let head = folded.chars().map(letter).take(HEAD);
+        let (at, bit) = place(head.fold(START, |hash, c| mix(hash, u32::from(c))));
+        if let Some(bits) = self.heads.get_mut(at) {
+            *bits |= bit;
+        }
+        self.entries.entry(hash).or_insert(Entry { concept, stem });
+    }
+}
+
+/// Where the bit of a hash is, and which.
+#[inline]
+const fn place(hash: u32) -> (usize, u64) {
+    let at = hash >> (32 - BITS);
+    ((at >> 6) as usize, 1 << (at & 63))
 }
 
 /// A line an idea: its name, and the words and stems (`…*`) it is said with; `_` joins two words.
 static LEXICON: LazyLock<Lexicon> = LazyLock::new(|| {
-    let mut lexicon = Lexicon { entries: HashMap::default(), bits: Box::new([0; 1 << (BITS - 6)]) };
+    let none = || Box::new([0; 1 << (BITS - 6)]);
+    let mut lexicon = Lexicon { entries: HashMap::default(), bits: none(), heads: none() };
     for (concept, line) in (0..=Concept::MAX).zip(include_str!("concepts.txt").lines()) {
-        for word in line.split(' ').skip(1).filter(|word| !word.is_empty()) {
-            let stem = word.ends_with('*');
-            let hash = hash_of(word.trim_end_matches('*'));
-            let at = hash >> (32 - BITS);
-            if let Some(bits) = lexicon.bits.get_mut((at >> 6) as usize) {
-                *bits |= 1 << (at & 63);
-            }
-            lexicon.entries.entry(hash).or_insert(Entry { concept, stem });
+        for entry in line.split(' ').skip(1).filter(|entry| !entry.is_empty()) {
+            lexicon.put(entry, concept);
         }
     }
     lexicon
@@ -278,6 +318,8 @@ const FOLLOWERS: usize = 3;
 /// How many words apart two ideas may be to count as said together.
 const REACH: u32 = 7;
 const BITS: u32 = 16;
+/// By so many letters most words are told from all entries.
+const HEAD: usize = 3;
 const FIRST: u32 = 0x1F83_D9AB;
 const NEAR: u32 = 0x5BE0_CD19;
 const CHAIN: u32 = 0x9B05_688C;
@@ -326,7 +368,9 @@ mod tests {
         let listed = include_str!("concepts.txt").split([' ', '\n']).filter(|word| word.is_ascii());
         for word in listed.chain(["ignoring", "instructional", "qwertz", "a", "00", ""]) {
             let word = word.trim_end_matches('*');
-            assert_eq!(of_plain(word.as_bytes()), of_word(word.chars(), word.len()), "{word}");
+            for word in [word.to_owned(), format!("{word}s"), format!("x{word}")] {
+                assert_eq!(of_plain(word.as_bytes()), of_word(word.chars(), word.len()), "{word}");
+            }
         }
     }
 
