@@ -59,10 +59,7 @@ fn read(raw: &Traced, decoded: Option<Disguise>, depth: usize, all: &mut Vec<Rea
     let mut seen = Disguises::default();
     let mut text = reveal(raw, &mut seen);
     for _ in 0..MAX_ROUNDS {
-        let (plain, changed) = unescape(&text, &mut seen);
-        if !changed {
-            break;
-        }
+        let Some(plain) = unescape(&text, &mut seen) else { break };
         text = reveal(&plain, &mut seen);
     }
     let mut runs: Vec<(Traced, Disguise)> = Vec::new();
@@ -78,7 +75,7 @@ fn read(raw: &Traced, decoded: Option<Disguise>, depth: usize, all: &mut Vec<Rea
             }
         }
     }
-    let text = respell(&text, &mut seen);
+    let text = respell(text, &mut seen);
     all.push(Reading { text, seen, decoded });
     for (run, how) in runs {
         read(&run, Some(how), depth + 1, all);

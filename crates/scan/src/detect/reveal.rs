@@ -15,18 +15,21 @@ pub(super) fn reveal(input: &Traced, seen: &mut Disguises) -> Traced {
     let mut overridden: Option<Vec<(char, usize)>> = None;
     let mut flag = false;
     let mut at = 0;
-    while let Some(c) = text.get(at..).and_then(|rest| rest.chars().next()) {
+    while let Some(c) = char_at(text, at) {
+        // Most characters are what they seem.
+        let plain_to = if overridden.is_some() { at } else { seeming_to(text, at) };
+        if plain_to > at {
+            out.copy_in_lower_case(input, at..plain_to);
+            (at, flag) = (plain_to, false);
+            continue;
+        }
         let origin = input.origin(at);
-        let next = at + c.len_utf8();
-        let after = || text.get(next..).and_then(|rest| rest.chars().next());
-        at = next;
+        at += c.len_utf8();
         match c {
             '\u{1B}' | '\u{9B}' => {
-                let (len, conceal) = escape(text.get(next..).unwrap_or_default(), c);
-                at = next + len;
-                let follows = text.get(at..).and_then(|rest| rest.chars().next());
-                if conceal || inside(out.last(), follows) {
-                    seen.note(Disguise::Terminal, origin);
+                let (len, hides) = terminal(text.get(at..).unwrap_or_default(), c, out.last());
+                at += len;
+                for _ in 0..if hides { 2 } else { 0 } {
                     seen.note(Disguise::Terminal, origin);
                 }
                 continue;
@@ -51,7 +54,7 @@ pub(super) fn reveal(input: &Traced, seen: &mut Disguises) -> Traced {
             }
             '\u{E0000}'..='\u{E007F}' => continue,
             c if invisible(c) => {
-                if c != '\u{AD}' && inside(out.last(), after()) {
+                if c != '\u{AD}' && inside(out.last(), char_at(text, at)) {
                     seen.note(Disguise::ZeroWidth, origin);
                 }
                 continue;
@@ -120,6 +123,17 @@ fn fold_ascii(text: &str, out: &mut String, odd: &mut Vec<usize>) {
     }
 }
 
+fn char_at(text: &str, at: usize) -> Option<char> {
+    text.get(at..).and_then(|rest| rest.chars().next())
+}
+
+/// Where the characters of ASCII end that begin at a place and are what they seem.
+fn seeming_to(text: &str, at: usize) -> usize {
+    let rest = text.as_bytes().get(at..).unwrap_or_default();
+    let other = |byte: &u8| !byte.is_ascii() || hides(*byte);
+    rest.iter().position(other).map_or(text.len(), |count| at + count)
+}
+
 /// Whether a byte is an invisible character, or begins a terminal escape.
 const fn hides(byte: u8) -> bool {
     byte.is_ascii_control() && !matches!(byte, b'\t' | b'\n' | b'\r')
@@ -168,6 +182,12 @@ fn inside(before: Option<char>, after: Option<char>) -> bool {
     let letter = |c: Option<char>| c.is_some_and(|c| c.is_ascii_alphabetic());
     // What follows may be hidden as well; then the letter before says enough.
     letter(before) && (letter(after) || after.is_some_and(invisible))
+}
+
+/// The length of a terminal escape after its introducer, and whether it conceals what follows or stands within a word.
+fn terminal(rest: &str, introducer: char, before: Option<char>) -> (usize, bool) {
+    let (len, conceals) = escape(rest, introducer);
+    (len, conceals || inside(before, char_at(rest, len)))
 }
 
 /// The length of a terminal escape after its introducer, and whether it conceals what follows.
@@ -283,3 +303,25 @@ fn styled(c: char) -> Option<char> {
 }
 
 const MAX_ESCAPE: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_copied_in_one_piece_keeps_its_places() {
+        let text = "IGN\u{1b}[0mORE \u{200b}É\n\u{7f}All \u{202e}tXeT\u{202c} BUT\u{e0041}x";
+        let mut seen = Disguises::default();
+        let out = reveal(&Traced::of(text, 7), &mut seen);
+        assert_eq!(out.text(), "ignore e\nall text butax");
+        let from = |at: usize| text.get(out.origin(at) - 7..).and_then(|rest| rest.chars().next());
+        for (at, c) in out.text().char_indices() {
+            let original = from(at).map(|c| match c {
+                'É' => 'e',
+                '\u{e0041}' => 'a',
+                c => c.to_ascii_lowercase(),
+            });
+            assert_eq!(original, Some(c), "{at}");
+        }
+    }
+}

@@ -9,10 +9,10 @@ use unicode_security::skeleton;
 
 /// Writes words as they are read: look-alike letters of other scripts, digits for letters, and letters that were set
 /// apart are put right. The input is in lower case.
-pub(super) fn respell(input: &Traced, seen: &mut Disguises) -> Traced {
-    let folded = unmixed(input, seen);
-    let joined = unspaced(&folded, seen);
-    unleet(&joined, seen)
+pub(super) fn respell(input: Traced, seen: &mut Disguises) -> Traced {
+    let folded = unmixed(&input, seen).unwrap_or(input);
+    let joined = unspaced(&folded, seen).unwrap_or(folded);
+    unleet(&joined, seen).unwrap_or(joined)
 }
 
 /// Whether [`respell`] would leave a text as it is; where that is not plain at once, no.
@@ -69,7 +69,8 @@ pub(super) fn letters_apart(
 }
 
 /// Replaces look-alikes in words that mix scripts, and, once there is such a word, in all words made of look-alikes.
-fn unmixed(input: &Traced, seen: &mut Disguises) -> Traced {
+/// None where there is no such word.
+fn unmixed(input: &Traced, seen: &mut Disguises) -> Option<Traced> {
     let text = input.text();
     let mixed = |word: &str| {
         let foreign = word.chars().filter(|&c| lookalike(c).is_some()).count();
@@ -77,7 +78,7 @@ fn unmixed(input: &Traced, seen: &mut Disguises) -> Traced {
         foreign > 0 && latin > 0 && foreign + latin == word.chars().count()
     };
     if text.is_ascii() || !words_of(text).any(|range| text.get(range).is_some_and(mixed)) {
-        return input.clone();
+        return None;
     }
     let mut out = input.blank();
     for (at, c) in text.char_indices() {
@@ -89,7 +90,7 @@ fn unmixed(input: &Traced, seen: &mut Disguises) -> Traced {
             None => out.push(c, input.origin(at)),
         }
     }
-    out
+    Some(out)
 }
 
 /// The plain letter that a letter of another script looks like.
@@ -110,23 +111,23 @@ pub(super) const fn foreign(c: char) -> bool {
     matches!(c, '\u{180}'..='\u{5FF}' | '\u{13A0}'..='\u{13FF}' | '\u{1D00}'..='\u{1DFF}' | '\u{2C80}'..='\u{2CFF}' | '\u{A4D0}'..='\u{A7FF}')
 }
 
-/// Joins runs of single letters with one separator: `i g n o r e  a l l`, `i-g-n-o-r-e`.
-fn unspaced(input: &Traced, seen: &mut Disguises) -> Traced {
+/// Joins runs of single letters with one separator: `i g n o r e  a l l`, `i-g-n-o-r-e`. None where there are none.
+fn unspaced(input: &Traced, seen: &mut Disguises) -> Option<Traced> {
     let text = input.text();
+    let mut next = Some(spaced_run(text, 0)?);
     let mut out = input.blank();
     let mut copied = 0;
-    let mut at = 0;
-    while let Some(run) = spaced_run(text, at) {
+    while let Some(run) = next {
         out.copy(input, copied..run.start);
         let part = text.get(run.clone()).unwrap_or_default();
         let origin = input.origin(run.start);
         seen.note(Disguise::Spaced, origin);
         out.push_str(&despace(part), origin);
         copied = run.end;
-        at = run.end;
+        next = spaced_run(text, run.end);
     }
     out.copy(input, copied..text.len());
-    out
+    Some(out)
 }
 
 /// The next run of at least [`MIN_SPACED`] single letters that are set apart.
@@ -212,22 +213,25 @@ fn apart(word: &str) -> String {
     }
 }
 
-/// Replaces digits and signs by letters where that gives a common word, and splits words run together.
-fn unleet(input: &Traced, seen: &mut Disguises) -> Traced {
+/// Replaces digits and signs by letters where that gives a common word, and splits words run together. None where
+/// that gives nothing.
+fn unleet(input: &Traced, seen: &mut Disguises) -> Option<Traced> {
     let text = input.text();
-    let mut out = input.blank();
+    let mut changed: Option<Traced> = None;
     let mut copied = 0;
     for range in leet_words(text) {
         let word = text.get(range.clone()).unwrap_or_default();
         let origin = input.origin(range.start);
         let Some((disguise, plain)) = read(word) else { continue };
         seen.note(disguise, origin);
+        let out = changed.get_or_insert_with(|| input.blank());
         out.copy(input, copied..range.start);
         out.push_str(&plain, origin);
         copied = range.end;
     }
+    let mut out = changed?;
     out.copy(input, copied..text.len());
-    out
+    Some(out)
 }
 
 /// What a word says that is spelled with digits, or is several words run together.

@@ -73,6 +73,15 @@ impl Traced {
         }
     }
 
+    /// Appends a part of another copy, its ASCII letters in lower case.
+    pub(super) fn copy_in_lower_case(&mut self, other: &Self, part: Range<usize>) {
+        let from = self.text.len();
+        self.copy(other, part);
+        if let Some(new) = self.text.get_mut(from..) {
+            new.make_ascii_lowercase();
+        }
+    }
+
     /// The last character.
     pub(super) fn last(&self) -> Option<char> {
         self.text.chars().next_back()

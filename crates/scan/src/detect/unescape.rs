@@ -4,45 +4,48 @@ use super::bits::among;
 use super::disguise::{Disguise, Disguises};
 use super::trace::Traced;
 
-/// Undoes HTML entities, `\u`, `\x` and JSON escapes and percent-encoding, and takes markup out of words. Gives
-/// whether anything changed.
-pub(super) fn unescape(input: &Traced, seen: &mut Disguises) -> (Traced, bool) {
+/// Undoes HTML entities, `\u`, `\x` and JSON escapes and percent-encoding, and takes markup out of words. None where
+/// there is none of it.
+pub(super) fn unescape(input: &Traced, seen: &mut Disguises) -> Option<Traced> {
     let text = input.text();
-    if !text.bytes().any(begins) {
-        return (input.clone(), false);
+    if nothing_escaped(text) {
+        return None;
     }
     let mut out = input.blank();
-    let mut changed = false;
     let mut at = 0;
-    while let Some(rest) = text.get(at..) {
-        let Some(c) = rest.chars().next() else { break };
+    while let Some(rest) = text.get(at..).filter(|rest| !rest.is_empty()) {
+        // What nothing begins with stays as it is, and so does a mark by which nothing is meant.
+        let plain = rest.bytes().position(begins).unwrap_or(rest.len());
+        if plain > 0 {
+            out.copy(input, at..at + plain);
+            at += plain;
+            continue;
+        }
         let origin = input.origin(at);
         if let Some((decoded, len)) = escaped(rest) {
             if decoded.is_ascii_alphabetic() {
                 seen.note(Disguise::Escaped, origin);
             }
             out.push(decoded, origin);
-            changed = true;
             at += len;
         } else if let Some((decoded, len)) = percent(rest) {
             for _ in decoded.chars().filter(char::is_ascii_alphabetic) {
                 seen.note(Disguise::Escaped, origin);
             }
             out.push_str(&decoded, origin);
-            changed = true;
             at += len;
         } else if let Some((len, within)) = markup(rest, out.last()) {
             if within {
                 seen.note(Disguise::Markup, origin);
             }
-            changed = true;
             at += len;
         } else {
-            out.push(c, origin);
-            at += c.len_utf8();
+            // A mark is one byte.
+            out.copy(input, at..at + 1);
+            at += 1;
         }
     }
-    (out, changed)
+    Some(out)
 }
 
 /// Whether [`unescape`] would leave a text as it is.
