@@ -66,7 +66,8 @@ impl<J: RequestJudge> Trip<'_, J> {
             tokio::select! {
                 read = more(client, &mut first, HELLO_LIMIT) => {
                     if let Err(error) = read {
-                        return (first, at_end(&error));
+                        let opened = self.at_end(&first, &error);
+                        return (first, opened);
                     }
                 }
                 read = upstream.read(&mut said) => match read {
@@ -109,13 +110,24 @@ impl<J: RequestJudge> Trip<'_, J> {
                 Err(Ended::Refused(misdirected("h2c-refused", "HTTP/2 passes only inside TLS")))
             }
             http::Looks::Unclear => Ok(None),
-            http::Looks::Other if self.tunnel.limits.http_ports.contains(&self.target.port()) => {
-                Err(Ended::Refused(misdirected(
-                    "not-http",
-                    "on this port only HTTP/1.1 and TLS pass",
-                )))
-            }
+            http::Looks::Other if self.is_http_port() => Err(not_http()),
             http::Looks::Other => Ok(Some(Opening::Other)),
+        }
+    }
+
+    fn is_http_port(&self) -> bool {
+        self.tunnel.limits.http_ports.contains(&self.target.port())
+    }
+
+    /// A client that ends before its first bytes are clear has still said them. They were no request, which ends its first
+    /// line: where only requests pass, they do not.
+    fn at_end(&self, first: &[u8], error: &io::Error) -> Result<Opening, Ended> {
+        match error.kind() {
+            io::ErrorKind::UnexpectedEof if !first.is_empty() && self.is_http_port() => {
+                Err(not_http())
+            }
+            io::ErrorKind::UnexpectedEof => Ok(Opening::Other),
+            kind => Err(Ended::Broken(kind)),
         }
     }
 
@@ -164,13 +176,8 @@ impl<J: RequestJudge> Trip<'_, J> {
     }
 }
 
-/// A client that ends before its first bytes are clear has still said them; they were not HTTP, which
-/// ends its first line.
-fn at_end(error: &io::Error) -> Result<Opening, Ended> {
-    match error.kind() {
-        io::ErrorKind::UnexpectedEof => Ok(Opening::Other),
-        kind => Err(Ended::Broken(kind)),
-    }
+fn not_http() -> Ended {
+    Ended::Refused(misdirected("not-http", "on this port only HTTP/1.1 and TLS pass"))
 }
 
 pub(super) fn slow() -> Refusal {

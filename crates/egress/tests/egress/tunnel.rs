@@ -365,6 +365,26 @@ async fn a_first_request_for_another_host_never_leaves() {
     }
 }
 
+/// What is no request yet when its client is done is none at all, and goes nowhere.
+#[tokio::test]
+async fn what_ends_before_its_first_line_does_not_pass_where_only_requests_do() {
+    let half_a_hello = b"\x16\x03\x01\x02\x00\x01";
+    for bytes in [&b"GET /secret"[..], b"what must not leave", b"\r\n", half_a_hello] {
+        let (listener, port) = listen().await;
+        let server = tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            rest(&mut stream).await
+        });
+        let mut running = transparent("ok.test", port, HERE, http_only(port)).await;
+        running.client.write_all(bytes).await.unwrap();
+        running.client.shutdown().await.unwrap();
+        rest(&mut running.client).await;
+        let report = running.report().await;
+        assert_eq!((code(&report.ended), report.bytes_out), ("not-http", 0), "{bytes:?}");
+        assert_eq!(soon(server).await.unwrap(), "", "{bytes:?} got out");
+    }
+}
+
 #[tokio::test]
 async fn two_lengths_on_a_kept_connection_hide_no_request() {
     let text = "GET / HTTP/1.1\r\nHost: ok.test:PORT\r\n\r\nPOST / HTTP/1.1\r\nHost: ok.test:PORT\r\nContent-Length: 5\r\n\
