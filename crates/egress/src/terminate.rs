@@ -399,10 +399,8 @@ impl<J: RequestJudge> Session<J> {
     fn alarms(&self, parts: &Parts) -> Result<(), Refusal> {
         let target = &self.upstream.target;
         let injector = &self.terminator.injector;
-        let url = parts.uri.to_string();
-        let found = injector.placeholders_in(&url, &parts.headers, injector.binds(target));
         let mut planted = false;
-        for (secret, place) in found {
+        for (secret, place) in injector.placeholders_in(target, parts) {
             self.judge.alarm(&secret, target, &place);
             planted |= injector.is_canary(&secret);
         }

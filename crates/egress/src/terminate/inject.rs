@@ -10,7 +10,7 @@ use super::body::Payload;
 use super::planted::{self, Watch};
 use super::request::HttpRequest;
 use super::sign::sign;
-use super::strip::is_credential;
+use super::strip::is_taken_out;
 use crate::name::{HostPort, SecretName};
 use crate::refuse::{Refusal, Status};
 use crate::secret::{SecretValue, unfit};
@@ -214,12 +214,11 @@ impl Injector {
         Ok(found)
     }
 
-    /// Looks for placeholders in a request's target and headers; gives each with the place where it stands.
+    /// Looks for placeholders in a request's head, on its way to a host; gives each with the place where it stands.
     pub(super) fn placeholders_in(
         &self,
-        target: &str,
-        headers: &HeaderMap,
-        bound: bool,
+        host: &HostPort,
+        head: &Parts,
     ) -> Vec<(SecretName, String)> {
         let mut found = Vec::new();
         let mut look = |place: &str, text: &[u8]| {
@@ -227,10 +226,13 @@ impl Injector {
                 found.push((secret.clone(), place.to_owned()));
             }
         };
-        look("url", target.as_bytes());
-        for (name, value) in headers {
-            // Where a credential belongs, on a host that has one, is where a program will put it.
-            if !(bound && is_credential(name.as_str())) {
+        look("method", head.method.as_str().as_bytes());
+        look("url", head.uri.to_string().as_bytes());
+        let (bound, signs) = (self.binds(host), self.signs(host));
+        for (name, value) in &head.headers {
+            look("header name", name.as_str().as_bytes());
+            // Where a credential belongs, on a host that has one, is where a program will put it, and where it stays behind.
+            if !(bound && is_taken_out(name.as_str(), signs)) {
                 look(name.as_str(), value.as_bytes());
             }
         }

@@ -93,6 +93,10 @@ pub(super) fn read(
         return Err(malformed("a WebSocket is asked for by GET in HTTP/1.1"));
     }
     let size = size(parts, body)?;
+    // Nobody would look into it, nor count it.
+    if websocket && size != Some(0) {
+        return Err(malformed("a WebSocket is asked for without a body"));
+    }
     let path = UrlPath::parse(parts.uri.path())
         .map_err(|error| Refusal::new(Status::BadRequest, "path-ambiguous", error.to_string()))?;
     let query = parts.uri.query().map(str::to_owned);

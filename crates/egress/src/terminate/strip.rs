@@ -23,16 +23,8 @@ pub(super) fn strip(
         }
     }
     let headers = &mut parts.headers;
-    let asks = |name: &str| {
-        signs
-            && name.starts_with("x-amz-")
-            && !matches!(name, "x-amz-security-token" | "x-amz-date")
-    };
-    let stripped: Vec<HeaderName> = headers
-        .keys()
-        .filter(|name| is_credential(name.as_str()) && !asks(name.as_str()))
-        .cloned()
-        .collect();
+    let stripped: Vec<HeaderName> =
+        headers.keys().filter(|name| is_taken_out(name.as_str(), signs)).cloned().collect();
     for name in stripped {
         headers.remove(name);
     }
@@ -64,9 +56,17 @@ pub(super) fn strip(
     Ok((!kept.is_empty()).then_some(kept))
 }
 
+/// Whether a header by this name stays behind on a bound host; where requests are signed for AWS, its own headers do not.
+pub(super) fn is_taken_out(name: &str, signs: bool) -> bool {
+    let asks = signs
+        && name.starts_with("x-amz-")
+        && !matches!(name, "x-amz-security-token" | "x-amz-date");
+    is_credential(name) && !asks
+}
+
 /// Whether a header by this name commonly carries a credential. A server that hands headers on as variables reads
 /// `x_api_key` as `x-api-key`.
-pub(super) fn is_credential(name: &str) -> bool {
+fn is_credential(name: &str) -> bool {
     let name = name.replace('_', "-");
     name.starts_with("proxy-")
         || HEADER_CREDENTIALS.iter().any(|word| name.contains(word))

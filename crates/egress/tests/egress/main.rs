@@ -17,6 +17,7 @@ mod frames;
 mod front;
 mod model;
 mod model_key;
+mod planted;
 mod real_clients;
 mod renewal;
 mod requests;
