@@ -214,11 +214,22 @@ impl Pipeline {
         event: Event,
         about: Map<String, Value>,
     ) -> Result<(), Refusal> {
+        self.remark_of(caller, event.as_str(), event, about)
+    }
+
+    /// The same for one kind of an event's remarks, of which a flood hides none of another kind.
+    pub fn remark_of(
+        &self,
+        caller: &Caller,
+        kind: &'static str,
+        event: Event,
+        about: Map<String, Value>,
+    ) -> Result<(), Refusal> {
         let session = &caller.seat().session;
         let bytes = about.iter().fold(0, |sum, (key, value)| sum + key.len() + size(value));
         let mut entry = record::plain(&self.parts.redactor, event, session, about);
         let weight = u64::try_from(1 + bytes / pace::USUAL_BYTES).unwrap_or(u64::MAX);
-        match self.remarks.turn_of(event.as_str(), weight, Instant::now()) {
+        match self.remarks.turn_of(kind, weight, Instant::now()) {
             None => self.raise(session, &self.watches.see(&entry)),
             Some(left_out) => {
                 if left_out > 0 {

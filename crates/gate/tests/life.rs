@@ -104,6 +104,35 @@ fn what_the_agents_side_tells_without_end_is_counted() {
 }
 
 #[test]
+fn one_kind_of_what_is_told_hides_no_other() {
+    let fixture = Fixture::new(&rules("allow", &["Read"]));
+    let tell = |kind: &'static str| {
+        let about = json!({ "alarm": kind }).as_object().unwrap().clone();
+        fixture.pipeline.remark_of(&fixture.caller, kind, Event::Egress, about).unwrap();
+    };
+    (0..3000).for_each(|_| tell("placeholder-misplaced"));
+    tell("body-unread");
+    fixture.pipeline.dismiss(&fixture.caller, Some(0), json!({})).unwrap();
+    let records = fixture.records();
+    let of = |kind: &str| records.iter().filter(|record| record["alarm"] == kind).count();
+    assert!((1000..1100).contains(&of("placeholder-misplaced")));
+    assert_eq!(of("body-unread"), 1);
+}
+
+/// The reasons of a denial are what denies; where nothing permits a part of a call, they are none.
+#[test]
+fn what_permits_a_part_of_a_call_is_no_reason_why_it_was_denied() {
+    let mut all = rules("allow", &["Read(src/a.rs)", "Read(src/b.rs)"]);
+    all[1].role = Some(RoleName::parse("leaf").unwrap());
+    let fixture = Fixture::with_roles(&all, "coder", "leaf");
+    let (tool, arguments) = read("src/b.rs");
+    let proposed = Proposed::new(&fixture.caller, Door::Hook, tool, arguments);
+    let refused = fixture.pipeline.decide(proposed.by_subagent("Explore", "a1")).unwrap_err();
+    assert_eq!((refused.code(), refused.policies()), ("policy-denied", &[][..]));
+    assert!(!fixture.last("refusal").to_string().contains("test.toml"));
+}
+
+#[test]
 fn a_path_outside_the_workspace_is_refused_by_name() {
     let fixture = Fixture::builtin();
     for path in ["~/.ssh/id_rsa", "/etc/shadow", "../other/.env"] {

@@ -16,7 +16,6 @@ use bartizan_egress::{
 use bartizan_gate::call::{Authorized, Door, Outcome, Proposed};
 use bartizan_gate::effect::{Content, Effector, Warrant};
 use bartizan_gate::name::HostPort;
-
 use bartizan_gate::seat::Caller;
 use bartizan_sandbox::{Capture, Origins};
 use bartizan_store::Event;
@@ -98,7 +97,7 @@ impl NetDoor {
             about.insert("name".to_owned(), json!(new.host.to_string()));
             about.insert("unreported".to_owned(), json!(new.unreported));
             // A log that cannot take this refuses the connection that follows.
-            drop(log.0.pipeline().note(&log.1, Event::Egress, about));
+            drop(log.0.pipeline().remark(&log.1, Event::Egress, about));
         });
         let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
         let names = Arc::new(names);

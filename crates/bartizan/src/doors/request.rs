@@ -98,13 +98,15 @@ impl RequestDoor {
 }
 
 impl RequestDoor {
-    /// Puts an alarm on the log, and whatever it means for the run in force, before anything else is judged; whether
-    /// that was done.
-    fn note(&self, about: Value) -> bool {
-        let Value::Object(about) = about else { return false };
+    /// Puts an alarm of this kind on the log, and whatever it means for the run in force, before anything else is judged;
+    /// whether that was done. A program that gives one alarm after the other fills no disk by it.
+    fn note(&self, alarm: &'static str, about: Value) -> bool {
+        let Value::Object(mut about) = about else { return false };
+        about.insert("alarm".to_owned(), json!(alarm));
         let pipeline = self.gate.pipeline();
         // It must not be overtaken by the next request, so the log is waited for here; honest runs never come here.
-        let noted = block_in_place(|| pipeline.note(&self.caller, Event::Egress, about));
+        let noted =
+            block_in_place(|| pipeline.remark_of(&self.caller, alarm, Event::Egress, about));
         noted.is_ok()
     }
 }
@@ -156,23 +158,21 @@ impl RequestJudge for RequestDoor {
         let canary = secret.as_str().starts_with(CANARY);
         let what = if canary { "canary-sent" } else { "placeholder-misplaced" };
         let about = json!({
-            "alarm": what,
             "secret": secret,
             "host": target.to_string(),
             "place": display_line(place, 128),
         });
-        self.note(about);
+        self.note(what, about);
     }
 
     fn unread(&self, target: &HostPort, why: &str) -> bool {
         let about = json!({
-            "alarm": "body-unread",
             "host": target.to_string(),
             "place": "body",
             "why": why,
         });
         // Where a run that turns is held, what may be a planted value does not leave either.
-        self.note(about) && self.gate.pipeline().on_flag() == OnFlag::Note
+        self.note("body-unread", about) && self.gate.pipeline().on_flag() == OnFlag::Note
     }
 
     fn after(&self, ticket: Self::Ticket, outcome: HttpOutcome) {

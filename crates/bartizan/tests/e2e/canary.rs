@@ -100,6 +100,25 @@ fn a_planted_value_does_not_leave_and_flags_the_run_with_its_place() {
     assert!(!records.contains(&value), "the value is on the log");
 }
 
+/// Each would be a record of its own, and a refusal besides.
+#[test]
+fn alarms_without_end_are_counted_and_the_log_does_not_grow_by_them() {
+    let (project, site) = planted("note");
+    let ran = bash(
+        &project,
+        &site,
+        "for n in $(seq 1500); do printf 'url = \"%s/?k=%s\"\noutput = \"/dev/null\"\n' $url $c; done >/tmp/all; \
+         curl -sS -K /tmp/all -w '%{http_code}\n' | sort | uniq -c",
+    )
+    .finish();
+    assert_eq!(ran.stdout.trim(), "1500 403", "{ran:?}");
+    let log = Log::read(&project);
+    log.is_whole(&project);
+    let alarms = log.all("egress", |record| record["alarm"] == "canary-sent").len();
+    assert!((1000..1200).contains(&alarms), "{alarms}");
+    assert!(flags(&log).contains(&("canary-sent".to_owned(), "high".to_owned())));
+}
+
 #[test]
 fn a_planted_value_is_hidden_from_the_model_and_told_of_once() {
     let (project, site) = planted("pause");

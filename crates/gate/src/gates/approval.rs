@@ -195,8 +195,10 @@ fn merge(whole: &mut Judgement, one: Judgement) {
         (Verdict::Allow, _) | (Verdict::Ask { .. }, Verdict::Deny) => true,
         (Verdict::Ask { quorum: held }, Verdict::Ask { quorum: new }) => new > held,
     };
-    if stricter || whole.policies.is_empty() {
-        whole.verdict = if stricter { one.verdict } else { whole.verdict };
+    // A verdict's reasons are its own: what permits one part of a call is none why another was denied.
+    let unexplained = whole.policies.is_empty() && whole.verdict == one.verdict;
+    if stricter || unexplained {
+        whole.verdict = one.verdict;
         whole.policies = one.policies;
     }
     whole.errors.extend(one.errors);

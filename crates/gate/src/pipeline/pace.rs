@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
-/// The refusals of one run, by their code, or its remarks, by their event: one kind's flood hides no other.
+/// The refusals of one run, by their code, or its remarks, by their kind: one kind's flood hides no other.
 #[derive(Debug, Default)]
 pub(super) struct Pace(Mutex<BTreeMap<&'static str, Bucket>>);
 

@@ -118,7 +118,14 @@ fn text<'a>(body: &'a Map<String, Value>, field: &str) -> &'a str {
 #[derive(Debug)]
 pub(crate) struct Watches {
     rules: Arc<Rules>,
-    sessions: Mutex<BTreeMap<String, Watched>>,
+    sessions: Mutex<Sessions>,
+}
+
+#[derive(Debug, Default)]
+struct Sessions {
+    open: BTreeMap<String, Watched>,
+    /// What was flagged in those that have ended last.
+    ended: VecDeque<(String, Vec<Flag>)>,
 }
 
 #[derive(Debug, Default)]
@@ -150,7 +157,11 @@ impl Watches {
             return Vec::new();
         };
         let mut sessions = self.lock();
-        let watched = sessions.entry(id.clone()).or_default();
+        // An act that was abandoned with its session has its outcome when that is over.
+        if entry.event == Event::Outcome && !sessions.open.contains_key(id) {
+            return Vec::new();
+        }
+        let watched = sessions.open.entry(id.clone()).or_default();
         let is_held = watched.held.is_some() && entry.event != Event::Call;
         let stops = self.rules.on_flag != OnFlag::Note && !is_held;
         let flags = watched.session.see((&self.rules.rules, stops), entry.event, &entry.body);
@@ -169,12 +180,12 @@ impl Watches {
 
     /// What holds a session, if anything does.
     pub(crate) fn held(&self, session: &str) -> Option<Held> {
-        self.lock().get(session)?.held.clone()
+        self.lock().open.get(session)?.held.clone()
     }
 
     /// A person has said that it may go on after this flag. A later one still holds it.
     pub(crate) fn resume(&self, session: &str, number: u64) {
-        if let Some(watched) = self.lock().get_mut(session)
+        if let Some(watched) = self.lock().open.get_mut(session)
             && watched.held.as_ref().is_some_and(|held| held.number == number)
         {
             watched.held = None;
@@ -183,20 +194,26 @@ impl Watches {
 
     /// The flags of a session so far.
     pub(crate) fn raised(&self, session: &str) -> Vec<Flag> {
-        self.lock().get(session).map(|watched| watched.raised.clone()).unwrap_or_default()
+        let sessions = self.lock();
+        let ended = || sessions.ended.iter().rfind(|(id, _)| id == session).map(|(_, flags)| flags);
+        let raised = sessions.open.get(session).map(|watched| &watched.raised).or_else(ended);
+        raised.cloned().unwrap_or_default()
     }
 
-    /// The session has ended. What was flagged in it is kept for its summary.
+    /// The session has ended. What was flagged in it is kept for its summary, until so many others have ended.
     pub(crate) fn close(&self, session: &str) {
         let mut sessions = self.lock();
-        if let Some(Watched { raised, .. }) = sessions.remove(session)
+        if let Some(Watched { raised, .. }) = sessions.open.remove(session)
             && !raised.is_empty()
         {
-            sessions.insert(session.to_owned(), Watched { raised, ..Watched::default() });
+            if sessions.ended.len() >= ENDED_MAX {
+                sessions.ended.pop_front();
+            }
+            sessions.ended.push_back((session.to_owned(), raised));
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Watched>> {
+    fn lock(&self) -> MutexGuard<'_, Sessions> {
         self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -207,5 +224,36 @@ pub(crate) const MODEL_REQUEST: &str = "model.request";
 const FLAGS_MAX: usize = 8;
 /// Most flags of one session that are kept for its summary.
 const RAISED_MAX: usize = 64;
+/// Sessions that have ended whose flags are kept; a gateway has one session after the other.
+const ENDED_MAX: usize = 64;
 /// Most values that are remembered to tell a first one.
 const KNOWN_MAX: usize = 4096;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn refusal(session: &str) -> Entry {
+        let arguments = json!({ "command": "cat ~/.ssh/id_rsa" });
+        Entry::new(Event::Refusal).session(session).with("tool", "x").with("arguments", arguments)
+    }
+
+    #[test]
+    fn sessions_without_end_are_forgotten_but_for_the_last_that_were_flagged() {
+        let mut rules = Rules::default();
+        let rule = "[[rule]]\nid = \"r\"\nsays = \"s\"\nseverity = \"low\"\non = [\"refusal\"]\nwhen = { tool = \"x\" }";
+        rules.add(rule).unwrap();
+        let watches = Watches::new(Arc::new(rules));
+        for number in 0..500 {
+            let id = format!("s-{number}");
+            assert_eq!(watches.see(&refusal(&id)).len(), 1);
+            watches.close(&id);
+            assert_eq!(watches.raised(&id).len(), 1, "for its summary");
+            assert!(watches.see(&Entry::new(Event::Outcome).session(&id)).is_empty());
+        }
+        assert!(watches.raised("s-0").is_empty());
+        let sessions = watches.lock();
+        assert_eq!((sessions.open.len(), sessions.ended.len()), (0, ENDED_MAX));
+    }
+}
