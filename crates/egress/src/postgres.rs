@@ -8,6 +8,7 @@ mod wire;
 
 pub use relay::{Relayed, relay, serve};
 pub use role::RoleMint;
+pub(crate) use wire::Undone;
 
 use crate::fault::{Fault, FaultKind};
 use crate::name::HostPort;

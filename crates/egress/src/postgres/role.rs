@@ -1,6 +1,6 @@
 //! Which role does a session get? One of its own, that ends by itself, and is dropped before.
 
-use super::wire::Link;
+use super::wire::{Link, Undone};
 use super::{Account, log_in, scram, wire};
 use crate::fault::{Fault, FaultKind};
 use crate::reference::SecretRef;
@@ -39,7 +39,14 @@ impl RoleMint {
     }
 
     /// Makes the role, and gives its password. The server gets a verifier, so that the password is in none of its logs.
-    pub(crate) async fn make(&self, link: &mut Link, name: &str) -> Result<SecretValue, Fault> {
+    pub(crate) async fn make(&self, link: &mut Link, name: &str) -> Result<SecretValue, Undone> {
+        let (statement, password) = self.order(name).map_err(Undone::Refused)?;
+        wire::execute(link, &statement).await?;
+        Ok(password)
+    }
+
+    /// The statement that makes it, and its password.
+    fn order(&self, name: &str) -> Result<(String, SecretValue), Fault> {
         checked(name)?;
         for parent in &self.member_of {
             checked(parent)?;
@@ -60,8 +67,7 @@ impl RoleMint {
              PASSWORD %L VALID UNTIL %L', '{verifier}', now() + interval '{} seconds'); END $mint$",
             self.lives.as_secs().max(1)
         );
-        wire::execute(link, &statement).await?;
-        Ok(password)
+        Ok((statement, password))
     }
 
     /// Ends the role's sessions and drops it. What it owns goes to the role that made it, since it may be work.
@@ -86,7 +92,7 @@ impl RoleMint {
              DROP OWNED BY \"{name}\"; DROP ROLE \"{name}\"; END IF; END $drop$"
         );
         let mut link = self.reach(resolver, admin).await?;
-        wire::execute(&mut link, &statement).await
+        wire::execute(&mut link, &statement).await.map_err(Undone::fault)
     }
 }
 

@@ -3,7 +3,9 @@
 use super::{Account, scram};
 use crate::fault::{Fault, FaultKind};
 use crate::secret::SecretValue;
+use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::time::timeout;
 
 /// A connection to a server, in TLS or on this machine.
 pub(crate) type Link = Box<dyn Stream>;
@@ -83,16 +85,39 @@ async fn authenticate(link: &mut Link, password: &SecretValue) -> Result<(), Fau
     }
 }
 
-/// Runs statements whose results nobody needs.
-pub(super) async fn execute(link: &mut Link, statements: &str) -> Result<(), Fault> {
-    send(link, &message(b'Q', &[statements.as_bytes(), &[0]].concat())).await?;
-    let mut failed = None;
-    loop {
-        let (tag, body) = read(link).await?;
-        match tag {
-            b'E' => failed = failed.or(Some(refused(&body))),
-            b'Z' => return failed.map_or(Ok(()), Err),
-            _ => {}
+/// Runs one statement whose result nobody needs; it is carried out whole, or not at all.
+pub(super) async fn execute(link: &mut Link, statement: &str) -> Result<(), Undone> {
+    let work = async {
+        send(link, &message(b'Q', &[statement.as_bytes(), &[0]].concat())).await?;
+        let mut failed = None;
+        loop {
+            let (tag, body) = read(link).await?;
+            match tag {
+                b'E' => failed = failed.or(Some(refused(&body))),
+                b'Z' => return Ok(failed),
+                _ => {}
+            }
+        }
+    };
+    let late = || Err(Fault::new(FaultKind::Slow, "the database does not answer in time"));
+    let failed = timeout(ANSWER, work).await.unwrap_or_else(|_| late()).map_err(Undone::Unknown)?;
+    failed.map_or(Ok(()), |fault| Err(Undone::Refused(fault)))
+}
+
+/// Why a statement was not carried out, as far as anybody knows.
+#[derive(Debug)]
+pub(crate) enum Undone {
+    /// The server has said so, or never got it.
+    Refused(Fault),
+    /// Its answer is lost.
+    Unknown(Fault),
+}
+
+impl Undone {
+    /// The reason, where it makes no difference whether it was carried out.
+    pub(super) fn fault(self) -> Fault {
+        match self {
+            Self::Refused(fault) | Self::Unknown(fault) => fault,
         }
     }
 }
@@ -161,3 +186,5 @@ pub(super) const VERSION: u32 = 3 << 16;
 /// `SSLRequest`.
 pub(super) const SSL_REQUEST: [u8; 8] = [0, 0, 0, 8, 4, 210, 22, 47];
 const LONGEST: usize = 1 << 20;
+/// For a statement: handing over what a role owns takes a while.
+const ANSWER: Duration = Duration::from_secs(20);

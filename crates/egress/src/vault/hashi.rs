@@ -69,6 +69,7 @@ pub(super) struct Session {
     server: Server,
     client: Client,
     token: tokio::sync::Mutex<Option<Token>>,
+    /// By path; what could not be taken back when its time was over, by its lease.
     held: Mutex<HashMap<String, Held>>,
 }
 
@@ -132,10 +133,17 @@ impl Session {
             let what = "it gives leases, and there is nowhere to write them down";
             return Err(Fault::new(FaultKind::Down, what));
         };
-        book.write(&lease).map_err(unwritten)?;
+        let written = book.write(&lease).map_err(unwritten);
+        let material = match written.and_then(|()| fields(json.0.pointer("/data"))) {
+            Ok(material) => Arc::new(material),
+            // What is of no use, or nobody would take back later, is taken back now.
+            Err(fault) => {
+                self.revoke(&handle, prove).await?;
+                return strike(Some(book), &lease).and(Err(fault));
+            }
+        };
         let lives = seconds(&json, "/lease_duration");
         let renewable = json.0.pointer("/renewable").and_then(Value::as_bool) == Some(true);
-        let material = Arc::new(fields(json.0.pointer("/data"))?);
         let held = Held { lease, handle, renewable, material: Arc::clone(&material) };
         self.lock().insert(path.to_owned(), held);
         Ok(material.again().living(usable(lives)))
@@ -174,7 +182,11 @@ impl Session {
 
     async fn give_back(&self, path: &str, book: Book<'_>, prove: &dyn Prover) -> Result<(), Fault> {
         let Some(held) = self.lock().remove(path) else { return Ok(()) };
-        self.revoke(&held.handle, prove).await?;
+        if let Err(fault) = self.revoke(&held.handle, prove).await {
+            // It is tried again at the end. Until then it is in nobody's way, who asks for another.
+            self.lock().insert(held.lease.id.clone(), held);
+            return Err(fault);
+        }
         strike(book, &held.lease)
     }
 

@@ -4,7 +4,7 @@ use super::lease::{self, Lease};
 use super::material::{self, Material};
 use super::{Declared, Origin, Vault, at_fault, bounded};
 use crate::fault::{Fault, FaultKind};
-use crate::postgres::{Account, RoleMint};
+use crate::postgres::{Account, RoleMint, Undone};
 use crate::secret::{SecretError, SecretValue};
 use bartizan_gate::effect::Warrant;
 use bartizan_gate::name::SecretName;
@@ -78,8 +78,16 @@ impl Vault {
         let user = RoleMint::name(&lease.id);
         let lease = lease.held_as(&user);
         book.write(&lease).map_err(lease::unwritten)?;
-        self.lock_roles().insert(name.clone(), (mint.clone(), lease));
-        let password = mint.make(&mut link, &user).await?;
+        self.lock_roles().insert(name.clone(), (mint.clone(), lease.clone()));
+        let password = match mint.make(&mut link, &user).await {
+            Ok(password) => password,
+            Err(Undone::Unknown(fault)) => return Err(fault),
+            // There is nothing to be taken back.
+            Err(Undone::Refused(fault)) => {
+                self.lock_roles().remove(name);
+                return self.strike_role(&lease).and(Err(fault));
+            }
+        };
         let user = SecretValue::new(user.into_bytes());
         let made = Material::new([(USER.to_owned(), user), (material::VALUE.to_owned(), password)]);
         Ok(made.living(mint.lives.saturating_sub(mint.lives / 10)))
@@ -94,6 +102,10 @@ impl Vault {
         if let Some(role) = &lease.handle {
             mint.drop_role(&self.0.resolver, admin, role).await?;
         }
+        self.strike_role(lease)
+    }
+
+    fn strike_role(&self, lease: &Lease) -> Result<(), Fault> {
         let struck = self.0.book.as_ref().map_or(Ok(()), |book| book.strike(&lease.id));
         struck
             .map_err(|_| Fault::new(FaultKind::Down, "the lease cannot be struck out of the book"))

@@ -291,6 +291,68 @@ async fn a_lease_that_ends_is_renewed_and_one_that_cannot_be_is_replaced() {
 }
 
 #[tokio::test]
+async fn a_lease_that_could_not_be_taken_back_in_between_is_taken_back_at_the_end() {
+    let (answer, refusals) = (database(0, Reply::Json(403, "{}".into())), AtomicUsize::new(0));
+    let fake = Fake::start(move |asked| {
+        let revokes = asked.line.ends_with("/revoke");
+        if revokes && refusals.fetch_add(1, Ordering::SeqCst) == 0 {
+            return Reply::Json(503, "{}".into());
+        }
+        answer(asked)
+    })
+    .await;
+    let (vault, book) = before(&fake, token());
+    assert_eq!(value(&vault, "vault://database/creds/app#username").await, "user-1");
+    assert_eq!(kind(&vault, "vault://database/creds/app#username").await, FaultKind::Sealed);
+    assert_eq!(value(&vault, "vault://database/creds/app#username").await, "user-2");
+    assert_eq!(vault.close().await, []);
+    assert_eq!(book.leases(), []);
+    let revoked: Vec<String> = fake
+        .asked()
+        .into_iter()
+        .filter(|asked| asked.line.ends_with("/revoke"))
+        .map(|asked| asked.body)
+        .collect();
+    for lease in ["database/creds/app/1", "database/creds/app/2"] {
+        assert!(revoked.iter().any(|body| body.contains(lease)), "{revoked:?}");
+    }
+}
+
+/// The disk may fill up between the record of what is asked for and that of what came.
+#[tokio::test]
+async fn a_lease_that_cannot_be_written_down_or_used_is_taken_back_at_once() {
+    struct Filling(Forgetful);
+    impl LeaseBook for Filling {
+        fn write(&self, lease: &Lease) -> Result<(), String> {
+            if lease.handle.is_some() { Err("disk full".to_owned()) } else { self.0.write(lease) }
+        }
+        fn strike(&self, id: &str) -> Result<(), String> {
+            self.0.strike(id)
+        }
+        fn orphans(&self) -> Result<Vec<Lease>, String> {
+            self.0.orphans()
+        }
+    }
+    let odd = json!({ "lease_id": "database/creds/app/1", "lease_duration": 60, "data": "none" });
+    let odd = move |asked: &Asked| {
+        let minted = asked.line.starts_with("GET");
+        if minted { Reply::Json(200, odd.to_string()) } else { Reply::Json(204, String::new()) }
+    };
+    let full: Arc<dyn LeaseBook> = Arc::new(Filling(Forgetful::default()));
+    for (fake, book, expected) in [
+        (Fake::start(database(3600, Reply::HangUp)).await, full, FaultKind::Down),
+        (Fake::start(odd).await, Arc::new(Forgetful::default()) as _, FaultKind::Malformed),
+    ] {
+        let vault = Vault::builder().environment(variables()).server(server(&fake.base(), token()));
+        let vault = vault.leases(Arc::clone(&book)).build();
+        assert_eq!(kind(&vault, "vault://database/creds/app#username").await, expected);
+        let last = fake.asked().pop().unwrap();
+        assert!(last.line.ends_with("/revoke") && last.body.contains("database/creds/app/1"));
+        assert_eq!(book.orphans().unwrap(), []);
+    }
+}
+
+#[tokio::test]
 async fn what_a_killed_process_left_behind_is_taken_back_at_the_next_start() {
     let lease = |id: &str, handle: Option<&str>| Lease {
         id: id.to_owned(),

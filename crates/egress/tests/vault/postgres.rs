@@ -283,6 +283,7 @@ async fn a_wrong_password_or_an_absent_server_is_a_refusal_with_its_reason() {
     // `readers` is not there, so the role cannot be made.
     let denied = fault(cluster.vault(&book, Duration::from_hours(1), ADMIN)).await;
     assert!(denied.to_string().contains("42704"), "{denied}");
+    assert_eq!(book.leases(), [], "what was refused is not there to be taken back");
     let mut mint = cluster.mint(Duration::from_hours(1));
     mint.admin.target = HostPort::parse("127.0.0.1:1").unwrap();
     let variables = HashMap::from([("ADMIN".to_owned(), ADMIN.into())]);
