@@ -304,12 +304,15 @@ impl Calls {
 }
 
 impl Entry {
-    fn judge(&mut self, act: &Act, allowed: bool, by_model_door: bool) {
+    /// Adds what was said of a form of it; whether there was room.
+    fn judge(&mut self, act: &Act, allowed: bool, by_model_door: bool) -> bool {
         // The forms of one call are a handful: as proposed, and as the client rewrote it.
-        if self.judged.len() < FORMS_MAX {
+        let room = self.judged.len() < FORMS_MAX;
+        if room {
             let digest = act.digest();
             self.judged.push(Judged { digest, allowed, taken: false, by_model_door });
         }
+        room
     }
 
     fn is_open(&self) -> bool {

@@ -56,6 +56,17 @@ pub(crate) enum Left {
     Read(Digest),
 }
 
+impl Left {
+    /// By what it is known when it arrives.
+    fn at(self, act: &Act) -> Option<Digest> {
+        match self {
+            Self::Call => Some(act.digest()),
+            Self::List => None,
+            Self::Read(at) => Some(at),
+        }
+    }
+}
+
 /// Who a call is of.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct By<'a> {
@@ -139,13 +150,8 @@ impl Calls {
             entry.stand_in = None;
             entry.returned = false;
         });
-        let at = match left {
-            Left::Call => Some(act.digest()),
-            Left::List => None,
-            Left::Read(at) => Some(at),
-        };
         let mut carried = self.carried();
-        if let Some(at) = at {
+        if let Some(at) = left.at(act) {
             let ahead = Ahead { call: id.to_owned(), agent: by.agent.cloned() };
             carried.ahead.entry(at).or_default().push(ahead);
         }
@@ -153,6 +159,30 @@ impl Calls {
         carried.beside.extend(by.other().map(str::to_owned));
         drop(carried);
         if let Some(past) = &self.past {
+            past.remember(id, act);
+        }
+    }
+
+    /// The hook has let a call pass for the gateway to judge. Where a model has proposed the call of this id and it has not
+    /// arrived, this is that one, as the client writes it; whatever else a hook is asked has been proposed by no model, and
+    /// is no pass there.
+    pub(crate) fn leave_at_hook(&self, id: &str, by: By<'_>, act: &Act, left: Left) {
+        let agent = by.agent.map(|agent| &*agent.id);
+        let mut news = false;
+        self.write(id, agent, act, |entry: &mut Entry| {
+            entry.met_hook = true;
+            news = entry.judged.iter().all(|judged| judged.digest != act.digest())
+                && entry.judge(act, true, false);
+        });
+        let mut carried = self.carried();
+        let waited = carried.take_ahead(id, by.agent);
+        if let (Some(at), Some(ahead)) = (left.at(act), waited) {
+            carried.ahead.entry(at).or_default().push(ahead);
+        }
+        carried.beside.extend(by.other().map(str::to_owned));
+        drop(carried);
+        // Who asks the hook without end writes nothing by it that is not in the register, which is bounded.
+        if let Some(past) = self.past.as_ref().filter(|_| news) {
             past.remember(id, act);
         }
     }
@@ -195,6 +225,20 @@ impl Calls {
 
     fn carried(&self) -> std::sync::MutexGuard<'_, Carried> {
         self.carried.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+impl Carried {
+    /// Takes out the call of this id that this agent's model has proposed, if it has not arrived.
+    fn take_ahead(&mut self, id: &str, agent: Option<&Subagent>) -> Option<Ahead> {
+        let is_it = |ahead: &Ahead| ahead.call == id && ahead.agent.as_ref() == agent;
+        let (at, waiting) = self.ahead.iter_mut().find(|(_, waiting)| waiting.iter().any(is_it))?;
+        let found = waiting.iter().position(is_it).map(|place| waiting.remove(place));
+        if waiting.is_empty() {
+            let at = *at;
+            self.ahead.remove(&at);
+        }
+        found
     }
 }
 

@@ -134,7 +134,9 @@ impl Calls {
 
     /// The model door puts a call off: the client gets it, and its hook says so.
     pub(crate) fn defer(&self, place: &Place<'_>, act: &Act, call: PutOff) {
-        self.write(&call.call, None, act, |entry| entry.judge(act, false, true));
+        self.write(&call.call, None, act, |entry| {
+            entry.judge(act, false, true);
+        });
         self.remember_deferred(&call.call, act);
         place.take(call);
     }

@@ -82,7 +82,7 @@ impl Judge {
         let named = |tool: String| self.proposed(met, tool, arguments.clone());
         if let Some(left) = self.calls.leaves(&self.gate, (&tool, arguments), by, named) {
             if let Some(id) = id {
-                self.calls.leave(id, by, act, left);
+                self.calls.leave_at_hook(id, by, act, left);
             }
             return None;
         }

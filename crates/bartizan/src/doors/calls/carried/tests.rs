@@ -1,4 +1,5 @@
 use super::*;
+use crate::doors::calls::Past;
 use crate::doors::trial::Trial;
 use bartizan_gate::call::Door;
 
@@ -64,6 +65,38 @@ fn a_call_reaches_the_gateway_as_often_as_the_model_has_proposed_it() {
     // What has its result without having been there is no pass for another.
     assert_eq!(house.calls.returned("3"), Some(false));
     assert_eq!(house.arrives("a", None), None);
+}
+
+/// Any program in the box can ask the hook.
+#[test]
+fn what_the_hook_alone_was_asked_is_no_pass_at_the_gateway() {
+    let house = House::new();
+    house.calls.leave_at_hook("x", house.main(), &house.act("a"), Left::Call);
+    assert_eq!(house.arrives("a", Some("x")), None);
+    // What a model has proposed is one call, in whatever words the client has it.
+    house.calls.leave("m", house.main(), &house.act("a"), Left::Call);
+    house.calls.leave_at_hook("m", house.helper(), &house.act("b"), Left::Call);
+    assert_eq!(house.arrives("b", Some("m")), None, "it was another agent's");
+    house.calls.leave_at_hook("m", house.main(), &house.act("b"), Left::Call);
+    assert_eq!(house.arrives("a", Some("m")), None);
+    assert_eq!(house.arrives("b", None), Some(Whose::default()));
+    house.calls.leave_at_hook("m", house.main(), &house.act("b"), Left::Call);
+    assert_eq!(house.arrives("b", Some("m")), None, "it has been there");
+    assert!(house.calls.carried().ahead.is_empty());
+}
+
+#[test]
+fn whoever_asks_the_hook_without_end_fills_no_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let (house, open) = (House::new(), || Past::open(dir.path(), "past").unwrap());
+    let calls = Calls::after(open());
+    for number in 0..1000 {
+        calls.leave_at_hook("1", house.main(), &house.act("a"), Left::Call);
+        calls.leave_at_hook("2", house.main(), &house.act(&number.to_string()), Left::Call);
+    }
+    let lines = std::fs::read_to_string(dir.path().join("past")).unwrap().lines().count();
+    assert!((2..=20).contains(&lines), "{lines}");
+    assert!(open().knows("1", &house.act("a")));
 }
 
 #[test]
