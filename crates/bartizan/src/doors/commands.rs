@@ -127,19 +127,11 @@ impl Commands {
     ) -> io::Result<()> {
         self.lock().foothold = Some(foothold);
         let desk = Arc::clone(self);
-        let accept = move || {
-            for stream in listener.incoming().flatten() {
-                let desk = Arc::clone(&desk);
-                let serve = move || {
-                    wire::serve(&stream, |token, cwd, streams| {
-                        desk.run(token, cwd, streams, &stream)
-                    });
-                };
-                // Without a thread nobody answers, which the other side takes for a refusal.
-                drop(std::thread::Builder::new().name("bartizan-command".into()).spawn(serve));
-            }
+        let serve = move |stream: &UnixStream| {
+            wire::serve(stream, |token, cwd, streams| desk.run(token, cwd, streams, stream));
         };
-        std::thread::Builder::new().name("bartizan-commands".into()).spawn(accept).map(drop)
+        let answer = move || wire::answer(&listener, &Arc::new(serve));
+        std::thread::Builder::new().name("bartizan-commands".into()).spawn(answer).map(drop)
     }
 
     /// The session's box has ended: ends every command, and returns when the last is gone. After that nothing writes to the

@@ -8,8 +8,9 @@ use serde::{Deserialize, Serialize};
 use std::io::{self, IoSlice, IoSliceMut, Read, Write};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::net::UnixStream;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// What the box's half asks.
@@ -64,6 +65,32 @@ fn exchange(socket: &Path, token: &str) -> io::Result<Answer> {
     serde_json::from_slice(&answer).map_err(io::Error::from)
 }
 
+/// Answers each connection on a thread of its own. Any program in the box can connect: where so many wait already, it is let
+/// go, which it takes for a refusal.
+pub(super) fn answer<F>(listener: &UnixListener, serve: &Arc<F>)
+where
+    F: Fn(&UnixStream) + Send + Sync + 'static,
+{
+    let places = Arc::new(());
+    for stream in listener.incoming() {
+        let Ok(stream) = stream else {
+            // No descriptor is free, or the like: that passes.
+            std::thread::sleep(BREATH);
+            continue;
+        };
+        if Arc::strong_count(&places) > AT_ONCE {
+            continue;
+        }
+        let (serve, place) = (Arc::clone(serve), Arc::clone(&places));
+        let talk = move || {
+            serve(&stream);
+            drop(place);
+        };
+        // Without a thread nobody answers either.
+        drop(std::thread::Builder::new().name("bartizan-command".into()).spawn(talk));
+    }
+}
+
 /// The supervisor's half: reads one request and answers it when `run` has.
 pub(super) fn serve(
     stream: &UnixStream,
@@ -111,3 +138,47 @@ const REFUSED: u8 = 126;
 const GONE: &str = "command-unavailable: nobody has run this command";
 const MESSAGE_MAX: usize = 16 << 10;
 const ASKED_WITHIN: Duration = Duration::from_secs(8);
+/// Connections at once: more than there can be commands.
+const AT_ONCE: usize = 64;
+const BREATH: Duration = Duration::from_millis(10);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    #[test]
+    fn programs_that_connect_and_say_nothing_take_so_many_threads_and_no_more() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = dir.path().join("s");
+        let listener = UnixListener::bind(&at).unwrap();
+        let (now, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+        let (counted, seen) = (Arc::clone(&now), Arc::clone(&most));
+        let serve = move |mut stream: &UnixStream| {
+            seen.fetch_max(counted.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+            drop(stream.read(&mut [0]));
+            drop(stream.write_all(b"a"));
+            counted.fetch_sub(1, Ordering::SeqCst);
+        };
+        drop(std::thread::spawn(move || answer(&listener, &Arc::new(serve))));
+        let silent: Vec<UnixStream> =
+            (0..3 * AT_ONCE).map(|_| UnixStream::connect(&at).unwrap()).collect();
+        // The last of them are let go at once, though they wait for an answer.
+        let mut last = silent.last().unwrap();
+        last.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        assert_eq!(last.read(&mut [0]).unwrap(), 0);
+        assert_eq!(most.load(Ordering::SeqCst), AT_ONCE);
+        drop(silent);
+        while now.load(Ordering::SeqCst) > 0 {
+            std::thread::sleep(BREATH);
+        }
+        // Whoever comes then is answered: a place is free at the latest when its thread has ended.
+        let answered = (0..100).any(|_| {
+            std::thread::sleep(BREATH);
+            let mut stream = UnixStream::connect(&at).unwrap();
+            drop(stream.write_all(b"x"));
+            stream.read(&mut [0]).is_ok_and(|count| count == 1)
+        });
+        assert!(answered);
+    }
+}
