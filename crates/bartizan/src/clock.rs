@@ -1,11 +1,38 @@
 //! When was that, for a person? Milliseconds since 1970 as dates and as distances.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use rustix::time::{ClockId, clock_gettime};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Now, in milliseconds since 1970.
 pub(crate) fn now_ms() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// A calendar that nobody can set: it begins with the machine's, and goes on by the clock that counts since boot.
+#[derive(Debug)]
+pub(crate) struct Steady {
+    began_ms: u64,
+    began: Duration,
+}
+
+impl Steady {
+    /// One that is right now.
+    pub(crate) fn new() -> Self {
+        Self { began_ms: now_ms(), began: since_boot() }
+    }
+
+    /// Now, in milliseconds since 1970.
+    pub(crate) fn now_ms(&self) -> u64 {
+        let since = since_boot().saturating_sub(self.began).as_millis();
+        self.began_ms.saturating_add(u64::try_from(since).unwrap_or(u64::MAX))
+    }
+}
+
+fn since_boot() -> Duration {
+    let since = clock_gettime(ClockId::Boottime);
+    let seconds = Duration::from_secs(u64::try_from(since.tv_sec).unwrap_or(0));
+    seconds + Duration::from_nanos(u64::try_from(since.tv_nsec).unwrap_or(0))
 }
 
 /// A moment as `2026-11-21 09:48:34Z`.
@@ -68,6 +95,15 @@ mod tests {
         assert_eq!(date(1_795_254_514_999), "2026-11-21 09:48:34Z");
         assert_eq!(date(4_107_542_399_000), "2100-02-28 23:59:59Z");
         assert_eq!(date(4_107_542_400_000), "2100-03-01 00:00:00Z");
+    }
+
+    #[test]
+    fn a_steady_calendar_goes_on_from_where_it_began() {
+        let set_back = Steady { began_ms: 5000, began: since_boot() };
+        std::thread::sleep(Duration::from_millis(20));
+        let now = set_back.now_ms();
+        assert!((5020..60_000).contains(&now), "{now}");
+        assert!(Steady::new().now_ms().abs_diff(now_ms()) < 5000);
     }
 
     #[test]

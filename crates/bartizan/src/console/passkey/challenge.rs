@@ -2,7 +2,7 @@
 
 use super::said::Why;
 use crate::cli::Endorse;
-use crate::clock::now_ms;
+use crate::clock::Steady;
 use crate::console::danger_secret;
 use crate::desk::answering::Say;
 use crate::report::Failure;
@@ -18,6 +18,8 @@ pub(super) struct Challenges {
     log_id: String,
     /// Known to this process alone, so that nobody has something signed for later.
     key: hmac::Key,
+    /// Whoever sets the machine's clock forth and back makes no challenge good again that was answered.
+    clock: Steady,
     /// The challenges that were answered, until they would have expired.
     spent: Mutex<HashMap<Digest, u64>>,
 }
@@ -54,13 +56,13 @@ impl Challenge {
 impl Challenges {
     pub(super) fn new(log_id: &str) -> Result<Self, Failure> {
         let key = hmac::Key::new(hmac::HMAC_SHA256, danger_secret()?.as_bytes());
-        Ok(Self { log_id: log_id.to_owned(), key, spent: Mutex::default() })
+        Ok(Self { log_id: log_id.to_owned(), key, clock: Steady::new(), spent: Mutex::default() })
     }
 
     /// A challenge for one form of this visitor; of nobody's yet, when they are to come in.
     pub(super) fn give(&self, form: &str, meaning: Meaning<'_>) -> Result<Challenge, Failure> {
         let lives = u64::try_from(LIVES.as_millis()).unwrap_or(0);
-        Ok(self.make(form, meaning, now_ms().saturating_add(lives), &danger_secret()?))
+        Ok(self.make(form, meaning, self.clock.now_ms().saturating_add(lives), &danger_secret()?))
     }
 
     fn make(&self, form: &str, meaning: Meaning<'_>, expires_ms: u64, nonce: &str) -> Challenge {
@@ -92,7 +94,7 @@ impl Challenges {
         if Digest::of(made.ticket.as_bytes()) != Digest::of(ticket.as_bytes()) {
             return Err(other);
         }
-        if now_ms() >= expires_ms {
+        if self.clock.now_ms() >= expires_ms {
             return Err("it was asked too long ago");
         }
         Ok(made)
@@ -101,7 +103,7 @@ impl Challenges {
     /// Uses a challenge up, once its answer holds.
     pub(super) fn spend(&self, challenge: &Challenge) -> Result<(), Why> {
         let mut spent = self.spent.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = now_ms();
+        let now = self.clock.now_ms();
         spent.retain(|_, expires_ms| now < *expires_ms);
         match spent.insert(challenge.digest(), challenge.expires_ms) {
             None => Ok(()),
