@@ -47,7 +47,7 @@ impl Past {
     }
 
     fn put(&mut self, key: Digest, cleaned: Arc<Cleaned>) {
-        let bytes = size_of::<Digest>() + cleaned.text.len();
+        let bytes = ENTRY_BYTES + cleaned.text.len();
         if self.bytes + bytes > YOUNG_BYTES {
             self.old = std::mem::take(&mut self.young);
             self.bytes = 0;
@@ -59,6 +59,11 @@ impl Past {
     }
 }
 
+/// About what is held of a text beside it: its key and its place in a table that is half empty, and what was found in it.
+/// Most strings of a conversation are shorter.
+const ENTRY_BYTES: usize = 2 * (size_of::<Digest>() + size_of::<Arc<Cleaned>>())
+    + size_of::<Cleaned>()
+    + 4 * size_of::<usize>();
 /// A session keeps twice as much at the most: more of a conversation than any model reads.
 const YOUNG_BYTES: usize = 16 * 1024 * 1024;
 
@@ -86,11 +91,22 @@ mod tests {
         }
         assert!(past.get(&key(0, "f", "unused")).is_none());
         let held = |map: &HashMap<Digest, Arc<Cleaned>>| {
-            map.values().map(|cleaned| size_of::<Digest>() + cleaned.text.len()).sum::<usize>()
+            map.values().map(|cleaned| ENTRY_BYTES + cleaned.text.len()).sum::<usize>()
         };
         assert!(held(&past.young) <= YOUNG_BYTES && held(&past.old) <= YOUNG_BYTES);
         past.keep(key(0, "f", "huge"), &cleaned(YOUNG_BYTES + 1));
         assert!(past.get(&key(0, "f", "huge")).is_none());
+    }
+
+    #[test]
+    fn what_is_short_counts_with_all_that_is_held_of_it() {
+        let mut past = Past::default();
+        for number in 0_u32..300_000 {
+            past.keep(key(0, "f", &number.to_string()), &cleaned(1));
+        }
+        let entry = size_of::<(Digest, Arc<Cleaned>)>() + size_of::<Cleaned>();
+        assert!(past.young.capacity() * entry <= 2 * YOUNG_BYTES, "{}", past.young.capacity());
+        assert!(past.old.len() * entry <= YOUNG_BYTES, "{}", past.old.len());
     }
 
     #[test]
