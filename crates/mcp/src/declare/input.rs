@@ -81,8 +81,10 @@ impl Text {
 
     /// Text that is matched whole by `pattern`.
     pub fn pattern(self, pattern: &str) -> Result<Self, DeclareError> {
+        // By itself first: a `)` of its own would end the group that makes it match the whole text.
+        let alone = RegexBuilder::new(pattern).size_limit(PATTERN_SIZE).build();
         let whole = format!(r"\A(?:{pattern})\z");
-        let built = RegexBuilder::new(&whole).size_limit(PATTERN_SIZE).build();
+        let built = alone.and_then(|_| RegexBuilder::new(&whole).size_limit(PATTERN_SIZE).build());
         let pattern = built.map_err(|error| {
             let why = error.to_string();
             let why = why.lines().last().unwrap_or_default().trim_start_matches("error: ");
@@ -351,3 +353,22 @@ const PATTERN_SIZE: usize = 256 << 10;
 const ADDRESS_MAX: usize = 254;
 const INPUTS_MAX: usize = 64;
 const MANY_MAX: usize = 1000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pattern_is_matched_whole_whatever_is_in_it() {
+        let customer = Text::of(64).pattern("cus_[0-9]{2}|all").unwrap();
+        for (text, fits) in [("cus_12", true), ("all", true), ("cus_123", false), ("x all", false)]
+        {
+            assert_eq!(customer.check(text).is_ok(), fits, "{text}");
+        }
+        // Between the ends that stand around it, each of these would let other texts in.
+        for pattern in ["a)|(?:b", "a)|(b", "a)(?:.*", "(a"] {
+            assert!(Text::of(64).pattern(pattern).is_err(), "{pattern}");
+        }
+        assert!(Text::of(64).pattern("(?m)^a$").unwrap().check("a\nb").is_err());
+    }
+}
