@@ -1,5 +1,6 @@
 //! What does the model door cost a turn? The same client asks a scripted API, by itself and from a box, in
-//! turn and in one run: to the first byte of an answer, and to the end of one that streams.
+//! turn and in one run: to the first byte of an answer, and to the end of one that streams. What the disk takes for one
+//! durable record stands beside it: a turn waits for at least one, and on a busy disk for little else.
 #![expect(
     clippy::unwrap_used,
     clippy::panic,
@@ -7,13 +8,18 @@
     reason = "a bench prints, and may stop"
 )]
 
+#[path = "common/awake.rs"]
+mod awake;
+
+use awake::Awake;
 use std::fmt::Write as _;
+use std::fs::File;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::Command;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Turns of one batch, and batches of each kind; with `--test` just enough to see that all of it works.
 fn counts() -> (usize, usize) {
@@ -65,11 +71,19 @@ fn main() {
     });
     let (turns, batches) = counts();
     let turns = turns.to_string();
-    for (name, size, pause) in [
-        ("50 KB, each turn right after the last", 50_000, "0"),
-        ("50 KB, a moment between turns", 50_000, MOMENT),
-        ("1 MB, a moment between turns", 1_000_000, MOMENT),
+    let place = place.path();
+    let mut disk = Disk::at(place);
+    for (name, size, pause, sleepless) in [
+        ("50 KB, each turn right after the last", 50_000, "0", false),
+        ("50 KB, a moment between turns", 50_000, MOMENT, false),
+        ("50 KB, a moment between turns, while no core sleeps", 50_000, MOMENT, true),
+        ("1 MB, a moment between turns", 1_000_000, MOMENT, false),
     ] {
+        let awake = sleepless.then(Awake::begin);
+        if let Some(None) = awake {
+            println!("request of {name}: not taken, no `chrt` here");
+            continue;
+        }
         std::fs::write(workspace.join("body.json"), body(size)).unwrap();
         let (mut bare, mut ours) = (Figures::default(), Figures::default());
         for batch in 0..batches {
@@ -77,13 +91,48 @@ fn main() {
             if batch % 2 == 0 {
                 bare.add(&direct(&workspace, [&port, &turns, pause]));
             }
-            ours.add(&boxed(place.path(), &workspace, [&port, &turns, pause]));
+            ours.add(&boxed(place, &workspace, [&port, &turns, pause]));
             if batch % 2 == 1 {
                 bare.add(&direct(&workspace, [&port, &turns, pause]));
             }
+            disk.measure();
         }
         tell(name, bare, ours);
+        println!("  disk         {:8.2} ms for one durable record", disk.median());
     }
+}
+
+/// What the disk takes until a record of 4 KB is there to stay, as the log has it before a request leaves.
+struct Disk {
+    file: File,
+    took: Vec<u64>,
+}
+
+impl Disk {
+    fn at(place: &Path) -> Self {
+        Self { file: File::create(place.join("disk")).unwrap(), took: Vec::new() }
+    }
+
+    fn measure(&mut self) {
+        for _ in 0..20 {
+            let began = Instant::now();
+            self.file.write_all(&[0; 4_096]).unwrap();
+            self.file.sync_all().unwrap();
+            self.took.push(u64::try_from(began.elapsed().as_micros()).unwrap());
+            thread::sleep(PAUSE);
+        }
+    }
+
+    /// In milliseconds, of what was measured since it was last asked.
+    fn median(&mut self) -> f64 {
+        middle(std::mem::take(&mut self.took))
+    }
+}
+
+/// The median of µs, in milliseconds.
+fn middle(mut all: Vec<u64>) -> f64 {
+    all.sort_unstable();
+    f64::from(u32::try_from(*all.get(all.len() / 2).unwrap()).unwrap()) / 1e3
 }
 
 /// µs to the first byte, and to the end.
@@ -101,10 +150,6 @@ impl Figures {
     }
 
     fn medians(self) -> (f64, f64) {
-        let middle = |mut all: Vec<u64>| {
-            all.sort_unstable();
-            f64::from(u32::try_from(*all.get(all.len() / 2).unwrap()).unwrap()) / 1e3
-        };
         (middle(self.0), middle(self.1))
     }
 }

@@ -2,7 +2,8 @@
 //! streamable HTTP, with one call at a time and with 64.
 //!
 //! Server and gateways are processes of their own. Each figure is taken in rounds that go through all ways in turn, so
-//! that what else the machine does falls on all of them; medians are printed, and their ratio to `direct`.
+//! that what else the machine does falls on all of them; medians are printed, and their ratio to `direct`. One call at a
+//! time is taken twice: on the machine as it is, and while no core sleeps (`awake`).
 //! `MCP_PEERS="NAME=COMMAND {server};…"` adds other gateways over standard streams, `MCP_HTTP_PEERS` those over streamable
 //! HTTP, which listen at `{port}` of 127.0.0.1 (`scripts/mcp-peers` does both). `MCP_QUICK=1` makes it short. Who answers
 //! nothing for two minutes ends it.
@@ -18,11 +19,14 @@
     reason = "a benchmark may fail loudly, starts what it compares, and prints"
 )]
 
+#[path = "../common/awake.rs"]
+mod awake;
 mod client;
 mod memory;
 mod server;
 mod watch;
 
+use awake::Awake;
 use client::{Http, Pipe};
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -147,6 +151,7 @@ fn compare(size: &Size) {
         for (name, pipe, figures) in &mut pipes {
             watch::turns_to(name);
             figures.alone(size.calls, || pipe.call());
+            figures.awake(size.calls, || pipe.call());
             figures.together(size.calls, || pipe.calls(size.calls, size.at_once));
         }
     }
@@ -189,6 +194,7 @@ fn over_http(place: &Place, size: &Size) {
         for (name, clients, figures) in &mut ways {
             watch::turns_to(name);
             figures.alone(size.calls, || clients[0].call());
+            figures.awake(size.calls, || clients[0].call());
             figures.together(each * size.at_once, || {
                 thread::scope(|scope| {
                     for client in clients.iter_mut() {
@@ -210,14 +216,41 @@ fn free_port() -> String {
 /// What was measured of one way, a value for each round.
 #[derive(Default)]
 struct Figures {
+    alone: Latency,
+    awake: Latency,
+    a_second: Vec<f64>,
+}
+
+/// Of one call at a time, in milliseconds: the median, and what one of a hundred exceeds.
+#[derive(Default)]
+struct Latency {
     half: Vec<f64>,
     most: Vec<f64>,
-    a_second: Vec<f64>,
 }
 
 impl Figures {
     /// One call after the other.
-    fn alone(&mut self, calls: usize, mut call: impl FnMut()) {
+    fn alone(&mut self, calls: usize, call: impl FnMut()) {
+        self.alone.take(calls, call);
+    }
+
+    /// The same while no core sleeps.
+    fn awake(&mut self, calls: usize, call: impl FnMut()) {
+        if let Some(_awake) = Awake::begin() {
+            self.awake.take(calls, call);
+        }
+    }
+
+    /// Many at once.
+    fn together(&mut self, calls: usize, all: impl FnOnce()) {
+        let began = Instant::now();
+        all();
+        self.a_second.push(calls as f64 / began.elapsed().as_secs_f64());
+    }
+}
+
+impl Latency {
+    fn take(&mut self, calls: usize, mut call: impl FnMut()) {
         let mut took: Vec<Duration> = (0..calls)
             .map(|_| {
                 let began = Instant::now();
@@ -232,11 +265,19 @@ impl Figures {
         self.most.push(ms(99));
     }
 
-    /// Many at once.
-    fn together(&mut self, calls: usize, all: impl FnOnce()) {
-        let began = Instant::now();
-        all();
-        self.a_second.push(calls as f64 / began.elapsed().as_secs_f64());
+    /// Beside that of the first way.
+    fn beside(&self, first: &Self) -> String {
+        if self.half.is_empty() {
+            return "not taken: no `chrt` here".to_owned();
+        }
+        let (half, most) = (median(&self.half), median(&self.most));
+        let (direct, direct_most) = (median(&first.half), median(&first.most));
+        format!(
+            "p50 {half:7.3} ms (+{:.3}, {:.1}x)   p99 {most:7.3} ms (+{:.3})",
+            half - direct,
+            half / direct,
+            most - direct_most,
+        )
     }
 }
 
@@ -248,17 +289,15 @@ fn median(of: &[f64]) -> f64 {
 
 /// Each way beside the first.
 fn tell<'f>(ways: impl Iterator<Item = (&'f str, &'f Figures)>) {
-    let mut first = None;
-    for (name, figures) in ways {
-        let (half, most) = (median(&figures.half), median(&figures.most));
-        let (direct_half, direct_most) = *first.get_or_insert((half, most));
-        println!(
-            "  {name:<18} p50 {half:7.3} ms (+{:.3}, {:.1}x)   p99 {most:7.3} ms (+{:.3})   {:8.0} calls/s",
-            half - direct_half,
-            half / direct_half,
-            most - direct_most,
-            median(&figures.a_second),
-        );
+    let ways: Vec<_> = ways.collect();
+    let Some((_, first)) = ways.first() else { return };
+    for (name, figures) in &ways {
+        let (alone, a_second) = (figures.alone.beside(&first.alone), median(&figures.a_second));
+        println!("  {name:<18} {alone}   {a_second:8.0} calls/s");
+    }
+    println!("  while no core sleeps");
+    for (name, figures) in &ways {
+        println!("  {name:<18} {}", figures.awake.beside(&first.awake));
     }
 }
 
