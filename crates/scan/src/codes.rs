@@ -121,6 +121,10 @@ fn moved(bytes: &[u8]) -> Vec<String> {
     let flipped = each(bytes, upside_down);
     let mut all = vec![by(1), by(u8::MAX), keys(false), keys(true), turned, like, braille];
     all.extend([flipped.chars().rev().collect(), flipped]);
+    all.push(each(bytes, |b| char::from(b).to_string().repeat(2)));
+    for size in 3..=8 {
+        all.push(shown(bytes.chunks(size).flat_map(|piece| piece.iter().rev().copied()).collect()));
+    }
     // With the same letter behind each.
     all.extend(["x", "z", "0"].map(|sign| each(bytes, |b| format!("{}{sign}", char::from(b)))));
     for columns in 3..=6 {
@@ -184,6 +188,7 @@ fn numbers(bytes: &[u8]) -> Vec<String> {
         each(bytes, |b| format!("{b:02x}000000")),
         each(bytes, |b| format!("000000{b:02x}")),
         each(bytes, |b| format!("00{b:02x}")),
+        each(bytes, |b| format!("{b:02x}h")),
         each(bytes, |b| format!("{:02x}", ebcdic(b))),
         words(true),
         words(false),
