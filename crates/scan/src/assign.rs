@@ -27,7 +27,10 @@ pub(crate) fn secret(
 ) -> Option<Given> {
     let left =
         text.get(..at)?.iter().rev().take(names::MAX_PART).take_while(|b| in_name(**b)).count();
-    let right = text.get(at..)?.iter().take(names::MAX_PART).take_while(|b| in_name(**b)).count();
+    // The word itself may have signs that names have not: `mot de passe`.
+    let end = at + word.text.len();
+    let right = text.get(end..)?.iter().take(names::MAX_PART).take_while(|b| in_name(**b)).count();
+    let right = word.text.len() + right;
     let name = text.get(at - left..at + right)?;
     let mut place = names::judge(name, word, left)?;
     // `API key`, `access key`: the word before says which key it is.
@@ -43,7 +46,7 @@ pub(crate) fn secret(
         return None;
     }
     let flag = name.starts_with(b"-");
-    let speaks = place != Place::Likely || word.text == "key";
+    let speaks = place != Place::Likely || word.speaks();
     match value_after(text, behind, at - left, memo) {
         // A login that is long and random is no name of a person.
         Some(found)

@@ -62,6 +62,8 @@ fn ends_bare(line: &[u8], at: usize, in_query: bool) -> bool {
             next.is_none_or(|n| n.is_ascii_whitespace() || matches!(n, b'"' | b'\'' | b'}' | b']'))
                 || named(behind)
         }
+        // `密码是…，请…`: the signs of scripts that set no spaces; kana and their like end a value anyway.
+        0xEF => matches!(behind, [0xBC, 0x80..=0x8F | 0x9A..=0x9F, ..]),
         b'\\' => matches!(next, Some(b'n' | b'r' | b't' | b'"' | b'\'' | b'\\') | None),
         _ => true,
     }
@@ -70,7 +72,10 @@ fn ends_bare(line: &[u8], at: usize, in_query: bool) -> bool {
 const fn may_end(byte: u8) -> bool {
     byte.is_ascii_whitespace()
         || byte.is_ascii_control()
-        || matches!(byte, b'"' | b'\'' | b'`' | b'<' | b'>' | b'&' | b',' | b';' | b'\\')
+        || matches!(
+            byte,
+            b'"' | b'\'' | b'`' | b'<' | b'>' | b'&' | b',' | b';' | b'\\' | 0xE3 | 0xEF
+        )
 }
 
 static MAY_END: [bool; 256] = byte_table!(may_end);

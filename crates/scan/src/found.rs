@@ -79,8 +79,9 @@ impl Cursor<'_> {
             .rest()
             .iter()
             .take(6)
-            .take_while(|b| matches!(b, b'"' | b'\'' | b'`' | b'\\' | b']' | b'*'))
+            .take_while(|b| matches!(b, b'"' | b'\'' | b'`' | b'\\' | b']' | b'}' | b'*'))
             .count();
+        self.eat(b"[]");
         let closed = self.at > from;
         self.colours();
         self.spaces();
@@ -89,13 +90,37 @@ impl Cursor<'_> {
 
     /// The sign between name and value; whether it is a weak one, `None` if there is none.
     fn separator(&mut self, closed: bool) -> Option<bool> {
-        for sign in [&b":="[..], b"?=", b"+=", b"=>", b"->", b"<-", b"===", b"==", b"=", b":: "] {
+        for sign in [
+            &b":="[..],
+            b"?=",
+            b"+=",
+            b"==>",
+            b"-->",
+            b"=>",
+            b"->",
+            b"<-",
+            b"===",
+            b"==",
+            b"=",
+            b":: ",
+        ] {
             if self.eat(sign) {
                 return Some(false);
             }
         }
         if self.eat(b":") {
             self.typed();
+            return Some(false);
+        }
+        if self.led() || (closed && self.serialized()) {
+            return Some(false);
+        }
+        // `API token - …` is a description as often as a value.
+        if matches!(self.rest(), [b'-', b' ', ..]) {
+            self.at += 2;
+            return Some(true);
+        }
+        if COPULAS.iter().any(|sign| self.eat(sign.as_bytes())) {
             return Some(false);
         }
         if self.attribute() || self.element() || (closed && self.member(true)) {
@@ -109,12 +134,30 @@ impl Cursor<'_> {
             b'A'..=b'Z' | b'a'..=b'z' => return self.declared(),
             b'(' | b'{' => {
                 self.at += 1;
-                let quoted = matches!(self.peek(), Some(b'"' | b'\''));
+                let quoted = matches!(self.peek(), Some(b'"' | b'\'' | b'`'));
                 return quoted.then_some(false);
             }
             _ => return None,
         }
         Some(false)
+    }
+
+    /// Dots that lead to the value, as in `Access token ..... …`, or the dot of a pair in Lisp.
+    fn led(&mut self) -> bool {
+        let dots = self.rest().iter().take(80).take_while(|b| **b == b'.').count();
+        let pair = dots == 1 && matches!(self.rest(), [b'.', b' ', b'"', ..]);
+        let there = dots >= 3 || pair;
+        self.at += if there { dots } else { 0 };
+        there
+    }
+
+    /// The length before a value in what PHP stores: `s:8:"password";s:14:"…"`.
+    fn serialized(&mut self) -> bool {
+        let digits = self.rest().strip_prefix(b";s:").unwrap_or_default();
+        let len = digits.iter().take(6).take_while(|b| b.is_ascii_digit()).count();
+        let there = len > 0 && matches!(digits.get(len..), Some([b':', b'"' | b'\\', ..]));
+        self.at += if there { len + 4 } else { 0 };
+        there
     }
 
     /// A call of what the name was found for: `('#password').type('…`.
@@ -305,6 +348,10 @@ impl Cursor<'_> {
         }
         self.at += called(self.rest());
         self.at += usize::from(matches!(self.rest(), [b'(' | b'[', b'"' | b'\'', ..]));
+        // `apiKey={"…"}` in JSX.
+        let braced = matches!(self.rest(), [b'{', b'"' | b'\'' | b'`', ..])
+            && self.at.checked_sub(1).and_then(|at| self.text.get(at)) == Some(&b'=');
+        self.at += usize::from(braced);
         // A template's literal: `{{ "…" | quote }}`.
         self.at += if matches!(self.rest(), [b'{', b'{', b' ', b'"', ..]) { 3 } else { 0 };
         let slashes = self.rest().iter().take(8).take_while(|b| **b == b'\\').count();
@@ -383,6 +430,10 @@ fn called(text: &[u8]) -> usize {
     if looks { 0 } else { len }
 }
 
+/// Signs and words of scripts without spaces that stand between a name and its value: `：`, `是`, `为`, `為`, `は`.
+const COPULAS: [&str; 8] = [
+    "\u{2192}", "\u{2013}", "\u{2014}", "\u{ff1a}", "\u{662f}", "\u{4e3a}", "\u{70ba}", "\u{306f}",
+];
 /// Within so many bytes an object says its value, or a name's element ends and its value's begins.
 pub(crate) const MAX_MEMBER: usize = 160;
 /// What is called so is given the name of a value, not the value.

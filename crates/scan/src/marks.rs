@@ -104,6 +104,7 @@ impl Marks {
             self.dressed = inner.known.passes(&plain, &mut self.dressed_window);
         }
         runs::each_long(line, |run| {
+            let run = runs::without_mark(line, run);
             if let Some(code) = line.get(run.clone()).and_then(runs::worth) {
                 self.runs.push((base + run.start..base + run.end, code));
             } else if !inner.rules.is_empty() && prefixed::token(line, &run) {

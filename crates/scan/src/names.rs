@@ -16,6 +16,11 @@ const fn word(text: &'static str, place: Place, inside: bool) -> Word {
 }
 
 impl Word {
+    /// Whether a sentence may say the value: `the password is …`. A name that is often another is one in a place of its own.
+    pub(crate) fn speaks(&self) -> bool {
+        self.place != Place::Likely || self.text == "key" || TONGUE_KEYS.contains(&self.text)
+    }
+
     /// Whether the word, found at `at` in a line, may be part of a name that says what it says. Quick, and at times wrongly
     /// yes.
     pub(crate) fn may_name(&self, line: &[u8], at: usize) -> bool {
@@ -38,6 +43,11 @@ pub(crate) fn judge(name: &[u8], word: &Word, at: usize) -> Option<Place> {
     if !begins(head, found, word.inside) || !ends(found, tail) {
         return None;
     }
+    // `defaultpass` and `ldapPass`, but neither `bypass` nor `lampass2`: what goes on is another word.
+    let run_on = word.text == "pass" && !begins(head, found, false);
+    if run_on && (!tail.is_empty() || OTHER_PASSES.iter().any(|w| ends_with(head, w))) {
+        return None;
+    }
     let paged = |head: &[u8]| {
         word.text == "token" && PAGES.iter().any(|page| head.ends_with(page.as_bytes()))
     };
@@ -55,6 +65,11 @@ pub(crate) fn judge(name: &[u8], word: &Word, at: usize) -> Option<Place> {
         && HEADS.iter().any(|h| head.ends_with(h.as_bytes()));
     let sure = word.text == "key" && STRONG_HEADS.iter().any(|h| head.ends_with(h.as_bytes()));
     (!denied && !other && !paged(head)).then_some(if sure { Place::Secret } else { word.place })
+}
+
+fn ends_with(text: &[u8], word: &str) -> bool {
+    let from = text.len().saturating_sub(word.len());
+    text.get(from..).is_some_and(|end| end.eq_ignore_ascii_case(word.as_bytes()))
 }
 
 /// Whether the word at the end of `head`, before a space, says of a `key` that it opens something: `API key`.
@@ -124,14 +139,14 @@ impl Bare {
 }
 
 /// The words, in no order that matters. A longer one that is found together with a shorter is a name of its own.
-pub(crate) const WORDS: [Word; 74] = [
+pub(crate) const WORDS: [Word; 144] = [
     word("password", Place::Password, true),
     word("passwd", Place::Password, true),
     word("passwort", Place::Password, true),
     word("passphrase", Place::Password, true),
     word("mot_de_passe", Place::Password, true),
     word("contrase", Place::Password, true),
-    word("pass", Place::Password, false),
+    word("pass", Place::Password, true),
     word("pwd", Place::Password, true),
     word("pw", Place::Password, true),
     word("passcode", Place::Password, true),
@@ -179,6 +194,8 @@ pub(crate) const WORDS: [Word; 74] = [
     word("master_key", Place::Secret, true),
     word("license_key", Place::Secret, true),
     word("credential", Place::Secret, true),
+    word("device_code", Place::Secret, true),
+    word("code_verifier", Place::Secret, true),
     word("authorization", Place::Secret, false),
     word("auth", Place::Secret, false),
     word("bearer", Place::Secret, false),
@@ -199,6 +216,105 @@ pub(crate) const WORDS: [Word; 74] = [
     word("dsn", Place::Likely, false),
     word("pat", Place::Likely, false),
     word("key", Place::Likely, false),
+    // Other languages. The first letter of a word is left out where it has another form as a capital.
+    word("passord", Place::Password, true),
+    word("passordet", Place::Password, true),
+    word("passwoord", Place::Password, true),
+    word("wachtwoord", Place::Password, true),
+    word("kennwort", Place::Password, true),
+    word("l\u{f6}senord", Place::Password, true),
+    word("l\u{f6}senordet", Place::Password, true),
+    word("losenord", Place::Password, true),
+    word("adgangskode", Place::Password, true),
+    word("adgangskoden", Place::Password, true),
+    word("salasana", Place::Password, true),
+    word("mot de passe", Place::Password, true),
+    word("motdepasse", Place::Password, true),
+    word("senha", Place::Password, true),
+    word("parola", Place::Password, true),
+    word("parol\u{103}", Place::Password, true),
+    word("has\u{142}o", Place::Password, true),
+    word("has\u{142}a", Place::Password, true),
+    word("heslo", Place::Password, true),
+    word("hesla", Place::Password, true),
+    word("geslo", Place::Password, true),
+    word("lozinka", Place::Password, true),
+    word("jelsz\u{f3}", Place::Password, true),
+    word("slapta\u{17e}odis", Place::Password, true),
+    word("\u{15f}ifresi", Place::Password, true),
+    word("parool", Place::Password, false),
+    word("\u{15f}ifre", Place::Password, true),
+    word("\u{15e}ifre", Place::Password, true),
+    word("kata sandi", Place::Password, true),
+    word("m\u{1ead}t kh\u{1ea9}u", Place::Password, true),
+    word("\u{430}\u{440}\u{43e}\u{43b}", Place::Password, true),
+    word("\u{3c9}\u{3b4}\u{3b9}\u{3ba}\u{3cc}", Place::Password, true),
+    word("\u{5e1}\u{5d9}\u{5e1}\u{5de}", Place::Password, true),
+    word(
+        "\u{643}\u{644}\u{645}\u{629} \u{627}\u{644}\u{645}\u{631}\u{648}\u{631}",
+        Place::Password,
+        true,
+    ),
+    word("\u{643}\u{644}\u{645}\u{629} \u{627}\u{644}\u{633}\u{631}", Place::Password, true),
+    word("\u{631}\u{645}\u{632} \u{639}\u{628}\u{648}\u{631}", Place::Password, true),
+    word("\u{92a}\u{93e}\u{938}\u{935}\u{930}\u{94d}\u{921}", Place::Password, true),
+    word(
+        "\u{9aa}\u{9be}\u{9b8}\u{993}\u{9af}\u{9bc}\u{9be}\u{9b0}\u{9cd}\u{9a1}",
+        Place::Password,
+        true,
+    ),
+    word("\u{e23}\u{e2b}\u{e31}\u{e2a}\u{e1c}\u{e48}\u{e32}\u{e19}", Place::Password, true),
+    word("\u{5bc6}\u{7801}", Place::Password, true),
+    word("\u{5bc6}\u{78bc}", Place::Password, true),
+    word("\u{53e3}\u{4ee4}", Place::Password, true),
+    word("\u{30d1}\u{30b9}\u{30ef}\u{30fc}\u{30c9}", Place::Password, true),
+    word("\u{30d1}\u{30b9}\u{30d5}\u{30ec}\u{30fc}\u{30ba}", Place::Password, true),
+    word("\u{6697}\u{8a3c}\u{756a}\u{53f7}", Place::Password, true),
+    word("\u{be44}\u{bc00}\u{bc88}\u{d638}", Place::Password, true),
+    word("\u{c554}\u{d638}", Place::Password, true),
+    word("\u{5bc6}\u{94a5}", Place::Secret, true),
+    word("\u{5bc6}\u{9470}", Place::Secret, true),
+    word("\u{4ee4}\u{724c}", Place::Secret, true),
+    word("\u{79d8}\u{5bc6}\u{9375}", Place::Secret, true),
+    word("\u{30c8}\u{30fc}\u{30af}\u{30f3}", Place::Secret, true),
+    word("\u{d1a0}\u{d070}", Place::Secret, true),
+    word("\u{442}\u{43e}\u{43a}\u{435}\u{43d}", Place::Secret, true),
+    word("\u{43b}\u{44e}\u{447}", Place::Likely, true),
+    word("schl\u{fc}ssel", Place::Likely, true),
+    word("cl\u{e9}", Place::Likely, true),
+    word("clave", Place::Likely, true),
+    word("chave", Place::Likely, true),
+    word("chiave", Place::Likely, true),
+    word("klucz", Place::Likely, true),
+    word("kl\u{ed}\u{10d}", Place::Likely, true),
+    word("sleutel", Place::Likely, true),
+    word("nyckel", Place::Likely, true),
+    word("anahtar", Place::Likely, true),
+    word("\u{30ad}\u{30fc}", Place::Likely, true),
+    word("\u{d0a4}", Place::Likely, true),
+    word("\u{645}\u{641}\u{62a}\u{627}\u{62d}", Place::Likely, true),
+];
+
+/// What a key is called in other languages.
+const TONGUE_KEYS: [&str; 13] = [
+    "\u{43b}\u{44e}\u{447}",
+    "schl\u{fc}ssel",
+    "cl\u{e9}",
+    "clave",
+    "chave",
+    "chiave",
+    "klucz",
+    "kl\u{ed}\u{10d}",
+    "sleutel",
+    "nyckel",
+    "\u{30ad}\u{30fc}",
+    "\u{d0a4}",
+    "\u{645}\u{641}\u{62a}\u{627}\u{62d}",
+];
+/// With `pass` behind them these are no passwords.
+const OTHER_PASSES: [&str; 14] = [
+    "com", "by", "sur", "tres", "over", "under", "encom", "im", "out", "tran", "multi", "single",
+    "two", "render",
 ];
 
 /// No part of a name is longer: what is looked at on either side of a word.
@@ -304,8 +420,10 @@ const HEADS: [&str; 36] = [
 const PAGES: [&str; 9] =
     ["page", "next", "continuation", "cursor", "pagination", "paging", "sync", "resume", "skip"];
 /// And a `key` of these is surely one that does.
-const STRONG_HEADS: [&str; 26] = [
+const STRONG_HEADS: [&str; 28] = [
     "api",
+    "app",
+    "application",
     "auth",
     "oauth",
     "access",

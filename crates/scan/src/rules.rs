@@ -53,6 +53,8 @@ pub(crate) struct Rule {
     pub(crate) back: RangeInclusive<usize>,
     /// The secret stands before the keyword, back to this sign.
     pub(crate) before: Option<u8>,
+    /// The secret is a whole address, back to its scheme.
+    pub(crate) address: bool,
     shape: Shape,
     pub(crate) check: Option<Check>,
     pub(crate) confidence: Confidence,
@@ -361,6 +363,8 @@ struct RawRule {
     #[serde(default)]
     least: usize,
     before: Option<char>,
+    #[serde(default)]
+    address: bool,
     pattern: String,
     check: Option<Check>,
     confidence: Option<RawConfidence>,
@@ -396,6 +400,7 @@ impl RawTokens {
                 max: FIRST_LOOK,
                 back: 0..=0,
                 before: None,
+                address: false,
                 shape: Shape::Token { prefix: prefix.clone(), digits, min },
                 check: Some(Check::Mixed),
                 confidence: Confidence::High,
@@ -416,6 +421,7 @@ impl RawRule {
             max: self.max.unwrap_or(FIRST_LOOK),
             back: self.least..=self.back,
             before: self.before.and_then(|sign| u8::try_from(sign).ok()),
+            address: self.address,
             shape: Shape::Pattern(pattern),
             check: self.check,
             confidence: match self.confidence {

@@ -50,6 +50,19 @@ fn each_part(text: &[u8], run: Range<usize>, found: &mut impl FnMut(Range<usize>
     }
 }
 
+/// A run without the `0x`, or the `x` of `\x`, that says that it is in hexadecimal digits.
+pub(crate) fn without_mark(text: &[u8], run: Range<usize>) -> Range<usize> {
+    let digits = text.get(run.clone()).unwrap_or_default();
+    let mark = match digits {
+        [b'0', b'x' | b'X', ..] => 2,
+        [b'x', ..] if run.start.checked_sub(1).and_then(|at| text.get(at)) == Some(&b'\\') => 1,
+        _ => 0,
+    };
+    let rest = digits.get(mark..).unwrap_or_default();
+    let hex = mark > 0 && rest.len() >= MIN_RUN && rest.iter().all(|b| is(*b, kind::HEX));
+    if hex { run.start + mark..run.end } else { run }
+}
+
 /// Which code a run may be in and whether it says something: its first bytes are text or begin a compressed body.
 pub(crate) fn worth(run: &[u8]) -> Option<Code> {
     let (mut lower, mut upper, mut digits, mut beyond_hex) = (0, 0, 0, 0);

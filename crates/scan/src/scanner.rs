@@ -160,6 +160,9 @@ impl<'a> Scan<'a> {
             span = start - (part.len() - from - 1)..start;
         }
         let confidence = judge(rule, text, &span, memo)?;
+        if rule.address {
+            span.start = scheme(before).unwrap_or(span.start);
+        }
         let most = *rule.back.end();
         let back = before.iter().rev().take(most).take_while(|b| b.is_ascii_alphanumeric()).count();
         if !rule.back.contains(&back) {
@@ -331,6 +334,16 @@ impl<'a> Scan<'a> {
     }
 }
 
+/// Where the address begins that goes on behind `before`, if it says its scheme: `https://tenant.`.
+fn scheme(before: &[u8]) -> Option<usize> {
+    let host = |b: &&u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-');
+    let host = before.iter().rev().take(MAX_HOST).take_while(host).count();
+    let head = before.get(..before.len() - host)?;
+    let scheme = head.strip_suffix(b"://")?;
+    let https = scheme.strip_suffix(b"https").or_else(|| scheme.strip_suffix(b"http"))?;
+    Some(https.len())
+}
+
 /// The secret that a cell of a table is.
 fn cell(text: &[u8], value: Range<usize>, told: Told, memo: &mut Memo) -> Option<Hit> {
     let word = WORDS.get(told.word)?;
@@ -457,6 +470,8 @@ const MAX_DEPTH: usize = 5;
 /// A run of digits up to here is hidden whole.
 const MAX_WHOLE_RUN: usize = 16 * 1024;
 /// What is beside labels is looked at again this often.
+/// A longer name of a host is left as it is.
+const MAX_HOST: usize = 64;
 /// How far before a keyword a secret is looked for.
 const MAX_BEFORE: usize = 128;
 const MAX_ROUNDS: usize = 4;

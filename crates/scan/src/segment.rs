@@ -26,7 +26,8 @@ pub(crate) fn ends(inner: &Inner, marks: &Marks, text: &[u8], line: &[u8]) -> En
     let Some(&last) = body.last() else {
         // An empty line ends nothing that is open over lines: events of a stream, a key's block.
         let open = text.len() > line.len()
-            && (marks.events() || (told && (marks.block_open() || announced(text))));
+            && (marks.events()
+                || (told && (marks.block_open() || announced(text) || titled(marks, text))));
         return if open { Ends::Open } else { Ends::Closed };
     };
     let open = dump_address(line)
@@ -34,6 +35,7 @@ pub(crate) fn ends(inner: &Inner, marks: &Marks, text: &[u8], line: &[u8]) -> En
         || (told
             && (last == b'\\'
                 || introduces(last)
+                || (body.starts_with(b"```") && titled(marks, text))
                 || marks.block_open()
                 || names_what_follows(text, body)
                 || marks.ends_with_name(line, text.len() - line.len())))
@@ -47,6 +49,48 @@ pub(crate) fn ends(inner: &Inner, marks: &Marks, text: &[u8], line: &[u8]) -> En
     }
 }
 
+/// Whether a short text ends with the name of what stands below it, and lines between that say nothing.
+fn titled(marks: &Marks, text: &[u8]) -> bool {
+    if text.len() > MAX_ANNOUNCED {
+        return false;
+    }
+    let mut end = 0;
+    let ends = memchr::memchr_iter(b'\n', text).map(|at| at + 1);
+    let mut title = 0..0;
+    for next in ends {
+        let line = text.get(end..next).unwrap_or_default();
+        if !filler(line) {
+            title = end..next;
+        }
+        end = next;
+    }
+    let behind = text.get(title.end..).unwrap_or_default();
+    fillers(behind) == behind.len()
+        && text.get(title.clone()).is_some_and(|line| marks.ends_with_name(line, title.start))
+}
+
+/// How long the lines are that say nothing between a title and what stands below it: an empty one, one of dashes, one that
+/// opens a block of code.
+pub(crate) fn fillers(text: &[u8]) -> usize {
+    let mut len = 0;
+    for line in text.split_inclusive(|b| *b == b'\n').take(MAX_FILLERS) {
+        if !line.ends_with(b"\n") || !filler(line) {
+            break;
+        }
+        len += line.len();
+    }
+    len
+}
+
+fn filler(line: &[u8]) -> bool {
+    let body = line.trim_ascii();
+    body.is_empty()
+        || (body.len() >= 3 && body.iter().all(|b| matches!(b, b'-' | b'=' | b'~')))
+        || body
+            .strip_prefix(b"```")
+            .is_some_and(|name| name.len() <= 12 && name.iter().all(u8::is_ascii_alphanumeric))
+}
+
 /// Whether a short text ends with a colon and one empty line, behind which what it announces stands.
 fn announced(text: &[u8]) -> bool {
     let body = text.trim_ascii_end();
@@ -58,10 +102,17 @@ fn announced(text: &[u8]) -> bool {
 pub(crate) fn continued(text: &[u8], next: &[u8]) -> bool {
     let body = text.trim_ascii_end();
     let says = body.last().is_some_and(|b| matches!(b, b'=' | b'\\' | b'+'));
+    let next = unquoted(next);
     let quoted = next.trim_ascii_start().first().is_some_and(|b| matches!(b, b'"' | b'\''));
     let length = next.trim_ascii().len();
     (says && (quoted || !next.trim_ascii().contains(&b' ')))
         || (length > 0 && continues(body, next.trim_ascii_start()))
+}
+
+/// A line without the signs of a mail that is quoted: `> `.
+fn unquoted(line: &[u8]) -> &[u8] {
+    let quotes = line.iter().take(8).take_while(|b| matches!(b, b'>' | b' ')).count();
+    line.get(quotes..).unwrap_or_default()
 }
 
 /// Whether a known value may go on in the next line.
@@ -96,6 +147,9 @@ fn names_what_follows(text: &[u8], body: &[u8]) -> bool {
     if body.starts_with(b"Private-Lines: ") || heredoc(body) || body.ends_with(b" codes") {
         return true;
     }
+    if body.len() <= MAX_COMMAND && shows_secret(body) {
+        return true;
+    }
     if text.len() <= MAX_CODES && (recovery_code(body) || made_password(text, body)) {
         return true;
     }
@@ -107,6 +161,11 @@ fn names_what_follows(text: &[u8], body: &[u8]) -> bool {
     matches!(key, b"name" | b"key" | b"Name" | b"Key")
         && !name.is_empty()
         && name.iter().all(|b| is(*b, kind::NAME) || matches!(b, b'"' | b'\'' | b'.' | b'/'))
+}
+
+/// Whether a line is a command that shows a secret alone in the line below.
+fn shows_secret(body: &[u8]) -> bool {
+    SHOWING.iter().any(|command| memchr::memmem::find(body, command.as_bytes()).is_some())
 }
 
 /// Whether a segment began with a declaration in Terraform, few lines ago.
@@ -220,6 +279,30 @@ pub(crate) fn is_token(byte: u8) -> bool {
 /// A line with no more letters and digits may be one of many that a value is spread over.
 const SHORT_LINE: usize = 8;
 const MAX_WORD: usize = 24;
+/// So many lines that say nothing may stand between.
+const MAX_FILLERS: usize = 3;
+/// A longer line is no command that somebody types.
+const MAX_COMMAND: usize = 200;
+/// Commands of stores of secrets, all of which begin a rule in `places.toml`.
+const SHOWING: [&str; 17] = [
+    "base64 -d",
+    "base64 --decode",
+    "pass show ",
+    "op read ",
+    "op item get ",
+    "bw get ",
+    "lpass show ",
+    "secret-tool lookup ",
+    "security find-",
+    "keyring get ",
+    "vault kv get ",
+    "vault read ",
+    "doppler secrets get ",
+    "chamber read ",
+    "credstash get ",
+    "openssl rand ",
+    "secrets versions access ",
+];
 /// What announces a value behind an empty line is no longer.
 const MAX_ANNOUNCED: usize = 320;
 /// A list of codes, or what is said of a password that was made, is no longer.

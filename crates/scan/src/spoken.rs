@@ -5,6 +5,7 @@ use crate::bytes::{byte_table, is, kind};
 use crate::extent::{bare_len, named};
 use crate::memo::Memo;
 use crate::names;
+use crate::segment;
 use crate::values::{Place, is_secret, regular_case};
 use crate::words::gibberish;
 use std::ops::Range;
@@ -20,39 +21,40 @@ pub(crate) fn secret(
     let ahead = text.get(at..(at + MAX_SPOKEN).min(text.len()))?;
     // Whether nothing but a quote stands between the name and the first space.
     let bare = ahead.iter().take(2).any(|b| is(*b, kind::SPACE));
-    let mut said = false;
+    let mut heard = Heard { said: false, asked: false, told: place };
     let mut position = 0;
-    for (number, token) in ahead.split(|b| is(*b, kind::SPACE)).enumerate() {
+    let mut number = 0;
+    for (split, token) in ahead.split(|b| is(*b, kind::SPACE)).enumerate() {
         let start = at + position;
         position += token.len() + 1;
+        // Columns are set apart by many spaces.
+        number += usize::from(split > 0 && !(token.is_empty() && text.get(start) == Some(&b' ')));
         let last = position > ahead.len();
         // What directly follows the name belongs to it.
         if last && number == 0 {
             return None;
         }
         // An empty line between.
-        if token.is_empty() && number > 0 && said && !last {
+        if (token.is_empty() && number > 0 && heard.said && !last) || heard.speaker(token, number) {
             continue;
         }
         let range = stripped(text, start..start + token.len());
         let value = text.get(range.clone())?;
-        // The name of another member: `"nextPageToken": …`.
-        let member = token.ends_with(b"\":") && memchr::memchr_iter(b'"', token).count() > 1;
-        if member && !(number == 1 && is_secret(value, Place::Likely)) {
+        let asking = place == Place::Password && number > 1;
+        if member(token) && !asking && !(number == 1 && is_secret(value, Place::Likely)) {
             return None;
         }
         // A token that the look-ahead cuts is not all of it.
-        let range = if last {
-            range.start..range.start + bare_len(text, range.start, false, memo)
-        } else {
-            range
-        };
+        let mut whole = || range.start + bare_len(text, range.start, false, memo);
+        let range = range.start..if last { whole() } else { range.end };
         let value = text.get(range.clone()).unwrap_or(value);
         let signs =
             value.iter().fold(0, |all, b| all | SIGNS.get(usize::from(*b)).copied().unwrap_or(0));
         // `ENV API_KEY …`, `:api_key "…"`: what stands alone behind the name, or in quotes.
         let quoted = matches!(token.first(), Some(b'"' | b'\'' | b'`'));
-        let name = signs & SEPARATOR != 0 && named(value) && !random_with_sign(value, quoted);
+        let given = flag && number == 1;
+        let name =
+            signs & SEPARATOR != 0 && !given && named(value) && !random_with_sign(value, quoted);
         if signs & BRACKET != 0 && !(quoted && is_secret(value, Place::Near)) || name {
             return None;
         }
@@ -64,13 +66,12 @@ pub(crate) fn secret(
         // A call, as in `Pass *createPass();`, is no word.
         let call = token.get(1..).is_some_and(|rest| rest.contains(&b'('));
         let public = || identifier(value) && !(next && quoted && !publishable(value));
-        let told = (next || said).then_some(place);
-        if number > 0 && !call && tells(value, signs, told) && !public() {
+        let meant = if next { Some(place) } else { heard.said.then_some(heard.told) };
+        if number > 0 && !call && tells(value, signs, meant) && !public() {
             return Some(Given { value: range, place: Place::Near });
         }
-        // `… the following password:` and, alone in a line of its own, the password.
         let ended = text.get(start + token.len()) == Some(&b'\n');
-        said = announces(token) || (ended && token.ends_with(b":"));
+        heard.hear(token, value, (number, ended), place);
         // `PASSWORD FOR 'ann' = '…'`.
         let equals = place == Place::Password
             && number > 1
@@ -84,6 +85,54 @@ pub(crate) fn secret(
         }
     }
     None
+}
+
+/// What the words up to here say of the next one.
+struct Heard {
+    said: bool,
+    /// There was a question, and the answer follows.
+    asked: bool,
+    told: Place,
+}
+
+impl Heard {
+    /// Whether a token only says who answers: `what is the token?` and, in the next line, `[10:43] lee: …`.
+    fn speaker(&mut self, token: &[u8], number: usize) -> bool {
+        let there = self.asked && number <= MAX_SPEAKER && speaker(token);
+        self.said |= there;
+        there
+    }
+
+    /// Takes the next token, which is `value` without the signs around it.
+    fn hear(&mut self, token: &[u8], value: &[u8], (number, ended): (usize, bool), place: Place) {
+        // `… the following password:` and, alone in a line of its own, the password.
+        let colon = token.ends_with(b":");
+        self.said = announces(token) || (ended && colon);
+        // `Invalid API key provided: …`, `Passwort für db-1: …`.
+        if colon && (1..=MAX_APART).contains(&number) && !names::turned_by(value) {
+            self.said = true;
+            let sure = place == Place::Password || GIVEN.contains(&value);
+            self.told = if sure { place } else { Place::Likely };
+        }
+        self.asked |= ended && token.ends_with(b"?");
+    }
+}
+
+/// The name of another member: `"nextPageToken": …`.
+fn member(token: &[u8]) -> bool {
+    token.ends_with(b"\":") && memchr::memchr_iter(b'"', token).count() > 1
+}
+
+/// Whether a token says who speaks, or when: `[10:43]`, `<lee>`, `lee:`.
+fn speaker(token: &[u8]) -> bool {
+    let inner = match token {
+        [b'[', inner @ .., b']'] | [b'<', inner @ .., b'>'] | [inner @ .., b':'] => inner,
+        _ => token,
+    };
+    let clock = inner.iter().all(|b| is(*b, kind::DIGIT) || matches!(b, b':' | b'.' | b'-'));
+    let name =
+        inner.len() < token.len() && inner.iter().all(|b| is(*b, kind::LETTER) || *b == b'*');
+    token.len() <= MAX_NAME && (name || (clock && token.contains(&b':')) || matches!(token, b">"))
 }
 
 /// Whether a line asks for what it ends with the name of, a word of which stands at `at`: a command's last argument, what is
@@ -100,10 +149,18 @@ pub(crate) fn asks(line: &[u8], at: usize) -> bool {
         && left <= names::MAX_PART
         && tail.clone().count() <= 3
         && tail.clone().all(closers)
-        && before.is_some_and(|b| matches!(b, b' ' | b'/' | b'"' | b'\'' | b'.' | b'$' | b'{'))
+        && before.is_none_or(|b| matches!(b, b' ' | b'/' | b'"' | b'\'' | b'.' | b'$' | b'{'))
         && body.len() <= MAX_ASKED
-        && (head.contains(&b' ') || body.starts_with(b"/"))
+        && (head.contains(&b' ') || body.starts_with(b"/") || titled(body))
         && !body.contains(&b'+')
+}
+
+/// Whether a line is a label of its own over what stands below it: `Password`, `ACCESS_TOKEN`.
+fn titled(line: &[u8]) -> bool {
+    line.len() <= MAX_TITLE
+        && line.first().is_some_and(u8::is_ascii_uppercase)
+        && line.iter().all(|b| is(*b, kind::NAME))
+        && regular_case(line)
 }
 
 /// What a command shows, alone in the line below, whose own line the name at `at` ends: `printenv API_TOKEN`,
@@ -113,29 +170,53 @@ pub(crate) fn shown(text: &[u8], (name, at): (usize, usize), place: Place) -> Op
     let closers =
         rest.iter().take(4).take_while(|b| matches!(b, b'"' | b'\'' | b']' | b')')).count();
     let breaks = usize::from(rest.get(closers) == Some(&b'\r'));
-    if place < Place::Secret || rest.get(closers + breaks) != Some(&b'\n') {
+    let below = rest.get(closers..)?;
+    if below.get(breaks) != Some(&b'\n') {
         return None;
     }
+    let breaks = breaks + segment::fillers(below.get(breaks + 1..)?);
     let head = text.get(name.saturating_sub(MAX_ASKED)..from)?;
     let line = memchr::memrchr(b'\n', head).map_or(0, |at| at + 1);
-    if !asks(head.get(line..)?, head.len() - line - (from - name)) {
+    let asking = head.get(line..)?;
+    // A file of the name of a key may hold many a thing, and is one when it is shown.
+    let file = || memchr::memmem::find(asking, b"cat ").is_some();
+    if !asks(asking, head.len() - line - (from - name)) || (place < Place::Secret && !file()) {
         return None;
     }
     let start = from + closers + breaks + 1;
     let line = text.get(start..(start + MAX_SHOWN).min(text.len()))?;
     let line = memchr::memchr(b'\n', line).and_then(|end| line.get(..end)).unwrap_or(line);
-    let body = line.strip_prefix(b"=> ").unwrap_or(line);
+    let body = answer(line);
     let start = start + line.len() - body.len();
     let range = stripped(text, start..start + body.trim_ascii_end().len());
     let value = text.get(range.clone())?;
     let one = !value
         .iter()
         .any(|b| is(*b, kind::SPACE) || matches!(b, b'(' | b'{' | b'<' | b'[' | b',' | b';'));
+    let quoted = range.start > start && text.get(range.start - 1) != Some(&b'[');
     let other = memchr::memchr2(b'=', b':', value).is_some()
+        && !quoted
         && named(value)
         && !random_with_sign(value, true);
     let secret = one && !other && body.len() < MAX_SHOWN && said_of(value, place);
     secret.then_some(Given { value: range, place })
+}
+
+/// What a shell of a language shows: `=> …`, `Out[3]: …`, `$1 = …`.
+fn answer(line: &[u8]) -> &[u8] {
+    // The members of a list, as redis shows them: `2) "…"`.
+    let listed = line.first().filter(|b| b.is_ascii_digit()).map(|_| line);
+    let numbered = line.strip_prefix(b"Out[").or_else(|| line.strip_prefix(b"$")).or(listed);
+    let behind = numbered.map(|rest| {
+        let digits = rest.iter().take(6).take_while(|b| b.is_ascii_digit()).count();
+        rest.get(digits..).unwrap_or_default()
+    });
+    let body = behind.and_then(|rest| {
+        rest.strip_prefix(b"]: ")
+            .or_else(|| rest.strip_prefix(b" = "))
+            .or_else(|| rest.strip_prefix(b") "))
+    });
+    body.or_else(|| line.strip_prefix(b"=> ")).unwrap_or(line)
 }
 
 /// Whether a word of a sentence is a secret; `told` is what the sentence says of it, if it does.
@@ -193,12 +274,13 @@ fn announces(token: &[u8]) -> bool {
             | b"from"
             | b"--body"
             | b"--value"
+            | b"-Value"
             | b"-b"
             | b"-v"
             | b"--secret-string"
             | b"DEFAULT"
             | b"default"
-    )
+    ) || COPULAS.iter().any(|word| token == word.as_bytes())
 }
 
 /// Whether what follows this word is no secret.
@@ -251,6 +333,51 @@ pub(crate) fn identifier(value: &[u8]) -> bool {
 }
 
 const MAX_SPOKEN: usize = 120;
+/// What says of a password in other languages that it is the next word. `is` and the like are with the code.
+const COPULAS: [&str; 22] = [
+    "ist",
+    "lautet",
+    "est",
+    "es",
+    "\u{e9}",
+    "\u{e8}",
+    "\u{e4}r",
+    "\u{e6}r",
+    "er",
+    "jest",
+    "je",
+    "este",
+    "\u{2014}",
+    "\u{2013}",
+    "\u{3b5}\u{3af}\u{3bd}\u{3b1}\u{3b9}",
+    "\u{939}\u{948}",
+    "\u{e04}\u{e37}\u{e2d}",
+    "\u{647}\u{64a}",
+    "\u{5d4}\u{5d9}\u{5d0}",
+    "l\u{e0}",
+    "adalah",
+    "=>",
+];
+/// What says of a credential that the value follows: `Incorrect API key provided: …`.
+const GIVEN: [&[u8]; 10] = [
+    b"provided",
+    b"given",
+    b"used",
+    b"supplied",
+    b"found",
+    b"received",
+    b"below",
+    b"value",
+    b"got",
+    b"following",
+];
+/// So many words may stand between a name and a colon behind which its value stands.
+const MAX_APART: usize = 4;
+/// So many words may stand before what somebody answers, each no longer than this.
+const MAX_SPEAKER: usize = 4;
+const MAX_NAME: usize = 24;
+/// A longer line of one word is no label.
+const MAX_TITLE: usize = 32;
 /// A longer line asks for more than a value.
 const MAX_ASKED: usize = 200;
 /// A longer line is no value alone.

@@ -231,7 +231,8 @@ fn seam(before: &[u8], rest: &[u8]) -> usize {
         }
         // A line's end that says itself that the line goes on.
         b'\\' | b'=' if matches!(rest, [_, b'\n', ..] | [_, b'\r', b'\n', ..]) => {
-            1 + count(1, |b| matches!(b, b' ' | b'\t' | b'\n' | b'\r'))
+            // A mail that is quoted has `> ` before each line.
+            1 + count(1, |b| matches!(b, b' ' | b'\t' | b'\n' | b'\r' | b'>'))
         }
         b'\n' | b'\r' => {
             let between = count(0, |b| matches!(b, b' ' | b'\t' | b'\n' | b'\r'));

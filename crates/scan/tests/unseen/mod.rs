@@ -195,6 +195,131 @@ fn what_a_command_shows_below_its_own_line_is_hidden() {
 }
 
 #[test]
+fn a_password_is_hidden_in_many_languages() {
+    let value = format!("{}{}", "kV9pQ2zL", "r7Xw");
+    let texts = [
+        "Passordet til db-1 er {}.",
+        "Das Kennwort f\u{fc}r die Datenbank lautet {}, bitte \u{e4}ndern.",
+        "Le mot de passe de la base est {} ; merci de le changer.",
+        "Motdepasse={}",
+        "Senha do banco: {}",
+        "Has\u{142}o do serwera db-1: {}",
+        "\"heslo\": \"{}\"",
+        "Lozinka za db-1 je {}.",
+        "Lösenordet till db-1 är {}.",
+        "Salasana: {}",
+        "A jelsz\u{f3}: {}",
+        "Slapta\u{17e}odis: {}",
+        "Sunucunun \u{15f}ifresi: {}",
+        "Kata sandi server: {}",
+        "M\u{1ead}t kh\u{1ea9}u l\u{e0} {}",
+        "Пароль от db-1: {}",
+        "Паролата е {}",
+        "Κωδικός πρόσβασης: {}",
+        "הסיסמה היא {}",
+        "كلمة المرور هي {}",
+        "पासवर्ड है {}",
+        "รหัสผ่านคือ {}",
+        "数据库密码是{}，请尽快修改。",
+        "口令：{}",
+        "パスワードは {} です。",
+        "비밀번호는 {} 입니다.",
+    ];
+    hides(&texts.map(|text| format!("{}\n", text.replace("{}", &value))), &value);
+    let key = noise(45, 32, ALNUM);
+    let texts = [
+        "API-Schl\u{fc}ssel: {}",
+        "Cl\u{e9} d'API : {}",
+        "Clave de API: {}",
+        "Chave da API: {}",
+        "Ключ API: {}",
+        "密钥：{}",
+        "APIキー: {}",
+        "API 키: {}",
+    ];
+    hides(&texts.map(|text| format!("{}\n", text.replace("{}", &key))), &key);
+    for harmless in [
+        "Das Passwort muss mindestens 12 Zeichen haben.\n",
+        "Пароль должен быть не короче 12 символов.\n",
+        "密码是必填项，请输入。\n",
+        "Cl\u{e9} primaire : id_client\n",
+        "Clave de acceso: ver docs/seguridad.md\n",
+        "bypass=cache-v12a and compass: north-12e\n",
+    ] {
+        assert_eq!(redactor(&[]).redact(harmless).text, harmless);
+    }
+}
+
+#[test]
+fn what_somebody_answers_or_a_program_complains_of_is_hidden() {
+    let value = noise(46, 32, ALNUM);
+    let texts = [
+        format!("[10:42] dana: whats the billing api key?\n[10:43] lee: {value}\n"),
+        format!("<dana> what is the token?\n<lee> {value}\n"),
+        format!("Error: Incorrect API key provided: {value}. See https://docs.lan/keys\n"),
+        format!("Then put your API key (`{value}`) into the settings\n"),
+        format!("In [4]: client.secret_key\nOut[4]: '{value}'\n"),
+        format!("$ pass show work/db\n{value}\n"),
+        format!("$ cat config/master.key\n{}\n", &value),
+        format!("$ openssl rand -base64 24\n{value}\n"),
+        format!("UPDATE settings SET value = '{value}' WHERE name = 'billing_api_key';\n"),
+        format!("> The new API token:\n> {}=\n> {}\n> thanks\n", &value[..20], &value[20..]),
+        format!("defaultpass = {value}\n"),
+        format!("## Access token\n\n{value}\n\n## Region\n"),
+        format!("### API token\n\n```\n{value}\n```\n"),
+        format!("API key\n-------\n{value}\n"),
+        format!("Username\nann\nPassword\n{value}\nSign in\n"),
+        format!("Content-Disposition: form-data; name=\"api_token\"\r\n\r\n{value}\r\n--x--\n"),
+        format!("127.0.0.1:6379> CONFIG GET requirepass\n1) \"requirepass\"\n2) \"{value}\"\n"),
+        format!("kubectl get secret db -o jsonpath=\"{{.data.x}}\" | base64 -d\n{value}\n"),
+        format!("Enter passphrase for key \"/k\": {value}\n"),
+        format!("a:1:{{s:8:\"password\";s:32:\"{value}\";}}\n"),
+        format!("static const char api_key[] = \"{value}\";\n"),
+        format!("$ENV{{API_KEY}} = '{value}';\n"),
+        format!("  apiKey={{\"{value}\"}}\n"),
+        format!("((host . \"x.lan\") (api-token . \"{value}\"))\n"),
+        format!("API key \u{2192} {value}\n"),
+        format!("access token ==> {value}\n"),
+        format!("Access token ........ {value}\n"),
+        format!("* API token - `{value}`\n"),
+        format!("Client Secret      {value}\nRedirect           x\n"),
+        format!("cargo login {value}\n"),
+        format!("addauth digest ann:{value}\n"),
+        format!("SQL> CONNECT ann/{value}@orcl\n"),
+        format!("ssh-keygen -t ed25519 -N '{value}' -f k\n"),
+        format!("device_code: {value}\n"),
+    ];
+    hides(&texts[..9], &value);
+    hides(&texts[10..], &value);
+    hides(&texts[9..10], &value[..20]);
+    for harmless in [
+        "what is the token?\nsee docs/tokens.md\n",
+        "$ cat public.key\nsee the wiki\n",
+        "password policy: 12-chars, Upper1Lower\n",
+        "$ pass show\nStore\n",
+        "## Access tokens\n\nread-only-2\n",
+        "Password\nSign in\n",
+        "API key - see the README\n",
+        "token ... see below2\n",
+        "the token - 12 of them - is read\n",
+        "UPDATE settings SET value = 'dark-mode-2' WHERE name = 'theme';\n",
+    ] {
+        assert_eq!(redactor(&[]).redact(harmless).text, harmless);
+    }
+}
+
+#[test]
+fn an_address_that_opens_by_itself_is_hidden_from_its_scheme_on() {
+    let part = noise(47, 40, HEX);
+    let address = format!("https://acme.webhook.{}/webhookb2/{part}@{part}/Incoming", "office.com");
+    let redacted = redactor(&[]).redact(&format!("post to {address} then"));
+    assert_eq!(redacted.findings[0].span, 8..8 + address.len(), "{}", redacted.text);
+    let text = format!("API_KEY={part}");
+    let digits = text.bytes().map(|b| format!("{b:02x}")).collect::<Vec<_>>().concat();
+    hides(&[format!("payload=0x{digits} len=48\n")], &digits);
+}
+
+#[test]
 fn a_token_of_a_vendor_that_no_rule_knows_is_hidden_by_its_prefix() {
     let value = noise(43, 36, ALNUM);
     let token = |prefix: &str| format!("{prefix}{value}");
@@ -311,6 +436,16 @@ fn a_known_value_is_hidden_in_codes_that_only_malice_chooses() {
         ("members", numbered(value, &|n, c| format!("x[{n}] = \"{c}\";"))),
         ("tags", each(&|c| format!("<b>{c}</b>")).concat()),
         ("mask", each(&|c| format!("{:02x}", c as u8 ^ 0x55)).concat()),
+        ("double", each(&|c| format!("{c}{c}")).concat()),
+        ("assembler", each(&|c| format!("{:02X}h", c as u8)).join(" ")),
+        (
+            "turned pieces",
+            value
+                .as_bytes()
+                .chunks(4)
+                .flat_map(|p| p.iter().rev().map(|b| char::from(*b)))
+                .collect(),
+        ),
         ("wide", each(&|c| format!("{:02x}000000", c as u8)).concat()),
         ("columns", (0..3).flat_map(|from| value.chars().skip(from).step_by(3)).collect()),
         ("as in", each(&|c| format!("{c} as in {}", spoken(c))).join(", ")),
