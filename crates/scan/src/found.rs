@@ -120,7 +120,7 @@ impl Cursor<'_> {
             self.at += 2;
             return Some(true);
         }
-        if COPULAS.iter().any(|sign| self.eat(sign.as_bytes())) {
+        if self.peek() >= Some(0x80) && COPULAS.iter().any(|sign| self.eat(sign.as_bytes())) {
             return Some(false);
         }
         if self.attribute() || self.element() || (closed && self.member(true)) {

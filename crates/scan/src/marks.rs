@@ -179,6 +179,16 @@ impl Marks {
         last.and_then(|(at, _)| at.checked_sub(base)).is_some_and(|at| spoken::asks(line, at))
     }
 
+    /// Whether a rule may have begun in the last line, from `base` on, whose secret stands in the next.
+    pub(crate) fn shows_below(&self, inner: &Inner, base: usize) -> bool {
+        let line = self.clues.iter().rev().take_while(|(at, _)| *at >= base);
+        line.filter_map(|(_, clue)| match clue {
+            Clue::Rule(rule) => inner.rules.get(*rule),
+            _ => None,
+        })
+        .any(|rule| rule.below)
+    }
+
     /// Whether a block that began with `-----BEGIN` has not ended.
     pub(crate) const fn block_open(&self) -> bool {
         self.signs.any(Signs::BLOCK)

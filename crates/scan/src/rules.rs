@@ -53,6 +53,8 @@ pub(crate) struct Rule {
     pub(crate) back: RangeInclusive<usize>,
     /// The secret stands before the keyword, back to this sign.
     pub(crate) before: Option<u8>,
+    /// The secret stands alone in the line below that of the keyword.
+    pub(crate) below: bool,
     /// The secret is a whole address, back to its scheme.
     pub(crate) address: bool,
     shape: Shape,
@@ -364,6 +366,8 @@ struct RawRule {
     least: usize,
     before: Option<char>,
     #[serde(default)]
+    below: bool,
+    #[serde(default)]
     address: bool,
     pattern: String,
     check: Option<Check>,
@@ -400,6 +404,7 @@ impl RawTokens {
                 max: FIRST_LOOK,
                 back: 0..=0,
                 before: None,
+                below: false,
                 address: false,
                 shape: Shape::Token { prefix: prefix.clone(), digits, min },
                 check: Some(Check::Mixed),
@@ -421,6 +426,7 @@ impl RawRule {
             max: self.max.unwrap_or(FIRST_LOOK),
             back: self.least..=self.back,
             before: self.before.and_then(|sign| u8::try_from(sign).ok()),
+            below: self.below,
             address: self.address,
             shape: Shape::Pattern(pattern),
             check: self.check,

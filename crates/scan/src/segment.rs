@@ -38,6 +38,7 @@ pub(crate) fn ends(inner: &Inner, marks: &Marks, text: &[u8], line: &[u8]) -> En
                 || (body.starts_with(b"```") && titled(marks, text))
                 || marks.block_open()
                 || names_what_follows(text, body)
+                || marks.shows_below(inner, text.len() - line.len())
                 || marks.ends_with_name(line, text.len() - line.len())))
         || known_goes_on(inner, marks, text, line);
     if open {
@@ -147,9 +148,6 @@ fn names_what_follows(text: &[u8], body: &[u8]) -> bool {
     if body.starts_with(b"Private-Lines: ") || heredoc(body) || body.ends_with(b" codes") {
         return true;
     }
-    if body.len() <= MAX_COMMAND && shows_secret(body) {
-        return true;
-    }
     if text.len() <= MAX_CODES && (recovery_code(body) || made_password(text, body)) {
         return true;
     }
@@ -161,11 +159,6 @@ fn names_what_follows(text: &[u8], body: &[u8]) -> bool {
     matches!(key, b"name" | b"key" | b"Name" | b"Key")
         && !name.is_empty()
         && name.iter().all(|b| is(*b, kind::NAME) || matches!(b, b'"' | b'\'' | b'.' | b'/'))
-}
-
-/// Whether a line is a command that shows a secret alone in the line below.
-fn shows_secret(body: &[u8]) -> bool {
-    SHOWING.iter().any(|command| memchr::memmem::find(body, command.as_bytes()).is_some())
 }
 
 /// Whether a segment began with a declaration in Terraform, few lines ago.
@@ -281,28 +274,6 @@ const SHORT_LINE: usize = 8;
 const MAX_WORD: usize = 24;
 /// So many lines that say nothing may stand between.
 const MAX_FILLERS: usize = 3;
-/// A longer line is no command that somebody types.
-const MAX_COMMAND: usize = 200;
-/// Commands of stores of secrets, all of which begin a rule in `places.toml`.
-const SHOWING: [&str; 17] = [
-    "base64 -d",
-    "base64 --decode",
-    "pass show ",
-    "op read ",
-    "op item get ",
-    "bw get ",
-    "lpass show ",
-    "secret-tool lookup ",
-    "security find-",
-    "keyring get ",
-    "vault kv get ",
-    "vault read ",
-    "doppler secrets get ",
-    "chamber read ",
-    "credstash get ",
-    "openssl rand ",
-    "secrets versions access ",
-];
 /// What announces a value behind an empty line is no longer.
 const MAX_ANNOUNCED: usize = 320;
 /// A list of codes, or what is said of a password that was made, is no longer.

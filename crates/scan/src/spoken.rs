@@ -275,12 +275,23 @@ fn announces(token: &[u8]) -> bool {
             | b"--body"
             | b"--value"
             | b"-Value"
+            | b"ist"
+            | b"lautet"
+            | b"est"
+            | b"es"
+            | b"er"
+            | b"jest"
+            | b"je"
+            | b"este"
+            | b"l\xc3\xa0"
+            | b"adalah"
+            | b"=>"
             | b"-b"
             | b"-v"
             | b"--secret-string"
             | b"DEFAULT"
             | b"default"
-    ) || COPULAS.iter().any(|word| token == word.as_bytes())
+    ) || (token.first() >= Some(&0x80) && COPULAS.iter().any(|word| token == word.as_bytes()))
 }
 
 /// Whether what follows this word is no secret.
@@ -334,19 +345,11 @@ pub(crate) fn identifier(value: &[u8]) -> bool {
 
 const MAX_SPOKEN: usize = 120;
 /// What says of a password in other languages that it is the next word. `is` and the like are with the code.
-const COPULAS: [&str; 22] = [
-    "ist",
-    "lautet",
-    "est",
-    "es",
+const COPULAS: [&str; 11] = [
     "\u{e9}",
     "\u{e8}",
     "\u{e4}r",
     "\u{e6}r",
-    "er",
-    "jest",
-    "je",
-    "este",
     "\u{2014}",
     "\u{2013}",
     "\u{3b5}\u{3af}\u{3bd}\u{3b1}\u{3b9}",
@@ -354,9 +357,6 @@ const COPULAS: [&str; 22] = [
     "\u{e04}\u{e37}\u{e2d}",
     "\u{647}\u{64a}",
     "\u{5d4}\u{5d9}\u{5d0}",
-    "l\u{e0}",
-    "adalah",
-    "=>",
 ];
 /// What says of a credential that the value follows: `Incorrect API key provided: …`.
 const GIVEN: [&[u8]; 10] = [
