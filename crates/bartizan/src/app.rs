@@ -254,7 +254,37 @@ impl Gate {
         }
     }
 
+    /// Tells the gate the person's own words.
+    pub(crate) fn heard(&self, caller: &Caller, text: &str) {
+        self.pipeline.heard(caller, text);
+        if let Some(opinions) = self.run.opinions.get() {
+            opinions.heard(&caller.seat().session, text);
+        }
+    }
+
+    /// Asks somebody else about a call that policy lets through, where the person wants that. What they say can have a person
+    /// asked, and nothing else.
+    fn weighed(&self, proposed: Proposed) -> Proposed {
+        let Some(opinions) = self.run.opinions.get() else { return proposed };
+        let caller = proposed.caller().clone();
+        let is_call = matches!(proposed.door(), Door::Hook | Door::Mcp | Door::Model);
+        if !is_call || !opinions.asks_of_calls() || !self.pipeline.taint(&caller).tainted {
+            return proposed;
+        }
+        let Some(call) = self.pipeline.weigh(&proposed) else { return proposed };
+        let Some(doubt) = opinions.of_call(&caller.seat().session, &call) else { return proposed };
+        if doubt.is_news {
+            let about = opinions.record_of_call(&call.tool, &doubt);
+            drop(self.pipeline.remark(&caller, Event::Finding, about));
+        }
+        match doubt.why {
+            Some(why) => proposed.doubted(why),
+            None => proposed,
+        }
+    }
+
     fn judge(&self, proposed: Proposed) -> Result<Authorized, Refusal> {
+        let proposed = self.weighed(proposed);
         let refused = match self.pipeline.decide(proposed) {
             Ok(Decision::Allow(authorized)) => {
                 self.run.tally.allowed.fetch_add(1, Ordering::Relaxed);

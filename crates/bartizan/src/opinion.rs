@@ -2,16 +2,19 @@
 //! asked, from outside the box; what it says can only add to what is known, and is on the log.
 //!
 //! The texts are hostile, and so may the answers be. Nothing here clears a text, and whoever is not asked, for whatever
-//! reason, leaves things as they were.
+//! reason, leaves things as they were. The same model may be asked about the [calls](calls) of a session that has read such.
+
+mod calls;
 
 use crate::config::second_opinion::SecondOpinion;
-use bartizan_egress::{Adviser, Dispatch, Silence, Vault};
+use bartizan_egress::{Adviser, Dispatch, SecretValue, Silence, Vault};
 use bartizan_gate::taint::Impression;
 use bartizan_scan::Redactor;
 use bartizan_store::Digest;
+use calls::Calls;
 use serde_json::{Map, Value, json};
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 use tokio::task::block_in_place;
@@ -23,6 +26,7 @@ pub(crate) struct Opinions {
     vault: Vault,
     redactor: Redactor,
     kept: Mutex<Kept>,
+    calls: Mutex<Calls>,
 }
 
 impl std::fmt::Debug for Opinions {
@@ -52,7 +56,8 @@ impl Opinions {
     pub(crate) fn new(settings: SecondOpinion, vault: Vault, redactor: Redactor) -> Self {
         let way = Dispatch::new(settings.to.clone(), settings.internal);
         let adviser = Adviser::new(way, settings.model.clone(), settings.time);
-        Self { settings, adviser, vault, redactor, kept: Mutex::default() }
+        let (kept, calls) = Default::default();
+        Self { settings, adviser, vault, redactor, kept, calls }
     }
 
     /// What is said of a text, if it is one to ask about and there is anything to tell. It waits for the answer: what the
@@ -104,12 +109,20 @@ impl Opinions {
     }
 
     fn ask(&self, text: &str) -> Result<u8, &'static str> {
+        self.waited(async |key| self.adviser.ask(&key, text).await)
+    }
+
+    /// What comes of a question that is put with the key. It waits for that.
+    fn waited(
+        &self,
+        put: impl AsyncFnOnce(Arc<SecretValue>) -> Result<u8, Silence>,
+    ) -> Result<u8, &'static str> {
         let Ok(runtime) = Handle::try_current() else { return Err("no-runtime") };
         block_in_place(|| {
             runtime.block_on(async {
                 let key = self.vault.named(&self.settings.secret).await;
                 let key = key.map_err(|_| "secret-unavailable")?;
-                self.adviser.ask(&key, text).await.map_err(Silence::code)
+                put(key).await.map_err(Silence::code)
             })
         })
     }

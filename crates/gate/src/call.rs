@@ -47,6 +47,7 @@ pub struct Proposed {
     pub(crate) reference: Option<String>,
     pub(crate) veiled: Option<&'static str>,
     pub(crate) again: Option<Again>,
+    pub(crate) doubted: Option<String>,
 }
 
 /// A client's word that a call comes from a subagent. It can only narrow what the call may do,
@@ -76,6 +77,7 @@ impl Proposed {
             reference: None,
             veiled: None,
             again: None,
+            doubted: None,
         }
     }
 
@@ -99,6 +101,23 @@ impl Proposed {
         self
     }
 
+    /// Somebody who was asked about the call doubts it, or could not be asked: a person looks at it whatever policy says,
+    /// and is shown `why`. It makes no call possible that would not be.
+    pub fn doubted(mut self, why: impl Into<String>) -> Self {
+        self.doubted = Some(why.into());
+        self
+    }
+
+    /// Whose proposal it is.
+    pub fn caller(&self) -> &Caller {
+        &self.caller
+    }
+
+    /// The door that it came in by.
+    pub fn door(&self) -> Door {
+        self.door
+    }
+
     /// Keeps the value of one argument off the log: it opens something for whoever reads it, such as the name of a
     /// session at a server. It is judged like any other, it is in the digest, and people who are asked see it.
     pub fn veiling(mut self, argument: &'static str) -> Self {
@@ -109,7 +128,6 @@ impl Proposed {
 
 /// What the gate makes of a proposal that it does not refuse.
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "there is one at a time, and it is moved at once")]
 #[expect(
     clippy::exhaustive_enums,
     reason = "a third answer must break every door that does not know it"
@@ -147,6 +165,8 @@ pub(crate) struct CheckedCall {
     pub(crate) reference: Option<String>,
     /// The argument whose value is not for the log.
     pub(crate) veiled: Option<&'static str>,
+    /// Why a person looks at it whatever policy says.
+    pub(crate) doubted: Option<String>,
     pub(crate) identified: Identified,
     pub(crate) listed: Listed,
     pub(crate) scoped: Scoped,

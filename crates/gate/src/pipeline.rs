@@ -6,6 +6,9 @@ mod foreseen;
 mod hold;
 mod pace;
 mod session;
+mod weighing;
+
+pub use weighing::Weighed;
 
 use crate::call::{
     Authorized, CheckedCall, Decision, Delegated, Door, Ended, Executed, Outcome, Pending,
@@ -283,7 +286,7 @@ impl Pipeline {
         known: &mut Known,
         people: People,
     ) -> Result<(CheckedCall, Clearance), Refusal> {
-        let Proposed { caller, door, subagent, tool, arguments, reference, veiled, again } =
+        let Proposed { caller, door, subagent, tool, arguments, reference, veiled, again, doubted } =
             proposed;
         let Parts { catalogue, desk, limits, allowances, .. } = &self.parts;
         let policy = self.policy();
@@ -295,7 +298,8 @@ impl Pipeline {
         scoped.trace(origins(&policy, &caller, &identified, &listed, &scoped));
         let rated = risk::rate(&listed, &scoped);
         let granted = grant::compute(&listed, &scoped, seat);
-        let asks = self.stands(&policy, &identified, &listed, rated.effect())? || again.is_some();
+        let stands = self.stands(&policy, &identified, &listed, rated.effect())?;
+        let asks = stands || doubted.is_some() || again.is_some();
         let deferred = again.map(|again| deferring::of(seat, again.conversation, again.call));
         let limited = limit::check(limits, allowances.as_ref(), &identified, &listed)?;
         let desk = desk.as_ref();
@@ -309,6 +313,7 @@ impl Pipeline {
             door,
             reference,
             veiled,
+            doubted,
             identified,
             listed,
             scoped,

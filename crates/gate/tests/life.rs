@@ -34,6 +34,48 @@ fn an_allowed_call_is_on_the_log_before_it_exists() {
 }
 
 #[test]
+fn a_doubt_has_a_person_asked_and_opens_nothing() {
+    let fixture = Fixture::new(&rules("allow", &["Write"]));
+    let write = |content: &str| {
+        let arguments = json!({ "file_path": "a", "content": content });
+        Proposed::new(&fixture.caller, Door::Model, "Write", arguments)
+    };
+    let why = "judge-1, which was asked (97 of 100)";
+    let ask = || fixture.pipeline.decide(write("x").doubted(why));
+    let Ok(Decision::Ask(pending)) = ask() else { panic!("nobody is asked") };
+    let Refusal::ApprovalRequired { question, .. } = fixture.pipeline.ask(pending) else {
+        panic!("not asked")
+    };
+    assert_eq!(fixture.store.question(&question).unwrap().shown["doubted"], why);
+    // A person's yes is for that one call, whoever doubts it.
+    fixture.approve(&question, "local:anna");
+    assert!(matches!(ask(), Ok(Decision::Allow(_))));
+    assert!(matches!(ask(), Ok(Decision::Ask(_))), "used up");
+    assert!(matches!(fixture.pipeline.decide(write("y")), Ok(Decision::Allow(_))));
+    // What policy refuses stays refused.
+    let read = Proposed::new(&fixture.caller, Door::Model, "Read", json!({ "file_path": "a" }));
+    assert_eq!(fixture.pipeline.decide(read.doubted(why)).unwrap_err().code(), "tool-not-listed");
+}
+
+#[test]
+fn only_what_policy_lets_through_is_weighed_and_nothing_is_recorded() {
+    let fixture = Fixture::new(&[rules("allow", &["Write"]), rules("ask", &["Bash"])].concat());
+    let weigh = |tool: &str, arguments: Value| {
+        fixture.pipeline.weigh(&Proposed::new(&fixture.caller, Door::Model, tool, arguments))
+    };
+    let call = weigh("Write", json!({ "file_path": "./src/../a", "content": "x" })).unwrap();
+    assert_eq!((call.tool.as_str(), call.effect.as_str()), ("Write", "write"));
+    assert_eq!(call.arguments["content"], "x");
+    assert!(!call.origins.taint.tainted);
+    assert!(weigh("Bash", json!({ "command": "ls" })).is_none(), "a person is asked anyway");
+    assert!(weigh("Read", json!({ "file_path": "a" })).is_none(), "it is refused");
+    assert!(weigh("Write", json!({ "file_path": 7 })).is_none());
+    assert!(weigh("model.request", json!({ "host": "a.test" })).is_none());
+    let log = fixture.whole_log();
+    assert!(!log.contains("Write") && !log.contains("Bash"), "{log}");
+}
+
+#[test]
 fn a_refusal_says_why_and_is_on_the_log() {
     let fixture = Fixture::new(&rules("allow", &["Read"]));
     let cases = [

@@ -1,4 +1,4 @@
-//! Who is asked about a text that the detector is not sure of, or finds hostile? `[second_opinion]`.
+//! Who is asked about a text that the detector is not sure of, or finds hostile, and about which calls? `[second_opinion]`.
 
 use super::check::Flaw;
 use super::page::{Page, name_flaw};
@@ -7,6 +7,7 @@ use super::{notify, secret, units};
 use crate::report::{Excerpt, Problem};
 use bartizan_egress::Upstream;
 use bartizan_gate::name::SecretName;
+use bartizan_gate::tool::Effect;
 use serde::Deserialize;
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -24,6 +25,16 @@ pub(super) struct RawSecondOpinion {
     per_minute: Option<At<u64>>,
     time: Option<At<String>>,
     internal: Option<At<bool>>,
+    calls: Option<At<RawCalls>>,
+}
+
+/// `[second_opinion.calls]` as typed.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawCalls {
+    effects: Option<At<String>>,
+    from: Option<At<u64>>,
+    silent: Option<At<String>>,
 }
 
 /// Who is asked, of what, and how much.
@@ -45,7 +56,47 @@ pub(crate) struct SecondOpinion {
     pub(crate) per_minute: usize,
     /// How long an answer is waited for.
     pub(crate) time: Duration,
+    /// Which calls are asked about too; none unless that is said.
+    pub(crate) calls: Option<AskedCalls>,
     named: (SecretName, Excerpt),
+}
+
+/// Which calls are asked about, and what follows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct AskedCalls {
+    /// Those with these effects.
+    pub(crate) effects: &'static [Effect],
+    /// From this number on a person is asked.
+    pub(crate) from: u8,
+    /// Whether a person is asked where nobody answers.
+    pub(crate) silence_asks: bool,
+}
+
+impl AskedCalls {
+    fn read(page: &mut Page<'_>, raw: &RawCalls) -> Option<Self> {
+        let RawCalls { effects, from, silent } = raw;
+        let effects = taken(page, effects.as_ref(), WRITES, |text| match text.as_str() {
+            "irreversible" => Ok(IRREVERSIBLE),
+            "write" => Ok(WRITES),
+            _ => Err((
+                format!("`{text}` is no effect of calls that are asked about"),
+                Some(
+                    "write \"irreversible\", or \"write\" for all that change something".to_owned(),
+                ),
+            )),
+        });
+        // Nobody would ever be let through from 0 on.
+        let from = taken(page, from.as_ref(), DOUBTS, |from| within(*from, 1, 100));
+        let silence_asks = taken(page, silent.as_ref(), true, |text| match text.as_str() {
+            "ask" => Ok(true),
+            "allow" => Ok(false),
+            _ => Err((
+                format!("`{text}` is nothing to do"),
+                Some("write \"ask\" or \"allow\"".to_owned()),
+            )),
+        });
+        Some(Self { effects: effects?, from: score(from?), silence_asks: silence_asks? })
+    }
 }
 
 impl SecondOpinion {
@@ -61,6 +112,10 @@ impl SecondOpinion {
         let per_minute =
             taken(page, raw.per_minute.as_ref(), PER_MINUTE, |count| within(*count, 1, 600));
         let time = taken(page, raw.time.as_ref(), TIME, |text| time(text));
+        let calls = match &raw.calls {
+            Some(calls) => Some(AskedCalls::read(page, calls.get_ref())?),
+            None => None,
+        };
         let band = score(from?)..=score(to_score?);
         if band.is_empty() {
             let at = raw.from.as_ref().or(raw.to.as_ref()).map_or(0..0, At::span);
@@ -78,6 +133,7 @@ impl SecondOpinion {
             bytes: bytes?,
             per_minute: usize::try_from(per_minute?).unwrap_or(usize::MAX),
             time: time?,
+            calls,
         })
     }
 
@@ -140,3 +196,41 @@ const FROM: u64 = 40;
 const BYTES: usize = 16 << 10;
 const PER_MINUTE: u64 = 20;
 const TIME: Duration = Duration::from_secs(5);
+/// From this number on a call is doubted, if nothing is said.
+const DOUBTS: u64 = 50;
+const IRREVERSIBLE: &[Effect] = &[Effect::Irreversible];
+const WRITES: &[Effect] = &[Effect::Write, Effect::Irreversible];
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::world;
+    use super::*;
+
+    const ASKED: &str = "[secrets.judge]\nfrom = \"file://judge\"\n[second_opinion]\n\
+         url = \"https://api.anthropic.com/v1/messages\"\nmodel = \"m\"\nsecret = \"judge\"\n";
+
+    #[test]
+    fn calls_are_asked_about_only_where_that_is_said() {
+        let world = world();
+        let calls = |more: &str| {
+            let config = world.user(&format!("{ASKED}{more}")).load();
+            config.second_opinion.unwrap().calls
+        };
+        assert_eq!(calls(""), None);
+        let usual = AskedCalls { effects: WRITES, from: 50, silence_asks: true };
+        assert_eq!(calls("[second_opinion.calls]\n"), Some(usual));
+        let said =
+            "[second_opinion.calls]\neffects = \"irreversible\"\nfrom = 80\nsilent = \"allow\"\n";
+        let other = AskedCalls { effects: IRREVERSIBLE, from: 80, silence_asks: false };
+        assert_eq!(calls(said), Some(other));
+        for (wrong, why) in [
+            ("effects = \"read\"", "is no effect of calls"),
+            ("from = 0", "is not from 1 to 100"),
+            ("silent = \"deny\"", "is nothing to do"),
+            ("per_minute = 3", "unknown"),
+        ] {
+            let errors = world.user(&format!("{ASKED}[second_opinion.calls]\n{wrong}\n")).errors();
+            assert!(errors.contains(why) && errors.contains("bartizan.toml"), "{errors}");
+        }
+    }
+}

@@ -359,7 +359,7 @@ impl Judge {
                 return Some(sentence);
             }
         }
-        self.gate.pipeline().heard(&self.caller, text);
+        self.gate.heard(&self.caller, text);
         self.note(payload)
     }
 

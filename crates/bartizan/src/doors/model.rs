@@ -285,7 +285,7 @@ impl Side {
 /// What a conversation tells goes to the gate, which knows by it whose words a call's values are.
 impl Ears for Side {
     fn heard(&self, text: &str) {
-        self.gate.pipeline().heard(&self.caller, text);
+        self.gate.heard(&self.caller, text);
     }
 
     fn read(&self, source: &str, from: From<'_>, text: &str) {

@@ -11,6 +11,7 @@
 
 mod approvals;
 mod budgets;
+mod call_opinion;
 mod canary;
 mod certified;
 mod changes;

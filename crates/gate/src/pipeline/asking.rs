@@ -41,7 +41,7 @@ impl Pipeline {
             let what = format!("a person has to read them first, and {bytes} bytes are too many");
             return Err(Refusal::ArgumentsInvalid { tool, what });
         }
-        let shown = json!({
+        let mut shown = json!({
             "agent": call.identified.agent(),
             "role": call.identified.role(),
             "tool": call.listed.tool().name(),
@@ -53,6 +53,9 @@ impl Pipeline {
             "origins": record::origins(call.scoped.origins()),
             "policies": policies,
         });
+        if let (Some(why), Some(shown)) = (&call.doubted, shown.as_object_mut()) {
+            shown.insert("doubted".to_owned(), json!(why));
+        }
         let asked = self.parts.desk.ask(NewQuestion {
             session: call.identified.session().to_string(),
             agent: call.identified.agent().to_string(),
