@@ -98,6 +98,20 @@ pub enum LedgerError {
         /// Bytes that are wanted at once; 0 is a record.
         more: u64,
     },
+    /// The disk has room for few files more, and what begins something gets none of it. The log itself is well.
+    #[error(
+        "{free} files more can be made where `{dir}` is, {more} are wanted, and {kept} are kept; remove some there"
+    )]
+    NoFiles {
+        /// The state directory.
+        dir: String,
+        /// How many can be made.
+        free: u64,
+        /// How many are kept.
+        kept: u64,
+        /// How many are wanted at once; 0 is a record.
+        more: u64,
+    },
     /// An anchor elsewhere is required, and the newest lags too far behind.
     #[error(
         "the audit log is not anchored as `[audit]` requires: {why}; run `bartizan audit anchor`"

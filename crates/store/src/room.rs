@@ -16,11 +16,14 @@ pub(crate) struct Room {
     seen: Mutex<Option<(Instant, Seen)>>,
 }
 
-/// A file system, in bytes.
+/// A file system: bytes, and how many files it has numbers for.
 #[derive(Debug, Clone, Copy)]
 struct Seen {
     free: u64,
     all: u64,
+    files_free: u64,
+    /// 0 where there is no such number.
+    files: u64,
 }
 
 impl Room {
@@ -39,13 +42,14 @@ impl Room {
         if !told && !matches!(event, Event::Call | Event::SessionStart) {
             return Ok(());
         }
-        self.has(dir, 0)
+        self.has(dir, 0)?;
+        self.has_files(dir, 0)
     }
 
     /// Refuses so many bytes more of what a run has made where they would leave less than half of what is to be kept: its acts
     /// ended where less than all of it was free, and what it made must not be lost for that.
     pub(crate) fn has(&self, dir: &Path, more: u64) -> Result<(), LedgerError> {
-        let Seen { free, all } = self.look(dir)?;
+        let Seen { free, all, .. } = self.look(dir)?;
         let kept = match self.kept.load(Ordering::Relaxed) {
             USUAL => usual(all),
             bytes => bytes,
@@ -55,6 +59,17 @@ impl Room {
             return Ok(());
         }
         Err(LedgerError::NoRoom { dir: dir.display().to_string(), free, kept, more })
+    }
+
+    /// The same for so many files: those without contents take no room but what the disk has for names.
+    pub(crate) fn has_files(&self, dir: &Path, more: u64) -> Result<(), LedgerError> {
+        let Seen { files_free: free, files, .. } = self.look(dir)?;
+        let kept = usual_files(files);
+        let least = if more == 0 { kept } else { (kept / 2).saturating_add(more) };
+        if files == 0 || free >= least {
+            return Ok(());
+        }
+        Err(LedgerError::NoFiles { dir: dir.display().to_string(), free, kept, more })
     }
 
     fn look(&self, dir: &Path) -> Result<Seen, LedgerError> {
@@ -69,7 +84,12 @@ impl Room {
             LedgerError::Unrecordable { why }
         })?;
         let bytes = |blocks: u64| blocks.saturating_mul(found.f_frsize);
-        let now = Seen { free: bytes(found.f_bavail), all: bytes(found.f_blocks) };
+        let now = Seen {
+            free: bytes(found.f_bavail),
+            all: bytes(found.f_blocks),
+            files_free: found.f_favail,
+            files: found.f_files,
+        };
         *seen = Some((Instant::now(), now));
         Ok(now)
     }
@@ -79,6 +99,11 @@ impl Room {
 /// of refusals, where that leaves most of a small disk.
 fn usual(all: u64) -> u64 {
     (all / 20).max(USUAL_LEAST.min(all / 4)).min(USUAL_MOST)
+}
+
+/// A twentieth of the files that the disk has room for, and at most 65,536.
+fn usual_files(all: u64) -> u64 {
+    (all / 20).min(1 << 16)
 }
 
 /// Stands for [`usual`].
@@ -98,6 +123,26 @@ mod tests {
         let mib = |all: u64| usual(all << 20) >> 20;
         assert_eq!([8, 100, 400, 1000, 4000, 1 << 20].map(mib), [2, 25, 48, 50, 200, 256]);
         assert_eq!(usual(0), 0, "where the kernel does not say");
+    }
+
+    #[test]
+    fn some_files_can_always_be_made() {
+        let (room, dir) = (Room::new(), Path::new("/d"));
+        let with = |files_free, files| {
+            let seen = Seen { free: 1 << 40, all: 1 << 40, files_free, files };
+            *room.seen.lock().unwrap() = Some((Instant::now() + Duration::from_hours(1), seen));
+        };
+        with(50_000, 1_000_000);
+        assert!(room.check(dir, Event::Call).is_ok() && room.has_files(dir, 25_000).is_ok());
+        let refused = room.has_files(dir, 25_001).unwrap_err();
+        let LedgerError::NoFiles { free, kept, more, .. } = &refused else { panic!("{refused}") };
+        assert_eq!((*free, *kept, *more), (50_000, 50_000, 25_001));
+        with(49_999, 1_000_000);
+        assert!(room.check(dir, Event::Call).is_err() && room.check(dir, Event::Outcome).is_ok());
+        with(65_536, u64::MAX);
+        assert!(room.check(dir, Event::SessionStart).is_ok());
+        with(0, 0);
+        assert!(room.check(dir, Event::Call).is_ok(), "a file system that counts none");
     }
 
     #[test]
@@ -135,10 +180,10 @@ mod tests {
             assert!(store.append(Entry::new(event), Durability::Durable).is_ok(), "{event:?}");
         }
         store.keep_free(0);
-        assert!(store.has_room_for(1 << 62).is_err() && store.has_room_for(1).is_ok());
+        assert!(store.has_room_for(1 << 62, 0).is_err() && store.has_room_for(1, 1).is_ok());
         store.keep_free(1 << 62);
         assert!(
-            store.has_room_for(1).is_err() && store.has_room_for(0).is_ok(),
+            store.has_room_for(1, 0).is_err() && store.has_room_for(0, 1).is_ok(),
             "nothing takes nothing"
         );
         store.keep_free(0);

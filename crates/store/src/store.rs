@@ -91,16 +91,17 @@ impl Store {
         self.inner.room.keep(bytes);
     }
 
-    /// Whether so many bytes of what a run has made can be put beside the log and leave half of what is kept free; `Err` says
-    /// in words why not.
+    /// Whether so many bytes, in so many files, of what a run has made can be put beside the log and leave half of what is kept
+    /// free; `Err` says in words why not.
     ///
     /// # Errors
     /// There is too little room, or nobody knows how much.
-    pub fn has_room_for(&self, bytes: u64) -> Result<(), LedgerError> {
-        if bytes == 0 {
-            return Ok(());
+    pub fn has_room_for(&self, bytes: u64, files: u64) -> Result<(), LedgerError> {
+        let Inner { room, .. } = &*self.inner;
+        if bytes > 0 {
+            room.has(self.dir(), bytes)?;
         }
-        self.inner.room.has(self.dir(), bytes)
+        if files > 0 { room.has_files(self.dir(), files) } else { Ok(()) }
     }
 
     pub(crate) fn prepare(&self, entry: Entry) -> Result<Prepared, LedgerError> {
