@@ -170,7 +170,7 @@ impl Side {
         let against = Against { scrub, calls, workspace: &workspace, ears: self, main };
         let read = match self.api {
             Api::Gemini => gemini::read(&asked.body, &asked.path, against),
-            Api::Bedrock | Api::Messages => request::read(&asked.body, against),
+            Api::Bedrock | Api::Messages | Api::Vertex(_) => request::read(&asked.body, against),
             Api::Responses => responses::read(&asked.body, against),
         };
         let mut read = read.map_err(|unfit| self.unfit(asked, unfit))?;
@@ -317,7 +317,7 @@ impl Judge for ModelJudge {
 
     async fn before(&self, request: &ModelRequest, body: Bytes) -> Result<(Ticket, Bytes), Told> {
         let side = Arc::clone(&self.0);
-        let way = match way(side.api, request) {
+        let way = match way(&side.api, request) {
             Ok(way) => way,
             Err(refusal) => {
                 self.stopped(request.method(), request.path(), &refusal);
@@ -388,7 +388,9 @@ impl Judge for ModelJudge {
                 Ok(Some(Box::new(Framed::new(bench, tally))))
             }
             Api::Gemini => filter::<Gemini>(ticket, content_type),
-            Api::Bedrock | Api::Messages => filter::<Messages>(ticket, content_type),
+            Api::Bedrock | Api::Messages | Api::Vertex(_) => {
+                filter::<Messages>(ticket, content_type)
+            }
             Api::Responses => filter::<Responses>(ticket, content_type),
         }
     }

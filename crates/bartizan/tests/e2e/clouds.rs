@@ -129,6 +129,39 @@ fn a_model_of_vertexs_is_behind_the_door() {
 }
 
 #[test]
+fn no_other_project_is_asked_with_the_sessions_token() {
+    let project = Project::new();
+    let turns = vec![say("One."), say("Two."), say("Three.")];
+    let api = Api::start(Script { main: turns, subagent: Vec::new() });
+    project.configure(&format!(
+        "[model]\nprovider = \"vertex\"\nregion = \"europe-west1\"\nproject = \"shop-1\"\nupstream = \"{}\"\ncredential = \"env://VERTEX_TOKEN\"\n",
+        api.url()
+    ));
+    let body = r#"{"anthropic_version":"vertex-2023-10-16","max_tokens":9,"messages":[{"role":"user","content":"go"}]}"#;
+    let code = |path: &str| {
+        let line = format!(
+            "curl -s -m 10 -o /dev/null -w '%{{http_code}}' -H 'content-type: application/json' -d '{body}' \"$ANTHROPIC_VERTEX_BASE_URL{path}\""
+        );
+        let program = project.bartizan(&["run", "--", "sh", "-c", &line]);
+        program.env("VERTEX_TOKEN", MODEL_KEY).finish().stdout
+    };
+    let models = "publishers/anthropic/models";
+    let own = format!("/projects/shop-1/locations/europe-west1/{models}/m:streamRawPredict");
+    assert_eq!(code(&own), "200");
+    for path in [
+        format!("/projects/mallory/locations/europe-west1/{models}/m:streamRawPredict"),
+        format!("/projects/shop-1/locations/us-east5/{models}/m:streamRawPredict"),
+        format!("{own}?access_token=ya29.mallory"),
+        format!("{own}?key=AIzaMallory"),
+        "/messages".to_owned(),
+    ] {
+        assert_eq!(code(&path), "403", "{path}");
+    }
+    let paths: Vec<String> = api.requests().iter().map(|request| request.path.clone()).collect();
+    assert_eq!(paths, [format!("/v1{own}")]);
+}
+
+#[test]
 fn a_cloud_without_its_place_or_token_is_told_before_anything_runs() {
     let project = Project::new();
     let told = |config: &str| {

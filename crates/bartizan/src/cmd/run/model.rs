@@ -41,6 +41,9 @@ impl ModelAccess {
     pub(crate) fn api(&self, client: Option<Client>) -> Api {
         match (client.map_or(Api::Messages, Client::api), self.cloud.provider) {
             (Api::Messages, Provider::Bedrock) => Api::Bedrock,
+            (Api::Messages, Provider::Vertex) => {
+                Api::vertex(&self.cloud.project, &self.cloud.region)
+            }
             (api, _) => api,
         }
     }

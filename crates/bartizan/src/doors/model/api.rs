@@ -1,9 +1,10 @@
 //! Which API does the session's client speak with its model, and what is a path of it for?
 
 use bartizan_egress::{ModelRequest, Refusal as Told, Status};
+use std::sync::Arc;
 
 /// The form of a conversation. A session has one: what does not speak it does not pass.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Api {
     /// Anthropic's, as Amazon Bedrock has it: the model in the path, and answers in frames of its own.
     Bedrock,
@@ -13,6 +14,8 @@ pub(crate) enum Api {
     Messages,
     /// `OpenAI`'s: the same, in other words.
     Responses,
+    /// Anthropic's, as Google's Vertex has it: the model in the path, behind this, which names project and region.
+    Vertex(Arc<str>),
 }
 
 /// What a path of the API is for.
@@ -27,7 +30,7 @@ pub(super) enum Way {
 }
 
 /// What a request is for, if it is for anything that is understood here.
-pub(super) fn way(api: Api, request: &ModelRequest) -> Result<Way, Told> {
+pub(super) fn way(api: &Api, request: &ModelRequest) -> Result<Way, Told> {
     let refused =
         |code: &'static str, text: &'static str| Err(Told::new(Status::Forbidden, code, text));
     let unknown = || {
@@ -41,8 +44,14 @@ pub(super) fn way(api: Api, request: &ModelRequest) -> Result<Way, Told> {
             Way::Turn
         }
         ("POST", "/v1/messages/count_tokens", Api::Messages) => Way::Count,
-        ("POST", path, Api::Messages) if is_vertex_turn(path) => Way::Turn,
-        ("POST", path, Api::Bedrock) if is_bedrock_turn(path) => Way::Turn,
+        ("POST", path, Api::Vertex(place))
+            if is_vertex_turn(place, path) && is_bare(request.query()) =>
+        {
+            Way::Turn
+        }
+        ("POST", path, Api::Bedrock) if is_bedrock_turn(path) && is_bare(request.query()) => {
+            Way::Turn
+        }
         (method, path, Api::Gemini) if is_plain(request.query()) => match gemini(method, path) {
             Some(way) => way,
             None => return unknown(),
@@ -70,14 +79,21 @@ pub(super) fn way(api: Api, request: &ModelRequest) -> Result<Way, Told> {
     Ok(way)
 }
 
-/// The same messages under the path that Vertex gives them.
-fn is_vertex_turn(path: &str) -> bool {
-    let parts: Vec<&str> = path.trim_start_matches('/').split('/').collect();
-    match &*parts {
-        ["v1", "projects", _, "locations", _, "publishers", "anthropic", "models", model] => model
-            .split_once(':')
-            .is_some_and(|(_, act)| matches!(act, "rawPredict" | "streamRawPredict")),
-        _ => false,
+/// The same messages under the path that Vertex gives them. The token is the session's own: on another's project it would pay,
+/// or be let in by whom that project is of, who reads in its logs what was asked.
+fn is_vertex_turn(place: &str, path: &str) -> bool {
+    let model = path.strip_prefix(place).filter(|model| !model.contains('/'));
+    model
+        .and_then(|model| model.split_once(':'))
+        .is_some_and(|(_, act)| matches!(act, "rawPredict" | "streamRawPredict"))
+}
+
+impl Api {
+    /// Vertex's, of this project in this region.
+    pub(crate) fn vertex(project: &str, region: &str) -> Self {
+        let place =
+            format!("/v1/projects/{project}/locations/{region}/publishers/anthropic/models/");
+        Self::Vertex(place.into())
     }
 }
 
@@ -118,9 +134,49 @@ fn is_plain(query: Option<&str>) -> bool {
     matches!(query, None | Some("alt=json" | "alt=sse"))
 }
 
+/// A cloud takes credentials from a query too, and settings of an answer's form.
+fn is_bare(query: Option<&str>) -> bool {
+    matches!(query, None | Some("beta=true"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn at_vertex_only_the_sessions_own_project_and_region_are_asked() {
+        let place = |project: &str, region: &str| match Api::vertex(project, region) {
+            Api::Vertex(place) => place,
+            other => panic!("{other:?}"),
+        };
+        let ours = place("shop-1", "europe-west1");
+        let path =
+            |project: &str, region: &str, model: &str| format!("{}{model}", place(project, region));
+        for (path, is_turn) in [
+            (path("shop-1", "europe-west1", "claude-x@1:streamRawPredict"), true),
+            (path("shop-1", "europe-west1", "count-tokens:rawPredict"), true),
+            (path("mallory-1", "europe-west1", "claude-x@1:streamRawPredict"), false),
+            (path("shop-1", "us-east5", "claude-x@1:streamRawPredict"), false),
+            (path("shop-1", "europe-west1", "m:predict"), false),
+            (path("shop-1", "europe-west1", "m:x:rawPredict"), false),
+            (path("shop-1", "europe-west1", "a/m:rawPredict"), false),
+            (path("shop-1", "europe-west1", "m"), false),
+            ("/v1/messages".to_owned(), false),
+        ] {
+            assert_eq!(is_vertex_turn(&ours, &path), is_turn, "{path}");
+        }
+        assert!(is_bare(None) && is_bare(Some("beta=true")));
+        for query in [
+            "",
+            "access_token=ya29.mine",
+            "key=AIza",
+            "X-Amz-Credential=AKIA",
+            "$alt=x",
+            "beta=true&key=x",
+        ] {
+            assert!(!is_bare(Some(query)), "{query}");
+        }
+    }
 
     #[test]
     fn of_bedrocks_paths_only_those_of_a_turn_pass_and_each_names_its_model() {
