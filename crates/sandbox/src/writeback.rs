@@ -82,6 +82,17 @@ impl Changes {
         self.items.len()
     }
 
+    /// How many bytes, in how many files, are to be put somewhere: on the shelf, or in the workspace by way of the journal.
+    #[must_use]
+    pub fn weight(&self) -> (u64, u64) {
+        let makes = |change: &&Change| {
+            !matches!(change.verdict, Verdict::Drop(_))
+                && !matches!(change.kind, Kind::Deleted | Kind::DeletedDir | Kind::ModeChanged)
+        };
+        let made = self.items.iter().filter(makes);
+        made.fold((0, 0), |(bytes, files), made| (made.size.saturating_add(bytes), files + 1))
+    }
+
     /// Lets a held change land after all, because a person approved it. The directories above it that were held only with it land too.
     ///
     /// The approval is for the contents as they were listed: [`apply`] refuses when they are others by then.
@@ -304,6 +315,14 @@ pub enum WritebackError {
     Moved {
         /// Where.
         path: RelPath,
+    },
+    /// The disk that changes are kept on has not enough room.
+    #[error("there was no room to keep what the session changed: {bytes} bytes in {files} files")]
+    NoRoom {
+        /// How many bytes.
+        bytes: u64,
+        /// How many files.
+        files: u64,
     },
     /// There is nothing to release.
     #[error("no held change at `{path}`")]

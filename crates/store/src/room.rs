@@ -35,6 +35,11 @@ impl Room {
         self.kept.store(bytes, Ordering::Relaxed);
     }
 
+    /// What [`Room::keep`] was told.
+    pub(crate) fn said(&self) -> Option<u64> {
+        Some(self.kept.load(Ordering::Relaxed)).filter(|kept| *kept != USUAL)
+    }
+
     /// Refuses what begins something, and what the agent's side tells, where less is free than is to be kept. Refusals, answers
     /// and ends have that room.
     pub(crate) fn check(&self, dir: &Path, event: Event) -> Result<(), LedgerError> {

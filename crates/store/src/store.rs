@@ -91,6 +91,11 @@ impl Store {
         self.inner.room.keep(bytes);
     }
 
+    /// What [`Store::keep_free`] was told.
+    pub fn keeps_free(&self) -> Option<u64> {
+        self.inner.room.said()
+    }
+
     /// Whether so many bytes, in so many files, of what a run has made can be put beside the log and leave half of what is kept
     /// free; `Err` says in words why not.
     ///

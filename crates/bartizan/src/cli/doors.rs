@@ -155,6 +155,9 @@ pub(crate) struct KeeperArgs {
     /// Who owns what will land, as `UID:GID`
     #[arg(long)]
     pub(crate) owner: Option<String>,
+    /// How many bytes stay free of the disk
+    #[arg(long)]
+    pub(crate) keep_free: Option<u64>,
 }
 
 /// `bartizan serve`.

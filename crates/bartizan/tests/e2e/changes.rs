@@ -4,6 +4,8 @@ use crate::support::log::Log;
 use crate::support::project::{Project, Ran};
 use rustix::process::Signal;
 use serde_json::Value;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 /// Runs a shell script in a box and tells its session.
@@ -154,12 +156,59 @@ fn what_a_killed_supervisor_had_not_written_back_is_kept_for_a_person() {
 }
 
 #[test]
+fn what_a_killed_supervisor_leaves_does_not_fill_the_disk() {
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let project = Project::new();
+    let disk = OwnDisk::at(&project.state());
+    let script = "head -c 100M /dev/urandom > big; echo x > small; echo ready; exec sleep 517264";
+    let started = project.bartizan(&["run", "--", "bash", "-c", script]).start();
+    started.says("ready");
+    started.signal(Signal::KILL);
+    started.finish();
+    // The keeper waits for room, and does not take what is there.
+    let until = Instant::now() + Duration::from_secs(4);
+    while Instant::now() < until {
+        let free = disk.free();
+        assert!(free > 40 << 20, "{free} bytes are left");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let ran = project.bartizan(&["run", "--", "true"]).finish();
+    assert!(ran.status.success(), "{ran:?}");
+    Log::read(&project).is_whole(&project);
+}
+
+/// A disk of 64 MiB.
+struct OwnDisk(PathBuf);
+
+impl OwnDisk {
+    fn at(folder: &Path) -> Self {
+        fs::create_dir_all(folder).unwrap();
+        let flags = rustix::mount::MountFlags::empty();
+        rustix::mount::mount("tmpfs", folder, "tmpfs", flags, Some(c"size=64m,mode=700")).unwrap();
+        Self(folder.to_owned())
+    }
+
+    fn free(&self) -> u64 {
+        let found = rustix::fs::statvfs(&self.0).unwrap();
+        found.f_bavail * found.f_frsize
+    }
+}
+
+impl Drop for OwnDisk {
+    fn drop(&mut self) {
+        rustix::mount::unmount(&self.0, rustix::mount::UnmountFlags::DETACH).unwrap();
+    }
+}
+
+#[test]
 fn a_box_cannot_land_its_own_changes() {
     let project = Project::new();
     let bartizan = env!("CARGO_BIN_EXE_bartizan");
     let (id, _) = session(&project, &["--review"], "echo x > x");
     // Bound into a box that has a client; a copy in the workspace serves the attacker as well.
-    std::fs::copy(bartizan, project.workspace().join("b")).unwrap();
+    fs::copy(bartizan, project.workspace().join("b")).unwrap();
     let script = format!(
         "./b changes apply {id} -y; echo code $?; env -u BARTIZAN_BOX ./b changes apply {id} -y; echo code $?"
     );

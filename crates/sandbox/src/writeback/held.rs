@@ -199,6 +199,8 @@ pub(crate) struct Shelf {
     dir: PathBuf,
     home: Option<Home>,
     next: u64,
+    /// The first number that no index on the disk names yet.
+    unnamed: u64,
     items: Vec<Kept>,
     is_changed: bool,
     /// Those put there, or given another reason, since it was opened.
@@ -210,7 +212,7 @@ impl Shelf {
         let Index { home, next, items, .. } = read(dir)?;
         let next = items.iter().map(|item| item.id + 1).max().unwrap_or_default().max(next);
         let (dir, fresh) = (dir.to_owned(), Vec::new());
-        Ok(Self { dir, home, next, items, is_changed: false, fresh })
+        Ok(Self { dir, home, next, unnamed: next, items, is_changed: false, fresh })
     }
 
     /// The same, of changes to this workspace.
@@ -313,8 +315,19 @@ impl Shelf {
             why: e.to_string(),
         })?;
         replace_file(&self.dir, INDEX, &bytes)?;
+        self.unnamed = self.next;
         self.is_changed = false;
         Ok(())
+    }
+
+    /// Removes what was put there and is named by no index: a disk that is full of it stays full for everybody else too.
+    pub(crate) fn give_up(&self) {
+        for number in self.unnamed..=self.next {
+            drop(std::fs::remove_file(self.dir.join(file_name(number))));
+        }
+        drop(std::fs::remove_file(self.dir.join(format!("{INDEX}.part"))));
+        // Only if it is empty.
+        drop(std::fs::remove_dir(&self.dir));
     }
 }
 

@@ -9,11 +9,12 @@ use super::{Options, WritebackError, list, shelve};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use std::ffi::OsString;
+use std::fmt;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Stdio};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 /// A keeper, seen from the supervisor.
 #[derive(Debug)]
@@ -65,7 +66,6 @@ impl Keeper {
 }
 
 /// What a keeper is to do.
-#[derive(Debug)]
 pub struct Watch<'a> {
     /// The box's first process, as the host numbers it.
     pub pid: i32,
@@ -73,12 +73,21 @@ pub struct Watch<'a> {
     pub since: SystemTime,
     /// Where and for whom it keeps what it finds.
     pub options: Options<'a>,
+    /// Whether there is room for so many bytes in so many files. What an agent wrote must not fill the disk because its
+    /// supervisor is gone.
+    pub has_room: &'a dyn Fn(u64, u64) -> bool,
+}
+
+impl fmt::Debug for Watch<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Watch").field("pid", &self.pid).finish_non_exhaustive()
+    }
 }
 
 /// Keeps watch, in a process that [`Keeper::start`] started. Gives what it put on the shelf, or `None` when it was not needed.
 ///
 /// # Errors
-/// When the changes cannot be read or kept.
+/// When the changes cannot be read or kept, or there is no room for them.
 pub fn keep(watch: Watch<'_>) -> Result<Option<super::Applied>, WritebackError> {
     // Out of reach of the terminal's signals; it fails where we lead a session already.
     let _session = rustix::process::setsid();
@@ -94,7 +103,7 @@ pub fn keep(watch: Watch<'_>) -> Result<Option<super::Applied>, WritebackError> 
         // The kernel ends the box with its supervisor; what it might still write meanwhile is only kept, never landed.
         let _ended = rustix::io::retry_on_intr(|| poll(&mut waited, Some(&patience)));
     }
-    let Watch { since, options, .. } = watch;
+    let Watch { since, options, has_room, .. } = watch;
     if options.journal.join(PLAN).exists() {
         // It was being landed: the next start finishes that.
         return Ok(None);
@@ -104,9 +113,20 @@ pub fn keep(watch: Watch<'_>) -> Result<Option<super::Applied>, WritebackError> 
     }
     let (upper, workspace) = (io::stdout(), io::stderr());
     let changes = list(upper.as_fd(), workspace.as_fd(), since)?;
+    let (bytes, files) = changes.weight();
+    let began = Instant::now();
+    while !has_room(bytes, files) {
+        if began.elapsed() > ROOM_PATIENCE {
+            return Err(WritebackError::NoRoom { bytes, files });
+        }
+        std::thread::sleep(ROOM_PAUSE);
+    }
     shelve(&changes, upper.as_fd(), workspace.as_fd(), options).map(Some)
 }
 
 const DISMISSED: &[u8] = b"done";
 /// How long the kernel may take to end the box.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// How long a full disk is waited for: the changes are memory of the machine's meanwhile.
+const ROOM_PATIENCE: Duration = Duration::from_mins(1);
+const ROOM_PAUSE: Duration = Duration::from_secs(2);

@@ -88,6 +88,9 @@ pub(super) fn shelve(
         progress(done, total);
     });
     let saved = kept.and_then(|()| shelf.save());
+    if saved.is_err() {
+        shelf.give_up();
+    }
     journal.remove().and(saved)?;
     Ok(Applied::kept_only(shelf.fresh, changes))
 }

@@ -127,7 +127,10 @@ pub(super) fn apply(
     let plan = match staged {
         Ok(plan) => plan,
         // The host is untouched and the upper layer still there: the caller may try again.
-        Err(e) => return journal.remove().and(Err(e)),
+        Err(e) => {
+            shelf.give_up();
+            return journal.remove().and(Err(e));
+        }
     };
     let mut applied = run(&journal, &plan, workspace, shelf, false, &mut tick)?;
     applied.tell_dropped(changes);

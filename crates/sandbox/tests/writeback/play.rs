@@ -129,11 +129,15 @@ impl Play {
 
     /// Lists, and keeps everything for a person to look at.
     pub(crate) fn shelve(&self) -> Applied {
+        self.try_shelve().unwrap()
+    }
+
+    pub(crate) fn try_shelve(&self) -> Result<Applied, WritebackError> {
         let (journal, held) = (self.path("state/journal"), self.path("state/held"));
         let options =
             Options { owner: None, journal: &journal, held: &held, progress: &mut |_, _| {} };
         let (upper, host) = (open(&self.path("upper")), open(&self.host("")));
-        writeback::shelve(&self.list(), upper.as_fd(), host.as_fd(), options).unwrap()
+        writeback::shelve(&self.list(), upper.as_fd(), host.as_fd(), options)
     }
 
     /// Lands what is kept at these paths.

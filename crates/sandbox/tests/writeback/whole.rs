@@ -565,3 +565,26 @@ fn a_full_disk_stops_it_before_the_host_is_touched() {
     assert!(matches!(recovered, Ok(Recovery::Nothing)));
     assert_eq!(play.read("a"), "0");
 }
+
+#[test]
+fn what_a_full_disk_had_no_room_for_is_not_left_on_it() {
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let play = Play::new(&[]);
+    for name in ["a", "b", "c"] {
+        put(&play.upper(&format!(".claude/{name}")), &"x".repeat(1500 << 10));
+    }
+    let state = play.path("state");
+    fs::create_dir(&state).unwrap();
+    let flags = rustix::mount::MountFlags::empty();
+    rustix::mount::mount("tmpfs", &state, "tmpfs", flags, Some(c"size=4m")).unwrap();
+    assert_eq!(play.list().weight(), (3 * (1500 << 10), 4));
+    let applied = play.try_apply(&play.list(), &mut |_, _| {});
+    let left = tree(&state);
+    let shelved = play.try_shelve();
+    let left_then = tree(&state);
+    rustix::mount::unmount(&state, rustix::mount::UnmountFlags::DETACH).unwrap();
+    assert!(applied.is_err() && shelved.is_err(), "{applied:?} {shelved:?}");
+    assert!(left.is_empty() && left_then.is_empty(), "{left:?} {left_then:?}");
+}

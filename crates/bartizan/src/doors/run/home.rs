@@ -3,7 +3,7 @@
 use super::progress::Bar;
 use crate::report;
 use bartizan_sandbox::writeback::keeper::{Charge, Keeper};
-use bartizan_sandbox::writeback::{self, Applied, Change, Digest, Kind};
+use bartizan_sandbox::writeback::{self, Applied, Digest};
 use bartizan_store::Store;
 use serde_json::{Map, Value, json};
 use std::ffi::OsString;
@@ -57,6 +57,9 @@ impl Home {
         if let Some((uid, gid)) = self.owner {
             argv.extend(["--owner".into(), format!("{uid}:{gid}").into()]);
         }
+        if let Some(bytes) = self.store.keeps_free() {
+            argv.extend(["--keep-free".into(), bytes.to_string().into()]);
+        }
         let charge = Charge { program: &self.bartizan, argv: &argv, home: &self.person };
         Keeper::start(charge, upper.as_fd(), workspace.as_fd()).ok()
     }
@@ -98,11 +101,7 @@ impl Home {
         let words = |error: writeback::WritebackError| error.to_string();
         let listed = writeback::list(upper.as_fd(), workspace.as_fd(), since).map_err(words)?;
         // What an agent wrote is staged beside the log, and must not take from it the room to say so.
-        let bytes = listed.iter().fold(0, |sum: u64, change| sum.saturating_add(change.size()));
-        let makes = |change: &&Change| {
-            !matches!(change.kind(), Kind::Deleted | Kind::DeletedDir | Kind::ModeChanged)
-        };
-        let files = listed.iter().filter(makes).count() as u64;
+        let (bytes, files) = listed.weight();
         self.store.has_room_for(bytes, files).map_err(|error| error.to_string())?;
         let (journal, held) = places(&self.keep);
         let doing = if self.review { "keeping the changes" } else { "writing back" };
