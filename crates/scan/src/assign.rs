@@ -7,6 +7,7 @@ use crate::found::{Found, MAX_MEMBER, value_after};
 use crate::memo::Memo;
 use crate::names::{self, Word};
 use crate::spoken;
+use crate::typed::passphrase;
 use crate::values::{Place, is_secret, labelled, placeholder};
 use std::ops::Range;
 
@@ -137,6 +138,13 @@ fn otherwise(text: &[u8], at: usize) -> Option<Range<usize>> {
 fn phrase(value: &[u8], place: Place, found: &Found) -> bool {
     let words = value.split(|b| matches!(b, b' ' | b'-')).filter(|word| word.len() >= 3).count();
     let plain = value.iter().all(|b| b.is_ascii_lowercase() || matches!(b, b' ' | b'-'));
+    let joined = || {
+        [b'-', b'.', b'_'].iter().any(|sign| passphrase(value, *sign))
+            || (found.quoted && passphrase(value, b' '))
+    };
+    if place == Place::Password && joined() {
+        return !placeholder(value);
+    }
     place == Place::Password
         && found.quoted
         && plain

@@ -226,7 +226,9 @@ fn tells(value: &[u8], signs: u8, told: Option<Place>) -> bool {
     if value.len() < MIN_SPOKEN || !mixed {
         return false;
     }
-    let random = || signs & DIGIT != 0 || gibberish(value) || !regular_case(value);
+    let inner = |b: &u8| matches!(b, b'!' | b'@' | b'#' | b'$' | b'%' | b'^' | b'*');
+    let signed = || told == Some(Place::Password) && value.iter().any(inner);
+    let random = || signs & DIGIT != 0 || gibberish(value) || !regular_case(value) || signed();
     let meant = |place: Place| {
         random() && is_secret(value, if place == Place::Near { Place::Secret } else { place })
     };

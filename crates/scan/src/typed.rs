@@ -3,9 +3,10 @@
 use crate::values::Place;
 
 /// Whether a value is words with a number behind one of them, none of which is a word of names: `tiger-saddle-harbor99`,
-/// `Bridge7376_maple`, `Summer2024`. Only where a password stands does that make one: elsewhere it may be a host or a branch.
+/// `Bridge7376_maple`, `Summer2024`, `Canyon.Lantern20!`. Only where a password stands does that make one: elsewhere it may
+/// be a host or a branch.
 ///
-/// Where a secret stands that is no password, it takes three words.
+/// Where a secret stands that is no password, it takes three words, and no sign but `-` and `_`.
 pub(crate) fn typed(value: &[u8], place: Place) -> bool {
     let least = match place {
         Place::Password => 2,
@@ -15,34 +16,77 @@ pub(crate) fn typed(value: &[u8], place: Place) -> bool {
     // `user:password`.
     let value =
         memchr::memrchr(b':', value).map_or(value, |at| value.get(at + 1..).unwrap_or_default());
-    let signs = value.iter().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
+    let sign = |b: &u8| {
+        matches!(b, b'-' | b'_')
+            || place == Place::Password
+                && matches!(b, b'.' | b'!' | b'@' | b'#' | b'$' | b'%' | b'*' | b'+' | b'^' | b'~')
+    };
+    let signs = value.iter().all(|b| b.is_ascii_alphanumeric() || sign(b));
     if !signs || !(LEAST..=MOST).contains(&value.len()) {
         return false;
     }
-    let (mut words, mut number) = (0, 0);
-    let mut rest = value;
-    while let Some(first) = rest.first() {
-        let len = if first.is_ascii_digit() {
-            rest.iter().take_while(|b| b.is_ascii_digit()).count()
-        } else if first.is_ascii_alphabetic() {
-            letters(rest)
-        } else {
-            1
-        };
-        let (part, next) = rest.split_at_checked(len).unwrap_or((rest, &[]));
-        if first.is_ascii_alphabetic() {
-            if !is_word(part) {
-                return false;
-            }
-            words += 1;
-        } else if first.is_ascii_digit() && words > 0 {
-            number = number.max(len);
-        }
-        rest = next;
+    let Some(Made { words, capitals, longest, number }) = Made::of(value) else { return false };
+    let capital = capitals == words;
+    // Parts with a dot between are a path in code, or a file, unless each begins as a name of a person does.
+    if value.contains(&b'.') && !capital {
+        return false;
     }
-    let capital = value.first().is_some_and(u8::is_ascii_uppercase);
-    let lone = place == Place::Password && words == 1 && capital && number >= 4;
-    number >= 2 && (words >= least || lone)
+    let lone = words == 1 && ((capital && number >= 4) || (longest >= LONE && number >= 2));
+    let several = words >= least && (number >= 2 || (capital && number > 0));
+    several || (place == Place::Password && lone)
+}
+
+/// What a value is made of.
+#[derive(Default)]
+struct Made {
+    words: usize,
+    /// How many of them begin with a capital.
+    capitals: usize,
+    /// How many letters the longest has.
+    longest: usize,
+    /// How many digits the longest number behind a word has.
+    number: usize,
+}
+
+impl Made {
+    /// `None` if a word is one of names, or none.
+    fn of(value: &[u8]) -> Option<Self> {
+        let mut made = Self::default();
+        let mut rest = value;
+        while let Some(first) = rest.first() {
+            let len = if first.is_ascii_digit() {
+                rest.iter().take_while(|b| b.is_ascii_digit()).count()
+            } else if first.is_ascii_alphabetic() {
+                letters(rest)
+            } else {
+                1
+            };
+            let (part, next) = rest.split_at_checked(len).unwrap_or((rest, &[]));
+            if first.is_ascii_alphabetic() {
+                if !is_word(part) {
+                    return None;
+                }
+                made.words += 1;
+                made.capitals += usize::from(first.is_ascii_uppercase());
+                made.longest = made.longest.max(len);
+            } else if first.is_ascii_digit() && made.words > 0 {
+                made.number = made.number.max(len);
+            }
+            rest = next;
+        }
+        Some(made)
+    }
+}
+
+/// Whether a value is four words or more with a sign between, as generators of passphrases make them:
+/// `canyon-glacier-meadow-dynamo`. A word of names, or one of which sentences are made, says that it is none.
+pub(crate) fn passphrase(value: &[u8], sign: u8) -> bool {
+    let words = || value.split(|b| *b == sign);
+    let word = |part: &[u8]| {
+        let said = SAID.split_ascii_whitespace().any(|w| part.eq_ignore_ascii_case(w.as_bytes()));
+        !said && part.iter().all(u8::is_ascii_alphabetic) && is_word(part)
+    };
+    value.len() <= MOST && (4..=10).contains(&words().count()) && words().all(word)
 }
 
 /// How long the word at the beginning is: letters up to the next capital.
@@ -60,6 +104,13 @@ fn is_word(part: &[u8]) -> bool {
         && !NAMES.split_ascii_whitespace().any(|name| part.eq_ignore_ascii_case(name.as_bytes()))
 }
 
+/// A shorter word with a number behind it may be the name of anything.
+const LONE: usize = 6;
+/// Of which sentences and their like are made.
+const SAID: &str = "about after again all and any are because been before below both but can cannot change characters contain correct could did does \
+    during each enter expired for from generate generated get had has have here incorrect into invalid its leave like long make may \
+    might more most must need needs never not only other our over please random required same see set shall should some strong such than that the their them \
+    then there these they this those through too under unknown until use used using very was weak were what when where which while who will with without wrong would you your";
 const LEAST: usize = 8;
 const MOST: usize = 64;
 const NAMES: &str = "access account admin agent alias alpha alpine api app archive arn array asset async auth aws azure \
@@ -88,7 +139,16 @@ mod tests {
 
     #[test]
     fn words_with_a_number_are_a_password_and_names_are_not() {
-        for word in ["tiger-saddle-harbor99", "Bridge7376_maple", "RiverStone22", "Summer2024"] {
+        for word in [
+            "tiger-saddle-harbor99",
+            "Bridge7376_maple",
+            "RiverStone22",
+            "Summer2024",
+            "Canyon.Lantern20!",
+            "!Dragon4Meadow",
+            "Harbour_Lantern_4",
+            "saddle99",
+        ] {
             assert!(typed(word.as_bytes(), Place::Password), "{word}");
         }
         for name in [
@@ -99,12 +159,23 @@ mod tests {
             "release-2024",
             "billing-v22",
             "MAX_RETRY_12",
-            "saddle99",
+            "anvil99",
+            "canyon.lantern20",
+            "Config.File20",
             "river-stone",
             "10-tiger-saddle",
             "passwordField22",
         ] {
             assert!(!typed(name.as_bytes(), Place::Password), "{name}");
+        }
+        for phrase in ["canyon-glacier-meadow-dynamo", "almond.ember.jasmine.saddle"] {
+            let sign = if phrase.contains('.') { b'.' } else { b'-' };
+            assert!(passphrase(phrase.as_bytes(), sign), "{phrase}");
+        }
+        for words in
+            ["see-the-docs-page", "my-app-db-credentials", "use-a-strong-one", "river-stone-mill"]
+        {
+            assert!(!passphrase(words.as_bytes(), b'-'), "{words}");
         }
         assert!(typed(b"tiger-saddle-harbor99", Place::Secret));
         assert!(!typed(b"tiger-saddle99", Place::Secret));

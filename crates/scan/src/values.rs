@@ -188,13 +188,12 @@ pub(crate) fn mundane(value: &[u8], place: Place) -> bool {
         && value.iter().all(|b| number(b) || matches!(b, b'T' | b'Z'))
         && (digits < value.len() || matches!(value, [b'1', b'6'..=b'9', ..] | [b'2', b'0', ..]));
     let bare = value.strip_prefix(b"v").unwrap_or(value);
+    let looks = || code(value) || host_or_path(value) || versioned(value, digits);
     (bare.iter().all(number) && digits < value.len())
         || time
         || WORDS.iter().any(|word| value.eq_ignore_ascii_case(word.as_bytes()))
         || reference()
-        || code(value)
-        || host_or_path(value)
-        || (versioned(value, digits) && !typed(value, place))
+        || (looks() && !typed(value, place))
         || pointer(value)
         || release(bare)
         || algorithm(value)
