@@ -278,8 +278,9 @@ pub(crate) fn strip_hop_by_hop(headers: &mut HeaderMap) {
         .filter_map(|name| name.trim().parse().ok())
         .collect();
     for name in named {
-        // The framing is ours: a client that names it here would make a body out of a request's end.
-        if name != header::CONTENT_LENGTH && name != header::HOST {
+        // The framing is ours: a client that names it here would make a body out of a request's end. And how a body is
+        // written is what it is read by, here too.
+        if !END_TO_END.contains(&name) {
             headers.remove(name);
         }
     }
@@ -325,6 +326,9 @@ const HOP_BY_HOP: [&str; 8] = [
     "trailer",
     "upgrade",
 ];
+/// What nobody may name as one of its connection's alone.
+const END_TO_END: [HeaderName; 3] =
+    [header::CONTENT_ENCODING, header::CONTENT_LENGTH, header::HOST];
 const HEAD_TIME: Duration = Duration::from_secs(10);
 
 #[cfg(test)]

@@ -28,6 +28,7 @@ const CODED: [(&str, &str, &[u8]); 5] = [
 /// Answers in the coding that the path names.
 fn compressing(arrived: &Arrived) -> Response<Full<Bytes>> {
     let asked = arrived.line.rsplit('/').next().unwrap_or_default();
+    let (asked, named) = asked.split_once('+').unwrap_or((asked, "keep-alive"));
     let known = CODED.iter().find(|(name, ..)| *name == asked);
     let (coding, body) = match asked {
         "lie" => ("gzip", Bytes::from_static(b"ghp_realValue0123456789abcdefghijklmn")),
@@ -39,6 +40,7 @@ fn compressing(arrived: &Arrived) -> Response<Full<Bytes>> {
         }),
     };
     let response = Response::builder().header("content-encoding", coding).header("etag", "\"1\"");
+    let response = response.header("connection", named);
     response.body(Full::new(body)).unwrap()
 }
 
@@ -62,6 +64,17 @@ async fn a_compressed_echo_is_read_and_taken_out() {
         }
         assert_eq!(way.judge.outcomes.lock().unwrap().last().unwrap().hidden, 1, "{name}");
     }
+}
+
+/// A host may call any header one of its connection's alone, and that one says how the rest is read.
+#[tokio::test]
+async fn an_echo_is_read_also_when_the_host_would_have_its_coding_dropped() {
+    let site = Site::start(&[b"http/1.1"], compressing).await;
+    let way = way(&site, "bearer", Some(VALUE)).await;
+    let answer = way.ask("GET /api/gzip+content-encoding", "", "").await;
+    assert!(answer.contains("[REDACTED:github:") && !answer.contains(VALUE), "{answer}");
+    let answer = way.ask("GET /api/compress+content-encoding", "", "").await;
+    assert!(answer.starts_with("HTTP/1.1 502") && answer.contains("unscannable"), "{answer}");
 }
 
 #[tokio::test]
