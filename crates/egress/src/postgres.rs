@@ -49,6 +49,12 @@ pub(crate) async fn log_in(
     timeout(LOG_IN, work).await.unwrap_or_else(|_| late())
 }
 
+/// Passes a client's request to cancel what another connection does; no answer comes of it.
+async fn cancel(resolver: &Resolver, target: &HostPort, request: &[u8]) -> Result<(), Fault> {
+    let work = async { wire::send(&mut connect(resolver, target).await?, request).await };
+    timeout(LOG_IN, work).await.unwrap_or_else(|_| Err(down(target, "does not answer in time")))
+}
+
 /// Connects without logging in.
 async fn connect(resolver: &Resolver, target: &HostPort) -> Result<Link, Fault> {
     // The person configured this address, so it may be a private one.

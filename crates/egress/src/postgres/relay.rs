@@ -1,6 +1,6 @@
 //! How does `psql` in the box connect without a password? Its startup is read here, and ours is sent.
 
-use super::{Account, connect, log_in, wire};
+use super::{Account, cancel, log_in, wire};
 use crate::capture::Captured;
 use crate::fault::{Fault, FaultKind};
 use crate::front::Kind;
@@ -36,8 +36,7 @@ where
     let wanted = match begun {
         Ok(Begun::Session(wanted)) => wanted,
         Ok(Begun::Cancel(request)) => {
-            let mut link = connect(resolver, &account.target).await?;
-            wire::send(&mut link, &request).await?;
+            cancel(resolver, &account.target, &request).await?;
             return Ok(Relayed::default());
         }
         Err(fault) => return Err(tell(&mut client, "08P01", fault).await),
