@@ -247,7 +247,7 @@ impl Site<'_> {
             None
         };
         self.give_away(replaced.map(|stat| (stat.st_uid, stat.st_gid)))?;
-        self.chmod(&self.temp, mode)?;
+        chmod(&self.handle(&self.temp)?, mode)?;
         if let Some((tv_sec, tv_nsec)) = mtime {
             let time = Timespec { tv_sec, tv_nsec };
             utimensat(
@@ -350,17 +350,8 @@ impl Site<'_> {
         {
             return Ok(Landing::Clash(Clash::ChangedOnHost));
         }
-        self.chmod(self.name, mode)?;
+        chmod(&handle, mode)?;
         Ok(Landing::Done)
-    }
-
-    fn chmod(&self, name: &[u8], mode: u32) -> rustix::io::Result<()> {
-        let handle = self.handle(name)?;
-        let now = fstat(&handle.0)?.st_mode;
-        // A directory that hands its group down keeps doing so.
-        let kept =
-            if FileType::from_raw_mode(now) == FileType::Directory { now & 0o7000 } else { 0 };
-        chmodat(CWD, handle.path(), Mode::from_raw_mode(mode | kept), AtFlags::empty())
     }
 
     /// Clears the temporary name of what did not get to its place.
@@ -392,6 +383,13 @@ impl Handle {
     fn path(&self) -> String {
         proc_path(self.0.as_fd())
     }
+}
+
+fn chmod(handle: &Handle, mode: u32) -> rustix::io::Result<()> {
+    let now = fstat(&handle.0)?.st_mode;
+    // A directory that hands its group down keeps doing so.
+    let kept = if FileType::from_raw_mode(now) == FileType::Directory { now & 0o7000 } else { 0 };
+    chmodat(CWD, handle.path(), Mode::from_raw_mode(mode | kept), AtFlags::empty())
 }
 
 #[cfg(test)]
