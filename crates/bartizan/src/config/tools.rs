@@ -5,6 +5,7 @@ use super::check::Flaw;
 use super::page::{Page, name_flaw};
 use super::raw::{At, RawCommandTool, RawHttpTool, RawInput, RawTool, Table};
 use super::units;
+use crate::doors::mcp::read_on;
 use crate::report::{Excerpt, Problem, did_you_mean};
 use bartizan_egress::Place;
 use bartizan_gate::name::{SecretName, ToolName};
@@ -388,6 +389,9 @@ fn tool_name(text: &str) -> Result<ToolName, Flaw> {
             format!("`{}` is no name of a declared tool", text.escape_debug()),
             Some(hint.to_owned()),
         ));
+    }
+    if read_on::is_ours(text) {
+        return Err((format!("`{text}` is a tool of our own"), None));
     }
     ToolName::parse(text).map_err(|error| name_flaw(&error))
 }

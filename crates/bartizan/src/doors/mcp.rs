@@ -6,6 +6,7 @@ pub(crate) mod entry;
 pub(crate) mod hub;
 mod judged;
 mod offer;
+pub(crate) mod read_on;
 mod rest;
 mod rounds;
 pub(crate) mod tools;
@@ -71,6 +72,8 @@ pub(crate) struct Parts {
     pub(crate) patience: Duration,
     /// How many bytes of an answer pass at once.
     pub(crate) page: usize,
+    /// What is kept of the answers of the client's conversation.
+    pub(crate) rests: Arc<rest::Rests>,
 }
 
 /// One client's conversation with one server.
@@ -81,7 +84,6 @@ pub(crate) struct Talk {
     stale: AtomicBool,
     seen: words::Seen,
     memory: rounds::Memory,
-    rests: rest::Rests,
 }
 
 #[derive(Default)]
@@ -152,8 +154,8 @@ impl Talk {
     /// A conversation that has not begun.
     pub(crate) fn new(parts: Parts) -> Arc<Self> {
         let (state, judged) = (Mutex::default(), tokio::sync::Mutex::default());
-        let (stale, seen, memory, rests) = Default::default();
-        Arc::new(Self { parts, state, judged, stale, seen, memory, rests })
+        let (stale, seen, memory) = Default::default();
+        Arc::new(Self { parts, state, judged, stale, seen, memory })
     }
 
     /// The client's gate.
@@ -215,6 +217,9 @@ impl Talk {
             "ping" => return Message::success(id, "{}").unwrap_or_else(|| unmade(id)),
             "initialize" => return self.begin(id, message).await,
             "tools/list" => return self.list(id, message).await,
+            "tools/call" if is_called(params, read_on::NAME) => {
+                return self.read_on(id, whose, message).await;
+            }
             "tools/call" => match self.tool(message).await {
                 Ok(act) => act,
                 Err(answer) => return answer(id),
@@ -222,7 +227,9 @@ impl Talk {
             "completion/complete" => other("completion/complete", "completion"),
             "prompts/get" => other("prompts/get", "prompt"),
             "resources/read" => match params.and_then(|params| params.text_of("uri")) {
-                Some(uri) if rest::is_rest(&uri) => return self.rest(id, &uri, message).await,
+                Some(uri) if rest::is_rest(&uri) => {
+                    return self.rest(id, (&uri, whose), message).await;
+                }
                 _ => other("resources/read", "resource"),
             },
             "resources/subscribe" => other("resources/subscribe", "resource"),
@@ -422,6 +429,10 @@ impl Talk {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn is_called(params: Option<View<'_>>, name: &str) -> bool {
+    params.and_then(|params| params.text_of("name")).is_some_and(|called| called == name)
 }
 
 fn no_such(id: &Id) -> Message {

@@ -216,6 +216,41 @@ fn a_program_in_the_box_gets_no_more_at_the_socket_than_the_client() {
     assert_eq!((of("refusal", "send"), of("refusal", "drop"), of("call", "drop")), (1, 1, 0));
 }
 
+#[test]
+fn a_program_in_the_box_reads_on_by_our_tool_and_each_page_counts() {
+    let project = project("[roles.default.budget]\ntool_calls = 3\n");
+    let file = std::fs::read_to_string(project.config().join("bartizan.toml")).unwrap();
+    project.configure(&file.replace("pin = ", "page = \"1KiB\"\npin = "));
+    let (helpers, _) = BY_ITSELF.split_once("for name in [").unwrap();
+    let reads = r#"
+notes, hello = begin("notes")
+def told(id, name, arguments):
+    while True:
+        got = json.dumps(ask(notes, id, "tools/call", {"name": name, "arguments": arguments}))
+        if "has not started yet" not in got: return got
+        id += 1000
+got = told(1, "big", {"text": "400"})
+print(got)
+for turn in range(3):
+    address = got.split("with the address ")[1].split('"')[0]
+    got = told(2 + turn, "bartizan_read_on", {"address": address})
+    print(got)
+"#;
+    project.write("talk.py", &format!("{helpers}{reads}"));
+    accept(&project);
+    let command = ["run", "--client", "claude-code", "--", "/usr/bin/python3", "talk.py"];
+    let ran = project.bartizan(&command).env("ANTHROPIC_BASE_URL", "http://127.0.0.1:9").finish();
+    let said: Vec<&str> = ran.stdout.lines().collect();
+    assert_eq!(said.len(), 4, "{ran:?}");
+    assert!(said[0].contains("line 0 of much"), "{}", said[0]);
+    for page in &said[1..3] {
+        assert!(page.contains("of much") && !page.contains("line 0 of much"), "{page}");
+    }
+    assert!(said[3].contains("budget") && !said[3].contains("of much"), "{}", said[3]);
+    let log = Log::read(&project);
+    assert_eq!(log.all("client", |record| record["act"] == "page").len(), 2);
+}
+
 /// How often a busy machine may start a server too late.
 const SLOW_STARTS: usize = 5;
 const PATIENCE: Duration = Duration::from_secs(150);

@@ -310,6 +310,40 @@ fn too_large_and_too_deep_answers_do_not_pass() {
 }
 
 #[test]
+fn what_is_too_long_of_one_server_is_read_by_a_tool_that_is_listed_once_there_is_something_to_read()
+{
+    let list =
+        "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"tools/list\",\"params\":{\"cursor\":\"2\"}}\n";
+    let project = project();
+    let mut client = start(&project, &["--allow", "*"]);
+    let parsed = |line: String| serde_json::from_str::<Value>(&line).unwrap();
+    let ask = |client: &mut Started, request: &str| {
+        let id = serde_json::from_str::<Value>(request).unwrap()["id"].clone();
+        client.adds(request);
+        parsed(client.line(&|line| parsed(line.to_owned())["id"] == id))
+    };
+    client.adds(HELLO);
+    let before = ask(&mut client, list);
+    assert!(!before.to_string().contains("bartizan_read_on"), "{before}");
+    client.adds(&call(2, "huge", &json!({ "text": "in full" })));
+    client.line(&|line| line.contains("tools/list_changed"));
+    let first = parsed(client.line(&|line| parsed(line.to_owned())["id"] == json!(2)));
+    assert!(first["result"].get("structuredContent").is_none());
+    let blocks = first["result"]["content"].as_array().unwrap();
+    let word = blocks.last().unwrap()["text"].as_str().unwrap();
+    assert!(word.contains("structured form of this answer is left out"), "{word}");
+    let (_, address) = word.split_once("with the address ").unwrap();
+    let after = ask(&mut client, &list.replace(":1,", ":3,"));
+    assert!(after.to_string().contains("bartizan_read_on"), "{after}");
+    let read = call(4, "bartizan_read_on", &json!({ "address": address }));
+    let rest = ask(&mut client, &read);
+    let text = said(&rest);
+    assert!(text.starts_with("<bartizan:content") && text.contains("HARBOUR"), "{rest}");
+    assert!(!text.contains("a1B2c3D4e5F6") && text.contains("[REDACTED"), "{rest}");
+    client.types("").finish();
+}
+
+#[test]
 fn a_server_may_ask_the_person_under_its_own_name_and_not_the_model() {
     let project = project();
     let mut client = start(&project, &["--allow", "*"]);

@@ -13,7 +13,7 @@ use crate::cli::{ClientChoice, Global, McpArgs, RunArgs, exit};
 use crate::cmd::servers as known_servers;
 use crate::config::{self, AT_ONCE_MAX, Asks, Config};
 use crate::desk::herald::Heralds;
-use crate::doors::mcp::tools::{Generation, Maker, Operator, marks, take_in, unspoken};
+use crate::doors::mcp::tools::{Generation, Maker, Operator, marks, shaped, take_in, unspoken};
 use crate::doors::mcp::{Parts, Talk};
 use crate::doors::run::{BoxRun, Held, RunReport, Streams};
 use crate::machine::{random, runtime_of};
@@ -145,6 +145,7 @@ fn talk(
         hold: Duration::from_secs(args.wait),
         patience: PATIENCE,
         page: AT_ONCE_MAX,
+        rests: Arc::default(),
     }))
 }
 
@@ -294,8 +295,8 @@ fn maker(
         let gate = gate_beside(first.gate(), &store, judged, redactor.clone(), &run);
         let (held, described) = Default::default();
         let (gate, tools) = (Arc::new(gate), taken.tools);
-        let marks = marks(pages);
-        Ok((Generation { gate, tools, held, described, marks }, taken.rules))
+        let (marks, shaped) = (marks(pages), shaped(pages));
+        Ok((Generation { gate, tools, held, described, marks, shaped }, taken.rules))
     };
     Arc::new(move |number, pages| standing.make(|config| made(config, number, pages)))
 }

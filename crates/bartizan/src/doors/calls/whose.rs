@@ -37,6 +37,11 @@ impl Whose {
         Self(kinds.into_iter().map(agent).collect())
     }
 
+    /// The roles of these subagents.
+    pub(crate) fn roles<'s>(&'s self, seat: &'s Seat) -> impl Iterator<Item = &'s RoleName> {
+        self.0.iter().map(|agent| agent.role(seat))
+    }
+
     /// The proposal, of the one that may do the least. Each is judged together with the session's agent.
     pub(crate) fn propose(&self, gate: &Gate, proposal: impl Fn() -> Proposed) -> Proposed {
         let by = |agent: &Subagent| proposal().by_subagent(&*agent.kind, &*agent.id);

@@ -1,7 +1,8 @@
 //! What does the client want done, and may it be? Each act is a proposal; what was judged is what is sent.
 
+use super::Talk;
+use super::rest::{self, Shape};
 use super::tools::Generation;
-use super::{Talk, rest};
 use crate::config::AT_ONCE_MAX;
 use crate::doors::calls::Whose;
 use bartizan_gate::call::{Authorized, Door, Outcome, Proposed};
@@ -16,7 +17,7 @@ use bartizan_mcp::way_out::{self, Framing, Hiding};
 use bartizan_mcp::wire::{INTERNAL_ERROR, INVALID_PARAMS, Id, Message};
 use bartizan_scan::json::{View, quoted};
 use bartizan_scan::{Sanitiser, display_line};
-use bartizan_store::{Desk, Event, QuestionState};
+use bartizan_store::{Desk, QuestionState};
 use serde_json::{Value, json};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -154,6 +155,7 @@ impl Talk {
             Err(why) => return Message::failure(Some(id), INTERNAL_ERROR, &why),
         };
         let (is_tool, tool) = (act.is_tool(), act.tool.clone());
+        let shape = generation.shape(act.own.as_deref());
         let gate = &generation.gate;
         let held = match self.held(&act, &generation) {
             Some(held) => Some(held),
@@ -187,20 +189,27 @@ impl Talk {
         let frame = self.parts.frames.of(&authorized.call().to_string());
         let framing = self.parts.framing.then_some(Framing { frame, source });
         let stateless = era::is_stateless(message);
-        let forward = Forward { talk: self, id: id.clone(), act, progress, framing, stateless };
+        let (talk, id_sent) = (self, id.clone());
+        let forward = Forward { talk, id: id_sent, act, progress, framing, stateless, shape };
         let executed = gate.pipeline().perform(authorized, forward).await;
         let answer = match gate.pipeline().release(executed) {
             Ok(released) => released.into_output(),
             Err(refused) => return refusal(id, is_tool, &refused),
         };
-        self.passing(id, &generation, answer, &tool)
+        self.passing(id, &generation, answer, (&tool, shape))
     }
 
     /// What the client gets of an answer that was released, once the run knows what it reads.
-    fn passing(&self, id: &Id, generation: &Generation, answer: Carried, tool: &str) -> Message {
+    fn passing(
+        &self,
+        id: &Id,
+        generation: &Generation,
+        answer: Carried,
+        (tool, shape): (&str, Shape),
+    ) -> Message {
         let gate = &generation.gate;
         let Carried { message: answer, framing, hiding, .. } = answer;
-        let Some(answer) = self.paged(answer, framing.as_ref(), tool) else {
+        let Some(answer) = self.paged(answer, framing.as_ref(), (tool, shape)) else {
             return Message::failure(Some(id), INTERNAL_ERROR, TOO_LARGE);
         };
         let (source, trust) = (format!("result of {tool}"), gate.pipeline().trust_of(tool));
@@ -210,58 +219,6 @@ impl Talk {
                 let reading = Reading { source: &source, trust, text: &text };
                 gate.read(&self.parts.caller, &reading);
             }
-        });
-        answer
-    }
-
-    /// An answer as it passes at once; one that is large gets its markers here, each page its own.
-    fn paged(&self, answer: Message, framing: Option<&Framing>, tool: &str) -> Option<Message> {
-        let page = self.parts.page;
-        if framing.is_none() && answer.as_str().len() <= page {
-            return Some(answer);
-        }
-        let first = self.rests.first(answer, page, tool)?;
-        match framing {
-            Some(framing) => way_out::between(&first, framing).ok(),
-            None => Some(first),
-        }
-    }
-
-    /// The page of a kept answer that an address names. The call that it is of was allowed, and what it says has gone the
-    /// way out; it goes again, since what is a secret may have become known meanwhile.
-    pub(super) async fn rest(&self, id: &Id, uri: &str, message: &Message) -> Message {
-        let generation = match self.generation(message.meta()).await {
-            Ok(generation) => generation,
-            Err(why) => return Message::failure(Some(id), INTERNAL_ERROR, &why),
-        };
-        let (gate, caller) = (&generation.gate, &self.parts.caller);
-        let Some(page) = self.rests.page(uri, self.parts.page) else {
-            return Message::failure(Some(id), RESOURCE_NOT_FOUND, NOT_KEPT);
-        };
-        let source = format!("result of {}", page.tool);
-        let may = gate.pipeline().may_read_on(caller, &page.tool);
-        let about = json!({
-            "act": if may { "page" } else { "page-refused" },
-            "source": source,
-            "from": page.from,
-            "bytes": page.text.len(),
-        });
-        if let Value::Object(about) = about
-            && let Err(refused) = gate.pipeline().remark(caller, Event::Client, about)
-        {
-            return refusal(id, false, &refused);
-        }
-        if !may {
-            return Message::failure(Some(id), INVALID_PARAMS, NO_MORE);
-        }
-        let frame = self.parts.frames.of(uri);
-        let framing = Framing { frame, source: format!("mcp {}", page.tool) };
-        let framing = self.parts.framing.then_some(framing);
-        let cleaned = page.answer(id, uri).and_then(|it| self.cleaned(&it, framing.as_ref()));
-        let Some(answer) = cleaned else { return super::unmade(id) };
-        let trust = gate.pipeline().trust_of(&page.tool);
-        aside(is_large(&answer), || {
-            gate.read(caller, &Reading { source: &source, trust, text: &page.text });
         });
         answer
     }
@@ -389,6 +346,7 @@ struct Forward<'t> {
     progress: Option<Progress>,
     framing: Option<Framing>,
     stateless: bool,
+    shape: Shape,
 }
 
 /// The client's answer, before it has gone the way out.
@@ -432,7 +390,7 @@ impl Effector for Forward<'_> {
     type Output = Carried;
 
     async fn run(self, warrant: &Warrant<'_>) -> (Outcome, Carried) {
-        let Self { talk, id, act, progress, framing, stateless } = self;
+        let Self { talk, id, act, progress, framing, stateless, shape } = self;
         let failed = |code: &str, what: &str| {
             let answer = Message::failure(Some(&id), INTERNAL_ERROR, what);
             let carried = Carried::new(answer, id.clone(), None, talk);
@@ -450,7 +408,7 @@ impl Effector for Forward<'_> {
             Err(_) => return failed("server-silent", "the server did not answer in time"),
         };
         let bytes = answer.as_str().len();
-        if !rest::may_pass(&answer, talk.parts.page) {
+        if !rest::may_pass(&answer, talk.parts.page, shape) {
             let what = format!(
                 "the server's answer has {bytes} bytes, of which {AT_ONCE_MAX} pass; ask for less"
             );
@@ -478,7 +436,7 @@ impl Effector for Forward<'_> {
 }
 
 /// Does what takes long without keeping other messages waiting, as far as the runtime has a thread for that.
-fn aside<T>(takes_long: bool, what: impl FnOnce() -> T) -> T {
+pub(super) fn aside<T>(takes_long: bool, what: impl FnOnce() -> T) -> T {
     let flavor = Handle::try_current().map(|runtime| runtime.runtime_flavor());
     if takes_long && matches!(flavor, Ok(RuntimeFlavor::MultiThread)) {
         block_in_place(what)
@@ -487,7 +445,7 @@ fn aside<T>(takes_long: bool, what: impl FnOnce() -> T) -> T {
     }
 }
 
-fn is_large(message: &Message) -> bool {
+pub(super) fn is_large(message: &Message) -> bool {
     message.as_str().len() > LARGE
 }
 
@@ -495,10 +453,6 @@ const ROUNDED: Misread = "a number in it has more digits than can be judged, or 
 // What was asked for may be done, and must not be done again for the sake of its answer.
 const TOO_LARGE: &str =
     "the call was made; its answer is larger than may pass, and cannot be read in pages";
-const NOT_KEPT: &str = "nothing is kept at this address, or not any more";
-const NO_MORE: &str = "this may not be read any more; a call of the tool says why";
-/// Of the revision 2025-11-25 of MCP.
-const RESOURCE_NOT_FOUND: i64 = -32002;
 /// From so many bytes on, the way out of a message takes longer than another thread takes to wake.
 const LARGE: usize = 16 * 1024;
 /// How often the desk is looked at.

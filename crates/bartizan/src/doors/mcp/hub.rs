@@ -7,7 +7,8 @@ mod names;
 pub(crate) mod remembered;
 mod routes;
 
-use super::{Talk, no_such, unmade};
+use super::rest::Rests;
+use super::{Talk, no_such, read_on, unmade};
 use crate::app::Gate;
 use crate::config::Tool;
 use crate::doors::calls::Whose;
@@ -59,6 +60,8 @@ pub(crate) struct Parts {
     pub(crate) reckon: Option<Reckon>,
     /// What lists are judged by now.
     pub(crate) mark: Mark,
+    /// Whether an operator has made the pages of some server's answers short.
+    pub(crate) paged: bool,
 }
 
 /// What is asked of a server, as far as it counts.
@@ -162,6 +165,16 @@ impl Hub {
     /// Whether it is one of ours.
     pub(crate) fn serves(&self, server: &str) -> bool {
         self.branch(server).is_some()
+    }
+
+    /// What is kept of a server's answers.
+    pub(crate) fn rests(&self, server: &str) -> Arc<Rests> {
+        self.branch(server).map(|branch| Arc::clone(branch.rests())).unwrap_or_default()
+    }
+
+    /// Whether our tool to read on is offered: always where pages are short, else once there is something to read.
+    fn reads_on(&self) -> bool {
+        self.parts.paged || self.branches.iter().any(|branch| !branch.rests().is_empty())
     }
 
     /// A server has started: its conversation is one of ours now.
@@ -313,6 +326,9 @@ impl Hub {
         // A list with nothing on it would read as if there were nothing.
         if let Some(why) = flaw.filter(|_| entries.is_empty()) {
             return Message::failure(Some(id), INTERNAL_ERROR, &why);
+        }
+        if list.kind.is_none() && !entries.is_empty() && self.reads_on() {
+            entries.push(read_on::offered());
         }
         let result = format!("{{\"{}\":[{}]}}", list.key, entries.join(","));
         Message::success(id, &result).unwrap_or_else(|| unmade(id))

@@ -2,7 +2,7 @@
 //! its role may ask for.
 
 use super::tools::pseudo;
-use super::{Talk, unmade};
+use super::{Talk, read_on, unmade};
 use bartizan_gate::name::ToolName;
 use bartizan_mcp::catalog::Kind;
 use bartizan_mcp::wire::{INTERNAL_ERROR, Id, Message};
@@ -32,7 +32,12 @@ impl Talk {
             let offered = tool.text_of("name").and_then(|name| generation.tools.get(&*name));
             offered.is_some_and(|offered| gate.may_ever(caller, offered))
         });
-        let kept: Vec<&str> = kept.map(View::raw).collect();
+        let mut kept: Vec<&str> = kept.map(View::raw).collect();
+        let ours = read_on::offered();
+        let next = answer.result().and_then(|result| result.get("nextCursor"));
+        if self.reads_on() && next.is_none_or(View::is_null) {
+            kept.push(&ours);
+        }
         let mut edits = Edits::default();
         edits.replace(tools.node(), format!("[{}]", kept.join(",")));
         answer.edited(edits).unwrap_or_else(|| unmade(id))

@@ -1,18 +1,19 @@
 //! What becomes of an answer that is too large to pass at once? Its first page passes, and the rest is kept for as long as
-//! the conversation lasts, to be read as a resource, a page at a time.
+//! the conversation lasts, to be read a page at a time: as a resource, or by a tool of ours.
 //!
 //! What is kept has gone the way out as a whole, so that no page ends in the middle of a secret.
 
+use super::read_on;
 use crate::config::AT_ONCE_MAX;
 use crate::machine;
 use bartizan_mcp::wire::{Id, Message};
-use bartizan_scan::json::{Edits, View, quoted};
+use bartizan_scan::json::{Bounds, Edits, Node, View, quoted};
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
 
-/// What is kept of one conversation's answers.
+/// What is kept of one conversation's answers, however often its server begins anew.
 #[derive(Default)]
-pub(super) struct Rests(Mutex<VecDeque<Rest>>);
+pub(crate) struct Rests(Mutex<VecDeque<Rest>>);
 
 /// What did not pass of one answer.
 struct Rest {
@@ -31,8 +32,35 @@ pub(super) struct Page {
     pub(super) text: String,
     /// From which byte of what is kept it is.
     pub(super) from: usize,
-    /// Where the next one is, and what it will say of itself.
-    next: Option<(String, String)>,
+    /// Where the next one is, and how many bytes are left then.
+    next: Option<(String, usize)>,
+}
+
+/// What of an answer may be left out, so that it can be cut: the structured form of it, which programs read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Shape {
+    /// Nobody was told that there would be one.
+    Free,
+    /// The tool's schema promises it, and clients take an answer without it for broken unless it is an error.
+    Owed,
+    /// It is not known who relies on it, so it stays, and all of the answer with it.
+    Unknown,
+}
+
+/// An answer as it passes at once.
+#[derive(Debug)]
+pub(super) struct First {
+    pub(super) answer: Message,
+    /// What we say of it. No word of the server's, so it stands outside of the markers.
+    pub(super) word: Option<Word>,
+}
+
+/// What we say to whoever reads an answer that is not whole.
+#[derive(Debug)]
+pub(super) struct Word {
+    text: String,
+    /// Before the rest of it: programs show the first text of an error.
+    leads: bool,
 }
 
 /// The first page of an answer, and what comes after it.
@@ -42,25 +70,57 @@ struct Cut {
     rest: String,
 }
 
+/// Takes secrets out of a text.
+type Scrub<'s> = &'s dyn Fn(&str) -> String;
+
 impl Rests {
     /// An answer as it passes: whole when it is no larger than `page` bytes or cannot be cut, else its first page with a
     /// link to the rest, which is kept from now on. `None` when that is still more than may pass.
-    pub(super) fn first(&self, answer: Message, page: usize, tool: &str) -> Option<Message> {
-        let passes = |answer: Message| Some(answer).filter(|it| it.as_str().len() <= AT_ONCE_MAX);
-        if answer.as_str().len() <= page {
-            return passes(answer);
-        }
-        let Some((key, Cut { mut blocks, rest })) = cut(&answer, page) else {
-            return passes(answer);
+    pub(super) fn first(
+        &self,
+        answer: Message,
+        page: usize,
+        (tool, shape): (&str, Shape),
+        scrub: Scrub<'_>,
+    ) -> Option<First> {
+        let passes = |answer: Message, word: Option<Word>| {
+            (answer.as_str().len() <= AT_ONCE_MAX).then_some(First { answer, word })
         };
-        let id = format!("{:032x}", u128::from_be_bytes(machine::random().ok()?));
-        let said = format!("the next page: {} more bytes of this answer are kept", rest.len());
-        blocks.push(link(key, &address(&id, 0), &said));
+        if answer.as_str().len() <= page {
+            return passes(answer, None);
+        }
+        let Some((key, Cut { mut blocks, rest })) = cut(&answer, page, shape, scrub) else {
+            return passes(answer, None);
+        };
+        let mut next = None;
+        if !rest.is_empty() {
+            let id = format!("{:032x}", u128::from_be_bytes(machine::random().ok()?));
+            blocks.push(link(key, &address(&id, 0), &more(rest.len())));
+            next = Some((id, rest));
+        }
+        let result = answer.result()?;
+        let owed = shape == Shape::Owed && result.get(STRUCTURED).is_some() && !is_error(result);
+        let at = next.as_ref().map(|(id, rest)| (address(id, 0), rest.len()));
+        let word = (key == CONTENT).then(|| Word::of(at, result.get(STRUCTURED).is_some(), owed));
         let mut edits = Edits::default();
-        edits.replace(answer.result()?.get(key)?.node(), format!("[{}]", blocks.join(",")));
-        let first = answer.edited(edits).and_then(passes)?;
-        self.keep(Rest { id, tool: tool.to_owned(), text: rest });
+        edits.replace(result.node(), rebuilt(result, (key, &blocks), owed));
+        let first = answer.edited(edits).and_then(|answer| passes(answer, word.flatten()))?;
+        if let Some((id, text)) = next {
+            self.keep(Rest { id, tool: tool.to_owned(), text });
+        }
         Some(first)
+    }
+
+    /// Whether anything is kept.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
+    }
+
+    /// Whether something is kept of the answer that an address is of.
+    pub(super) fn keeps(&self, uri: &str) -> bool {
+        let id = uri.strip_prefix(SCHEME).and_then(|rest| rest.split_once('/'));
+        let rests = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        id.is_some_and(|(id, _)| rests.iter().any(|rest| rest.id == id))
     }
 
     /// The page that an address names, if it names one.
@@ -72,12 +132,11 @@ impl Rests {
         let left = rest.text.get(from..).filter(|left| !left.is_empty())?;
         let end = boundary(left, page);
         let (text, more) = left.split_at(end);
-        let said = format!("the next page: {} more bytes of this answer are kept", more.len());
         Some(Page {
             tool: rest.tool.clone(),
             text: text.to_owned(),
             from,
-            next: (!more.is_empty()).then(|| (address(id, from + end), said)),
+            next: (!more.is_empty()).then(|| (address(id, from + end), more.len())),
         })
     }
 
@@ -97,16 +156,60 @@ impl Rests {
 }
 
 impl Page {
-    /// The answer to whoever reads it, before it has gone the way out.
+    /// The answer to whoever reads it as a resource, before it has gone the way out.
     pub(super) fn answer(&self, id: &Id, uri: &str) -> Option<Message> {
         let own = format!(
             "{{\"uri\":{},\"mimeType\":\"text/plain\",\"text\":{}}}",
             quoted(uri),
             quoted(&self.text)
         );
-        let next = self.next.as_ref().map(|(uri, said)| link(CONTENTS, uri, said));
+        let next = self.next.as_ref().map(|(uri, left)| link(CONTENTS, uri, &more(*left)));
         let contents: Vec<String> = [own].into_iter().chain(next).collect();
         Message::success(id, &format!("{{\"contents\":[{}]}}", contents.join(",")))
+    }
+
+    /// The answer to whoever reads it by our tool, in the same way.
+    pub(super) fn result(&self, id: &Id) -> Option<Message> {
+        Message::success(id, &format!("{{\"content\":[{}]}}", block(&self.text)))
+    }
+
+    /// What we say of what comes next, if something does.
+    pub(super) fn word(&self) -> Option<Word> {
+        Word::of(self.next.clone(), false, false)
+    }
+}
+
+impl Word {
+    fn of(next: Option<(String, usize)>, is_bare: bool, owed: bool) -> Option<Self> {
+        let mut said = Vec::new();
+        if owed {
+            said.push("The call was made, and is not to be made again for this: its answer is too long to pass at once in the form that the tool promises, and is given as text.".to_owned());
+        } else if is_bare {
+            said.push("The structured form of this answer is left out, since it is too long to pass at once; the text holds all of it.".to_owned());
+        }
+        if let Some((uri, left)) = next {
+            said.push(format!(
+                "{left} more bytes of this answer are kept. To read on, call `{}` with the address {uri}",
+                read_on::NAME
+            ));
+        }
+        let text = format!("bartizan: {}", said.join(" "));
+        (!said.is_empty()).then_some(Self { text, leads: owed })
+    }
+
+    /// The answer with this in it.
+    pub(super) fn beside(&self, answer: &Message) -> Option<Message> {
+        let content = answer.result()?.get(CONTENT)?;
+        let own = block(&self.text);
+        let blocks = content.items()?.map(|block| block.raw().to_owned());
+        let all: Vec<String> = if self.leads {
+            [own].into_iter().chain(blocks).collect()
+        } else {
+            blocks.chain([own]).collect()
+        };
+        let mut edits = Edits::default();
+        edits.replace(content.node(), format!("[{}]", all.join(",")));
+        answer.edited(edits)
     }
 }
 
@@ -115,22 +218,35 @@ pub(super) fn is_rest(uri: &str) -> bool {
     uri.starts_with(SCHEME)
 }
 
-/// Whether an answer may pass, and be it a page at a time.
-pub(super) fn may_pass(answer: &Message, page: usize) -> bool {
-    let first = |(_, cut): (_, Cut)| cut.blocks.iter().map(String::len).sum::<usize>();
-    answer.as_str().len() <= AT_ONCE_MAX
-        || cut(answer, page).map(first).is_some_and(|size| size <= AT_ONCE_MAX)
+/// The address as we gave it, without the name of the server that a client of several knows it by.
+pub(super) fn own(uri: &str) -> &str {
+    uri.find(SCHEME).and_then(|at| uri.get(at..)).unwrap_or(uri)
 }
 
-/// Cuts an answer where its first page is full. `None` when what comes after it is not all text, or when a program reads
+/// Whether an answer may pass, and be it a page at a time.
+pub(super) fn may_pass(answer: &Message, page: usize, shape: Shape) -> bool {
+    let first = |(_, cut): (_, Cut)| cut.blocks.iter().map(String::len).sum::<usize>();
+    let cut = || cut(answer, page, shape, &|text| text.to_owned());
+    answer.as_str().len() <= AT_ONCE_MAX || cut().map(first).is_some_and(|size| size <= AT_ONCE_MAX)
+}
+
+/// Cuts an answer where its first page is full. `None` when what comes after it is not all text, or when a program may read
 /// the answer: it would find a part of it.
-fn cut<'a>(answer: &'a Message, page: usize) -> Option<(&'static str, Cut)> {
+fn cut<'a>(
+    answer: &'a Message,
+    page: usize,
+    shape: Shape,
+    scrub: Scrub<'_>,
+) -> Option<(&'static str, Cut)> {
     let result = answer.result()?;
-    if result.get("structuredContent").is_some() {
+    let structured = result.get(STRUCTURED);
+    if structured.is_some() && shape == Shape::Unknown {
         return None;
     }
-    let (key, content) =
-        [CONTENT, CONTENTS].into_iter().find_map(|key| Some((key, result.get(key)?)))?;
+    let (key, content) = match [CONTENT, CONTENTS].iter().find(|key| result.get(key).is_some()) {
+        Some(key) => (*key, result.get(key)?.items()?.collect()),
+        None => structured.map(|_| (CONTENT, Vec::new()))?,
+    };
     // Nothing but its text is kept of a block. Of resources, whose addresses would be lost, only the last is cut.
     let is_text = |block: View<'_>| match key {
         CONTENT => block.text_of("type").as_deref() == Some("text"),
@@ -139,22 +255,24 @@ fn cut<'a>(answer: &'a Message, page: usize) -> Option<(&'static str, Cut)> {
     let text_of = |block: View<'a>| block.get("text").filter(|_| is_text(block));
     // As it is written, a text is longer than what it says; all but the texts has its place on the first page.
     let written = |block: View<'a>| text_of(block).map_or(0, |text| text.raw().len());
-    let texts: usize = content.items()?.map(written).sum();
-    let mut room = page.saturating_sub(answer.as_str().len().saturating_sub(texts));
+    let texts: usize = content.iter().map(|block| written(*block)).sum();
+    let apart = texts + structured.map_or(0, |structured| structured.raw().len());
+    // What we say of the rest passes with it.
+    let page = page.min(AT_ONCE_MAX - OURS);
+    let mut room = page.saturating_sub(answer.as_str().len().saturating_sub(apart));
     let (mut blocks, mut rest) = (Vec::new(), String::new());
-    for block in content.items()? {
-        let size = written(block);
-        match text_of(block).and_then(View::text) {
+    for block in &content {
+        let size = written(*block);
+        match text_of(*block).and_then(View::text) {
             Some(text) if !rest.is_empty() && key == CONTENT => {
                 rest.push('\n');
                 rest.push_str(&text);
             }
             _ if !rest.is_empty() => return None,
             Some(text) if size > room => {
-                let most = text.len().saturating_mul(room) / size;
-                let (now, later) = text.split_at(boundary(&text, most));
+                let (now, later) = parted(&text, size, room);
                 if !now.is_empty() {
-                    blocks.push(super::replaced(block, "text", &quoted(now)));
+                    blocks.push(super::replaced(*block, "text", &quoted(now)));
                 }
                 rest.push_str(later);
             }
@@ -162,8 +280,61 @@ fn cut<'a>(answer: &'a Message, page: usize) -> Option<(&'static str, Cut)> {
         }
         room = room.saturating_sub(size);
     }
+    let texts = content.iter().filter_map(|block| text_of(*block));
+    if let Some(text) = structured.and_then(|structured| unsaid(structured, texts)) {
+        add(&scrub(&text), (&mut blocks, &mut rest), room);
+    }
     // What makes it large may be none of its texts.
-    (!rest.is_empty()).then_some((key, Cut { blocks, rest }))
+    (!rest.is_empty() || structured.is_some()).then_some((key, Cut { blocks, rest }))
+}
+
+/// What the structured form of an answer says, unless one of its texts is the same.
+fn unsaid<'a>(structured: View<'_>, mut texts: impl Iterator<Item = View<'a>>) -> Option<String> {
+    let compact = structured.compact();
+    let same = |text: View<'_>| {
+        let text = text.text().unwrap_or_default();
+        let read = Node::read(&text, Bounds::default());
+        read.is_ok_and(|root| root.within(&text).compact() == compact)
+    };
+    (!texts.any(same)).then_some(compact)
+}
+
+/// Puts a text behind all others.
+fn add(text: &str, (blocks, rest): (&mut Vec<String>, &mut String), room: usize) {
+    if !rest.is_empty() {
+        rest.push('\n');
+        rest.push_str(text);
+        return;
+    }
+    let (now, later) = parted(text, quoted(text).len(), room);
+    if !now.is_empty() {
+        blocks.push(block(now));
+    }
+    rest.push_str(later);
+}
+
+/// A text of `size` bytes as it is written, of which `room` may pass.
+fn parted(text: &str, size: usize, room: usize) -> (&str, &str) {
+    let most = if size > room { text.len().saturating_mul(room) / size } else { text.len() };
+    text.split_at(boundary(text, most))
+}
+
+/// A result with other blocks and without its structured form.
+fn rebuilt(result: View<'_>, (key, blocks): (&str, &[String]), owed: bool) -> String {
+    let list = format!("[{}]", blocks.join(","));
+    let is_kept = |(name, _): &(&str, View<'_>)| *name != STRUCTURED && !(owed && *name == ERROR);
+    let members = result.members().filter(is_kept).map(|(name, value)| {
+        let value = if name == key { &list } else { value.raw() };
+        format!("{}:{value}", quoted(name))
+    });
+    let added = result.get(key).is_none().then(|| format!("{}:{list}", quoted(key)));
+    let error = owed.then(|| format!("{}:true", quoted(ERROR)));
+    let parts: Vec<String> = members.chain(added).chain(error).collect();
+    format!("{{{}}}", parts.join(","))
+}
+
+fn is_error(result: View<'_>) -> bool {
+    result.get(ERROR).is_some_and(|flag| flag.raw() == "true")
 }
 
 /// Where a page of at most `most` bytes ends: behind a line if one ends in its last part, else behind a letter.
@@ -181,7 +352,7 @@ fn address(id: &str, from: usize) -> String {
     format!("{SCHEME}{id}/{from}")
 }
 
-/// A word of ours about what comes next, in the form of the list that it stands in.
+/// What we say of what comes next, in the form of the list that it stands in.
 fn link(key: &str, uri: &str, said: &str) -> String {
     let (uri, said) = (quoted(uri), quoted(said));
     if key == CONTENT {
@@ -192,129 +363,23 @@ fn link(key: &str, uri: &str, said: &str) -> String {
     format!("{{\"uri\":{uri},\"mimeType\":\"text/plain\",\"text\":{said}}}")
 }
 
+fn more(left: usize) -> String {
+    format!("the next page: {left} more bytes of this answer are kept")
+}
+
+fn block(text: &str) -> String {
+    format!("{{\"type\":\"text\",\"text\":{}}}", quoted(text))
+}
+
 const SCHEME: &str = "bartizan://rest/";
 const CONTENT: &str = "content";
 const CONTENTS: &str = "contents";
+const STRUCTURED: &str = "structuredContent";
+const ERROR: &str = "isError";
+/// Room for our own words and a link.
+const OURS: usize = 4096;
 /// So many bytes are kept of the answers of one conversation; the oldest give way.
 const KEPT_MAX: usize = 16 << 20;
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use bartizan_mcp::wire::Limits;
-    use serde_json::{Value, json};
-
-    fn answer(result: &Value) -> Message {
-        let text = json!({ "jsonrpc": "2.0", "id": 1, "result": result }).to_string();
-        Message::parse(text.as_bytes(), &Limits::default()).unwrap()
-    }
-
-    fn value(message: &Message) -> Value {
-        serde_json::from_str(message.as_str()).unwrap()
-    }
-
-    /// All that is kept behind an answer, page by page.
-    fn read(rests: &Rests, first: &Value, key: &str, page: usize) -> String {
-        let mut text = String::new();
-        let mut uri = first["result"][key].as_array().unwrap().last().unwrap()["uri"].clone();
-        loop {
-            let at = uri.as_str().unwrap();
-            let found = rests.page(at, page).unwrap();
-            assert!(found.text.len() <= page && !found.text.is_empty());
-            let told = value(&found.answer(&Id::Number(1), at).unwrap());
-            text += told["result"]["contents"][0]["text"].as_str().unwrap();
-            match told["result"]["contents"].get(1) {
-                Some(next) => uri = next["uri"].clone(),
-                None => return text,
-            }
-        }
-    }
-
-    #[test]
-    fn page_by_page_nothing_is_lost_and_no_letter_is_cut() {
-        let lines = (0..200).fold(String::new(), |all, n| all + &format!("line {n}: ünïcödé ☃\n"));
-        let seam = "x".repeat(1000);
-        for (key, block) in [
-            (CONTENT, json!({ "type": "text", "text": lines, "annotations": { "priority": 1 } })),
-            (CONTENTS, json!({ "uri": "file:///a", "text": lines })),
-        ] {
-            for page in [300, 397, 1000] {
-                let rests = Rests::default();
-                let more = json!({ "type": "text", "text": seam });
-                let (blocks, all) = match key {
-                    CONTENT => (vec![block.clone(), more], format!("{lines}\n{seam}")),
-                    _ => (vec![block.clone()], lines.clone()),
-                };
-                let came = answer(&json!({ key: blocks, "isError": false }));
-                let first = value(&rests.first(came, page, "mcp__s__t").unwrap());
-                let mut kept = block.clone();
-                let head = first["result"][key][0]["text"].as_str().unwrap().to_owned();
-                kept["text"] = json!(head);
-                assert_eq!(first["result"][key][0], kept, "all else of a block stays");
-                assert!(head.len() <= page);
-                assert_eq!(head + &read(&rests, &first, key, page), all);
-            }
-        }
-    }
-
-    #[test]
-    fn what_is_small_passes_and_what_cannot_be_cut_does_not() {
-        let rests = Rests::default();
-        let small = answer(&json!({ "content": [{ "type": "text", "text": "abc" }] }));
-        assert_eq!(rests.first(small.clone(), 1000, "t").unwrap().as_str(), small.as_str());
-        let long = "x".repeat(500);
-        for result in [
-            json!({ "content": [{ "type": "text", "text": long }], "structuredContent": {} }),
-            json!({ "content": [{ "type": "image", "data": long, "mimeType": "image/png" }] }),
-            json!({ "content": [{ "type": "text", "text": long }, { "type": "image", "data": "", "mimeType": "image/png" }] }),
-            json!({ "content": [{ "type": "text", "text": long }, { "type": "audio", "text": "said", "data": "AA==", "mimeType": "audio/wav" }] }),
-            json!({ "contents": [{ "uri": "a:1", "text": long }, { "uri": "a:2", "text": long }] }),
-            json!({ "contents": [{ "uri": "a:1", "text": long, "blob": "AA==" }] }),
-            json!({ "content": [], "_meta": { "x": long } }),
-            json!({ "content": long }),
-        ] {
-            let large = answer(&result);
-            assert!(cut(&large, 100).is_none(), "{result}");
-            let whole = rests.first(large.clone(), 100, "t").unwrap();
-            assert_eq!(whole.as_str(), large.as_str());
-        }
-        let huge = "x".repeat(AT_ONCE_MAX);
-        let text = answer(&json!({ "content": [{ "type": "text", "text": huge }] }));
-        assert!(may_pass(&text, AT_ONCE_MAX));
-        let data = json!({ "type": "image", "data": huge, "mimeType": "image/png" });
-        let image = answer(&json!({ "content": [data, { "type": "text", "text": "seen" }] }));
-        assert!(!may_pass(&image, AT_ONCE_MAX));
-        assert!(rests.first(image, AT_ONCE_MAX, "t").is_none());
-        assert!(rests.0.lock().unwrap().is_empty());
-    }
-
-    #[test]
-    fn an_address_that_was_not_given_leads_to_nothing() {
-        let rests = Rests::default();
-        let came = answer(&json!({ "content": [{ "type": "text", "text": "ä".repeat(100) }] }));
-        let first = value(&rests.first(came, 150, "t").unwrap());
-        let uri = first["result"]["content"][1]["uri"].as_str().unwrap();
-        let base = uri.strip_suffix("/0").unwrap();
-        assert!(rests.page(uri, 50).is_some());
-        for wrong in ["/1", "/150", "/99999999999999999999", "/-1", "/+0x", "", "/", "/0/0"] {
-            assert!(rests.page(&format!("{base}{wrong}"), 50).is_none(), "{wrong}");
-        }
-        assert!(rests.page("bartizan://rest//0", 50).is_none());
-        assert!(Rests::default().page(uri, 50).is_none(), "of another conversation");
-    }
-
-    #[test]
-    fn the_oldest_give_way() {
-        let rests = Rests::default();
-        let large = "x".repeat(7 << 20);
-        let uris: Vec<String> = (0..4)
-            .map(|_| {
-                let came = answer(&json!({ "content": [{ "type": "text", "text": large }] }));
-                let first = value(&rests.first(came, 1000, "t").unwrap());
-                first["result"]["content"][1]["uri"].as_str().unwrap().to_owned()
-            })
-            .collect();
-        let is_there = uris.iter().map(|uri| rests.page(uri, 1000).is_some());
-        assert_eq!(is_there.collect::<Vec<_>>(), [false, false, true, true]);
-    }
-}
+mod tests;

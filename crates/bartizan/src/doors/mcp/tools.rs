@@ -1,6 +1,8 @@
 //! Which tools does a server offer, and what does the operator say of each? The server's list becomes definitions
 //! that the gate knows.
 
+use super::read_on;
+use super::rest::Shape;
 use crate::app::Gate;
 use bartizan_gate::name::{RoleName, ToolName};
 use bartizan_gate::policy::{Layer, Place, RuleVerdict, ShortForm};
@@ -24,6 +26,19 @@ pub(crate) struct Generation {
     pub(crate) described: BTreeMap<String, String>,
     /// The arguments that headers mirror, of the tools that have any.
     pub(crate) marks: BTreeMap<String, Marks>,
+    /// The tools that promise what their answers look like.
+    pub(crate) shaped: BTreeSet<String>,
+}
+
+impl Generation {
+    /// What may be left out of an answer, by the server's own name of the tool; none where what was asked for is no tool's.
+    pub(super) fn shape(&self, own: Option<&str>) -> Shape {
+        match own {
+            Some(own) if self.shaped.contains(own) => Shape::Owed,
+            Some(_) => Shape::Free,
+            None => Shape::Unknown,
+        }
+    }
 }
 
 /// Makes a generation of the tools that a server lists.
@@ -73,6 +88,13 @@ pub(crate) fn marks(pages: &[Message]) -> BTreeMap<String, Marks> {
         Some((tool.text_of("name")?.into_owned(), marks))
     });
     tools.collect()
+}
+
+/// The tools whose schema says what their answers look like.
+pub(crate) fn shaped(pages: &[Message]) -> BTreeSet<String> {
+    let shaped = listed(pages)
+        .filter(|tool| tool.get("outputSchema").is_some_and(|schema| !schema.is_null()));
+    shaped.filter_map(|tool| Some(tool.text_of("name")?.into_owned())).collect()
 }
 
 /// Adds a server's tools to the catalogue: each page of its list is one message.
@@ -127,6 +149,9 @@ fn define(
     tool: View<'_>,
     operator: &Operator,
 ) -> Result<(ToolName, RuleVerdict), String> {
+    if read_on::is_ours(own) {
+        return Err("it has the name of a tool of ours".to_owned());
+    }
     let name = ToolName::parse(&format!("mcp__{server}__{own}"));
     let name = name.map_err(|error| error.to_string())?;
     let read = operator.read.contains(own) || operator.read.contains("*");
@@ -227,9 +252,10 @@ mod tests {
             {"name": "a b", "inputSchema": schema},
             {"name": "bare"},
             {"name": "text", "inputSchema": {"type": "string"}},
+            {"name": "bartizan_read_on", "inputSchema": schema},
         ]);
         let (_, taken) = take(&tools, &Operator::default());
         assert_eq!(taken.tools.keys().collect::<Vec<_>>(), ["good"]);
-        assert_eq!(taken.held.len(), 5, "{:?}", taken.held);
+        assert_eq!(taken.held.len(), 6, "{:?}", taken.held);
     }
 }

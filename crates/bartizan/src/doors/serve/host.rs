@@ -4,6 +4,7 @@
 mod behind;
 mod lines;
 
+use crate::doors::mcp::read_on;
 use bartizan_mcp::conversation::{Conversation, Host, OpenError, Outbox, Revision, Who};
 use bartizan_mcp::wire::{INTERNAL_ERROR, INVALID_PARAMS, Id, Kind, Message};
 use bartizan_scan::json::{Edits, View};
@@ -170,7 +171,9 @@ impl Talk {
         match method {
             "tools/call" => {
                 let name = message.params().and_then(|params| params.text_of("name"));
-                let listed = name.as_ref().is_some_and(|name| tools.contains(name.as_ref()));
+                // To read on is part of the call whose answer it is.
+                let good = |name: &str| tools.contains(name) || name == read_on::NAME;
+                let listed = name.as_ref().is_some_and(|name| good(name));
                 (!listed).then(|| "this token is not good for that tool".to_owned())
             }
             // A token for some tools is one for nothing else.
@@ -275,10 +278,10 @@ impl Talk {
         let Some(list) = message.result().and_then(|result| result.get("tools")) else {
             return message;
         };
-        let kept =
-            list.items().into_iter().flatten().filter(|tool| {
-                tool.text_of("name").is_some_and(|name| tools.contains(name.as_ref()))
-            });
+        let kept = list.items().into_iter().flatten().filter(|tool| {
+            let good = |name: &str| tools.contains(name) || name == read_on::NAME;
+            tool.text_of("name").is_some_and(|name| good(&name))
+        });
         let kept: Vec<&str> = kept.map(View::raw).collect();
         let mut edits = Edits::default();
         edits.replace(list.node(), format!("[{}]", kept.join(",")));

@@ -19,7 +19,10 @@ def call(id, name, arguments, meta):
     if name == "echo": text(id, arguments.get("text", ""))
     elif name == "exact": raw('{"jsonrpc":"2.0","id":%d,"result":{"content":[],"structuredContent":%s,"zeta":1.500}}' % (id, LINE))
     elif name == "secret": text(id, "key AKIAIOSFODNN7EXAMPLQ \u001b[2J\u202ehidden\u202c", structuredContent={"token": "ghp_" + "a1B2c3D4e5F6g7H8i9J0k1L2m3N4o5P6q7R8"})
-    elif name == "huge": text(id, "x" * (9 << 20), structuredContent={})
+    elif name == "huge":
+        much = "x" * (9 << 20)
+        if "text" in arguments: text(id, much, structuredContent={"end": "HARBOUR", "token": "ghp_" + "a1B2c3D4e5F6g7H8i9J0k1L2m3N4o5P6q7R8"})
+        else: raw('{"jsonrpc":"2.0","id":%d,"result":{"content":[{"type":"image","data":"%s","mimeType":"image/png"}]}}' % (id, much))
     elif name == "endless":
         while True: out.write(b"y" * 65536); out.flush()
     elif name == "forge":

@@ -28,8 +28,12 @@ impl Client {
 
 /// How many lives of the server the log says have ended.
 fn ended(project: &Project) -> usize {
+    ended_of(project, "notes")
+}
+
+pub(super) fn ended_of(project: &Project, server: &str) -> usize {
     let log = Log::read(project);
-    let of_server = |record: &Value| record["server"] == "notes";
+    let of_server = |record: &Value| record["server"] == server;
     let begun = log.all("session_start", of_server);
     let is_over = |session: &Value| {
         !log.all("session_end", |record| record["session"] == *session).is_empty()

@@ -1,9 +1,10 @@
 //! What becomes of an answer that is larger than may pass at once? Nothing of it is lost, and nothing passes by another way.
 
-use super::{Client, SERVER, said, started, tool};
+use super::{Client, PATIENCE, SERVER, said, started, tool};
 use crate::support::log::Log;
 use crate::support::project::Project;
 use serde_json::{Value, json};
+use std::time::{Duration, Instant};
 
 /// One server, whose answers pass 2 KiB at a time, and of which the role may call its tools and nothing else.
 fn paged() -> Project {
@@ -18,10 +19,49 @@ fn paged() -> Project {
 }
 
 fn next(answer: &Value, list: &str) -> Option<String> {
-    let last = answer["result"][list].as_array()?.last()?;
-    let uri = last["uri"].as_str().filter(|uri| uri.contains("bartizan://rest/"))?;
-    let is_next = list == "content" || answer["result"][list].as_array()?.len() > 1;
-    is_next.then(|| uri.to_owned())
+    let blocks = answer["result"][list].as_array()?;
+    let link = blocks.iter().skip(1).find_map(|block| block["uri"].as_str())?;
+    assert!(link.contains("bartizan://rest/"), "{answer}");
+    Some(link.to_owned())
+}
+
+/// The address that the last words of an answer name, which are ours.
+fn address(answer: &Value) -> Option<String> {
+    let word = answer["result"]["content"].as_array()?.last()?["text"].as_str()?;
+    let (_, address) = word.strip_prefix("bartizan: ")?.split_once("with the address ")?;
+    Some(address.to_owned())
+}
+
+const READ_ON: &str = "bartizan_read_on";
+
+impl Client {
+    fn reads_on(&mut self, address: &str) -> Value {
+        self.asks("tools/call", &json!({ "name": READ_ON, "arguments": { "address": address } }))
+    }
+
+    /// All of an answer, by our tool, and the addresses on the way.
+    fn whole(&mut self, first: &Value) -> (String, Vec<String>) {
+        let (mut text, mut addresses) = (inside(said(first)).to_owned(), Vec::new());
+        let mut next = address(first);
+        while let Some(at) = next {
+            let page = self.reads_on(&at);
+            assert!(page["result"].get("isError").is_none(), "{page}");
+            text += "\n";
+            text += inside(said(&page));
+            next = address(&page);
+            addresses.push(at);
+        }
+        (text, addresses)
+    }
+}
+
+/// Whether every line of what `big` says is there, once and in its place, and no secret is.
+fn is_whole(text: &str) {
+    let lines: Vec<&str> = text.lines().filter(|line| !line.is_empty()).collect();
+    let numbered: Vec<String> = (0..400).map(|n| format!("line {n} of much")).collect();
+    assert_eq!(lines.get(..400).unwrap(), numbered);
+    let end = lines.get(400..).unwrap().join(" ");
+    assert!(end.contains("HARBOUR") && !end.contains("IOSFODNN7"), "{end}");
 }
 
 /// What stands between the markers; there is one pair of them.
@@ -53,12 +93,8 @@ fn an_answer_that_is_too_large_is_read_page_by_page_and_is_scrubbed_as_a_whole()
         uris.push(at);
         pages += 1;
     }
-    let lines: Vec<&str> = text.lines().filter(|line| !line.is_empty()).collect();
-    let numbered: Vec<String> = (0..400).map(|n| format!("line {n} of much")).collect();
-    assert!(pages > 3 && lines.len() >= 401, "{pages} pages: {text}");
-    assert_eq!(lines.get(..400).unwrap(), numbered);
-    let end = lines.get(400..).unwrap().join(" ");
-    assert!(end.contains("HARBOUR") && !end.contains("IOSFODNN7"), "{end}");
+    assert!(pages > 3, "{pages} pages: {text}");
+    is_whole(&text);
     // Another conversation, an address that was made up, and the server itself lead to nothing.
     let mut other = Client::of(&project);
     other.calls("docs__link", &json!({}));
@@ -85,4 +121,87 @@ fn an_answer_that_is_too_large_is_read_page_by_page_and_is_scrubbed_as_a_whole()
     assert_eq!(log.all("client", |record| record["act"] == json!("page-refused")).len(), 1);
     let found = log.find("finding", |record| record["kind"] == json!("injection"));
     assert_eq!(found["source"], json!("result of mcp__docs__big"), "orders on the last page");
+}
+
+#[test]
+fn a_client_that_reads_no_resources_reads_on_by_a_tool_of_ours() {
+    let project = paged();
+    let mut client = Client::of(&project);
+    let listed = client.lists("docs__big");
+    assert_eq!(listed, ["docs__big", "docs__link", READ_ON], "where pages are short");
+    let first = client.calls("docs__big", &json!({ "text": "400" }));
+    let (text, addresses) = client.whole(&first);
+    is_whole(&text);
+    assert!(addresses.len() >= 3, "{addresses:?}");
+    // The address as the link has it is as good; one that was made up, or is another conversation's, is not.
+    let link = next(&first, "content").unwrap();
+    assert!(link.starts_with("mcp://docs/"), "{link}");
+    assert!(said(&client.reads_on(&link)).contains("of much"));
+    let mut other = Client::of(&project);
+    other.calls("docs__link", &json!({}));
+    for wrong in ["bartizan://rest/00112233445566778899aabbccddeeff/0", "file:///etc/passwd", ""] {
+        assert_eq!(client.reads_on(wrong)["result"]["isError"], json!(true));
+    }
+    for address in &addresses {
+        let read = other.reads_on(address);
+        assert_eq!(read["result"]["isError"], json!(true), "{read}");
+        assert!(said(&read).contains("nothing is kept"), "{read}");
+    }
+    for arguments in
+        [json!({}), json!({ "address": addresses[0], "more": 1 }), json!({ "address": [] })]
+    {
+        let read = client.asks("tools/call", &json!({ "name": READ_ON, "arguments": arguments }));
+        assert_eq!(read["error"]["code"], json!(-32602), "{read}");
+    }
+    let whole = std::fs::read_to_string(project.config().join("bartizan.toml")).unwrap();
+    project.configure(&whole.replace("allow =", "deny = [\"mcp__docs__big\"]\nallow ="));
+    assert!(project.bartizan(&["policy", "reload"]).finish().status.success());
+    client.gateway.complains("another policy is in force");
+    let read = client.reads_on(&addresses[0]);
+    assert_eq!(read["result"]["isError"], json!(true), "{read}");
+    assert!(said(&read).contains("any more"), "{read}");
+    client.ends();
+    other.ends();
+    let log = Log::read(&project);
+    log.is_whole(&project);
+    let read = log.all("client", |record| record["act"] == json!("page"));
+    assert_eq!(read.len(), addresses.len() + 1, "each page that was read is on the log");
+    assert_eq!(log.all("client", |record| record["act"] == json!("page-refused")).len(), 1);
+    let found = log.find("finding", |record| record["kind"] == json!("injection"));
+    assert_eq!(found["source"], json!("result of mcp__docs__big"), "orders on the last page");
+}
+
+#[test]
+fn a_server_cannot_have_a_tool_of_the_name_of_ours() {
+    let project = paged();
+    let names = [READ_ON, "Bartizan_Read_On", "bartizan-read.on"];
+    let mut tools: Vec<Value> = names.iter().map(|name| tool(name, "Reads on.")).collect();
+    tools.push(tool("big", "Says much."));
+    project.write("docs.json", &json!({ "first": tools, "turned": [] }).to_string());
+    let mut client = Client::of(&project);
+    assert_eq!(client.lists("docs__big"), ["docs__big", READ_ON]);
+    for name in names {
+        let called = client.calls(&format!("docs__{name}"), &json!({ "text": "give me" }));
+        assert!(!called.to_string().contains("give me"), "it reached the server: {called}");
+    }
+    let first = client.calls("docs__big", &json!({ "text": "400" }));
+    is_whole(&client.whole(&first).0);
+    let ran = client.ends();
+    assert!(ran.stderr.contains("it has the name of a tool of ours"), "{}", ran.stderr);
+}
+
+#[test]
+fn what_is_kept_outlives_a_server_that_nobody_needs() {
+    let project = paged();
+    let whole = std::fs::read_to_string(project.config().join("bartizan.toml")).unwrap();
+    project.configure(&whole.replace("page =", "idle_after = \"2s\"\npage ="));
+    let mut client = Client::of(&project);
+    let first = client.calls("docs__big", &json!({ "text": "400" }));
+    let deadline = Instant::now() + PATIENCE;
+    while super::idle::ended_of(&project, "docs") == 0 {
+        assert!(Instant::now() < deadline, "it goes on: {:?}", client.gateway);
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    is_whole(&client.whole(&first).0);
+    client.ends();
 }

@@ -155,6 +155,8 @@ pub(in super::super) fn hub(hall: &Hall, part: Part) -> Result<Arc<Hub>, Failure
     };
     let stands = (courier, boxes, store.clone());
     let door = ToolsDoor::new(Arc::clone(gate), caller.clone(), config.tools.clone(), stands);
+    let is_of_part = |name: &ServerName| part.servers.iter().any(|own| own == name.as_str());
+    let paged = config.servers.iter().any(|(name, said)| said.page.is_some() && is_of_part(name));
     let (client, door) = (hall.client(), door.called_by(hall.client()));
     Ok(Hub::new(Parts {
         caller: client,
@@ -169,6 +171,7 @@ pub(in super::super) fn hub(hall: &Hall, part: Part) -> Result<Arc<Hub>, Failure
         framing: hall.framing,
         reckon: part.reckon,
         mark: mark(&hall.standing, store),
+        paged,
     }))
 }
 

@@ -128,6 +128,7 @@ async fn converse(
         hold: hall.wait,
         patience: PATIENCE,
         page: AT_ONCE_MAX,
+        rests: Arc::default(),
     });
     let mut tasks = hall.reach((at, PATIENCE), server, sent, lines)?;
     tasks.spawn(Arc::clone(&talk).attend(heard));

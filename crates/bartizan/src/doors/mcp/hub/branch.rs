@@ -1,6 +1,7 @@
 //! Is this server there? One of the hub's servers: not started yet, up, asleep since nobody needed it, or down for a reason.
 
 use super::super::Talk;
+use super::super::rest::Rests;
 use super::names::List;
 use super::remembered::{Mark, Remembered};
 use bartizan_mcp::wire::Message;
@@ -19,6 +20,8 @@ pub(super) struct Branch {
     need: Mutex<Need>,
     /// What it said last that it has, for as long as it is asleep.
     remembered: Remembered,
+    /// What is kept of its answers, of all of its lives.
+    rests: Arc<Rests>,
 }
 
 #[derive(Clone)]
@@ -78,7 +81,8 @@ impl Branch {
         let (life, _) = watch::channel(Life::Ahead);
         let need = Need { requests: 0, last: Instant::now(), holds: false, slept: false };
         let (name, need) = (name.to_owned(), Mutex::new(need));
-        Arc::new(Self { name, alone, life, need, remembered: Remembered::default() })
+        let (remembered, rests) = Default::default();
+        Arc::new(Self { name, alone, life, need, remembered, rests })
     }
 
     fn need(&self) -> MutexGuard<'_, Need> {
@@ -114,6 +118,11 @@ impl Branch {
     pub(super) async fn wanted(&self) {
         // It lasts as long as we do.
         drop(self.life.subscribe().wait_for(|life| !matches!(life, Life::Asleep)).await);
+    }
+
+    /// What is kept of its answers.
+    pub(super) fn rests(&self) -> &Arc<Rests> {
+        &self.rests
     }
 
     pub(super) fn name(&self) -> &str {

@@ -2,7 +2,8 @@
 
 use super::super::call::{Act, Misread, refusal};
 use super::super::tools::pseudo;
-use super::super::{Talk, unmade};
+use super::super::{Talk, read_on, rest as kept, unmade};
+use super::branch::Branch;
 use super::names::Asked;
 use super::{Counted, Hub, Parts, RELAYED};
 use crate::doors::calls::Whose;
@@ -65,6 +66,9 @@ impl Hub {
             Ok(whose) => whose,
             Err(refused) => return Some(refused),
         };
+        if called == read_on::NAME {
+            return self.read_on(id, (params, whose), message, out).await;
+        }
         if self.parts.tools.contains_key(&*called) {
             return Some(self.declared(id, (&called, &whose), message, out).await);
         }
@@ -127,6 +131,36 @@ impl Hub {
         let Some((branch, message)) = found else {
             return Some(self.unknown(id, &whose, unknown()));
         };
+        self.lead(id, (branch, whose), message, out).await
+    }
+
+    /// A call of our tool goes to the server whose answer is read; it is started for that, since its tools say who may.
+    async fn read_on(
+        &self,
+        id: &Id,
+        (params, whose): (View<'_>, Whose),
+        message: &Message,
+        out: &Outbox,
+    ) -> Option<Message> {
+        let address = match read_on::address(params) {
+            Ok(address) => address,
+            Err(why) => return Some(Message::failure(Some(id), INVALID_PARAMS, why)),
+        };
+        let uri = kept::own(&address);
+        match self.branches.iter().find(|branch| branch.rests().keeps(uri)) {
+            Some(branch) => self.lead(id, (branch, whose), message.clone(), out).await,
+            None => Some(read_on::not_kept(id)),
+        }
+    }
+
+    /// Leads a request to a server, and what comes of it back.
+    async fn lead(
+        &self,
+        id: &Id,
+        (branch, whose): (&Arc<Branch>, Whose),
+        message: Message,
+        out: &Outbox,
+    ) -> Option<Message> {
         let used = match branch.ready().await {
             Ok(used) => used,
             Err(why) => return Some(Message::failure(Some(id), INTERNAL_ERROR, &why)),

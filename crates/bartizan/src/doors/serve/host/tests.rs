@@ -19,7 +19,7 @@ for line in sys.stdin:
     if "id" not in asked:
         say({"jsonrpc": "2.0", "method": "notifications/tools/list_changed"})
     elif method == "tools/list":
-        tools = [{"name": "echo", "inputSchema": {}, "x": 1.50}, {"name": "rm", "inputSchema": {}}]
+        tools = [{"name": "echo", "inputSchema": {}, "x": 1.50}, {"name": "rm", "inputSchema": {}}, {"name": "bartizan_read_on", "inputSchema": {}}]
         say({"jsonrpc": "2.0", "id": asked["id"], "result": {"tools": tools, "y": 1}})
     elif params.get("name") == "die":
         sys.exit(1)
@@ -95,6 +95,9 @@ async fn a_token_for_one_tool_sees_and_calls_no_other() {
     assert!(listed[0].contains(r#"{"name": "echo", "inputSchema": {}, "x": 1.5}"#), "{listed:?}");
     assert!(!listed[0].contains("rm") && listed[0].contains(r#""y": 1"#), "{listed:?}");
     assert!(ask(&talk, &call(1, "echo")).await[1].contains("called"));
+    // What a call that it was good for has returned, it is good for to the end.
+    assert!(listed[0].contains("bartizan_read_on"), "{listed:?}");
+    assert!(ask(&talk, &call(9, "bartizan_read_on")).await[1].contains("called"));
     for refused in [call(2, "rm"), call(3, "mcp__other__rm"), call(4, "")] {
         let said = ask(&talk, &refused).await;
         assert!(said.len() == 1 && said[0].contains("not good for that tool"), "{said:?}");

@@ -285,6 +285,7 @@ fn typed(command: &[String], tier: Option<RequiredTier>) -> RunArgs {
 fn ended(report: Result<RunReport, Failure>) -> String {
     match report.map(|report| report.end) {
         Ok(Ok(exit)) => format!("it ended with code {}", exit.code()),
+            rests: self.hub.rests(self.name.as_str()),
         Ok(Err(why)) => why.0,
         Err(failure) => told(failure),
     }

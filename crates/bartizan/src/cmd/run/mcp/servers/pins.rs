@@ -6,7 +6,8 @@ use super::keeper::Keeper;
 use crate::app::Gate;
 use crate::cmd::servers as known_servers;
 use crate::config::{Config, McpServer, Pin};
-use crate::doors::mcp::tools::{Generation, Maker, marks};
+use crate::doors::mcp::read_on;
+use crate::doors::mcp::tools::{Generation, Maker, marks, shaped};
 use crate::doors::mcp::words::{Look, Words};
 use bartizan_gate::name::{ServerName, SessionId};
 use bartizan_gate::tool::upstream_name;
@@ -82,8 +83,8 @@ impl Pins {
             let described =
                 said.filter_map(|(tool, said)| Some((tool.clone(), said.description.clone()?)));
             let described = described.collect();
-            let marks = marks(pages);
-            Ok((Generation { gate, tools: open, held, described, marks }, Vec::new()))
+            let (marks, shaped) = (marks(pages), shaped(pages));
+            Ok((Generation { gate, tools: open, held, described, marks, shaped }, Vec::new()))
         };
         Arc::new(move |number, pages| standing.make(|config| made(config, number, pages)))
     }
@@ -93,7 +94,7 @@ impl Pins {
         let mut open = BTreeMap::new();
         let known = known_servers::known(&self.store, self.name.as_str()).map_err(told)?;
         let mut held: BTreeSet<String> = known.accepted_tools().cloned().collect();
-        for item in judged {
+        for item in judged.iter().filter(|item| !read_on::is_ours(&item.name)) {
             if item.standing == Standing::Accepted {
                 let known = upstream_name(&self.name, &item.name).ok();
                 let known = known.filter(|known| knows(known.as_str()));
@@ -104,7 +105,7 @@ impl Pins {
         }
         // What the operator hides is not there at all.
         let hidden = |tool: &String| self.said.tools.get(tool).is_some_and(|said| said.hidden);
-        held.retain(|tool| !open.contains_key(tool) && !hidden(tool));
+        held.retain(|tool| !open.contains_key(tool) && !hidden(tool) && !read_on::is_ours(tool));
         Ok((open, held))
     }
 }
@@ -128,6 +129,9 @@ fn tell_held(gate: &Gate, server: &ServerName, judged: &[Judged]) {
 }
 
 fn why_held(item: &Judged) -> Option<String> {
+    if read_on::is_ours(&item.name) {
+        return Some("it has the name of a tool of ours".to_owned());
+    }
     Some(match &item.standing {
         Standing::Accepted => return None,
         Standing::Changed(_) => "it is not what was accepted".to_owned(),
