@@ -55,6 +55,7 @@ fn add_tables(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
     transaction.execute_batch(crate::effects::TABLE)?;
     transaction.execute_batch(crate::pins::TABLE)?;
     transaction.execute_batch(crate::outages::TABLE)?;
+    transaction.execute_batch(crate::gateways::TABLE)?;
     transaction.execute_batch(crate::base::TABLE)?;
     transaction.execute_batch(crate::standing::TABLE)?;
     transaction.execute_batch(crate::deferred::TABLE)?;

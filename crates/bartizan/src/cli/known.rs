@@ -117,6 +117,8 @@ pub(crate) struct ToolCallArgs {
 /// `bartizan servers …`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum ServersCommand {
+    /// List the servers, and how each fares in the gateways that live now
+    List(ServersListArgs),
     /// List the tools, prompts and resources that were seen, and where each stands
     Tools(ServersArgs),
     /// Show what nobody has accepted yet, and what changed
@@ -127,6 +129,14 @@ pub(crate) enum ServersCommand {
     Forget(ServersAcceptArgs),
     /// Take down a saved list, to look at it before the server is used
     See(ServersSeeArgs),
+}
+
+/// `bartizan servers list`.
+#[derive(Debug, Args)]
+pub(crate) struct ServersListArgs {
+    /// Print the list as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// `bartizan servers tools` and `bartizan servers diff`.

@@ -1,6 +1,7 @@
 //! What do the MCP servers offer (tools, prompts, resources), what changed about it, and what does a person accept?
 
 mod known;
+mod now;
 
 pub(crate) use known::{catalogue, known, take_down};
 
@@ -21,6 +22,7 @@ use std::io::{self, Read};
 pub(super) fn run(command: &ServersCommand, desk: &mut Desk<'_>) -> Result<u8, Failure> {
     outside_a_box("seeing or accepting the tools of servers")?;
     match command {
+        ServersCommand::List(args) => now::list(args, desk),
         ServersCommand::Tools(args) => tools(args, desk),
         ServersCommand::Diff(args) => diff(args, desk),
         ServersCommand::Accept(args) => accept(args, desk),

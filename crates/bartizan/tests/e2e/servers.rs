@@ -5,6 +5,7 @@ mod away;
 mod down;
 mod idle;
 mod killed;
+mod now;
 mod older;
 mod older_faults;
 mod pages;
