@@ -78,17 +78,8 @@ fn list(args: &TokenListArgs, desk: &mut Desk<'_>) -> Result<u8, Failure> {
             .say("no token is good now; make one: bartizan agent token create --role ROLE")?;
     }
     for token in &tokens {
-        let (paint, word) = match token.state() {
-            TokenState::Expired => (Paint::Dim, "expired"),
-            TokenState::Good => (Paint::Green, "good"),
-            TokenState::Revoked => (Paint::Red, "revoked"),
-        };
+        let (paint, word, when) = standing(token);
         let state = desk.voice.paint(paint, &format!("{word:<8}"));
-        let when = match token.revoked_ms {
-            Some(at) => age(at),
-            None if token.expires_ms > now_ms() => format!("ends {}", left(token.expires_ms)),
-            None => age(token.expires_ms),
-        };
         let narrowed = match token.tools.as_slice() {
             [] => String::new(),
             tools => format!("  only {}", display_line(&tools.join(", "), 100)),
@@ -99,6 +90,19 @@ fn list(args: &TokenListArgs, desk: &mut Desk<'_>) -> Result<u8, Failure> {
         writeln!(desk.voice.out(), "{id}  {state}  {when:<14}  {role:<12}  {name}{narrowed}")?;
     }
     Ok(exit::DONE)
+}
+
+/// Whether a token is good, and since when it is not or for how long it is.
+fn standing(token: &Token) -> (Paint, &'static str, String) {
+    match (token.state(), token.revoked_ms) {
+        (TokenState::Revoked, at) => (Paint::Red, "revoked", age(at.unwrap_or_default())),
+        (TokenState::Good, _) => (Paint::Green, "good", format!("ends {}", left(token.expires_ms))),
+        // By this clock it was not issued yet: somebody has set that back, and gains nothing by it.
+        (TokenState::Expired, _) if token.issued_ms > now_ms() => {
+            (Paint::Dim, "not yet", format!("begins {}", left(token.issued_ms)))
+        }
+        (TokenState::Expired, _) => (Paint::Dim, "expired", age(token.expires_ms)),
+    }
 }
 
 fn revoke(args: &TokenIdArgs, desk: &mut Desk<'_>) -> Result<u8, Failure> {
@@ -129,4 +133,37 @@ fn shown(token: &Token) -> serde_json::Value {
 
 fn short(id: &str) -> &str {
     id.get(..8).unwrap_or(id)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_whose_time_has_not_come_is_said_to_begin_and_not_to_end() {
+        const HOUR_MS: u64 = 3_600_000;
+        const HALF_MS: u64 = HOUR_MS / 2;
+        let token = |issued_ms: u64, expires_ms: u64, revoked_ms: Option<u64>| {
+            let (id, name, role, by) = Default::default();
+            Token { id, name, role, by, tools: Vec::new(), issued_ms, expires_ms, revoked_ms }
+        };
+        let now = now_ms();
+        for (token, word, when) in [
+            (token(now - HOUR_MS, now + 4 * HOUR_MS + HALF_MS, None), "good", "ends in 4h"),
+            (
+                token(now + 4 * HOUR_MS + HALF_MS, now + 9 * HOUR_MS, None),
+                "not yet",
+                "begins in 4h",
+            ),
+            (token(now - 9 * HOUR_MS, now - 5 * HOUR_MS, None), "expired", "5h ago"),
+            (
+                token(now - 9 * HOUR_MS, now + 5 * HOUR_MS, Some(now - 3 * HOUR_MS)),
+                "revoked",
+                "3h ago",
+            ),
+        ] {
+            let (_, said, at) = standing(&token);
+            assert_eq!((said, at.as_str()), (word, when));
+        }
+    }
 }
