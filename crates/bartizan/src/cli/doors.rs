@@ -43,6 +43,9 @@ pub(crate) struct RunArgs {
     /// Show no question on this terminal: leave all of them to `bartizan approvals`
     #[arg(long)]
     pub(crate) no_tty_approvals: bool,
+    /// The only tools that the agent may call in this run, of those that its role may; what its box may do stays as it is
+    #[arg(long, value_name = "TOOL", value_delimiter = ',')]
+    pub(crate) only: Vec<String>,
     /// How long a call of a client without a person (`claude -p`) waits for an answer before it is put off until the
     /// next run, such as 30s; or `never`
     #[arg(long, value_name = "TIME")]
@@ -196,6 +199,10 @@ pub(crate) struct ServeArgs {
     /// A tool that changes nothing, and may be called without a person; `*` is all of them
     #[arg(long, value_name = "TOOL", value_delimiter = ',')]
     pub(crate) read: Vec<String>,
+    /// The only tools that any client may use, of those that its role and its token may; nothing but tools is left of the
+    /// servers
+    #[arg(long, value_name = "TOOL", value_delimiter = ',')]
+    pub(crate) only: Vec<String>,
     /// Let the server have the client's model write for it
     #[arg(long)]
     pub(crate) sampling: bool,

@@ -40,7 +40,7 @@ use crate::report::{Failure, Problem, Voice};
 use bartizan_egress::Vault;
 use bartizan_egress::vault::Placeholders;
 use bartizan_gate::call::{Door, Proposed};
-use bartizan_gate::name::RoleName;
+use bartizan_gate::name::{RoleName, ToolName};
 use bartizan_gate::seat::Caller;
 use bartizan_gate::tool::Catalogue;
 use bartizan_sandbox::BoxSpec;
@@ -52,6 +52,7 @@ use model::ModelAccess;
 use program::program;
 use reload::Standing;
 use serde_json::{Map, Value, json};
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixListener as UnixListenerThread;
@@ -72,6 +73,7 @@ pub(crate) fn run(global: &Global, args: &RunArgs, voice: &mut Voice) -> Result<
     let role = config.role(args.agent.as_deref())?;
     let (program, argv) = (program(&around, args)?, words(args)?);
     let client = Client::choose(args.client, &program);
+    let only = mcp::only(&args.only, None)?;
     if client.is_some() && config.box_of(&role).network == Network::None {
         return Err(no_model(&role));
     }
@@ -87,12 +89,12 @@ pub(crate) fn run(global: &Global, args: &RunArgs, voice: &mut Voice) -> Result<
         boxes_commands: client.is_some(),
         model: access.as_ref().map(|access| access.upstream.target()),
         client,
-        about: facts(client, args),
+        about: about(client, args, only.as_ref()),
     };
     let known = access.as_ref().map(ModelAccess::known).unwrap_or_default();
     let aloud = !args.no_summary && crate::doors::run::terminal::terminals() == [false; 3];
     let heralds = ground.heralds(&runtime)?;
-    let session = ground.open(who, (known, aloud), voice)?;
+    let session = ground.open(who, (known, aloud), voice)?.narrowed(only);
     let asks = person::at_the_terminal(args, &ground, voice)?;
     let (stands, store) = ((ground.clone(), session.clone()), ground.store.clone());
     let mut run = Run { asks, ..ground.run(session, client)? };
@@ -115,6 +117,17 @@ pub(crate) fn run(global: &Global, args: &RunArgs, voice: &mut Voice) -> Result<
     taken_back?;
     ended?;
     Ok(code)
+}
+
+/// What the log says of a run beside what it says of every session.
+fn about(
+    client: Option<Client>,
+    args: &RunArgs,
+    only: Option<&BTreeSet<ToolName>>,
+) -> Map<String, Value> {
+    let mut about = facts(client, args);
+    about.extend(only.map(|only| ("only".to_owned(), json!(only))));
+    about
 }
 
 /// How long a run that has ended still tries to tell people.

@@ -1,7 +1,7 @@
 //! `bartizan serve`: how is a gateway put up for many clients?
 
 use super::Desk;
-use super::run::mcp::idle_after;
+use super::run::mcp::{idle_after, only};
 use super::run::surroundings;
 use crate::cli::{Global, ServeArgs, exit};
 use crate::config::mtls::Demand;
@@ -284,6 +284,11 @@ fn names(args: &ServeArgs, config: &Config) -> Names {
     if ip.is_loopback() { names.and_loopback() } else { names }
 }
 
+/// What each door is told of the only tools.
+fn narrowing(args: &ServeArgs) -> impl Iterator<Item = OsString> {
+    args.only.iter().map(|tool| format!("--only={tool}").into())
+}
+
 /// The door that each conversation gets.
 fn behind(global: &Global, args: &ServeArgs) -> Result<Behind, Failure> {
     let program = std::env::current_exe()
@@ -303,14 +308,17 @@ fn behind(global: &Global, args: &ServeArgs) -> Result<Behind, Failure> {
             let hint = "put them before `-- CMD`, or say the same under [servers.NAME]";
             return Err(Failure::new(exit::USAGE, problem.hint(hint)));
         }
-        return Ok(Behind::new(program, before, Vec::new(), None));
+        only(&args.only, None)?;
+        return Ok(Behind::new(program, before, narrowing(args).collect(), None));
     }
+    only(&args.only, Some(&args.name))?;
     let mut rest: Vec<OsString> = vec!["--name".into(), args.name.as_str().into()];
     for (flag, tools) in [("--allow", &args.allow), ("--read", &args.read)] {
         for tool in tools {
             rest.push(format!("{flag}={tool}").into());
         }
     }
+    rest.extend(narrowing(args));
     for (flag, said) in flags {
         if said {
             rest.push(flag.into());

@@ -251,6 +251,78 @@ for turn in range(3):
     assert_eq!(log.all("client", |record| record["act"] == "page").len(), 2);
 }
 
+#[test]
+fn one_run_is_narrowed_to_the_tools_that_it_names_and_its_box_stays_as_it_is() {
+    let project = project("");
+    may_read(&project);
+    let (helpers, _) = BY_ITSELF.split_once("for name in [").unwrap();
+    let calls = r#"
+notes, hello = begin("notes")
+for turn, name in enumerate(["keep", "env", "drop"]): print(json.dumps(call(notes, turn + 1, name)))
+print(json.dumps(ask(notes, 9, "resources/read", {"uri": "demo://page/1"})))
+print(sorted(tool["name"] for tool in ask(notes, 10, "tools/list", {})["result"]["tools"]))
+"#;
+    project.write("talk.py", &format!("{helpers}{calls}"));
+    accept(&project);
+    let only = "mcp__notes__keep,mcp__notes__drop,Read";
+    let command =
+        ["run", "--only", only, "--client", "claude-code", "--", "/usr/bin/python3", "talk.py"];
+    let ran = project.bartizan(&command).env("ANTHROPIC_BASE_URL", "http://127.0.0.1:9").finish();
+    let said: Vec<&str> = ran.stdout.lines().collect();
+    assert_eq!(said.len(), 5, "{ran:?}");
+    assert!(said[0].contains("notes/keep got"), "{}", said[0]);
+    assert!(said[1].contains("tool-not-listed") && !said[1].contains("NOTES_TOKEN"), "{}", said[1]);
+    assert!(!said[2].contains("notes/drop got"), "it allows nothing: {}", said[2]);
+    assert!(!said[3].contains("notes read"), "{}", said[3]);
+    assert_eq!(said[4], "['keep']", "{ran:?}");
+    let log = Log::read(&project);
+    log.is_whole(&project);
+    let begun = log.find("session_start", |record| record.get("only").is_some());
+    assert_eq!(begun["only"], json!(["Read", "mcp__notes__drop", "mcp__notes__keep"]));
+    // The next one is not.
+    let wide = ["run", "--client", "claude-code", "--", "/usr/bin/python3", "talk.py"];
+    let ran = project.bartizan(&wide).env("ANTHROPIC_BASE_URL", "http://127.0.0.1:9").finish();
+    assert!(ran.stdout.contains("NOTES_TOKEN") && ran.stdout.contains("notes read"), "{ran:?}");
+    let odd = project.bartizan(&["run", "--only", "a b", "--", "/bin/true"]).finish();
+    assert!(odd.stderr.contains("--only:") && !odd.status.success(), "{odd:?}");
+}
+
+#[test]
+fn what_a_model_proposes_in_a_narrowed_run_is_refused_before_the_client_has_it() {
+    let Some(client) = client() else { return };
+    let project = project("");
+    accept(&project);
+    let script = Script {
+        main: vec![
+            bash("echo done by a shell"),
+            tool("mcp__notes__keep", json!({ "text": "a note" })),
+            say("All done."),
+        ],
+        ..Script::default()
+    };
+    let api = Api::start(script);
+    let client = client.to_str().unwrap();
+    let ran = project
+        .bartizan(&[
+            "run",
+            "--only",
+            "mcp__notes__keep",
+            "--",
+            client,
+            "-p",
+            "start",
+            "--permission-mode",
+            "bypassPermissions",
+        ])
+        .env("ANTHROPIC_BASE_URL", &api.url())
+        .finish();
+    assert!(ran.stdout.contains("All done."), "{ran:?}");
+    let refused = api.result("main", 0);
+    assert!(refused.contains("tool-not-listed"), "{refused}");
+    assert!(!Log::read(&project).all("refusal", |record| record["tool"] == "Bash").is_empty());
+    assert!(api.result("main", 1).contains("notes/keep got"), "{}", api.result("main", 1));
+}
+
 /// How often a busy machine may start a server too late.
 const SLOW_STARTS: usize = 5;
 const PATIENCE: Duration = Duration::from_secs(150);

@@ -19,7 +19,7 @@ use crate::memory::{self, Swap};
 use crate::opinion::Opinions;
 use crate::report::{Failure, Voice};
 use bartizan_egress::Vault;
-use bartizan_gate::name::{HostPort, RoleName, SessionId};
+use bartizan_gate::name::{HostPort, RoleName, SessionId, ToolName};
 use bartizan_gate::pipeline::Parts;
 use bartizan_gate::policy::Policy;
 use bartizan_gate::seat::Caller;
@@ -27,6 +27,7 @@ use bartizan_gate::tool::Catalogue;
 use bartizan_scan::{KnownSecret, Redactor};
 use bartizan_store::Store;
 use serde_json::{Map, Value, json};
+use std::collections::BTreeSet;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -83,6 +84,22 @@ impl<'a> Newcomer<'a> {
     /// One that has no model and no subagents.
     pub(crate) fn plain(program: &'a Path, argv: &'a [String], about: Map<String, Value>) -> Self {
         Self { program, argv, boxes_commands: false, model: None, client: None, about }
+    }
+}
+
+impl Session {
+    /// The same, whose agent may call these tools alone. What its box does by itself (it starts, speaks to its model,
+    /// reaches hosts) is proposed under names that no agent can call by, and stays as it is.
+    pub(super) fn narrowed(self, only: Option<BTreeSet<ToolName>>) -> Self {
+        let Some(mut only) = only else { return self };
+        let catalogue = self.gate.pipeline().catalogue();
+        let names = catalogue.iter().map(|tool| tool.name());
+        let of_box = |name: &&ToolName| {
+            ["model.", "net.", "process."].iter().any(|kind| name.as_str().starts_with(kind))
+        };
+        let of_doors = names.filter(of_box);
+        only.extend(of_doors.cloned());
+        Self { caller: self.caller.narrowed(only), ..self }
     }
 }
 

@@ -127,7 +127,7 @@ fn talk(
     let whose = (server.clone(), run.role.clone(), run.caller.seat().session.clone());
     let (frames, sanitiser) = showing(&run.config, &run.role)?;
     // The server's box stays what it is; the client alone is narrowed.
-    let only = only(args, true)?;
+    let only = only(&args.only, Some(&args.name))?;
     let caller = only.map_or_else(|| run.caller.clone(), |only| run.caller.narrowed(only));
     Ok(Talk::new(Parts {
         server: server.to_string(),
@@ -159,15 +159,20 @@ pub(crate) fn idle_after(text: &str) -> Result<Option<Duration>, Failure> {
 
 /// The tools that the client is narrowed to for this run, as typed: of one server by its own names, of several by those of
 /// policies.
-fn only(args: &McpArgs, of_one: bool) -> Result<Option<BTreeSet<ToolName>>, Failure> {
-    if args.only.is_empty() {
+pub(crate) fn only(
+    names: &[String],
+    server: Option<&str>,
+) -> Result<Option<BTreeSet<ToolName>>, Failure> {
+    if names.is_empty() {
         return Ok(None);
     }
-    let whole = |name: &String| {
-        let of_server = of_one && !name.starts_with("mcp__") && !name.starts_with("mcp.");
-        if of_server { format!("mcp__{}__{name}", args.name) } else { name.clone() }
+    let whole = |name: &String| match server {
+        Some(server) if !name.starts_with("mcp__") && !name.starts_with("mcp.") => {
+            format!("mcp__{server}__{name}")
+        }
+        _ => name.clone(),
     };
-    let parsed = args.only.iter().map(|name| ToolName::parse(&whole(name)));
+    let parsed = names.iter().map(|name| ToolName::parse(&whole(name)));
     parsed.collect::<Result<_, _>>().map(Some).map_err(|error| {
         let hint = "such as --only read_file, or, where no command names the server, --only mcp__files__read_file";
         Failure::new(exit::USAGE, Problem::new(format!("--only: {error}")).hint(hint))
@@ -215,7 +220,7 @@ fn stand(
     about.insert("allowed_by_flag".to_owned(), json!(args.allow));
     about.insert("read_by_flag".to_owned(), json!(args.read));
     about.insert("framing".to_owned(), json!(!args.no_framing));
-    if let Some(only) = only(args, true)? {
+    if let Some(only) = only(&args.only, Some(&args.name))? {
         about.insert("only".to_owned(), json!(only));
     }
     let session =
@@ -252,6 +257,7 @@ fn as_run(args: &McpArgs) -> RunArgs {
         no_summary: true,
         no_tty_approvals: true,
         no_keep: true,
+        only: Vec::new(),
         defer_after: None,
         command: args.command.clone(),
     }

@@ -209,6 +209,35 @@ fn many_clients_reach_it_through_one_door_in_sessions_and_without() {
     assert!(log.contains("Header mismatch: `mcp-param-Region`"), "{log}");
 }
 
+#[test]
+fn every_client_of_a_gateway_is_narrowed_to_the_tools_that_it_names() {
+    let project = Project::new();
+    project.write("server.py", PROGRAM);
+    let mut args = vec!["serve", "--listen", "127.0.0.1:0", "--dev-no-auth", "--allow", "*"];
+    args.extend(["--only", "echo", "--", "/usr/bin/python3", "-u", "server.py", "stdio"]);
+    let mut gateway = project.bartizan(&args).start();
+    let line = gateway.complaint(&|line| line.contains("serving at"));
+    let address = line.split("://").nth(1).unwrap().trim_end_matches("/mcp").to_owned();
+    let ask = |message: &Value| {
+        let (method, name) =
+            (message["method"].as_str().unwrap(), message["params"]["name"].as_str());
+        let mut headers = vec![("MCP-Protocol-Version", "2026-07-28"), ("Mcp-Method", method)];
+        headers.extend(name.map(|name| ("Mcp-Name", name)));
+        post(&address, &headers, message).1
+    };
+    let list = ask(&request(1, "tools/list", &json!({})));
+    let names: Vec<&Value> =
+        list["result"]["tools"].as_array().unwrap().iter().map(|tool| &tool["name"]).collect();
+    assert_eq!(names, ["echo"], "{list}");
+    let call = |id: u32, tool: &str, arguments: &Value| {
+        ask(&request(id, "tools/call", &json!({ "name": tool, "arguments": arguments })))
+    };
+    assert!(said(&call(2, "echo", &json!({ "text": "hi" }))).contains("echo hi"));
+    assert!(said(&call(3, "form", &json!({}))).contains("tool-not-listed"));
+    let odd = project.bartizan(&["serve", "--only", "a b"]).finish();
+    assert!(odd.stderr.contains("--only:") && odd.status.code() == Some(2), "{odd:?}");
+}
+
 /// Who routes by a header and who acts on an argument see the same call, or there is none.
 fn headers_and_arguments_are_one(address: &str) {
     let ask = |region: &str, header: Option<&str>, forged: Option<&str>| {

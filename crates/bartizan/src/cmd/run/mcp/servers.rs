@@ -120,7 +120,7 @@ pub(super) fn hall(
         return Err(Failure::new(exit::CONFIG, problem.hint(hint)));
     }
     let role = config.role(args.agent.as_deref())?;
-    let only = super::only(args, given.is_some())?;
+    let only = super::only(&args.only, given.map(|_| args.name.as_str()))?;
     let ground = Ground::lay((places, around, config), role, runtime, voice)?;
     ground.store.doubt_the_dead()?;
     let servers: Vec<String> = ground.config.servers.keys().map(ToString::to_string).collect();

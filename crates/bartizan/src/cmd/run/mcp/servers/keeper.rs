@@ -304,6 +304,7 @@ fn typed(command: &[String], tier: Option<RequiredTier>) -> RunArgs {
         no_summary: true,
         no_tty_approvals: true,
         no_keep: true,
+        only: Vec::new(),
         defer_after: None,
         command: command.iter().map(Into::into).collect(),
     }
