@@ -1,6 +1,6 @@
 //! Is a value that stands where secrets stand one, or a word, a number, a reference, a piece of code?
 
-use crate::bytes::{byte_table, is, kind};
+use crate::bytes::{byte_table, count, is, kind};
 use crate::keywords::Keywords;
 use crate::label::OPEN;
 use crate::typed::typed;
@@ -177,13 +177,17 @@ pub(crate) fn made_up(value: &[u8]) -> bool {
 /// Whether a value is something ordinary: a number, a time, a version, an address, code.
 pub(crate) fn mundane(value: &[u8], place: Place) -> bool {
     let reference = || {
-        REFERENCES.iter().any(|word| {
-            value.get(..word.len()).is_some_and(|head| head.eq_ignore_ascii_case(word.as_bytes()))
-        })
+        let signed = value.iter().take(SIGN_WITHIN).any(|b| !b.is_ascii_alphanumeric());
+        signed
+            && REFERENCES.iter().any(|word| {
+                value
+                    .get(..word.len())
+                    .is_some_and(|head| head.eq_ignore_ascii_case(word.as_bytes()))
+            })
     };
     let number =
         |b: &u8| b.is_ascii_digit() || matches!(b, b'.' | b',' | b':' | b'-' | b'+' | b'/' | b'_');
-    let digits = value.iter().filter(|b| b.is_ascii_digit()).count();
+    let digits = count(value, |b| b.is_ascii_digit());
     let time = digits >= 8
         && value.iter().all(|b| number(b) || matches!(b, b'T' | b'Z'))
         && (digits < value.len() || matches!(value, [b'1', b'6'..=b'9', ..] | [b'2', b'0', ..]));
@@ -191,7 +195,8 @@ pub(crate) fn mundane(value: &[u8], place: Place) -> bool {
     let looks = || code(value) || host_or_path(value) || versioned(value, digits);
     (bare.iter().all(number) && digits < value.len())
         || time
-        || WORDS.iter().any(|word| value.eq_ignore_ascii_case(word.as_bytes()))
+        || (value.len() <= LONGEST_WORD
+            && WORDS.iter().any(|word| value.eq_ignore_ascii_case(word.as_bytes())))
         || reference()
         || (looks() && !typed(value, place))
         || pointer(value)
@@ -208,6 +213,10 @@ fn pointer(value: &[u8]) -> bool {
 
 /// The number of a release: `1.19.8-rc.3+6c26a4f`.
 fn release(value: &[u8]) -> bool {
+    // Most values end here.
+    if !value.first().is_some_and(u8::is_ascii_digit) {
+        return false;
+    }
     let mut parts = value.splitn(3, |b| *b == b'.');
     let number = |part: Option<&[u8]>, whole: bool| {
         part.is_some_and(|part| {
@@ -474,6 +483,7 @@ const WORDS: [&str; 48] = [
     "optional",
     "x-oauth-basic",
 ];
+const LONGEST_WORD: usize = 13;
 /// Of which names of algorithms are made.
 const ALGORITHMS: [&str; 26] = [
     "aes", "argon", "bcrypt", "blake", "cbc", "chacha", "cmac", "crc", "ctr", "ecdh", "ecdsa",
@@ -513,10 +523,21 @@ const REFERENCES: [&str; 30] = [
     "var.",
     "data.",
 ];
+/// Each of them has a sign that is neither letter nor digit among so many of its first bytes.
+const SIGN_WITHIN: usize = 9;
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_passed_by_is_in_no_list() {
+        for word in REFERENCES {
+            let sign = word.bytes().position(|b| !b.is_ascii_alphanumeric());
+            assert!(sign.is_some_and(|at| at < SIGN_WITHIN), "{word}");
+        }
+        assert_eq!(WORDS.iter().map(|word| word.len()).max(), Some(LONGEST_WORD));
+    }
 
     #[test]
     fn words_numbers_code_and_references_are_no_secrets() {
