@@ -123,9 +123,11 @@ fn argument(text: &[u8], mut at: usize, memo: &mut Memo) -> Option<Range<usize>>
 /// What stands in quotes behind an expression, for when that gives nothing: `os.getenv("PW") or "…"`, `x || '…'`.
 fn otherwise(text: &[u8], at: usize) -> Option<Range<usize>> {
     let ahead = text.get(at..(at + MAX_OTHERWISE).min(text.len()))?;
-    let spaces = ahead.iter().take_while(|b| **b == b' ').count();
+    // The first may be a string itself: `"old" -> "new"`.
+    let quoted = usize::from(matches!(ahead.first(), Some(b'"' | b'\'' | b'`')));
+    let spaces = quoted + ahead.iter().skip(quoted).take_while(|b| **b == b' ').count();
     let rest = ahead.get(spaces..)?;
-    let signs = [&b"|| "[..], b"?? ", b"or ", b"?: "];
+    let signs = [&b"|| "[..], b"?? ", b"or ", b"?: ", b"-> "];
     let sign = signs.iter().find(|sign| rest.starts_with(sign))?;
     let value = rest.get(sign.len()..)?;
     let quote = *value.first().filter(|b| matches!(b, b'"' | b'\'' | b'`'))?;

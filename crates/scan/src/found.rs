@@ -21,9 +21,18 @@ pub(crate) fn value_after(text: &[u8], at: usize, from: usize, memo: &mut Memo) 
     let mut cursor = Cursor { text, at, memo };
     let closed = cursor.closers();
     let called = !closed && cursor.peek() == Some(b'(');
-    let weak = if cursor.accessors() { false } else { cursor.separator(closed)? };
+    let weak = if cursor.accessors() {
+        false
+    } else if !closed && cursor.cell(from) {
+        true
+    } else {
+        cursor.separator(closed)?
+    };
     cursor.colours();
-    cursor.member(false);
+    // `**API key:** …`.
+    if !cursor.eat(b"**") {
+        cursor.member(false);
+    }
     let limit = cursor.at + 16;
     while cursor.at < limit && cursor.peek().is_some_and(|b| b.is_ascii_whitespace()) {
         cursor.at += 1;
@@ -92,6 +101,8 @@ impl Cursor<'_> {
     fn separator(&mut self, closed: bool) -> Option<bool> {
         for sign in [
             &b":="[..],
+            b"||=",
+            b"??=",
             b"?=",
             b"+=",
             b"==>",
@@ -135,11 +146,22 @@ impl Cursor<'_> {
             b'(' | b'{' => {
                 self.at += 1;
                 let quoted = matches!(self.peek(), Some(b'"' | b'\'' | b'`'));
-                return quoted.then_some(false);
+                // `the API key (…)`, but `token(…)`.
+                let apart = self.text.get(self.at.saturating_sub(2)..self.at) == Some(b" (")
+                    && bracketed(self.rest());
+                return (quoted || apart).then_some(!quoted);
             }
             _ => return None,
         }
         Some(false)
+    }
+
+    /// The comma behind a name that begins its line, as in a list of names and values: `api_token,…`.
+    fn cell(&mut self, from: usize) -> bool {
+        let begins =
+            from.checked_sub(1).and_then(|at| self.text.get(at)).is_none_or(|b| *b == b'\n');
+        let value = matches!(self.rest(), [b',', b, ..] if is(*b, kind::ALNUM));
+        begins && value && self.eat(b",")
     }
 
     /// Dots that lead to the value, as in `Access token ..... …`, or the dot of a pair in Lisp.
@@ -260,6 +282,12 @@ impl Cursor<'_> {
             let plain = rest.get(..len).is_some_and(|tags| !tags.contains(&b'='));
             self.at += if plain { len } else { 0 };
         }
+        // `Str(…)` of OpenTelemetry, and an address before what stands there: `0x55d0 "…"`.
+        self.eat(b"Str(");
+        let digits = self.rest().strip_prefix(b"0x").unwrap_or_default();
+        let len = digits.iter().take(16).take_while(|b| is(**b, kind::HEX)).count();
+        let there = len > 0 && matches!(digits.get(len..), Some([b' ', b'"', ..]));
+        self.at += if there { len + 3 } else { 0 };
         let shown = self.rest().strip_prefix(b"string(").unwrap_or_default();
         let digits = shown.iter().take(6).take_while(|b| b.is_ascii_digit()).count();
         if digits > 0 && shown.get(digits..).is_some_and(|rest| rest.starts_with(b") \"")) {
@@ -371,6 +399,13 @@ impl Cursor<'_> {
     }
 }
 
+/// Whether one long word stands alone before the bracket that closes.
+fn bracketed(text: &[u8]) -> bool {
+    let ahead = text.get(..MAX_MEMBER.min(text.len())).unwrap_or_default();
+    let word = ahead.iter().position(|b| *b == b')').and_then(|end| ahead.get(..end));
+    word.is_some_and(|word| word.len() >= 16 && !word.iter().any(u8::is_ascii_whitespace))
+}
+
 /// How long a row of tags and the space between them is, up to the text behind them; 0 if that is too far.
 fn tags(text: &[u8]) -> usize {
     let ahead = text.get(..MAX_MEMBER.min(text.len())).unwrap_or_default();
@@ -431,8 +466,9 @@ fn called(text: &[u8]) -> usize {
 }
 
 /// Signs and words of scripts without spaces that stand between a name and its value: `：`, `是`, `为`, `為`, `は`.
-const COPULAS: [&str; 8] = [
-    "\u{2192}", "\u{2013}", "\u{2014}", "\u{ff1a}", "\u{662f}", "\u{4e3a}", "\u{70ba}", "\u{306f}",
+const COPULAS: [&str; 9] = [
+    "\u{2502}", "\u{2192}", "\u{2013}", "\u{2014}", "\u{ff1a}", "\u{662f}", "\u{4e3a}", "\u{70ba}",
+    "\u{306f}",
 ];
 /// Within so many bytes an object says its value, or a name's element ends and its value's begins.
 pub(crate) const MAX_MEMBER: usize = 160;

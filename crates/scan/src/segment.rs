@@ -35,6 +35,8 @@ pub(crate) fn ends(inner: &Inner, marks: &Marks, text: &[u8], line: &[u8]) -> En
         || (told
             && (last == b'\\'
                 || introduces(last)
+                || body.ends_with(b" below.")
+                || body.ends_with(b" below")
                 || (body.starts_with(b"```") && titled(marks, text))
                 || marks.block_open()
                 || names_what_follows(text, body)
@@ -92,11 +94,13 @@ fn filler(line: &[u8]) -> bool {
             .is_some_and(|name| name.len() <= 12 && name.iter().all(u8::is_ascii_alphanumeric))
 }
 
-/// Whether a short text ends with a colon and one empty line, behind which what it announces stands.
+/// Whether a short text ends with a colon, or `below`, and one empty line, behind which what it announces stands.
 fn announced(text: &[u8]) -> bool {
     let body = text.trim_ascii_end();
     let lines = text.iter().skip(body.len()).filter(|b| **b == b'\n').count();
-    text.len() <= MAX_ANNOUNCED && lines == 2 && body.last() == Some(&b':')
+    let says =
+        body.last() == Some(&b':') || body.ends_with(b" below.") || body.ends_with(b" below");
+    text.len() <= MAX_ANNOUNCED && lines == 2 && says
 }
 
 /// Whether `next` looks like the rest of the value that ends `text`.

@@ -73,14 +73,11 @@ pub(crate) fn secret(
         let ended = text.get(start + token.len()) == Some(&b'\n');
         heard.hear(token, value, (number, ended), place);
         // `PASSWORD FOR 'ann' = '…'`.
-        let equals = place == Place::Password
-            && number > 1
-            && token == b"="
-            && matches!(text.get(start + 2), Some(b'"' | b'\''));
+        let equals = (2..=MAX_APART).contains(&number) && token == b"=";
         if signs & ASSIGNS != 0 && !equals || stops(value) {
             return None;
         }
-        if ended && !matches!(token.last(), Some(b'?' | b':')) {
+        if ended && !matches!(token.last(), Some(b'?' | b':')) && value != b"below" {
             return None;
         }
     }
@@ -107,7 +104,11 @@ impl Heard {
     fn hear(&mut self, token: &[u8], value: &[u8], (number, ended): (usize, bool), place: Place) {
         // `… the following password:` and, alone in a line of its own, the password.
         let colon = token.ends_with(b":");
-        self.said = announces(token) || (ended && colon);
+        self.said = announces(token) || (ended && (colon || value == b"below"));
+        // `API key for billing = …`.
+        if token == b"=" && place != Place::Password {
+            self.told = Place::Likely;
+        }
         // `Invalid API key provided: …`, `Passwort für db-1: …`.
         if colon && (1..=MAX_APART).contains(&number) && !names::turned_by(value) {
             self.said = true;
@@ -277,6 +278,7 @@ fn announces(token: &[u8]) -> bool {
             | b"--body"
             | b"--value"
             | b"-Value"
+            | b"got"
             | b"ist"
             | b"lautet"
             | b"est"

@@ -288,10 +288,25 @@ fn what_somebody_answers_or_a_program_complains_of_is_hidden() {
         format!("SQL> CONNECT ann/{value}@orcl\n"),
         format!("ssh-keygen -t ed25519 -N '{value}' -f k\n"),
         format!("device_code: {value}\n"),
+        format!("  ~ api_secret = \"x\" -> \"{value}\"\n"),
+        format!("ENV['API_TOKEN'] ||= '{value}'\n"),
+        format!("     -> api.secret: Str({value})\n"),
+        format!("api key for billing = {value}\n"),
+        format!("**API secret:** `{value}`\n"),
+        format!("Please find the signing key below.\n\n{value}\n\nRegards\n"),
+        format!("key,value\nclient_secret,{value}\n"),
+        format!("private_key = 0x55d0 \"{value}\"\n"),
+        format!("printf \"{value}\" | gcloud secrets create billing --data-file=-\n"),
+        format!("holds an API key ({value}), which I will not repeat\n"),
+        format!("\u{2502} access_token \u{2502} {value} \u{2502}\n"),
     ];
     hides(&texts[..9], &value);
     hides(&texts[10..], &value);
     hides(&texts[9..10], &value[..20]);
+}
+
+#[test]
+fn what_is_no_answer_and_stands_below_no_title_stays() {
     for harmless in [
         "what is the token?\nsee docs/tokens.md\n",
         "$ cat public.key\nsee the wiki\n",
@@ -302,6 +317,9 @@ fn what_somebody_answers_or_a_program_complains_of_is_hidden() {
         "API key - see the README\n",
         "token ... see below2\n",
         "the token - 12 of them - is read\n",
+        "token_count,12, and then see below.\n\nnext\n",
+        "the key (see section 12b) is public\n",
+        "getToken(readConfig2)\n",
         "UPDATE settings SET value = 'dark-mode-2' WHERE name = 'theme';\n",
     ] {
         assert_eq!(redactor(&[]).redact(harmless).text, harmless);
