@@ -268,7 +268,11 @@ fn parse_value<'a>(first: &'a str, lines: &mut impl Iterator<Item = &'a str>) ->
             if matches!(c, '#' | ';') && !quoted {
                 break 'line;
             }
-            // Space is dropped at the end only: a backslash or a quote behind it keeps it.
+            // Space is dropped at the end only: a backslash or a quote behind it keeps it. A tab there is a space for git
+            // before 2.45, and a tab since.
+            if value.get(kept..)?.contains('\t') {
+                return None;
+            }
             kept = value.len();
             match c {
                 '"' => quoted = !quoted,
@@ -446,8 +450,13 @@ mod tests {
             "[diff.x]\n\tcommand = ./p",
             "[core]\n\tfilemode = true\u{b}\n",
             "[core]\n\t\u{feff}fsmonitor = ./p",
+            "[user]\n\tname = a\tb",
+            "[user]\n\tname = a\t\\\n",
         ] {
             assert!(with(&format!("{text}\n")).is_err(), "{text:?}");
+        }
+        for text in ["[core]\n\tbare =\tfalse\t", "[core]\n\tbare = false\t# no\tmore"] {
+            assert!(with(&format!("{text}\n")).is_ok(), "{text:?}");
         }
     }
 

@@ -279,10 +279,14 @@ fn a_disk_that_takes_no_more_writes_stops_the_log() {
     assert_eq!(store.reader().size().unwrap(), 1);
 }
 
+/// Only the mount: the whole file system's options name ids that an ordinary user's namespace does not have.
 #[expect(clippy::disallowed_methods, reason = "a read-only disk needs a mount")]
 fn remount_read_only(dir: &Path) {
-    let status =
-        std::process::Command::new("mount").args(["-o", "remount,ro"]).arg(dir).status().unwrap();
+    let status = std::process::Command::new("mount")
+        .args(["-o", "remount,bind,ro"])
+        .arg(dir)
+        .status()
+        .unwrap();
     assert!(status.success());
     assert!(fs::metadata(dir).unwrap().is_dir() && fs::metadata(dir).unwrap().uid() == 0);
 }
