@@ -252,24 +252,26 @@ impl Life {
         &self.socket
     }
 
-    /// Watches what the kernel does not limit here.
-    pub(crate) fn watch(&mut self, plan: &Plan) {
+    /// Watches what the kernel does not limit here. A box that nobody watches would have no limit, so it must not go on.
+    pub(crate) fn watch(&mut self, plan: &Plan) -> io::Result<()> {
         let bounds = Bounds {
             bytes: (!plan.cgroup.counts_memory()).then_some(plan.limits.memory_bytes),
             sockets: true,
             processes: (plan.inner && !plan.cgroup.counts_pids()).then_some(plan.limits.pids),
         };
         if bounds.bytes.is_some() || bounds.processes.is_some() {
-            self.watch_bounds(bounds);
+            self.watch_bounds(bounds)?;
         }
+        Ok(())
     }
 
-    pub(crate) fn watch_memory(&mut self, bytes: u64) {
-        self.watch_bounds(Bounds { bytes: Some(bytes), sockets: false, processes: None });
+    pub(crate) fn watch_memory(&mut self, bytes: u64) -> io::Result<()> {
+        self.watch_bounds(Bounds { bytes: Some(bytes), sockets: false, processes: None })
     }
 
-    fn watch_bounds(&mut self, bounds: Bounds) {
-        self.watch = Watch::start(&self.pidfd, self.pid, bounds, self.signal).ok();
+    fn watch_bounds(&mut self, bounds: Bounds) -> io::Result<()> {
+        self.watch = Some(Watch::start(&self.pidfd, self.pid, bounds, self.signal)?);
+        Ok(())
     }
 
     pub(crate) fn watch_disk(&mut self, watch: DiskWatch) {

@@ -273,7 +273,7 @@ fn finish(
         }
     }
     let report = status::report(plan, redirect);
-    life.watch(plan);
+    supervisor("starting the watch", life.watch(plan))?;
     let Held { upper, home, user, mounts } = held;
     let foothold = user.zip(mounts).map(|(user, mounts)| Foothold { user, mounts });
     Ok(Running { stdio, capture, upper, home, workspace, report, life, foothold, folder: None })

@@ -170,7 +170,8 @@ impl Made {
         folder: &Folder,
     ) -> Result<(Life, Option<OwnedFd>), SpawnError> {
         if !facts.cgroup.counts_memory() {
-            life.watch_memory(spec.limits.memory_bytes);
+            let watched = life.watch_memory(spec.limits.memory_bytes);
+            watched.map_err(supervisor("starting the watch"))?;
         }
         let scratch = spec.limits.scratch_bytes;
         let (bytes, entries) = self.bounds.unwrap_or_default();
