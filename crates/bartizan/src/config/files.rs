@@ -56,13 +56,7 @@ impl Guard<'_> {
     /// Reads every `*.cedar` file of a directory, by name; none when there is no such directory.
     pub(super) fn read_policies(self, dir: &Path) -> Result<Vec<Source>, Problem> {
         let Some(real) = self.directory(dir)? else { return Ok(Vec::new()) };
-        let names = policy_names(&real).map_err(|error| unreadable(dir, &error))?;
-        if names.len() > FILES_LIMIT {
-            return Err(Problem::new(format!(
-                "`{}` holds more than {FILES_LIMIT} policies",
-                dir.display()
-            )));
-        }
+        let names = policy_names(&real)?;
         let read = |name: &PathBuf| self.read(&dir.join(name));
         names.iter().filter_map(|name| read(name).transpose()).collect()
     }
@@ -186,15 +180,23 @@ pub(super) fn read_in_project(path: &Path) -> Result<Source, Problem> {
     Ok(Source { path: path.to_path_buf(), text: read_all(file, path)? })
 }
 
-/// The names of a directory's `*.cedar` files, sorted, so that the order never depends on the disk.
-pub(super) fn policy_names(dir: &Path) -> io::Result<Vec<PathBuf>> {
+/// The names of a directory's `*.cedar` files, sorted, so that the order never depends on the disk. All of them, or none:
+/// a policy that is left out may be the one that forbids.
+pub(super) fn policy_names(dir: &Path) -> Result<Vec<PathBuf>, Problem> {
+    let failed = |error: io::Error| unreadable(dir, &error);
     let mut names = Vec::new();
-    for entry in dir.read_dir()?.take(10 * FILES_LIMIT) {
-        let name = PathBuf::from(entry?.file_name());
+    for (at, entry) in dir.read_dir().map_err(failed)?.enumerate() {
+        let name = PathBuf::from(entry.map_err(failed)?.file_name());
         let hidden = name.as_os_str().as_encoded_bytes().starts_with(b".");
         if !hidden && name.extension().is_some_and(|extension| extension == "cedar") {
             names.push(name);
         }
+        let (held, most) = match (names.len() > FILES_LIMIT, at >= 10 * FILES_LIMIT) {
+            (true, _) => ("policies", FILES_LIMIT),
+            (false, true) => ("entries", 10 * FILES_LIMIT),
+            (false, false) => continue,
+        };
+        return Err(Problem::new(format!("`{}` holds more than {most} {held}", dir.display())));
     }
     names.sort();
     Ok(names)
@@ -254,6 +256,23 @@ mod tests {
         fs::write(&path, "x = 1").unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
         path
+    }
+
+    #[test]
+    fn no_policy_is_left_out_because_there_are_too_many_beside_it() {
+        let crowded = dir();
+        for at in 0..10_000 {
+            fs::write(crowded.path().join(format!("{at}.bak")), "").unwrap();
+        }
+        fs::write(crowded.path().join("forbid.cedar"), "").unwrap();
+        let told = policy_names(crowded.path()).unwrap_err().to_string();
+        assert!(told.contains("holds more than 10000 entries"), "{told}");
+        let many = dir();
+        for at in 0..=1000 {
+            fs::write(many.path().join(format!("{at}.cedar")), "").unwrap();
+        }
+        let told = policy_names(many.path()).unwrap_err().to_string();
+        assert!(told.contains("holds more than 1000 policies"), "{told}");
     }
 
     #[test]

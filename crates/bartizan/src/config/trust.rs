@@ -67,8 +67,7 @@ pub(crate) fn read(project: &Path) -> Result<Option<Project>, Problem> {
     let policy = dir.join(POLICY_DIR);
     let mut policies = Vec::new();
     if is_real_directory(&policy)? {
-        let names = files::policy_names(&policy).map_err(|error| unreadable(&policy, &error))?;
-        for name in names {
+        for name in files::policy_names(&policy)? {
             policies.push(files::read_in_project(&policy.join(name))?);
         }
     }
