@@ -7,8 +7,12 @@ mod support;
 use bartizan_gate::call::{Decision, Door, Proposed};
 use bartizan_gate::refusal::Refusal;
 use bartizan_gate::seat::Caller;
-use bartizan_store::{Desk, QuestionState};
+use bartizan_store::{
+    Answer, ApprovalKey, Consumed, Deferral, Desk, Digest, Endorsement, Given, NewQuestion,
+    Question, QuestionFilter, QuestionState, Store, StoreError,
+};
 use serde_json::{Value, json};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use support::{Fixture, rules};
 
@@ -33,6 +37,14 @@ fn again(fixture: &Fixture, caller: &Caller, command: &str) -> Result<&'static s
         Decision::Allow(_) => Ok("allowed"),
         Decision::Ask(pending) => Err(fixture.pipeline.ask(pending)),
     }
+}
+
+/// A burst of refusals is a flag.
+fn gets_flagged(fixture: &Fixture) {
+    for n in 0..6 {
+        fixture.outcome_code(("Read", json!({ "file_path": format!("/root/{n}") })));
+    }
+    assert!(!fixture.pipeline.flags(&fixture.caller).is_empty());
 }
 
 fn code(said: Result<&'static str, Refusal>) -> &'static str {
@@ -97,10 +109,7 @@ fn a_run_that_is_flagged_puts_nothing_off_and_loses_what_it_had() {
     let fixture = Fixture::new(&rules("ask", &["Bash"]));
     let question = fixture.asked(call());
     fixture.pipeline.defer(&fixture.caller, &question, IDS, DAY).unwrap();
-    for n in 0..6 {
-        fixture.outcome_code(("Read", json!({ "file_path": format!("/root/{n}") })));
-    }
-    assert!(!fixture.pipeline.flags(&fixture.caller).is_empty(), "a burst of refusals is a flag");
+    gets_flagged(&fixture);
     let stands = fixture.store.question(&question).unwrap();
     assert_eq!((stands.state, stands.deferred), (QuestionState::Expired, None));
     let question = fixture.asked(("Bash", json!({ "command": "make again" })));
@@ -116,4 +125,77 @@ fn nobody_puts_off_the_question_of_another_session() {
     assert!(fixture.pipeline.defer(&fixture.caller, "0000", IDS, DAY).is_err());
     assert!(fixture.pipeline.defer(&fixture.caller, &question, ("", "x"), DAY).is_err());
     assert!(fixture.pipeline.defer(&fixture.caller, &question, IDS, DAY).is_ok(), "its twin");
+}
+
+#[test]
+fn a_run_that_is_flagged_while_it_puts_a_question_off_has_not_put_it_off() {
+    let fixture = Fixture::new(&rules("ask", &["Bash"]));
+    let (store, then) = (fixture.store.clone(), Arc::new(OnceLock::new()));
+    let fixture = Arc::new(fixture.at(Meanwhile { store, then: Arc::clone(&then) }));
+    let again = Arc::downgrade(&fixture);
+    let flags = move || again.upgrade().as_deref().map_or((), gets_flagged);
+    assert!(then.set(Box::new(flags) as Then).is_ok());
+    let question = fixture.asked(call());
+    assert!(fixture.pipeline.defer(&fixture.caller, &question, IDS, DAY).is_err());
+    assert_eq!(fixture.store.question(&question).unwrap().deferred, None);
+}
+
+type Then = Box<dyn Fn() + Send + Sync>;
+
+/// A desk where something happens while a question is being put off.
+struct Meanwhile {
+    store: Store,
+    then: Arc<OnceLock<Then>>,
+}
+
+impl Desk for Meanwhile {
+    fn defer(&self, id: &str, to: &Deferral, life: Duration) -> Result<Question, StoreError> {
+        // Whoever is flagged loses what is put off by then, which this is not yet.
+        self.then.get().map_or((), |then| then());
+        self.store.defer(id, to, life)
+    }
+
+    fn ask(&self, new: NewQuestion) -> Result<Question, StoreError> {
+        self.store.ask(new)
+    }
+
+    fn questions(&self, filter: &QuestionFilter) -> Result<Vec<Question>, StoreError> {
+        self.store.questions(filter)
+    }
+
+    fn question(&self, id: &str) -> Result<Question, StoreError> {
+        self.store.question(id)
+    }
+
+    fn answer(&self, id: &str, answer: Answer) -> Result<Question, StoreError> {
+        self.store.answer(id, answer)
+    }
+
+    fn given(&self, key: &ApprovalKey) -> Result<Given, StoreError> {
+        self.store.given(key)
+    }
+
+    fn consume(&self, key: &ApprovalKey) -> Result<Consumed, StoreError> {
+        self.store.consume(key)
+    }
+
+    fn withdraw(&self, id: &str) -> Result<Question, StoreError> {
+        self.store.withdraw(id)
+    }
+
+    fn adopt(&self, key: &ApprovalKey, from: &Deferral) -> Result<bool, StoreError> {
+        self.store.adopt(key, from)
+    }
+
+    fn undefer(&self, session: &str) -> Result<(), StoreError> {
+        self.store.undefer(session)
+    }
+
+    fn endorse(&self, id: &str, approver: &str, keys: &[Digest]) -> Result<(), StoreError> {
+        self.store.endorse(id, approver, keys)
+    }
+
+    fn endorsed(&self, session: &str) -> Result<Vec<Endorsement>, StoreError> {
+        self.store.endorsed(session)
+    }
 }

@@ -80,6 +80,13 @@ impl Fixture {
         fixture
     }
 
+    /// The same at another desk.
+    pub(crate) fn at(mut self, desk: impl Desk + 'static) -> Self {
+        self.parts.desk = Arc::new(desk);
+        self.pipeline = Pipeline::new(self.parts.clone(), "desk".to_owned());
+        self
+    }
+
     /// As [`Fixture::with_roles`], where the child's own box is narrower.
     pub(crate) fn with_narrower(mut rules: Vec<ShortForm>, confines: Confines) -> Self {
         for rule in &mut rules {
