@@ -53,7 +53,7 @@ pub(crate) struct Rule {
     pub(crate) back: RangeInclusive<usize>,
     /// The secret stands before the keyword, back to this sign.
     pub(crate) before: Option<u8>,
-    /// The secret stands alone in the line below that of the keyword.
+    /// The secret stands in the lines below that of the keyword.
     pub(crate) below: bool,
     /// The secret is a whole address, back to its scheme.
     pub(crate) address: bool,

@@ -21,7 +21,7 @@ pub(crate) fn secret(
     let ahead = text.get(at..(at + MAX_SPOKEN).min(text.len()))?;
     // Whether nothing but a quote stands between the name and the first space.
     let bare = ahead.iter().take(2).any(|b| is(*b, kind::SPACE));
-    let mut heard = Heard { said: false, asked: false, told: place };
+    let mut heard = Heard { said: false, asked: false, turned: false, told: place };
     let mut position = 0;
     let mut number = 0;
     for (split, token) in ahead.split(|b| is(*b, kind::SPACE)).enumerate() {
@@ -73,7 +73,7 @@ pub(crate) fn secret(
         let ended = text.get(start + token.len()) == Some(&b'\n');
         heard.hear(token, value, (number, ended), place);
         // `PASSWORD FOR 'ann' = '…'`.
-        let equals = (2..=MAX_APART).contains(&number) && token == b"=";
+        let equals = (2..=MAX_APART).contains(&number) && token == b"=" && !heard.turned;
         if signs & ASSIGNS != 0 && !equals || stops(value) {
             return None;
         }
@@ -89,6 +89,8 @@ struct Heard {
     said: bool,
     /// There was a question, and the answer follows.
     asked: bool,
+    /// The word behind the name makes it another: `auth header = …`.
+    turned: bool,
     told: Place,
 }
 
@@ -110,7 +112,8 @@ impl Heard {
             self.told = Place::Likely;
         }
         // `Invalid API key provided: …`, `Passwort für db-1: …`.
-        if colon && (1..=MAX_APART).contains(&number) && !names::turned_by(value) {
+        self.turned |= number == 1 && names::turned_by(value);
+        if colon && (1..=MAX_APART).contains(&number) && !self.turned {
             self.said = true;
             let sure = place == Place::Password || GIVEN.contains(&value);
             self.told = if sure { place } else { Place::Likely };
@@ -150,7 +153,8 @@ pub(crate) fn asks(line: &[u8], at: usize) -> bool {
         && left <= names::MAX_PART
         && tail.clone().count() <= 3
         && tail.clone().all(closers)
-        && before.is_none_or(|b| matches!(b, b' ' | b'/' | b'"' | b'\'' | b'.' | b'$' | b'{'))
+        && before
+            .is_none_or(|b| matches!(b, b' ' | b'/' | b'"' | b'\'' | b'.' | b':' | b'$' | b'{'))
         && body.len() <= MAX_ASKED
         && (head.contains(&b' ') || body.starts_with(b"/") || titled(body))
         && !body.contains(&b'+')

@@ -287,6 +287,7 @@ fn what_somebody_answers_or_a_program_complains_of_is_hidden() {
         format!("addauth digest ann:{value}\n"),
         format!("SQL> CONNECT ann/{value}@orcl\n"),
         format!("ssh-keygen -t ed25519 -N '{value}' -f k\n"),
+        format!("127.0.0.1:6379> GET shop:api_token\n\"{value}\"\n"),
         format!("device_code: {value}\n"),
         format!("  ~ api_secret = \"x\" -> \"{value}\"\n"),
         format!("ENV['API_TOKEN'] ||= '{value}'\n"),
@@ -320,6 +321,7 @@ fn what_is_no_answer_and_stands_below_no_title_stays() {
         "token_count,12, and then see below.\n\nnext\n",
         "the key (see section 12b) is public\n",
         "getToken(readConfig2)\n",
+        "[debug] auth header = pg-XJqaL1k9qJkZoZTZyBaYb6C3\n",
         "UPDATE settings SET value = 'dark-mode-2' WHERE name = 'theme';\n",
     ] {
         assert_eq!(redactor(&[]).redact(harmless).text, harmless);
@@ -372,6 +374,11 @@ fn what_files_of_keys_hold_is_hidden() {
     ] {
         hides(&[text], value);
     }
+    let vault = noise(48, 160, HEX);
+    let (one, two) = vault.split_at(80);
+    let text = format!("$ANSIBLE_VAULT;1.1;AES256\n{one}\n{two}\n");
+    hides(std::slice::from_ref(&text), one);
+    hides(&[text], two);
     let codes = ["7k2fp-x91mq", "b83ha-02kfd", "q7v1c-9wxt4"];
     let text = format!("Recovery codes:\n{}\n", codes.join("\n"));
     for code in codes {
