@@ -57,6 +57,14 @@ fn carried(changes: &Changes) -> String {
 }
 
 #[test]
+fn a_commit_brings_in_no_link_into_what_is_held() {
+    let play = after("ln -s ../.git/config src/notes && git add -A && git commit -qm link");
+    assert_eq!(carried(&play.list()), "src/notes");
+    let play = after("ln -s src/a notes && git add -A && git commit -qm link");
+    assert_eq!(why(&play.list()), None);
+}
+
+#[test]
 fn a_commit_brings_in_nothing_that_would_be_held_as_a_file() {
     let evil = "git hash-object -w --stdin <<X\n{\"hooks\":{}}\nX\n";
     for (script, path) in [
