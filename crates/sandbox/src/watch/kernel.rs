@@ -25,14 +25,18 @@ impl Memory {
             line.trim().strip_suffix(" kB")?.parse::<u64>().ok()
         };
         let total = field("MemTotal")?;
-        let others = ["MemFree", "Buffers", "Cached", "SwapCached", "AnonPages", "SReclaimable"];
+        let others =
+            ["MemFree", "Buffers", "Cached", "SwapCached", "AnonPages", "SReclaimable", "Hugetlb"];
+        // What is swapped out may be in memory all the same, packed (zram, zswap); it is a program's.
+        let swapped = field("SwapTotal").zip(field("SwapFree"));
+        let swapped = swapped.map_or(0, |(all, free)| all.saturating_sub(free));
         // ZFS keeps its files elsewhere, and gives that back too.
         let arc = arcstats.lines().find_map(|line| {
             let mut words = line.split_whitespace();
             (words.next()? == "size").then_some(words.nth(1)?.parse::<u64>().ok()? / 1024)
         });
         let known = others.iter().filter_map(|name| field(name));
-        let known = known.fold(arc.unwrap_or(0), u64::saturating_add);
+        let known = known.fold(arc.unwrap_or(0).saturating_add(swapped), u64::saturating_add);
         Some(Self {
             total,
             available: field("MemAvailable")?.saturating_add(arc.unwrap_or(0)),
@@ -78,6 +82,12 @@ mod tests {
         assert!(!memory(300, 13_700, 700).is_taken_since(&then), "programs have it");
         assert!(!memory(300, 5000, 9000).is_taken_since(&then), "files have it");
         assert!(memory(300, 5000, 500).is_taken_since(&then));
+    }
+
+    #[test]
+    fn pages_that_are_swapped_into_memory_and_large_ones_are_not_the_kernels() {
+        let meminfo = "MemTotal: 16000 kB\nMemFree: 300 kB\nMemAvailable: 400 kB\nSwapTotal: 8000 kB\nSwapFree: 3000 kB\nHugetlb: 4096 kB\n";
+        assert_eq!(Memory::read(meminfo, "").unwrap().kernels, 16_000 - 300 - 5000 - 4096);
     }
 
     #[test]
