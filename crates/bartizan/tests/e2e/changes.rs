@@ -179,6 +179,31 @@ fn what_a_killed_supervisor_leaves_does_not_fill_the_disk() {
     Log::read(&project).is_whole(&project);
 }
 
+#[test]
+fn what_lands_leaves_room_on_the_disk_that_it_is_staged_on() {
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let project = Project::new();
+    let disk = OwnDisk::at(&project.home().join("disk"));
+    let at = project.home().join("disk");
+    let (state, workspace) = (at.join("state"), at.join("shop"));
+    fs::create_dir(&workspace).unwrap();
+    // 16 MiB are kept. Staged it has room, landed beside that it has none.
+    let run = |size: &str| {
+        let script = format!("head -c {size} /dev/urandom > big");
+        let args = ["--state", state.to_str().unwrap(), "run", "--", "sh", "-c", &script];
+        project.bartizan(&args).within(&workspace)
+    };
+    let mut started = run("33M").start();
+    started.complaint(&|line| line.contains("are kept for refusals"));
+    assert!(disk.free() > 48 << 20 && !workspace.join("big").exists());
+    started.signal(Signal::KILL);
+    started.finish();
+    let ran = run("5M").finish();
+    assert!(ran.status.success() && workspace.join("big").exists(), "{ran:?}");
+}
+
 /// A disk of 64 MiB.
 struct OwnDisk(PathBuf);
 

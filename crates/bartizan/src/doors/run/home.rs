@@ -102,7 +102,10 @@ impl Home {
         let listed = writeback::list(upper.as_fd(), workspace.as_fd(), since).map_err(words)?;
         // What an agent wrote is staged beside the log, and must not take from it the room to say so.
         let (bytes, files) = listed.weight();
-        self.store.has_room_for(bytes, files).map_err(|error| error.to_string())?;
+        // And what lands is there twice for a while, where the workspace is on the same disk.
+        let times = if !self.review && is_same_disk(workspace, self.store.dir()) { 2 } else { 1 };
+        let room = self.store.has_room_for(bytes.saturating_mul(times), files * times);
+        room.map_err(|error| error.to_string())?;
         let (journal, held) = places(&self.keep);
         let doing = if self.review { "keeping the changes" } else { "writing back" };
         let mut bar = Bar::new(doing, self.bar);
@@ -115,6 +118,17 @@ impl Home {
         let act = if self.review { writeback::shelve } else { writeback::apply };
         act(&listed, upper.as_fd(), workspace.as_fd(), options).map_err(words)
     }
+}
+
+/// Whether what is written in the one place takes room from the other; where nobody can say, it does. Parts of one pool (btrfs,
+/// ZFS) have numbers of their own, and the same room.
+fn is_same_disk(workspace: &OwnedFd, dir: &Path) -> bool {
+    let devices = rustix::fs::fstat(workspace).ok().zip(rustix::fs::stat(dir).ok());
+    let rooms = rustix::fs::fstatvfs(workspace).ok().zip(rustix::fs::statvfs(dir).ok());
+    devices.is_none_or(|(one, other)| one.st_dev == other.st_dev)
+        || rooms.is_none_or(|(one, other)| {
+            (one.f_blocks, one.f_bavail) == (other.f_blocks, other.f_bavail)
+        })
 }
 
 /// The journal and the shelf of a session's folder.
