@@ -140,6 +140,14 @@ fn a_run_that_is_flagged_while_it_puts_a_question_off_has_not_put_it_off() {
     assert_eq!(fixture.store.question(&question).unwrap().deferred, None);
 }
 
+#[test]
+fn nobody_is_asked_about_what_is_too_long_to_be_read() {
+    let fixture = Fixture::new(&rules("ask", &["Bash"]));
+    let command = |bytes| ("Bash", json!({ "command": "x".repeat(bytes) }));
+    assert_eq!(fixture.outcome_code(command(120 << 10)), "approval-required");
+    assert_eq!(fixture.outcome_code(command(130 << 10)), "arguments-invalid");
+}
+
 type Then = Box<dyn Fn() + Send + Sync>;
 
 /// A desk where something happens while a question is being put off.
