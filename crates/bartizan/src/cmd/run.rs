@@ -37,8 +37,8 @@ use crate::doors::run::home::Home;
 use crate::doors::run::{BoxRun, RunReport, Streams};
 use crate::machine::{random, runtime};
 use crate::report::{Failure, Problem, Voice};
-use bartizan_egress::Vault;
 use bartizan_egress::vault::Placeholders;
+use bartizan_egress::{Allowances, Vault};
 use bartizan_gate::call::{Door, Proposed};
 use bartizan_gate::name::{RoleName, ToolName};
 use bartizan_gate::seat::Caller;
@@ -197,6 +197,7 @@ struct Run {
     conversation: Conversation,
     placeholders: Arc<Placeholders>,
     vault: Vault,
+    allowances: Arc<Allowances>,
     /// Puts questions before the person at the terminal.
     asks: Option<Arc<Asks>>,
     /// What the client calls the MCP servers that it reaches through us.
@@ -272,8 +273,8 @@ impl Run {
         model::lead(&mut spec.env, (access.as_ref(), self.client), settings.network)?;
         self.plant(&mut spec);
         let (vault, placeholders) = (self.vault.clone(), Arc::clone(&self.placeholders));
-        let (who, held) = ((&self.config, &self.role), (vault, placeholders));
-        let mut way_out = WayOut::new(who, &self.around, hidden.session, held)?;
+        let held = (vault, placeholders, Arc::clone(&self.allowances));
+        let mut way_out = WayOut::new(&self.config, &self.around, hidden.session, held)?;
         way_out.furnish(&mut spec);
         let door = access.map(|access| {
             let api = access.api(self.client);

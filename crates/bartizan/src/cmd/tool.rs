@@ -118,12 +118,13 @@ fn call(args: &ToolCallArgs, desk: &mut Desk<'_>) -> Result<u8, Failure> {
     }
     let argv = ["bartizan".to_owned(), "tool".to_owned(), "call".to_owned(), args.name.clone()];
     let who = Newcomer::plain(Path::new("/bin/sh"), &argv, Map::new());
-    let Session { gate, caller, keep, .. } = ground.open(who, (Vec::new(), false), desk.voice)?;
+    let opened = ground.open(who, (Vec::new(), false), desk.voice)?;
+    let Session { gate, caller, keep, allowances, .. } = opened;
     let Ground { places, around, config, role, store, vault, .. } = ground;
     let tools = config.tools.clone();
     let key = ScanKey::new(crate::machine::random()?);
     let courier = Courier::new(vault.clone(), Resolver::system(), Clients::system(), key);
-    let boxes = Boxes { around, config, places, role, vault: vault.clone() };
+    let boxes = Boxes { around, config, places, role, vault: vault.clone(), allowances };
     let stands = (courier, boxes, store.clone());
     let door = Arc::new(ToolsDoor::new(Arc::clone(&gate), caller.clone(), tools, stands));
     let answer = ask(&runtime, &door, args, &arguments, (&store, desk))?;

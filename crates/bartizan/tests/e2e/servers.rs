@@ -15,6 +15,7 @@ mod stateless;
 mod words;
 
 use crate::support::project::{Project, Started};
+use crate::support::sink::Sink;
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
@@ -375,6 +376,56 @@ fn declared_tools_stand_beside_those_of_servers() {
     assert_eq!(greeted["result"]["isError"], json!(false));
     assert_eq!(code(&client.calls("greet", &json!({ "who": 1 }))), "arguments-invalid");
     assert_eq!(code(&client.calls("hide", &json!({}))), "tool-not-listed");
+}
+
+/// Else a client that calls and cancels has as many boxes at work as it likes, and none of them counts.
+#[test]
+fn a_declared_command_ends_with_the_call_that_is_cancelled() {
+    let project = Project::new();
+    let script = "import sys, time\nname = sys.argv[1]\nopen('begun-' + name, 'w').close()\ntime.sleep(4)\nopen('late-' + name, 'w').close()\n";
+    project.write("slow.py", script);
+    project.configure(
+        "[tools.slow]\ndescription = \"Takes its time.\"\neffect = \"write\"\nresult = [\"stdout\"]\n[tools.slow.input.name]\ntype = \"string\"\n[tools.slow.command]\nargv = [\"/usr/bin/python3\", \"slow.py\", \"{name}\"]\nworkspace = \"direct\"\n[roles.default]\nallow = [\"slow\"]\n",
+    );
+    let mut client = Client::of(&project);
+    let params = json!({ "name": "slow", "arguments": { "name": "cancelled" } });
+    let call = json!({ "jsonrpc": "2.0", "id": "long", "method": "tools/call", "params": params });
+    client.gateway.adds(&format!("{call}\n"));
+    let deadline = Instant::now() + PATIENCE;
+    while project.file("begun-cancelled").is_none() {
+        assert!(Instant::now() < deadline, "it never began: {:?}", client.gateway);
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let method = "notifications/cancelled";
+    let gone = json!({ "jsonrpc": "2.0", "method": method, "params": { "requestId": "long" } });
+    client.gateway.adds(&format!("{gone}\n"));
+    // The one that is not cancelled is at it for longer than the other would be.
+    let kept = client.calls("slow", &json!({ "name": "kept" }));
+    assert_eq!(kept["result"]["isError"], json!(false), "{kept}");
+    assert!(project.file("late-kept").is_some());
+    assert_eq!(project.file("late-cancelled"), None);
+}
+
+/// Each call has a box, and none of them brings a budget of its own.
+#[test]
+fn the_boxes_of_declared_commands_share_what_may_leave_their_session() {
+    let sink = Sink::start();
+    let project = Project::new();
+    project.write("some", &"x".repeat(2048));
+    let target = format!("127.0.0.1:{}", sink.port());
+    let argv = format!(
+        "\"/usr/bin/curl\", \"-sSf\", \"-m\", \"60\", \"-o\", \"/dev/null\", \"-x\", \"http://127.0.0.1:3128\", \"-H\", \"Expect:\", \"-d\", \"@some\", \"http://{target}/\""
+    );
+    project.configure(&format!(
+        "[hosts.\"{target}\"]\nprivate = true\n[tools.send]\ndescription = \"Sends.\"\neffect = \"write\"\nresult = [\"stdout\", \"stderr\"]\n[tools.send.command]\nargv = [{argv}]\nnetwork = \"gated\"\n[roles.default]\nallow = [\"send\", \"net({target})\"]\n[roles.default.budget]\nbytes_out = \"5KiB\"\n"
+    ));
+    let mut client = Client::of(&project);
+    let sent: Vec<bool> =
+        (0..5).map(|_| said(&client.calls("send", &json!({}))).contains("\"exit\":0")).collect();
+    assert!(sent[0] && !sent[4], "{sent:?}: {:?}", sink.arrived());
+    let arrived: usize = sink.arrived().iter().map(String::len).sum();
+    assert!(arrived <= 5 * 1024, "{arrived}");
+    client.ends();
 }
 
 #[test]

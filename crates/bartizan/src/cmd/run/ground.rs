@@ -6,6 +6,7 @@ use super::seat::{self, Sitter};
 use super::stand_ins::placeholders;
 use super::surroundings::Surroundings;
 use super::told::Told;
+use super::way_out;
 use super::{Run, known_tools, model, narrowed, not_started, state_failure};
 use crate::app::Gate;
 use crate::client::Client;
@@ -18,7 +19,7 @@ use crate::machine::random;
 use crate::memory::{self, Swap};
 use crate::opinion::Opinions;
 use crate::report::{Failure, Voice};
-use bartizan_egress::Vault;
+use bartizan_egress::{Allowances, Vault};
 use bartizan_gate::name::{HostPort, RoleName, SessionId, ToolName};
 use bartizan_gate::pipeline::Parts;
 use bartizan_gate::policy::Policy;
@@ -64,6 +65,8 @@ pub(crate) struct Session {
     pub(crate) keep: PathBuf,
     /// What the person knows of tools that are not there.
     pub(crate) told: Told,
+    /// What its boxes may still take of the network.
+    pub(crate) allowances: Arc<Allowances>,
 }
 
 /// Who comes in.
@@ -182,7 +185,8 @@ impl Ground {
         about.extend(who.about);
         let admitted = gate.pipeline().admit(seat, who.argv, about);
         let caller = admitted.map_err(|refused| state_failure(&refused.hint()))?;
-        Ok(Session { gate, caller, redactor, conversation, keep, told })
+        let allowances = way_out::allowances(&self.config, &self.role);
+        Ok(Session { gate, caller, redactor, conversation, keep, told, allowances })
     }
 
     /// What the log says of every session.
@@ -207,7 +211,7 @@ impl Ground {
     /// A run of `session` on this ground.
     pub(super) fn run(self, session: Session, client: Option<Client>) -> Result<Run, Failure> {
         let Self { places, around, config, role, vault, store, swap: _ } = self;
-        let Session { gate, caller, conversation, keep, redactor, told } = session;
+        let Session { gate, caller, conversation, keep, redactor, told, allowances } = session;
         let placeholders = Arc::new(placeholders(&config)?);
         // Wherever one turns up on the log, it is its name that stands there, and a rule that looks for it.
         for (name, value) in placeholders.canaries() {
@@ -228,6 +232,7 @@ impl Ground {
             conversation,
             placeholders,
             vault,
+            allowances,
             asks: None,
             entries: Vec::new(),
         })

@@ -66,6 +66,16 @@ impl Surroundings {
 
     /// Finds the program as a shell would; a name with a slash is taken as a path.
     pub(crate) fn find(&self, program: &OsStr) -> Option<PathBuf> {
+        self.look(program, |_| true)
+    }
+
+    /// Finds the program of a declared tool. A bare name is never one from the workspace, wherever the search path leads:
+    /// an agent may have put it there.
+    pub(crate) fn find_declared(&self, program: &OsStr) -> Option<PathBuf> {
+        self.look(program, |folder| !clean(folder).starts_with(&self.root))
+    }
+
+    fn look(&self, program: &OsStr, admits: impl Fn(&Path) -> bool) -> Option<PathBuf> {
         let named = Path::new(program);
         if named.components().count() > 1
             || named.is_absolute()
@@ -74,7 +84,8 @@ impl Surroundings {
             let at = self.root.join(named);
             return is_executable(&at).then(|| clean(&at));
         }
-        self.path.iter().map(|folder| folder.join(named)).find(|file| is_executable(file))
+        let folders = self.path.iter().filter(|folder| admits(folder));
+        folders.map(|folder| folder.join(named)).find(|file| is_executable(file))
     }
 
     /// The folders and files that the box shows, read-only, for `program` to run.
@@ -211,6 +222,23 @@ mod tests {
         assert!(around.path.iter().all(|folder| folder.is_absolute()));
         assert!(around.find(OsStr::new("sh")).is_some());
         assert!(around.find(OsStr::new("no-such-program-here")).is_none());
+    }
+
+    #[test]
+    fn a_declared_program_is_none_that_an_agent_could_have_put_there() {
+        let home = tempfile::tempdir().unwrap();
+        let root = home.path().canonicalize().unwrap();
+        let (work, bin) = (root.join("work"), root.join("work/node_modules/.bin"));
+        std::fs::create_dir_all(&bin).unwrap();
+        std::os::unix::fs::symlink(&bin, root.join("bin")).unwrap();
+        std::fs::copy("/bin/sh", bin.join("sh")).unwrap();
+        let path = format!("{}:{}:/usr/bin:/bin", bin.display(), root.join("bin").display());
+        let around = Surroundings::new(work, root.clone(), vec![("PATH".into(), path.into())]);
+        assert_eq!(around.find(OsStr::new("sh")), Some(bin.join("sh")));
+        assert!(!around.find_declared(OsStr::new("sh")).unwrap().starts_with(&root));
+        // A path is what its declaration says.
+        let named = around.find_declared(OsStr::new("node_modules/.bin/sh"));
+        assert_eq!(named, Some(bin.join("sh")));
     }
 
     #[test]

@@ -29,10 +29,10 @@ pub(crate) struct WayOut {
 impl WayOut {
     /// Makes a new authority and everything that hangs on it.
     pub(crate) fn new(
-        (config, role): (&Config, &RoleName),
+        config: &Config,
         around: &Surroundings,
         session: &str,
-        (vault, placeholders): (Vault, Arc<Placeholders>),
+        (vault, placeholders, allowances): (Vault, Arc<Placeholders>, Arc<Allowances>),
     ) -> Result<Self, Failure> {
         let ca = SessionCa::new(session).map_err(|error| not_started(&error.to_string()))?;
         let trust = TrustStore::new(&ca, &system_roots(around));
@@ -44,11 +44,6 @@ impl WayOut {
         let injector = Injector::new(vault, bound.collect(), placeholders, ScanKey::new(random()?));
         let terminator = Terminator::new(Arc::new(ca), Clients::system(), injector);
         let hosts = egress.hosts.iter();
-        let limits = hosts.clone().map(|(target, host)| (target.clone(), host.limits));
-        let own = config.roles.get(role).and_then(|role| role.budget.bytes_out);
-        let bytes_out = own.into_iter().chain(egress.limits.bytes_out).min();
-        let session_limits = Limits { bytes_out, ..egress.limits };
-        let allowances = Arc::new(Allowances::new(session_limits, limits));
         let tunnel = Tunnel::new(Resolver::system(), TunnelLimits::default());
         let ways = Ways {
             tunnel: tunnel.drawing_on(allowances),
@@ -66,6 +61,15 @@ impl WayOut {
             spec.env.push((name, value));
         }
     }
+}
+
+/// What a session may take of the network, in all its boxes together.
+pub(crate) fn allowances(config: &Config, role: &RoleName) -> Arc<Allowances> {
+    let egress = &config.egress;
+    let hosts = egress.hosts.iter().map(|(target, host)| (target.clone(), host.limits));
+    let own = config.roles.get(role).and_then(|role| role.budget.bytes_out);
+    let bytes_out = own.into_iter().chain(egress.limits.bytes_out).min();
+    Arc::new(Allowances::new(Limits { bytes_out, ..egress.limits }, hosts))
 }
 
 /// The certificates that the person's own programs believe.

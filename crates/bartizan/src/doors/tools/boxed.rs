@@ -8,8 +8,8 @@ use crate::cmd::run::way_out::WayOut;
 use crate::config::{BoxSettings, Config, Places, Tool};
 use crate::doors::database::DatabaseDoor;
 use crate::doors::net::NetDoor;
-use bartizan_egress::Vault;
 use bartizan_egress::vault::Placeholders;
+use bartizan_egress::{Allowances, Vault};
 use bartizan_gate::name::RoleName;
 use bartizan_gate::seat::Caller;
 use bartizan_mcp::declare::{CommandTool, Network, Workspace};
@@ -38,6 +38,8 @@ pub(crate) struct Boxes {
     pub(crate) role: RoleName,
     /// The way to secrets, for those that the egress adds.
     pub(crate) vault: Vault,
+    /// What the session may still take of the network.
+    pub(crate) allowances: Arc<Allowances>,
 }
 
 /// What a box did.
@@ -61,7 +63,7 @@ impl Boxes {
         command: &CommandTool,
         argv: Vec<String>,
     ) -> Done {
-        let Some(program) = self.around.find(command.program().as_ref()) else {
+        let Some(program) = self.around.find_declared(command.program().as_ref()) else {
             return Done::not("not-started", "the program of this tool is not there");
         };
         let settings = self.config.box_of(&self.role);
@@ -70,10 +72,9 @@ impl Boxes {
         let net = match command.network() {
             Network::None => None,
             Network::Gated => {
-                let ways = (self.vault.clone(), Arc::new(Placeholders::default()));
-                let Ok(mut way_out) =
-                    WayOut::new((&self.config, &self.role), &self.around, session, ways)
-                else {
+                let placeholders = Arc::new(Placeholders::default());
+                let held = (self.vault.clone(), placeholders, Arc::clone(&self.allowances));
+                let Ok(mut way_out) = WayOut::new(&self.config, &self.around, session, held) else {
                     return Done::not("not-started", "the box of this tool has no way out");
                 };
                 way_out.furnish(&mut spec);
@@ -166,6 +167,7 @@ async fn attend(running: Running, net: Option<&Arc<NetDoor>>, most: usize) -> Op
     };
     drop(stdio.stdin);
     let killer = Arc::new(life.killer().ok()?);
+    let _left = Left(Arc::clone(&killer));
     let streams = [stdio.stdout, stdio.stderr]
         .map(|end| end.map(|end| catch(end, most, Arc::clone(&killer))));
     let ended = tokio::task::spawn_blocking(move || {
@@ -180,6 +182,16 @@ async fn attend(running: Running, net: Option<&Arc<NetDoor>>, most: usize) -> Op
     let ran = ended.await.ok().flatten();
     drop((served, upper, folder));
     ran
+}
+
+/// Ends a box that nobody attends any more, because the call was cancelled or its client went away.
+struct Left(Arc<Killer>);
+
+impl Drop for Left {
+    fn drop(&mut self) {
+        // What has ended takes no signal.
+        drop(self.0.kill());
+    }
 }
 
 /// Reads a stream; what goes beyond ends the box.

@@ -142,7 +142,7 @@ pub(super) fn hall(
 /// The client's side of it.
 pub(in super::super) fn hub(hall: &Hall, part: Part) -> Result<Arc<Hub>, Failure> {
     let key = ScanKey::new(random()?);
-    let Session { gate, caller, .. } = &hall.session;
+    let Session { gate, caller, allowances, .. } = &hall.session;
     let Ground { places, around, config, role, store, vault, .. } = &hall.ground;
     let (frames, _) = showing(config, role)?;
     let courier = Courier::new(vault.clone(), Resolver::system(), Clients::system(), key);
@@ -152,6 +152,7 @@ pub(in super::super) fn hub(hall: &Hall, part: Part) -> Result<Arc<Hub>, Failure
         places: places.clone(),
         role: role.clone(),
         vault: vault.clone(),
+        allowances: Arc::clone(allowances),
     };
     let stands = (courier, boxes, store.clone());
     let door = ToolsDoor::new(Arc::clone(gate), caller.clone(), config.tools.clone(), stands);
