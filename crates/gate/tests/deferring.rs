@@ -159,7 +159,9 @@ struct Meanwhile {
 impl Desk for Meanwhile {
     fn defer(&self, id: &str, to: &Deferral, life: Duration) -> Result<Question, StoreError> {
         // Whoever is flagged loses what is put off by then, which this is not yet.
-        self.then.get().map_or((), |then| then());
+        if let Some(then) = self.then.get() {
+            then();
+        }
         self.store.defer(id, to, life)
     }
 
