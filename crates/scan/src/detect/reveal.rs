@@ -13,8 +13,7 @@ pub(super) fn reveal(input: &Traced, seen: &mut Disguises) -> Traced {
     let text = input.text();
     effort::took(text.len());
     let mut overridden: Option<Vec<(char, usize)>> = None;
-    let mut flag = false;
-    let mut at = 0;
+    let (mut flag, mut soft, mut at) = (false, None, 0);
     while let Some(c) = char_at(text, at) {
         // Most characters are what they seem.
         let plain_to = if overridden.is_some() { at } else { seeming_to(text, at) };
@@ -54,7 +53,7 @@ pub(super) fn reveal(input: &Traced, seen: &mut Disguises) -> Traced {
             }
             '\u{E0000}'..='\u{E007F}' => continue,
             c if invisible(c) => {
-                if c != '\u{AD}' && inside(out.last(), char_at(text, at)) {
+                if parts(c, &mut soft, &out) && inside(out.last(), char_at(text, at)) {
                     seen.note(Disguise::ZeroWidth, origin);
                 }
                 continue;
@@ -175,6 +174,13 @@ fn turn(out: &mut Traced, run: Option<Vec<(char, usize)>>) {
     for (c, origin) in run.into_iter().flatten().rev() {
         plain(out, c, origin, &mut Disguises::default());
     }
+}
+
+/// Whether an invisible character parts letters that belong together. Soft hyphens part the syllables of words, but one letter
+/// alone between two of them is no syllable; `soft` is how much was written at the last.
+fn parts(c: char, soft: &mut Option<usize>, out: &Traced) -> bool {
+    let written = out.text().len();
+    c != '\u{AD}' || soft.replace(written) == written.checked_sub(1)
 }
 
 /// Whether something stands between two letters.

@@ -141,36 +141,49 @@ fn spaced_run(text: &str, from: usize) -> Option<Range<usize>> {
         let next = bytes.get(at + 1).copied().unwrap_or(b' ');
         let single =
             byte.is_ascii_alphanumeric() && !next.is_ascii_alphanumeric() && next.is_ascii();
-        let apart = separator(byte);
+        let apart = separator(byte) && byte != b'\n';
         if single {
             start.get_or_insert(at);
             letters += 1;
             end = at + 1;
-        } else if !apart
-            || byte == b'\n'
-            || bytes.get(end..at).is_some_and(|gap| gap.len() > MAX_APART)
-        {
+        } else if !apart || start.is_some() && at - end > MAX_APART {
             if letters >= MIN_SPACED {
                 break;
             }
             start = None;
             letters = 0;
             // The letters of a longer word are no single ones.
-            while bytes.get(at + 1).is_some_and(|b| b.is_ascii_alphanumeric() || !b.is_ascii()) {
-                at += 1;
+            if !apart && (byte.is_ascii_alphanumeric() || !byte.is_ascii()) {
+                let word = |b: &u8| b.is_ascii_alphanumeric() || !b.is_ascii();
+                at +=
+                    bytes.get(at + 1..).unwrap_or_default().iter().take_while(|b| word(b)).count();
             }
         }
         at += 1;
     }
     let start = start.filter(|_| letters >= MIN_SPACED)?;
-    // A column of flags or a table has few different letters; a spoken word has vowels.
-    let part = text.get(start..end)?;
-    let vowels = part.bytes().filter(|b| matches!(b, b'a' | b'e' | b'i' | b'o' | b'u')).count();
-    let digits = part.bytes().filter(u8::is_ascii_digit).count();
-    if vowels * 6 >= letters && digits * 4 <= letters {
+    if spoken(text.get(start..end)?) {
         return Some(start..end);
     }
     spaced_run(text, end.max(from + 1))
+}
+
+/// Whether single letters make words: a column of flags, a formula, the letters of an alphabet or of a gene make none.
+fn spoken(run: &str) -> bool {
+    let letters = run.bytes().filter(u8::is_ascii_alphanumeric).count();
+    let digits = run.bytes().filter(u8::is_ascii_digit).count();
+    let vowels = run.bytes().filter(|b| matches!(b, b'a' | b'e' | b'i' | b'o' | b'u')).count();
+    if vowels * 6 < letters || digits * 4 > letters {
+        return false;
+    }
+    let said = despace(run);
+    let known = said.split(' ').filter(|word| word.len() >= 3 && words::known(word));
+    let different = |letter: &u8| run.as_bytes().contains(letter);
+    // Of other languages the words are not known, but what is spoken in them is long.
+    known.map(str::len).sum::<usize>() * 5 >= letters
+        || letters >= MIN_UNKNOWN
+            && vowels * 10 >= letters * 3
+            && (b'a'..=b'z').filter(different).count() >= MIN_DIFFERENT
 }
 
 const fn separator(byte: u8) -> bool {
@@ -335,6 +348,9 @@ fn runs(text: &str, within: impl Fn(char) -> bool) -> impl Iterator<Item = Range
 }
 
 const MIN_SPACED: usize = 6;
+/// Letters that make no word that is known are spoken from so many on, if so many of them differ.
+const MIN_UNKNOWN: usize = 32;
+const MIN_DIFFERENT: usize = 9;
 /// So far apart at most are letters that belong together.
 const MAX_APART: usize = 4;
 pub(super) const MIN_LEET: usize = 3;
