@@ -167,6 +167,13 @@ mod tests {
         let mut last = silent.last().unwrap();
         last.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
         assert_eq!(last.read(&mut [0]).unwrap(), 0);
+        // A thread that has begun need not have come to count itself.
+        let all = || now.load(Ordering::SeqCst) == AT_ONCE;
+        let mut looked = 0;
+        while !all() && looked < 2_000 {
+            std::thread::sleep(BREATH);
+            looked += 1;
+        }
         assert_eq!(most.load(Ordering::SeqCst), AT_ONCE);
         drop(silent);
         while now.load(Ordering::SeqCst) > 0 {
