@@ -2,7 +2,7 @@
 //! asked, from outside the box; what it says can only add to what is known, and is on the log.
 //!
 //! The texts are hostile, and so may the answers be. Nothing here clears a text, and whoever is not asked, for whatever
-//! reason, leaves things as they were. The same model may be asked about the [calls](calls) of a session that has read such.
+//! reason, leaves things as they were. The same model may be asked about the [`calls`] of a session that has read such.
 
 mod calls;
 
