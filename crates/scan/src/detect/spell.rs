@@ -177,13 +177,16 @@ fn spoken(run: &str) -> bool {
         return false;
     }
     let said = despace(run);
-    let known = said.split(' ').filter(|word| word.len() >= 3 && words::known(word));
-    let different = |letter: &u8| run.as_bytes().contains(letter);
-    // Of other languages the words are not known, but what is spoken in them is long.
-    known.map(str::len).sum::<usize>() * 5 >= letters
-        || letters >= MIN_UNKNOWN
-            && vowels * 10 >= letters * 3
-            && (b'a'..=b'z').filter(different).count() >= MIN_DIFFERENT
+    let is_known =
+        |word: &&str| word.len() >= 3 && (words::known(word) || leet(word.as_bytes()).is_some());
+    if said.split(' ').filter(is_known).map(str::len).sum::<usize>() * 5 >= letters {
+        return true;
+    }
+    // Of other languages the words are not known, but they have vowels, many different letters, and gaps between them.
+    let alphabet = b'a'..=b'z';
+    let different = alphabet.filter(|letter| run.as_bytes().contains(letter)).count();
+    let (enough, varied) = if said.contains(' ') { UNKNOWN_WORDS } else { UNKNOWN_RUN };
+    vowels * 10 >= letters * 3 && letters >= enough && different >= varied
 }
 
 const fn separator(byte: u8) -> bool {
@@ -348,9 +351,9 @@ fn runs(text: &str, within: impl Fn(char) -> bool) -> impl Iterator<Item = Range
 }
 
 const MIN_SPACED: usize = 6;
-/// Letters that make no word that is known are spoken from so many on, if so many of them differ.
-const MIN_UNKNOWN: usize = 32;
-const MIN_DIFFERENT: usize = 9;
+/// So many letters, and so many different ones, speak where no word is known, with gaps between words and without.
+const UNKNOWN_WORDS: (usize, usize) = (8, 6);
+const UNKNOWN_RUN: (usize, usize) = (16, 9);
 /// So far apart at most are letters that belong together.
 const MAX_APART: usize = 4;
 pub(super) const MIN_LEET: usize = 3;
