@@ -30,9 +30,7 @@ impl Steady {
 }
 
 fn since_boot() -> Duration {
-    let since = clock_gettime(ClockId::Boottime);
-    let seconds = Duration::from_secs(u64::try_from(since.tv_sec).unwrap_or(0));
-    seconds + Duration::from_nanos(u64::try_from(since.tv_nsec).unwrap_or(0))
+    Duration::try_from(clock_gettime(ClockId::Boottime)).unwrap_or_default()
 }
 
 /// A moment as `2026-11-21 09:48:34Z`.

@@ -18,6 +18,7 @@ mod mistakes;
 pub(crate) mod mtls;
 mod narrow;
 pub(crate) mod notify;
+pub(crate) mod own;
 mod page;
 pub(crate) mod places;
 mod raw;

@@ -2,10 +2,10 @@
 
 use super::Secret;
 use super::check::Flaw;
+use super::own;
 use super::page::{Page, name_flaw};
 use super::raw::{At, RawCommandTool, RawHttpTool, RawInput, RawTool, Table};
 use super::units;
-use crate::doors::mcp::read_on;
 use crate::report::{Excerpt, Problem, did_you_mean};
 use bartizan_egress::Place;
 use bartizan_gate::name::{SecretName, ToolName};
@@ -390,7 +390,7 @@ fn tool_name(text: &str) -> Result<ToolName, Flaw> {
             Some(hint.to_owned()),
         ));
     }
-    if read_on::is_ours(text) {
+    if own::is_ours(text) {
         return Err((format!("`{text}` is a tool of our own"), None));
     }
     ToolName::parse(text).map_err(|error| name_flaw(&error))

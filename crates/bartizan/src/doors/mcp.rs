@@ -15,6 +15,7 @@ pub(crate) mod words;
 
 use crate::app::Gate;
 use crate::config::Asks;
+use crate::config::own::READ_ON;
 use crate::doors::calls::Whose;
 use bartizan_gate::call::Door;
 use bartizan_gate::seat::Caller;
@@ -217,7 +218,7 @@ impl Talk {
             "ping" => return Message::success(id, "{}").unwrap_or_else(|| unmade(id)),
             "initialize" => return self.begin(id, message).await,
             "tools/list" => return self.list(id, message).await,
-            "tools/call" if is_called(params, read_on::NAME) => {
+            "tools/call" if is_called(params, READ_ON) => {
                 return self.read_on(id, whose, message).await;
             }
             "tools/call" => match self.tool(message).await {

@@ -9,6 +9,7 @@ use super::rest::{self, Page, Shape};
 use super::tools::Generation;
 use super::{Talk, unmade};
 use crate::config::AT_ONCE_MAX;
+use crate::config::own::READ_ON;
 use crate::doors::calls::Whose;
 use bartizan_gate::name::ToolName;
 use bartizan_gate::refusal::Refusal;
@@ -20,19 +21,10 @@ use bartizan_store::Event;
 use serde_json::{Value, json};
 use std::sync::Arc;
 
-/// What the tool is called, which no server's and no declared one is.
-pub(crate) const NAME: &str = "bartizan_read_on";
-
-/// Whether a name is ours, or could be taken for it by a client that writes `_` for some letters.
-pub(crate) fn is_ours(name: &str) -> bool {
-    let plain = |letter: char| if matches!(letter, '-' | '.') { '_' } else { letter };
-    name.chars().map(plain).collect::<String>().eq_ignore_ascii_case(NAME)
-}
-
 /// The tool as it is listed.
 pub(super) fn offered() -> String {
     json!({
-        "name": NAME,
+        "name": READ_ON,
         "title": "Read on",
         "description": "Reads on in an answer of another tool that was too long to be given at once: gives its next part, and says where the part after that is. Nothing is called again.",
         "inputSchema": {
@@ -50,7 +42,7 @@ pub(super) fn offered() -> String {
 
 /// The address that a call of the tool names.
 pub(super) fn address(params: View<'_>) -> Result<String, &'static str> {
-    let (_, arguments) = Act::of_tool(NAME.to_owned(), NAME, params)?.judged();
+    let (_, arguments) = Act::of_tool(READ_ON.to_owned(), READ_ON, params)?.judged();
     let address = arguments.get("address").and_then(Value::as_str).map(str::to_owned);
     let only = arguments.as_object().is_some_and(|arguments| arguments.len() == 1);
     address.filter(|_| only).ok_or("`bartizan_read_on` takes an `address`, and nothing else")
@@ -221,16 +213,6 @@ mod tests {
     use bartizan_mcp::wire::Limits;
 
     #[test]
-    fn a_name_that_could_be_taken_for_ours_is_ours() {
-        for name in [NAME, "Bartizan_Read_On", "bartizan-read.on"] {
-            assert!(is_ours(name), "{name}");
-        }
-        for name in ["bartizan_read", "docs__bartizan_read_on", "bartizan_read_on2", ""] {
-            assert!(!is_ours(name), "{name}");
-        }
-    }
-
-    #[test]
     fn it_takes_an_address_and_nothing_else() {
         let read = |params: &Value| {
             let text =
@@ -238,13 +220,16 @@ mod tests {
             let message = Message::parse(text.to_string().as_bytes(), &Limits::default()).unwrap();
             address(message.params().unwrap())
         };
-        assert_eq!(read(&json!({ "name": NAME, "arguments": { "address": "a" } })), Ok("a".into()));
+        assert_eq!(
+            read(&json!({ "name": READ_ON, "arguments": { "address": "a" } })),
+            Ok("a".into())
+        );
         for arguments in [json!({}), json!({ "address": 1 }), json!({ "address": "a", "b": 1 })] {
-            assert!(read(&json!({ "name": NAME, "arguments": arguments })).is_err());
+            assert!(read(&json!({ "name": READ_ON, "arguments": arguments })).is_err());
         }
-        assert!(read(&json!({ "name": NAME })).is_err());
+        assert!(read(&json!({ "name": READ_ON })).is_err());
         assert!(
-            read(&json!({ "name": NAME, "arguments": { "address": "a" }, "more": 1 })).is_err()
+            read(&json!({ "name": READ_ON, "arguments": { "address": "a" }, "more": 1 })).is_err()
         );
     }
 }

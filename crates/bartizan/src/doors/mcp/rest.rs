@@ -3,8 +3,8 @@
 //!
 //! What is kept has gone the way out as a whole, so that no page ends in the middle of a secret.
 
-use super::read_on;
 use crate::config::AT_ONCE_MAX;
+use crate::config::own;
 use crate::machine;
 use bartizan_mcp::wire::{Id, Message};
 use bartizan_scan::json::{Bounds, Edits, Node, View, quoted};
@@ -190,7 +190,7 @@ impl Word {
         if let Some((uri, left)) = next {
             said.push(format!(
                 "{left} more bytes of this answer are kept. To read on, call `{}` with the address {uri}",
-                read_on::NAME
+                own::READ_ON
             ));
         }
         let text = format!("bartizan: {}", said.join(" "));

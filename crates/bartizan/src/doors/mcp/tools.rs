@@ -1,9 +1,9 @@
 //! Which tools does a server offer, and what does the operator say of each? The server's list becomes definitions
 //! that the gate knows.
 
-use super::read_on;
 use super::rest::Shape;
 use crate::app::Gate;
+use crate::config::own;
 use bartizan_gate::name::{RoleName, ToolName};
 use bartizan_gate::policy::{Layer, Place, RuleVerdict, ShortForm};
 use bartizan_gate::tool::{Catalogue, Effect};
@@ -149,7 +149,7 @@ fn define(
     tool: View<'_>,
     operator: &Operator,
 ) -> Result<(ToolName, RuleVerdict), String> {
-    if read_on::is_ours(own) {
+    if own::is_ours(own) {
         return Err("it has the name of a tool of ours".to_owned());
     }
     let name = ToolName::parse(&format!("mcp__{server}__{own}"));

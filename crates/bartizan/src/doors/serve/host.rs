@@ -4,7 +4,7 @@
 mod behind;
 mod lines;
 
-use crate::doors::mcp::read_on;
+use crate::config::own;
 use bartizan_mcp::conversation::{Conversation, Host, OpenError, Outbox, Revision, Who};
 use bartizan_mcp::wire::{INTERNAL_ERROR, INVALID_PARAMS, Id, Kind, Message};
 use bartizan_scan::json::{Edits, View};
@@ -172,7 +172,7 @@ impl Talk {
             "tools/call" => {
                 let name = message.params().and_then(|params| params.text_of("name"));
                 // To read on is part of the call whose answer it is.
-                let good = |name: &str| tools.contains(name) || name == read_on::NAME;
+                let good = |name: &str| tools.contains(name) || name == own::READ_ON;
                 let listed = name.as_ref().is_some_and(|name| good(name));
                 (!listed).then(|| "this token is not good for that tool".to_owned())
             }
@@ -279,7 +279,7 @@ impl Talk {
             return message;
         };
         let kept = list.items().into_iter().flatten().filter(|tool| {
-            let good = |name: &str| tools.contains(name) || name == read_on::NAME;
+            let good = |name: &str| tools.contains(name) || name == own::READ_ON;
             tool.text_of("name").is_some_and(|name| good(&name))
         });
         let kept: Vec<&str> = kept.map(View::raw).collect();

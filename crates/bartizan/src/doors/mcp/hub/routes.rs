@@ -6,6 +6,7 @@ use super::super::{Talk, read_on, rest as kept, unmade};
 use super::branch::Branch;
 use super::names::Asked;
 use super::{Counted, Hub, Parts, RELAYED};
+use crate::config::own::READ_ON;
 use crate::doors::calls::Whose;
 use bartizan_gate::call::{Door, Proposed};
 use bartizan_gate::name::ToolName;
@@ -66,7 +67,7 @@ impl Hub {
             Ok(whose) => whose,
             Err(refused) => return Some(refused),
         };
-        if called == read_on::NAME {
+        if called == READ_ON {
             return self.read_on(id, (params, whose), message, out).await;
         }
         if self.parts.tools.contains_key(&*called) {

@@ -5,8 +5,8 @@ use super::super::told;
 use super::keeper::Keeper;
 use crate::app::Gate;
 use crate::cmd::servers as known_servers;
+use crate::config::own;
 use crate::config::{Config, McpServer, Pin};
-use crate::doors::mcp::read_on;
 use crate::doors::mcp::tools::{Generation, Maker, marks, shaped};
 use crate::doors::mcp::words::{Look, Words};
 use bartizan_gate::name::{ServerName, SessionId};
@@ -94,7 +94,7 @@ impl Pins {
         let mut open = BTreeMap::new();
         let known = known_servers::known(&self.store, self.name.as_str()).map_err(told)?;
         let mut held: BTreeSet<String> = known.accepted_tools().cloned().collect();
-        for item in judged.iter().filter(|item| !read_on::is_ours(&item.name)) {
+        for item in judged.iter().filter(|item| !own::is_ours(&item.name)) {
             if item.standing == Standing::Accepted {
                 let known = upstream_name(&self.name, &item.name).ok();
                 let known = known.filter(|known| knows(known.as_str()));
@@ -105,7 +105,7 @@ impl Pins {
         }
         // What the operator hides is not there at all.
         let hidden = |tool: &String| self.said.tools.get(tool).is_some_and(|said| said.hidden);
-        held.retain(|tool| !open.contains_key(tool) && !hidden(tool) && !read_on::is_ours(tool));
+        held.retain(|tool| !open.contains_key(tool) && !hidden(tool) && !own::is_ours(tool));
         Ok((open, held))
     }
 }
@@ -129,7 +129,7 @@ fn tell_held(gate: &Gate, server: &ServerName, judged: &[Judged]) {
 }
 
 fn why_held(item: &Judged) -> Option<String> {
-    if read_on::is_ours(&item.name) {
+    if own::is_ours(&item.name) {
         return Some("it has the name of a tool of ours".to_owned());
     }
     Some(match &item.standing {
