@@ -3,13 +3,10 @@
 use crate::aws::{is_good, skipped};
 use crate::court::{Arrived, Site};
 use crate::model::{Clerk, box_end, post, route_with};
+use crate::renewal::{token, vault_that_mints};
 use crate::support::rest;
-use bartizan_egress::vault::{
-    AwsIdentity, AwsKeys, ClientCredentials, ClientProof, Declared, TokenMint,
-};
-use bartizan_egress::{
-    KeyPlace, ModelKey, ModelLimits, ModelRoute, SecretError, SecretRef, Upstream, Vault,
-};
+use bartizan_egress::vault::{AwsIdentity, AwsKeys, Declared};
+use bartizan_egress::{KeyPlace, ModelKey, ModelLimits, ModelRoute, SecretError, SecretRef, Vault};
 use bartizan_gate::name::SecretName;
 use bartizan_scan::{KnownSecret, Redactor, ScanKey};
 use bytes::Bytes;
@@ -24,10 +21,6 @@ use tokio::io::AsyncWriteExt as _;
 
 fn name() -> SecretName {
     SecretName::parse("model").unwrap()
-}
-
-fn token(number: usize) -> String {
-    format!("minted-{number}-kestrel-Umber-42-quarry")
 }
 
 fn reply(status: u16, body: impl Into<Bytes>) -> Response<Full<Bytes>> {
@@ -119,18 +112,7 @@ impl Minted {
             reply(200, body)
         })
         .await;
-        let mint = TokenMint::Client(ClientCredentials {
-            endpoint: Upstream::parse(&format!("http://127.0.0.1:{}/t", mints.port)).unwrap(),
-            id: "client".to_owned(),
-            secret: SecretRef::parse("env://S").unwrap(),
-            scope: None,
-            audience: None,
-            proof: ClientProof::Basic,
-        });
-        let vault = Vault::builder()
-            .environment(HashMap::from([("S".to_owned(), "lasting-secret-77".into())]))
-            .declare(name(), Declared::token(mint))
-            .build();
+        let vault = vault_that_mints(name(), mints.port);
         let (key, known) = opened(&vault, KeyPlace::Bearer).await;
         let log = Redactor::new(ScanKey::new([9; 32]), known).unwrap();
         vault.hide_in(&log);

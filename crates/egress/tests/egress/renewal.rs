@@ -22,8 +22,24 @@ struct Service {
     good: Arc<Mutex<String>>,
 }
 
-fn token(number: usize) -> String {
+pub(crate) fn token(number: usize) -> String {
     format!("minted-{number}-kestrel-Umber-42-quarry")
+}
+
+/// A vault in which the secret of this name is a token that a service at this port mints.
+pub(crate) fn vault_that_mints(name: SecretName, port: u16) -> Vault {
+    let mint = TokenMint::Client(ClientCredentials {
+        endpoint: Upstream::parse(&format!("http://127.0.0.1:{port}/t")).unwrap(),
+        id: "client".to_owned(),
+        secret: SecretRef::parse("env://S").unwrap(),
+        scope: None,
+        audience: None,
+        proof: ClientProof::Basic,
+    });
+    Vault::builder()
+        .environment(HashMap::from([("S".to_owned(), "lasting-secret-77".into())]))
+        .declare(name, Declared::token(mint))
+        .build()
 }
 
 impl Service {
@@ -45,18 +61,7 @@ impl Service {
         })
         .await;
         let name = SecretName::parse("api").unwrap();
-        let mint = TokenMint::Client(ClientCredentials {
-            endpoint: Upstream::parse(&format!("http://127.0.0.1:{}/t", mints.port)).unwrap(),
-            id: "client".to_owned(),
-            secret: SecretRef::parse("env://S").unwrap(),
-            scope: None,
-            audience: None,
-            proof: ClientProof::Basic,
-        });
-        let vault = Vault::builder()
-            .environment(HashMap::from([("S".to_owned(), "lasting-secret-77".into())]))
-            .declare(name.clone(), Declared::token(mint))
-            .build();
+        let vault = vault_that_mints(name.clone(), mints.port);
         let binding = Binding {
             secret: name.clone(),
             target: HostPort::parse(&format!("ok.test:{}", site.port)).unwrap(),
