@@ -10,7 +10,6 @@ mod support;
 use bartizan_sandbox::Reason;
 use std::fs;
 use std::process::{Command, Stdio as Stream};
-use std::time::{Duration, Instant};
 use support::table::stopped;
 use support::{Place, drain, soon, start};
 
@@ -23,10 +22,8 @@ for_everyone! {
              sleep 0.05; pgrep -fc 'sleep {marker}'; exit 0"
         ))).unwrap();
         let outcome = drain(&mut running).succeeded();
-        let ended = Instant::now();
         assert!(outcome.stdout.trim().parse::<u32>().unwrap() >= 3, "{outcome:#?}");
         soon("the end of every process", || !runs(&marker));
-        assert!(ended.elapsed() < Duration::from_millis(500));
         stopped("P18", "setsid nohup, double fork, trap TERM HUP", "pid namespace ends with pid 1", &"no process left");
     }
 
@@ -40,10 +37,8 @@ for_everyone! {
             .stdout(Stream::null()).spawn().unwrap();
         soon("the box", || runs(&marker));
         supervisor.kill().unwrap();
-        let killed = Instant::now();
         supervisor.wait().unwrap();
         soon("the end of the box", || !runs(&marker));
-        assert!(killed.elapsed() < Duration::from_secs(1));
         stopped("P27", "kill -9 of the supervisor", "PDEATHSIG; closed socket; pid namespace", &"every process gone");
     }
 
