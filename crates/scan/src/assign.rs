@@ -1,11 +1,13 @@
 //! Where is the value that a name, a header or a sentence gives?
 
 use crate::before;
+use crate::beside::MAX_MEMBER;
 use crate::bytes::{is, kind};
 use crate::extent::quoted_len;
-use crate::found::{Found, MAX_MEMBER, value_after};
+use crate::found::{Found, value_after};
 use crate::memo::Memo;
 use crate::names::{self, Word};
+use crate::shown;
 use crate::spoken;
 use crate::typed::passphrase;
 use crate::values::{Place, is_secret, labelled, placeholder};
@@ -72,9 +74,10 @@ pub(crate) fn secret(
             *budget = budget.saturating_sub(found.range.len());
             let place = if found.weak { place.min(Place::Likely) } else { place };
             given(text, place, found, memo)
+                .or_else(|| shown::shown(text, (at - left, behind), place))
         }
         None if speaks => spoken::secret(text, behind, place, flag, memo)
-            .or_else(|| spoken::shown(text, (at - left, behind), place))
+            .or_else(|| shown::shown(text, (at - left, behind), place))
             .or_else(|| before::secret(text, (at - left, behind), place, memo)),
         _ => None,
     }

@@ -1,5 +1,6 @@
 //! Where does the value stand that a separator puts behind a name, and what may stand between?
 
+use crate::beside::{MAX_MEMBER, argument, bracketed, called, other_member, stands_in, tags};
 use crate::bytes::{is, kind};
 use crate::extent::{bare_len, quoted_len};
 use crate::fold::escape_len;
@@ -19,6 +20,9 @@ pub(crate) struct Found {
 /// The value behind a separator at `at`; `from` is where the name began.
 pub(crate) fn value_after(text: &[u8], at: usize, from: usize, memo: &mut Memo) -> Option<Found> {
     let mut cursor = Cursor { text, at, memo };
+    if stands_in(text, at, from) {
+        return None;
+    }
     let closed = cursor.closers();
     let called = !closed && cursor.peek() == Some(b'(');
     let weak = if cursor.accessors() {
@@ -33,12 +37,17 @@ pub(crate) fn value_after(text: &[u8], at: usize, from: usize, memo: &mut Memo) 
     if !cursor.eat(b"**") {
         cursor.member(false);
     }
+    // A mail's line may end right behind the name: `token: =`.
+    if cursor.rest().starts_with(b" =\n") || cursor.rest().starts_with(b"=\n") {
+        cursor.at += if cursor.peek() == Some(b' ') { 2 } else { 1 };
+    }
     let limit = cursor.at + 16;
     while cursor.at < limit && cursor.peek().is_some_and(|b| b.is_ascii_whitespace()) {
         cursor.at += 1;
     }
     cursor.block_scalar();
     cursor.colours();
+    cursor.anchor();
     cursor.wrappers();
     if cursor.heredoc().is_some() {
         cursor.indent();
@@ -135,6 +144,9 @@ impl Cursor<'_> {
             return Some(false);
         }
         if self.attribute() || self.element() || (closed && self.member(true)) {
+            return Some(false);
+        }
+        if (closed && self.attributes()) || self.registry() {
             return Some(false);
         }
         match self.peek()? {
@@ -251,7 +263,8 @@ impl Cursor<'_> {
         if !["value", "val", "content", "default"].iter().any(|w| {
             let from = if *w == "value" { len.saturating_sub(w.len()) } else { 0 };
             word.get(from..).is_some_and(|word| word.eq_ignore_ascii_case(w.as_bytes()))
-        }) {
+        }) && !argument(word)
+        {
             return false;
         }
         let close =
@@ -259,6 +272,43 @@ impl Cursor<'_> {
         let there = matches!(behind.get(close), Some(b'=' | b':'));
         if there {
             self.at += skip + word.len() + close + 1;
+        }
+        there
+    }
+
+    /// Other attributes between a name and what an element holds, or its `value`: `name="api_key" translatable="false">…`.
+    fn attributes(&mut self) -> bool {
+        let from = self.at;
+        for _ in 0..MAX_ATTRIBUTES {
+            let rest = self.rest();
+            let name =
+                rest.iter().take(40).take_while(|b| is(**b, kind::NAME) || **b == b':').count();
+            let Some([b'=', quote @ (b'"' | b'\''), value @ ..]) = rest.get(name..) else { break };
+            let Some(len) = value.iter().take(80).position(|b| b == quote) else { break };
+            if name == 0 {
+                break;
+            }
+            let spaces =
+                value.iter().skip(len + 1).take(24).take_while(|b| is(**b, kind::SPACE)).count();
+            self.at += name + len + 3 + spaces;
+            if self.peek() == Some(b'>') || self.attribute() {
+                self.at += usize::from(self.peek() == Some(b'>'));
+                return true;
+            }
+        }
+        self.at = from;
+        false
+    }
+
+    /// The type that Windows' registry shows between a name and its value: `ApiToken    REG_SZ    …`.
+    fn registry(&mut self) -> bool {
+        let rest = self.rest();
+        let spaces = rest.iter().take(40).take_while(|b| is(**b, kind::SPACE)).count();
+        let kind = rest.get(spaces..).unwrap_or_default();
+        let there = kind.starts_with(b"REG_SZ ") || kind.starts_with(b"REG_EXPAND_SZ ");
+        if there {
+            self.at += spaces;
+            self.at += self.rest().iter().take(16).take_while(|b| !is(**b, kind::SPACE)).count();
         }
         there
     }
@@ -278,15 +328,16 @@ impl Cursor<'_> {
         if self.peek() == Some(b'<') && !self.eat(b"<![CDATA[") {
             let rest = self.rest();
             let len = tags(rest);
-            // What has attributes is a page, and no file of values.
-            let plain = rest.get(..len).is_some_and(|tags| !tags.contains(&b'='));
+            // What has attributes is a page, and no file of values; `<your-key>` alone stands for a value.
+            let plain =
+                rest.get(..len).is_some_and(|tags| tags.ends_with(b">") && !tags.contains(&b'='));
             self.at += if plain { len } else { 0 };
         }
         // `Str(…)` of OpenTelemetry, and an address before what stands there: `0x55d0 "…"`.
         self.eat(b"Str(");
         let digits = self.rest().strip_prefix(b"0x").unwrap_or_default();
         let len = digits.iter().take(16).take_while(|b| is(**b, kind::HEX)).count();
-        let there = len > 0 && matches!(digits.get(len..), Some([b' ', b'"', ..]));
+        let there = len > 0 && matches!(digits.get(len..), Some([b' ', b'"' | b'@', ..]));
         self.at += if there { len + 3 } else { 0 };
         let shown = self.rest().strip_prefix(b"string(").unwrap_or_default();
         let digits = shown.iter().take(6).take_while(|b| b.is_ascii_digit()).count();
@@ -346,6 +397,17 @@ impl Cursor<'_> {
         }
     }
 
+    /// YAML's anchor or tag before a value: `&key "…"`, `!!str …`.
+    fn anchor(&mut self) {
+        let rest = self.rest();
+        let sign = rest.iter().take(2).take_while(|b| matches!(b, b'&' | b'!')).count();
+        let name = rest.get(sign..).unwrap_or_default();
+        let len = name.iter().take(24).take_while(|b| is(**b, kind::NAME)).count();
+        if sign > 0 && len > 0 && name.get(len) == Some(&b' ') {
+            self.at += sign + len + 1;
+        }
+    }
+
     /// The scheme before the credential of an `Authorization` header, with or without a quote before it.
     fn scheme(&mut self) {
         let quote = usize::from(matches!(self.peek(), Some(b'"' | b'\'' | b'`')));
@@ -399,86 +461,13 @@ impl Cursor<'_> {
     }
 }
 
-/// Whether one long word stands alone before the bracket that closes.
-fn bracketed(text: &[u8]) -> bool {
-    let ahead = text.get(..MAX_MEMBER.min(text.len())).unwrap_or_default();
-    let word = ahead.iter().position(|b| *b == b')').and_then(|end| ahead.get(..end));
-    word.is_some_and(|word| word.len() >= 16 && !word.iter().any(u8::is_ascii_whitespace))
-}
-
-/// How long a row of tags and the space between them is, up to the text behind them; 0 if that is too far.
-fn tags(text: &[u8]) -> usize {
-    let ahead = text.get(..MAX_MEMBER.min(text.len())).unwrap_or_default();
-    let mut at = 0;
-    loop {
-        let rest = ahead.get(at..).unwrap_or_default();
-        match rest {
-            [b'<', b'/' | b'a'..=b'z' | b'A'..=b'Z', ..] => {
-                let Some(end) = rest.iter().position(|b| *b == b'>') else { return 0 };
-                at += end + 1;
-            }
-            [sign, ..] if sign.is_ascii_whitespace() => at += 1,
-            _ => return at,
-        }
-    }
-}
-
-/// How long a member is that stands between a name and its value, as in `"Key": "DB_PW", "Type": "Secure", "Value": …`; 0 if
-/// none does.
-fn other_member(text: &[u8]) -> usize {
-    let word = |from: usize| {
-        let rest = text.get(from..).unwrap_or_default();
-        rest.iter().take(24).take_while(|b| is(**b, kind::NAME)).count()
-    };
-    let signs = |from: usize| {
-        let rest = text.get(from..).unwrap_or_default();
-        let sign = |b: &&u8| matches!(b, b'"' | b'\\' | b':' | b',' | b' ' | b'\n');
-        rest.iter().take(24).take_while(sign).count()
-    };
-    let key = word(0);
-    let sign = signs(key);
-    let value = word(key + sign);
-    let end = signs(key + sign + value);
-    let colon = text.get(key..key + sign).unwrap_or_default().contains(&b':');
-    let comma = text.get(key + sign + value..).unwrap_or_default().get(..end);
-    let comma = comma.unwrap_or_default().contains(&b',');
-    if text.get(..key).is_some_and(|key| key.eq_ignore_ascii_case(b"value")) {
-        return 0;
-    }
-    if key > 0 && value > 0 && colon && comma { key + sign + value + end } else { 0 }
-}
-
-/// How long the name of what is called with a value is, as in `String::from("…")` and `Some("…")`; 0 if there is none, or if
-/// the name says that the value is looked up elsewhere.
-fn called(text: &[u8]) -> usize {
-    let len = text
-        .iter()
-        .take(40)
-        .take_while(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b':'))
-        .count();
-    if len == 0 || !matches!(text.get(len..), Some([b'(', b'"' | b'\'', ..])) {
-        return 0;
-    }
-    let name = text.get(..len).unwrap_or_default().to_ascii_lowercase();
-    let last = name.rsplit(|b| matches!(b, b'.' | b':')).next().unwrap_or_default();
-    let looks = LOOKS.iter().any(|word| memchr::memmem::find(last, word.as_bytes()).is_some());
-    if looks { 0 } else { len }
-}
-
 /// Signs and words of scripts without spaces that stand between a name and its value: `：`, `是`, `为`, `為`, `は`.
 const COPULAS: [&str; 9] = [
     "\u{2502}", "\u{2192}", "\u{2013}", "\u{2014}", "\u{ff1a}", "\u{662f}", "\u{4e3a}", "\u{70ba}",
     "\u{306f}",
 ];
-/// Within so many bytes an object says its value, or a name's element ends and its value's begins.
-pub(crate) const MAX_MEMBER: usize = 160;
-/// What is called so is given the name of a value, not the value.
-const LOOKS: [&str; 33] = [
-    "env", "get", "find", "fetch", "read", "load", "look", "path", "file", "open", "param",
-    "config", "require", "import", "query", "select", "format", "print", "log", "error", "warn",
-    "test", "match", "regex", "compile", "exist", "contains", "equal", "assert", "key", "name",
-    "header", "symbol",
-];
+/// So many attributes may stand between.
+const MAX_ATTRIBUTES: usize = 3;
 const SCHEMES: [&str; 14] = [
     "apikey",
     "api-key",

@@ -18,6 +18,7 @@
 
 mod assign;
 mod before;
+mod beside;
 mod bytes;
 mod codes;
 mod detect;
@@ -47,6 +48,7 @@ mod runs;
 mod sanitise;
 mod scanner;
 mod segment;
+mod shown;
 mod spoken;
 
 mod stream;

@@ -7,7 +7,7 @@ use crate::prefixed;
 use crate::redact::Inner;
 use crate::rules::Clue;
 use crate::runs::{self, Code};
-use crate::spoken;
+use crate::shown;
 use crate::tables::Table;
 use memchr::memmem::{Finder, FinderRev};
 use std::ops::Range;
@@ -107,8 +107,11 @@ impl Marks {
             let run = runs::without_mark(line, run);
             if let Some(code) = line.get(run.clone()).and_then(runs::worth) {
                 self.runs.push((base + run.start..base + run.end, code));
-            } else if !inner.rules.is_empty() && prefixed::token(line, &run) {
-                self.clues.push((base + run.start, Clue::Token(run.len())));
+            } else if !inner.rules.is_empty() {
+                let part = prefixed::last_part(line, &run);
+                if prefixed::token(line, &part) {
+                    self.clues.push((base + part.start, Clue::Token(part.len())));
+                }
             }
         });
         self.signs.add(Signs::DUMP, dumps::dump_address(line));
@@ -176,7 +179,7 @@ impl Marks {
     /// Whether the last name that may be a secret's ends its line, so that the value may be shown in the next.
     pub(crate) fn ends_with_name(&self, line: &[u8], base: usize) -> bool {
         let last = self.clues.iter().rev().find(|(_, clue)| matches!(clue, Clue::Word(_)));
-        last.and_then(|(at, _)| at.checked_sub(base)).is_some_and(|at| spoken::asks(line, at))
+        last.and_then(|(at, _)| at.checked_sub(base)).is_some_and(|at| shown::asks(line, at))
     }
 
     /// Whether a rule may have begun in the last line, from `base` on, whose secret stands in the next.
@@ -215,12 +218,15 @@ impl Marks {
     }
 }
 
-/// Whether a block is open behind `line`, if one was or was not before it.
+/// Whether a block is open behind `line`, if one was or was not before it. Keys in SSH2's own format have four dashes and a
+/// space.
 fn block_open(line: &[u8], before: bool) -> bool {
     // Built once: building a searcher costs more than searching a line.
-    static BEGIN: LazyLock<FinderRev<'static>> = LazyLock::new(|| FinderRev::new("-----BEGIN "));
-    static END: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("-----END"));
-    let begin = BEGIN.rfind(line);
+    static BEGIN: LazyLock<[FinderRev<'static>; 2]> =
+        LazyLock::new(|| ["-----BEGIN ", "---- BEGIN SSH2 "].map(FinderRev::new));
+    static END: LazyLock<[Finder<'static>; 2]> =
+        LazyLock::new(|| ["-----END", "---- END"].map(Finder::new));
+    let begin = BEGIN.iter().filter_map(|begin| begin.rfind(line)).max();
     let rest = line.get(begin.unwrap_or(0)..).unwrap_or_default();
-    (begin.is_some() || before) && END.find(rest).is_none()
+    (begin.is_some() || before) && END.iter().all(|end| end.find(rest).is_none())
 }

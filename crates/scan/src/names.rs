@@ -61,7 +61,7 @@ pub(crate) fn judge(name: &[u8], word: &Word, at: usize) -> Option<Place> {
             || TAIL_STARTS.iter().any(|t| tail.starts_with(t.as_bytes()))
             || TAIL_ENDS.iter().any(|t| tail.ends_with(t.as_bytes())));
     let other = word.place == Place::Likely
-        && !matches!(word.text, "pat" | "webhook")
+        && !matches!(word.text, "pat" | "salt" | "webhook")
         && HEADS.iter().any(|h| head.ends_with(h.as_bytes()));
     let sure = word.text == "key" && STRONG_HEADS.iter().any(|h| head.ends_with(h.as_bytes()));
     (!denied && !other && !paged(head)).then_some(if sure { Place::Secret } else { word.place })
@@ -139,7 +139,7 @@ impl Bare {
 }
 
 /// The words, in no order that matters. A longer one that is found together with a shorter is a name of its own.
-pub(crate) const WORDS: [Word; 144] = [
+pub(crate) const WORDS: [Word; 158] = [
     word("password", Place::Password, true),
     word("passwd", Place::Password, true),
     word("passwort", Place::Password, true),
@@ -194,6 +194,15 @@ pub(crate) const WORDS: [Word; 144] = [
     word("master_key", Place::Secret, true),
     word("license_key", Place::Secret, true),
     word("credential", Place::Secret, true),
+    word("azure_storage_key", Place::Secret, true),
+    word("azurestoragekey", Place::Secret, true),
+    word("azure-storage-key", Place::Secret, true),
+    word("salt", Place::Likely, false),
+    word("code word", Place::Password, false),
+    word("pass phrase", Place::Password, false),
+    word("pass-phrase", Place::Password, false),
+    word("pass_phrase", Place::Password, false),
+    word("credencial", Place::Secret, true),
     word("device_code", Place::Secret, true),
     word("code_verifier", Place::Secret, true),
     word("authorization", Place::Secret, false),
@@ -282,7 +291,12 @@ pub(crate) const WORDS: [Word; 144] = [
     word("\u{43b}\u{44e}\u{447}", Place::Likely, true),
     word("schl\u{fc}ssel", Place::Likely, true),
     word("cl\u{e9}", Place::Likely, true),
-    word("clave", Place::Likely, true),
+    word("clave", Place::Password, false),
+    word("mdp", Place::Password, false),
+    word("pswd", Place::Password, true),
+    word("psswd", Place::Password, true),
+    word("pword", Place::Password, false),
+    word("passw", Place::Password, false),
     word("chave", Place::Likely, true),
     word("chiave", Place::Likely, true),
     word("klucz", Place::Likely, true),

@@ -463,8 +463,9 @@ const HEX: &[u8] = b"0123456789abcdef";
 const AFTER_NAMES: &[u8] = b"=:,;|\t\n \"'<>?)]";
 const ALNUM: &[u8] = b"0123456789abcdefghijklmnopqrstuvwxyz";
 /// What hides letters, digits or signs of values, and which bytes may follow it, if not any.
-const SIGNS: [(&[u8], &[u8], Clue); 65] = [
+const SIGNS: [(&[u8], &[u8], Clue); 66] = [
     (b"-----begin ", b"", Clue::Block),
+    (b"---- begin ssh2 ", b"", Clue::Block),
     (b"%2", HEX, Clue::Escape),
     (b"%3", HEX, Clue::Escape),
     (b"%4", HEX, Clue::Escape),

@@ -152,7 +152,8 @@ fn telling(head: &[u8]) -> bool {
     let wide = head.len() >= 8
         && (head.chunks_exact(2).all(|pair| matches!(pair, [a, 0] if plain(*a)))
             || head.chunks_exact(2).all(|pair| matches!(pair, [0, a] if plain(*a))));
-    !head.is_empty() && (head.iter().all(|b| plain(*b)) || squeezed || wide)
+    !head.is_empty()
+        && (head.iter().all(|b| plain(*b)) || squeezed || wide || crate::views::packed(head))
 }
 
 /// What the first digits of a run say.

@@ -180,7 +180,13 @@ impl<'a> Scan<'a> {
     /// The secret that a name gives.
     fn named(&mut self, text: &[u8], start: usize, number: usize, memo: &mut Memo) -> Option<Hit> {
         let word = WORDS.get(number)?;
-        let given = assign::secret(text, word, start, &mut self.budget, memo)?;
+        let mut given = assign::secret(text, word, start, &mut self.budget, memo)?;
+        // A password may end as a sentence does.
+        let behind = text.get(given.value.end..).unwrap_or_default();
+        let signs = behind.iter().take(2).take_while(|b| matches!(b, b'!' | b'?')).count();
+        if behind.get(signs).is_none_or(u8::is_ascii_whitespace) {
+            given.value.end += signs;
+        }
         let kind = called(&given, word);
         let from = start.min(given.value.start);
         Some(Hit {
@@ -219,6 +225,10 @@ impl<'a> Scan<'a> {
         let Some(digits) = text.get(run.clone()) else { return };
         hits.extend(numbered_token(text, run));
         let bytes = runs::decode(code, digits);
+        if views::packed(&bytes) {
+            hits.push(withheld(run));
+            return;
+        }
         let Ok(inner) = self.within(&bytes, depth) else {
             hits.push(withheld(run));
             return;
@@ -347,7 +357,9 @@ fn scheme(before: &[u8]) -> Option<usize> {
 /// The secret that a cell of a table is.
 fn cell(text: &[u8], value: Range<usize>, told: Told, memo: &mut Memo) -> Option<Hit> {
     let word = WORDS.get(told.word)?;
-    let secret = memo.is_secret(text, &value, told.place);
+    // A line of JSON is no row.
+    let member = memchr::memmem::find(text.get(value.clone())?, b"\":").is_some();
+    let secret = !member && memo.is_secret(text, &value, told.place);
     let given = assign::Given { value, place: told.place };
     secret.then(|| Hit {
         what: What::Kind(called(&given, word)),

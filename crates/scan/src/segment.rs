@@ -5,6 +5,7 @@ use crate::dumps::dump_address;
 use crate::fold::{Window, fold, folded};
 use crate::marks::Marks;
 use crate::redact::Inner;
+use crate::spoken::begs;
 use crate::views::{continues, mixed};
 use crate::words::gibberish;
 
@@ -37,6 +38,7 @@ pub(crate) fn ends(inner: &Inner, marks: &Marks, text: &[u8], line: &[u8]) -> En
                 || introduces(last)
                 || body.ends_with(b" below.")
                 || body.ends_with(b" below")
+                || points_down(body)
                 || (body.starts_with(b"```") && titled(marks, text))
                 || marks.block_open()
                 || names_what_follows(text, body)
@@ -50,6 +52,14 @@ pub(crate) fn ends(inner: &Inner, marks: &Marks, text: &[u8], line: &[u8]) -> En
     } else {
         Ends::Closed
     }
+}
+
+/// Whether a short line says that what it speaks of stands below it, or asks for it.
+fn points_down(body: &[u8]) -> bool {
+    let last = body.iter().rev().take(8).take_while(|b| b.is_ascii_lowercase()).count();
+    body.len() <= MAX_ANNOUNCED
+        && (begs(body.get(body.len() - last..).unwrap_or_default())
+            || memchr::memmem::find(body, b" below, ").is_some())
 }
 
 /// Whether a short text ends with the name of what stands below it, and lines between that say nothing.
@@ -86,7 +96,7 @@ pub(crate) fn fillers(text: &[u8]) -> usize {
 }
 
 fn filler(line: &[u8]) -> bool {
-    let body = line.trim_ascii();
+    let body = unquoted(line).trim_ascii();
     body.is_empty()
         || (body.len() >= 3 && body.iter().all(|b| matches!(b, b'-' | b'=' | b'~')))
         || body

@@ -5,7 +5,6 @@ use crate::bytes::{byte_table, is, kind};
 use crate::extent::{bare_len, named};
 use crate::memo::Memo;
 use crate::names;
-use crate::segment;
 use crate::values::{Place, is_secret, regular_case};
 use crate::words::gibberish;
 use std::ops::Range;
@@ -21,7 +20,7 @@ pub(crate) fn secret(
     let ahead = text.get(at..(at + MAX_SPOKEN).min(text.len()))?;
     // Whether nothing but a quote stands between the name and the first space.
     let bare = ahead.iter().take(2).any(|b| is(*b, kind::SPACE));
-    let mut heard = Heard { said: false, asked: false, turned: false, told: place };
+    let mut heard = Heard { said: false, turned: false, expects: Expects::Nothing, told: place };
     let mut position = 0;
     let mut number = 0;
     for (split, token) in ahead.split(|b| is(*b, kind::SPACE)).enumerate() {
@@ -34,8 +33,9 @@ pub(crate) fn secret(
         if last && number == 0 {
             return None;
         }
-        // An empty line between.
-        if (token.is_empty() && number > 0 && heard.said && !last) || heard.speaker(token, number) {
+        // An empty line between, in a mail that is quoted too.
+        let empty = number > 0 && heard.said && !last && token.iter().all(|b| *b == b'>');
+        if empty || heard.speaker(token, number) {
             continue;
         }
         let range = stripped(text, start..start + token.len());
@@ -58,11 +58,12 @@ pub(crate) fn secret(
         if signs & BRACKET != 0 && !(quoted && is_secret(value, Place::Near)) || name {
             return None;
         }
-        let alone = || text.get(start + token.len()).is_none_or(|b| *b == b'\n');
-        let next = number == 1
-            && (flag
-                || place == Place::Password
-                || (bare && (quoted || (place == Place::Secret && alone()))));
+        let alone = || {
+            text.get(start + token.len()).is_none_or(|b| *b == b'\n')
+                || value.len() >= MIN_BARE && is_secret(value, Place::Likely)
+        };
+        let placed = || quoted || (place == Place::Secret && alone());
+        let next = number == 1 && (flag || place == Place::Password || (bare && placed()));
         // A call, as in `Pass *createPass();`, is no word.
         let call = token.get(1..).is_some_and(|rest| rest.contains(&b'('));
         let public = || identifier(value) && !(next && quoted && !publishable(value));
@@ -77,7 +78,8 @@ pub(crate) fn secret(
         if signs & ASSIGNS != 0 && !equals || stops(value) {
             return None;
         }
-        if ended && !matches!(token.last(), Some(b'?' | b':')) && value != b"below" {
+        let answered = matches!(token.last(), Some(b'?' | b':')) || begs(value);
+        if ended && !answered && heard.expects != Expects::Value {
             return None;
         }
     }
@@ -87,17 +89,26 @@ pub(crate) fn secret(
 /// What the words up to here say of the next one.
 struct Heard {
     said: bool,
-    /// There was a question, and the answer follows.
-    asked: bool,
     /// The word behind the name makes it another: `auth header = …`.
     turned: bool,
+    expects: Expects,
     told: Place,
+}
+
+/// What the lines below may say.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Expects {
+    Nothing,
+    /// There was a question, and the answer follows.
+    Answer,
+    /// The line says that what it speaks of stands below it.
+    Value,
 }
 
 impl Heard {
     /// Whether a token only says who answers: `what is the token?` and, in the next line, `[10:43] lee: …`.
     fn speaker(&mut self, token: &[u8], number: usize) -> bool {
-        let there = self.asked && number <= MAX_SPEAKER && speaker(token);
+        let there = self.expects == Expects::Answer && number <= MAX_SPEAKER && speaker(token);
         self.said |= there;
         there
     }
@@ -106,7 +117,10 @@ impl Heard {
     fn hear(&mut self, token: &[u8], value: &[u8], (number, ended): (usize, bool), place: Place) {
         // `… the following password:` and, alone in a line of its own, the password.
         let colon = token.ends_with(b":");
-        self.said = announces(token) || (ended && (colon || value == b"below"));
+        if value == b"below" {
+            self.expects = Expects::Value;
+        }
+        self.said = announces(token) || (ended && (colon || self.expects == Expects::Value));
         // `API key for billing = …`.
         if token == b"=" && place != Place::Password {
             self.told = Place::Likely;
@@ -118,8 +132,15 @@ impl Heard {
             let sure = place == Place::Password || GIVEN.contains(&value);
             self.told = if sure { place } else { Place::Likely };
         }
-        self.asked |= ended && token.ends_with(b"?");
+        if ended && (token.ends_with(b"?") || begs(value)) {
+            self.expects = Expects::Answer;
+        }
     }
+}
+
+/// Whether a word at a line's end asks for what the line names: `api key for billing pls`.
+pub(crate) fn begs(word: &[u8]) -> bool {
+    matches!(word, b"pls" | b"plz" | b"please" | b"thx" | b"thanks" | b"ty")
 }
 
 /// The name of another member: `"nextPageToken": …`.
@@ -137,91 +158,6 @@ fn speaker(token: &[u8]) -> bool {
     let name =
         inner.len() < token.len() && inner.iter().all(|b| is(*b, kind::LETTER) || *b == b'*');
     token.len() <= MAX_NAME && (name || (clock && token.contains(&b':')) || matches!(token, b">"))
-}
-
-/// Whether a line asks for what it ends with the name of, a word of which stands at `at`: a command's last argument, what is
-/// typed at a prompt, a path.
-pub(crate) fn asks(line: &[u8], at: usize) -> bool {
-    let body = line.trim_ascii_end();
-    let in_name = |b: &u8| is(*b, kind::NAME);
-    let closers = |b: &u8| matches!(b, b'"' | b'\'' | b']' | b')');
-    let Some((head, tail)) = body.split_at_checked(at) else { return false };
-    let tail = tail.iter().skip_while(|b| in_name(b));
-    let left = head.iter().rev().take_while(|b| in_name(b)).count();
-    let before = head.len().checked_sub(left + 1).and_then(|at| head.get(at));
-    body.len() - at <= names::MAX_PART
-        && left <= names::MAX_PART
-        && tail.clone().count() <= 3
-        && tail.clone().all(closers)
-        && before
-            .is_none_or(|b| matches!(b, b' ' | b'/' | b'"' | b'\'' | b'.' | b':' | b'$' | b'{'))
-        && body.len() <= MAX_ASKED
-        && (head.contains(&b' ') || body.starts_with(b"/") || titled(body))
-        && !body.contains(&b'+')
-}
-
-/// Whether a line is a label of its own over what stands below it: `Password`, `ACCESS_TOKEN`.
-fn titled(line: &[u8]) -> bool {
-    line.len() <= MAX_TITLE
-        && line.first().is_some_and(u8::is_ascii_uppercase)
-        && line.iter().all(|b| is(*b, kind::NAME))
-        && regular_case(line)
-}
-
-/// What a command shows, alone in the line below, whose own line the name at `at` ends: `printenv API_TOKEN`,
-/// `get-login-password`, `ENV["API_TOKEN"]`.
-pub(crate) fn shown(text: &[u8], (name, at): (usize, usize), place: Place) -> Option<Given> {
-    let (rest, from) = (text.get(at..)?, at);
-    let closers =
-        rest.iter().take(4).take_while(|b| matches!(b, b'"' | b'\'' | b']' | b')')).count();
-    let breaks = usize::from(rest.get(closers) == Some(&b'\r'));
-    let below = rest.get(closers..)?;
-    if below.get(breaks) != Some(&b'\n') {
-        return None;
-    }
-    let breaks = breaks + segment::fillers(below.get(breaks + 1..)?);
-    let head = text.get(name.saturating_sub(MAX_ASKED)..from)?;
-    let line = memchr::memrchr(b'\n', head).map_or(0, |at| at + 1);
-    let asking = head.get(line..)?;
-    // A file of the name of a key may hold many a thing, and is one when it is shown.
-    let file = || memchr::memmem::find(asking, b"cat ").is_some();
-    if !asks(asking, head.len() - line - (from - name)) || (place < Place::Secret && !file()) {
-        return None;
-    }
-    let start = from + closers + breaks + 1;
-    let line = text.get(start..(start + MAX_SHOWN).min(text.len()))?;
-    let line = memchr::memchr(b'\n', line).and_then(|end| line.get(..end)).unwrap_or(line);
-    let body = answer(line);
-    let start = start + line.len() - body.len();
-    let range = stripped(text, start..start + body.trim_ascii_end().len());
-    let value = text.get(range.clone())?;
-    let one = !value
-        .iter()
-        .any(|b| is(*b, kind::SPACE) || matches!(b, b'(' | b'{' | b'<' | b'[' | b',' | b';'));
-    let quoted = range.start > start && text.get(range.start - 1) != Some(&b'[');
-    let other = memchr::memchr2(b'=', b':', value).is_some()
-        && !quoted
-        && named(value)
-        && !random_with_sign(value, true);
-    let secret = one && !other && body.len() < MAX_SHOWN && said_of(value, place);
-    secret.then_some(Given { value: range, place })
-}
-
-/// What a shell of a language shows: `=> …`, `Out[3]: …`, `$1 = …`.
-fn answer(line: &[u8]) -> &[u8] {
-    // The members of a list, as redis shows them: `2) "…"`.
-    let listed = line.first().filter(|b| b.is_ascii_digit()).map(|_| line);
-    let numbered = line.strip_prefix(b"Out[").or_else(|| line.strip_prefix(b"$")).or(listed);
-    let behind = numbered.map(|rest| {
-        let digits = rest.iter().take(6).take_while(|b| b.is_ascii_digit()).count();
-        rest.get(digits..).unwrap_or_default()
-    });
-    let body = behind.and_then(|rest| {
-        rest.strip_prefix(b"]: ")
-            .or_else(|| rest.strip_prefix(b" = "))
-            .or_else(|| rest.strip_prefix(b") "))
-    });
-    body.or_else(|| line.strip_prefix(b"=> ")).unwrap_or(line)
 }
 
 /// Whether a word of a sentence is a secret; `told` is what the sentence says of it, if it does.
@@ -248,7 +184,7 @@ pub(crate) fn said_of(value: &[u8], place: Place) -> bool {
 }
 
 /// Whether what looks like a name and a sign is a value that has the sign: `VdgVZkyZjSikoqphxsqeUn8XB3r=`, `AAAAyBTPJcW:APA9…`.
-fn random_with_sign(value: &[u8], quoted: bool) -> bool {
+pub(crate) fn random_with_sign(value: &[u8], quoted: bool) -> bool {
     let Some(at) = memchr::memchr2(b'=', b':', value) else { return false };
     let (name, rest) = value.split_at_checked(at).unwrap_or((value, &[]));
     let padding = rest.iter().all(|b| *b == b'=') && rest.len() <= 2;
@@ -326,6 +262,8 @@ const DIGIT: u8 = 1 << 3;
 const CAPITAL: u8 = 1 << 4;
 /// A shorter word says too little.
 const MIN_SPOKEN: usize = 8;
+/// One behind the name of a secret, in a line that goes on, is no shorter.
+const MIN_BARE: usize = 20;
 
 /// A token without the quotes, brackets and full stops around it.
 pub(crate) fn stripped(text: &[u8], range: Range<usize>) -> Range<usize> {
@@ -384,12 +322,6 @@ const MAX_APART: usize = 4;
 /// So many words may stand before what somebody answers, each no longer than this.
 const MAX_SPEAKER: usize = 4;
 const MAX_NAME: usize = 24;
-/// A longer line of one word is no label.
-const MAX_TITLE: usize = 32;
-/// A longer line asks for more than a value.
-const MAX_ASKED: usize = 200;
-/// A longer line is no value alone.
-const MAX_SHOWN: usize = 512;
 /// What such a word names is no secret.
 const STOPS: [&str; 18] = [
     "commit",

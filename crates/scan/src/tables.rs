@@ -88,7 +88,17 @@ impl Columns {
         sign: u8,
         tuples: bool,
     ) -> Option<Self> {
-        if cells.len() < 2 || !cells.iter().all(|cell| line.get(cell.clone()).is_some_and(name)) {
+        // What bars part is a table for people, with words at its head.
+        let spaces = match sign {
+            b'|' => 3,
+            b',' | b'\t' if cells.len() > 2 => 3,
+            _ => 1,
+        };
+        if cells.len() < 2
+            || !cells
+                .iter()
+                .all(|cell| line.get(cell.clone()).is_some_and(|cell| name(cell, spaces)))
+        {
             return None;
         }
         // Spaces align much that is no table: its head is in capitals, or has three columns.
@@ -179,16 +189,25 @@ fn split(line: &[u8], row: Range<usize>, sign: u8, quotes: &[u8]) -> Vec<Range<u
         b'\t' => (bytes, 0),
         _ => (bytes.trim_ascii_start(), bytes.len() - bytes.trim_ascii_start().len()),
     };
+    // Wikis draw two before and behind each name of a column.
+    let wiki = sign == b'|' && bytes.starts_with(b"||");
+    let bytes = bytes.get(usize::from(wiki)..).unwrap_or_default();
+    let before = before + usize::from(wiki);
     let drawn = usize::from(sign == b'|' && bytes.first() == Some(&sign));
     let body = bytes.get(drawn..).unwrap_or_default();
     let body = body.strip_suffix(b"\n").unwrap_or(body);
     let body = body.strip_suffix(b"\r").unwrap_or(body);
     let body =
         if drawn > 0 { body.trim_ascii_end().strip_suffix(b"|").unwrap_or(body) } else { body };
+    let body = if wiki { body.strip_suffix(b"|").unwrap_or(body) } else { body };
     let base = row.start + before + drawn;
     let (mut cells, mut from, mut quote) = (Vec::new(), 0, None);
     let mut fresh = true;
     for (at, &byte) in body.iter().enumerate() {
+        if wiki && byte == sign && at > 0 && body.get(at - 1) == Some(&sign) {
+            from = at + 1;
+            continue;
+        }
         if quote == Some(byte) {
             quote = None;
         } else if quote.is_none() && byte == sign && (sign != GAP || gap(body, at)) {
@@ -229,11 +248,11 @@ fn in_head(byte: u8) -> bool {
 }
 
 /// Whether a cell may be the name of a column.
-fn name(cell: &[u8]) -> bool {
+fn name(cell: &[u8], spaces: usize) -> bool {
     cell.len() <= MAX_NAME
         && cell.first().is_none_or(|b| is(*b, kind::LETTER) || matches!(b, b'_' | b'#'))
         && cell.iter().all(|b| is(*b, kind::NAME) || matches!(b, b' ' | b'.' | b'#'))
-        && memchr::memchr_iter(b' ', cell).count() <= 1
+        && memchr::memchr_iter(b' ', cell).count() <= spaces
         && cell.iter().filter(|b| b.is_ascii_digit()).count() <= 2
 }
 
@@ -282,6 +301,8 @@ mod tests {
             ("user,password\nann,abc\nbob,\"d,e\"\n", &["abc", "d,e"][..]),
             ("id;api_key;note\r\n1;xyz;ok\r\n", &["xyz"]),
             ("login\tsecret\nann\tx y\n", &["x y"]),
+            ("|| Stage || the api token || Owner ||\n| prod | abc | ann |\n", &["abc"]),
+            ("| id | billing refresh token |\n|--|--|\n| 1 | `abc` |\n", &["abc"]),
             ("| id | password |\n|----|:---|\n| 1 | abc |\n", &["abc"]),
             (" id | token \n----+------\n  1 | abc\n(1 row)\n 2 | def\n", &["abc"]),
             ("INSERT INTO t (`id`, `secret`) VALUES (1,'a)b'),(2,'c,d');\n", &["a)b", "c,d"]),
@@ -301,6 +322,7 @@ mod tests {
         for text in [
             "id,object_key,token_count\n1,abc,17\n",
             "password\nabc\n",
+            "  struct rsa_private_key key;\n  uint8_t *digest;\n",
             "#   Password  yes\n#   Tunnel  abc\n",
             "fn login(user: &str, password: &str)\nlet a, b = 1;\n",
             "user,password\n\nann,abc\n",

@@ -4,7 +4,7 @@ use crate::finding::Confidence;
 use crate::memo::Memo;
 use crate::rules::Rule;
 use crate::values::{Place, reference};
-use crate::words::gibberish;
+use crate::words::{gibberish, gibberish_of};
 use serde::Deserialize;
 use std::ops::Range;
 
@@ -18,6 +18,8 @@ pub(crate) enum Check {
     Crc16,
     /// Digits of a payment card.
     Luhn,
+    /// Groups of letters and digits that are no words, as codes are written for people.
+    Groups,
     /// A letter and a digit.
     Mixed,
     /// Random by itself, whatever stands around it.
@@ -44,6 +46,7 @@ pub(crate) fn judge(
         Some(Check::Crc62) if crc62(value) => return Some(Confidence::Certain),
         Some(Check::Crc16) if crc16(value) => return Some(Confidence::Certain),
         Some(Check::Luhn) => return luhn(value).then_some(rule.confidence),
+        Some(Check::Groups) => groups(value),
         Some(Check::Mixed) => mixed(value),
         Some(Check::Password) => password(value),
         Some(Check::Random) => memo.is_secret(text, range, Place::Likely),
@@ -52,6 +55,17 @@ pub(crate) fn judge(
         Some(Check::Crc62 | Check::Crc16) | None => true,
     };
     (holds && !memo.placeholder(text, range)).then_some(rule.confidence)
+}
+
+/// Whether groups of letters and digits are a code, and no words of the same length: digits stand in them, or the letters
+/// have no sense.
+pub(crate) fn groups(value: &[u8]) -> bool {
+    let parts = || value.split(|b| matches!(b, b' ' | b'-'));
+    let dated = parts().all(|part| part.iter().all(u8::is_ascii_digit)) && parts().count() < 4;
+    let odd = parts().filter(|part| part.iter().any(u8::is_ascii_digit)).count();
+    !dated
+        && (odd * 3 >= parts().count()
+            || gibberish_of(value.iter().copied().filter(u8::is_ascii_alphabetic)))
 }
 
 /// GitHub's and npm's classic tokens: a prefix up to `_`, 30 random characters, then their CRC-32 in base 62.

@@ -361,6 +361,21 @@ pub(crate) fn inflated(bytes: &[u8]) -> Result<Option<Vec<u8>>, TooLarge> {
     }
 }
 
+/// Whether a body was packed in a way that is not undone here, so that nothing can be said of what is in it: bzip2, xz,
+/// zstd, lz4, 7z, rar.
+pub(crate) fn packed(bytes: &[u8]) -> bool {
+    const HEADS: [&[u8]; 5] = [
+        b"\xFD7zXZ\0",
+        b"\x28\xB5\x2F\xFD",
+        b"\x04\x22\x4D\x18",
+        b"7z\xBC\xAF\x27\x1C",
+        b"Rar!\x1A\x07",
+    ];
+    let bzip2 = matches!(bytes, [b'B', b'Z', b'h', b'1'..=b'9', rest @ ..]
+        if rest.starts_with(b"1AY&SY"));
+    bzip2 || HEADS.iter().any(|head| bytes.starts_with(head))
+}
+
 /// The members of a zip file, one after another, stored or deflated; what is encrypted or packed otherwise is left out.
 /// Each is told by its own header, so a file that is cut short still says something.
 pub(crate) fn unzipped(bytes: &[u8]) -> impl Iterator<Item = Result<Vec<u8>, TooLarge>> {

@@ -3,6 +3,8 @@
 use super::fakes::{ALNUM, HEX, noise, redactor};
 use bartizan_scan::Redactor;
 
+mod more;
+
 /// Hides `value` in each text, whole and in pieces, and nothing else of it when it is harmless.
 fn hides(texts: &[String], value: &str) {
     let redactor = redactor(&[]);
