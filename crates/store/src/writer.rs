@@ -77,9 +77,13 @@ impl Writer {
             return Ok(());
         }
         let mut acks = Vec::with_capacity(jobs.len());
-        let transaction =
-            self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let mut head = Head::read(&transaction)?;
+        let (transaction, mut head) = match begin(&mut self.connection) {
+            Ok(begun) => begun,
+            Err(error) => {
+                self.unwritten.extend(jobs.into_iter().filter_map(Job::unwaited));
+                return Err(error);
+            }
+        };
         let before = (head.tree.size(), head.anchored);
         head.anchor_now |= anchor;
         let mut batch = Batch { transaction: &transaction, head };
@@ -182,6 +186,13 @@ impl Writer {
             why: database::explain(&path, &error).to_string(),
         })
     }
+}
+
+/// Begins to write at the end of the log.
+fn begin(connection: &mut Connection) -> rusqlite::Result<(Transaction<'_>, Head)> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let head = Head::read(&transaction)?;
+    Ok((transaction, head))
 }
 
 /// Why the log does not go on.
@@ -310,3 +321,6 @@ const INSERT: &str = "INSERT INTO records (seq, time_ms, event, session, record,
 const ANCHOR_RECORDS: u64 = 64;
 /// No record stays without a checkpoint for longer than this, while the process lives.
 const ANCHOR_EVERY: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests;
