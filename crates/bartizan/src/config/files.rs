@@ -127,12 +127,7 @@ impl Guard<'_> {
 
     /// A directory above: whoever can write it can swap what is below, unless it is sticky.
     fn not_replaceable(self, path: &Path, about: &Metadata) -> Result<(), Problem> {
-        self.owner(path, about)?;
-        if about.mode() & 0o002 != 0 && about.mode() & 0o1000 == 0 {
-            let problem = Problem::new(format!("`{}` can be written by everybody", path.display()));
-            return Err(problem.hint(format!("chmod o-w {}", quoted(path))));
-        }
-        Ok(())
+        if about.mode() & 0o1000 != 0 { self.owner(path, about) } else { self.owned(path, about) }
     }
 
     fn owner(self, path: &Path, about: &Metadata) -> Result<(), Problem> {
@@ -315,15 +310,20 @@ mod tests {
     }
 
     #[test]
-    fn a_directory_above_that_everybody_can_write_is_refused() {
+    fn a_directory_above_that_others_can_write_is_refused_unless_it_is_sticky() {
         let dir = dir();
         let inner = dir.path().join("a");
         fs::create_dir(&inner).unwrap();
-        fs::write(inner.join("bartizan.toml"), "").unwrap();
-        fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o777)).unwrap();
-        assert!(me().read(&inner.join("bartizan.toml")).is_err());
-        fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o1777)).unwrap();
-        assert!(me().read(&inner.join("bartizan.toml")).is_ok());
+        let file = inner.join("bartizan.toml");
+        fs::write(&file, "").unwrap();
+        for (mode, remedy) in [(0o770, "g-w"), (0o702, "o-w"), (0o777, "go-w")] {
+            fs::set_permissions(dir.path(), fs::Permissions::from_mode(mode)).unwrap();
+            let problem = format!("{:?}", me().read(&file).unwrap_err());
+            assert!(problem.contains(&format!("chmod {remedy} ")), "{problem}");
+            let sticky = fs::Permissions::from_mode(mode | 0o1000);
+            fs::set_permissions(dir.path(), sticky).unwrap();
+            assert!(me().read(&file).is_ok(), "{mode:o}");
+        }
     }
 
     #[test]
