@@ -176,13 +176,9 @@ impl Talk {
                 let listed = name.as_ref().is_some_and(|name| good(name));
                 (!listed).then(|| "this token is not good for that tool".to_owned())
             }
-            // A token for some tools is one for nothing else.
-            "subscriptions/listen"
-            | "resources/read"
-            | "resources/subscribe"
-            | "prompts/get"
-            | "completion/complete" => Some("this token is good for tools alone".to_owned()),
-            _ => None,
+            "initialize" | "logging/setLevel" | "ping" | "server/discover" | "tools/list" => None,
+            // A token for some tools is one for nothing else, whatever else there may be one day.
+            _ => Some("this token is good for tools alone".to_owned()),
         }
     }
 

@@ -1,6 +1,7 @@
 //! A conversation and what stands behind it: here a script that answers as a door would.
 use super::*;
 use bartizan_mcp::conversation::Evidence;
+use bartizan_mcp::method::CLIENT_REQUESTS;
 use bartizan_mcp::wire::Limits;
 use tempfile::TempDir;
 use tokio::time::timeout;
@@ -102,8 +103,14 @@ async fn a_token_for_one_tool_sees_and_calls_no_other() {
         let said = ask(&talk, &refused).await;
         assert!(said.len() == 1 && said[0].contains("not good for that tool"), "{said:?}");
     }
-    let resource = r#"{"jsonrpc":"2.0","id":5,"method":"resources/read","params":{"uri":"x"}}"#;
-    assert!(ask(&talk, resource).await[0].contains("tools alone"));
+    let harmless = ["initialize", "logging/setLevel", "ping", "server/discover"];
+    let others = CLIENT_REQUESTS.into_iter().filter(|method| !method.starts_with("tools/"));
+    for method in others.chain(["tools/other"]) {
+        let asked = format!(r#"{{"jsonrpc":"2.0","id":5,"method":"{method}","params":{{}}}}"#);
+        let said = ask(&talk, &asked).await;
+        let refused = said[0].contains("tools alone");
+        assert_eq!(refused, !harmless.contains(&method), "{method}: {said:?}");
+    }
 }
 
 #[tokio::test]
