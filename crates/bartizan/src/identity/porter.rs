@@ -13,8 +13,9 @@ use bartizan_store::{
 };
 use serde_json::json;
 use std::collections::{BTreeSet, HashMap};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use tokio::task::spawn_blocking;
 
 /// Keeps the door.
 pub(crate) struct Porter {
@@ -24,6 +25,8 @@ pub(crate) struct Porter {
     /// The role of everybody, where the operator demands nothing (`--dev-no-auth`).
     undemanded: Option<String>,
     seen: Mutex<HashMap<String, Instant>>,
+    /// Held while it is put on the log that somebody came in.
+    recording: tokio::sync::Mutex<()>,
     refused: Mutex<Pace>,
 }
 
@@ -38,9 +41,9 @@ impl Porter {
     /// A porter who knows the tokens of `store`, the roles that are configured, and perhaps an issuer.
     pub(crate) fn new(store: Store, roles: BTreeSet<String>, issuer: Option<Issuer>) -> Self {
         let pace = Pace { since: Instant::now(), written: 0, left_out: 0 };
-        let (seen, refused) = (Mutex::default(), Mutex::new(pace));
+        let (seen, recording, refused) = (Mutex::default(), Default::default(), Mutex::new(pace));
         let admits = Admits::new(roles, None);
-        Self { store, admits, issuer, undemanded: None, seen, refused }
+        Self { store, admits, issuer, undemanded: None, seen, recording, refused }
     }
 
     /// The same, who looks at certificates too.
@@ -168,34 +171,42 @@ impl Porter {
         }
     }
 
-    /// Puts it on the log that somebody came in, unless they did a while ago. Without a log nobody comes in.
-    fn came_in(&self, who: &Who) -> bool {
-        let (key, now) = (described(who).to_string(), Instant::now());
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        if seen.get(&key).is_some_and(|at| now.duration_since(*at) < REMEMBERED) {
+    /// Puts it on the log that somebody came in, unless they did a while ago. Without a log nobody comes in. Whoever is known
+    /// waits for nobody's record.
+    async fn came_in(&self, who: &Who) -> bool {
+        let key = described(who).to_string();
+        if self.has_seen(&key) {
             return true;
         }
-        seen.retain(|_, at| now.duration_since(*at) < REMEMBERED);
+        // One at a time, so that a crowd of one identity is one record.
+        let _recording = self.recording.lock().await;
+        if self.has_seen(&key) {
+            return true;
+        }
         let entry = Entry::new(Event::Token).with("act", "use").with("who", described(who));
-        if self.store.append(entry, Durability::Durable).is_err() {
+        let store = self.store.clone();
+        let recorded = spawn_blocking(move || store.append(entry, Durability::Durable).is_ok());
+        if !recorded.await.unwrap_or(false) {
             return false;
         }
+        let (mut seen, now) = (self.seen(), Instant::now());
+        seen.retain(|_, at| now.duration_since(*at) < REMEMBERED);
         seen.insert(key, now);
         true
     }
 
+    /// Whether it is on the log that somebody came in, a while ago at most.
+    fn has_seen(&self, key: &str) -> bool {
+        self.seen().get(key).is_some_and(|at| at.elapsed() < REMEMBERED)
+    }
+
+    fn seen(&self) -> MutexGuard<'_, HashMap<String, Instant>> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Puts a refusal on the log, up to a number a minute; beyond that they are counted.
     fn turned_away(&self, code: &str, who: Option<&Who>, shown: Option<Shown<'_>>) {
-        let mut pace = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
-        if pace.since.elapsed() >= MINUTE {
-            (pace.since, pace.written) = (Instant::now(), 0);
-        }
-        if pace.written >= PER_MINUTE {
-            pace.left_out += 1;
-            return;
-        }
-        pace.written += 1;
-        let left_out = std::mem::take(&mut pace.left_out);
+        let Some(left_out) = self.pace() else { return };
         let mut entry = Entry::new(Event::Token).with("act", "refuse").with("code", code);
         if let Some(who) = who {
             entry = entry.with("who", described(who));
@@ -212,12 +223,26 @@ impl Porter {
         // They stay out whether it could be recorded or not.
         drop(self.store.append(entry, Durability::Soon));
     }
+
+    /// Whether one more refusal is written, and how many were not before it.
+    fn pace(&self) -> Option<u64> {
+        let mut pace = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        if pace.since.elapsed() >= MINUTE {
+            (pace.since, pace.written) = (Instant::now(), 0);
+        }
+        if pace.written >= PER_MINUTE {
+            pace.left_out += 1;
+            return None;
+        }
+        pace.written += 1;
+        Some(std::mem::take(&mut pace.left_out))
+    }
 }
 
 impl Doorman for Porter {
     async fn identify(&self, shown: Shown<'_>) -> Result<Pass, Turned> {
         match self.judge(shown).await {
-            Ok(pass) if self.came_in(&pass.who) => Ok(pass),
+            Ok(pass) if self.came_in(&pass.who).await => Ok(pass),
             Ok(_) => Err(Turned::Unavailable),
             Err((turned, code)) => {
                 self.turned_away(code, None, Some(shown));
