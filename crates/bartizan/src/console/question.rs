@@ -12,7 +12,7 @@ use crate::desk::origins;
 use crate::desk::telling::{Part, Telling};
 use crate::report::{Failure, Problem};
 use bartizan_egress::Page;
-use bartizan_store::{Desk as _, Question, QuestionState, Verdict};
+use bartizan_store::{Answered, Desk as _, Question, QuestionState, Verdict};
 use serde_json::Value;
 use similar::{ChangeTag, TextDiff};
 use std::time::Duration;
@@ -45,12 +45,15 @@ pub(super) fn answer(visit: &Visit<'_>, id: &str) -> Result<Page, Failure> {
         Ok(Confirmed::Plain) => Ok(word),
         Err(failure) => Err((403, failure)),
     };
-    let given = given
-        .and_then(|word| word.give(store, &question, &approver).map_err(|failure| (409, failure)));
+    let given = given.and_then(|word| {
+        let given = word.give(store, &question, &approver);
+        given.map_err(|failure| (if failure.code == exit::NO { 409 } else { 500 }, failure))
+    });
     let Err((status, failure)) = given else { return Ok(see(&place)) };
     // The same form came twice, or somebody was faster: the page says how it stands.
     let now = store.question(&question.id)?;
-    if now.answers.iter().any(|one| one.approver == approver && one.verdict == verdict) {
+    let same = |one: &Answered| one.approver == approver && one.verdict == verdict;
+    if failure.code == exit::NO && now.answers.iter().any(same) {
         return Ok(see(&place));
     }
     let mut page = told(visit, &now, Some(failure));

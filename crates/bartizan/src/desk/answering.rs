@@ -6,7 +6,9 @@ use crate::cli::{Endorse, exit};
 use crate::clock::date;
 use crate::config::Config;
 use crate::report::{Failure, Problem, safe};
-use bartizan_store::{Answer, Desk as _, Digest, Question, QuestionState, Store, Verdict};
+use bartizan_store::{
+    Answer, Desk as _, Digest, Question, QuestionState, Store, StoreError, Verdict,
+};
 use serde_json::Value;
 use std::fs;
 use std::time::Duration;
@@ -100,10 +102,19 @@ impl Word {
             (None, Some(life)) => store.approve_for(id, approver, &answer.reason, life)?,
             (None, None) => store.answer(id, answer)?,
         };
+        // The answer is on the log by now, and goes no further than it says.
+        let but = |what: &str, error: &StoreError| {
+            Failure::new(
+                exit::STATE,
+                Problem::new(format!("the answer stands, but {what}: {error}")),
+            )
+        };
         if let Some(keys) = vouched {
-            store.endorse(id, approver, &keys)?;
+            let vouched = store.endorse(id, approver, &keys);
+            vouched.map_err(|error| but("vouches for nothing", &error))?;
         }
-        store.checkpoint()?;
+        let covered = store.checkpoint();
+        covered.map_err(|error| but("no signed checkpoint covers it yet", &error))?;
         Ok(answered)
     }
 }

@@ -124,6 +124,24 @@ fn a_form_that_is_not_of_the_question_answers_nothing() {
 }
 
 #[test]
+fn an_answer_of_which_a_part_was_not_taken_says_so() {
+    let project = Project::new();
+    let store = Store::open(&project.state()).unwrap();
+    let console = Console::inside(&project);
+    let browser = &console.browser;
+    // More values than anybody vouches for at once.
+    let key = |number: u32| Digest::of(&number.to_be_bytes()).to_string();
+    let values: Vec<Value> = (0..100).map(|number| json!({ "key": key(number) })).collect();
+    let shown = json!({ "effect": "write", "origins": { "values": values } });
+    let question = ask(&store, "many", 1, shown, Duration::from_hours(1));
+    let yes = form(&browser.token(), &question, "say=approve&life=once&endorse=value");
+    let got = browser.post(&place(&question), &yes);
+    assert!(got.status == 500 && got.body.contains("but vouches for nothing"), "{got:?}");
+    assert_eq!(store.question(&question.id).unwrap().state, QuestionState::Approved);
+    assert!(store.endorsed("s-1").unwrap().is_empty());
+}
+
+#[test]
 fn nothing_that_an_agent_writes_becomes_part_of_a_page() {
     let project = Project::new();
     let store = Store::open(&project.state()).unwrap();
