@@ -45,6 +45,12 @@ impl<'a> Reader<'a> {
         if !root.is_table() || root.has_twins() {
             return Err(unread("it is no table with one reading"));
         }
+        if let Some((key, _)) = root.members().find(|(key, _)| !is_known(key)) {
+            return Err(unread(&format!(
+                "it has a part `{}` that is not known",
+                display_line(key, 64)
+            )));
+        }
         let given = |key: &&&str| {
             root.get(key).is_some_and(|node| !matches!(self.doc.raw(node), "null" | "false"))
         };
@@ -238,6 +244,40 @@ fn unseen(tool: &str, call: &str, what: &'static str) -> Unfit {
     Unfit::Unseen { tool: display_line(tool, 128), call: display_line(call, 128), what }
 }
 
+fn is_known(key: &str) -> bool {
+    KNOWN_KEYS.contains(&key) || KEPT_ELSEWHERE.contains(&key)
+}
+
+/// Every part of a request that the API documents or Codex sends, without those of [`KEPT_ELSEWHERE`]. Another one could be a
+/// new way for the vendor's machines to act.
+const KNOWN_KEYS: [&str; 26] = [
+    "client_metadata",
+    "context_management",
+    "include",
+    "input",
+    "instructions",
+    "max_output_tokens",
+    "max_tool_calls",
+    "metadata",
+    "model",
+    "parallel_tool_calls",
+    "prompt_cache_key",
+    "prompt_cache_retention",
+    "reasoning",
+    "safety_identifier",
+    "service_tier",
+    "store",
+    "stream",
+    "stream_options",
+    "temperature",
+    "text",
+    "tool_choice",
+    "tools",
+    "top_logprobs",
+    "top_p",
+    "truncation",
+    "user",
+];
 /// Tools that the client carries out, and the groups that they come in.
 const CLIENT_TOOLS: [&str; 4] = ["custom", "function", "local_shell", "namespace"];
 /// Parts that stand for a text which is not in the request, or have the vendor answer where nobody here hears it.

@@ -59,7 +59,7 @@ impl Dialect for Messages {
             }
             "message_stop" | "ping" | "error" => onward.pass(event.bytes),
             // An event of a later version may pass as long as it is no way to hand over a call.
-            _ if root.get("content_block").is_none() && !event.data.contains("tool_use") => {
+            _ if !holds_call(doc, root) => {
                 onward.pass(event.bytes);
             }
             _ => return Err("an event is not known here"),
@@ -221,6 +221,14 @@ fn delta(index: u64, delta: &str, onward: &mut Onward) {
 fn error(message: &str) -> String {
     let message = quoted(message);
     format!("{{\"type\":\"error\",\"error\":{{\"type\":\"api_error\",\"message\":{message}}}}}")
+}
+
+/// Whether a block is handed over anywhere in it, or a call, however that is escaped.
+fn holds_call(doc: &Doc<'_>, node: &Node) -> bool {
+    node.get("content_block").is_some()
+        || doc.text(node).is_some_and(|text| text.contains("tool_use"))
+        || node.members().any(|(key, part)| key.contains("tool_use") || holds_call(doc, part))
+        || node.items().unwrap_or_default().iter().any(|part| holds_call(doc, part))
 }
 
 fn judge_whole(answer: &Judged<'_>) -> Result<Vec<u8>, &'static str> {

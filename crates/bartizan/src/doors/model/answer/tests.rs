@@ -193,6 +193,8 @@ async fn an_answer_without_one_reading_ends_before_it() {
         event("content_block_start", call(0)) + &event("content_block_stop", json!({"index": 1})),
         event("content_block_start", call(0)) + &end(),
         event("something_new", json!({"content_block": {"type": "tool_use"}})),
+        "data: {\"type\":\"something_new\",\"block\":[{\"type\":\"tool\\u005fuse\",\"name\":\"Bash\"}]}\n\n".to_owned(),
+        "data: {\"type\":\"something_new\",\"tool\\u005fuse\":{\"name\":\"Bash\"}}\n\n".to_owned(),
         event("message_start", json!({"message": {"content": [{"type": "tool_use"}]}})),
     ];
     for bad in bad {

@@ -227,6 +227,7 @@ fn what_has_two_readings_or_stands_elsewhere_does_not_leave() {
         r#"{"model":"m","input":[{"type":"item_reference","id":"x"}]}"#,
         r#"{"model":"m","input":[],"previous_response_id":"resp_1"}"#,
         r#"{"model":"m","input":[],"background":true}"#,
+        r#"{"model":"m","input":[],"mcp_servers":[]}"#,
         r#"{"model":"m","input":[],"instructions":["x"]}"#,
         r#"{"model":"m","input":[{"type":"compaction","encrypted_content":"x"}]}"#,
         r#"{"model":"m","input":[{"type":"mcp_call","name":"x"}]}"#,
