@@ -36,7 +36,7 @@ mod settle;
 mod upper;
 
 pub use change::{Change, Clash, Digest, DropReason, HoldReason, Kind, Notable, Verdict};
-pub use held::{Kept, held};
+pub use held::{Kept, Tally, held, tally};
 pub(crate) use names::{is_obeyed, obeyed_names};
 
 pub use path::{BadRelPath, RelPath};

@@ -9,12 +9,13 @@ use crate::doors::run::home::{hex, parts, places, records};
 use crate::doors::run::progress::Bar;
 use crate::report::{Failure, Problem, safe};
 use bartizan_sandbox::writeback::{
-    self, Applied, Conflicts, Kept, Recovery, RelPath, Shelved, WritebackError,
+    self, Applied, Conflicts, Kept, Recovery, RelPath, Shelved, Tally, WritebackError,
 };
 use bartizan_scan::{Redactor, ScanKey, display_line};
 use bartizan_store::{Durability, Entry, Event, Ledger, Session, SessionFilter, Sessions, Store};
 use serde_json::{Map, Value, json};
-use std::path::PathBuf;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
 
 /// `bartizan changes …`.
 pub(super) fn run(command: &ChangesCommand, desk: &mut Desk<'_>) -> Result<u8, Failure> {
@@ -33,29 +34,6 @@ struct Case {
     shelved: Shelved,
     held: PathBuf,
     journal: PathBuf,
-}
-
-/// How many changes wait, are held, are in conflict.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-struct Counts {
-    waiting: usize,
-    held: usize,
-    conflicts: usize,
-}
-
-impl Counts {
-    fn of(items: &[Kept]) -> Self {
-        let count = |state| items.iter().filter(|kept| State::of(kept) == state).count();
-        Self {
-            waiting: count(State::Waiting),
-            held: count(State::Held),
-            conflicts: count(State::Conflict),
-        }
-    }
-
-    fn is_none(self) -> bool {
-        self == Self::default()
-    }
 }
 
 /// Why a change did not land.
@@ -87,31 +65,32 @@ impl State {
 }
 
 fn list(args: &ChangesListArgs, desk: &mut Desk<'_>) -> Result<u8, Failure> {
-    let mut cases = Vec::new();
+    let mut left = Vec::new();
     if desk.places.state.exists() {
         let store = Store::open(&desk.places.state)?;
         for session in store.sessions(SessionFilter::All)? {
-            let case = Case::open(desk, session)?;
-            if !Counts::of(case.shelved.items()).is_none() || case.journal.exists() {
-                cases.push(case);
+            let left_of = Left::of(desk, session)?;
+            if left_of.tally != Tally::default() || left_of.interrupted {
+                left.push(left_of);
             }
         }
     }
     if args.json {
-        let all: Vec<Value> = cases.iter().map(Case::brief).collect();
+        let all: Vec<Value> = left.iter().map(Left::brief).collect();
         writeln!(desk.voice.out(), "{}", Value::from(all))?;
         return Ok(exit::DONE);
     }
-    if cases.is_empty() {
+    if left.is_empty() {
         desk.voice.say("everything has landed")?;
     }
-    for case in &cases {
-        let Counts { waiting, held, conflicts } = Counts::of(case.shelved.items());
-        let Session { id, agent, argv, started_ms, .. } = &case.session;
+    for Left { session, tally, interrupted } in &left {
+        let Tally { waiting, held, conflicts } = tally;
+        let Session { id, agent, argv, started_ms, .. } = session;
         let what = display_line(&argv.join(" "), 60);
         let line = format!(
-            "{}  {waiting} waiting, {held} held, {conflicts} in conflict  {:<10}  {}  {what}",
+            "{}  {waiting} waiting, {held} held, {conflicts} in conflict{}  {:<10}  {}  {what}",
             safe(id),
+            if *interrupted { ", interrupted" } else { "" },
             age(*started_ms),
             display_line(agent, 20)
         );
@@ -120,10 +99,36 @@ fn list(args: &ChangesListArgs, desk: &mut Desk<'_>) -> Result<u8, Failure> {
     Ok(exit::DONE)
 }
 
+/// What is left of one session's changes, in figures: there may be very many.
+struct Left {
+    session: Session,
+    tally: Tally,
+    interrupted: bool,
+}
+
+impl Left {
+    fn of(desk: &Desk<'_>, session: Session) -> Result<Self, Failure> {
+        let (journal, held) = places(&desk.places.state.join("sessions").join(&session.id));
+        let tally = writeback::tally(&held).map_err(|error| failed(&error))?;
+        Ok(Self { session, tally, interrupted: is_interrupted(&journal) })
+    }
+
+    fn brief(&self) -> Value {
+        let Tally { waiting, held, conflicts } = self.tally;
+        json!({
+            "session": self.session.id, "role": self.session.agent, "workspace": self.session.workspace,
+            "started_ms": self.session.started_ms, "waiting": waiting, "held": held,
+            "conflicts": conflicts, "interrupted": self.interrupted,
+        })
+    }
+}
+
 fn apply(args: &ChangesApplyArgs, desk: &mut Desk<'_>) -> Result<u8, Failure> {
     let who = approvals::approver(desk)?;
     let mut case = Case::find(desk, &args.session)?;
-    case.recover(desk)?;
+    if let Some(unfinished) = case.recover(desk)? {
+        return Err(unfinished);
+    }
     let chosen = choose(&case, args)?;
     if chosen.is_empty() {
         return nothing(&case, desk);
@@ -184,7 +189,18 @@ fn apply(args: &ChangesApplyArgs, desk: &mut Desk<'_>) -> Result<u8, Failure> {
 fn discard(args: &ChangesDiscardArgs, desk: &mut Desk<'_>) -> Result<u8, Failure> {
     let who = approvals::approver(desk)?;
     let mut case = Case::find(desk, &args.session)?;
-    case.recover(desk)?;
+    if let Some(unfinished) = case.recover(desk)? {
+        if !args.paths.is_empty() {
+            return Err(unfinished);
+        }
+        if !case.abandon(desk, (&who, args.yes), &unfinished)? {
+            return Ok(exit::NO);
+        }
+        if case.shelved.items().is_empty() {
+            case.tidy();
+            return Ok(exit::DONE);
+        }
+    }
     let chosen = pick(&case, &args.paths)?;
     if chosen.is_empty() {
         return nothing(&case, desk);
@@ -255,7 +271,8 @@ fn pick(case: &Case, paths: &[String]) -> Result<Vec<Kept>, Failure> {
 }
 
 fn nothing(case: &Case, desk: &mut Desk<'_>) -> Result<u8, Failure> {
-    let Counts { held, conflicts, .. } = Counts::of(case.shelved.items());
+    let Tally { held, conflicts, .. } =
+        writeback::tally(&case.held).map_err(|error| failed(&error))?;
     let id = &case.session.id;
     desk.voice.say(&format!("nothing of session {id} waits"))?;
     if held + conflicts > 0 {
@@ -285,37 +302,57 @@ impl Case {
         Ok(Self { session, shelved, held, journal })
     }
 
-    /// Finishes a write-back that was interrupted, before anything else is done.
-    fn recover(&mut self, desk: &mut Desk<'_>) -> Result<(), Failure> {
-        if !self.journal.exists() {
-            return Ok(());
+    /// Finishes a write-back that was interrupted, before anything else is done. Tells why, where it cannot be finished.
+    fn recover(&mut self, desk: &mut Desk<'_>) -> Result<Option<Failure>, Failure> {
+        if !is_interrupted(&self.journal) {
+            return Ok(None);
         }
-        match writeback::recover(&self.journal, &mut |_, _| {}).map_err(|error| failed(&error))? {
-            Recovery::Resumed(applied) => {
+        let throw_away =
+            format!("to throw away what was staged: bartizan changes discard {}", self.session.id);
+        match writeback::recover(&self.journal, &mut |_, _| {}) {
+            Ok(Recovery::Resumed(applied)) => {
                 resumed(&Store::open(&desk.places.state)?, &self.session.id, &applied)?;
                 desk.voice.say("an interrupted write-back was finished first")?;
             }
-            // Nothing had been touched, and what was chosen is still on the shelf.
-            Recovery::NotApplied if !self.shelved.items().is_empty() => {
-                writeback::discard(&self.journal).map_err(|error| failed(&error))?;
+            Ok(Recovery::NotApplied) => {
+                let what = "the write-back was interrupted before it had changed anything, and cannot go on";
+                let staged = format!("what was staged lies in {}", self.journal.display());
+                let problem = Problem::new(what).hint(staged).hint(throw_away);
+                return Ok(Some(Failure::new(exit::NO, problem)));
             }
-            Recovery::Busy => {
+            Ok(Recovery::Busy) => {
                 let problem = Problem::new("another process is landing changes of this session");
                 return Err(Failure::new(exit::NO, problem.hint("wait until it is done")));
             }
-            Recovery::NotApplied | Recovery::Nothing => {}
+            Ok(Recovery::Nothing) => {}
+            Err(error) => {
+                let problem = Problem::new(error.to_string()).hint(throw_away);
+                return Ok(Some(Failure::new(code(&error), problem)));
+            }
         }
         self.shelved = Shelved::open(&self.held).map_err(|error| failed(&error))?;
-        Ok(())
+        Ok(None)
     }
 
-    fn brief(&self) -> Value {
-        let Counts { waiting, held, conflicts } = Counts::of(self.shelved.items());
-        json!({
-            "session": self.session.id, "role": self.session.agent, "workspace": self.session.workspace,
-            "started_ms": self.session.started_ms, "waiting": waiting, "held": held,
-            "conflicts": conflicts, "interrupted": self.journal.exists(),
-        })
+    /// Throws away what was staged for a write-back that cannot be finished, if the person says so.
+    fn abandon(
+        &self,
+        desk: &mut Desk<'_>,
+        (who, yes): (&str, bool),
+        unfinished: &Failure,
+    ) -> Result<bool, Failure> {
+        let why = unfinished.in_words();
+        desk.voice.say(&why)?;
+        let question = format!("throw away what was staged for it for good, as {who}?");
+        if !yes && !desk.confirms(&question)? {
+            desk.voice.say("nothing was thrown away")?;
+            return Ok(false);
+        }
+        let about = json!({ "act": "discard", "who": who, "interrupted": why });
+        record(desk, &self.session.id, about.as_object().cloned().unwrap_or_default())?;
+        writeback::discard(&self.journal).map_err(|error| failed(&error))?;
+        desk.voice.say(&format!("the interrupted write-back was thrown away (as {who})"))?;
+        Ok(true)
     }
 
     /// Removes the session's folder when nothing is left in it.
@@ -381,8 +418,20 @@ fn append(store: &Store, session: &str, about: Map<String, Value>) -> Result<(),
     receipt.map(|_receipt| ()).map_err(|error| unusable(error.to_string()))
 }
 
+/// Whether a write-back has left something behind. One that has just begun has not yet.
+fn is_interrupted(journal: &Path) -> bool {
+    match journal.read_dir() {
+        Ok(mut entries) => entries.next().is_some(),
+        Err(error) => error.kind() != ErrorKind::NotFound,
+    }
+}
+
 fn failed(error: &WritebackError) -> Failure {
-    let code = match error {
+    Failure::new(code(error), Problem::new(error.to_string()))
+}
+
+fn code(error: &WritebackError) -> u8 {
+    match error {
         WritebackError::Apart { .. }
         | WritebackError::ByHand { .. }
         | WritebackError::Clashes { .. }
@@ -392,6 +441,5 @@ fn failed(error: &WritebackError) -> Failure {
         | WritebackError::NoHome { .. }
         | WritebackError::NoWay { .. } => exit::NO,
         _ => exit::STATE,
-    };
-    Failure::new(code, Problem::new(error.to_string()))
+    }
 }

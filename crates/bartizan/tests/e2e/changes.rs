@@ -156,6 +156,31 @@ fn what_a_killed_supervisor_had_not_written_back_is_kept_for_a_person() {
 }
 
 #[test]
+fn an_interrupted_write_back_that_cannot_go_on_is_thrown_away_by_a_person_alone() {
+    let project = Project::new();
+    let (id, _) = session(&project, &[], "echo x > x");
+    let journal = project.state().join("sessions").join(&id).join("journal");
+    fs::create_dir_all(&journal).unwrap();
+    assert!(changes(&project, &["list"]).stdout.is_empty(), "one that has just begun is none");
+    fs::write(journal.join("names.txt"), "0 7 staged\n").unwrap();
+    fs::write(journal.join("contents"), "staged\n").unwrap();
+    let listed = changes(&project, &["list"]);
+    assert!(listed.stdout.contains("interrupted"), "{listed:?}");
+    for args in [vec!["apply", id.as_str()], vec!["discard", &id, "--path", "x"]] {
+        let said = changes(&project, &args);
+        assert_eq!(said.status.code(), Some(1), "{said:?}");
+        assert!(said.stderr.contains(&format!("changes discard {id}")), "{said:?}");
+    }
+    assert_eq!(fs::read_to_string(journal.join("contents")).unwrap(), "staged\n");
+    let gone = changes(&project, &["discard", &id]);
+    assert!(gone.status.success() && !journal.exists(), "{gone:?}");
+    assert!(changes(&project, &["list"]).stdout.is_empty());
+    let log = Log::read(&project);
+    let said = log.find("write_back", |record| record["act"] == "discard");
+    assert!(said["interrupted"].as_str().unwrap().contains("before it had changed"), "{said}");
+}
+
+#[test]
 fn what_a_killed_supervisor_leaves_does_not_fill_the_disk() {
     if !rustix::process::geteuid().is_root() {
         return;

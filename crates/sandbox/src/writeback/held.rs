@@ -6,9 +6,10 @@ use super::host::digest;
 use super::journal::{After, Step};
 use super::path::{RelPath, escape, unescape};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fs::{DirBuilder, File, OpenOptions};
-use std::io::{Read, Write};
+use std::io::{self, BufReader, Read, Write};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -133,21 +134,90 @@ pub fn held(dir: &Path) -> Result<Vec<Kept>, WritebackError> {
     read(dir).map(|index| index.items)
 }
 
+/// How many changes a held directory keeps, without reading more of each than it takes to tell them apart.
+///
+/// # Errors
+/// As [`held`].
+pub fn tally(dir: &Path) -> Result<Tally, WritebackError> {
+    let Some(file) = open(dir)? else { return Ok(Tally::default()) };
+    let index: Flags = serde_json::from_reader(BufReader::new(file)).map_err(|e| unread(dir, e))?;
+    check_version(dir, index.version)?;
+    let mut tally = Tally::default();
+    for item in index.items {
+        let count = match item {
+            Flag { conflict: true, .. } => &mut tally.conflicts,
+            Flag { waiting: true, .. } => &mut tally.waiting,
+            Flag { .. } => &mut tally.held,
+        };
+        *count += 1;
+    }
+    Ok(tally)
+}
+
+/// How many changes wait, are held for what they are, and are in conflict.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[expect(clippy::exhaustive_structs, reason = "a change is kept for one of three reasons")]
+pub struct Tally {
+    /// Nothing speaks against them.
+    pub waiting: usize,
+    /// They are held for what they are.
+    pub held: usize,
+    /// They met a change on the host's side.
+    pub conflicts: usize,
+}
+
+/// As much of an [`Index`] as [`tally`] counts.
+#[derive(Deserialize)]
+struct Flags {
+    version: u32,
+    items: Vec<Flag>,
+}
+
+#[derive(Deserialize)]
+struct Flag {
+    conflict: bool,
+    #[serde(default)]
+    waiting: bool,
+}
+
 fn read(dir: &Path) -> Result<Index, WritebackError> {
-    let bytes = match std::fs::read(dir.join(INDEX)) {
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Index::default()),
-        result => {
-            result.map_err(|e| WritebackError::state("read the index of held changes", dir, e))?
-        }
-    };
-    let corrupt = |why| WritebackError::Corrupt { path: dir.join(INDEX), why };
-    let mut index: Index = serde_json::from_slice(&bytes).map_err(|e| corrupt(e.to_string()))?;
-    match index.version {
-        1 => (0..).zip(&mut index.items).for_each(|(place, item)| item.id = place),
-        VERSION => {}
-        version => return Err(corrupt(format!("unknown version {version}"))),
+    let Some(mut file) = open(dir)? else { return Ok(Index::default()) };
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes).map_err(|e| unopened(dir, e))?;
+    let mut index: Index = serde_json::from_slice(&bytes).map_err(|e| unread(dir, e))?;
+    check_version(dir, index.version)?;
+    if index.version == 1 {
+        (0..).zip(&mut index.items).for_each(|(place, item)| item.id = place);
     }
     Ok(index)
+}
+
+fn open(dir: &Path) -> Result<Option<File>, WritebackError> {
+    match File::open(dir.join(INDEX)) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+        result => result.map(Some).map_err(|e| unopened(dir, e)),
+    }
+}
+
+fn unopened(dir: &Path, error: io::Error) -> WritebackError {
+    WritebackError::state("read the index of held changes", dir, error)
+}
+
+fn unread(dir: &Path, error: serde_json::Error) -> WritebackError {
+    if error.is_io() {
+        return unopened(dir, error.into());
+    }
+    WritebackError::Corrupt { path: dir.join(INDEX), why: error.to_string() }
+}
+
+fn check_version(dir: &Path, version: u32) -> Result<(), WritebackError> {
+    if matches!(version, 1 | VERSION) {
+        return Ok(());
+    }
+    Err(WritebackError::Corrupt {
+        path: dir.join(INDEX),
+        why: format!("unknown version {version}"),
+    })
 }
 
 /// The workspace that held changes belong to.
@@ -286,7 +356,7 @@ impl Shelf {
     }
 
     /// Takes changes off the shelf. Their contents go when the index no longer names them.
-    pub(crate) fn remove(&mut self, ids: &[u64]) -> Result<(), WritebackError> {
+    pub(crate) fn remove(&mut self, ids: &BTreeSet<u64>) -> Result<(), WritebackError> {
         let (gone, rest): (Vec<Kept>, Vec<Kept>) =
             std::mem::take(&mut self.items).into_iter().partition(|item| ids.contains(&item.id));
         self.items = rest;
@@ -310,7 +380,7 @@ impl Shelf {
         let Self { home, next, items, .. } = self;
         let index =
             Index { version: VERSION, home: home.clone(), next: *next, items: items.clone() };
-        let bytes = serde_json::to_vec_pretty(&index).map_err(|e| WritebackError::Corrupt {
+        let bytes = serde_json::to_vec(&index).map_err(|e| WritebackError::Corrupt {
             path: self.dir.join(INDEX),
             why: e.to_string(),
         })?;
@@ -348,7 +418,7 @@ fn sealed(steps: Vec<Step>, id: u64, contents: Option<Contents>) -> Vec<Step> {
 /// Writes a whole file of the state directory so that after a crash it is the old one or the new one; all earlier writes to the same
 /// file system are durable before it appears.
 pub(crate) fn replace_file(dir: &Path, name: &str, bytes: &[u8]) -> Result<(), WritebackError> {
-    let write = || -> std::io::Result<()> {
+    let write = || -> io::Result<()> {
         let part = dir.join(format!("{name}.part"));
         let mut file =
             OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&part)?;

@@ -168,6 +168,17 @@ impl Journal {
         options.write(true).create_new(true).mode(0o600).open(self.contents()).map_err(failed)
     }
 
+    /// Notes that all that is staged is on the shelf as well, and stays there until it has landed.
+    pub(crate) fn repeats_shelf(&self) -> Result<(), WritebackError> {
+        let noted = File::create(self.dir.join(SHELVED)).map(drop);
+        noted.map_err(|e| WritebackError::state("write to the journal", &self.dir, e))
+    }
+
+    /// Whether nothing is lost with it: see [`Journal::repeats_shelf`].
+    pub(crate) fn is_on_shelf(&self) -> bool {
+        self.dir.join(SHELVED).exists()
+    }
+
     /// The file with the staged contents, one after the other.
     pub(crate) fn contents(&self) -> PathBuf {
         self.dir.join("contents")
@@ -315,4 +326,6 @@ pub(crate) fn steps_of(item: &Change) -> Vec<Step> {
 pub(super) const PLAN: &str = "plan.json";
 /// The plan of a write-back that was carried out, while the rest of its journal is being removed.
 const DONE: &str = "done.json";
+/// The mark of a journal that has nothing which is not on the shelf.
+const SHELVED: &str = "shelved";
 const VERSION: u32 = 1;

@@ -137,15 +137,20 @@ fn empty_journal(dir: &Path) -> Result<Journal, WritebackError> {
 }
 
 /// The numbers of the chosen, each of which must still be what the person saw.
-fn as_shown(shelf: &Shelf, chosen: &[Kept]) -> Result<Vec<u64>, WritebackError> {
+fn as_shown(shelf: &Shelf, chosen: &[Kept]) -> Result<BTreeSet<u64>, WritebackError> {
+    let by_id = by_id(shelf);
     let same = |kept: &Kept| {
-        if shelf.items().contains(kept) {
+        if by_id.get(&kept.id()).is_some_and(|now| *now == kept) {
             Ok(kept.id())
         } else {
             Err(WritebackError::Moved { path: kept.path().clone() })
         }
     };
     chosen.iter().map(same).collect()
+}
+
+fn by_id(shelf: &Shelf) -> BTreeMap<u64, &Kept> {
+    shelf.items().iter().map(|kept| (kept.id(), kept)).collect()
 }
 
 /// Stages the contents and commits the plan.
@@ -156,7 +161,7 @@ fn prepare(
     conflicts: Conflicts,
 ) -> Result<(Shelf, Plan, OwnedFd), WritebackError> {
     let mut shelf = Shelf::open(held)?;
-    let ids: BTreeSet<u64> = as_shown(&shelf, chosen)?.into_iter().collect();
+    let ids = as_shown(&shelf, chosen)?;
     let unknown = || WritebackError::NoHome { held: held.to_owned() };
     let home = shelf.home().cloned().ok_or_else(unknown)?;
     let path = home.path().ok_or_else(unknown)?;
@@ -186,6 +191,7 @@ fn prepare(
         *step = step.clone().moved_to(end);
         end += size;
     }
+    journal.repeats_shelf()?;
     stage(journal, &shelf, &steps)?;
     shelf.save()?;
     let plan = Plan::new(random_tag()?, &path, home.inode, home.owner, held, steps);
@@ -196,11 +202,18 @@ fn prepare(
 /// What was chosen, and the new directories that it lies in.
 fn with_parents(shelf: &Shelf, ids: &BTreeSet<u64>) -> Vec<Kept> {
     let is_chosen = |kept: &&Kept| ids.contains(&kept.id());
+    let mut dirs = BTreeSet::new();
+    for kept in shelf.items().iter().filter(is_chosen) {
+        let mut above = kept.path().parent();
+        // Those above a directory that was met before were met with it.
+        while let Some(dir) = above.filter(|dir| !dirs.contains(dir)) {
+            above = dir.parent();
+            dirs.insert(dir);
+        }
+    }
     let above = |dir: &Kept| {
         let makes_dir = dir.steps().iter().any(|step| matches!(step.after, After::Dir { .. }));
-        let holds_one =
-            || shelf.items().iter().filter(is_chosen).any(|kept| kept.path().is_inside(dir.path()));
-        makes_dir && !dir.is_conflict() && holds_one()
+        makes_dir && !dir.is_conflict() && dirs.contains(dir.path())
     };
     shelf.items().iter().filter(|kept| is_chosen(kept) || above(kept)).cloned().collect()
 }
@@ -208,10 +221,14 @@ fn with_parents(shelf: &Shelf, ids: &BTreeSet<u64>) -> Vec<Kept> {
 /// References and index of a repository land with all that waits in it, and never over references that moved.
 fn check_units(shelf: &Shelf, chosen: &[Kept]) -> Result<(), WritebackError> {
     let ids: BTreeSet<u64> = chosen.iter().map(Kept::id).collect();
+    let mut whole = BTreeSet::new();
     for kept in chosen {
         let Some(unit) = kept.git_dir() else { continue };
         if kept.is_conflict() {
             return Err(WritebackError::GitMoved { path: kept.path().clone() });
+        }
+        if whole.contains(unit) {
+            continue;
         }
         let left_out = |item: &&Kept| {
             item.path().is_inside(unit)
@@ -221,6 +238,7 @@ fn check_units(shelf: &Shelf, chosen: &[Kept]) -> Result<(), WritebackError> {
         if shelf.items().iter().any(|item| left_out(&item)) {
             return Err(WritebackError::Apart { path: kept.path().clone(), unit: unit.clone() });
         }
+        whole.insert(unit);
     }
     Ok(())
 }
@@ -275,7 +293,7 @@ fn over(
 /// Copies the contents from the shelf into the journal, and checks that they are what was kept.
 fn stage(journal: &Journal, shelf: &Shelf, steps: &[Step]) -> Result<(), WritebackError> {
     let contents = journal.begin(steps)?;
-    let by_id: BTreeMap<u64, &Kept> = shelf.items().iter().map(|kept| (kept.id(), kept)).collect();
+    let by_id = by_id(shelf);
     for step in steps {
         let After::File { at, digest: wanted, size, .. } = step.after else { continue };
         let kept = step.shelved.and_then(|id| by_id.get(&id));
@@ -322,5 +340,5 @@ pub(super) fn outcome(
             shelf.clashes(*id, *clash);
         }
     }
-    shelf.remove(&landed.into_iter().collect::<Vec<_>>())
+    shelf.remove(&landed)
 }

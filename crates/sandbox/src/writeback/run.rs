@@ -86,7 +86,7 @@ pub struct Landed {
 pub enum Recovery {
     /// Another process is still working on it.
     Busy,
-    /// There was none.
+    /// There was none, or one that had only begun to land what is still on the shelf.
     Nothing,
     /// It had not begun to touch the host, and does not: what was staged by then stays in the journal (`contents`, described by `names.txt`: offset, size, path).
     NotApplied,
@@ -191,6 +191,10 @@ pub(super) fn recover(
         return Ok(Recovery::Nothing);
     }
     let Some(plan) = journal.plan()? else {
+        if journal.is_on_shelf() {
+            journal.remove()?;
+            return Ok(Recovery::Nothing);
+        }
         return Ok(if journal.is_empty()? { Recovery::Nothing } else { Recovery::NotApplied });
     };
     let gone =

@@ -1,6 +1,7 @@
 //! Does what was kept land later exactly as it was looked at, and never over anything else?
 use crate::play::{Play, put, tree};
-use bartizan_sandbox::writeback::{self, Conflicts, Recovery, WritebackError};
+use bartizan_sandbox::writeback::{self, Conflicts, Recovery, Tally, WritebackError};
+use rustix::fs::{CWD, FileType, Mode, mknodat};
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -106,6 +107,84 @@ fn a_release_that_was_interrupted_anywhere_is_finished_by_recovery() {
             assert_eq!(play.read(path), "session\n");
         }
         assert!(play.kept().is_empty(), "what landed is off the shelf: {:?}", play.kept());
+    }
+}
+
+#[test]
+fn helper_that_releases() {
+    let Some(root) = std::env::var_os("WRITEBACK_RELEASES").map(std::path::PathBuf::from) else {
+        return;
+    };
+    let (held, journal) = (root.join("state/held"), root.join("state/journal"));
+    let chosen = writeback::held(&held).unwrap();
+    drop(writeback::release(&held, &chosen, Conflicts::Leave, &journal, &mut |_, _| {}));
+}
+
+#[test]
+fn a_release_that_was_killed_before_it_began_leaves_all_on_the_shelf_and_nothing_else() {
+    let play = Play::new(&[("a", "1"), ("b", "1")]);
+    play.session("echo session > a; echo session > b");
+    play.shelve();
+    let (held, journal) = (play.path("state/held"), play.path("state/journal"));
+    let kept = writeback::held(&held).unwrap();
+    // It waits for the contents of the second for ever.
+    let second = held.join(kept[1].contents().unwrap());
+    let aside = play.path("aside");
+    fs::rename(&second, &aside).unwrap();
+    mknodat(CWD, &second, FileType::Fifo, Mode::RWXU, 0).unwrap();
+    #[expect(clippy::disallowed_methods, reason = "the test needs a process to kill")]
+    let mut command = std::process::Command::new(std::env::current_exe().unwrap());
+    command.args(["--exact", "shelf::helper_that_releases"]);
+    command.env("WRITEBACK_RELEASES", play.path("")).stdout(std::process::Stdio::null());
+    let mut child = command.spawn().unwrap();
+    while !journal.join("contents").exists() {
+        assert!(child.try_wait().unwrap().is_none(), "it ended");
+        std::thread::sleep(std::time::Duration::from_millis(1));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    fs::rename(&aside, &second).unwrap();
+    let recovered = writeback::recover(&journal, &mut |_, _| {}).unwrap();
+    assert!(matches!(recovered, Recovery::Nothing) && !journal.exists(), "{recovered:?}");
+    assert_eq!(writeback::held(&held).unwrap(), kept);
+    play.release(&["a", "b"], Conflicts::Leave).unwrap();
+    assert_eq!((play.read("a"), play.read("b")), ("session\n".to_owned(), "session\n".to_owned()));
+}
+
+#[test]
+fn what_was_staged_for_a_session_and_is_nowhere_else_is_thrown_away_by_nobody_but_a_person() {
+    let play = Play::new(&[("a", "1")]);
+    let journal = play.path("state/journal");
+    put(&journal.join("names.txt"), "0 8 a\n");
+    put(&journal.join("contents"), "session\n");
+    for _ in 0..2 {
+        let recovered = writeback::recover(&journal, &mut |_, _| {}).unwrap();
+        assert!(matches!(recovered, Recovery::NotApplied), "{recovered:?}");
+    }
+    assert_eq!(fs::read_to_string(journal.join("contents")).unwrap(), "session\n");
+    writeback::discard(&journal).unwrap();
+    assert!(!journal.exists());
+}
+
+#[test]
+fn the_changes_on_a_shelf_are_counted_by_what_keeps_them_there() {
+    let play = Play::new(&[("a", "1"), ("b", "1")]);
+    let held = play.path("state/held");
+    assert_eq!(writeback::tally(&held).unwrap(), Tally::default(), "there is none");
+    play.session("echo session > a; echo session > b; mkdir .vscode; echo t > .vscode/tasks.json");
+    put(&play.host("a"), "host's own");
+    play.shelve();
+    let kept = writeback::held(&held).unwrap();
+    let conflicts = kept.iter().filter(|kept| kept.is_conflict()).count();
+    let waiting = kept.iter().filter(|kept| kept.is_waiting()).count();
+    let held_back = kept.len() - conflicts - waiting;
+    assert!(conflicts > 0 && waiting > 0 && held_back > 0, "{kept:?}");
+    let tally = writeback::tally(&held).unwrap();
+    assert_eq!(tally, Tally { waiting, held: held_back, conflicts });
+    for broken in ["", "{\"version\":3,\"items\":[]}", "{\"version\":2,\"items\":[{}]}"] {
+        put(&held.join("held.json"), broken);
+        let refused = writeback::tally(&held).unwrap_err();
+        assert!(matches!(refused, WritebackError::Corrupt { .. }), "{broken}: {refused}");
     }
 }
 

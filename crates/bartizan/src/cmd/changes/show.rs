@@ -1,12 +1,13 @@
 //! What does a person see of a run's changes? What landed, what did not and why, and both versions of a conflict.
 
-use super::{Case, State};
+use super::{Case, Left, State, is_interrupted};
 use crate::cli::{ChangesShowArgs, exit};
 use crate::clock::age;
 use crate::cmd::Desk;
+use crate::config::quoted;
 use crate::doors::run::home::hex;
 use crate::report::{Failure, Paint, safe};
-use bartizan_sandbox::writeback::Kept;
+use bartizan_sandbox::writeback::{Kept, RelPath};
 use bartizan_scan::display_line;
 use bartizan_store::{Event, Filter, Reader};
 use serde_json::{Value, json};
@@ -14,6 +15,7 @@ use similar::{Algorithm, TextDiff};
 use std::fs::File;
 use std::io::Read;
 use std::ops::ControlFlow;
+use std::path::Path;
 use std::time::Duration;
 
 /// `bartizan changes show`.
@@ -22,7 +24,7 @@ pub(super) fn run(args: &ChangesShowArgs, desk: &mut Desk<'_>) -> Result<u8, Fai
     let items = super::pick(&case, &args.paths)?;
     let landed = landed(desk, &case.session.id)?;
     if args.json {
-        let mut told = case.brief();
+        let mut told = Left::of(desk, case.session.clone())?.brief();
         if let Value::Object(told) = &mut told {
             told.insert("landed".to_owned(), landed.into());
             told.insert("kept".to_owned(), items.iter().map(|kept| as_json(&case, kept)).collect());
@@ -50,8 +52,8 @@ fn head(case: &Case, desk: &mut Desk<'_>, landed: &[Value]) -> Result<(), Failur
     let (id, when) = (safe(&session.id), age(session.started_ms));
     writeln!(desk.voice.out(), "session   {id} ({}, {when}): {what}", safe(&session.agent))?;
     writeln!(desk.voice.out(), "workspace {}", safe(&session.workspace))?;
-    if case.journal.exists() {
-        let hint = "the next run finishes it, or: bartizan changes apply";
+    if is_interrupted(&case.journal) {
+        let hint = "finish it: bartizan changes apply";
         writeln!(desk.voice.out(), "journal   a write-back was interrupted; {hint} {id}")?;
     }
     writeln!(desk.voice.out(), "landed    {}", landed.len())?;
@@ -102,12 +104,9 @@ fn one(case: &Case, desk: &mut Desk<'_>, kept: &Kept, in_full: bool) -> Result<(
     let path = safe(&kept.path().to_string());
     writeln!(desk.voice.out(), "  {} {path}: {}", safe(kept.what()), safe(kept.why()))?;
     if let Some(id) = commit(case, kept) {
-        let git = kept.git_dir().and_then(writeback_parent).unwrap_or_default();
-        let at = if git.is_empty() { String::new() } else { format!(" -C {git}") };
-        return Ok(writeln!(
-            desk.voice.out(),
-            "    the session's commit is here: git{at} merge {id}"
-        )?);
+        let folder = kept.git_dir().and_then(RelPath::parent);
+        let merge = merge(folder.map(|folder| folder.to_string()).as_deref(), &id);
+        return Ok(writeln!(desk.voice.out(), "    the session's commit is here: {merge}")?);
     }
     let Some(digest) = kept.digest() else { return Ok(()) };
     let theirs = case.shelved.theirs(kept);
@@ -194,8 +193,10 @@ fn commit(case: &Case, kept: &Kept) -> Option<String> {
     is_id.then(|| id.to_owned())
 }
 
-fn writeback_parent(git_dir: &bartizan_sandbox::writeback::RelPath) -> Option<String> {
-    git_dir.parent().map(|dir| safe(&dir.to_string()))
+/// The command that brings it in. The folder's name may be the agent's, and a person hands it to their shell.
+fn merge(folder: Option<&str>, id: &str) -> String {
+    let at = folder.map(|folder| format!(" -C {}", quoted(Path::new(folder))));
+    safe(&format!("git{} merge {id}", at.unwrap_or_default()))
 }
 
 fn as_json(case: &Case, kept: &Kept) -> Value {
@@ -229,3 +230,16 @@ const BRIEF: usize = 20;
 const DIFF_LINES: usize = 60;
 /// A longer file is no reading matter, in bytes.
 const SHOWN_BYTES: u64 = 512 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_folder_of_an_agents_becomes_a_command_of_the_persons() {
+        assert_eq!(merge(None, "0a"), "git merge 0a");
+        assert_eq!(merge(Some("sub/dir"), "0a"), "git -C sub/dir merge 0a");
+        let hostile = merge(Some("x; touch 'y"), "0a");
+        assert_eq!(hostile, r"git -C 'x; touch '\''y' merge 0a");
+    }
+}

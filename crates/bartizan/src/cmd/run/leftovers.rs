@@ -3,7 +3,7 @@
 use super::state_failure;
 use crate::config::Places;
 use crate::report::{Failure, Voice};
-use bartizan_sandbox::writeback;
+use bartizan_sandbox::writeback::{self, Recovery};
 use bartizan_store::{Session, SessionFilter, Sessions as _, Store, StoreError};
 use serde_json::json;
 
@@ -31,12 +31,12 @@ fn recover(store: &Store, places: &Places, voice: &mut Voice, id: &str) -> Resul
         return Ok(());
     }
     let recovered = writeback::recover(&journal, &mut |_, _| {});
-    if let Ok(writeback::Recovery::Resumed(applied)) = &recovered {
+    if let Ok(Recovery::Resumed(applied)) = &recovered {
         crate::cmd::changes::resumed(store, id, applied)?;
     }
     let said = match recovered {
         Ok(recovery) => {
-            format!("an interrupted write-back of session {id} was looked after: {recovery:?}")
+            format!("the write-back of session {id} was interrupted: {}", became(&recovery, id))
         }
         Err(error) => {
             format!(
@@ -45,4 +45,22 @@ fn recover(store: &Store, places: &Places, voice: &mut Voice, id: &str) -> Resul
         }
     };
     voice.say(&said).map_err(|error| state_failure(&error.to_string()))
+}
+
+/// What became of it, for the person.
+fn became(recovery: &Recovery, id: &str) -> String {
+    match recovery {
+        Recovery::Busy => "another process still works on it".to_owned(),
+        Recovery::Nothing => "nothing is left of it".to_owned(),
+        Recovery::NotApplied => {
+            format!("nothing had been changed; see bartizan changes show {id}")
+        }
+        Recovery::Resumed(applied) => {
+            format!(
+                "it was finished, {} landed, {} kept",
+                applied.landed().len(),
+                applied.kept().len()
+            )
+        }
+    }
 }
