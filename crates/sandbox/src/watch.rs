@@ -77,6 +77,7 @@ impl Watch {
                 signal,
                 seen: Arc::clone(&seen),
                 machine: bounds.bytes.and_then(|_| Memory::look()),
+                look_at_machine: Memory::look,
             })
             .map_err(|_| io::ErrorKind::BrokenPipe)?;
         Ok(Self { seen, bounds })
@@ -99,8 +100,9 @@ struct Watching {
     /// What ends the box.
     signal: Signal,
     seen: Arc<Seen>,
-    /// The machine's memory when the box began.
+    /// The machine's memory when the box began, and what tells how it is now.
     machine: Option<Memory>,
+    look_at_machine: fn() -> Option<Memory>,
 }
 
 /// One thread for all boxes: it sleeps while there are none.
@@ -134,7 +136,7 @@ impl Watching {
         self.seen.peak_bytes.fetch_max(taken.bytes, Ordering::SeqCst);
         let above = |taken: u64, bound: Option<u64>| bound.is_some_and(|bound| taken > bound);
         let machine_is_out = || {
-            let (then, now) = (self.machine?, Memory::look()?);
+            let (then, now) = (self.machine?, (self.look_at_machine)()?);
             Some(now.is_taken_since(&then))
         };
         let over = if above(taken.bytes, self.bounds.bytes) || machine_is_out() == Some(true) {
@@ -234,3 +236,6 @@ const FREE_SOCKETS: u64 = 256;
 /// What can wait in a socket where the kernel does not say: its own default.
 const USUAL_ROOM: u64 = 212_992;
 const MOST_PROCESSES: usize = 10_000;
+
+#[cfg(test)]
+mod tests;

@@ -18,6 +18,11 @@ impl Memory {
         Self::read(&fs::read_to_string("/proc/meminfo").ok()?, &arc)
     }
 
+    #[cfg(test)]
+    pub(super) const fn in_kib(total: u64, available: u64, kernels: u64) -> Self {
+        Self { total, available, kernels }
+    }
+
     fn read(meminfo: &str, arcstats: &str) -> Option<Self> {
         let field = |name: &str| {
             let line =
