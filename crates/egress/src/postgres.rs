@@ -16,6 +16,7 @@ use crate::resolve::{AddressClass, Reach, Resolver};
 use crate::secret::SecretValue;
 use crate::tls;
 use rustls::pki_types::ServerName;
+use std::future::Future;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::timeout;
@@ -40,18 +41,25 @@ pub(crate) async fn log_in(
     password: &SecretValue,
     extra: &[(String, String)],
 ) -> Result<(Link, Vec<u8>), Fault> {
-    let late = || Err(down(&account.target, "does not answer in time"));
-    let work = async {
+    in_time(&account.target, async {
         let mut link = connect(resolver, &account.target).await?;
         let greeting = wire::start(&mut link, account, password, extra).await?;
         Ok((link, greeting))
-    };
-    timeout(LOG_IN, work).await.unwrap_or_else(|_| late())
+    })
+    .await
 }
 
 /// Passes a client's request to cancel what another connection does; no answer comes of it.
 async fn cancel(resolver: &Resolver, target: &HostPort, request: &[u8]) -> Result<(), Fault> {
-    let work = async { wire::send(&mut connect(resolver, target).await?, request).await };
+    in_time(target, async { wire::send(&mut connect(resolver, target).await?, request).await })
+        .await
+}
+
+/// What a server is asked has an end, whatever it does.
+async fn in_time<T>(
+    target: &HostPort,
+    work: impl Future<Output = Result<T, Fault>>,
+) -> Result<T, Fault> {
     timeout(LOG_IN, work).await.unwrap_or_else(|_| Err(down(target, "does not answer in time")))
 }
 
@@ -96,3 +104,17 @@ fn down(target: &HostPort, what: &str) -> Fault {
 
 const DIAL: Duration = Duration::from_secs(5);
 const LOG_IN: Duration = Duration::from_secs(15);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::future::pending;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_server_that_never_answers_is_given_up() {
+        let target = HostPort::parse("db.example:5432").unwrap();
+        let late = in_time::<()>(&target, pending()).await.unwrap_err();
+        assert_eq!(late.kind(), FaultKind::Down, "{late}");
+        in_time(&target, async { Ok(()) }).await.unwrap();
+    }
+}
