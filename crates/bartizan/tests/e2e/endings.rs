@@ -139,13 +139,13 @@ fn what_a_command_leaves_running_ends_with_it() {
 #[test]
 fn two_runs_in_one_folder_do_not_overwrite_each_other() {
     let project = Project::new();
-    let slow = "echo slow > both.txt; echo slow > slow.txt; echo ready; sleep 3";
-    let first = project.bartizan(&["run", "--", "bash", "-c", slow]).start();
+    let slow = "echo slow > both.txt; echo slow > slow.txt; echo ready; read -r";
+    let first = project.bartizan(&["run", "--", "bash", "-c", slow]).typing();
     first.says("ready");
     let second = "echo quick > both.txt; echo quick > quick.txt";
     let second = project.bartizan(&["run", "--", "bash", "-c", second]).finish();
     assert_eq!(second.status.code(), Some(0), "{second:?}");
-    let first = first.finish();
+    let first = first.types("go\n").finish();
     assert_eq!(project.file("quick.txt").as_deref(), Some("quick\n"));
     assert_eq!(project.file("slow.txt").as_deref(), Some("slow\n"), "{first:?}");
     assert_eq!(project.file("both.txt").as_deref(), Some("quick\n"), "the first to land stays");
