@@ -41,7 +41,8 @@ impl Porter {
     /// A porter who knows the tokens of `store`, the roles that are configured, and perhaps an issuer.
     pub(crate) fn new(store: Store, roles: BTreeSet<String>, issuer: Option<Issuer>) -> Self {
         let pace = Pace { since: Instant::now(), written: 0, left_out: 0 };
-        let (seen, recording, refused) = (Mutex::default(), Default::default(), Mutex::new(pace));
+        let (seen, refused) = (Mutex::default(), Mutex::new(pace));
+        let recording = tokio::sync::Mutex::default();
         let admits = Admits::new(roles, None);
         Self { store, admits, issuer, undemanded: None, seen, recording, refused }
     }
