@@ -13,10 +13,12 @@
 //!
 //! The cost is that of the changes: the unchanged workspace is never walked (only a directory that the session removed or replaced is).
 
+mod attributes;
 mod carried;
 mod change;
 mod compare;
 mod configured;
+mod contents;
 mod fold;
 mod git;
 mod gitconfig;

@@ -72,7 +72,6 @@ pub(super) fn judge(
 fn hold(item: &mut Change, reason: &HoldReason) {
     if item.verdict == Verdict::Apply {
         item.verdict = Verdict::Hold(reason.clone());
-        item.notable = None;
     }
 }
 

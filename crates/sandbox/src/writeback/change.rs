@@ -91,10 +91,10 @@ impl Change {
     /// Set when it lands and a build or a tool of the host will run or read it the next time someone builds.
     #[must_use]
     pub fn notable(&self) -> Option<Notable> {
-        self.notable
+        self.notable.filter(|_| self.verdict == Verdict::Apply)
     }
 
-    /// Whether a setuid, setgid or sticky bit was taken off it.
+    /// Whether permission bits were taken off it: setuid, setgid, sticky, or what would let others do more with it than before.
     #[must_use]
     pub fn stripped(&self) -> bool {
         self.stripped
@@ -182,6 +182,8 @@ pub enum HoldReason {
         /// The key in `.git/config`, or the link.
         key: String,
     },
+    /// Its name holds characters that end a line, or that a terminal obeys.
+    ControlName,
     /// A git attribute hands file contents to a configured program.
     GitAttributes {
         /// The line, escaped and shortened.
@@ -222,6 +224,11 @@ pub enum HoldReason {
     GitTodo,
     /// Nothing that git is known to write in its directory.
     GitUnknown,
+    /// A program that the host's git attributes name, which may be what encrypts a file, no longer gets it.
+    GitUnfiltered {
+        /// The line, new or taken away, escaped and shortened.
+        line: String,
+    },
     /// Objects, references or an index that our reader does not follow, so nobody can say what they bring.
     GitUnread {
         /// What is wrong.
@@ -247,70 +254,98 @@ pub enum HoldReason {
     OverlayForm,
     /// A shell, or a tool that a shell calls on entering a directory, executes it.
     ShellStartup,
+    /// A directory that is removed or replaced, and in which tools of the host look for what is held.
+    TakesHeld,
     /// It could not be read.
     Unreadable,
 }
 
 impl fmt::Display for HoldReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let words = match self {
+        match self.about_one() {
+            Some(words) => f.write_str(&words),
+            None => f.write_str(self.words()),
+        }
+    }
+}
+
+impl HoldReason {
+    /// The words of a reason that is about a value in it.
+    fn about_one(&self) -> Option<String> {
+        match self {
+            Self::Configured { key } => {
+                Some(format!("this machine already executes or obeys it: `{key}`"))
+            }
+            Self::GitAttributes { line } => {
+                Some(format!("it hands files to a program named in git's configuration: `{line}`"))
+            }
+            Self::GitCarries { path, why } => {
+                Some(format!("the next checkout or push would bring `{path}` with it: {why}"))
+            }
+            Self::GitConfig { key, value: Some(value) } => {
+                Some(format!("it sets `{key} = {value}` in git's configuration"))
+            }
+            Self::GitConfig { key, value: None } => {
+                Some(format!("it removes `{key}` from git's configuration"))
+            }
+            Self::GitHidden { path } => {
+                Some(format!("git would no longer tell that `{path}` has changed"))
+            }
+            Self::GitUnfiltered { line } => Some(format!(
+                "files would be committed without the program that they go through by `{line}`"
+            )),
+            Self::GitUnread { what } => {
+                Some(format!("nobody can say what git would read in it: {what}"))
+            }
+            Self::InwardLink { to } => {
+                Some(format!("what is written to it would be written to `{to}`, which is held"))
+            }
+            Self::Lookalike { of } => Some(format!("its name could be taken for `{of}`")),
+            _ => None,
+        }
+    }
+
+    fn words(&self) -> &'static str {
+        match self {
             Self::AgentSettings => "coding agents obey it as settings",
             Self::BareRepository => {
                 "git would take its directory for a bare repository and obey the configuration and hooks there"
             }
             Self::Ci => "a continuous-integration service executes it",
             Self::CommitHooks => "a commit-hook manager executes it",
-            Self::Configured { key } => {
-                return write!(f, "this machine already executes or obeys it: `{key}`");
+            Self::Configured { .. } => "this machine already executes or obeys it",
+            Self::ControlName => {
+                "its name holds characters that end a line or that a terminal obeys"
             }
-            Self::GitAttributes { line } => {
-                return write!(
-                    f,
-                    "it hands files to a program named in git's configuration: `{line}`"
-                );
+            Self::GitAttributes { .. } | Self::GitUnfiltered { .. } => {
+                "it changes which program git hands files to"
             }
-            Self::GitCarries { path, why } => {
-                return write!(f, "the next checkout or push would bring `{path}` with it: {why}");
-            }
-            Self::GitConfig { key, value: Some(value) } => {
-                return write!(f, "it sets `{key} = {value}` in git's configuration");
-            }
-            Self::GitConfig { key, value: None } => {
-                return write!(f, "it removes `{key}` from git's configuration");
-            }
+            Self::GitCarries { .. } => "the next checkout or push would bring what is held",
+            Self::GitConfig { .. } => "it changes git's configuration",
             Self::GitConfigUnreadable => {
                 "it is a git configuration that cannot be read with certainty"
             }
             Self::GitDir => "it takes the place of a repository's `.git` directory",
-            Self::GitHidden { path } => {
-                return write!(f, "git would no longer tell that `{path}` has changed");
-            }
+            Self::GitHidden { .. } => "git would no longer tell what has changed",
             Self::GitHook => "git executes it as a hook",
             Self::GitModules => "`git submodule` follows the addresses and paths in it",
             Self::GitRedirect => "it redirects where git looks for a repository's parts",
             Self::GitReplace => "git would show other contents for an object that is there",
             Self::GitTodo => "`git rebase --continue` would execute the commands in it",
             Self::GitUnknown => "it is not a file that git is known to keep there",
-            Self::GitUnread { what } => {
-                return write!(f, "nobody can say what git would read in it: {what}");
-            }
+            Self::GitUnread { .. } => "nobody can say what git would read in it",
             Self::IdeSettings => "editors and development environments execute or obey it",
-            Self::Lookalike { of } => return write!(f, "its name could be taken for `{of}`"),
+            Self::InwardLink { .. } => "it leads to what is held",
+            Self::Lookalike { .. } => "its name could be taken for another",
             Self::OtherRepository => {
                 "it is of a repository that is not git's, whose tools execute what its settings name"
-            }
-            Self::InwardLink { to } => {
-                return write!(
-                    f,
-                    "what is written to it would be written to `{to}`, which is held"
-                );
             }
             Self::OutwardLink => "the link is absolute or leads out of the workspace",
             Self::OverlayForm => "the overlay recorded it in a form whose contents cannot be told",
             Self::ShellStartup => "a shell, or a tool that a shell calls, executes it",
+            Self::TakesHeld => "settings or jobs in it would go with it",
             Self::Unreadable => "it could not be read",
-        };
-        f.write_str(words)
+        }
     }
 }
 
@@ -378,10 +413,14 @@ pub enum Notable {
     BuildEntry,
     /// Programs load it as environment settings.
     Environment,
+    /// Git's configuration of a repository: which remotes there are, and which branch goes to which.
+    GitConfig,
     /// Agents read it as instructions.
     Instructions,
     /// A repository of its own, nested in the workspace.
     NestedRepository,
+    /// Its name begins with `-`.
+    OptionName,
 }
 
 impl fmt::Display for Notable {
@@ -391,6 +430,8 @@ impl fmt::Display for Notable {
             Self::Environment => "is loaded as environment settings",
             Self::Instructions => "is read by agents as instructions",
             Self::NestedRepository => "is a repository of its own",
+            Self::GitConfig => "says where git fetches from and pushes to",
+            Self::OptionName => "reads as an option where a shell writes out `*`",
         })
     }
 }

@@ -2,16 +2,16 @@
 
 use super::WritebackError;
 use super::change::{Change, Clash, Digest, DropReason, HoldReason, Kind, Verdict};
-use super::gitconfig::{judge_attributes, judge_config};
+use super::contents::{Contents, has_branch};
 use super::host::{Print, Shape, digest, link_target, open_file, read_bounded, same_contents};
-use super::judge::{Contents, Entry, Form, Judgement};
+use super::judge::{Entry, Form, Judgement, notable};
 use super::list::{Frame, Walk, is_opaque};
 use super::path::{RelPath, escape};
 use super::upper::{Found, Marks};
 use rustix::fs::{Stat, fstat};
 use std::fs::File;
 use std::io::{self, Seek};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// One entry on its way to becoming a change.
 pub(super) struct Item<'a> {
@@ -26,6 +26,21 @@ pub(super) struct Item<'a> {
 impl Item<'_> {
     fn mode(&self) -> u32 {
         self.stat.st_mode & 0o777
+    }
+
+    /// The permission bits that it gets: nobody but the owner may do more with it than with what stood there, and what is new is not for
+    /// everybody to write. Whoever may read a file may execute it.
+    fn granted(&self) -> u32 {
+        let as_before = self.host.as_ref().filter(|host| {
+            let (ours, theirs) = (Print::of(&self.stat).shape, Print::of(host).shape);
+            ours == theirs && matches!(ours, Shape::File | Shape::Dir)
+        });
+        let bound = match as_before.map(|host| host.st_mode & 0o777) {
+            None => 0o775,
+            Some(had) if Print::of(&self.stat).shape == Shape::File => had | (had & 0o444) >> 2,
+            Some(had) => had,
+        };
+        self.mode() & (bound | 0o700)
     }
 }
 
@@ -44,7 +59,7 @@ impl Walk<'_> {
             item.clash.get_or_insert(Clash::ChangedOnHost);
         }
         match found {
-            Found::Gone => self.gone(item, before)?,
+            Found::Gone => self.gone(host, item, before)?,
             Found::Dir(marks) => return Ok(self.directory(frame, item, marks, before)),
             Found::File(file, marks) => self.file(host, item, file, marks, before)?,
             Found::Link(target) => self.link(host, item, &target, before)?,
@@ -57,8 +72,25 @@ impl Walk<'_> {
         Ok(None)
     }
 
-    fn gone(&mut self, mut item: Item<'_>, before: Option<Print>) -> Result<(), WritebackError> {
+    fn gone(
+        &mut self,
+        host: Option<&OwnedFd>,
+        mut item: Item<'_>,
+        before: Option<Print>,
+    ) -> Result<(), WritebackError> {
         let Some(print) = before else { return Ok(()) };
+        if let Some(contents) = item.judged.contents {
+            let theirs = host.and_then(|host| open_file(host.as_fd(), item.name).ok());
+            let old = theirs.and_then(|(mut file, _)| read_bounded(&mut file, MAX_JUDGED).ok());
+            let gone = match old.flatten() {
+                Some(old) => contents.judge_gone(&old),
+                None if print.shape == Shape::File => Err(HoldReason::Unreadable),
+                None => Ok(()),
+            };
+            if let Err(reason) = gone {
+                item.judged.hold(reason);
+            }
+        }
         let clear = self.contents_of(&mut item, before)?;
         let kind = if print.shape == Shape::Dir { Kind::DeletedDir } else { Kind::Deleted };
         self.push(item, kind, before, clear);
@@ -174,7 +206,8 @@ impl Walk<'_> {
         };
         file.rewind().map_err(failed)?;
         if kind != Kind::ModeChanged {
-            judge_contents(&mut item, &mut file, theirs.map(|(file, _)| file)).map_err(failed)?;
+            let theirs = theirs.map(|(file, _)| file);
+            judge_contents(self.workspace, &mut item, &mut file, theirs).map_err(failed)?;
         }
         let seen = digest_judged(&item, &mut file).map_err(failed)?;
         let clear = self.contents_of(&mut item, before)?;
@@ -213,11 +246,12 @@ impl Walk<'_> {
         clear: Vec<(RelPath, Print)>,
     ) {
         let print = Print::of(&item.stat);
+        let (mode, asked) = (item.granted(), item.mode());
         let mut change = Change::new(item.path, kind, before);
-        change.mode = item.stat.st_mode & 0o777;
+        change.mode = mode;
         change.mtime = print.mtime;
-        change.stripped = print.shape == Shape::File && item.stat.st_mode & 0o7000 != 0;
-        change.notable = item.judged.notable.filter(|_| item.judged.verdict == Verdict::Apply);
+        change.stripped = print.shape == Shape::File && item.stat.st_mode & 0o7000 != 0
+            || matches!(print.shape, Shape::File | Shape::Dir) && mode != asked;
         change.git_root = item.judged.inside.git_root;
         if item.judged.in_git_unit {
             let depth = item.judged.inside.git_root.unwrap_or_default();
@@ -226,12 +260,18 @@ impl Walk<'_> {
         change.verdict = item.judged.verdict;
         change.conflict = item.clash;
         change.clear = clear;
+        change.notable = notable(&change.path, &change.kind);
         self.items.push(change);
     }
 }
 
 /// Reads what the verdict depends on.
-fn judge_contents(item: &mut Item<'_>, file: &mut File, theirs: Option<File>) -> io::Result<()> {
+fn judge_contents(
+    workspace: BorrowedFd<'_>,
+    item: &mut Item<'_>,
+    file: &mut File,
+    theirs: Option<File>,
+) -> io::Result<()> {
     let Some(contents) = item.judged.contents.filter(|_| item.judged.verdict == Verdict::Apply)
     else {
         return Ok(());
@@ -251,8 +291,11 @@ fn judge_contents(item: &mut Item<'_>, file: &mut File, theirs: Option<File>) ->
         (Some(_), Contents::GitConfig) if item.host.is_some() && old.is_none() => {
             Err(HoldReason::GitConfigUnreadable)
         }
-        (Some(new), Contents::GitConfig) => judge_config(&new, old.as_deref()),
-        (Some(new), Contents::GitAttributes) => judge_attributes(&new, old.as_deref()),
+        (Some(new), contents) => {
+            let dir = item.path.parent();
+            let has = |branch: &str| has_branch(workspace, dir.as_ref(), branch);
+            contents.judge(&new, old.as_deref(), &has)
+        }
     };
     if let Err(reason) = verdict {
         item.judged.hold(reason);

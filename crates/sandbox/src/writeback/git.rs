@@ -13,6 +13,8 @@ pub(crate) enum GitPlace {
     Plain,
     /// Lands when its contents are harmless ([`super::gitconfig::judge_config`]).
     Config,
+    /// Lands when it hides no more from `git status` than the host's does.
+    Exclude,
     /// Does not land. `true` = neither does anything below it.
     Withheld(Verdict, bool),
 }
@@ -57,8 +59,9 @@ pub(crate) fn place(names: &[String], is_dir: bool, is_link: bool, is_new: bool)
                 GitPlace::Unit
             }
         }
+        ["info", "exclude"] if !is_dir => GitPlace::Exclude,
         ["lfs", "objects" | "tmp" | "cache", ..]
-        | ["info", "exclude" | "refs" | "sparse-checkout"]
+        | ["info", "refs" | "sparse-checkout"]
         | ["description" | "shallow" | "gc.log"] => GitPlace::Plain,
         ["head" | "index" | "packed-refs"] if !is_dir => GitPlace::Unit,
         [name] if !is_dir && is_state(name) => GitPlace::Unit,
@@ -145,6 +148,7 @@ fn nested(names: &[&str], is_dir: bool, is_new: bool) -> GitPlace {
             cache()
         }
         [.., "refs", "replace", _] | [.., "info", "grafts"] => held(HoldReason::GitReplace, false),
+        [.., "info", "exclude"] => GitPlace::Exclude,
         _ if above.contains(&"objects") => GitPlace::Object,
         _ => GitPlace::Unit,
     }

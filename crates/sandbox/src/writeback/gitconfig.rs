@@ -1,4 +1,4 @@
-//! Could git on the host do anything it did not do before, because of this configuration or these attributes?
+//! Could git on the host do anything it did not do before, because of this configuration?
 
 use super::change::HoldReason;
 use super::path::escape;
@@ -6,23 +6,31 @@ use super::path::escape;
 /// Judges a changed `config` file of a git directory against the one on the host (`None` = new repository).
 ///
 /// Every entry outside the list of harmless ones must be there already, in the same order. Harmless is what a clone, a commit or a
-/// branch writes and what neither executes a program nor sends the next push or pull of an existing branch elsewhere.
-pub(crate) fn judge_config(new: &[u8], old: Option<&[u8]>) -> Result<(), HoldReason> {
+/// branch writes and what neither executes a program nor sends the next push or pull of an existing branch elsewhere. `has_branch` says
+/// which branches the host has.
+pub(crate) fn judge_config(
+    new: &[u8],
+    old: Option<&[u8]>,
+    has_branch: &dyn Fn(&str) -> bool,
+) -> Result<(), HoldReason> {
     let new = parse(new).ok_or(HoldReason::GitConfigUnreadable)?;
     let fresh = old.is_none();
     let old = match old {
         Some(bytes) => parse(bytes).ok_or(HoldReason::GitConfigUnreadable)?,
         None => Vec::new(),
     };
-    if let Some(entry) =
-        new.iter().find(|e| is_shape_harmless(e) && !fresh && !is_harmless_beside(e, &old))
+    if let Some(entry) = new
+        .iter()
+        .find(|e| is_shape_harmless(e) && !fresh && !is_harmless_beside(e, &old, has_branch))
     {
         return Err(HoldReason::GitConfig { key: entry.key(), value: Some(shorten(&entry.value)) });
     }
     // Git lets the last entry win, so what has power must stand there in the order it had.
     let powerful = |e: &&Entry| !(is_shape_harmless(e) || fresh && e.section == "user");
-    let mut had = old.iter().filter(powerful);
-    for entry in new.iter().filter(powerful) {
+    // An old remote stays as it was: one that a session took away would be new in the next.
+    let is_kept = |e: &&Entry| powerful(e) || is_remote_of(e, &old);
+    let mut had = old.iter().filter(is_kept);
+    for entry in new.iter().filter(is_kept) {
         match had.next() {
             Some(same) if same == entry => {}
             Some(gone) if old.contains(entry) => {
@@ -46,21 +54,6 @@ pub(crate) fn judge_config(new: &[u8], old: Option<&[u8]>) -> Result<(), HoldRea
 pub(crate) fn powers(config: &[u8]) -> Vec<(String, String)> {
     let entries = parse(config).unwrap_or_default();
     entries.into_iter().filter(|e| !is_shape_harmless(e)).map(|e| (e.key(), e.value)).collect()
-}
-
-/// Judges changed git attributes against those on the host: no line may newly hand files to a program that a configuration names.
-pub(crate) fn judge_attributes(new: &[u8], old: Option<&[u8]>) -> Result<(), HoldReason> {
-    let had: Vec<&[u8]> = old
-        .map(|old| old.split(|b| *b == b'\n').map(<[u8]>::trim_ascii).collect())
-        .unwrap_or_default();
-    for line in new.split(|b| *b == b'\n').map(<[u8]>::trim_ascii) {
-        if names_driver(line) && !had.contains(&line) {
-            return Err(HoldReason::GitAttributes {
-                line: shorten(&String::from_utf8_lossy(line)),
-            });
-        }
-    }
-    Ok(())
 }
 
 /// One `key = value` of a git configuration.
@@ -111,8 +104,13 @@ fn is_shape_harmless(entry: &Entry) -> bool {
     }
 }
 
+/// Whether an entry is of a remote that the host has.
+fn is_remote_of(entry: &Entry, old: &[Entry]) -> bool {
+    entry.section == "remote" && old.iter().any(|e| e.section == "remote" && e.sub == entry.sub)
+}
+
 /// Harmless also beside what the host already has: a new remote is, another address for an old one is not.
-fn is_harmless_beside(entry: &Entry, old: &[Entry]) -> bool {
+fn is_harmless_beside(entry: &Entry, old: &[Entry], has_branch: &dyn Fn(&str) -> bool) -> bool {
     if old.contains(entry) {
         return true;
     }
@@ -121,7 +119,8 @@ fn is_harmless_beside(entry: &Entry, old: &[Entry]) -> bool {
     };
     match (entry.section.as_str(), entry.sub.as_deref(), entry.name.as_str()) {
         ("remote", Some(name), _) => !is_known(name),
-        // `git push` of a branch goes where its remote says, so a session may only choose among the remotes there were.
+        // `git push` of a branch goes where these say. One that the host has goes where it went; a new one to a remote there was.
+        ("branch", Some(branch), "remote" | "merge") if has_branch(branch) => false,
         ("branch", Some(_), "remote") => entry.value == "." || is_known(&entry.value),
         _ => true,
     }
@@ -300,60 +299,13 @@ fn parse_value<'a>(first: &'a str, lines: &mut impl Iterator<Item = &'a str>) ->
     Some(value)
 }
 
-/// Whether an attributes line sets a filter, or a diff or merge driver that git does not have built in.
-fn names_driver(line: &[u8]) -> bool {
-    if line.starts_with(b"#") {
-        return false;
-    }
-    let text = String::from_utf8_lossy(line).to_lowercase();
-    text.split(|c: char| c.is_whitespace() || c == '"').any(|token| match token.split_once('=') {
-        Some(("filter", driver)) => !driver.is_empty(),
-        Some(("diff", driver)) => !BUILT_IN_DIFFS.contains(&driver),
-        Some(("merge", driver)) => !matches!(driver, "text" | "binary" | "union"),
-        _ => token == "filter",
-    })
-}
-
-fn shorten(text: &str) -> String {
+pub(super) fn shorten(text: &str) -> String {
     let escaped = escape(text.as_bytes());
     match escaped.char_indices().nth(120) {
         Some((at, _)) => format!("{}…", escaped.get(..at).unwrap_or_default()),
         None => escaped,
     }
 }
-
-/// Diff drivers compiled into git (`userdiff.c`): patterns only, they start nothing unless the configuration redefines them.
-const BUILT_IN_DIFFS: [&str; 29] = [
-    "ada",
-    "bash",
-    "bibtex",
-    "cpp",
-    "csharp",
-    "css",
-    "dts",
-    "elixir",
-    "fortran",
-    "fountain",
-    "golang",
-    "html",
-    "ini",
-    "java",
-    "kotlin",
-    "markdown",
-    "matlab",
-    "objc",
-    "pascal",
-    "perl",
-    "php",
-    "python",
-    "r",
-    "ruby",
-    "rust",
-    "scheme",
-    "tex",
-    "typescript",
-    "default",
-];
 
 #[cfg(test)]
 mod differential;
@@ -364,13 +316,17 @@ mod tests {
 
     const HOST: &str = "[core]\n\trepositoryformatversion = 0\n\tfilemode = true\n\tpager = less -R\n[remote \"origin\"]\n\turl = https://github.com/a/b.git\n\tfetch = +refs/heads/*:refs/remotes/origin/*\n";
 
+    fn judge(new: &[u8], old: Option<&[u8]>) -> Result<(), HoldReason> {
+        judge_config(new, old, &|branch| branch == "main")
+    }
+
     fn with(more: &str) -> Result<(), HoldReason> {
-        judge_config(format!("{HOST}{more}").as_bytes(), Some(HOST.as_bytes()))
+        judge(format!("{HOST}{more}").as_bytes(), Some(HOST.as_bytes()))
     }
 
     #[test]
     fn what_a_clone_a_branch_and_a_new_remote_write_is_harmless() {
-        assert_eq!(judge_config(HOST.replace("\tpager = less -R\n", "").as_bytes(), None), Ok(()));
+        assert_eq!(judge(HOST.replace("\tpager = less -R\n", "").as_bytes(), None), Ok(()));
         assert_eq!(with("[branch \"x\"]\n\tremote = origin\n\tmerge = refs/heads/x\n"), Ok(()));
         assert_eq!(
             with(
@@ -378,7 +334,7 @@ mod tests {
             ),
             Ok(())
         );
-        assert_eq!(judge_config(b"[core]\nbare=false\n[user]\nname = Agent\n", None), Ok(()));
+        assert_eq!(judge(b"[core]\nbare=false\n[user]\nname = Agent\n", None), Ok(()));
     }
 
     #[test]
@@ -463,11 +419,8 @@ mod tests {
     #[test]
     fn an_old_remote_keeps_its_address_and_an_old_branch_its_remote() {
         assert!(
-            judge_config(
-                HOST.replace("github.com", "evil.example").as_bytes(),
-                Some(HOST.as_bytes())
-            )
-            .is_err()
+            judge(HOST.replace("github.com", "evil.example").as_bytes(), Some(HOST.as_bytes()))
+                .is_err()
         );
         assert!(with("[remote \"origin\"]\n\turl = https://evil.example/x\n").is_err());
         assert!(with("[remote \"evil\"]\n\turl = https://evil.example/x\n[branch \"main\"]\n\tremote = evil\n").is_err());
@@ -477,43 +430,38 @@ mod tests {
     fn removing_or_reordering_what_has_power_is_held_without_repeating_the_hosts_value() {
         let old =
             "[http]\n\textraHeader = Authorization: secret\n[core]\n\tpager = a\n\tpager = b\n";
-        let held =
-            judge_config(b"[core]\n\tpager = a\n\tpager = b\n", Some(old.as_bytes())).unwrap_err();
+        let held = judge(b"[core]\n\tpager = a\n\tpager = b\n", Some(old.as_bytes())).unwrap_err();
         assert_eq!(held, HoldReason::GitConfig { key: "http.extraheader".into(), value: None });
         assert!(!held.to_string().contains("secret"));
         let swapped = old.replace("pager = a\n\tpager = b", "pager = b\n\tpager = a");
-        assert!(judge_config(swapped.as_bytes(), Some(old.as_bytes())).is_err());
-        assert_eq!(
-            judge_config(HOST.split("[remote").next().unwrap().as_bytes(), Some(HOST.as_bytes())),
-            Ok(())
-        );
+        assert!(judge(swapped.as_bytes(), Some(old.as_bytes())).is_err());
     }
 
     #[test]
-    fn attributes_are_held_only_when_a_line_newly_names_a_driver() {
-        assert_eq!(
-            judge_attributes(
-                b"*.rs text eol=lf diff=rust\n*.bin -diff -filter\nx merge=union\n# filter=x\n",
-                None
-            ),
-            Ok(())
+    fn a_branch_of_the_hosts_goes_where_it_went_and_no_remote_is_taken_away_for_the_next_session() {
+        let old = format!(
+            "{HOST}[remote \"public\"]\n\turl = https://github.com/a/public.git\n[branch \"main\"]\n\tremote = origin\n\tmerge = refs/heads/main\n"
         );
-        for line in [
-            "* filter=x",
-            "*.c diff=evil",
-            "a merge=m",
-            "[attr]z filter=x",
-            "* FILTER=x",
-            "\"a b\" filter=x",
-            "*\tfilter",
-        ] {
-            assert!(judge_attributes(line.as_bytes(), None).is_err(), "{line}");
-            assert_eq!(
-                judge_attributes(format!("{line}\nb text\n").as_bytes(), Some(line.as_bytes())),
-                Ok(()),
-                "{line}"
+        let held = |new: &str| judge(new.as_bytes(), Some(old.as_bytes())).is_err();
+        assert!(!held(&old));
+        assert!(held(&old.replace("remote = origin", "remote = public")));
+        assert!(held(&format!("{old}[branch \"main\"]\n\tremote = public\n")));
+        assert!(held(&old.replace("merge = refs/heads/main", "merge = refs/heads/production")));
+        assert!(held(&old.replace("\turl = https://github.com/a/b.git\n", "")));
+        assert!(held(&old.replace("[remote \"origin\"]", "[remote \"upstream\"]")));
+        assert!(held(&format!(
+            "{HOST}[branch \"main\"]\n\tremote = origin\n\tmerge = refs/heads/main\n"
+        )));
+        // A branch of the host's that has no remote gets none; a new one may have any of the host's.
+        let without = old.split("[branch").next().unwrap();
+        let gets = |branch: &str| {
+            let new = format!(
+                "{without}[branch \"{branch}\"]\n\tremote = public\n\tmerge = refs/heads/{branch}\n"
             );
-        }
-        assert!(judge_attributes(b"* filter=lfs", Some(b"*.psd filter=lfs")).is_err());
+            judge(new.as_bytes(), Some(without.as_bytes()))
+        };
+        assert!(gets("main").is_err());
+        assert_eq!(gets("feature"), Ok(()));
+        assert_eq!(judge(without.as_bytes(), Some(old.as_bytes())), Ok(()));
     }
 }

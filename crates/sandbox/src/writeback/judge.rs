@@ -1,11 +1,12 @@
 //! Would a tool of the host execute or obey this path?
 
-use super::change::{DropReason, HoldReason, Notable, Verdict};
+use super::change::{DropReason, HoldReason, Kind, Notable, Verdict};
+use super::contents::Contents;
 use super::fold::fold;
 use super::git::{self, GitPlace};
 use super::list::BARE_PARTS;
 use super::names;
-use super::path::escape;
+use super::path::{RelPath, escape};
 
 /// Where a directory stands, as far as judging its entries goes.
 #[derive(Debug, Clone, Default)]
@@ -49,21 +50,11 @@ pub(crate) enum Form<'a> {
 pub(crate) struct Judgement {
     pub(crate) verdict: Verdict,
     pub(crate) contents: Option<Contents>,
-    pub(crate) notable: Option<Notable>,
     pub(crate) in_git_unit: bool,
     /// The place to judge its entries from, when it is a directory.
     pub(crate) inside: Place,
     /// The folded names of where a link leads, from the workspace down.
     pub(crate) leads_to: Vec<String>,
-}
-
-/// A verdict that also depends on what the file says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Contents {
-    /// Git configuration.
-    GitConfig,
-    /// Git attributes.
-    GitAttributes,
 }
 
 impl Place {
@@ -76,7 +67,6 @@ impl Place {
         let mut judged = Judgement {
             verdict: Verdict::Apply,
             contents: None,
-            notable: None,
             in_git_unit: false,
             inside,
             leads_to: Vec::new(),
@@ -100,8 +90,6 @@ impl Place {
                 return judged.withhold(HoldReason::GitDir);
             }
             judged.inside.git_root = Some(judged.inside.folded.len());
-            let nested = entry.is_new && !self.folded.is_empty();
-            judged.notable = nested.then_some(Notable::NestedRepository);
             return;
         }
         if let Some(reason) =
@@ -109,7 +97,16 @@ impl Place {
         {
             return judged.withhold(reason);
         }
+        if entry.form != Form::Gone && entry.name.iter().any(u8::is_ascii_control) {
+            return judged.withhold(HoldReason::ControlName);
+        }
         match entry.form {
+            // What is held in it would go with it.
+            Form::Gone | Form::NewDir
+                if self.folded.is_empty() && !entry.is_new && names::is_shared_folder(folded) =>
+            {
+                judged.withhold(HoldReason::TakesHeld);
+            }
             // What lies behind it would be obeyed under this name and judged under another.
             Form::Link(_) if names::is_shared_folder(folded) => {
                 judged.withhold(HoldReason::Lookalike { of: format!("{folded}/") });
@@ -122,11 +119,13 @@ impl Place {
                 judged
                     .withhold(HoldReason::GitAttributes { line: "not a regular file".to_owned() });
             }
-            Form::File if folded == ".gitattributes" => {
+            Form::File | Form::Gone if folded == ".gitattributes" => {
                 judged.contents = Some(Contents::GitAttributes);
             }
-            Form::File | Form::Link(_) => judged.notable = self.notable(folded),
-            Form::Dir | Form::NewDir | Form::Gone => {}
+            Form::File if matches!(folded, "rust-toolchain" | "rust-toolchain.toml") => {
+                judged.contents = Some(Contents::Toolchain);
+            }
+            Form::File | Form::Link(_) | Form::Dir | Form::NewDir | Form::Gone => {}
         }
     }
 
@@ -151,17 +150,30 @@ impl Place {
         }
         held.map(|()| judged.withhold(HoldReason::InwardLink { to: escape(target) }))
     }
+}
 
-    /// Installed packages bring thousands of build files of their own; only the workspace's are worth a person's eye.
-    fn notable(&self, folded: &str) -> Option<Notable> {
-        if self
-            .folded
-            .iter()
-            .any(|dir| matches!(dir.as_str(), "node_modules" | "site-packages" | "vendor"))
-        {
-            return None;
+/// What a person should know of a change, though it lands.
+///
+/// Installed packages bring thousands of build files of their own; only the workspace's are worth a person's eye.
+pub(super) fn notable(path: &RelPath, kind: &Kind) -> Option<Notable> {
+    let folded: Vec<String> = path.names().map(fold).collect();
+    let (last, above) = folded.split_last()?;
+    let is_packaged =
+        |dir: &String| matches!(dir.as_str(), "node_modules" | "site-packages" | "vendor");
+    if above.iter().any(is_packaged) {
+        return None;
+    }
+    let is_written =
+        matches!(kind, Kind::Created | Kind::Modified | Kind::ModeChanged | Kind::Symlink { .. });
+    match kind {
+        Kind::CreatedDir if last == ".git" => Some(Notable::NestedRepository),
+        _ if !is_written && *kind != Kind::CreatedDir => None,
+        _ if last.starts_with('-') => Some(Notable::OptionName),
+        _ if !is_written => None,
+        _ if above.iter().any(|dir| dir == ".git") => {
+            (last == "config" && *kind == Kind::Modified).then_some(Notable::GitConfig)
         }
-        names::notable(self.folded.last().map(String::as_str), folded)
+        _ => names::notable(above.last().map(String::as_str), last),
     }
 }
 
@@ -188,6 +200,7 @@ impl Judgement {
                 self.withhold(HoldReason::GitConfig { key: "config".to_owned(), value: None });
             }
             GitPlace::Config => self.contents = Some(Contents::GitConfig),
+            GitPlace::Exclude => self.contents = Some(Contents::GitExclude),
             // Without it git reads the objects themselves.
             GitPlace::Withheld(Verdict::Drop(DropReason::GitCache), _)
                 if entry.form == Form::Gone => {}

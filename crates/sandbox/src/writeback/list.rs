@@ -59,7 +59,7 @@ pub(super) struct Frame {
 /// The comparison, under way.
 pub(super) struct Walk<'a> {
     upper: BorrowedFd<'a>,
-    workspace: BorrowedFd<'a>,
+    pub(super) workspace: BorrowedFd<'a>,
     pub(super) since: (i64, i64),
     pub(super) items: Vec<Change>,
     /// Those of the items that began as copies of host entries and that the host does not have, though its directory changed meanwhile.

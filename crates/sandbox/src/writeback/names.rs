@@ -42,6 +42,7 @@ pub(super) fn notable(parent: Option<&str>, folded: &str) -> Option<Notable> {
         Some(Notable::Environment)
     } else if BUILD_ENTRIES.contains(&folded)
         || (parent == Some(".cargo") && folded.starts_with("config"))
+        || parent == Some(".mvn")
         || is_build_shape(folded)
     {
         Some(Notable::BuildEntry)
@@ -79,10 +80,11 @@ pub(super) fn protected(parent: Option<&str>, folded: &str, raw: &[u8]) -> Optio
             return Some(reason());
         }
     }
-    for (suffix, reason) in SUFFIXES {
-        if folded.ends_with(suffix) {
-            return Some(reason());
-        }
+    let begins = |(start, end, reason): &(&str, &str, Reason)| {
+        (folded.starts_with(start) && folded.ends_with(end)).then(reason)
+    };
+    if let Some(reason) = SHAPES.iter().find_map(begins) {
+        return Some(reason);
     }
     let taken = NAMES.iter().map(|(name, _)| *name).chain([".git", ".gitattributes"]);
     taken
@@ -113,7 +115,12 @@ fn is_build_shape(folded: &str) -> bool {
         ".gemspec",
         ".bzl",
     ]) || folded.starts_with("dockerfile")
+        || (folded.starts_with("docker-compose.") || folded.starts_with("compose."))
+            && has(&[".yml", ".yaml"])
         || (folded.contains("rc.") && has(&[".js", ".cjs", ".mjs"]))
+        // `.prettierrc`, `.lintstagedrc.json`, `.pylintrc`: they name plugins, or commands.
+        || folded.starts_with('.')
+            && (has(&["rc"]) || folded.contains("rc.") && has(&[".json", ".yml", ".yaml", ".toml"]))
 }
 
 type Reason = fn() -> HoldReason;
@@ -138,10 +145,12 @@ const NAMES: &[(&str, Reason)] = &[
     (".sl", REPOSITORY),
     (".svn", REPOSITORY),
     ("_darcs", REPOSITORY),
+    (".agent", AGENT),
     (".agents", AGENT),
     (".aider.conf.yml", AGENT),
     (".amazonq", AGENT),
     (".amp", AGENT),
+    (".antigravity", AGENT),
     (".augment", AGENT),
     (".bartizan", AGENT),
     (".claude", AGENT),
@@ -149,7 +158,11 @@ const NAMES: &[(&str, Reason)] = &[
     (".claude.json", AGENT),
     (".cline", AGENT),
     (".codebuddy", AGENT),
+    (".codebuff", AGENT),
+    ("codebuff.json", AGENT),
     (".codex", AGENT),
+    (".commandcode", AGENT),
+    ("conductor.json", AGENT),
     (".continue", AGENT),
     (".continuerc.json", AGENT),
     (".copilot", AGENT),
@@ -160,13 +173,19 @@ const NAMES: &[(&str, Reason)] = &[
     (".factory", AGENT),
     (".gemini", AGENT),
     (".goose", AGENT),
+    (".grok", AGENT),
     (".iflow", AGENT),
     (".junie", AGENT),
     (".kilocode", AGENT),
     (".kilocodemodes", AGENT),
+    (".kimi", AGENT),
     (".kiro", AGENT),
+    (".kode", AGENT),
     (".lsp.json", AGENT),
     (".mcp.json", AGENT),
+    (".mcpjam", AGENT),
+    (".mux", AGENT),
+    (".neovate", AGENT),
     ("mcp.json", AGENT),
     (".opencode", AGENT),
     (".opencode.json", AGENT),
@@ -174,19 +193,26 @@ const NAMES: &[(&str, Reason)] = &[
     ("opencode.jsonc", AGENT),
     (".openhands", AGENT),
     (".pi", AGENT),
+    (".pochi", AGENT),
     (".qoder", AGENT),
     (".qwen", AGENT),
     (".roo", AGENT),
     (".roomodes", AGENT),
+    (".tabnine", AGENT),
     (".trae", AGENT),
+    (".vibe", AGENT),
     (".windsurf", AGENT),
+    (".zencoder", AGENT),
     (".devcontainer", IDE),
     (".devcontainer.json", IDE),
     (".bsp", IDE),
     (".byebugrc", IDE),
+    (".classpath", IDE),
     (".dir-locals.el", IDE),
     (".dir-locals-2.el", IDE),
     (".exrc", IDE),
+    // Annotation processors, which Eclipse and what is built on it run as soon as a folder is open.
+    (".factorypath", IDE),
     (".fleet", IDE),
     (".gdbinit", IDE),
     (".ghci", IDE),
@@ -196,7 +222,9 @@ const NAMES: &[(&str, Reason)] = &[
     (".idea", IDE),
     (".iex.exs", IDE),
     (".irbrc", IDE),
+    (".lazy.lua", IDE),
     (".lldbinit", IDE),
+    (".local.vimrc", IDE),
     (".lvimrc", IDE),
     (".nova", IDE),
     (".nvim.lua", IDE),
@@ -213,6 +241,7 @@ const NAMES: &[(&str, Reason)] = &[
     (".Renviron", IDE),
     (".Rprofile", IDE),
     (".run", IDE),
+    (".settings", IDE),
     (".sublime-project", IDE),
     (".vim", IDE),
     (".vimrc", IDE),
@@ -221,6 +250,9 @@ const NAMES: &[(&str, Reason)] = &[
     (".vscode", IDE),
     (".ycm_extra_conf.py", IDE),
     (".zed", IDE),
+    // Which commands check and format, of rust-analyzer.
+    ("rust-analyzer.toml", IDE),
+    (".rust-analyzer.toml", IDE),
     (".autoenv", SHELL),
     (".autoenv.zsh", SHELL),
     (".bash_login", SHELL),
@@ -230,11 +262,11 @@ const NAMES: &[(&str, Reason)] = &[
     (".direnv", SHELL),
     (".envrc", SHELL),
     (".mise", SHELL),
-    (".mise.local.toml", SHELL),
     (".mise.toml", SHELL),
-    ("mise.local.toml", SHELL),
     ("mise.toml", SHELL),
     (".profile", SHELL),
+    (".rvmrc", SHELL),
+    (".shadowenv.d", SHELL),
     (".zlogin", SHELL),
     (".zprofile", SHELL),
     (".zshenv", SHELL),
@@ -256,6 +288,8 @@ const NAMES: &[(&str, Reason)] = &[
     (".simple-git-hooks.json", COMMIT),
     (".appveyor.yml", CI),
     (".azure-pipelines", CI),
+    (".azuredevops", CI),
+    (".bazelci", CI),
     (".build.yml", CI),
     (".builds", CI),
     (".buildkite", CI),
@@ -268,6 +302,10 @@ const NAMES: &[(&str, Reason)] = &[
     (".drone.star", CI),
     (".gitlab-ci.yml", CI),
     (".harness", CI),
+    (".packit.yaml", CI),
+    (".packit.yml", CI),
+    (".readthedocs.yaml", CI),
+    (".readthedocs.yml", CI),
     (".semaphore", CI),
     (".teamcity", CI),
     (".tekton", CI),
@@ -275,11 +313,11 @@ const NAMES: &[(&str, Reason)] = &[
     (".woodpecker", CI),
     (".woodpecker.yml", CI),
     (".woodpecker.yaml", CI),
+    (".zuul.d", CI),
+    (".zuul.yaml", CI),
+    ("amplify.yml", CI),
     ("Jenkinsfile", CI),
     ("appveyor.yml", CI),
-    ("azure-pipelines.yml", CI),
-    ("azure-pipelines.yaml", CI),
-    ("bitbucket-pipelines.yml", CI),
     ("bitrise.yml", CI),
     ("buildspec.yaml", CI),
     ("buildspec.yml", CI),
@@ -287,6 +325,7 @@ const NAMES: &[(&str, Reason)] = &[
     ("cloudbuild.json", CI),
     ("cloudbuild.yml", CI),
     ("codemagic.yaml", CI),
+    ("netlify.toml", CI),
 ];
 
 /// `(directory, start of the name)` held at any depth, with all below them.
@@ -302,12 +341,27 @@ const PAIRS: &[(&str, &str, Reason)] = &[
     (".forgejo", "workflows", CI),
     (".gitlab", "ci", CI),
     (".config", "mise", SHELL),
+    ("mise", "conf.d", SHELL),
+    ("mise", "config.toml", SHELL),
+    ("mise", "config.local.toml", SHELL),
     (".config", "lefthook", COMMIT),
     (".config", "husky", COMMIT),
 ];
 
-const SUFFIXES: &[(&str, Reason)] =
-    &[(".code-workspace", IDE), (".sublime-project", IDE), (".jenkinsfile", CI)];
+/// `(start, end)` of names held at any depth, with all below them.
+const SHAPES: &[(&str, &str, Reason)] = &[
+    ("", ".code-workspace", IDE),
+    ("", ".ipr", IDE),
+    ("", ".iws", IDE),
+    ("", ".sublime-project", IDE),
+    ("", ".jenkinsfile", CI),
+    ("azure-pipelines", "", CI),
+    ("bitbucket-pipelines", "", CI),
+    ("jenkinsfile", "", CI),
+    (".gitlab-ci.", "", CI),
+    (".mise.", ".toml", SHELL),
+    ("mise.", ".toml", SHELL),
+];
 
 /// Text that agents are told by; nothing executes it, and projects keep it under review like other text.
 const INSTRUCTIONS: &[&str] = &[
@@ -334,16 +388,20 @@ const BUILD_ENTRIES: &[&str] = &[
     ".tool-versions",
     ".yarnrc",
     ".yarnrc.yml",
+    ".mypy.ini",
+    ".rubocop.yml",
+    ".solargraph.yml",
+    "ansible.cfg",
     "brakefile",
+    "build",
     "build.bazel",
+    "build.ninja",
     "build.rs",
     "build.sbt",
     "build.xml",
     "build.zig",
     "cargo.toml",
     "cmakelists.txt",
-    "compose.yaml",
-    "compose.yml",
     "composer.json",
     "configure",
     "configure.ac",
@@ -353,12 +411,15 @@ const BUILD_ENTRIES: &[&str] = &[
     "deno.json",
     "devenv.nix",
     "devbox.json",
-    "docker-compose.yaml",
-    "docker-compose.yml",
+    "directory.build.rsp",
     "earthfile",
+    "fastfile",
     "flake.nix",
     "gemfile",
+    "global.json",
     "gnumakefile",
+    "gradle-wrapper.properties",
+    "gradle.properties",
     "gradlew",
     "gruntfile.js",
     "gulpfile.js",
@@ -368,8 +429,12 @@ const BUILD_ENTRIES: &[&str] = &[
     "mix.exs",
     "module.bazel",
     "mvnw",
+    "mypy.ini",
     "noxfile.py",
+    "nuget.config",
     "package.json",
+    "package.swift",
+    "podfile",
     "pom.xml",
     "procfile",
     "pyproject.toml",
@@ -378,6 +443,7 @@ const BUILD_ENTRIES: &[&str] = &[
     "rebar.config",
     "rust-toolchain",
     "rust-toolchain.toml",
+    "sconscript",
     "sconstruct",
     "setup.cfg",
     "setup.py",
@@ -387,5 +453,6 @@ const BUILD_ENTRIES: &[&str] = &[
     "tox.ini",
     "usercustomize.py",
     "vagrantfile",
+    "workspace",
     "wscript",
 ];

@@ -1,6 +1,6 @@
 //! How do the changes that may land get there, all of them, also when we are killed in between?
 
-use super::change::{Change, Clash, Digest, DropReason, Kind, Verdict};
+use super::change::{Change, Clash, Digest, DropReason, Kind, Notable, Verdict};
 use super::held::{Aside, Home, Kept, Shelf};
 use super::host::{digest, open_dir, proc_path};
 use super::journal::{After, Journal, Plan, Step, Stretch, steps, steps_of};
@@ -8,7 +8,7 @@ use super::land::{Ground, Landing, land, tidy};
 use super::links::Links;
 use super::path::RelPath;
 use super::upper::open_regular;
-use super::{Changes, Options, WritebackError, release};
+use super::{Changes, Options, WritebackError, judge, release};
 use rustix::fs::{Mode, OFlags, fstat, open};
 use rustix::io::Errno;
 use rustix::rand::{GetRandomFlags, getrandom};
@@ -26,6 +26,14 @@ pub struct Applied {
     kept: Vec<Kept>,
     dropped: Vec<(RelPath, DropReason)>,
     stripped: Vec<RelPath>,
+}
+
+impl Landed {
+    /// What a person should know of it: that a build, a tool or an agent will run or read it.
+    #[must_use]
+    pub fn notable(&self) -> Option<Notable> {
+        judge::notable(&self.path, &self.kind)
+    }
 }
 
 impl Applied {
@@ -47,7 +55,7 @@ impl Applied {
         &self.dropped
     }
 
-    /// The files that lost a setuid, setgid or sticky bit.
+    /// What lost permission bits on its way: setuid, setgid, sticky, or what would have let others do more with it than before.
     #[must_use]
     pub fn stripped(&self) -> &[RelPath] {
         &self.stripped
@@ -264,7 +272,7 @@ pub(super) fn keep_all(
 
 /// What a person should know of a change that nothing speaks against.
 fn waiting(item: &Change) -> String {
-    item.notable.map_or_else(|| "waits for a look".to_owned(), |notable| notable.to_string())
+    item.notable().map_or_else(|| "waits for a look".to_owned(), |notable| notable.to_string())
 }
 
 /// Copies a file's new contents out of the upper layer, which does not outlive us.

@@ -5,6 +5,7 @@
     reason = "a test that cannot set its scene, or finds it wrong, fails by panicking"
 )]
 
+mod afterwards;
 mod commits;
 mod links;
 mod overlay;

@@ -42,7 +42,7 @@ fn edits_new_files_renames_and_removals_land_as_the_session_left_them() {
         &play,
         "echo more >> a; rm b; mv d/x d/z; mv d/y up; rm -r gone; rm -r r; mkdir r; printf s > r/same; echo n > r/new
          rm -r tofile; echo f > tofile; rm todir; mkdir todir; echo i > todir/in; mkdir -p new/sub/empty; echo n > new/sub/f
-         ln -s ../a new/link; ln a hard; chmod 755 hard; chmod 700 d; printf x > 'sp ace'; printf y > \"$(printf 'n\\377\\nl')\"",
+         ln -s ../a new/link; ln a hard; chmod 755 hard; chmod 700 d; printf x > 'sp ace'; printf y > \"$(printf 'n\\377l')\"",
     );
 }
 
@@ -187,6 +187,7 @@ fn everything_a_host_tool_would_execute_or_obey_is_held_at_any_depth() {
     }
     assert_eq!(at(&changes, "CLAUDE.md").notable(), Some(Notable::Instructions));
     assert_eq!(at(&changes, "package.json").notable(), Some(Notable::BuildEntry));
+    assert_eq!(at(&changes, "sub/deep/ok").notable(), None);
     play.apply(&changes);
     let landed: Vec<String> =
         tree(&play.host("")).keys().map(|p| p.display().to_string()).collect();
@@ -222,6 +223,20 @@ fn what_interpreters_other_agents_and_other_version_controls_obey_is_held() {
         ".jj/repo/config.toml",
         ".svn/wc.db",
         "buildspec.yml",
+        ".agent/workflows/w.md",
+        ".factorypath",
+        ".mise.prod.toml",
+        ".rvmrc",
+        ".settings/org.eclipse.jdt.apt.core.prefs",
+        ".shadowenv.d/500_x.lisp",
+        ".vibe/config.toml",
+        ".zuul.yaml",
+        "Jenkinsfile.deploy",
+        "azure-pipelines/build.yml",
+        "mise.prod.toml",
+        "mise/config.toml",
+        "project.ipr",
+        "rust-analyzer.toml",
     ];
     let plant = |file: &str| format!("mkdir -p \"$(dirname '{file}')\"; echo x > '{file}'\n");
     let script: String =

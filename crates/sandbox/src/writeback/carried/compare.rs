@@ -3,8 +3,7 @@
 use super::super::change::{HoldReason, Verdict};
 use super::super::configured::Used;
 use super::super::fold::fold;
-use super::super::gitconfig::judge_attributes;
-use super::super::judge::{Contents, Entry, Form, Place};
+use super::super::judge::{Entry, Form, Place};
 use super::super::path::escape;
 use super::Unread;
 use super::index::{self, Index};
@@ -223,7 +222,11 @@ impl<'a> Compare<'a> {
         if new.is_some() && fold(name) == ".git" {
             return Ok((Some(HoldReason::GitDir), place.clone()));
         }
-        let judged = place.judge(Entry { name, form, is_new });
+        let mut judged = place.judge(Entry { name, form, is_new });
+        // All that a tree loses is looked at by itself.
+        if judged.verdict == Verdict::Hold(HoldReason::TakesHeld) {
+            (judged.verdict, judged.inside.withheld) = (Verdict::Apply, None);
+        }
         if let Verdict::Hold(reason) = judged.verdict {
             return Ok((Some(reason), judged.inside));
         }
@@ -234,14 +237,20 @@ impl<'a> Compare<'a> {
         {
             return Ok((Some(HoldReason::Configured { key: used.key.clone() }), judged.inside));
         }
-        if let (Some(Contents::GitAttributes), Some(node)) = (judged.contents, new) {
-            let text = self.store.read_as(Kind::Blob, &node.oid)?;
+        if let Some(contents) = judged.contents {
             let old = match old.filter(|node| node.is_file()) {
                 Some(node) => Some(self.store.read_as(Kind::Blob, &node.oid)?),
                 None => None,
             };
-            let reason = judge_attributes(&text, old.as_deref()).err();
-            return Ok((reason, judged.inside));
+            let judged_by = match new {
+                // No configuration of git's is in a tree; of one that were, every branch would be the host's.
+                Some(node) => {
+                    let text = self.store.read_as(Kind::Blob, &node.oid)?;
+                    contents.judge(&text, old.as_deref(), &|_| true)
+                }
+                None => contents.judge_gone(old.as_deref().unwrap_or_default()),
+            };
+            return Ok((judged_by.err(), judged.inside));
         }
         Ok((None, judged.inside))
     }
