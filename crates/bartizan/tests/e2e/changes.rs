@@ -58,6 +58,32 @@ fn with_review_nothing_lands_until_a_person_says_so() {
 }
 
 #[test]
+fn what_this_machines_tools_would_run_is_told_before_a_hundred_other_files() {
+    let project = Project::new();
+    let script = "for i in $(seq 100); do echo > a$i; done; mkdir z; echo x > z/package.json; echo x > z/x; chmod 666 z/x";
+    let ran = project.bartizan(&["run", "--", "bash", "-c", script]).finish();
+    assert!(
+        ran.stderr.contains("new z/package.json: runs when you build, test or install"),
+        "{ran:?}"
+    );
+    assert!(ran.stderr.contains("z/x: permissions that would reach further"), "{ran:?}");
+    let landed = Log::read(&project).find("write_back", |_| true)["landed"].clone();
+    let told: Vec<_> =
+        landed.as_array().unwrap().iter().filter(|one| one.get("notable").is_some()).collect();
+    assert_eq!(told.len(), 1, "{told:?}");
+    let (id, ran) = session(
+        &project,
+        &[],
+        "echo y > Makefile; echo x > .envrc; for i in $(seq 100); do echo 1 > a$i; done",
+    );
+    let line = ran.stderr.lines().find(|line| line.starts_with('{')).unwrap();
+    let told: Value = serde_json::from_str(line).unwrap();
+    assert_eq!(told["files"]["notable"][0]["path"], "Makefile", "{told}");
+    let shown = changes(&project, &["show", &id]);
+    assert!(shown.stdout.contains("new Makefile: runs when you build"), "{shown:?}");
+}
+
+#[test]
 fn what_is_held_lands_by_name_and_only_that() {
     let project = Project::new();
     let script = "mkdir -p .vscode .claude; echo t > .vscode/tasks.json; echo '{}' > .claude/settings.json; echo x > x";

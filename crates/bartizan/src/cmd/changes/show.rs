@@ -57,9 +57,13 @@ fn head(case: &Case, desk: &mut Desk<'_>, landed: &[Value]) -> Result<(), Failur
         writeln!(desk.voice.out(), "journal   a write-back was interrupted; {hint} {id}")?;
     }
     writeln!(desk.voice.out(), "landed    {}", landed.len())?;
-    for one in landed.iter().take(BRIEF) {
+    // What this machine's tools run comes first: thousands of other files must not hide it.
+    let mut first: Vec<&Value> = landed.iter().collect();
+    first.sort_by_key(|one| one.get("notable").is_none());
+    for one in first.into_iter().take(BRIEF) {
         let text = |key: &str| one.get(key).and_then(Value::as_str).map(safe).unwrap_or_default();
-        writeln!(desk.voice.out(), "  {} {}", text("kind"), text("path"))?;
+        let why = one.get("notable").map_or_else(String::new, |_| format!(": {}", text("notable")));
+        writeln!(desk.voice.out(), "  {} {}{why}", text("kind"), text("path"))?;
     }
     more(desk, landed.len(), "bartizan audit list --event write_back --json --session", &id)
 }

@@ -171,10 +171,7 @@ impl Told<'_> {
             }
         }
         voice.say(&line)?;
-        for landed in applied.landed().iter().take(SHOWN) {
-            voice.say(&format!("          {} {}", landed.kind, safe(&landed.path.to_string())))?;
-        }
-        more(voice, applied.landed().len())?;
+        landed(voice, applied)?;
         for kept in kept.iter().take(SHOWN) {
             let word = if kept.is_waiting() { "waiting" } else { "held" };
             voice.say(&format!(
@@ -255,6 +252,10 @@ impl Told<'_> {
         let files = match &self.report.changes {
             Some(Ok(applied)) => json!({
                 "landed": applied.landed().iter().map(|landed| landed.path.to_string()).collect::<Vec<_>>(),
+                "notable": applied.landed().iter().filter_map(|one| Some(json!({
+                    "path": one.path.to_string(), "why": one.notable()?.to_string(),
+                }))).collect::<Vec<_>>(),
+                "stripped": applied.stripped().iter().map(ToString::to_string).collect::<Vec<_>>(),
                 "kept": applied.kept().iter().map(|kept| json!({
                     "path": kept.path().to_string(), "why": kept.why(), "conflict": kept.is_conflict(),
                     "waiting": kept.is_waiting(),
@@ -303,6 +304,28 @@ fn used(peak: &Peak) -> Option<String> {
     ];
     let parts: Vec<_> = parts.into_iter().flatten().collect();
     (!parts.is_empty()).then(|| parts.join(", "))
+}
+
+/// What is on the host now. What this machine's tools will run comes first: thousands of other files must not hide it.
+fn landed(voice: &mut Voice, applied: &Applied) -> Result<(), Failure> {
+    let mut all: Vec<_> = applied.landed().iter().map(|one| (one.notable(), one)).collect();
+    all.sort_by_key(|(notable, _)| notable.is_none());
+    for (notable, one) in all.iter().take(SHOWN) {
+        let why = notable.map_or_else(String::new, |notable| format!(": {notable}"));
+        voice.say(&format!("          {} {}{why}", one.kind, safe(&one.path.to_string())))?;
+    }
+    more(voice, all.len())?;
+    let unseen = all.iter().skip(SHOWN).filter(|(notable, _)| notable.is_some()).count();
+    if unseen > 0 {
+        voice.say(&format!("            of which {unseen} run, or are read, by tools of this machine: bartizan changes show"))?;
+    }
+    for path in applied.stripped().iter().take(SHOWN) {
+        let path = safe(&path.to_string());
+        voice.say(&format!(
+            "          {path}: permissions that would reach further were taken off"
+        ))?;
+    }
+    more(voice, applied.stripped().len())
 }
 
 fn more(voice: &mut Voice, count: usize) -> Result<(), Failure> {

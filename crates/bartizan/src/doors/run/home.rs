@@ -139,7 +139,10 @@ pub(crate) fn places(keep: &Path) -> (PathBuf, PathBuf) {
 /// What the log says of a write-back: every path with its digest, in as many records as it takes.
 pub(crate) fn records(applied: &Applied) -> Vec<Map<String, Value>> {
     let landed = applied.landed().iter().map(|one| {
-        let about = json!({ "path": one.path.to_string(), "kind": one.kind.to_string(), "digest": one.digest.map(hex) });
+        let mut about = json!({ "path": one.path.to_string(), "kind": one.kind.to_string(), "digest": one.digest.map(hex) });
+        if let (Value::Object(about), Some(notable)) = (&mut about, one.notable()) {
+            about.insert("notable".to_owned(), notable.to_string().into());
+        }
         ("landed", about)
     });
     let kept = applied.kept().iter().map(|one| {
