@@ -2,6 +2,14 @@
 
 use crate::bytes::{is, kind};
 
+/// How long a colour is whose escape character was lost on its way, as in `[36;1m`; 0 if there is none.
+pub(crate) fn bare_colour(text: &[u8]) -> usize {
+    let Some(rest) = text.strip_prefix(b"[") else { return 0 };
+    let sign = |b: &&u8| is(**b, kind::DIGIT) || **b == b';';
+    let len = rest.iter().take(8).take_while(sign).count();
+    if len > 0 && rest.get(len) == Some(&b'm') { len + 2 } else { 0 }
+}
+
 /// The number of an argument, as the kernel's audit writes it: `a2="--token" a3="…"`.
 pub(crate) fn argument(word: &[u8]) -> bool {
     matches!(word, [b'a', digits @ ..] if (1..=3).contains(&digits.len())

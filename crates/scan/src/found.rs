@@ -1,6 +1,8 @@
 //! Where does the value stand that a separator puts behind a name, and what may stand between?
 
-use crate::beside::{MAX_MEMBER, argument, bracketed, called, other_member, stands_in, tags};
+use crate::beside::{
+    MAX_MEMBER, argument, bare_colour, bracketed, called, other_member, stands_in, tags,
+};
 use crate::bytes::{is, kind};
 use crate::extent::{bare_len, quoted_len};
 use crate::fold::escape_len;
@@ -84,7 +86,7 @@ impl Cursor<'_> {
     }
 
     fn colours(&mut self) {
-        while let len @ 1.. = escape_len(self.rest()) {
+        while let len @ 1.. = escape_len(self.rest()).max(bare_colour(self.rest())) {
             self.at += len;
         }
     }
@@ -238,6 +240,8 @@ impl Cursor<'_> {
         let wide = count(&|b| is(b, kind::ALNUM) || matches!(b, b'_' | b'?' | b'*') || signs(b));
         if plain > 1 && rest.get(plain) == Some(&b'=') && rest.get(plain + 1) != Some(&b'=') {
             self.at += plain + 1;
+        } else if plain > 1 && rest.get(plain..).is_some_and(|rest| rest.starts_with(b":= \"")) {
+            self.at += plain + 2;
         } else if let Some([b' ', b'=', b' ', b'"' | b'\'' | b'`']) =
             wide.checked_sub(1).and_then(|from| rest.get(from..wide + 3))
         {
@@ -334,7 +338,9 @@ impl Cursor<'_> {
             self.at += if plain { len } else { 0 };
         }
         // `Str(…)` of OpenTelemetry, and an address before what stands there: `0x55d0 "…"`.
-        self.eat(b"Str(");
+        if !self.eat(b"Slice([") {
+            self.eat(b"Str(");
+        }
         let digits = self.rest().strip_prefix(b"0x").unwrap_or_default();
         let len = digits.iter().take(16).take_while(|b| is(**b, kind::HEX)).count();
         let there = len > 0 && matches!(digits.get(len..), Some([b' ', b'"' | b'@', ..]));

@@ -53,6 +53,7 @@ mod spoken;
 
 mod stream;
 mod tables;
+mod turned;
 mod typed;
 mod values;
 mod verify;

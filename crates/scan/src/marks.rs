@@ -33,37 +33,39 @@ pub(crate) struct Marks {
 
 /// What a text has, as bits.
 #[derive(Clone, Copy, Debug, Default)]
-struct Signs(u8);
+struct Signs(u16);
 
 impl Signs {
     /// A rule or a name was met, even one that a second look ruled out.
-    const TOLD: u8 = 1;
+    const TOLD: u16 = 1;
     /// Something is written in escapes.
-    const ESCAPE: u8 = 1 << 1;
+    const ESCAPE: u16 = 1 << 1;
     /// Strings are put together.
-    const SEAM: u8 = 1 << 2;
+    const SEAM: u16 = 1 << 2;
     /// Character codes may be listed.
-    const LIST: u8 = 1 << 3;
+    const LIST: u16 = 1 << 3;
     /// A known value may stand here.
-    const KNOWN: u8 = 1 << 4;
+    const KNOWN: u16 = 1 << 4;
     /// It is a dump.
-    const DUMP: u8 = 1 << 5;
+    const DUMP: u16 = 1 << 5;
     /// It is a stream of events.
-    const EVENTS: u8 = 1 << 6;
+    const EVENTS: u16 = 1 << 6;
     /// A block that began has not ended.
-    const BLOCK: u8 = 1 << 7;
+    const BLOCK: u16 = 1 << 7;
+    /// Its letters are turned by half the alphabet.
+    const TURNED: u16 = 1 << 8;
 
-    const fn add(&mut self, sign: u8, there: bool) {
+    const fn add(&mut self, sign: u16, there: bool) {
         if there {
             self.0 |= sign;
         }
     }
 
-    const fn set(&mut self, sign: u8, there: bool) {
+    const fn set(&mut self, sign: u16, there: bool) {
         self.0 = if there { self.0 | sign } else { self.0 & !sign };
     }
 
-    const fn any(self, signs: u8) -> bool {
+    const fn any(self, signs: u16) -> bool {
         self.0 & signs != 0
     }
 }
@@ -80,6 +82,7 @@ impl Marks {
                     Clue::Seam => self.signs.add(Signs::SEAM, true),
                     Clue::List => self.signs.add(Signs::LIST, true),
                     Clue::Foreign => foreign = true,
+                    Clue::Turned => self.signs.add(Signs::TURNED, true),
                     Clue::Rule(_) | Clue::Word(_) | Clue::Cell(..) | Clue::Token(_) => {
                         self.signs.add(Signs::TOLD, true);
                         if inner.rules.may_tell(line, at, clue) {
@@ -151,7 +154,8 @@ impl Marks {
     /// Whether there is nothing to look at.
     pub(crate) fn is_empty(&self) -> bool {
         let joined = self.lines > 1 && self.signs.any(Signs::TOLD | Signs::EVENTS);
-        let alone = Signs::ESCAPE | Signs::SEAM | Signs::LIST | Signs::KNOWN | Signs::DUMP;
+        let alone =
+            Signs::ESCAPE | Signs::SEAM | Signs::LIST | Signs::KNOWN | Signs::DUMP | Signs::TURNED;
         let quiet = self.clues.is_empty() && self.runs.is_empty() && !self.dressed;
         quiet && !self.signs.any(alone) && !joined
     }
@@ -210,6 +214,11 @@ impl Marks {
     /// Whether character codes may be listed.
     pub(crate) const fn listed(&self) -> bool {
         self.signs.any(Signs::LIST)
+    }
+
+    /// Whether letters are turned by half the alphabet.
+    pub(crate) const fn turned(&self) -> bool {
+        self.signs.any(Signs::TURNED)
     }
 
     /// Whether it is a dump.

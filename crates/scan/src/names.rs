@@ -198,11 +198,11 @@ pub(crate) const WORDS: [Word; 158] = [
     word("azurestoragekey", Place::Secret, true),
     word("azure-storage-key", Place::Secret, true),
     word("salt", Place::Likely, false),
-    word("code word", Place::Password, false),
     word("pass phrase", Place::Password, false),
     word("pass-phrase", Place::Password, false),
     word("pass_phrase", Place::Password, false),
     word("credencial", Place::Secret, true),
+    word("macaroon", Place::Secret, false),
     word("device_code", Place::Secret, true),
     word("code_verifier", Place::Secret, true),
     word("authorization", Place::Secret, false),
@@ -434,7 +434,7 @@ const HEADS: [&str; 36] = [
 const PAGES: [&str; 9] =
     ["page", "next", "continuation", "cursor", "pagination", "paging", "sync", "resume", "skip"];
 /// And a `key` of these is surely one that does.
-const STRONG_HEADS: [&str; 28] = [
+const STRONG_HEADS: [&str; 33] = [
     "api",
     "app",
     "application",
@@ -463,6 +463,11 @@ const STRONG_HEADS: [&str; 28] = [
     "security",
     "activation",
     "recovery",
+    "wifi",
+    "wpa",
+    "vpn",
+    "stream",
+    "bot",
 ];
 
 #[cfg(test)]

@@ -37,6 +37,8 @@ pub(crate) enum Clue {
     List,
     /// Signs of Morse stand here.
     Foreign,
+    /// A name of a secret stands here with its letters turned by half the alphabet.
+    Turned,
     /// A cell of a table stands here, so long, whose column may hold secrets.
     Cell(usize, Told),
     /// A token stands here, so long, that begins as those of vendors do.
@@ -222,6 +224,7 @@ impl Rules {
             | Clue::Seam
             | Clue::List
             | Clue::Foreign
+            | Clue::Turned
             | Clue::Token(_)
             | Clue::Cell(..) => true,
         }
@@ -463,7 +466,7 @@ const HEX: &[u8] = b"0123456789abcdef";
 const AFTER_NAMES: &[u8] = b"=:,;|\t\n \"'<>?)]";
 const ALNUM: &[u8] = b"0123456789abcdefghijklmnopqrstuvwxyz";
 /// What hides letters, digits or signs of values, and which bytes may follow it, if not any.
-const SIGNS: [(&[u8], &[u8], Clue); 66] = [
+const SIGNS: [(&[u8], &[u8], Clue); 75] = [
     (b"-----begin ", b"", Clue::Block),
     (b"---- begin ssh2 ", b"", Clue::Block),
     (b"%2", HEX, Clue::Escape),
@@ -524,6 +527,15 @@ const SIGNS: [(&[u8], &[u8], Clue); 66] = [
     (b"' '", ALNUM, Clue::Seam),
     (b" .-", b"", Clue::Foreign),
     (b" -.", b"", Clue::Foreign),
+    (b"cnffjbeq", b"", Clue::Turned),
+    (b"frperg", b"", Clue::Turned),
+    (b"gbxra", b"", Clue::Turned),
+    (b"ncv_xrl", b"", Clue::Turned),
+    (b"ncv-xrl", b"", Clue::Turned),
+    (b"ncvxrl", b"", Clue::Turned),
+    (b"nhgubevmngvba", b"", Clue::Turned),
+    (b"perqragvny", b"", Clue::Turned),
+    (b"cevingr xrl", b"", Clue::Turned),
     (b"charcode", b"", Clue::List),
     (b"bytes(", b"", Clue::List),
     (b"bytearray", b"", Clue::List),

@@ -15,6 +15,7 @@ use crate::rules::{self, Clue, Rule};
 use crate::runs::{self, Code};
 use crate::segment::is_token;
 use crate::tables::Told;
+use crate::turned;
 use crate::values::Place;
 use crate::verify::judge;
 use crate::views::{self, TooLarge, View};
@@ -112,7 +113,12 @@ impl<'a> Scan<'a> {
                     hits.extend(cell(text, start..start + len, told, &mut memo));
                 }
                 Clue::Token(len) => hits.extend(prefixed::hit(text, start..start + len, &mut memo)),
-                Clue::Block | Clue::Escape | Clue::Seam | Clue::List | Clue::Foreign => {}
+                Clue::Block
+                | Clue::Escape
+                | Clue::Seam
+                | Clue::List
+                | Clue::Foreign
+                | Clue::Turned => {}
             }
             if self.budget == 0 {
                 hits.push(withheld(&(0..text.len())));
@@ -318,6 +324,9 @@ impl<'a> Scan<'a> {
         }
         if marks.listed() {
             self.view(text, &views::listed(text), depth, hits);
+        }
+        if marks.turned() {
+            self.view(text, &turned::back(text), depth, hits);
         }
     }
 

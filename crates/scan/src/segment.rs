@@ -8,6 +8,8 @@ use crate::redact::Inner;
 use crate::spoken::begs;
 use crate::views::{continues, mixed};
 use crate::words::gibberish;
+use memchr::memmem::Finder;
+use std::sync::LazyLock;
 
 /// What a line ends with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,10 +58,11 @@ pub(crate) fn ends(inner: &Inner, marks: &Marks, text: &[u8], line: &[u8]) -> En
 
 /// Whether a short line says that what it speaks of stands below it, or asks for it.
 fn points_down(body: &[u8]) -> bool {
+    // Built once: building a searcher costs more than searching a line.
+    static BELOW: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(" below, "));
     let last = body.iter().rev().take(8).take_while(|b| b.is_ascii_lowercase()).count();
     body.len() <= MAX_ANNOUNCED
-        && (begs(body.get(body.len() - last..).unwrap_or_default())
-            || memchr::memmem::find(body, b" below, ").is_some())
+        && (begs(body.get(body.len() - last..).unwrap_or_default()) || BELOW.find(body).is_some())
 }
 
 /// Whether a short text ends with the name of what stands below it, and lines between that say nothing.

@@ -33,10 +33,10 @@ pub(crate) fn asks(line: &[u8], at: usize) -> bool {
         && !body.contains(&b'+')
 }
 
-/// Whether a line is a label of its own over what stands below it: `Password`, `ACCESS_TOKEN`.
+/// Whether a line is a label of its own over what stands below it: `Password`, `ACCESS_TOKEN`, `access_token`.
 fn titled(line: &[u8]) -> bool {
     line.len() <= MAX_TITLE
-        && line.first().is_some_and(u8::is_ascii_uppercase)
+        && (line.first().is_some_and(u8::is_ascii_uppercase) || line.contains(&b'_'))
         && line.iter().all(|b| is(*b, kind::NAME))
         && regular_case(line)
 }
@@ -89,9 +89,10 @@ fn asked_end(text: &[u8], at: usize) -> Option<usize> {
 
 /// Whether a line is a command typed at a prompt, of those that show what they are asked for: `$ az keyvault secret show …`.
 fn prompted(line: &[u8]) -> bool {
-    let body = line.trim_ascii_start();
-    let sign = body.iter().take(MAX_PROMPT).position(|b| matches!(b, b'$' | b'#' | b'%' | b'>'));
-    let Some((head, rest)) = sign.and_then(|at| body.split_at_checked(at)) else { return false };
+    let ahead = line.get(..MAX_PROMPT.min(line.len())).unwrap_or_default();
+    let Some(at) = memchr::memchr3(b'$', b'#', b'>', ahead) else { return false };
+    let (head, rest) = line.split_at_checked(at).unwrap_or((line, &[]));
+    let head = head.trim_ascii_start();
     let [sign, command @ ..] = rest else { return false };
     let command = command.iter().take(2).take_while(|b| **b == b'>').count();
     let command = rest.get(1 + command..).unwrap_or_default();

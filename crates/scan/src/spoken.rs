@@ -2,9 +2,10 @@
 
 use crate::assign::Given;
 use crate::bytes::{byte_table, is, kind};
-use crate::extent::{bare_len, named};
+use crate::extent::{bare_len, named, quoted_len};
 use crate::memo::Memo;
 use crate::names;
+use crate::typed::passphrase;
 use crate::values::{Place, is_secret, regular_case};
 use crate::words::gibberish;
 use std::ops::Range;
@@ -48,8 +49,7 @@ pub(crate) fn secret(
         let mut whole = || range.start + bare_len(text, range.start, false, memo);
         let range = range.start..if last { whole() } else { range.end };
         let value = text.get(range.clone()).unwrap_or(value);
-        let signs =
-            value.iter().fold(0, |all, b| all | SIGNS.get(usize::from(*b)).copied().unwrap_or(0));
+        let signs = signs(value);
         // `ENV API_KEY …`, `:api_key "…"`: what stands alone behind the name, or in quotes.
         let quoted = matches!(token.first(), Some(b'"' | b'\'' | b'`'));
         let given = flag && number == 1;
@@ -58,16 +58,16 @@ pub(crate) fn secret(
         if signs & BRACKET != 0 && !(quoted && is_secret(value, Place::Near)) || name {
             return None;
         }
-        let alone = || {
-            text.get(start + token.len()).is_none_or(|b| *b == b'\n')
-                || value.len() >= MIN_BARE && is_secret(value, Place::Likely)
-        };
+        let alone = || stands_alone(text, start + token.len(), value);
         let placed = || quoted || (place == Place::Secret && alone());
         let next = number == 1 && (flag || place == Place::Password || (bare && placed()));
         // A call, as in `Pass *createPass();`, is no word.
         let call = token.get(1..).is_some_and(|rest| rest.contains(&b'('));
         let public = || identifier(value) && !(next && quoted && !publishable(value));
         let meant = if next { Some(place) } else { heard.said.then_some(heard.told) };
+        if let Some(phrase) = phrase(text, &range, meant.filter(|_| number > 0)) {
+            return Some(Given { value: phrase, place });
+        }
         if number > 0 && !call && tells(value, signs, meant) && !public() {
             return Some(Given { value: range, place: Place::Near });
         }
@@ -84,6 +84,26 @@ pub(crate) fn secret(
         }
     }
     None
+}
+
+/// Whether a value, whose token ends at `end`, ends its line too, or is so long and random that it is no word.
+fn stands_alone(text: &[u8], end: usize, value: &[u8]) -> bool {
+    text.get(end).is_none_or(|b| *b == b'\n')
+        || value.len() >= MIN_BARE && is_secret(value, Place::Likely)
+}
+
+/// The words of a passphrase that begins with the word in `range`: joined by a sign, or in quotes.
+fn phrase(text: &[u8], range: &Range<usize>, meant: Option<Place>) -> Option<Range<usize>> {
+    meant.filter(|place| *place == Place::Password)?;
+    let quote = range.start.checked_sub(1).and_then(|at| text.get(at));
+    let quoted = quote.filter(|b| matches!(b, b'"' | b'\'' | b'`'));
+    let range = match quoted {
+        Some(quote) => range.start..range.start + quoted_len(text.get(range.start..)?, *quote, 0)?,
+        None => range.clone(),
+    };
+    let value = text.get(range.clone())?;
+    let signs: &[u8] = if quoted.is_some() { b" -._" } else { b"-._" };
+    signs.iter().any(|sign| passphrase(value, *sign)).then_some(range)
 }
 
 /// What the words up to here say of the next one.
@@ -178,8 +198,7 @@ fn tells(value: &[u8], signs: u8, told: Option<Place>) -> bool {
 
 /// Whether a word of a sentence that has not been judged yet is a secret, given what the sentence says of it.
 pub(crate) fn said_of(value: &[u8], place: Place) -> bool {
-    let signs =
-        value.iter().fold(0, |all, b| all | SIGNS.get(usize::from(*b)).copied().unwrap_or(0));
+    let signs = signs(value);
     signs & BRACKET == 0 && !identifier(value) && tells(value, signs, Some(place))
 }
 
@@ -252,6 +271,11 @@ const fn sign(byte: u8) -> u8 {
         b'A'..=b'Z' => CAPITAL,
         _ => 0,
     }
+}
+
+/// Which signs that tell something a word has.
+fn signs(word: &[u8]) -> u8 {
+    word.iter().fold(0, |all, b| all | SIGNS.get(usize::from(*b)).copied().unwrap_or(0))
 }
 
 static SIGNS: [u8; 256] = byte_table!(sign);
