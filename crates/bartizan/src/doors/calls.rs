@@ -41,6 +41,8 @@ struct Entry {
     delegated: Vec<Delegated>,
     met_hook: bool,
     returned: bool,
+    /// Requests to the vendor's machines that were let through for it.
+    searches: u8,
 }
 
 /// What the gate said of one form of the arguments.
@@ -219,9 +221,14 @@ impl Calls {
         known.get_mut(id).map(|entry| std::mem::take(&mut entry.delegated)).unwrap_or_default()
     }
 
-    /// Whether a call of this tool is under way.
-    pub(crate) fn is_open(&self, tool: &str) -> bool {
-        self.lock().values().any(|entry| entry.tool == tool && entry.is_open())
+    /// Whether a request may have the vendor's machines search, as a search that was allowed and is under way: a few times for each,
+    /// since a client may have to try again. One that is kept under way for ever must not make all searches that its program likes.
+    pub(crate) fn may_search(&self) -> bool {
+        let mut known = self.lock();
+        let open = known.values_mut().find(|entry| {
+            entry.tool == "WebSearch" && entry.is_open() && entry.searches < SEARCHES_MAX
+        });
+        open.map(|entry| entry.searches += 1).is_some()
     }
 
     /// Holds a call in a conversation against the register. Once its result has come back, what the
@@ -335,6 +342,8 @@ fn callable(name: &str) -> bool {
         && name != "FileMention"
 }
 
+/// Requests that one search that was allowed may be made of. A client tries ten times more where its model is busy.
+const SEARCHES_MAX: u8 = 12;
 /// Calls kept for one session.
 const KNOWN_MAX: usize = 100_000;
 /// Forms of one call that are judged.

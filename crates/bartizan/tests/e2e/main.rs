@@ -48,6 +48,7 @@ mod profiles;
 mod reload;
 mod resume;
 mod roundabout;
+mod searches;
 mod second_opinion;
 mod servers;
 mod settings_live;

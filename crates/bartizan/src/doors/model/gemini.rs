@@ -81,7 +81,7 @@ impl<'a> Reader<'a> {
             return Err(unread("a tool is no table with one reading"));
         }
         for (key, _) in tool.members() {
-            let searches = key == "googleSearch" && self.against.calls.is_open("WebSearch");
+            let searches = key == "googleSearch" && self.against.calls.may_search();
             if searches {
                 self.notes.server_tools.insert(key.to_owned());
             } else if key != "functionDeclarations" {

@@ -19,7 +19,7 @@ impl Reader<'_> {
         if kind == "custom" || by_client {
             return Ok(());
         }
-        if kind.starts_with("web_search_") && self.against.calls.is_open("WebSearch") {
+        if kind.starts_with("web_search_") && self.against.calls.may_search() {
             self.notes.server_tools.insert(display_line(&kind, 64));
             return Ok(());
         }
