@@ -13,7 +13,7 @@ use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, UnixTime};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
-use rustls::server::{VerifierBuilderError, WebPkiClientVerifier};
+use rustls::server::{ClientCertVerifierBuilder, VerifierBuilderError, WebPkiClientVerifier};
 use rustls::{
     CertificateError, DigitallySignedStruct, DistinguishedName, Error, RootCertStore,
     SignatureScheme,
@@ -47,7 +47,7 @@ pub(super) struct Verifier {
     /// Judges all but what lists say.
     plain: Arc<dyn ClientCertVerifier>,
     /// Judges that too, where there are lists.
-    listed: RwLock<Option<Arc<dyn ClientCertVerifier>>>,
+    listed: RwLock<Option<Arc<Lists>>>,
     /// Told when there are others.
     changed: watch::Sender<()>,
 }
@@ -69,7 +69,7 @@ impl Verifier {
             return Err(InboundError::Authority);
         }
         let (roots, provider) = (Arc::new(roots), Arc::clone(provider));
-        let plain = judge(&roots, demanded, &provider, Vec::new());
+        let plain = judge(&roots, demanded, &provider, Vec::new()).build();
         let plain = plain.map_err(|_| InboundError::Authority)?;
         let (listed, changed) = (RwLock::default(), watch::Sender::new(()));
         Ok(Arc::new(Self { roots, demanded, provider, plain, listed, changed }))
@@ -85,8 +85,8 @@ impl Verifier {
                 // Without any, nothing would be held against anything.
                 let lists = lists.ok().filter(|lists| !lists.is_empty());
                 let lists = lists.ok_or(InboundError::Revoked)?;
-                let judge = judge(&self.roots, self.demanded, &self.provider, lists);
-                Some(judge.map_err(|_| InboundError::Revoked)?)
+                let lists = Lists::new(&self.roots, self.demanded, &self.provider, lists);
+                Some(Arc::new(lists.map_err(|_| InboundError::Revoked)?))
             }
         };
         *self.listed.write().unwrap_or_else(PoisonError::into_inner) = listed;
@@ -94,7 +94,7 @@ impl Verifier {
         Ok(())
     }
 
-    fn listed(&self) -> Option<Arc<dyn ClientCertVerifier>> {
+    fn listed(&self) -> Option<Arc<Lists>> {
         self.listed.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
@@ -107,7 +107,7 @@ impl Verifier {
         let mut changed = self.changed.subscribe();
         loop {
             if let (Some(listed), Some((end, others))) = (self.listed(), chain.split_first())
-                && let Err(error) = listed.verify_client_cert(end, others, UnixTime::now())
+                && let Err(error) = listed.verify(end, others, UnixTime::now())
                 && let Some(code) = list_flaw(&error)
             {
                 return code;
@@ -163,8 +163,10 @@ impl ClientCertVerifier for Verifier {
         intermediates: &[CertificateDer<'_>],
         now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
-        let judge = self.listed().unwrap_or_else(|| Arc::clone(&self.plain));
-        let verified = judge.verify_client_cert(end, intermediates, now)?;
+        let verified = match self.listed() {
+            Some(lists) => lists.verify(end, intermediates, now)?,
+            None => self.plain.verify_client_cert(end, intermediates, now)?,
+        };
         let said = der::read(end).ok_or(CertificateError::BadEncoding)?;
         if !said.for_clients {
             return Err(CertificateError::InvalidPurpose.into());
@@ -195,6 +197,52 @@ impl ClientCertVerifier for Verifier {
     }
 }
 
+/// Holds chains against lists of revoked certificates.
+#[derive(Debug)]
+struct Lists {
+    /// Every certificate must be covered; of two lists of one authority this looks at the first.
+    all: Arc<dyn ClientCertVerifier>,
+    /// So each list is asked by itself, too, where there are several: who is on any is out, however the file came together.
+    each: Vec<Arc<dyn ClientCertVerifier>>,
+}
+
+impl Lists {
+    fn new(
+        roots: &Arc<RootCertStore>,
+        demanded: bool,
+        provider: &Arc<CryptoProvider>,
+        lists: Vec<CertificateRevocationListDer<'static>>,
+    ) -> Result<Self, VerifierBuilderError> {
+        let alone = |list: &CertificateRevocationListDer<'static>| {
+            let judge = judge(roots, demanded, provider, vec![list.clone()]);
+            judge.allow_unknown_revocation_status().build()
+        };
+        let several = if lists.len() > 1 { lists.as_slice() } else { &[] };
+        let each = several.iter().map(alone).collect::<Result<_, _>>()?;
+        let all = judge(roots, demanded, provider, lists).build()?;
+        Ok(Self { all, each })
+    }
+
+    fn verify(
+        &self,
+        end: &CertificateDer<'_>,
+        others: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<ClientCertVerified, Error> {
+        let verified = self.all.verify_client_cert(end, others, now)?;
+        for list in &self.each {
+            match list.verify_client_cert(end, others, now) {
+                Err(error) if list_flaw(&error) == Some("certificate-revoked") => {
+                    return Err(error);
+                }
+                // Whether there is one that holds has been judged above.
+                Ok(_) | Err(_) => {}
+            }
+        }
+        Ok(verified)
+    }
+}
+
 /// Who judges by these roots, and by these lists if there are any: then every certificate of a chain must be covered by one
 /// that holds.
 fn judge(
@@ -202,12 +250,11 @@ fn judge(
     demanded: bool,
     provider: &Arc<CryptoProvider>,
     lists: Vec<CertificateRevocationListDer<'static>>,
-) -> Result<Arc<dyn ClientCertVerifier>, VerifierBuilderError> {
+) -> ClientCertVerifierBuilder {
     let (roots, provider) = (Arc::clone(roots), Arc::clone(provider));
     let builder = WebPkiClientVerifier::builder_with_provider(roots, provider);
     let builder = builder.with_crls(lists).enforce_revocation_expiration();
-    let builder = if demanded { builder } else { builder.allow_unauthenticated() };
-    builder.build()
+    if demanded { builder } else { builder.allow_unauthenticated() }
 }
 
 /// Why a handshake failed for the client's certificate, as a stable code; `None` when it failed for something else.

@@ -263,6 +263,9 @@ async fn who_is_on_a_list_is_out_and_so_is_whoever_no_list_holds_that_would_say_
             list(&lister("theirs"), held, &[]) + &list(&ours, held, &[8]),
             (None, Some("certificate-revoked")),
         ),
+        // Two of one authority, as in a file to which the newer is added at either end.
+        (list(&ours, held, &[]) + &list(&ours, held, &[8]), (None, Some("certificate-revoked"))),
+        (list(&ours, held, &[8]) + &list(&ours, held, &[]), (None, Some("certificate-revoked"))),
     ];
     for demanded in [true, false] {
         let world = World::new(&[&ours], demanded);
