@@ -2,7 +2,7 @@
 
 use super::WritebackError;
 use super::change::{Change, Clash, Digest, DropReason, HoldReason, Kind, Verdict};
-use super::contents::{Contents, has_branch};
+use super::contents::{Contents, Theirs, is_named};
 use super::host::{Print, Shape, digest, link_target, open_file, read_bounded, same_contents};
 use super::judge::{Entry, Form, Judgement, notable};
 use super::list::{Frame, Walk, is_opaque};
@@ -276,6 +276,16 @@ fn judge_contents(
     else {
         return Ok(());
     };
+    if contents == Contents::LfsObject {
+        // Git LFS takes an object that is there for what its name says.
+        let (found, _) = digest(file, |_| Ok(()))?;
+        file.rewind()?;
+        if !is_named(item.name, found) {
+            let what = "an object of Git LFS is not what its name says".to_owned();
+            item.judged.hold(HoldReason::GitUnread { what });
+        }
+        return Ok(());
+    }
     let new = read_bounded(file, MAX_JUDGED)?;
     file.rewind()?;
     let old = match theirs {
@@ -292,9 +302,8 @@ fn judge_contents(
             Err(HoldReason::GitConfigUnreadable)
         }
         (Some(new), contents) => {
-            let dir = item.path.parent();
-            let has = |branch: &str| has_branch(workspace, dir.as_ref(), branch);
-            contents.judge(&new, old.as_deref(), &has)
+            let theirs = Theirs { workspace, dir: item.path.parent() };
+            contents.judge(&new, old.as_deref(), &theirs)
         }
     };
     if let Err(reason) = verdict {

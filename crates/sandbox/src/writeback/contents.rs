@@ -1,12 +1,13 @@
 //! Would a tool of the host do something new because of what a file says?
 
 use super::attributes::judge_attributes;
-use super::change::HoldReason;
+use super::change::{Digest, HoldReason};
 use super::gitconfig::{judge_config, shorten};
 use super::host::{look, open_dir, open_file, read_bounded};
 use super::path::RelPath;
 use rustix::fs::OFlags;
-use std::os::fd::{AsFd, BorrowedFd};
+use rustix::io::Errno;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// A verdict that depends on what the file says, too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,22 +18,28 @@ pub(crate) enum Contents {
     GitConfig,
     /// Patterns of files that git does not tell of.
     GitExclude,
+    /// Commits whose parents git is not to look for.
+    GitShallow,
+    /// An object of Git LFS, whose name is the SHA-256 of its contents.
+    LfsObject,
     /// Which Rust toolchain is used in a directory.
     Toolchain,
 }
 
 impl Contents {
-    /// Judges new contents against those on the host (`None` = nothing there). `has_branch` is asked which branches the host has.
+    /// Judges new contents against those on the host (`None` = nothing there), which has this repository.
     pub(crate) fn judge(
         self,
         new: &[u8],
         old: Option<&[u8]>,
-        has_branch: &dyn Fn(&str) -> bool,
+        theirs: &Theirs<'_>,
     ) -> Result<(), HoldReason> {
         match self {
             Self::GitAttributes => judge_attributes(new, old),
-            Self::GitConfig => judge_config(new, old, has_branch),
+            Self::GitConfig => judge_config(new, old, &|branch| theirs.has_branch(branch)),
             Self::GitExclude => judge_exclude(new, old),
+            Self::GitShallow if theirs.is_there() => judge_shallow(new, old),
+            Self::GitShallow | Self::LfsObject => Ok(()),
             Self::Toolchain => judge_toolchain(new, old),
         }
     }
@@ -41,34 +48,78 @@ impl Contents {
     pub(crate) fn judge_gone(self, old: &[u8]) -> Result<(), HoldReason> {
         match self {
             Self::GitAttributes => judge_attributes(b"", Some(old)),
-            Self::GitConfig | Self::GitExclude | Self::Toolchain => Ok(()),
+            Self::GitConfig
+            | Self::GitExclude
+            | Self::GitShallow
+            | Self::LfsObject
+            | Self::Toolchain => Ok(()),
         }
     }
 }
 
-/// Whether the host's repository `dir` (a git directory below the workspace) has a branch. What cannot be read might have it.
-pub(super) fn has_branch(workspace: BorrowedFd<'_>, dir: Option<&RelPath>, branch: &str) -> bool {
-    let below = |rest: &str| {
-        let mut bytes = dir.map(|dir| dir.as_bytes().to_vec()).unwrap_or_default();
-        bytes.extend_from_slice(rest.as_bytes());
-        RelPath::new(bytes.strip_prefix(b"/").unwrap_or(&bytes))
-    };
-    let Ok(path) = below(&format!("/refs/heads/{branch}")) else { return true };
-    let is_loose = open_dir(workspace, path.parent().as_ref(), OFlags::PATH)
-        .is_ok_and(|heads| !matches!(look(heads.as_fd(), path.name()), Ok(None)));
-    is_loose || is_packed(workspace, dir, branch)
+/// The host's repository, of which a file is judged.
+pub(crate) struct Theirs<'a> {
+    /// The workspace on the host.
+    pub(crate) workspace: BorrowedFd<'a>,
+    /// The git directory below it.
+    pub(crate) dir: Option<RelPath>,
 }
 
-fn is_packed(workspace: BorrowedFd<'_>, dir: Option<&RelPath>, branch: &str) -> bool {
-    let Ok(dir) = open_dir(workspace, dir, OFlags::PATH) else { return true };
-    if matches!(look(dir.as_fd(), b"packed-refs"), Ok(None)) {
-        return false;
+impl Theirs<'_> {
+    /// Whether it has a branch. What cannot be read might have it.
+    fn has_branch(&self, branch: &str) -> bool {
+        let mut bytes = self.dir.as_ref().map(|dir| [dir.as_bytes(), b"/"].concat());
+        let bytes = bytes.get_or_insert_default();
+        bytes.extend_from_slice(format!("refs/heads/{branch}").as_bytes());
+        let Ok(path) = RelPath::new(bytes) else { return true };
+        let is_loose = open_dir(self.workspace, path.parent().as_ref(), OFlags::PATH)
+            .is_ok_and(|heads| !matches!(look(heads.as_fd(), path.name()), Ok(None)));
+        is_loose || self.is_packed(branch)
     }
-    let text = open_file(dir.as_fd(), b"packed-refs")
-        .ok()
-        .and_then(|(mut file, _)| read_bounded(&mut file, MAX_REFS).ok().flatten());
-    let name = format!(" refs/heads/{branch}");
-    text.is_none_or(|text| text.split(|b| *b == b'\n').any(|line| line.ends_with(name.as_bytes())))
+
+    fn is_packed(&self, branch: &str) -> bool {
+        let Ok(dir) = self.open() else { return true };
+        if matches!(look(dir.as_fd(), b"packed-refs"), Ok(None)) {
+            return false;
+        }
+        let text = open_file(dir.as_fd(), b"packed-refs")
+            .ok()
+            .and_then(|(mut file, _)| read_bounded(&mut file, MAX_REFS).ok().flatten());
+        let name = format!(" refs/heads/{branch}");
+        text.is_none_or(|text| {
+            text.split(|b| *b == b'\n').any(|line| line.ends_with(name.as_bytes()))
+        })
+    }
+
+    /// Whether it is there at all. What cannot be looked at might be.
+    fn is_there(&self) -> bool {
+        match self.open() {
+            Ok(dir) => !matches!(look(dir.as_fd(), b"HEAD"), Ok(None)),
+            Err(errno) => errno != Errno::NOENT,
+        }
+    }
+
+    fn open(&self) -> rustix::io::Result<OwnedFd> {
+        open_dir(self.workspace, self.dir.as_ref(), OFlags::PATH)
+    }
+}
+
+/// Whether a name is that of an object of Git LFS with this digest.
+pub(super) fn is_named(name: &[u8], digest: Digest) -> bool {
+    let hex: String = digest.iter().flat_map(|b| [b >> 4, b & 0xf]).map(nibble).collect();
+    name == hex.as_bytes()
+}
+
+fn nibble(value: u8) -> char {
+    char::from_digit(u32::from(value), 16).unwrap_or('0')
+}
+
+/// What lies behind a commit that stands here git does not look for, does not show, and throws away when it clears up.
+fn judge_shallow(new: &[u8], old: Option<&[u8]>) -> Result<(), HoldReason> {
+    let old = old.unwrap_or_default();
+    let had: Vec<&[u8]> = old.split(|b| *b == b'\n').collect();
+    let has_more = new.split(|b| *b == b'\n').any(|line| !line.is_empty() && !had.contains(&line));
+    if has_more { Err(HoldReason::GitReplace) } else { Ok(()) }
 }
 
 /// `git status` says nothing of a new file that a pattern here fits, and no diff shows the pattern.

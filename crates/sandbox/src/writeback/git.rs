@@ -15,6 +15,10 @@ pub(crate) enum GitPlace {
     Config,
     /// Lands when it hides no more from `git status` than the host's does.
     Exclude,
+    /// Lands when its contents are what its name says.
+    LfsObject,
+    /// Lands when it cuts off no commits that the host's repository shows.
+    Shallow,
     /// Does not land. `true` = neither does anything below it.
     Withheld(Verdict, bool),
 }
@@ -60,9 +64,11 @@ pub(crate) fn place(names: &[String], is_dir: bool, is_link: bool, is_new: bool)
             }
         }
         ["info", "exclude"] if !is_dir => GitPlace::Exclude,
+        ["lfs", "objects", ..] if !is_dir => GitPlace::LfsObject,
         ["lfs", "objects" | "tmp" | "cache", ..]
         | ["info", "refs" | "sparse-checkout"]
-        | ["description" | "shallow" | "gc.log"] => GitPlace::Plain,
+        | ["description" | "gc.log"] => GitPlace::Plain,
+        ["shallow"] if !is_dir => GitPlace::Shallow,
         ["head" | "index" | "packed-refs"] if !is_dir => GitPlace::Unit,
         [name] if !is_dir && is_state(name) => GitPlace::Unit,
         _ => held(HoldReason::GitUnknown, true),
@@ -149,6 +155,10 @@ fn nested(names: &[&str], is_dir: bool, is_new: bool) -> GitPlace {
         }
         [.., "refs", "replace", _] | [.., "info", "grafts"] => held(HoldReason::GitReplace, false),
         [.., "info", "exclude"] => GitPlace::Exclude,
+        [.., "lfs", "objects", _, _, _] => GitPlace::LfsObject,
+        [.., "shallow"] if !above.iter().any(|name| matches!(*name, "refs" | "logs")) => {
+            GitPlace::Shallow
+        }
         _ if above.contains(&"objects") => GitPlace::Object,
         _ => GitPlace::Unit,
     }

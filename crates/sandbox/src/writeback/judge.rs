@@ -201,6 +201,8 @@ impl Judgement {
             }
             GitPlace::Config => self.contents = Some(Contents::GitConfig),
             GitPlace::Exclude => self.contents = Some(Contents::GitExclude),
+            GitPlace::Shallow => self.contents = Some(Contents::GitShallow),
+            GitPlace::LfsObject => self.contents = Some(Contents::LfsObject),
             // Without it git reads the objects themselves.
             GitPlace::Withheld(Verdict::Drop(DropReason::GitCache), _)
                 if entry.form == Form::Gone => {}

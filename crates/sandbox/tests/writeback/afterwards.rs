@@ -123,6 +123,42 @@ fn new_files_do_not_hide_from_git_status() {
 }
 
 #[test]
+fn no_history_of_the_hosts_is_cut_off_and_a_shallow_clone_lands() {
+    let mut play = Play::new(&[("a", "1")]);
+    play.on_host(
+        "git init -q .; git add -A; git commit -qm one; git commit -q --allow-empty -m two",
+    );
+    play.begin();
+    play.session(
+        "git rev-parse HEAD > .git/shallow; git clone -q --depth 1 file://$PWD sub 2>/dev/null",
+    );
+    let changes = play.list();
+    assert!(is_held(&changes, ".git/shallow"));
+    assert!(at(&changes, "sub/.git/shallow").lands());
+    play.apply(&changes);
+    play.on_host("git gc -q --prune=now; test $(git rev-list --count HEAD) = 2; git fsck; test $(git -C sub rev-list --count HEAD) = 1");
+}
+
+#[test]
+fn an_object_of_lfs_lands_under_its_own_name_alone() {
+    let mut play = Play::new(&[("a", "1")]);
+    play.on_host("git init -q .; git add -A; git commit -qm one");
+    play.begin();
+    play.session(
+        "N=$(echo real | sha256sum | cut -d' ' -f1); D=.git/lfs/objects/aa/bb; mkdir -p $D; echo real > $D/$N; echo fake > $D/$(echo other | sha256sum | cut -d' ' -f1)",
+    );
+    let changes = play.list();
+    let held = |text: &str| {
+        let name = play.on_host(&format!("printf %s $(echo {text} | sha256sum | cut -d' ' -f1)"));
+        is_held(
+            &changes,
+            &format!(".git/lfs/objects/aa/bb/{}", String::from_utf8_lossy(&name.stdout)),
+        )
+    };
+    assert!(!held("real") && held("other"), "{changes:?}");
+}
+
+#[test]
 fn what_is_encrypted_before_it_is_committed_goes_on_to_be() {
     let attributes = "*.key filter=git-crypt diff=git-crypt\n";
     for script in [

@@ -2,6 +2,7 @@
 
 use super::super::change::{HoldReason, Verdict};
 use super::super::configured::Used;
+use super::super::contents::Theirs;
 use super::super::fold::fold;
 use super::super::judge::{Entry, Form, Place};
 use super::super::path::escape;
@@ -243,10 +244,11 @@ impl<'a> Compare<'a> {
                 None => None,
             };
             let judged_by = match new {
-                // No configuration of git's is in a tree; of one that were, every branch would be the host's.
                 Some(node) => {
                     let text = self.store.read_as(Kind::Blob, &node.oid)?;
-                    contents.judge(&text, old.as_deref(), &|_| true)
+                    // Of what a git directory holds, nothing is in a tree.
+                    let theirs = Theirs { workspace: self.sides.host, dir: None };
+                    contents.judge(&text, old.as_deref(), &theirs)
                 }
                 None => contents.judge_gone(old.as_deref().unwrap_or_default()),
             };
