@@ -20,6 +20,7 @@ mod request;
 mod run;
 mod runs;
 mod sent;
+mod servers;
 
 use crate::cli::exit;
 use crate::config::{self, Places, Purpose};

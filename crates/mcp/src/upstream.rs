@@ -10,13 +10,14 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use thiserror::Error;
 use tokio::sync::mpsc::{Receiver, Sender};
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 
 /// One server.
 #[derive(Debug)]
 pub struct Upstream {
     to: Sender<Message>,
     state: Mutex<State>,
+    answers: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -78,7 +79,7 @@ pub enum Gone {
 impl Upstream {
     /// A server that hears what is sent to `to`.
     pub fn new(to: Sender<Message>) -> Arc<Self> {
-        Arc::new(Self { to, state: Mutex::default() })
+        Arc::new(Self { to, state: Mutex::default(), answers: Notify::new() })
     }
 
     /// Listens to the server until it ends; then every open request has its end as well.
@@ -134,6 +135,11 @@ impl Upstream {
         Ok(Ticket { upstream: Arc::clone(self), id, reply: Some(reply) })
     }
 
+    /// Resolves when it has answered something that was asked, after this was called.
+    pub fn answered(&self) -> impl Future<Output = ()> {
+        self.answers.notified()
+    }
+
     /// Why it answers no more, once that is so.
     pub fn gone(&self) -> Option<Gone> {
         self.lock().gone.clone()
@@ -156,6 +162,9 @@ impl Upstream {
         match message.kind() {
             Kind::Response { id: Some(Id::Number(id)) } => {
                 let open = self.lock().open.remove(id);
+                if open.is_some() {
+                    self.answers.notify_waiters();
+                }
                 // Whoever asked may have gone meanwhile.
                 drop(open.map(|open| open.answer.send(message)));
             }

@@ -6,6 +6,7 @@ mod reach;
 use super::html::Html;
 use super::inbox::effect;
 use super::page::Room;
+use super::servers::now;
 use super::{Visit, log, map, runs};
 use crate::clock::age;
 use crate::cmd::policy::judge::Bench;
@@ -48,6 +49,7 @@ pub(super) fn list(visit: &Visit<'_>) -> Result<Page, Failure> {
         body.text(&last.unwrap_or_default()).raw("</td></tr>");
     }
     body.raw("</tbody></table></div>");
+    now(&mut body, visit.console.store.kept_servers()?.iter());
     map::draw(&mut body, visit.console.store.reader(), None)?;
     Ok(visit.page("Agents", Room::Agents, &body))
 }
@@ -79,6 +81,8 @@ pub(super) fn show(visit: &Visit<'_>, name: &str) -> Result<Page, Failure> {
     }
     never(&mut body, &mays);
     reach::servers(&mut body, &config, &mays);
+    let kept = visit.console.store.kept_servers()?;
+    now(&mut body, kept.iter().filter(|kept| kept.agent == role.as_str()));
     reach::hosts(&mut body, &config, &role);
     reach::secrets(&mut body, &config, &bench, &mays);
     map::draw(&mut body, visit.console.store.reader(), Some(role.as_str()))?;

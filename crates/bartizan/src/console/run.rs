@@ -4,7 +4,7 @@ use super::html::Html;
 use super::log::{events, table};
 use super::page::Room;
 use super::runs::state;
-use super::{Visit, flagged};
+use super::{Visit, flagged, servers};
 use crate::clock::{date, distance, now_ms};
 use crate::desk::record::is_flagged;
 use crate::report::Failure;
@@ -43,6 +43,8 @@ pub(super) fn show(visit: &Visit<'_>, id: &str) -> Result<Page, Failure> {
         body.segment(&question.id).raw("\">").text(&question.tool).raw("</a></div>");
     }
     facts(&mut body, &session);
+    let kept = store.kept_servers()?;
+    servers::now(&mut body, kept.iter().filter(|kept| kept.session == session.id));
     flagged::panel(visit, &mut body, &session.id)?;
     filters(&mut body, visit, &session);
     table(&mut body, &records, Some(session.started_ms));

@@ -6,6 +6,7 @@ mod browser;
 mod passkeys;
 mod people;
 mod review;
+mod servers;
 
 use crate::support::project::Project;
 use browser::{Browser, Console, links};

@@ -1,5 +1,6 @@
 //! `bartizan mcp`: how does one MCP server get its box, and its client the gate?
 
+mod fares;
 mod lives;
 pub(super) mod servers;
 mod standard;
@@ -25,6 +26,7 @@ use bartizan_mcp::wire::{Message, WireError};
 use bartizan_sandbox::{Stdio, Stream, WindowSize};
 use bartizan_scan::{Frames, Redactor, Sanitiser, ScanKey, display_line};
 use bartizan_store::Store;
+use fares::Word;
 use serde_json::json;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -56,16 +58,23 @@ fn one(global: &Global, args: &McpArgs, voice: &mut Voice) -> Result<u8, Failure
     let (to_server, sent) = mpsc::channel(SENT);
     let talk = talk(&run, &standing, (&server, args), (&store, &redactor), to_server)?;
     let what = Started { typed: &typed, program: &program, argv: &argv };
+    let word = Word::new(&store, &session, &server);
     let report = runtime.block_on(async {
         let _reloading = standing.heed()?;
         let whose = (redactor, server.to_string());
-        match after {
-            None => once(&mut run, what, (&talk, sent), whose).await,
+        let report = match after {
+            None => {
+                let life = once(&mut run, what, (&talk, sent), whose);
+                Box::pin(word.follows(&talk, life)).await
+            }
             Some(after) => {
-                let beside = lives::Beside { ground: &ground, session: &session, server: &server };
+                let (ground, session, server, word) = (&ground, &session, &server, &word);
+                let beside = lives::Beside { ground, session, server, word };
                 Box::pin(lives::rest((&mut run, beside), what, (&talk, sent, after), whose)).await
             }
-        }
+        };
+        word.no_more().await;
+        report
     });
     let ended = finish(&run.gate, &run.caller, &report, begun);
     run.clean();

@@ -1,4 +1,5 @@
-//! How do the configured servers fare? As the gateways that live now have them, each its own; one that nobody keeps is not started.
+//! How do the servers fare? Those of the configuration and those that command lines name, as the gateways that live now have them,
+//! each its own; one that nobody keeps is not started.
 
 use super::open;
 use crate::cli::{ServersListArgs, exit};
@@ -17,7 +18,7 @@ pub(super) fn list(args: &ServersListArgs, desk: &mut Desk<'_>) -> Result<u8, Fa
     let store = open(desk)?;
     let kept = store.as_ref().map(Store::kept_servers).transpose()?.unwrap_or_default();
     let mut names: BTreeSet<String> = config.servers.keys().map(ToString::to_string).collect();
-    // What was configured when a gateway began, it keeps.
+    // What was configured when a gateway began, it keeps; one that a command line names is in no configuration.
     names.extend(kept.iter().map(|kept| kept.server.clone()));
     let mut all = Vec::new();
     for name in names {

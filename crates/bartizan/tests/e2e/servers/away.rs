@@ -25,7 +25,7 @@ impl Drop for Away {
     }
 }
 
-fn pem(label: &str, bytes: &[u8]) -> String {
+pub(super) fn pem(label: &str, bytes: &[u8]) -> String {
     let text = base64::engine::general_purpose::STANDARD.encode(bytes);
     let lines: Vec<&str> =
         text.as_bytes().chunks(64).map(|line| std::str::from_utf8(line).unwrap()).collect();
@@ -34,7 +34,7 @@ fn pem(label: &str, bytes: &[u8]) -> String {
 
 impl Away {
     /// The server, and a project that knows of it and holds its key.
-    fn start(private: bool) -> Self {
+    pub(super) fn start(private: bool) -> Self {
         let away = Self::of(PROGRAM);
         let port = away.port;
         away.project.configure(&format!(

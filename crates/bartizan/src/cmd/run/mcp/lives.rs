@@ -3,6 +3,7 @@
 
 use super::super::ground::{Ground, Newcomer, Session};
 use super::super::{Run, facts, finish};
+use super::fares::Word;
 use super::streams::{self, HEARD, SAID, SENT, Wire};
 use super::{Started, tell};
 use crate::doors::mcp::Talk;
@@ -13,6 +14,7 @@ use bartizan_gate::name::ServerName;
 use bartizan_mcp::rest::{self, Life};
 use bartizan_mcp::wire::{Message, WireError};
 use bartizan_scan::Redactor;
+use bartizan_store::Fares;
 use serde_json::json;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -24,6 +26,7 @@ pub(super) struct Beside<'a> {
     /// The client's own, which is also the first server's.
     pub(super) session: &'a Session,
     pub(super) server: &'a ServerName,
+    pub(super) word: &'a Word,
 }
 
 /// Carries the conversation with a server that is ended when nobody has needed it for `after`. Gives the report of the last
@@ -69,12 +72,17 @@ async fn lives(
     let Some(born) = wanted.recv().await else {
         return Err(super::super::not_started("nobody wants the server"));
     };
-    let mut report = live(first, what, (talk, born), whose.clone()).await?;
+    let word = beside.word;
+    let life = live(first, what, (talk, born), whose.clone());
+    let mut report = Box::pin(word.follows(talk, life)).await?;
+    word.says(Fares::Resting).await;
     while let Some(born) = wanted.recv().await {
         tell(&report);
         let begun = Instant::now();
         let mut run = beside.again(what)?;
-        let lived = live(&mut run, what, (talk, born), whose.clone()).await;
+        let life = live(&mut run, what, (talk, born), whose.clone());
+        let lived = Box::pin(word.follows(talk, life)).await;
+        word.says(Fares::Resting).await;
         let noted = finish(&run.gate, &run.caller, &lived, begun);
         run.clean();
         (report, ()) = (lived?, noted?);

@@ -1,6 +1,7 @@
 //! `bartizan mcp --url`: how is one server that is somewhere else put behind the gate, with no configuration? What the flags
 //! say becomes a page of configuration, read as strictly as a file.
 
+use super::fares::Word;
 use super::servers::{self, Hall};
 use super::streams::{self, HEARD, SENT};
 use super::{ONE, PATIENCE, maker, name_of, showing};
@@ -143,6 +144,8 @@ async fn converse(
     };
     let own = Arc::clone(&talk);
     let unreadable = move |error: &WireError| own.unreadable(error);
-    streams::client(&talk, unreadable, over).await;
+    let word = Word::new(&ground.store, &hall.session, name);
+    word.follows(&talk, streams::client(&talk, unreadable, over)).await;
+    word.no_more().await;
     Ok(gone)
 }

@@ -3,6 +3,7 @@
 
 use super::super::super::ground::Newcomer;
 use super::super::super::{Run, facts, finish, not_started, program, words};
+use super::super::fares::Word;
 use super::super::streams::{Line, SENT};
 use super::super::{showing, told};
 use super::Hall;
@@ -12,7 +13,6 @@ use crate::config::{AT_ONCE_MAX, Config, McpServer, Reach};
 use crate::doors::mcp::hub::Hub;
 use crate::doors::mcp::{Parts, Talk};
 use crate::doors::run::{Held, RunReport};
-use crate::machine::random;
 use crate::report::Failure;
 use bartizan_gate::name::{ServerName, SessionId};
 use bartizan_mcp::upstream::{Gone, Upstream};
@@ -24,7 +24,6 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::task::spawn_blocking;
 use tokio::time::{sleep, timeout};
 
 /// Keeps one server.
@@ -33,8 +32,7 @@ pub(super) struct Keeper {
     pub(super) hub: Arc<Hub>,
     pub(super) name: ServerName,
     pub(super) said: McpServer,
-    /// What tells this server from the same one of another conversation, for whoever asks how it fares.
-    mark: String,
+    word: Word,
 }
 
 /// Tells when it is over for all servers.
@@ -65,24 +63,14 @@ impl Keeper {
         name: ServerName,
         said: McpServer,
     ) -> Self {
-        let mark = format!("{:032x}", u128::from_be_bytes(random().unwrap_or_default()));
-        Self { hall: Rc::clone(hall), hub: Arc::clone(hub), name, said, mark }
+        let word = Word::new(&hall.ground.store, &hall.session, &name);
+        Self { hall: Rc::clone(hall), hub: Arc::clone(hub), name, said, word }
     }
 
     /// Keeps the server until it is over for all of them.
     pub(super) async fn keep(self, end: watch::Sender<bool>, over: Over) {
         self.kept(end, over).await;
-        let (store, mark) = (self.hall.ground.store.clone(), self.mark.clone());
-        drop(spawn_blocking(move || store.keeps_no_more(&mark)).await);
-    }
-
-    /// Says how the server fares, for who looks now. It is no record: where it cannot be said, it is not.
-    async fn fares(&self, how: Fares) {
-        let store = self.hall.ground.store.clone();
-        let session = self.hall.session.caller.seat().session.to_string();
-        let (mark, name) = (self.mark.clone(), self.name.to_string());
-        let said = spawn_blocking(move || store.fares(&mark, (&session, &name), &how));
-        drop(said.await);
+        self.word.no_more().await;
     }
 
     async fn kept(&self, end: watch::Sender<bool>, mut over: Over) {
@@ -94,7 +82,7 @@ impl Keeper {
         let mut short_lives = 0u32;
         loop {
             let begun = Instant::now();
-            self.fares(Fares::Starting).await;
+            self.word.says(Fares::Starting).await;
             let (why, how) = self.live(&hello, &mut over).await;
             if how == How::Interrupted {
                 end.send_replace(true);
@@ -103,7 +91,7 @@ impl Keeper {
                 return;
             }
             if how == How::Idle {
-                self.fares(Fares::Resting).await;
+                self.word.says(Fares::Resting).await;
                 tokio::select! {
                     () = self.hub.wanted(self.name.as_str()) => {}
                     _ = over.wait_for(|over| *over) => return,
@@ -117,7 +105,7 @@ impl Keeper {
             self.hub.leave(self.name.as_str(), &why);
             self.take_down(&why);
             let scrubbed = self.hall.session.redactor.redact(&why).text;
-            self.fares(Fares::Down { why: scrubbed, again_in: pause }).await;
+            self.word.says(Fares::Down { why: scrubbed, again_in: pause }).await;
             self.hall.session.gate.say(&format!(
                 "bartizan: server `{}` is not there: {why}; it is started again in {} s",
                 self.name,
@@ -220,7 +208,7 @@ impl Keeper {
                 drop(self.hall.ground.store.no_outage(self.name.as_str()));
                 let known = self.hall.ground.store.pinned(self.name.as_str());
                 self.hub.join(self.name.as_str(), talk);
-                self.fares(Fares::Up).await;
+                self.word.says(Fares::Up).await;
                 if known.is_ok_and(|known| known.is_empty()) {
                     talk.look_around().await;
                 }
