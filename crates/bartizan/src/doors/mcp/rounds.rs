@@ -3,6 +3,7 @@
 
 use super::call::{Act, Misread};
 use super::{Talk, without};
+use crate::machine;
 use bartizan_mcp::era;
 use bartizan_mcp::wire::Message;
 use bartizan_scan::json::{Edits, View, quoted};
@@ -17,7 +18,6 @@ pub(super) struct Memory(Mutex<Remembered>);
 #[derive(Default)]
 struct Remembered {
     held: VecDeque<Held>,
-    next: u64,
 }
 
 struct Held {
@@ -29,10 +29,11 @@ struct Held {
 }
 
 impl Memory {
-    fn keep(&self, act: &Act, state: &str) -> String {
+    /// Gives the name. It is random, so that it is good in this conversation alone: a client without a session may come back in
+    /// another one of its identity's, where a number would name what the server wants of somebody else.
+    fn keep(&self, act: &Act, state: &str) -> Option<String> {
+        let name = format!("bartizan-{:032x}", u128::from_be_bytes(machine::random().ok()?));
         let mut remembered = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        remembered.next += 1;
-        let name = format!("bartizan-{}", remembered.next);
         let mut size: usize = remembered.held.iter().map(|held| held.state.len()).sum();
         while remembered.held.len() >= HELD_MAX || size + state.len() > HELD_BYTES {
             let Some(oldest) = remembered.held.pop_front() else { break };
@@ -40,7 +41,7 @@ impl Memory {
         }
         let (act, state) = (act.what(), state.to_owned());
         remembered.held.push_back(Held { name: name.clone(), act, state });
-        name
+        Some(name)
     }
 
     fn find(&self, act: &Act, name: &str) -> Option<String> {
@@ -92,7 +93,9 @@ impl Talk {
             }
         }
         if let Some(state) = result.get("requestState") {
-            edits.replace(state.node(), quoted(&self.memory.keep(act, &state.compact())));
+            let name = self.memory.keep(act, &state.compact());
+            let name = name.ok_or_else(|| "the kernel gives no random bytes".to_owned())?;
+            edits.replace(state.node(), quoted(&name));
         }
         answer.edited(edits).ok_or_else(|| "the server's answer cannot be read".to_owned())
     }
@@ -107,3 +110,26 @@ const INPUTS_MAX: usize = 8;
 const HELD_MAX: usize = 256;
 /// Bytes of everything that is.
 const HELD_BYTES: usize = 4 * 1024 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bartizan_mcp::wire::Limits;
+
+    fn act() -> Act {
+        let said = br#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"pay","arguments":{"to":"anna"}}}"#;
+        let message = Message::parse(said, &Limits::default()).unwrap();
+        Act::of_tool("mcp__bank__pay".to_owned(), "pay", message.params().unwrap()).unwrap()
+    }
+
+    #[test]
+    fn what_a_server_remembers_of_one_conversation_is_found_in_no_other() {
+        let (one, other) = (Memory::default(), Memory::default());
+        let (mine, theirs) = (one.keep(&act(), "\"mine\""), other.keep(&act(), "\"theirs\""));
+        let (mine, theirs) = (mine.unwrap(), theirs.unwrap());
+        assert_eq!(one.find(&act(), &mine).as_deref(), Some("\"mine\""));
+        // The same call, whose client comes back in the wrong conversation.
+        assert_eq!(other.find(&act(), &mine), None);
+        assert_eq!(one.find(&act(), &theirs), None);
+    }
+}

@@ -64,12 +64,19 @@ struct State {
 /// A request that has no answer yet.
 struct Open {
     out: Outbox,
-    /// The progress token that it came with, as it is written.
-    token: Option<String>,
+    /// The progress token that it came with, as it is written, and the one that it went on with.
+    token: Option<(String, String)>,
     lists_tools: bool,
     turn: u64,
     /// Dropped when the answer is out.
     _done: oneshot::Sender<()>,
+}
+
+impl Open {
+    /// Whether progress under this token is its own.
+    fn goes_by(&self, raw: &str) -> bool {
+        self.token.as_ref().is_some_and(|(_, own)| own == raw)
+    }
 }
 
 impl Host for Behind {
@@ -118,26 +125,26 @@ impl Conversation for Talk {
             let what = "what its headers say cannot be passed on";
             return drop(out.send(Message::failure(message.id(), INVALID_PARAMS, what)).await);
         };
-        let done = match message.kind() {
+        let (message, done) = match message.kind() {
             Kind::Request { id, method } => {
                 let id = id.clone();
                 if let Some(refused) = self.refuses(&message, method) {
                     drop(out.send(Message::failure(Some(&id), INVALID_PARAMS, &refused)).await);
                     return;
                 }
-                let Some(done) = self.register(id.clone(), &message, out.clone()) else {
+                let Some((message, done)) = self.register(id.clone(), message, out.clone()) else {
                     drop(out.send(ended(&id)).await);
                     return;
                 };
-                Some(done)
+                (message, Some(done))
             }
             Kind::Notification { method: "notifications/cancelled" } => {
                 // No answer follows, so nobody waits for one.
                 let id = message.params().and_then(|params| params.get("requestId")).map(View::raw);
                 self.state().open.retain(|known, _| Some(known.to_json().as_str()) != id);
-                None
+                (message, None)
             }
-            Kind::Notification { .. } | Kind::Response { .. } => None,
+            Kind::Notification { .. } | Kind::Response { .. } => (message, None),
         };
         let to = self.to.lock().unwrap_or_else(PoisonError::into_inner).clone();
         if let Some(to) = to {
@@ -182,23 +189,33 @@ impl Talk {
         }
     }
 
-    fn register(&self, id: Id, message: &Message, out: Outbox) -> Option<oneshot::Receiver<()>> {
+    /// Takes up a request, which goes on as it comes, but for a progress token that another one has: two clients that show
+    /// the same credential count alike, and each is to hear of its own.
+    fn register(
+        &self,
+        id: Id,
+        message: Message,
+        out: Outbox,
+    ) -> Option<(Message, oneshot::Receiver<()>)> {
         let (done, answered) = oneshot::channel();
-        let token = message.meta().and_then(|meta| meta.get("progressToken"));
         let mut state = self.state();
         if state.gone {
             return None;
         }
         state.asked += 1;
-        let open = Open {
-            out,
-            token: token.map(|token| token.raw().to_owned()),
-            lists_tools: message.method() == Some("tools/list"),
-            turn: state.asked,
-            _done: done,
-        };
-        state.open.insert(id, open);
-        Some(answered)
+        let (turn, lists_tools) = (state.asked, message.method() == Some("tools/list"));
+        let token = message.meta().and_then(|meta| meta.get("progressToken"));
+        let raw = token.map(|token| token.raw().to_owned());
+        let taken = |raw: &String| state.open.values().any(|open| open.goes_by(raw));
+        let own = raw.as_ref().filter(|raw| taken(raw)).map(|_| format!("\"{OWN}{turn}\""));
+        let edited = token.zip(own.as_ref()).and_then(|(token, own)| {
+            let mut edits = Edits::default();
+            edits.replace(token.node(), own.clone());
+            message.edited(edits)
+        });
+        let token = raw.map(|raw| (raw.clone(), own.unwrap_or(raw)));
+        state.open.insert(id, Open { out, token, lists_tools, turn, _done: done });
+        Some((edited.unwrap_or(message), answered))
     }
 
     /// Hands on what the door behind says, until it has ended.
@@ -228,6 +245,10 @@ impl Talk {
             }
             return;
         }
+        if let Some((message, out)) = self.progress(&message) {
+            drop(out.send(message).await);
+            return;
+        }
         let (to, listener) = self.whom(&message);
         match (to, listener) {
             (Some(out), _) => drop(out.send(message).await),
@@ -235,6 +256,26 @@ impl Talk {
             (None, Some(listener)) => drop(listener.try_send(message)),
             (None, None) => {}
         }
+    }
+
+    /// Progress of an open request, under the token that its client knows, and who hears of it.
+    fn progress(&self, message: &Message) -> Option<(Message, Outbox)> {
+        let token = match message.kind() {
+            Kind::Notification { method: "notifications/progress" } => {
+                message.params()?.get("progressToken")?
+            }
+            _ => return None,
+        };
+        let state = self.state();
+        let open = state.open.values().find(|open| open.goes_by(token.raw()))?;
+        let (theirs, own) = open.token.as_ref()?;
+        let out = open.out.clone();
+        if theirs == own {
+            return Some((message.clone(), out));
+        }
+        let mut edits = Edits::default();
+        edits.replace(token.node(), theirs.clone());
+        Some((message.edited(edits)?, out))
     }
 
     /// The request that a message belongs to, as far as that can be told, and who listens to the rest.
@@ -246,12 +287,6 @@ impl Talk {
             newest.map(|open| open.out.clone())
         };
         let to = match message.kind() {
-            Kind::Notification { method: "notifications/progress" } => {
-                let token = message.params().and_then(|params| params.get("progressToken"));
-                let token = token.map(View::raw);
-                let own = state.open.values().find(|open| open.token.as_deref() == token);
-                own.map(|open| open.out.clone())
-            }
             Kind::Notification { method: "notifications/message" } | Kind::Request { .. } => {
                 newest()
             }
@@ -312,6 +347,8 @@ fn reap(mut child: Child) {
     }));
 }
 
+/// How a progress token of ours begins.
+const OWN: &str = "bartizan-token-";
 const WAITING: usize = 256;
 /// How long a door may take to end with its box and what that has changed.
 const LAST_WORDS: Duration = Duration::from_secs(30);

@@ -22,6 +22,42 @@ async fn a_session_opens_nothing_for_another_identity() {
 }
 
 #[tokio::test]
+async fn without_a_session_nobody_gets_into_the_conversation_of_another_identity() {
+    let world = World::new(Caps::default());
+    let names = ["ann", "bob", "cid", "dan"];
+    let said_by = |name: &str, call: &str, id: &str| {
+        let (headers, body) = modern(call);
+        let mark = format!(r#""mark":"of {name}","_meta""#);
+        (headers, body.replace(r#""_meta""#, &mark).replace(r#""id":7"#, &format!(r#""id":{id}"#)))
+    };
+    // All with one id, and each while the others' requests are open; twice, so that each has two conversations.
+    let owners: Vec<&str> = names.iter().chain(&names).copied().collect();
+    let mut open = Vec::new();
+    for name in &owners {
+        let (headers, body) = said_by(name, "never", "7");
+        let mut wire = world.connect();
+        wire.write_all(request(name, &borrowed(&headers), &body).as_bytes()).await.unwrap();
+        open.push(wire);
+        while locked(&world.toy.opened).len() < open.len() {
+            tokio::task::yield_now().await;
+        }
+    }
+    // One that is free for it is used again, and by its own identity alone.
+    for name in names {
+        let (headers, body) = said_by(name, "echo", "8");
+        assert_eq!(world.post(name, &borrowed(&headers), &body).await.status, 200);
+    }
+    assert_eq!(world.front.open(), owners.len());
+    for (at, owner) in owners.iter().enumerate() {
+        let heard = locked(&world.talk(at).heard).clone();
+        assert!(!heard.is_empty());
+        for said in heard {
+            assert!(said.contains(&format!(r#""of {owner}""#)), "{owner} has heard {said}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn nobody_is_heard_who_shows_nothing_good() {
     let world = World::new(Caps::default());
     for token in ["mallory", "", "ann\tx"] {

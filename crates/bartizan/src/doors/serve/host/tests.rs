@@ -8,7 +8,7 @@ use tokio::time::timeout;
 
 const DOOR: &str = r#"
 import json, signal, sys
-told = []
+told, waiting = [], []
 signal.signal(signal.SIGUSR1, lambda *_: told.append(1))
 if sys.argv[1:4] != ["mcp", "--agent", "reader"]:
     sys.exit(2)
@@ -25,7 +25,11 @@ for line in sys.stdin:
     elif params.get("name") == "die":
         sys.exit(1)
     elif params.get("name") == "wait":
-        pass
+        waiting.append(params.get("_meta", {}).get("progressToken"))
+    elif params.get("name") == "stir":
+        for at, token in enumerate(waiting):
+            say({"jsonrpc": "2.0", "method": "notifications/progress", "params": {"progressToken": token, "progress": at}})
+        say({"jsonrpc": "2.0", "id": asked["id"], "result": {}})
     else:
         token = params.get("_meta", {}).get("progressToken")
         if token:
@@ -87,6 +91,31 @@ async fn each_answer_comes_to_its_request_with_what_belongs_to_it() {
     ask(&talk, r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#).await;
     let told = timeout(PATIENCE, heard.recv()).await.unwrap().unwrap();
     assert_eq!(told.method(), Some("notifications/tools/list_changed"));
+}
+
+#[tokio::test]
+async fn of_two_clients_that_count_alike_each_hears_of_its_own_request() {
+    let (_dir, talk) = open(None);
+    let mut heard = Vec::new();
+    for id in [1u64, 2] {
+        let (out, from) = mpsc::channel(8);
+        let asked =
+            call(id, "wait").replace(&format!(r#""progressToken":{id}"#), r#""progressToken":7"#);
+        let asked = Message::parse(asked.as_bytes(), &Limits::default()).unwrap();
+        drop(tokio::spawn(Arc::clone(&talk).take(asked, out)));
+        while talk.state().open.len() < heard.len() + 1 {
+            tokio::task::yield_now().await;
+        }
+        heard.push(from);
+    }
+    ask(&talk, r#"{"jsonrpc":"2.0","id":3,"method":"tools/call","params":{"name":"stir"}}"#).await;
+    for (at, from) in heard.iter_mut().enumerate() {
+        let told = timeout(PATIENCE, from.recv()).await.unwrap().unwrap();
+        let params = told.params().unwrap();
+        assert_eq!(params.get("progressToken").unwrap().raw(), "7", "as its client knows it");
+        assert_eq!(params.get("progress").unwrap().raw(), at.to_string());
+        assert!(from.try_recv().is_err(), "nothing of the other's");
+    }
 }
 
 #[tokio::test]
