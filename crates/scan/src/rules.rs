@@ -468,7 +468,7 @@ const ALNUM: &[u8] = b"0123456789abcdefghijklmnopqrstuvwxyz";
 /// What hides letters, digits or signs of values, and which bytes may follow it, if not any.
 const SIGNS: [(&[u8], &[u8], Clue); 75] = [
     (b"-----begin ", b"", Clue::Block),
-    (b"---- begin ssh2 ", b"", Clue::Block),
+    (b"begin ssh2 ", b"", Clue::Block),
     (b"%2", HEX, Clue::Escape),
     (b"%3", HEX, Clue::Escape),
     (b"%4", HEX, Clue::Escape),
