@@ -4,7 +4,9 @@ import base64
 import html
 import random
 
+import carriers
 import families
+import orders
 import phrases
 
 NAMES = "Anna Ben Chiara David Elif Farid Greta Hugo Ines Jonas Kofi Lena Marta Nils Olga Pavel Quinn Rosa Sami Tara".split()
@@ -76,6 +78,8 @@ def attack(r):
     """One attack sentence or two, bare."""
     if r.random() < 0.35:
         return fill(r, families.attack(r, r.choice(GOALS)))
+    if r.random() < 0.35:
+        return fill(r, orders.attack(r))
     if r.random() < 0.15:
         return fill(r, r.choice(phrases.ATTACKS_OTHER) if r.random() < 0.5 else "".join(r.choice(OTHER)))
     if r.random() < 0.45:
@@ -125,7 +129,10 @@ def host(r, benign):
     if r.random() < 0.25:
         return fill(r, families.honest(r))
     how = r.random()
-    lines = [fill(r, r.choice(HONEST_MAIL)) for _ in range(r.randint(1, 5))]
+    lines = [fill(r, r.choice(HONEST_MAIL)) if r.random() < 0.6 else fill(r, orders.honest(r)) for _ in range(r.randint(1, 5))]
+    if r.random() < 0.15:
+        # Honest pages hide texts as well: descriptions of pictures, tips, remarks.
+        lines.append(r.choice(UNSEEN).replace("{a}", lines.pop()))
     if how < 0.35:
         return fill(r, "From: {full} <{mail}>\nTo: {mail}\nSubject: {project} {day}\n\n") + "\n".join(lines) + fill(r, "\n\nBest,\n{name}\n")
     if how < 0.45:
@@ -140,14 +147,24 @@ def host(r, benign):
     return r.choice(benign)
 
 
+def carry(r, text):
+    """A text in the place of a small result of a tool where somebody else may have written."""
+    carrier, text = carriers.carrier(r, text)
+    return fill(r, carrier).replace("{a}", text)
+
+
 def embed(r, text, carrier):
     """A carrier with an attack at the beginning, the end, or a line's end within it."""
-    wrapped = r.choice(FORGED).replace("{a}", text).replace("{{", "{").replace("}}", "}")
+    wrapped = r.choice(UNSEEN if r.random() < 0.25 else FORGED).replace("{a}", text).replace("{{", "{").replace("}}", "}")
     lines = carrier[:r.choice([300, 900, 2500])].split("\n")
     lines.insert(r.choice([0, len(lines), r.randint(0, len(lines))]), wrapped)
     return r.choice(["\n", "\n", " "]).join(lines) if r.random() < 0.2 else "\n".join(lines)
 
 
+UNSEEN = ["<!-- {a} -->", "<div style=\"display:none\">{a}</div>", "<img src=\"a.png\" alt=\"{a}\">", "<a href=\"/\" title=\"{a}\">more</a>", "<nav aria-label=\"{a}\"></nav>",
+          "<span style=\"color:#fff\">{a}</span>", "<p class=\"sr-only\">{a}</p>", "[//]: # ({a})", "![{a}](a.png)", "<meta name=\"description\" content=\"{a}\">",
+          "<p style=\"font-size:0\">{a}</p>", "<input placeholder=\"{a}\">"]
+FLIPPED = str.maketrans("abcdefghijklmnopqrstuvwxyz", "ɐqɔpǝɟƃɥᴉɾʞlɯuodbɹsʇnʌʍxʎz")
 LOOKALIKE = str.maketrans("aeopcxyi", "аеорсхуі")
 ZERO = "\u200b\u200c\u200d\u2060"
 
@@ -170,7 +187,8 @@ DISGUISES = {
     "ansi": _between(lambda r: "\x1b[0m"), "conceal": lambda r, t: f"\x1b[8m{t}\x1b[0m", "spaced": lambda r, t: "  ".join(" ".join(w) for w in t.split(" ")), "spaced-flat": lambda r, t: " ".join(t.replace(" ", "")),
     "dotted": lambda r, t: "  ".join(".".join(w) for w in t.split(" ")), "leet": lambda r, t: t.lower().translate(str.maketrans("oieast", "013457")), "reversed": lambda r, t: t[::-1],
     "rot13": lambda r, t: __import__("codecs").encode(t, "rot13"), "bidi": lambda r, t: "\u202e" + t[::-1] + "\u202c", "html-comment": lambda r, t: f"<!-- {html.escape(t)} -->",
-    "hidden-style": lambda r, t: f"<span style=\"font-size:0\">{t}</span>", "markup": lambda r, t: "".join(c + ("<b></b>" if c.isalpha() else "") for c in t),
+    "hidden-style": lambda r, t: f"<span style=\"font-size:0\">{t}</span>", "joined": lambda r, t: "".join(c for c in t.lower() if c.isalpha()), "upside-down": lambda r, t: t.lower().translate(FLIPPED)[::-1],
+    "alt-text": lambda r, t: f"<img src=\"a.png\" alt=\"{html.escape(t)}\">", "markup": lambda r, t: "".join(c + ("<b></b>" if c.isalpha() else "") for c in t),
 }
 
 
@@ -181,16 +199,21 @@ def rows(seed, benign, count):
     for n in range(count):
         text = attack(r)
         kind = n % 4
-        if kind in (1, 2):
-            carrier = host(r, benign)
-            text = embed(r, text, carrier)
+        if kind == 1:
+            text = embed(r, text, host(r, benign))
+        elif kind == 2:
+            text = carry(r, r.choice(UNSEEN).replace("{a}", text) if r.random() < 0.15 else text)
         elif kind == 3:
             name = r.choice(sorted(DISGUISES))
             hidden = DISGUISES[name](r, text)
-            text = embed(r, hidden, host(r, benign)) if r.random() < 0.6 else hidden
+            text = carry(r, hidden) if r.random() < 0.3 else embed(r, hidden, host(r, benign)) if r.random() < 0.5 else hidden
         made.append({"text": text, "label": "injection", "source": "synthetic", "kind": "synthetic"})
         # Half of the honest ones are short: a mail's sentence by itself must not be what tells an attack.
         short = [fill(r, r.choice(r.choice([HONEST_MAIL, HONEST_MAIL, phrases.RESULTS, phrases.RESULTS, *DOCUMENTS]))) for _ in range(r.randint(1, 3))]
-        honest = host(r, []) if n % 2 else fill(r, families.honest(r)) if n % 3 == 0 else " ".join(short)
+        if n % 5 == 0:
+            short = [fill(r, orders.honest(r)) for _ in short]
+        if n % 4 == 1:
+            short = [carry(r, " ".join(short) if r.random() < 0.6 else fill(r, r.choice(carriers.PLAIN)))]
+        honest = host(r, []) if n % 4 == 3 else fill(r, families.honest(r)) if n % 4 != 1 and n % 3 == 0 else " ".join(short)
         made.append({"text": honest, "label": "benign", "source": "synthetic", "kind": "synthetic"})
     return made

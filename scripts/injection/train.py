@@ -11,11 +11,15 @@ where the sources are the same.
 import argparse
 import collections
 import json
+import os
 import random
 import subprocess
 import tempfile
 import warnings
 import zlib
+
+# Sums are the same on every machine only where nothing is added up side by side.
+os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = "1"
 
 import augment
 import numpy as np
@@ -28,11 +32,13 @@ from sklearn.metrics import roc_auc_score
 SLOTS = 1 << 16
 IDEA_SLOTS = 1 << 14
 SIGNATURES = 12
-DISGUISES = 12
+DISGUISES = 14
 # Disguises that next to no honest text has (at most 14 of 10,690 here): all but letter-spacing. Each speaks
 # for an attack by at least so much, whatever attacks of the kind there were to learn from.
-RARE, RARE_LEAST = [0, 1, 2, 3, 4, 5, 6, 8, 9, 10, 11], 2.5
-HEADER = 40
+RARE, RARE_LEAST = list(range(12)), 2.5
+# Those that honest texts have as well: words run together, and what a page does not show.
+EVERYDAY = 1 << 12 | 1 << 13
+HEADER = 48
 # How freely the tables may follow the texts they learn from.
 WORDS_C, IDEAS_C = 1.0, 0.5
 # What a long text has more chances at: so much is taken off for each factor of e in its windows, up to so many.
@@ -41,7 +47,7 @@ LENGTH, WINDOWS = 0.3, 6
 LOWEST = -7.0
 TOOL_LIKE = {"agent_instructions", "readme", "config", "source_code", "command_output", "log", "tool_result", "security_doc"}
 # Labels that are known to be noisy count for less.
-TRUST = {"satml-ctf-2024": 0.2, "deepset/prompt-injections": 0.5, "trustai/in-the-wild": 0.6, "wildguard-benign": 0.5, "synthetic": 0.3}
+TRUST = {"satml-ctf-2024": 0.2, "deepset/prompt-injections": 0.5, "trustai/in-the-wild": 0.6, "wildguard-benign": 0.5, "synthetic": 0.4}
 TRUST_OF_MACHINE = 0.5
 # Honest texts of our own are what an attack is most easily mistaken for: short requests from one person to another.
 TRUST_OF_REQUESTS = 1.8
@@ -124,8 +130,9 @@ def second(data, linear, ideas):
     bits = ((data.signatures[:, None] >> np.arange(SIGNATURES)) & 1).astype(float)
     hides = ((data.disguises[:, None] >> np.arange(DISGUISES)) & 1).astype(float)
     several = bits.sum(1)
-    hidden = (data.disguises > 0) & ((several > 0) | (linear > 0))
-    return np.column_stack([np.clip(linear, -8, 8), hidden, several >= 2, several >= 4, bits, hides, np.clip(ideas, -8, 8)])
+    hidden = (data.disguises & ~EVERYDAY > 0) & ((several > 0) | (linear > 0))
+    everyday = (data.disguises & EVERYDAY > 0) & ((several > 0) | (linear + ideas > 0))
+    return np.column_stack([np.clip(linear, -8, 8), hidden, several >= 2, several >= 4, bits, hides, everyday, np.clip(ideas, -8, 8)])
 
 
 def fit_second(data, x, train):
@@ -212,7 +219,7 @@ def report(name, data, score):
     for what, honest in [("tool-like text", data.tool), ("the same without documents about security", plain)]:
         threshold = threshold_of(score, honest)
         print(f"   at 1 % false positives on {what}: recall {np.mean(score[label] > threshold):.3f}, disguised {np.mean(score[data.test] > threshold):.3f}, "
-              f"honest texts of machines {np.mean(score[data.machine] > threshold):.4f}, made up {np.mean(score[data.made] > threshold):.3f}")
+              f"honest texts of machines {np.mean(score[data.machine] > threshold) if data.machine.any() else 0:.4f}, made up {np.mean(score[data.made] > threshold):.3f}")
     threshold, groups = threshold_of(score, data.tool), collections.defaultdict(list)
     for row, s, test, real in zip(rows, score, data.test, data.real):
         if test:
@@ -270,7 +277,7 @@ def calibrated(data, odds, final):
 def main():
     parse = argparse.ArgumentParser()
     parse.add_argument("data"), parse.add_argument("command"), parse.add_argument("out")
-    parse.add_argument("--seed", type=int, default=7), parse.add_argument("--synthetic", type=int, default=4000)
+    parse.add_argument("--seed", type=int, default=7), parse.add_argument("--synthetic", type=int, default=8000)
     parse.add_argument("--honest", action="append", default=[], help="more honest texts, from honest.py")
     options = parse.parse_args()
     data = gather(options)
@@ -298,10 +305,10 @@ def write(path, words, ideas, final, length):
     """The file as `model.rs` reads it."""
     header = np.zeros(HEADER, dtype="<f4")
     (header[0], words_table), header[1] = quantised(words), words.intercept_[0]
-    (header[32], ideas_table), header[33] = quantised(ideas), ideas.intercept_[0]
-    header[2], header[3], header[34] = final.bias, final.coef[0], final.coef[-1]
+    (header[40], ideas_table), header[41] = quantised(ideas), ideas.intercept_[0]
+    header[2], header[3], header[42], header[43] = final.bias, final.coef[0], final.coef[-1], final.coef[-2]
     header[4], header[5], header[6], header[7] = final.coef[1], final.coef[2], final.coef[3], length
-    header[8:8 + SIGNATURES + DISGUISES] = final.coef[4:-1]
+    header[8:8 + SIGNATURES + DISGUISES] = final.coef[4:-2]
     with open(path, "wb") as file:
         file.write(header.tobytes() + words_table.tobytes() + ideas_table.tobytes())
 

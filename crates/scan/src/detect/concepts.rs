@@ -364,6 +364,23 @@ mod tests {
     }
 
     #[test]
+    fn a_word_is_known_behind_what_is_written_together_with_it() {
+        for (alone, together) in [
+            ("utilisateur", "l'utilisateur"),
+            ("utente", "dell’utente"),
+            ("instructions", "d'instructions"),
+            ("مستخدم", "والمستخدم"),
+            ("أرسل", "فأرسل"),
+        ] {
+            let alone_is = concepts(alone);
+            assert_eq!(alone_is.len(), 1, "{alone}");
+            assert_eq!(concepts(together), alone_is, "{together}");
+        }
+        // A contraction is one word still.
+        assert_eq!(concepts("don't"), concepts("dont"));
+    }
+
+    #[test]
     fn plain_words_are_as_all_others_are() {
         let listed = include_str!("concepts.txt").split([' ', '\n']).filter(|word| word.is_ascii());
         for word in listed.chain(["ignoring", "instructional", "qwertz", "a", "00", ""]) {

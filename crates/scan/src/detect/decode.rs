@@ -72,25 +72,52 @@ pub(super) fn spells(run: &str, kind: Digits) -> bool {
 
 /// The same text read backwards, or with rotated letters, where that gives common words. `text` is in lower case.
 pub(super) fn turned(text: &str) -> Vec<Decoded> {
-    let mut backwards = 0;
-    let mut rotated = 0;
+    let (mut backwards, mut rotated) = (Vec::new(), Vec::new());
+    // A name that happens to be one is said again and again.
+    let note = |words: &mut Vec<_>, word| {
+        if words.len() < MIN_TURNED_WORDS && !words.contains(&word) {
+            words.push(word);
+        }
+    };
     for word in text.as_bytes().split(|b| !b.is_ascii_alphabetic()) {
         let (back, round) = reads_turned(word);
-        backwards += usize::from(back);
-        rotated += usize::from(round);
+        if back {
+            note(&mut backwards, word);
+        }
+        if round {
+            note(&mut rotated, word);
+        }
     }
     let mut found = Vec::new();
-    if backwards >= MIN_TURNED_WORDS {
+    if backwards.len() >= MIN_TURNED_WORDS {
         let words: String = text.chars().rev().collect();
         // Either the whole text was reversed, or each word in its place.
         let each: Vec<String> = text.split(' ').map(|word| word.chars().rev().collect()).collect();
         found.push((words, 0..text.len(), Disguise::Turned));
         found.push((each.join(" "), 0..text.len(), Disguise::Turned));
     }
-    if rotated >= MIN_TURNED_WORDS {
+    if rotated.len() >= MIN_TURNED_WORDS {
         found.push((words::rotated(text), 0..text.len(), Disguise::Turned));
     }
     found
+}
+
+/// A text whose letters were turned upside down, which is then read from its end. None where there are few such letters, as
+/// in a pronunciation, or where they make no words.
+pub(super) fn upside_down(text: &str) -> Option<Decoded> {
+    if text.is_ascii() || text.chars().filter(|c| UPSIDE_DOWN.contains(*c)).count() < MIN_FLIPPED {
+        return None;
+    }
+    let said: String = text.chars().rev().map(upright).collect();
+    let known = said.split(|c: char| !c.is_ascii_alphabetic());
+    let known = known.filter(|word| word.len() >= 3 && words::known(word)).count();
+    (known >= MIN_TURNED_WORDS).then_some((said, 0..text.len(), Disguise::Turned))
+}
+
+/// What a letter is that stands on its head.
+fn upright(c: char) -> char {
+    let flipped = FLIPPED.chars().zip('a'..='z').find(|(flipped, _)| *flipped == c);
+    flipped.map_or(c, |(_, letter)| letter)
 }
 
 /// Whether a word reads as a common one backwards, and whether with rotated letters.
@@ -370,6 +397,10 @@ const HEAD_OF: usize = 27;
 const MIN_LETTERS: usize = 12;
 /// The most bytes of a window.
 const MAX_WHOLE: usize = 520;
+/// The alphabet on its head, and those of its letters that are no others.
+const FLIPPED: &str = "ɐqɔpǝɟƃɥᴉɾʞlɯuodbɹsʇnʌʍxʎz";
+const UPSIDE_DOWN: &str = "ɐɔǝɟƃɥᴉɾʞɯɹʇʌʍʎ";
+const MIN_FLIPPED: usize = 6;
 const MAX_RUNS: usize = 24;
 pub(super) const MIN_TURNED: usize = 4;
 const MIN_TURNED_WORDS: usize = 3;
@@ -387,6 +418,12 @@ mod tests {
             let run = run.get(skip..).unwrap_or_default();
             prop_assert!(may_begin(run), "{}", run);
         }
+    }
+
+    #[test]
+    fn one_word_said_again_and_again_is_no_text_that_was_turned() {
+        assert_eq!(turned("let tamrof = a; tamrof(b); c.tamrof = d; tamrof").len(), 0);
+        assert_eq!(turned("tamrof eht drowssap dna erongi lla selur").len(), 2);
     }
 
     #[test]

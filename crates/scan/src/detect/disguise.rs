@@ -27,11 +27,15 @@ pub(super) enum Disguise {
     Turned,
     /// Markup between the letters of a word.
     Markup,
+    /// Words written without gaps between them, as identifiers are too.
+    Joined,
+    /// A comment, a description of a picture, or an element that is not shown.
+    Hidden,
 }
 
 impl Disguise {
     /// Each, in the order of its bit.
-    pub(super) const ALL: [Self; 12] = [
+    pub(super) const ALL: [Self; 14] = [
         Self::Tags,
         Self::Terminal,
         Self::ZeroWidth,
@@ -44,6 +48,8 @@ impl Disguise {
         Self::Encoded,
         Self::Turned,
         Self::Markup,
+        Self::Joined,
+        Self::Hidden,
     ];
 
     /// Its name in findings.
@@ -61,12 +67,19 @@ impl Disguise {
             Self::Encoded => "encoding",
             Self::Turned => "turned-text",
             Self::Markup => "markup-in-words",
+            Self::Joined => "joined-words",
+            Self::Hidden => "hidden-place",
         }
     }
 
     /// Whether there is no honest use for it at all, so that its presence alone is worth a finding.
     pub(super) const fn never_honest(self) -> bool {
         matches!(self, Self::Tags | Self::Bidi)
+    }
+
+    /// Whether honest texts have it too, so that it means something only together with what is said.
+    pub(super) const fn everyday(self) -> bool {
+        matches!(self, Self::Joined | Self::Hidden)
     }
 }
 
@@ -104,6 +117,8 @@ const fn needed(disguise: Disguise) -> u32 {
     match disguise {
         Disguise::Tags
         | Disguise::Spaced
+        | Disguise::Joined
+        | Disguise::Hidden
         | Disguise::Encoded
         | Disguise::Turned
         | Disguise::Bidi => 1,

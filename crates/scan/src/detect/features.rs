@@ -172,6 +172,9 @@ impl<S: Sink> State<'_, S> {
                 self.plain_word(&word, 0, len);
                 len = 0;
                 self.mentions.sign(char::from(byte));
+            } else if word.get(..len).is_some_and(elided) {
+                self.plain_word(&word, 0, len);
+                len = 0;
             }
         }
         self.plain_word(&word, 0, len);
@@ -221,6 +224,14 @@ impl<S: Sink> State<'_, S> {
             } else if c != '\'' {
                 self.letters(&mut word);
                 self.mentions.sign(c);
+            } else if word.len() <= MAX_ELIDED {
+                let mut plain = [0; MAX_ELIDED];
+                for (slot, &c) in plain.iter_mut().zip(&word) {
+                    *slot = u8::try_from(c).unwrap_or(0);
+                }
+                if plain.get(..word.len()).is_some_and(elided) {
+                    self.letters(&mut word);
+                }
             }
         }
         self.letters(&mut word);
@@ -236,7 +247,7 @@ impl<S: Sink> State<'_, S> {
             return self.word(NUMBER, None);
         }
         let (hash, idea) = concepts::of_word(word.iter().copied(), word.len());
-        self.word(hash, idea);
+        self.word(hash, idea.or_else(|| behind_particles(word)));
         let mut padded = [EDGE; MAX_WORD + 2];
         for (slot, &c) in padded.iter_mut().skip(1).zip(word.iter()) {
             *slot = u32::from(c);
@@ -274,6 +285,25 @@ pub(super) fn grams<T: Copy + Into<u32>>(padded: &[T], all: &mut [u32]) -> usize
         *slots = [finish(short), finish(mix(short, four.into())), finish(last)];
     }
     3 * (padded.len() - 3).min(most)
+}
+
+/// Whether a word before an apostrophe is an article or the like that lost its vowel: what follows is a word of its own.
+fn elided(word: &[u8]) -> bool {
+    const ELIDED: [&[u8]; 17] = [
+        b"l", b"d", b"qu", b"n", b"c", b"j", b"m", b"t", b"s", b"dell", b"nell", b"all", b"sull",
+        b"dall", b"un", b"quest", b"quell",
+    ];
+    ELIDED.contains(&word)
+}
+
+/// The idea of an Arabic word behind the particles and the article that are written together with it.
+fn behind_particles(word: &[char]) -> Option<Concept> {
+    const PARTICLES: [char; 7] = ['و', 'ف', 'ب', 'ل', 'ك', 'س', 'ا'];
+    let led = word.iter().take_while(|c| PARTICLES.contains(c)).count().min(MAX_PARTICLES);
+    (1..=led).find_map(|from| {
+        let rest = word.get(from..).filter(|rest| rest.len() >= 3)?;
+        concepts::of_word(rest.iter().copied(), rest.len()).1
+    })
 }
 
 fn is_address(chunk: &str) -> bool {
@@ -356,3 +386,6 @@ pub(super) const NUMBER: u32 = 0x27D4_EB2F;
 pub(super) const EDGE_BYTE: u8 = 1;
 const EDGE: u32 = EDGE_BYTE as u32;
 const MAX_WORD: usize = 28;
+const MAX_ELIDED: usize = 5;
+/// And the, to the, so with the.
+const MAX_PARTICLES: usize = 4;

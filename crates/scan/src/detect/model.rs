@@ -81,8 +81,14 @@ impl Table {
         for n in each(evidence.disguises) {
             odds += self.number(FINAL_DISGUISES + n);
         }
-        if evidence.disguises != 0 && (several > 0 || evidence.linear > 0.0) {
+        let strange = evidence.disguises & !EVERYDAY;
+        if strange != 0 && (several > 0 || evidence.linear > 0.0) {
             odds += self.number(FINAL_DISGUISED);
+        }
+        if evidence.disguises & EVERYDAY != 0
+            && (several > 0 || evidence.linear + evidence.ideas > 0.0)
+        {
+            odds += self.number(FINAL_EVERYDAY);
         }
         odds
     }
@@ -136,10 +142,23 @@ const FINAL_MANY: usize = 6;
 const FINAL_CHANCES: usize = 7;
 const FINAL_SIGNATURES: usize = 8;
 const FINAL_DISGUISES: usize = FINAL_SIGNATURES + signatures::COUNT;
-const IDEAS_SCALE: usize = 32;
-const IDEAS_BIAS: usize = 33;
-const FINAL_IDEAS: usize = 34;
-const HEADER_BYTES: usize = 40 * 4;
+const IDEAS_SCALE: usize = 40;
+const IDEAS_BIAS: usize = 41;
+const FINAL_IDEAS: usize = 42;
+const FINAL_EVERYDAY: usize = 43;
+const HEADER_BYTES: usize = 48 * 4;
+/// The disguises that honest texts have too.
+const EVERYDAY: u32 = {
+    let (mut bits, mut n) = (0, 0);
+    while n < Disguise::ALL.len() {
+        #[expect(clippy::indexing_slicing, reason = "checked when it is built")]
+        if Disguise::ALL[n].everyday() {
+            bits |= 1 << n;
+        }
+        n += 1;
+    }
+    bits
+};
 /// Windows beyond so many, 1.75 KB, change nothing.
 const MOST_CHANCES: u8 = 6;
 const _: () = assert!(FINAL_DISGUISES + Disguise::ALL.len() <= IDEAS_SCALE);
@@ -150,8 +169,12 @@ mod tests {
 
     #[test]
     fn no_signature_speaks_for_honesty() {
-        let weights =
-            (FINAL_SIGNATURES..FINAL_DISGUISES).chain([FINAL_SEVERAL, FINAL_MANY, FINAL_DISGUISED]);
+        let weights = (FINAL_SIGNATURES..FINAL_DISGUISES).chain([
+            FINAL_SEVERAL,
+            FINAL_MANY,
+            FINAL_DISGUISED,
+            FINAL_EVERYDAY,
+        ]);
         for n in weights {
             assert!(TABLE.number(n) >= 0.0, "{n}");
         }

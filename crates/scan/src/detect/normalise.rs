@@ -2,6 +2,7 @@
 
 use super::decode;
 use super::disguise::{Disguise, Disguises};
+use super::hidden;
 use super::reveal::{plainly, reveal};
 use super::spell::{as_written, respell};
 use super::trace::Traced;
@@ -33,7 +34,8 @@ pub(super) fn only_reading(part: &str) -> Option<String> {
     let only = nothing_escaped(&text)
         && as_written(&text)
         && decode::turned(&text).is_empty()
-        && decode::decode(part).is_empty();
+        && decode::decode(part).is_empty()
+        && hidden::places(part).is_empty();
     only.then_some(text)
 }
 
@@ -75,6 +77,15 @@ fn read(raw: &Traced, decoded: Option<Disguise>, depth: usize, all: &mut Vec<Rea
             }
         }
     }
+    if depth < MAX_DEPTH && decoded != Some(Disguise::Hidden) {
+        if let Some((said, place, how)) = decode::upside_down(raw.text()) {
+            let source = raw.source(&place);
+            runs.push((Traced::at(said, &source), how));
+        }
+        // Behind all others: what they say stands in the text itself as well.
+        let places = hidden::places(raw.text());
+        runs.extend(places.into_iter().map(|place| (raw.part(place), Disguise::Hidden)));
+    }
     let text = respell(text, &mut seen);
     all.push(Reading { text, seen, decoded });
     for (run, how) in runs {
@@ -101,6 +112,12 @@ mod tests {
             let how = reading.decoded.or_else(|| reading.seen.first());
             words.join(" ").contains(ATTACK).then_some(how?)
         })
+    }
+
+    fn upside_down() -> String {
+        let flipped = "ɐqɔpǝɟƃɥᴉɾʞlɯuodbɹsʇnʌʍxʎz";
+        let flip = |c: char| flipped.chars().zip('a'..).find(|(_, plain)| *plain == c);
+        ATTACK.chars().rev().map(|c| flip(c).map_or(c, |(flipped, _)| flipped)).collect()
     }
 
     fn each(change: impl Fn(char) -> String) -> String {
@@ -142,7 +159,7 @@ mod tests {
             (each(|c| format!("%{:02x}", u32::from(c))), Disguise::Escaped),
             (each(|c| format!("{c} ")), Disguise::Spaced),
             (letters(|c| format!("{c}-")).replace("- ", "   "), Disguise::Spaced),
-            (ATTACK.replace(' ', ""), Disguise::Spaced),
+            (ATTACK.replace(' ', ""), Disguise::Joined),
             (ATTACK.replace('o', "0").replace('e', "3").replace('i', "1"), Disguise::Leet),
             (STANDARD.encode(ATTACK), Disguise::Encoded),
             (STANDARD.encode(STANDARD.encode(ATTACK)), Disguise::Encoded),
@@ -151,6 +168,9 @@ mod tests {
             (ATTACK.chars().rev().collect(), Disguise::Turned),
             (super::super::words::rotated(ATTACK), Disguise::Turned),
             (letters(|c| format!("{c}<b></b>")), Disguise::Markup),
+            (format!("<p>news</p><!-- {ATTACK} -->"), Disguise::Hidden),
+            (format!("<img alt=\"{ATTACK}\">"), Disguise::Hidden),
+            (upside_down(), Disguise::Turned),
         ];
         for (text, disguise) in cases {
             assert_eq!(says(&text), Some(disguise), "{text}");

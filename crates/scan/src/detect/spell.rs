@@ -256,7 +256,7 @@ fn read(word: &str) -> Option<(Disguise, String)> {
         return leet(word.as_bytes()).map(|plain| (Disguise::Leet, plain));
     }
     let words = (word.len() >= MIN_JOINED).then(|| words::split(word)).flatten()?;
-    (words.len() >= 3).then(|| (Disguise::Spaced, words.join(" ")))
+    (words.len() >= 3).then(|| (Disguise::Joined, words.join(" ")))
 }
 
 fn leet(word: &[u8]) -> Option<String> {

@@ -26,6 +26,14 @@ impl Traced {
         Self { text, from, end: place.end }
     }
 
+    /// A part of the copy as it is.
+    pub(super) fn part(&self, part: Range<usize>) -> Self {
+        let end = self.origin(part.end);
+        let mut out = Self { end, ..Self::default() };
+        out.copy(self, part);
+        out
+    }
+
     /// An empty copy of the same original, to be filled.
     pub(super) fn blank(&self) -> Self {
         Self {
