@@ -110,6 +110,15 @@ impl Origin {
             Self::Aws(_) | Self::Role(_) | Self::Token(_) => None,
         }
     }
+
+    /// Whether a command hands over all of it, which may need variables of its own.
+    pub fn is_a_commands(&self) -> bool {
+        match self {
+            Self::At(reference) => reference.scheme() == "exec",
+            Self::Aws(identity) => identity.is_a_commands(),
+            Self::Role(_) | Self::Token(_) => false,
+        }
+    }
 }
 
 impl fmt::Display for Origin {
@@ -344,12 +353,21 @@ impl Vault {
 
     /// A secret that another one needs.
     async fn inner(&self, from: &SecretRef) -> Result<Arc<SecretValue>, Fault> {
+        self.inner_passing(from, &[]).await
+    }
+
+    /// The same, from a command that gets these variables besides the fixed ones.
+    async fn inner_passing(
+        &self,
+        from: &SecretRef,
+        pass: &[String],
+    ) -> Result<Arc<SecretValue>, Fault> {
         let missing = |_| Fault::new(FaultKind::Missing, format!("`{from}` is missing or empty"));
         if let Source::Vault { path, field } = &from.source {
             let found = timeout(PATIENCE, self.ask_server(path)).await;
             return found.unwrap_or_else(|_| Err(late(from)))?.field(field).map_err(missing);
         }
-        let found = timeout(PATIENCE, self.fetch_here(from, &[])).await;
+        let found = timeout(PATIENCE, self.fetch_here(from, pass)).await;
         found.unwrap_or_else(|_| Err(late(from)))?.field(material::VALUE).map_err(missing)
     }
 

@@ -142,6 +142,11 @@ mod tests {
         let together =
             "[secrets.cloud.aws]\ncredentials = \"exec://aws configure export-credentials\"\n";
         assert_eq!(said(together), "the AWS keys exec://aws configure export-credentials");
+        let named = "[secrets.cloud]\nenv = [\"AWS_PROFILE\"]\n";
+        let config = world.user(&format!("{together}{named}")).load();
+        assert_eq!(config.secrets.values().next().unwrap().declared.pass, ["AWS_PROFILE"]);
+        let why = world.user(&format!("{own}{named}")).errors();
+        assert!(why.contains("has an `env`"), "{why}");
     }
 
     #[test]

@@ -53,8 +53,7 @@ pub(super) fn read(page: &mut Page<'_>, key: &At<String>, raw: &RawSecret) -> Op
     let timeout = page.take_option(timeout.as_ref(), |text| span(text, TIMEOUT_MAX));
     let pass = page.list(env.as_ref(), |text| passed(text));
     let mut declared = origin?;
-    let is_command = declared.from.reference().is_some_and(|from| from.scheme() == "exec");
-    if let Some(list) = env.as_ref().filter(|_| !is_command) {
+    if let Some(list) = env.as_ref().filter(|_| !declared.from.is_a_commands()) {
         let problem = Problem::new("only a secret from `exec://` has an `env`");
         page.complain(list.span(), problem.hint("leave it out"));
     }

@@ -8,7 +8,9 @@ use crate::support::log::Log;
 use crate::support::project::{Project, SECRETS};
 use crate::support::sink::Sink;
 use serde_json::{Value, json};
+use std::fs::Permissions;
 use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -176,19 +178,54 @@ fn a_model_of_bedrocks_gets_requests_that_are_signed_outside_the_box() {
         std::io::stderr().write_all(skipped.as_bytes()).unwrap();
         return;
     }
-    let (project, sink) = (Project::new(), Sink::start());
-    lead_astray(&project, &sink);
-    let api = Api::guarded(script(&project), bedrock);
+    let parts = "access_key_id = \"env://AWS_ACCESS_KEY_ID\"\n\
+        secret_access_key = \"env://AWS_SECRET_ACCESS_KEY\"\nsession_token = \"env://AWS_SESSION_TOKEN\"\n";
+    let project = Project::new();
+    let given = [("AWS_ACCESS_KEY_ID", ID), ("AWS_SECRET_ACCESS_KEY", SECRET)];
+    let given = [&given[..], &[("AWS_SESSION_TOKEN", SESSION)]].concat();
+    requests_are_signed(&client, &project, parts, &given);
+    // A profile, as the tool of AWS hands its keys over: it is asked outside the box, with the variables that are named.
+    let project = Project::new();
+    let tool = hands_over(&project);
+    let whole = format!(
+        "credentials = \"exec://{} configure export-credentials --profile work --format process\"\n\
+         [secrets.cloud]\nenv = [\"AWS_CONFIG_FILE\"]\n",
+        tool.display()
+    );
+    let file = project.home().join("aws-config");
+    requests_are_signed(&client, &project, &whole, &[("AWS_CONFIG_FILE", file.to_str().unwrap())]);
+}
+
+/// In the place of AWS's own tool: it hands over the keys of one profile, from the file that `AWS_CONFIG_FILE` names.
+fn hands_over(project: &Project) -> PathBuf {
+    let keys = format!(
+        "[profile work]\naws_access_key_id={ID}\naws_secret_access_key={SECRET}\naws_session_token={SESSION}\n"
+    );
+    std::fs::write(project.home().join("aws-config"), keys).unwrap();
+    let tool = project.home().join("aws");
+    let script = "#!/bin/sh\n\
+        [ \"$*\" = 'configure export-credentials --profile work --format process' ] || exit 9\n\
+        of() { sed -n \"s/^$1=//p\" \"$AWS_CONFIG_FILE\"; }\n\
+        printf '{\"Version\":1,\"AccessKeyId\":\"%s\",\"SecretAccessKey\":\"%s\",\"SessionToken\":\"%s\",\"Expiration\":\"2099-01-01T00:00:00Z\"}' \
+        \"$(of aws_access_key_id)\" \"$(of aws_secret_access_key)\" \"$(of aws_session_token)\"\n";
+    std::fs::write(&tool, script).unwrap();
+    std::fs::set_permissions(&tool, Permissions::from_mode(0o755)).unwrap();
+    tool
+}
+
+/// A session of the real client with a model of Bedrock's, whose keys come from where `source` says.
+fn requests_are_signed(client: &Path, project: &Project, source: &str, given: &[(&str, &str)]) {
+    let sink = Sink::start();
+    lead_astray(project, &sink);
+    let api = Api::guarded(script(project), bedrock);
     project.configure(&format!(
         "[model]\nprovider = \"bedrock\"\nregion = \"eu-west-1\"\nsecret = \"cloud\"\nupstream = \"{}\"\n\
-         [secrets.cloud.aws]\naccess_key_id = \"env://AWS_ACCESS_KEY_ID\"\n\
-         secret_access_key = \"env://AWS_SECRET_ACCESS_KEY\"\nsession_token = \"env://AWS_SESSION_TOKEN\"\n",
+         [secrets.cloud.aws]\n{source}",
         api.url()
     ));
     let run = |args: &[&str]| {
-        let program = project.bartizan(args).env("AWS_ACCESS_KEY_ID", ID);
-        let program = program.env("AWS_SECRET_ACCESS_KEY", SECRET);
-        program.env("AWS_SESSION_TOKEN", SESSION).finish()
+        let program = project.bartizan(args);
+        given.iter().fold(program, |program, (name, value)| program.env(name, value)).finish()
     };
     let args = ["run", "--", client.to_str().unwrap(), "-p", "start"];
     let ran = run(&[&args[..], &["--permission-mode", "bypassPermissions"]].concat());
@@ -196,7 +233,7 @@ fn a_model_of_bedrocks_gets_requests_that_are_signed_outside_the_box() {
         request.path.starts_with("/model/eu.anthropic.")
             && request.path.ends_with("/invoke-with-response-stream")
     };
-    holds_behind_the_door((&project, &api, &sink), &ran, is_turn);
+    holds_behind_the_door((project, &api, &sink), &ran, is_turn);
     assert!(api.requests().iter().all(is_good));
     let raw = kept(&project.state());
     let inside = run(&["run", "--", "sh", "-c", "env; cat /proc/self/environ"]);

@@ -72,6 +72,13 @@ impl fmt::Display for AwsIdentity {
 }
 
 impl AwsIdentity {
+    pub(super) fn is_a_commands(&self) -> bool {
+        match &self.own {
+            AwsKeys::Apart { .. } => false,
+            AwsKeys::Together(keys) => keys.scheme() == "exec",
+        }
+    }
+
     /// How long its keys are kept that do not say when they end: as long as the slowest place they come from is usually
     /// trusted.
     pub(super) fn keeping(&self, declared: &Declared) -> Duration {
@@ -118,7 +125,7 @@ impl Vault {
     ) -> Result<Keys, SecretError> {
         let key = key(name);
         let fetched = Box::pin(async {
-            let own = self.own_keys(identity).await;
+            let own = self.own_keys(identity, &declared.pass).await;
             let made = match (own, &identity.role) {
                 (Ok(own), Some(role)) => self.assume(&own, role).await,
                 (Ok(own), None) => Ok(own),
@@ -131,11 +138,11 @@ impl Vault {
         read(&material).map_err(|fault| at_fault(name, fault))
     }
 
-    async fn own_keys(&self, identity: &AwsIdentity) -> Result<Material, Fault> {
+    async fn own_keys(&self, identity: &AwsIdentity, pass: &[String]) -> Result<Material, Fault> {
         let (id, secret, token) = match &identity.own {
             AwsKeys::Apart { id, secret, token } => (id, secret, token.as_ref()),
             AwsKeys::Together(keys) => {
-                let text = self.inner(keys).await?;
+                let text = self.inner_passing(keys, pass).await?;
                 return text.danger_expose(handed_over);
             }
         };
