@@ -118,6 +118,8 @@ struct Asked {
     path: String,
     way: Way,
     agent: Option<Subagent>,
+    /// Whether its user is a person, and no agent that has sent another.
+    main: bool,
     body: Bytes,
 }
 
@@ -166,7 +168,7 @@ impl Side {
     fn read(&self, asked: &Asked) -> Result<request::Read, Refusal> {
         let Conversation { scrub, calls, .. } = &self.conversation;
         let workspace = self.caller.seat().workspace.to_string();
-        let main = asked.agent.is_none();
+        let main = asked.main;
         let against = Against { scrub, calls, workspace: &workspace, ears: self, main };
         let read = match self.api {
             Api::Gemini => gemini::read(&asked.body, &asked.path, against),
@@ -331,7 +333,8 @@ impl Judge for ModelJudge {
         let conversation = deferring::conversation(request);
         let silence = Instant::now() + silence::borne(request.header("x-stainless-timeout"));
         let (method, path) = (request.method().to_owned(), request.path().to_owned());
-        let asked = Asked { method, path, way, agent: agent.clone(), body };
+        let main = agent.is_none() && responses::is_main(request);
+        let asked = Asked { method, path, way, agent: agent.clone(), main, body };
         let turn = self.0.room(&asked, silence).await;
         let judged = tokio::task::spawn_blocking(move || match turn {
             Ok(turn) => side.judge(&asked).map(|judged| (judged, turn)),

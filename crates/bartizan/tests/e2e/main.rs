@@ -58,3 +58,4 @@ mod tier_b;
 mod toolchains;
 mod trusted_path;
 mod way_out;
+mod words;

@@ -4,18 +4,20 @@
 mod answer;
 mod document;
 mod part;
+mod words;
 
 pub(super) use answer::Gemini;
 pub(super) use document::Document;
 
-use super::request::{Against, Notes, Place, Read, Strings, Unfit, framed};
+use super::request::{Against, Notes, Place, Read, Strings, Unfit};
 use crate::doors::calls::{Answered, STAND_IN, Seen, StandIn};
 use crate::doors::gemini::means;
+use bartizan_scan::display_line;
 use bartizan_scan::json::{Doc, Edits, Node, quoted};
-use bartizan_scan::{Trust, display_line};
 use part::list;
 use serde_json::Value;
 use std::collections::{HashMap, VecDeque};
+use words::Beside;
 
 /// Reads a request's body; the model's name is in its `path`.
 pub(super) fn read(body: &[u8], path: &str, against: Against<'_>) -> Result<Read, Unfit> {
@@ -28,6 +30,7 @@ pub(super) fn read(body: &[u8], path: &str, against: Against<'_>) -> Result<Read
         names: HashMap::new(),
         open: VecDeque::new(),
         results: Vec::new(),
+        person: false,
     };
     reader.body()?;
     let Reader { edits, mut notes, results, .. } = reader;
@@ -46,15 +49,17 @@ struct Reader<'a> {
     /// The calls that the model made last and that have no result yet: their ids, and their names as the client holds them.
     open: VecDeque<(String, String)>,
     results: Vec<(String, bool, usize)>,
+    /// Whether the user's texts in it are a person's.
+    person: bool,
 }
 
 impl<'a> Reader<'a> {
     fn body(&mut self) -> Result<(), Unfit> {
         let root = self.doc.root();
         envelope(root, "the body", &KNOWN_KEYS)?;
-        for tool in list(self.doc, root, "tools").map_err(unread)? {
-            self.tool(tool)?;
-        }
+        let tools = list(self.doc, root, "tools").map_err(unread)?;
+        tools.iter().try_for_each(|tool| self.tool(tool))?;
+        self.person = self.against.main && self.is_a_persons(tools);
         self.system(root)?;
         for content in list(self.doc, root, "contents").map_err(unread)? {
             envelope(content, "a content", &["parts", "role"])?;
@@ -66,9 +71,10 @@ impl<'a> Reader<'a> {
             if by_model {
                 self.open.clear();
             }
-            let mut attached = false;
-            for part in list(self.doc, content, "parts").map_err(unread)? {
-                self.part(part, by_model, &mut attached)?;
+            let parts = list(self.doc, content, "parts").map_err(unread)?;
+            let mut beside = Beside::of(parts);
+            for part in parts {
+                self.part(part, by_model, &mut beside)?;
             }
         }
         Ok(())
@@ -116,7 +122,7 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    fn part(&mut self, part: &'a Node, by_model: bool, attached: &mut bool) -> Result<(), Unfit> {
+    fn part(&mut self, part: &'a Node, by_model: bool, beside: &mut Beside) -> Result<(), Unfit> {
         if part.get("fileData").is_some() {
             return Err(Unfit::ServerTool("a file by its address".to_owned()));
         }
@@ -128,34 +134,11 @@ impl<'a> Reader<'a> {
             (Some(("functionResponse", response)), None) => self.result(response),
             (Some(("inlineData", inline)), None) => self.inline(inline),
             (Some((_, text)), None) if by_model => self.text(text, None),
-            (Some((_, text)), None) => self.words(text, attached),
+            (Some((_, text)), None) => self.words(text, beside),
             // A signature alone.
             (None, _) => Ok(()),
             (Some(_), Some(_)) => Err(unread("a part is two things")),
         }
-    }
-
-    /// The person's words stay as they are; what the client has put between or behind them is data.
-    fn words(&mut self, node: &'a Node, attached: &mut bool) -> Result<(), Unfit> {
-        if *attached {
-            return self.text(node, Some(&context("attached file")));
-        }
-        *attached =
-            self.strings().string(node, "a person's or the client's", |against, text, marks| {
-                let opens = |tag: &&str| text.trim_start().starts_with(*tag);
-                if MACHINE_TAGS.iter().any(opens) {
-                    return framed(against, text, &context("client context"), marks);
-                }
-                let at = text.find(FILES);
-                marks.opens = at.is_some();
-                let (words, files) = text.split_at(at.unwrap_or(text.len()));
-                let words = against.scrub.redact(words, &mut marks.found);
-                if files.is_empty() {
-                    return words;
-                }
-                words + &framed(against, files, &context("attached file"), marks)
-            })?;
-        Ok(())
     }
 
     /// A call that the model is said to have made.
@@ -298,11 +281,6 @@ fn envelope(node: &Node, what: &str, known: &[&str]) -> Result<(), Unfit> {
     }
 }
 
-/// Where the client's own words stand.
-fn context(source: &str) -> Place {
-    Place { call: None, source: source.to_owned(), trust: Trust::Workspace, tool: None }
-}
-
 fn name_in(call: &str) -> Option<String> {
     let doc = Doc::read(call.as_bytes()).ok()?;
     doc.text_of(doc.root(), "name").map(std::borrow::Cow::into_owned)
@@ -332,16 +310,6 @@ const PART_KEYS: [&str; 9] = [
 ];
 /// Of these a part has one.
 const DATA_KEYS: [&str; 4] = ["functionCall", "functionResponse", "inlineData", "text"];
-/// Where the files begin that the client has put behind a prompt.
-const FILES: &str = "--- Content from referenced files ---";
-/// How parts begin that no person typed, as Gemini CLI 0.61 writes them.
-const MACHINE_TAGS: [&str; 5] = [
-    "<hook_context>",
-    "<loaded_context>",
-    "<session_context>",
-    "<state_snapshot>",
-    "<untrusted_context>",
-];
 
 #[cfg(test)]
 mod tests;

@@ -3,8 +3,10 @@
 
 mod answer;
 mod item;
+mod words;
 
 pub(super) use answer::Responses;
+pub(super) use words::is_main;
 
 use super::request::{Against, Notes, Place, Read, Strings, Unfit};
 use crate::doors::calls::{Answered, STAND_IN, Seen, StandIn};
@@ -16,7 +18,8 @@ use item::Item;
 pub(super) fn read(body: &[u8], against: Against<'_>) -> Result<Read, Unfit> {
     let doc = Doc::read(body).map_err(|flaw| Unfit::Unread(flaw.to_string()))?;
     let (edits, notes) = (Edits::default(), Notes::default());
-    let mut reader = Reader { doc: &doc, against, edits, notes, results: Vec::new() };
+    let results = Vec::new();
+    let mut reader = Reader { doc: &doc, against, edits, notes, results, person: false };
     reader.body()?;
     let Reader { edits, notes, results, .. } = reader;
     Ok(Read { body: edits.apply(body), notes, results })
@@ -28,15 +31,20 @@ struct Reader<'a> {
     edits: Edits,
     notes: Notes,
     results: Vec<(String, bool, usize)>,
+    /// Whether the user's texts in it are a person's. A request without tools is the client's own, and its user text
+    /// may be a page that is to be summed up.
+    person: bool,
 }
 
 /// Whose text it is.
 #[derive(Clone, Copy)]
 enum Voice<'a> {
-    /// The person's, the client's or the model's.
+    /// The operator's, the client's or the model's.
     Inside,
     /// A result's.
     Outside(&'a Place),
+    /// The user's: a person's, or what the client says in their place.
+    User,
 }
 
 impl<'a> Reader<'a> {
@@ -61,7 +69,15 @@ impl<'a> Reader<'a> {
         self.tools(root)?;
         self.instructions(root)?;
         let input = root.get("input").ok_or_else(|| unread("it has no input"))?;
-        let Some(items) = input.items() else { return self.texts(input, Voice::Inside) };
+        let items = input.items();
+        // Codex has its tools among the input.
+        let mut holders = items.unwrap_or_default().iter().chain([root]);
+        let tools = holders.any(|node| {
+            let tools = node.get("tools").and_then(Node::items);
+            tools.is_some_and(|tools| !tools.is_empty())
+        });
+        self.person = self.against.main && tools;
+        let Some(items) = items else { return self.texts(input, Voice::User) };
         items.iter().try_for_each(|item| self.item(item))
     }
 
@@ -90,8 +106,11 @@ impl<'a> Reader<'a> {
         self.tools(item)?;
         match &*kind {
             "" | "additional_tools" | "message" | "reasoning" => {
+                let says = matches!(&*kind, "" | "message");
+                let user = says && self.doc.text_of(item, "role").as_deref() == Some("user");
+                let voice = if user { Voice::User } else { Voice::Inside };
                 let mut texts = ["content", "summary"].iter().filter_map(|key| item.get(key));
-                texts.try_for_each(|text| self.texts(text, Voice::Inside))
+                texts.try_for_each(|text| self.texts(text, voice))
             }
             kind if OUTPUTS.contains(&kind) => self.result(item),
             "compaction" | "compaction_summary" | "item_reference" => {
@@ -200,7 +219,7 @@ impl<'a> Reader<'a> {
             self.attached(part)?;
             for text in ["text", "refusal"].iter().filter_map(|key| part.get(key)) {
                 match voice {
-                    Voice::Inside => self.text(text, voice)?,
+                    Voice::Inside | Voice::User => self.text(text, voice)?,
                     Voice::Outside(place) => self.text(text, Voice::Outside(&place.part(at)))?,
                 }
             }
@@ -227,12 +246,16 @@ impl<'a> Reader<'a> {
         if !node.is_text() {
             return Ok(());
         }
-        let Self { doc, against, edits, notes, .. } = self;
-        let strings = Strings { doc, against: *against, edits, notes };
         match voice {
-            Voice::Inside => strings.redacted(node),
-            Voice::Outside(place) => strings.framed(node, place),
+            Voice::Inside => self.strings().redacted(node),
+            Voice::Outside(place) => self.strings().framed(node, place),
+            Voice::User => self.words(node),
         }
+    }
+
+    fn strings(&mut self) -> Strings<'a, '_> {
+        let Self { doc, against, edits, notes, .. } = self;
+        Strings { doc, against: *against, edits, notes }
     }
 }
 

@@ -85,6 +85,7 @@ fn asked(body: &Value) -> Asked {
         path: "/v1/messages".to_owned(),
         way: Way::Turn,
         agent: None,
+        main: true,
         body: body.to_string().into(),
     }
 }

@@ -5,22 +5,26 @@ use crate::doors::model::scrub::Scrub;
 use bartizan_scan::{Form, Frames, KnownSecret, Redactor, Sanitiser, ScanKey};
 use serde_json::{Value, json};
 use std::sync::Mutex;
+use words::FILES;
 
 const SECRET: &str = "kF8s-20xQ-77hW-secret";
 const PATH: &str = "/v1beta/models/gemini-2.5-pro:streamGenerateContent";
 
+/// What was read, with its source, and what was heard.
 #[derive(Default)]
-struct Noted(Mutex<Vec<(String, String)>>);
+pub(super) struct Noted(pub(super) Mutex<Vec<(String, String)>>, pub(super) Mutex<Vec<String>>);
 
 impl Ears for Noted {
-    fn heard(&self, _: &str) {}
+    fn heard(&self, text: &str) {
+        self.1.lock().unwrap().push(text.to_owned());
+    }
 
     fn read(&self, source: &str, _: From<'_>, text: &str) {
         self.0.lock().unwrap().push((source.to_owned(), text.to_owned()));
     }
 }
 
-fn read_text(body: &str, ears: &Noted) -> Result<Read, Unfit> {
+pub(super) fn read_text(body: &str, ears: &Noted) -> Result<Read, Unfit> {
     read_by(&scrub().0, body, ears)
 }
 

@@ -8,18 +8,21 @@ use std::sync::Mutex;
 
 const SECRET: &str = "kF8s-20xQ-77hW-secret";
 
+/// What was read, and what was heard.
 #[derive(Default)]
-struct Noted(Mutex<Vec<String>>);
+pub(super) struct Noted(pub(super) Mutex<Vec<String>>, pub(super) Mutex<Vec<String>>);
 
 impl Ears for Noted {
-    fn heard(&self, _: &str) {}
+    fn heard(&self, text: &str) {
+        self.1.lock().unwrap().push(text.to_owned());
+    }
 
     fn read(&self, _: &str, _: From<'_>, text: &str) {
         self.0.lock().unwrap().push(text.to_owned());
     }
 }
 
-fn read_text(body: &str, ears: &Noted) -> Result<Read, Unfit> {
+pub(super) fn read_text(body: &str, ears: &Noted) -> Result<Read, Unfit> {
     read_by(&scrub().0, body, ears)
 }
 
