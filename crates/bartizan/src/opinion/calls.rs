@@ -57,10 +57,10 @@ impl Opinions {
 
     /// What is made of a call that policy lets through, if it is one to ask about. It waits for the answer.
     pub(crate) fn of_call(&self, session: &SessionId, call: &Weighed) -> Option<Doubt> {
-        let asked = self
-            .settings
-            .calls
-            .filter(|asked| call.origins.taint.tainted && asked.effects.contains(&call.effect))?;
+        let asked = self.settings.calls.filter(|asked| {
+            let changes = is_script(call) || asked.effects.contains(&call.effect);
+            call.origins.taint.tainted && changes
+        })?;
         let shown = self.shown(session, call);
         let (opinion, is_news) = self.answered(&shown);
         let why = self.doubt(asked, opinion);
@@ -89,8 +89,9 @@ impl Opinions {
         let values = call.origins.provenance.values.iter().map(|traced| {
             json!({ "part": traced.part.name(), "value": traced.value, "from": traced.origin.as_str() })
         });
+        let effect = if is_script(call) { json!("unknown") } else { json!(call.effect) };
         let mut shown = json!({
-            "call": { "tool": call.tool, "effect": call.effect, "arguments": call.arguments },
+            "call": { "tool": call.tool, "effect": effect, "arguments": call.arguments },
             "user": words,
             "read": &*call.origins.taint.sources,
             "values": values.collect::<Vec<_>>(),
@@ -157,6 +158,13 @@ impl Opinions {
     }
 }
 
+/// Whether a call is a program that makes calls as it runs. By itself it changes nothing, which is what policy goes by; what
+/// its calls will do, nobody can tell, and the worst counts.
+fn is_script(call: &Weighed) -> bool {
+    SCRIPTS.contains(&call.tool.as_str())
+}
+
+const SCRIPTS: [&str; 1] = ["codex.script"];
 /// So many of a user's messages are shown, the last ones, and so much of each.
 const WORDS: usize = 4;
 const WORDS_BYTES: usize = 1024;

@@ -2,6 +2,7 @@
 //! have a person asked? Real processes in a real box, and a second model that answers as it was told to.
 
 use crate::claude_code::client;
+use crate::codex;
 use crate::collector::{Answer, Collector};
 use crate::managed;
 use crate::second_opinion::{said, token};
@@ -212,4 +213,52 @@ fn a_servers_tool_is_asked_about_too() {
     assert!(matches!(&*doubted, [one] if one["tool"] == "mcp__notes__keep"), "{doubted:?}");
     let kept = log.find("call", |record| record["tool"] == "mcp__notes__keep");
     assert_eq!(kept["approvers"].as_array().map(Vec::len), Some(1), "{kept}");
+}
+
+/// A script changes nothing by itself, and what its calls will do nobody can tell: it is asked about whichever calls are.
+#[test]
+fn a_script_of_codexs_is_asked_about_before_it_runs() {
+    let Some(client) = codex::client() else { return };
+    let judge =
+        Collector::by(|came| said(if came.body.contains("codex.script") { "97" } else { "3" }));
+    let project = Project::new();
+    project.configure(&format!(
+        "[secrets.judge]\nfrom = \"env://JUDGE_KEY\"\n\
+         [second_opinion]\nurl = \"http://127.0.0.1:{}/v1/messages\"\nmodel = \"judge-1\"\nsecret = \"judge\"\nfrom = 100\n\
+         [second_opinion.calls]\neffects = \"irreversible\"\n",
+        judge.port
+    ));
+    let main = vec![
+        codex::shell("cat notes.txt"),
+        tool("exec", json!("await tools.exec_command({cmd: 'touch by-script'})")),
+        codex::shell("touch by-command"),
+        say("All done."),
+    ];
+    let api = Api::start(Script { main, ..Script::default() });
+    let client = client.to_str().unwrap();
+    let args = ["run", "--", client, "exec", "--skip-git-repo-check", "touch it"];
+    let program = project.bartizan(&args).env("OPENAI_API_KEY", codex::KEY);
+    let program = program.env("OPENAI_BASE_URL", &format!("{}/v1", api.url()));
+    let ran = program.env("JUDGE_KEY", KEY).finish();
+    assert!(ran.status.success() && ran.stdout.contains("All done."), "{ran:?}");
+    let log = Log::read(&project);
+    log.is_whole(&project);
+    let refused = log.find("refusal", |record| record["tool"] == "codex.script");
+    assert_eq!(refused["code"], "approval-required", "{ran:?}");
+    assert_eq!(project.file("by-script"), None);
+    assert!(project.file("by-command").is_some(), "commands can be taken back: {ran:?}");
+    let came = judge.came();
+    assert_eq!(came.len(), 1, "{came:?}");
+    let body: Value = serde_json::from_str(&came[0].body).unwrap();
+    let shown: Value =
+        serde_json::from_str(body["messages"][0]["content"].as_str().unwrap()).unwrap();
+    assert_eq!(
+        (&shown["call"]["tool"], &shown["call"]["effect"]),
+        (&json!("codex.script"), &json!("unknown"))
+    );
+    assert!(
+        shown["call"]["arguments"]["script"].as_str().unwrap().contains("by-script"),
+        "{shown}"
+    );
+    assert!(shown["user"].to_string().contains("touch it"), "{shown}");
 }
