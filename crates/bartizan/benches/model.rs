@@ -29,6 +29,8 @@ fn counts() -> (usize, usize) {
 /// Parts of a streamed answer, and the pause between two: some 500 tokens a second, faster than models are.
 const PARTS: usize = 150;
 const PAUSE: Duration = Duration::from_millis(2);
+/// Records of a batch that the disk is measured by.
+const RECORDS: usize = 5;
 /// What a client does between two turns takes longer, in seconds: at the least a hook and a tool.
 const MOMENT: &str = "0.02";
 
@@ -113,13 +115,15 @@ impl Disk {
         Self { file: File::create(place.join("disk")).unwrap(), took: Vec::new() }
     }
 
+    /// A turn comes to a disk that has been at rest for as long as the answer before it streamed, and a disk at rest takes
+    /// longer.
     fn measure(&mut self) {
-        for _ in 0..20 {
+        for _ in 0..RECORDS {
+            thread::sleep(PAUSE * u32::try_from(PARTS).unwrap());
             let began = Instant::now();
             self.file.write_all(&[0; 4_096]).unwrap();
             self.file.sync_all().unwrap();
             self.took.push(u64::try_from(began.elapsed().as_micros()).unwrap());
-            thread::sleep(PAUSE);
         }
     }
 
