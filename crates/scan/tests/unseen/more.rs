@@ -145,6 +145,27 @@ fn a_secret_whose_letters_are_turned_with_its_name_is_hidden() {
 }
 
 #[test]
+fn keys_in_the_words_of_a_few_programs_are_hidden() {
+    let value = noise(540, 40, ALNUM);
+    let texts = [
+        format!("Authorization: HMAC shop:{value}\n"),
+        format!("Authorization: Digest username=\"ann\", nonce=\"1\", response=\"{value}\"\n"),
+        format!("Authorization: Hawk id=\"a\", nonce=\"b\", mac=\"{value}=\"\n"),
+        format!("[url \"https://{value}:x-oauth-basic@git.example.org/\"]\n"),
+        format!("ann | SCRAM-SHA-256$4096:{value}==${value}=:{value}=\n"),
+        format!("<Exponent>AQAB</Exponent><D>{value}</D>\n"),
+        format!("ADD_ONION ED25519-V3:{value} Port=80\n"),
+        format!("rndc -y hmac:shop:{value}= reload\n"),
+        format!("<Pass encoding=\"base64\">{value}</Pass>\n"),
+        format!("createUser ann SHA \"x\" AES \"{value}\"\n"),
+        format!("changed the password from abcdef99 to {value} today\n"),
+    ];
+    hides(&texts, &value);
+    let kept = "<d>text</d>\n: hmac is a code for messages\n";
+    assert_eq!(redactor(&[]).redact(kept).text, kept);
+}
+
+#[test]
 fn a_passphrase_is_hidden_behind_what_a_sentence_says_of_it() {
     let (joined, spaced) = ("walnut-marble-copper-lantern", "walnut marble copper lantern");
     hides(
