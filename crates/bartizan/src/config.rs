@@ -1,4 +1,4 @@
-//! What exists here, and under which limits? Files as typed become a configuration as meant, or a list of errors.
+//! What exists here, and under which limits? Files as typed ([`raw`]) become a configuration as meant, or a list of errors.
 
 pub(crate) mod approvals;
 pub(crate) mod audit;
@@ -13,6 +13,7 @@ mod enclosure;
 pub(crate) mod files;
 mod inherit;
 mod limit;
+mod load;
 mod mint;
 mod mistakes;
 pub(crate) mod mtls;
@@ -28,6 +29,7 @@ pub(crate) mod second_opinion;
 mod secret;
 pub(crate) mod serve;
 mod server;
+mod settings;
 #[cfg(test)]
 mod tests;
 mod tools;
@@ -41,28 +43,26 @@ pub(crate) use check::Upstream;
 pub(crate) use console::Console;
 pub(crate) use egress::{Egress, HostTls};
 pub(crate) use files::{Source, quoted};
+pub(crate) use load::{Purpose, load, load_own, load_with, load_with_given};
 pub(crate) use places::Places;
 pub(crate) use secret::Secret;
 pub(crate) use server::{AT_ONCE_MAX, Asks, McpServer, Pin, Reach, idle_after};
+pub(crate) use settings::{
+    BoxSettings, CredentialHeader, Model, Network, Provider, Rest, Role, WorkspaceMode,
+};
 pub(crate) use tools::Tool;
 pub(crate) use way_out::WayOut;
 
 use crate::cli::exit;
 use crate::report::{Excerpt, Failure, Problem, did_you_mean};
-use bartizan_egress::SecretRef;
 use bartizan_egress::vault::{Origin, Server};
 use bartizan_gate::name::{Approver, HostPort, RoleName, SecretName, ServerName};
 use bartizan_gate::policy::{self, Layer, Policy, PolicyError, Roles, ShortForm};
 use bartizan_gate::tool::Catalogue;
 use bartizan_gate::watch::Rules;
 use bartizan_mcp::declare;
-use draft::Draft;
-use files::Guard;
-use places::{CONFIG_FILE, DETECT_FILE, POLICY_DIR};
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
-use std::time::Duration;
-use trust::Standing;
+use std::path::PathBuf;
 
 /// Everything that was configured, from all layers.
 #[derive(Debug, Clone)]
@@ -113,311 +113,6 @@ pub(crate) struct Config {
     pub(crate) warnings: Vec<Problem>,
     /// The files' contents, so that an error found later can show its line.
     pages: Vec<Source>,
-}
-
-/// What agents of one role are.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(crate) struct Role {
-    /// The roles it extends: it may do what they may, and must not what they must not.
-    pub(crate) parents: Vec<RoleName>,
-    /// Which role a subagent of a kind has; a kind that is not named keeps its parent's.
-    pub(crate) subagents: BTreeMap<String, RoleName>,
-    /// Its box.
-    pub(crate) enclosure: BoxSettings,
-    /// What it may use up.
-    pub(crate) budget: Limits,
-    /// How it sees what comes from outside.
-    pub(crate) way_out: WayOut,
-}
-
-/// One box's view and limits.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct BoxSettings {
-    /// How the workspace appears.
-    pub(crate) workspace: WorkspaceMode,
-    /// The folder of the workspace that the box works on; `None` is all of it.
-    pub(crate) folder: Option<PathBuf>,
-    /// What it sees of the rest, when it works on a folder.
-    pub(crate) rest: Rest,
-    /// What it may reach.
-    pub(crate) network: Network,
-    /// Paths outside the workspace that are shown, read-only.
-    pub(crate) readable: Vec<PathBuf>,
-    /// Variables of the launching shell that are passed on.
-    pub(crate) env: Vec<String>,
-    /// Memory, in bytes.
-    pub(crate) memory_bytes: u64,
-    /// Processes and threads.
-    pub(crate) pids: u64,
-    /// CPU time in percent of one core, if limited.
-    pub(crate) cpu_percent: Option<u32>,
-    /// How long a run may take.
-    pub(crate) wall: Duration,
-    /// The longest file it may write, in bytes.
-    pub(crate) file_size_bytes: u64,
-    /// Open files per process.
-    pub(crate) open_files: u64,
-    /// How much it may write to the workspace before write-back, in bytes.
-    pub(crate) overlay_size_bytes: u64,
-    /// How much it may print, in bytes, if limited.
-    pub(crate) output_bytes: Option<u64>,
-}
-
-impl Default for BoxSettings {
-    /// Roomy enough for a build of a large project, small enough that a runaway agent is felt and not fatal.
-    fn default() -> Self {
-        Self {
-            workspace: WorkspaceMode::Overlay,
-            folder: None,
-            rest: Rest::Hidden,
-            network: Network::Gated,
-            readable: Vec::new(),
-            env: Vec::new(),
-            memory_bytes: 8 << 30,
-            pids: 4096,
-            cpu_percent: None,
-            wall: Duration::from_hours(24),
-            file_size_bytes: 4 << 30,
-            open_files: 16_384,
-            overlay_size_bytes: 2 << 30,
-            output_bytes: None,
-        }
-    }
-}
-
-/// How a workspace appears in its box, the narrowest first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum WorkspaceMode {
-    /// It can be read.
-    ReadOnly,
-    /// It can be written, into an overlay that passes the write-back gate at the end.
-    Overlay,
-    /// It can be written, at once and without a gate.
-    Direct,
-}
-
-/// What a box that works on a folder sees of the rest of the workspace, the least first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Rest {
-    /// It is not there.
-    Hidden,
-    /// It can be read.
-    ReadOnly,
-}
-
-/// What a box may reach, the least first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Network {
-    /// Nothing but itself: no listener of ours is in the box.
-    None,
-    /// The model API alone.
-    Model,
-    /// Whatever the gate lets through.
-    Gated,
-}
-
-/// The model API: where its requests go, and what is added to them outside the box.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Model {
-    /// Where they go; `None` leaves it to the launching environment, then to the vendor.
-    pub(crate) upstream: Option<Upstream>,
-    /// Where the credential is found, unless it is a secret with a name.
-    pub(crate) credential: SecretRef,
-    /// The secret that is the credential.
-    pub(crate) secret: Option<SecretName>,
-    /// The header it goes in; `None` leaves it to whose API it is.
-    pub(crate) header: Option<CredentialHeader>,
-    /// Whose API it is.
-    pub(crate) provider: Provider,
-    /// Where the provider runs the model.
-    pub(crate) region: Option<String>,
-    /// On whose account with Google.
-    pub(crate) project: Option<String>,
-}
-
-/// Who serves the model, and in which form of the Messages API.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) enum Provider {
-    /// Anthropic, or whoever speaks as they do.
-    #[default]
-    Anthropic,
-    /// Amazon Bedrock.
-    Bedrock,
-    /// Google Vertex AI.
-    Vertex,
-}
-
-impl Default for Model {
-    /// The vendor's own API, with the key of the launching shell.
-    fn default() -> Self {
-        Self {
-            upstream: None,
-            credential: SecretRef::of_variable("ANTHROPIC_API_KEY"),
-            secret: None,
-            header: None,
-            provider: Provider::Anthropic,
-            region: None,
-            project: None,
-        }
-    }
-}
-
-/// The header that carries the model credential.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum CredentialHeader {
-    /// `x-api-key: …`
-    XApiKey,
-    /// `authorization: Bearer …`
-    Bearer,
-    /// `x-goog-api-key: …`
-    XGoogApiKey,
-}
-
-/// What the configuration is read for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Purpose {
-    /// An agent will write the workspace, so nothing inside it may be obeyed.
-    Run,
-    /// Somebody wants to look, perhaps from inside the configuration directory itself.
-    Look,
-}
-
-/// Reads all layers for a workspace whose path has no symlinks left in it.
-pub(crate) fn load(places: &Places, workspace: &Path, purpose: Purpose) -> Result<Config, Failure> {
-    let mut config = load_own(places, workspace, purpose)?;
-    add_project(&mut config, places, workspace)
-        .map_err(|problems| Failure { code: exit::CONFIG, problems })?;
-    Ok(config)
-}
-
-/// Reads all layers, and `given` on top of the user's own.
-pub(crate) fn load_with_given(
-    places: &Places,
-    workspace: &Path,
-    given: &Source,
-) -> Result<Config, Failure> {
-    let mut config = load_layers(places, workspace, Purpose::Run, Some(given))?;
-    add_project(&mut config, places, workspace)
-        .map_err(|problems| Failure { code: exit::CONFIG, problems })?;
-    Ok(config)
-}
-
-/// Reads all layers as if `project` were trusted, to see what it would make of them.
-pub(crate) fn load_with(
-    places: &Places,
-    workspace: &Path,
-    project: &trust::Project,
-) -> Result<Config, Failure> {
-    let mut config = load_own(places, workspace, Purpose::Look)?;
-    narrow::apply(&mut config, places, project.clone())
-        .map_err(|problems| Failure { code: exit::CONFIG, problems })?;
-    Ok(config)
-}
-
-/// Reads the machine's and the user's layers alone.
-pub(crate) fn load_own(
-    places: &Places,
-    workspace: &Path,
-    purpose: Purpose,
-) -> Result<Config, Failure> {
-    load_layers(places, workspace, purpose, None)
-}
-
-fn load_layers(
-    places: &Places,
-    workspace: &Path,
-    purpose: Purpose,
-    given: Option<&Source>,
-) -> Result<Config, Failure> {
-    let guard = Guard {
-        workspace: (purpose == Purpose::Run).then_some(workspace),
-        uid: rustix::process::geteuid().as_raw(),
-    };
-    let mut draft = Draft::new(places);
-    let mut problems: Vec<Problem> = guard.state(&places.state).err().into_iter().collect();
-    problems.extend(draft.watch_for(Rules::BUILTIN).err());
-    for (layer, dir) in [(Layer::System, &places.system), (Layer::User, &places.user)] {
-        let must_exist = layer == Layer::User && places.user_is_given;
-        if let Err(found) = read_layer(&mut draft, guard, layer, dir, must_exist) {
-            problems.extend(found);
-        }
-    }
-    if let Some(given) = given {
-        let read =
-            raw::parse(&given.path, &given.text).and_then(|raw| draft.add(Layer::User, given, raw));
-        problems.extend(read.err().into_iter().flatten());
-    }
-    // A project is compared with what stands above it, so that must be whole first.
-    if !problems.is_empty() {
-        return Err(Failure { code: exit::CONFIG, problems });
-    }
-    draft.finish().map_err(|problems| Failure { code: exit::CONFIG, problems })
-}
-
-fn read_layer(
-    draft: &mut Draft<'_>,
-    guard: Guard<'_>,
-    layer: Layer,
-    dir: &Path,
-    must_exist: bool,
-) -> Result<(), Vec<Problem>> {
-    let Some(_) = guard.directory(dir).map_err(|problem| vec![problem])? else {
-        if must_exist {
-            let problem = Problem::new(format!("there is no directory `{}`", dir.display()));
-            return Err(vec![problem.hint("leave --config out to use the built-in configuration")]);
-        }
-        return Ok(());
-    };
-    let config = guard.read(&dir.join(CONFIG_FILE)).map_err(|problem| vec![problem])?;
-    let watch = guard.read(&dir.join(DETECT_FILE)).map_err(|problem| vec![problem])?;
-    let policies = guard.read_policies(&dir.join(POLICY_DIR)).map_err(|problem| vec![problem])?;
-    if let Some(source) = config {
-        let raw = raw::parse(&source.path, &source.text)?;
-        draft.add(layer, &source, raw)?;
-    }
-    if let Some(source) = watch {
-        draft.add_watch(layer, &source).map_err(|problem| vec![problem])?;
-    }
-    for source in policies {
-        draft.add_policy(layer, source);
-    }
-    Ok(())
-}
-
-/// Adds the project's own word, when a person has looked at it.
-fn add_project(config: &mut Config, places: &Places, workspace: &Path) -> Result<(), Vec<Problem>> {
-    let shown = quoted(workspace);
-    match trust::standing(places, workspace).map_err(|problem| vec![problem])? {
-        Standing::Absent => Ok(()),
-        Standing::Trusted(project) => narrow::apply(config, places, project),
-        Standing::Unknown(_) => {
-            let what = format!(
-                "the project's own configuration `{}/.bartizan` is ignored, since nobody has trusted it",
-                workspace.display()
-            );
-            config
-                .warnings
-                .push(Problem::new(what).hint(format!("read it, then: bartizan trust {shown}")));
-            Ok(())
-        }
-        Standing::Changed(_) => {
-            let what = format!(
-                "the project's configuration `{}/.bartizan` has changed since it was trusted",
-                workspace.display()
-            );
-            Err(vec![Problem::new(what).hint(format!("read it, then: bartizan trust {shown}"))])
-        }
-        Standing::Gone => {
-            let what = format!(
-                "the project's configuration `{}/.bartizan` was trusted and is gone",
-                workspace.display()
-            );
-            Err(vec![
-                Problem::new(what)
-                    .hint(format!("bring it back, or: bartizan trust --forget {shown}")),
-            ])
-        }
-    }
 }
 
 impl Config {

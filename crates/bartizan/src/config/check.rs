@@ -1,7 +1,7 @@
 //! Is this value one that may stand here? Each is parsed once into what it means, or refused with a remedy.
 
 use super::places::Places;
-use super::{CredentialHeader, Network, Provider, Rest, WorkspaceMode};
+use super::settings::{CredentialHeader, Network, Provider, Rest, WorkspaceMode};
 use bartizan_gate::name::{Approver, Host, HostPort};
 use std::net::IpAddr;
 use std::path::{Component, Path, PathBuf};

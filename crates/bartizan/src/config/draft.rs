@@ -1,5 +1,6 @@
 //! What do the layers say together? The machine's and the user's words, added up, then resolved into roles.
 
+use super::Config;
 use super::approvals::Approvals;
 use super::audit::Audit;
 use super::budget::Limits;
@@ -23,9 +24,9 @@ use super::second_opinion::SecondOpinion;
 use super::secret::{self, Secret};
 use super::serve::{self, Serve};
 use super::server::{McpServer, ROLE_PREFIX, Reach};
+use super::settings::Model;
 use super::tools::{self, Tool};
 use super::way_out::WayOut;
-use super::{Config, Model};
 use crate::report::{Excerpt, Problem};
 use bartizan_egress::vault::Server;
 use bartizan_gate::name::{Approver, RoleName, SecretName, ServerName};

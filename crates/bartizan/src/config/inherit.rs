@@ -1,8 +1,8 @@
 //! Who extends whom, and what comes of it? Each role with its parents' words under its own.
 
-use super::Role;
 use super::budget::Limits;
 use super::enclosure::BoxDraft;
+use super::settings::Role;
 use super::way_out::WayOut;
 use crate::report::{Excerpt, Problem, did_you_mean};
 use bartizan_gate::name::RoleName;

@@ -1,8 +1,9 @@
 //! How often may a tool be called? What stands under `[[limits]]`.
 
+use super::Config;
 use super::page::{Page, name_flaw};
 use super::raw::{At, RawLimit};
-use super::{Config, Role};
+use super::settings::Role;
 use crate::report::{Excerpt, Problem, did_you_mean};
 pub(super) use bartizan_gate::limit::Limits;
 use bartizan_gate::limit::{Counted, Most};

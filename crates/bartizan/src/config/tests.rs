@@ -1,7 +1,9 @@
 //! Do the layers add up as promised? Whole configurations, from files to roles.
 
+use super::places::{CONFIG_FILE, POLICY_DIR};
 use super::*;
 use std::fs;
+use std::path::Path;
 use tempfile::TempDir;
 
 pub(super) struct World {
