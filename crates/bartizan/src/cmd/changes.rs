@@ -14,6 +14,7 @@ use bartizan_sandbox::writeback::{
 use bartizan_scan::{Redactor, ScanKey, display_line};
 use bartizan_store::{Durability, Entry, Event, Ledger, Session, SessionFilter, Sessions, Store};
 use serde_json::{Map, Value, json};
+use std::collections::BTreeSet;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
@@ -164,16 +165,11 @@ fn apply(args: &ChangesApplyArgs, desk: &mut Desk<'_>) -> Result<u8, Failure> {
         about.extend([("act".to_owned(), json!("applied")), ("who".to_owned(), json!(who))]);
         record(desk, &id, about)?;
     }
-    let stayed =
-        applied.kept().iter().filter(|kept| chosen.iter().any(|one| one.id() == kept.id()));
-    let stayed: Vec<&Kept> = stayed.collect();
+    let ids: BTreeSet<u64> = chosen.iter().map(Kept::id).collect();
+    let stayed: Vec<&Kept> =
+        applied.kept().iter().filter(|kept| ids.contains(&kept.id())).collect();
     if args.json {
-        let told = json!({
-            "session": id,
-            "landed": applied.landed().iter().map(|one| one.path.to_string()).collect::<Vec<_>>(),
-            "kept": applied.kept().iter().map(|kept| json!({ "path": kept.path().to_string(), "why": kept.why() })).collect::<Vec<_>>(),
-        });
-        writeln!(desk.voice.out(), "{told}")?;
+        writeln!(desk.voice.out(), "{}", told(&id, &applied))?;
     } else {
         desk.voice.say(&format!("{} landed (as {who})", applied.landed().len()))?;
         for kept in &stayed {
@@ -184,6 +180,14 @@ fn apply(args: &ChangesApplyArgs, desk: &mut Desk<'_>) -> Result<u8, Failure> {
     let code = if stayed.is_empty() { exit::DONE } else { exit::NO };
     case.tidy();
     Ok(code)
+}
+
+/// What landed and what did not, for a program.
+fn told(session: &str, applied: &Applied) -> Value {
+    let landed: Vec<String> = applied.landed().iter().map(|one| one.path.to_string()).collect();
+    let kept = applied.kept().iter();
+    let kept = kept.map(|kept| json!({ "path": kept.path().to_string(), "why": kept.why() }));
+    json!({ "session": session, "landed": landed, "kept": kept.collect::<Vec<Value>>() })
 }
 
 fn discard(args: &ChangesDiscardArgs, desk: &mut Desk<'_>) -> Result<u8, Failure> {
