@@ -27,6 +27,7 @@ pub use ca::{CaError, SessionCa};
 pub(crate) use inject::put;
 pub use inject::{Bound, Injector, Place, PlaceError};
 pub use request::HttpRequest;
+pub(crate) use strip::names_credential;
 
 use crate::budget::Allowances;
 use crate::name::{HostPort, SecretName};

@@ -1,6 +1,7 @@
 //! What of a request may the judge see, and the upstream get?
 
 use crate::refuse::{Refusal, Status};
+use crate::terminate::names_credential;
 use hyper::header::{HeaderMap, HeaderName};
 
 /// A request as the judge sees it: without body and without any credential.
@@ -74,16 +75,16 @@ pub(super) fn bad_path() -> Refusal {
     )
 }
 
-/// Removes every way to bring a credential, to override the method, or to tell who is behind us.
+/// Removes every way to bring a credential, to override the method, or to tell who is behind us; in either spelling, since some
+/// servers take `_` for `-`. The ids of a client's sessions stay: they are no credentials of the API's.
 pub(super) fn strip_credentials(headers: &mut HeaderMap) {
-    let stripped: Vec<HeaderName> = headers
-        .keys()
-        .filter(|name| {
-            STRIPPED.contains(&name.as_str())
-                || STRIPPED_PREFIXES.iter().any(|prefix| name.as_str().starts_with(prefix))
-        })
-        .cloned()
-        .collect();
+    let stripped = |name: &&HeaderName| {
+        let dashed = name.as_str().replace('_', "-");
+        names_credential(&dashed)
+            || STRIPPED.contains(&dashed.as_str())
+            || STRIPPED_PREFIXES.iter().any(|prefix| dashed.starts_with(prefix))
+    };
+    let stripped: Vec<HeaderName> = headers.keys().filter(stripped).cloned().collect();
     for name in stripped {
         headers.remove(name);
     }
@@ -92,22 +93,9 @@ pub(super) fn strip_credentials(headers: &mut HeaderMap) {
 /// What the paths of Amazon Bedrock begin with.
 const AMAZON: &str = "/model/";
 /// `accept-encoding` too: what comes back must be readable by the filter. `expect` is answered by us.
-const STRIPPED: [&str; 12] = [
-    "accept-encoding",
-    "api-key",
-    "authorization",
-    "cookie",
-    "cookie2",
-    "expect",
-    "forwarded",
-    "host",
-    "via",
-    "x-api-key",
-    "x-method-override",
-    "x-real-ip",
-];
-const STRIPPED_PREFIXES: [&str; 5] =
-    ["proxy-", "x-amz-", "x-forwarded-", "x-goog-", "x-http-method"];
+const STRIPPED: [&str; 7] =
+    ["accept-encoding", "expect", "forwarded", "host", "via", "x-method-override", "x-real-ip"];
+const STRIPPED_PREFIXES: [&str; 2] = ["x-forwarded-", "x-http-method"];
 
 #[cfg(test)]
 mod tests {
@@ -172,12 +160,30 @@ mod tests {
             "x-amz-security-token",
             "x-goog-api-key",
             "x-http-method-override",
+            "api-key",
+            "cookie2",
+            "x_api_key",
+            "x-gateway-api-key",
+            "x-auth-token",
+            "x-session-token",
+            "x_http_method",
+            "x_forwarded_for",
         ] {
             headers.append(HeaderName::from_static(name), HeaderValue::from_static("v"));
             headers.append(HeaderName::from_static(name), HeaderValue::from_static("w"));
         }
-        headers.append("anthropic-version", HeaderValue::from_static("2023-06-01"));
+        let kept = [
+            "anthropic-version",
+            "x-claude-code-agent-id",
+            "x-claude-code-session-id",
+            "x-stainless-timeout",
+        ];
+        for name in kept {
+            headers.append(HeaderName::from_static(name), HeaderValue::from_static("1"));
+        }
         strip_credentials(&mut headers);
-        assert_eq!(headers.keys().collect::<Vec<_>>(), ["anthropic-version"]);
+        let mut left: Vec<&str> = headers.keys().map(HeaderName::as_str).collect();
+        left.sort_unstable();
+        assert_eq!(left, kept);
     }
 }

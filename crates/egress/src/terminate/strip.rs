@@ -64,9 +64,14 @@ pub(super) fn is_taken_out(name: &str, signs: bool) -> bool {
     is_credential(name) && !asks
 }
 
-/// Whether a header by this name commonly carries a credential. A server that hands headers on as variables reads
-/// `x_api_key` as `x-api-key`.
+/// Whether a header by this name commonly carries a credential, be it a session's.
 fn is_credential(name: &str) -> bool {
+    names_credential(name) || name.contains("session")
+}
+
+/// Whether a header by this name says of itself that it carries a credential. A server that hands headers on as variables reads
+/// `x_api_key` as `x-api-key`.
+pub(crate) fn names_credential(name: &str) -> bool {
     let name = name.replace('_', "-");
     name.starts_with("proxy-")
         || HEADER_CREDENTIALS.iter().any(|word| name.contains(word))
@@ -101,7 +106,7 @@ fn unescaped(name: &str) -> String {
 }
 
 /// Words in the names of headers by which services take credentials.
-const HEADER_CREDENTIALS: [&str; 16] = [
+const HEADER_CREDENTIALS: [&str; 15] = [
     "access-key",
     "account-key",
     "api-key",
@@ -115,7 +120,6 @@ const HEADER_CREDENTIALS: [&str; 16] = [
     "jwt",
     "password",
     "secret",
-    "session",
     "subscription-key",
     "token",
 ];
