@@ -201,6 +201,23 @@ async fn a_server_may_speak_first_and_either_side_may_be_done_first() {
 }
 
 #[tokio::test]
+async fn a_server_that_speaks_first_is_sent_no_request() {
+    let (listener, port) = listen().await;
+    let server = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        stream.write_all(b"220 hello\r\n").await.unwrap();
+        rest(&mut stream).await
+    });
+    let mut running = transparent("mail.test", port, HERE, TunnelLimits::default()).await;
+    until(&mut running.client, "hello\r\n").await;
+    let request = format!("GET / HTTP/1.1\r\nHost: mail.test:{port}\r\n\r\n");
+    running.client.write_all(request.as_bytes()).await.unwrap();
+    let report = running.report().await;
+    assert_eq!((code(&report.ended), report.bytes_out), ("unclear-protocol", 0));
+    assert_eq!(soon(server).await.unwrap(), "");
+}
+
+#[tokio::test]
 async fn a_private_address_is_refused_before_the_tunnel_opens() {
     let (listener, port) = listen().await;
     let mut running =
