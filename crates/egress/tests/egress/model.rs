@@ -410,7 +410,7 @@ async fn trailers_carry_no_credential_past_the_stripping() {
 async fn no_header_of_the_answer_echoes_the_key() {
     let (listener, port) = listen().await;
     let answer = format!(
-        "HTTP/1.1 401 Unauthorized\r\nX-Echo: you sent {KEY}!\r\nSet-Cookie: a=b\r\nAlt-Svc: h3=\":443\"\r\n\
+        "HTTP/1.1 401 Not with {KEY}\r\nX-Echo: you sent {KEY}!\r\nSet-Cookie: a=b\r\nAlt-Svc: h3=\":443\"\r\n\
          Bartizan-Reason: forged\r\nX-Fine: yes\r\nContent-Length: 0\r\n\r\n"
     );
     drop(tokio::spawn(async move {

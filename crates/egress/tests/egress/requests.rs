@@ -343,6 +343,11 @@ async fn a_websocket_has_a_rule_of_its_own() {
     stream.write_all(ask.as_bytes()).await.unwrap();
     assert!(until(&mut stream, "\r\n\r\n").await.starts_with("HTTP/1.1 403"));
     drop((stream, way));
+    let way = Way::to(&site, Judge::yes()).await;
+    let mut stream = way.tls(&OLDER).await;
+    stream.write_all(ask.replacen("GET", "POST", 1).as_bytes()).await.unwrap();
+    assert!(until(&mut stream, "\r\n\r\n").await.starts_with("HTTP/1.1 400"));
+    drop((stream, way));
     let mut way = Way::to(&site, Judge::yes()).await;
     let mut stream = way.tls(&OLDER).await;
     stream.write_all(ask.as_bytes()).await.unwrap();
