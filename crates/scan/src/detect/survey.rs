@@ -201,8 +201,9 @@ impl Survey {
         if holds(&self.odd, &place) {
             return View::Undone;
         }
-        if holds(&self.hides, &place) {
-            return View::Unsure;
+        let hides = || !hidden::places(text.get(window.clone()).unwrap_or_default()).is_empty();
+        if holds(&self.hides, &place) && hides() {
+            return View::Undone;
         }
         let first = self.escapes.partition_point(|escape| escape.at < place.start);
         let mut escapes = self.escapes.get(first..).unwrap_or_default().iter();
