@@ -6,6 +6,7 @@ pub(crate) mod entry;
 pub(crate) mod hub;
 mod judged;
 mod offer;
+mod plain;
 pub(crate) mod read_on;
 mod rest;
 mod rounds;
@@ -98,6 +99,7 @@ struct State {
     generations: u64,
     /// How often the server has changed its lists.
     changes: u64,
+    cursors: plain::Cursors,
 }
 
 /// One of the client's requests, for as long as it waits.
@@ -280,15 +282,26 @@ impl Talk {
 
     /// Passes a request that asks for no act, and its answer the way out.
     async fn pass(&self, id: &Id, method: &str, message: &Message, out: &Outbox) -> Message {
+        match self.nothing_of(method, message).await {
+            Ok(None) => {}
+            Ok(Some(list)) => return Message::success(id, list).unwrap_or_else(|| unmade(id)),
+            Err(why) => return Message::failure(Some(id), INTERNAL_ERROR, &why),
+        }
+        let params = match self.plain(method, message) {
+            Ok(params) => params,
+            Err(why) => return Message::failure(Some(id), INVALID_PARAMS, why),
+        };
         let token = message.meta().and_then(|meta| meta.get("progressToken"));
         let progress =
             token.map(|token| Progress { token: token.raw().to_owned(), to: out.clone() });
         let own = self.parts.upstream.next();
-        let params = message.params().map(|params| match (&progress, params.get("_meta")) {
-            (Some(_), Some(meta)) => replaced(params, "_meta", &with_token(&meta.compact(), own)),
-            _ => params.compact(),
-        });
-        self.question(id, own, method, params.as_deref(), progress).await
+        let params = match (params, &progress) {
+            (Some(params), Some(_)) => own_token(&params, own),
+            (params, _) => params,
+        };
+        let answer = self.question(id, own, method, params.as_deref(), progress).await;
+        self.goes_on(&answer);
+        answer
     }
 
     async fn question(
@@ -394,7 +407,7 @@ impl Talk {
 
     /// One of the server's lists, all of its pages.
     async fn pages(&self, method: &str, meta: Option<View<'_>>) -> Result<Vec<Message>, String> {
-        let meta = meta.map(|meta| without(meta, &["progressToken"]));
+        let meta = meta.map(|meta| plain::meta(meta, false));
         let mut pages: Vec<Message> = Vec::new();
         let mut cursor: Option<String> = None;
         while pages.len() < PAGES_MAX {
@@ -459,6 +472,14 @@ fn replaced(object: View<'_>, key: &str, json: &str) -> String {
         format!("{}:{value}", quoted(name))
     });
     format!("{{{}}}", parts.collect::<Vec<_>>().join(","))
+}
+
+/// Parameters with our own progress token in the place of the client's.
+fn own_token(params: &str, token: i64) -> Option<String> {
+    let root = Node::read(params, Bounds::default()).ok()?;
+    let params = root.within(params);
+    let meta = params.get("_meta")?.compact();
+    Some(replaced(params, "_meta", &with_token(&meta, token)))
 }
 
 /// A `_meta` with our own progress token in the place of the client's.

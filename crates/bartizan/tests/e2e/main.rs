@@ -38,6 +38,7 @@ mod leaks;
 mod limits;
 mod managed;
 mod mcp;
+mod mcp_words;
 mod model_door;
 mod model_key;
 mod notify;

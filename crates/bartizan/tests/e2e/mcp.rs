@@ -252,8 +252,14 @@ fn what_is_allowed_arrives_as_it_was_sent() {
 
 #[test]
 fn the_list_holds_what_may_be_called_made_visible() {
-    let list = "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"tools/list\"}\n{\"jsonrpc\":\"2.0\",\"id\":2,\"method\":\"tools/list\",\"params\":{\"cursor\":\"2\"}}\n";
-    let ran = talk(&[], list);
+    let first = "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"tools/list\"}\n";
+    let second =
+        "{\"jsonrpc\":\"2.0\",\"id\":2,\"method\":\"tools/list\",\"params\":{\"cursor\":\"2\"}}\n";
+    let project = project();
+    let mut client = start(&project, &[]);
+    client.adds(&format!("{HELLO}{first}"));
+    client.says("\"nextCursor\"");
+    let ran = client.types(second).finish();
     let (one, two) = (answer(&ran, &json!(1)), answer(&ran, &json!(2)));
     assert_eq!(one["result"]["nextCursor"], json!("2"));
     let names: Vec<&str> = [&one, &two]
@@ -323,6 +329,7 @@ fn what_is_too_long_of_one_server_is_read_by_a_tool_that_is_listed_once_there_is
         parsed(client.line(&|line| parsed(line.to_owned())["id"] == id))
     };
     client.adds(HELLO);
+    ask(&mut client, "{\"jsonrpc\":\"2.0\",\"id\":0,\"method\":\"tools/list\"}\n");
     let before = ask(&mut client, list);
     assert!(!before.to_string().contains("bartizan_read_on"), "{before}");
     client.adds(&call(2, "huge", &json!({ "text": "in full" })));

@@ -5,7 +5,7 @@ use super::tools::pseudo;
 use super::{Talk, read_on, unmade};
 use bartizan_gate::name::ToolName;
 use bartizan_mcp::catalog::Kind;
-use bartizan_mcp::wire::{INTERNAL_ERROR, Id, Message};
+use bartizan_mcp::wire::{INTERNAL_ERROR, INVALID_PARAMS, Id, Message};
 use bartizan_scan::json::{Edits, View, quoted};
 use std::sync::atomic::Ordering;
 
@@ -13,8 +13,12 @@ impl Talk {
     /// The server's list, without what this role could never call or what is held back.
     pub(super) async fn list(&self, id: &Id, message: &Message) -> Message {
         let own = self.parts.upstream.next();
-        let params = message.params().map(View::compact);
+        let params = match self.plain("tools/list", message) {
+            Ok(params) => params,
+            Err(why) => return Message::failure(Some(id), INVALID_PARAMS, why),
+        };
         let answer = self.question(id, own, "tools/list", params.as_deref(), None).await;
+        self.goes_on(&answer);
         if answer.error().is_some() {
             return answer;
         }

@@ -20,12 +20,19 @@ impl Talk {
                     open.notify_one();
                 }
             }
-            "notifications/initialized" => self.parts.upstream.tell(message.clone()),
+            // Without the client's words, which nobody has judged.
+            "notifications/initialized" => self.tell_plainly(method),
             "notifications/roots/list_changed" if self.parts.asks.roots => {
-                self.parts.upstream.tell(message.clone());
+                self.tell_plainly(method);
             }
             // Progress of what the server asked, and news of folders that it may not know.
             _ => {}
+        }
+    }
+
+    fn tell_plainly(&self, method: &str) {
+        if let Some(told) = Message::notification(method, None) {
+            self.parts.upstream.tell(told);
         }
     }
 
