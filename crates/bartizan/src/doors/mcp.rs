@@ -1,6 +1,7 @@
 //! What do a client and the server behind us say to each other through the gate? One conversation, one server.
 
 pub(crate) mod away;
+mod beyond;
 mod call;
 pub(crate) mod entry;
 pub(crate) mod hub;
@@ -221,7 +222,7 @@ impl Talk {
             "initialize" => return self.begin(id, message).await,
             "tools/list" => return self.list(id, message).await,
             "tools/call" if is_called(params, READ_ON) => {
-                return self.read_on(id, whose, message).await;
+                return self.read_on(id, whose, message, out).await;
             }
             "tools/call" => match self.tool(message).await {
                 Ok(act) => act,
@@ -230,7 +231,7 @@ impl Talk {
             "completion/complete" => other("completion/complete", "completion"),
             "prompts/get" => other("prompts/get", "prompt"),
             "resources/read" => match params.and_then(|params| params.text_of("uri")) {
-                Some(uri) if rest::is_rest(&uri) => {
+                Some(uri) if rest::is_rest(&uri) && self.parts.rests.beyond(&uri).is_none() => {
                     return self.rest(id, (&uri, whose), message).await;
                 }
                 _ => other("resources/read", "resource"),

@@ -5,7 +5,7 @@
 //! policy speaks of the tool; whoever may not make the call any more, or whose run is paused, does not read on either.
 
 use super::call::{Act, aside, is_large, refusal};
-use super::rest::{self, Page, Shape};
+use super::rest::{self, Page, Shape, Word};
 use super::tools::Generation;
 use super::{Talk, unmade};
 use crate::config::AT_ONCE_MAX;
@@ -14,6 +14,7 @@ use crate::doors::calls::Whose;
 use bartizan_gate::name::ToolName;
 use bartizan_gate::refusal::Refusal;
 use bartizan_gate::taint::Reading;
+use bartizan_mcp::conversation::Outbox;
 use bartizan_mcp::way_out::{self, Framing};
 use bartizan_mcp::wire::{INTERNAL_ERROR, INVALID_PARAMS, Id, Message};
 use bartizan_scan::json::View;
@@ -88,16 +89,28 @@ impl Talk {
         framing: Option<&Framing>,
         (tool, shape): (&str, Shape),
     ) -> Option<Message> {
+        let knew = self.reads_on();
+        let beyond = self.parts.rests.hear(&answer);
+        let passed = self.first_page(answer, framing, (tool, shape))?;
+        if !knew && self.reads_on() {
+            self.offers_more();
+        }
+        let word = beyond.and_then(|uri| Word::beyond(&uri));
+        Some(word.and_then(|word| word.beside(&passed)).unwrap_or(passed))
+    }
+
+    fn first_page(
+        &self,
+        answer: Message,
+        framing: Option<&Framing>,
+        (tool, shape): (&str, Shape),
+    ) -> Option<Message> {
         let page = self.parts.page;
         if framing.is_none() && answer.as_str().len() <= page {
             return Some(answer);
         }
-        let knew = self.reads_on();
         let scrub = |text: &str| self.parts.redactor.redact(text).text;
         let first = self.parts.rests.first(answer, page, (tool, shape), &scrub)?;
-        if !knew && self.reads_on() {
-            self.offers_more();
-        }
         let framed = match framing {
             Some(framing) => way_out::between(&first.answer, framing).ok()?,
             None => first.answer,
@@ -136,13 +149,22 @@ impl Talk {
     }
 
     /// The same, for a call of our tool.
-    pub(super) async fn read_on(&self, id: &Id, whose: &Whose, message: &Message) -> Message {
+    pub(super) async fn read_on(
+        &self,
+        id: &Id,
+        whose: &Whose,
+        message: &Message,
+        out: &Outbox,
+    ) -> Message {
         let address = match message.params().map(address) {
             Some(Ok(address)) => address,
             Some(Err(why)) => return Message::failure(Some(id), INVALID_PARAMS, why),
             None => return unmade(id),
         };
         let uri = rest::own(&address);
+        if let Some(theirs) = self.parts.rests.beyond(uri) {
+            return self.read_beyond(id, (&theirs, whose), message, out).await;
+        }
         let open = match self.turned_to(uri, whose, message).await {
             Ok(open) => open,
             Err(Shut::Unjudged(why)) => return Message::failure(Some(id), INTERNAL_ERROR, &why),

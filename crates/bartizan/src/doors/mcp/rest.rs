@@ -9,11 +9,18 @@ use crate::machine;
 use bartizan_mcp::wire::{Id, Message};
 use bartizan_scan::json::{Bounds, Edits, Node, View, quoted};
 use std::collections::VecDeque;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// What is kept of one conversation's answers, however often its server begins anew.
 #[derive(Default)]
-pub(crate) struct Rests(Mutex<VecDeque<Rest>>);
+pub(crate) struct Rests(Mutex<Kept>);
+
+#[derive(Default)]
+struct Kept {
+    here: VecDeque<Rest>,
+    /// What the server says that it keeps itself: what its addresses have in common, and what stands before that.
+    beyond: VecDeque<(String, String)>,
+}
 
 /// What did not pass of one answer.
 struct Rest {
@@ -111,24 +118,67 @@ impl Rests {
         Some(first)
     }
 
-    /// Whether anything is kept.
+    /// Whether nothing is kept, here or beyond.
     pub(super) fn is_empty(&self) -> bool {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
+        let kept = self.kept();
+        kept.here.is_empty() && kept.beyond.is_empty()
     }
 
     /// Whether something is kept of the answer that an address is of.
     pub(super) fn keeps(&self, uri: &str) -> bool {
         let id = uri.strip_prefix(SCHEME).and_then(|rest| rest.split_once('/'));
-        let rests = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        id.is_some_and(|(id, _)| rests.iter().any(|rest| rest.id == id))
+        let kept = self.kept();
+        id.is_some_and(|(id, _)| kept.here.iter().any(|rest| rest.id == id))
+    }
+
+    /// The server's own address of what it keeps itself, if it has given one.
+    pub(super) fn beyond(&self, uri: &str) -> Option<String> {
+        let (id, _) = parsed(uri)?;
+        let kept = self.kept();
+        if kept.here.iter().any(|rest| rest.id == id) {
+            return None;
+        }
+        let (_, before) = kept.beyond.iter().find(|(known, _)| known == id)?;
+        Some(format!("{before}{uri}"))
+    }
+
+    /// Notes what a server says of its answer that it keeps itself, as a gateway does; gives the address where a call's goes on.
+    pub(super) fn hear(&self, answer: &Message) -> Option<String> {
+        let result = answer.result()?;
+        let mut last = None;
+        for key in [CONTENT, CONTENTS] {
+            for item in result.get(key).and_then(View::items).into_iter().flatten() {
+                let Some(uri) = item.text_of("uri") else { continue };
+                let Some((id, _)) = parsed(own(&uri)) else { continue };
+                if self.note(id, uri.strip_suffix(own(&uri)).unwrap_or_default()) {
+                    last = (key == CONTENT).then(|| own(&uri).to_owned());
+                }
+            }
+        }
+        last
+    }
+
+    /// Whether it is the server that keeps this, which is known from now on.
+    fn note(&self, id: &str, before: &str) -> bool {
+        let mut kept = self.kept();
+        if before.len() > BEFORE_MAX || kept.here.iter().any(|rest| rest.id == id) {
+            return false;
+        }
+        if !kept.beyond.iter().any(|(known, _)| known == id) {
+            if kept.beyond.len() >= BEYOND_MAX {
+                kept.beyond.pop_front();
+            }
+            kept.beyond.push_back((id.to_owned(), before.to_owned()));
+        }
+        true
     }
 
     /// The page that an address names, if it names one.
     pub(super) fn page(&self, uri: &str, page: usize) -> Option<Page> {
         let (id, from) = uri.strip_prefix(SCHEME)?.split_once('/')?;
         let from: usize = from.parse().ok()?;
-        let rests = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let rest = rests.iter().find(|rest| rest.id == id)?;
+        let kept = self.kept();
+        let rest = kept.here.iter().find(|rest| rest.id == id)?;
         let left = rest.text.get(from..).filter(|left| !left.is_empty())?;
         let end = boundary(left, page);
         let (text, more) = left.split_at(end);
@@ -141,7 +191,8 @@ impl Rests {
     }
 
     fn keep(&self, rest: Rest) {
-        let mut rests = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = self.kept();
+        let rests = &mut all.here;
         let mut room = KEPT_MAX.saturating_sub(rest.text.len());
         // The newest stay.
         let kept = rests.iter().rev().take_while(|old| {
@@ -152,6 +203,10 @@ impl Rests {
         let gone = rests.len() - kept.count();
         rests.drain(..gone);
         rests.push_back(rest);
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Kept> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -180,6 +235,16 @@ impl Page {
 }
 
 impl Word {
+    /// What we say of a rest that the server keeps. Nothing of the server's is in it but an address of our own form.
+    pub(super) fn beyond(uri: &str) -> Option<Self> {
+        let (id, from) = parsed(uri)?;
+        let text = format!(
+            "bartizan: the server says that it keeps more of this answer. To have the next part asked of it, call `{}` with the address {SCHEME}{id}/{from}",
+            own::READ_ON
+        );
+        Some(Self { text, leads: false })
+    }
+
     fn of(next: Option<(String, usize)>, is_bare: bool, owed: bool) -> Option<Self> {
         let mut said = Vec::new();
         if owed {
@@ -221,6 +286,15 @@ pub(super) fn is_rest(uri: &str) -> bool {
 /// The address as we gave it, without the name of the server that a client of several knows it by.
 pub(super) fn own(uri: &str) -> &str {
     uri.find(SCHEME).and_then(|at| uri.get(at..)).unwrap_or(uri)
+}
+
+/// The two parts of an address that a gateway of ours may have given: 128 bits, and from which byte on.
+fn parsed(uri: &str) -> Option<(&str, u64)> {
+    let (id, from) = uri.strip_prefix(SCHEME)?.split_once('/')?;
+    let hex = |byte: u8| byte.is_ascii_digit() || matches!(byte, b'a'..=b'f');
+    let plain = id.len() == 32 && id.bytes().all(hex);
+    let digits = !from.is_empty() && from.bytes().all(|byte| byte.is_ascii_digit());
+    if plain && digits { Some((id, from.parse().ok()?)) } else { None }
 }
 
 /// Whether an answer may pass, and be it a page at a time.
@@ -367,17 +441,21 @@ fn more(left: usize) -> String {
     format!("the next page: {left} more bytes of this answer are kept")
 }
 
-fn block(text: &str) -> String {
+pub(super) fn block(text: &str) -> String {
     format!("{{\"type\":\"text\",\"text\":{}}}", quoted(text))
 }
 
 const SCHEME: &str = "bartizan://rest/";
 const CONTENT: &str = "content";
-const CONTENTS: &str = "contents";
+pub(super) const CONTENTS: &str = "contents";
 const STRUCTURED: &str = "structuredContent";
 const ERROR: &str = "isError";
 /// Room for our own words and a link.
 const OURS: usize = 4096;
+/// So many answers whose rest the server keeps are known; the oldest give way.
+const BEYOND_MAX: usize = 256;
+/// So many bytes may stand before what makes an address one of a rest: the names of servers behind a gateway.
+const BEFORE_MAX: usize = 256;
 /// So many bytes are kept of the answers of one conversation; the oldest give way.
 const KEPT_MAX: usize = 16 << 20;
 

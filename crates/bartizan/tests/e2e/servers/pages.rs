@@ -1,8 +1,9 @@
 //! What becomes of an answer that is larger than may pass at once? Nothing of it is lost, and nothing passes by another way.
 
+use super::away::pem;
 use super::{Client, PATIENCE, SERVER, said, started, tool};
 use crate::support::log::Log;
-use crate::support::project::Project;
+use crate::support::project::{Project, Started};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
@@ -204,4 +205,76 @@ fn what_is_kept_outlives_a_server_that_nobody_needs() {
     }
     is_whole(&client.whole(&first).0);
     client.ends();
+}
+
+/// A gateway that serves what `paged` has, with TLS: its address, a token for it, and its certificate.
+fn served(project: &Project) -> (Started, String, String, String) {
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let file = |name: &str, text: String| {
+        let path = project.home().join(name).to_str().unwrap().to_owned();
+        std::fs::write(&path, text).unwrap();
+        path
+    };
+    let cert = file("cert.pem", pem("CERTIFICATE", made.cert.der()));
+    let key = file("key.pem", pem("PRIVATE KEY", &made.signing_key.serialize_der()));
+    let token = ["agent", "token", "create", "--role", "default", "--json"];
+    let token = project.bartizan(&token).finish().stdout;
+    let token: Value = serde_json::from_str(&token).unwrap();
+    let args = ["serve", "--listen", "127.0.0.1:0", "--tls-cert", &cert, "--tls-key", &key];
+    let mut gateway = project.bartizan(&args).start();
+    let line = gateway.complaint(&|line| line.contains("serving at"));
+    let port = line.trim_end_matches("/mcp").rsplit(':').next().unwrap();
+    let url = format!("https://localhost:{port}/mcp");
+    (gateway, url, token["token"].as_str().unwrap().to_owned(), cert)
+}
+
+#[test]
+fn what_a_gateway_behind_us_keeps_is_read_on_in_by_whoever_may_read_its_resources() {
+    let (inner, project) = (paged(), Project::new());
+    let (_gateway, url, token, cert) = served(&inner);
+    let begin = || {
+        let args =
+            ["mcp", "--url", &url, "--bearer", "env://INNER", "--name", "far", "--allow", "*"];
+        let program = project.bartizan(&args).env("INNER", &token).env("SSL_CERT_FILE", &cert);
+        Client::begin(program.typing())
+    };
+    project.configure("[roles.default]\ndeny = [\"mcp.far.resource\"]\n");
+    let mut client = begin();
+    assert_eq!(
+        client.lists("docs__big"),
+        ["docs__big", "docs__link"],
+        "one tool of ours, none of theirs"
+    );
+    let first = client.calls("docs__big", &json!({ "text": "400" }));
+    let at = address(&first).unwrap_or_else(|| panic!("{first}"));
+    client.gateway.says("notifications/tools/list_changed");
+    assert!(client.lists(READ_ON).contains(&READ_ON.to_owned()));
+    let refused = client.reads_on(&at);
+    let why = refused["error"]["message"].as_str().unwrap();
+    assert!(why.starts_with("tool-not-listed: `mcp.far.resource`"), "{refused}");
+    client.ends();
+    project.configure("[roles.default]\nallow = [\"mcp.far.resource\"]\n");
+    let mut client = begin();
+    client.lists("docs__big");
+    let first = client.calls("docs__big", &json!({ "text": "400" }));
+    let mut text = said(&first).to_owned();
+    let (mut next, mut pages) = (address(&first), 0);
+    while let Some(at) = next {
+        let page = client.reads_on(&at);
+        text += said(&page);
+        assert!(said(&page).starts_with("<bartizan:content"), "{page}");
+        (next, pages) = (address(&page), pages + 1);
+    }
+    assert!(pages > 2, "{pages}: {text}");
+    for line in [0, 1, 57, 200, 399] {
+        assert!(text.contains(&format!("line {line} of much")), "{line}: {text}");
+    }
+    assert!(text.contains("HARBOUR") && !text.contains("IOSFODNN7"), "{text}");
+    // What the server has given no address of is asked of nobody.
+    let made_up = client.reads_on("bartizan://rest/00112233445566778899aabbccddeeff/0");
+    assert!(said(&made_up).contains("nothing is kept"), "{made_up}");
+    client.ends();
+    let log = Log::read(&project);
+    let read = log.all("call", |record| record["tool"] == json!("mcp.far.resource"));
+    assert_eq!(read.len(), pages, "each is an act of its own");
 }

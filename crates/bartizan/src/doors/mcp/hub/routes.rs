@@ -148,7 +148,9 @@ impl Hub {
             Err(why) => return Some(Message::failure(Some(id), INVALID_PARAMS, why)),
         };
         let uri = kept::own(&address);
-        match self.branches.iter().find(|branch| branch.rests().keeps(uri)) {
+        let keeps = self.branches.iter().find(|branch| branch.rests().keeps(uri));
+        let beyond = || self.branches.iter().find(|branch| branch.rests().beyond(uri).is_some());
+        match keeps.or_else(beyond) {
             Some(branch) => self.lead(id, (branch, whose), message.clone(), out).await,
             None => Some(read_on::not_kept(id)),
         }

@@ -117,7 +117,7 @@ fn what_is_small_passes_and_what_cannot_be_cut_does_not() {
     let image = answer(&json!({ "content": [data, { "type": "text", "text": "seen" }] }));
     assert!(!may_pass(&image, AT_ONCE_MAX, Shape::Free));
     assert!(rests.first(image, AT_ONCE_MAX, ("t", Shape::Free), &same).is_none());
-    assert!(rests.0.lock().unwrap().is_empty());
+    assert!(rests.is_empty());
 }
 
 #[test]
@@ -231,4 +231,48 @@ fn what_is_longer_than_may_pass_at_once_passes_with_our_words_and_no_line_to_cut
     let whole = word.unwrap().beside(&answer).unwrap();
     assert!(whole.as_str().len() <= AT_ONCE_MAX && whole.as_str().len() > AT_ONCE_MAX - 8192);
     assert!(!rests.is_empty());
+}
+
+#[test]
+fn what_a_server_keeps_itself_is_known_by_the_addresses_that_it_gave_and_by_no_others() {
+    let rests = Rests::default();
+    let at = "bartizan://rest/00112233445566778899aabbccddeeff/2048";
+    let link = |uri: &str| json!({ "content": [{ "type": "text", "text": at }, { "type": "resource_link", "uri": uri, "name": "rest" }] });
+    assert_eq!(rests.hear(&answer(&json!({ "content": [{ "type": "text", "text": at }] }))), None);
+    assert!(
+        rests.beyond(at).is_none() && rests.is_empty(),
+        "a text that looks like one is no link"
+    );
+    assert_eq!(rests.hear(&answer(&link(at))).as_deref(), Some(at));
+    let next = at.replace("2048", "4096");
+    assert_eq!((rests.beyond(at).as_deref(), rests.beyond(&next)), (Some(at), Some(next)));
+    assert!(!rests.is_empty());
+    for other in [&at.replace("00112233", "99112233"), "bartizan://rest/0/0", "file:///etc/passwd"]
+    {
+        assert_eq!(rests.beyond(other), None, "{other}");
+        assert_eq!(rests.page(other, 400).map(|page| page.text), None);
+    }
+    // An address of ours that a server echoes stays ours.
+    let text = "line\n".repeat(400);
+    let own = value(&first(
+        &rests,
+        answer(&json!({ "content": [{ "type": "text", "text": text }] })),
+        400,
+    ));
+    let own = own["result"]["content"][1]["uri"].as_str().unwrap();
+    assert_eq!(rests.hear(&answer(&link(own))), None);
+    assert_eq!(rests.beyond(own), None);
+    // Several servers behind it: it is asked by the whole of what it said.
+    let far = "bartizan://rest/ff112233445566778899aabbccddeeff/0";
+    let whole = format!("mcp://docs/{far}");
+    assert_eq!(rests.hear(&answer(&link(&whole))).as_deref(), Some(far));
+    assert_eq!(rests.beyond(far), Some(whole));
+    let long = format!("{}bartizan://rest/ee112233445566778899aabbccddeeff/0", "x".repeat(300));
+    assert_eq!(rests.hear(&answer(&link(&long))), None);
+    // Many crowd out the oldest, and no more than that.
+    for turn in 0..300 {
+        rests.hear(&answer(&link(&format!("bartizan://rest/{turn:032x}/0"))));
+    }
+    assert_eq!(rests.beyond(at), None);
+    assert!(rests.beyond(&format!("bartizan://rest/{:032x}/0", 299)).is_some());
 }
